@@ -1,0 +1,147 @@
+"""The hooks of the gateway: this file is their reference.
+
+A hook is a method of a `Plugin` that is marked with ``@hookimpl``. A plain ``def`` runs inline and is what you want; an
+``async def`` runs in a task of its own and may await. A hook may leave out arguments that it does not need.
+
+pluggy checks names and arguments when a configuration is loaded. Requests run tuples of bound functions in the order of
+the configuration, so ``wrapper`` and ``firstresult`` of pluggy have no meaning here; ``tryfirst`` and ``trylast`` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from gateway_core.messages import Record, Request, Response, RouteInfo
+
+PROJECT: Final = "gateway"
+"""The name under which pluggy knows our markers."""
+
+ENTRY_POINT_GROUP: Final = "gateway.plugins"
+"""The entry-point group of plugins and extensions."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class RequestHooks:
+    """Hooks that a binding implements, one for each phase of a request."""
+
+    @hookspec
+    def gateway_request(self, request: Request) -> Response | None:
+        """Look at a request before it is matched to a route.
+
+        Runs once per request, first of all, for gateway-wide bindings only: no route is known yet.
+
+        :param request: the request in progress; ``method``, ``path``, ``query`` and ``headers`` may be changed, and
+            what is matched is what the last hook left.
+        :returns: ``None`` to go on, or a response to send instead. Later bindings are skipped; the response phase
+            still runs for the bindings that were called.
+        """
+
+    @hookspec
+    def gateway_route_match(self, request: Request, route: RouteInfo | None) -> Response | str | None:
+        """Look at the route that was chosen, and perhaps choose another.
+
+        Runs once per request after the match, for gateway-wide bindings and those of the matched route.
+
+        :param request: the request in progress; ``params`` holds the pattern's parameters.
+        :param route: the route, or ``None`` if none matches.
+        :returns: ``None`` to go on, a response to send instead, or the id of a route to take in this one's place. The
+            id ends the phase; an unknown id counts as a failure of the binding.
+        """
+
+    @hookspec
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        """Decide whether a routed request may go upstream, and in what shape.
+
+        Runs once per request after routing and before an endpoint is picked, for gateway-wide bindings and the
+        route's own, in the order in which the configuration lists them. Access control, limits and transformations
+        belong here. A request for which there is no route, or whose body is too large, does not come here.
+
+        :param request: the request in progress; ``headers``, ``method``, ``path``, ``query`` and ``upstream`` may be
+            changed. A changed ``path`` is what goes upstream, and no other route is looked for.
+        :returns: ``None`` to go on, or a response to send instead. Later bindings are skipped; the response phase
+            still runs for the bindings that were called.
+        """
+
+    @hookspec
+    def gateway_response(self, request: Request, response: Response) -> Response | None:
+        """Look at an answer's head before it goes to the client, and perhaps change it.
+
+        Runs once per request in reverse order, for the bindings whose earlier phases ran; the answer may be the
+        upstream's, a plugin's or the gateway's own.
+
+        :param request: the request, for reading.
+        :param response: the answer; ``status`` and ``headers`` may be changed, and ``transform_body`` changes the
+            body as it passes. The framing fields (``Content-Length``, ``Transfer-Encoding``, ``Connection``) are the
+            gateway's.
+        :returns: ``None`` to go on, or a response to send in its place, which the remaining bindings then see.
+        """
+
+    @hookspec
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        """Note down a request that is over.
+
+        Runs once per request, after the last byte or the abort, for every binding of the route (the gateway-wide
+        ones if there was no route). Nothing that it does affects the answer; keep it short, or hand the work on.
+
+        :param request: the request, for reading.
+        :param response: the answer, for reading; its status is 499 if the client left before there was one.
+        :param record: sizes, timings, attempts and who produced the answer.
+        """
+
+
+class ProcessHooks:
+    """Hooks that an extension (a module, or a plugin class as a static method) implements once for the process."""
+
+    @hookspec
+    def gateway_discovery(self) -> Mapping[str, Any]:
+        """Offer ways to find the endpoints of an upstream.
+
+        Runs once when extensions are loaded.
+
+        :returns: by the name that ``upstreams[].discovery.name`` uses, a factory (see ``DiscoveryFactory``).
+        """
+
+    @hookspec
+    def gateway_config_sources(self) -> Mapping[str, Any]:
+        """Offer places that configuration documents come from.
+
+        Runs once when extensions are loaded.
+
+        :returns: by the scheme of the source's URL (``etcd`` for ``etcd://...``), a factory (see ``SourceFactory``).
+        """
+
+    @hookspec
+    def gateway_strategies(self) -> Mapping[str, Any]:
+        """Offer strategies of load balancing.
+
+        Runs once when extensions are loaded.
+
+        :returns: by the name that ``upstreams[].strategy`` uses, a factory (see ``StrategyFactory``).
+        """
+
+    @hookspec
+    def gateway_commands(self) -> Sequence[click.Command]:
+        """Offer commands of the ``gateway`` command line.
+
+        Runs once when the command line starts.
+
+        :returns: click commands; a name that is already taken is reported and left out.
+        """
+
+
+REQUEST_PHASES: Final = (
+    "gateway_request",
+    "gateway_route_match",
+    "gateway_pre_proxy",
+    "gateway_response",
+    "gateway_log",
+)
+"""The hooks of a request, in the order in which their phases run."""

@@ -1,0 +1,19 @@
+"""What travels through the gateway: requests, responses, their headers and what is recorded of them."""
+
+from gateway_core.messages.headers import HeaderError, Headers
+from gateway_core.messages.identity import Identity
+from gateway_core.messages.record import Attempt, Record
+from gateway_core.messages.request import Request, RouteInfo
+from gateway_core.messages.response import BodyTransform, Response
+
+__all__ = [
+    "Attempt",
+    "BodyTransform",
+    "HeaderError",
+    "Headers",
+    "Identity",
+    "Record",
+    "Request",
+    "Response",
+    "RouteInfo",
+]

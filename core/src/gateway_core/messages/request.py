@@ -1,0 +1,155 @@
+"""A request in progress, as plugins see it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from gateway_core.messages.headers import Headers
+from gateway_core.messages.identity import Identity
+
+_NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """What plugins may know of a route."""
+
+    id: str
+    pattern: str = ""
+    """The path, prefix or expression as the configuration writes it (``http.route`` of OpenTelemetry)."""
+    description: str = ""
+
+
+class Request:
+    """One request, from its head to its log line.
+
+    ``method``, ``path``, ``query``, ``headers`` and ``upstream`` may be changed by the hooks whose documentation says
+    so; the rest is for reading. ``path`` and ``query`` are as they were sent: still percent-encoded, the query without
+    its ``?``.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_read_body",
+        "_state",
+        "claims",
+        "client_ip",
+        "head_block",
+        "host",
+        "identity",
+        "lowered_block",
+        "method",
+        "params",
+        "path",
+        "peer_ip",
+        "query",
+        "request_id",
+        "route",
+        "scheme",
+        "started",
+        "target",
+        "tls_peer",
+        "upstream",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        *,
+        block: bytes = b"",
+        lowered_block: bytes | None = None,
+        host: str = "",
+        client_ip: str = "",
+        peer_ip: str = "",
+        scheme: str = "http",
+        version: str = "1.1",
+        request_id: str = "",
+        started: float = 0.0,
+    ) -> None:
+        self.method = method
+        self.target = target
+        """The request-target as it was sent."""
+        self.path, _, self.query = target.partition("?")
+        self.head_block = block
+        self.lowered_block = lowered_block
+        self._headers: Headers | None = None
+        self.host = host
+        """The authority that was asked for, as sent: ``example.com:8080``."""
+        self.client_ip = client_ip
+        """The client's address: the peer's, or what a trusted proxy says of it."""
+        self.peer_ip = peer_ip
+        """The address that the connection came from; empty for a unix socket."""
+        self.scheme = scheme
+        self.version = version
+        self.request_id = request_id
+        self.started = started
+        """Monotonic seconds at which the head was complete."""
+        self.route: RouteInfo | None = None
+        self.params: Mapping[str, str] = _NO_PARAMS
+        self.upstream: str | None = None
+        """Name of the upstream that a plugin wants instead of the route's."""
+        self.identity: Identity | None = None
+        self.claims: Mapping[str, Any] = _NO_PARAMS
+        """Verified claims of the caller; empty if nobody verified any."""
+        self.tls_peer: Mapping[str, Any] | None = None
+        """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+        self._state: dict[str, Any] | None = None
+        self._read_body: Callable[[int], Awaitable[bytes]] | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The head's fields; changes go upstream."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(block=self.head_block, lowered=self.lowered_block)
+        return headers
+
+    @property
+    def current_block(self) -> bytes:
+        """The header block as it is now, changed or not (see `Headers`)."""
+        headers = self._headers
+        return self.head_block if headers is None else headers.block
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name."""
+        state = self._state
+        if state is None:
+            state = self._state = {}
+        return state
+
+    @property
+    def query_params(self) -> list[tuple[str, str]]:
+        """The query as decoded (name, value) pairs, in order."""
+        return parse_qsl(self.query, keep_blank_values=True, max_num_fields=1000) if self.query else []
+
+    def cookie(self, name: str) -> str | None:
+        """Return a cookie's value (RFC 6265 section 4.2), or None."""
+        for line in self.headers.get_all("cookie"):
+            for pair in line.split(";"):
+                key, equals, value = pair.partition("=")
+                if equals and key.strip() == name:
+                    return value.strip().strip('"')
+        return None
+
+    async def read(self, limit: int = 1 << 20) -> bytes:
+        """Return the whole body; what was read is still sent upstream.
+
+        Only in an ``async`` hook, before the request goes upstream.
+
+        :param limit: bytes at most.
+        :raises BodyTooLargeError: the body is larger; the client is answered 413 unless the hook answers otherwise.
+        """
+        if self._read_body is None:
+            return b""
+        return await self._read_body(limit)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.request_id or hex(id(self) % sys.maxsize)}>"

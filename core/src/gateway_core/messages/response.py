@@ -1,0 +1,99 @@
+"""An answer: an upstream's, a plugin's or the gateway's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from gateway_core.messages.headers import Headers, checked_value
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+type_json = "application/json"
+
+
+def reason_phrase(status: int) -> str:
+    """Return the usual reason phrase of a status, or an empty one."""
+    return _REASONS.get(status, "")
+
+
+class BodyTransform(Protocol):
+    """Changes a body piece by piece, as it passes; an object of it serves one response."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece, return what goes on in its place; may be empty."""
+
+    def finish(self) -> bytes:
+        """Return what is still to go on after the last piece; may be empty."""
+
+
+class Response:
+    """One answer on its way to the client.
+
+    ``body`` is the whole body of an answer that a plugin or the gateway made. An upstream's body is streamed and never
+    here: ``is_streamed`` says so, and `transform_body` changes it piece by piece.
+    """
+
+    __slots__ = ("body", "headers", "is_streamed", "produced_by", "reason", "status", "transforms")
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: bytes | str = b"",
+        headers: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        *,
+        reason: str | None = None,
+    ) -> None:
+        if not 100 <= status <= 999:
+            raise ValueError(f"{status} is not a status: use 100 to 999")
+        self.status = status
+        self.reason = reason_phrase(status) if reason is None else checked_value(reason).decode("latin-1")
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self.body = body.encode() if isinstance(body, str) else body
+        self.is_streamed = False
+        self.produced_by = ""
+        self.transforms: list[BodyTransform] = []
+
+    @classmethod
+    def json(
+        cls, data: Any, status: int = 200, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> Response:
+        """Return an answer whose body is ``data`` as JSON."""
+        response = cls(status, json.dumps(data, separators=(",", ":")).encode(), headers)
+        response.headers.setdefault("Content-Type", type_json)
+        return response
+
+    @classmethod
+    def problem(
+        cls,
+        status: int,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        **members: Any,
+    ) -> Response:
+        """Return a problem details answer (RFC 9457) of type ``about:blank``.
+
+        The pipeline adds the ``request_id`` member. ``detail`` is for the client: nothing of what is inside the
+        gateway, and nothing of the request, belongs in it.
+        """
+        body: dict[str, Any] = {"type": "about:blank", "title": reason_phrase(status) or "Error", "status": status}
+        if detail:
+            body["detail"] = detail
+        response = cls(status, json.dumps({**body, **members}).encode(), headers)
+        response.headers["Content-Type"] = "application/problem+json"
+        return response
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether this is a problem details answer that was made here."""
+        return not self.is_streamed and self.headers.get("content-type") == "application/problem+json"
+
+    def transform_body(self, transform: BodyTransform) -> None:
+        """Send the body through ``transform``; several are applied in the order in which they were added."""
+        self.transforms.append(transform)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}>"

@@ -1,0 +1,88 @@
+"""The base class of plugins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from gateway_core.clock import Clock
+from gateway_core.metrics import Metrics
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What a plugin instance is given beside its configuration."""
+
+    binding: str
+    """The binding's id."""
+
+    route: str | None
+    """Id of the route that the binding belongs to; None if it is gateway-wide."""
+
+    clock: Clock
+    log: logging.Logger
+    metrics: Metrics
+    place: str = ""
+    """Where the configuration has the binding, such as ``gateway.yaml:41:9``."""
+
+
+class Plugin(Generic[ConfigT]):
+    """A plugin; one instance serves one binding.
+
+    Subclass it, name it, give it a ``config_model`` (a pydantic model, best a `ConfigModel`) or a ``config_schema`` (a
+    JSON Schema 2020-12), and write hooks marked with ``@hookimpl`` (see ``gateway_core.hookspecs``).
+    """
+
+    name: ClassVar[str] = ""
+    """The name that configurations use; the same as the entry point's."""
+
+    config_model: ClassVar[type[Any] | None] = None
+    """Pydantic model of the configuration; ``self.config`` is an instance of it."""
+
+    config_schema: ClassVar[Mapping[str, Any] | None] = None
+    """JSON Schema of the configuration if there is no model; ``self.config`` is then the plain mapping."""
+
+    default_on_error: ClassVar[str] = "deny"
+    """What a failing hook means unless the binding says otherwise: ``deny`` or ``continue``."""
+
+    provides: ClassVar[frozenset[str]] = frozenset()
+    """What later bindings may rely on, such as ``identity``."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What an earlier binding must provide, whatever the configuration says."""
+
+    before: ClassVar[frozenset[str]] = frozenset()
+    """Names of plugins that must come later in a chain if they are in it."""
+
+    after: ClassVar[frozenset[str]] = frozenset()
+    """Names of plugins that must come earlier in a chain if they are in it."""
+
+    def __init__(self, config: ConfigT, context: PluginContext) -> None:
+        self.config = config
+        self.context = context
+        self.clock = context.clock
+        self.log = context.log
+        self.metrics = context.metrics
+
+    @classmethod
+    def needs_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
+        """Return what a binding with this configuration needs; by default `needs`."""
+        return cls.needs
+
+    @classmethod
+    def provides_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
+        """Return what a binding with this configuration provides; by default `provides`."""
+        return cls.provides
+
+    async def start(self) -> None:
+        """Open what the hooks use; awaited before the first request. An error rejects the configuration."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened; awaited after the last request of the last configuration that uses it."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.context.binding!r}>"

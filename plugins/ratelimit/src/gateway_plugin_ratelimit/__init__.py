@@ -1,0 +1,3 @@
+"""Rate limits for the gateway."""
+
+__version__ = "0.1.0"
