@@ -1,0 +1,129 @@
+"""Keep shared things alive across snapshots.
+
+A thing (a plugin instance, an endpoint, a connection pool) is keyed by everything that it depends
+on. A new snapshot acquires what it needs before the old one releases, so that what did not change
+is the same object in both, with its counters, caches and connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """Something that wants to know when nobody uses it any more."""
+
+    async def aclose(self) -> None:
+        """Give back what the thing holds."""
+        ...
+
+
+async def close(value: object) -> None:
+    """Await the value's ``aclose()`` if it has one."""
+    if isinstance(value, Closable):
+        await value.aclose()
+
+
+class Lease(Generic[V]):
+    """The right to use a shared value until released."""
+
+    __slots__ = ("_release", "is_new", "value")
+
+    def __init__(self, value: V, release: Callable[[], bool], *, is_new: bool) -> None:
+        self.value = value
+        self.is_new = is_new
+        """Whether this lease made the value, so that its holder is the one to start it."""
+        self._release: Callable[[], bool] | None = release
+
+    def release(self) -> V | None:
+        """Give the lease back.
+
+        :returns: the value if this was its last lease, for the caller to close; otherwise None.
+            A second call does nothing.
+        """
+        release, self._release = self._release, None
+        if release is None or not release():
+            return None
+        return self.value
+
+    async def aclose(self) -> None:
+        """Release, and close the value if nobody else holds it."""
+        await close(self.release())
+
+
+class Leases(Generic[K, V]):
+    """Values by key, each of which lives as long as somebody holds a lease on it."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[K, _Entry[V]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def acquire(self, key: K, factory: Callable[[], V]) -> Lease[V]:
+        """Return a lease on the value of this key, which the factory makes if nobody holds one.
+
+        Whatever the factory raises passes through and leaves nothing behind.
+        """
+        entry = self._entries.get(key)
+        is_new = entry is None
+        if entry is None:
+            entry = self._entries[key] = _Entry(factory())
+        entry.holders += 1
+
+        def release() -> bool:
+            entry.holders -= 1
+            if entry.holders:
+                return False
+            # From here on the key is free: a value that is being closed is never handed out again.
+            del self._entries[key]
+            return True
+
+        return Lease(entry.value, release, is_new=is_new)
+
+
+class _Entry(Generic[V]):
+    __slots__ = ("holders", "value")
+
+    def __init__(self, value: V) -> None:
+        self.value = value
+        self.holders = 0
+
+
+class LeaseHolder:
+    """The leases of one owner, such as a snapshot, given back together."""
+
+    __slots__ = ("_leases",)
+
+    def __init__(self) -> None:
+        self._leases: list[Lease[object]] = []
+
+    def hold(self, lease: Lease[T]) -> T:
+        """Keep a lease until :meth:`aclose`, and return its value."""
+        self._leases.append(lease)  # type: ignore[arg-type]  # only ever released, which is safe for any value
+        return lease.value
+
+    async def aclose(self) -> None:
+        """Release everything in reverse order and close what nobody else holds.
+
+        A value that fails to close does not keep the others open; all failures are raised together.
+        """
+        errors: list[Exception] = []
+        while self._leases:
+            try:
+                await self._leases.pop().aclose()
+            except Exception as error:  # noqa: BLE001 - collected and raised below
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("some leased values failed to close", errors)

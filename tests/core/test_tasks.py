@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+
+import pytest
+from gateway_core.tasks import Tasks, spawn
+
+
+async def fail() -> None:
+    raise ValueError("broken")
+
+
+async def test_a_task_that_nobody_keeps_still_runs() -> None:
+    done = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        gc.collect()
+        done.set()
+
+    spawn(work(), name="work")
+
+    await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_failure_is_logged_once_with_the_task_name(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        task = spawn(fail(), name="refresh keys")
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+
+    assert [(r.name, r.getMessage()) for r in caplog.records] == [
+        ("gateway.tasks", "task refresh keys failed: ValueError('broken')")
+    ]
+
+
+async def test_on_error_gets_the_failure_instead_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[BaseException] = []
+
+    await asyncio.wait({spawn(fail(), name="x", on_error=seen.append)})
+
+    assert [str(error) for error in seen] == ["broken"]
+    assert not caplog.records
+
+
+async def test_cancellation_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[BaseException] = []
+    task = spawn(asyncio.Event().wait(), name="x", on_error=seen.append)
+    await asyncio.sleep(0)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert seen == []
+    assert not caplog.records
+
+
+async def test_closing_the_owner_cancels_and_awaits_its_tasks() -> None:
+    tasks = Tasks()
+    cleaned: list[int] = []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(number)
+
+    for number in range(3):
+        tasks.spawn(work(number), name=f"work {number}")
+    await asyncio.sleep(0)
+    await tasks.aclose()
+
+    assert sorted(cleaned) == [0, 1, 2]
+    assert len(tasks) == 0
+
+
+async def test_a_task_may_close_its_own_owner() -> None:
+    tasks = Tasks()
+    other = tasks.spawn(asyncio.Event().wait(), name="other")
+
+    await tasks.spawn(tasks.aclose(), name="closer")
+
+    assert other.cancelled()
+
+
+async def test_a_closed_owner_starts_nothing() -> None:
+    tasks = Tasks()
+    await tasks.aclose()
+
+    with pytest.raises(RuntimeError, match="'late'"):
+        tasks.spawn(fail(), name="late")
