@@ -37,6 +37,7 @@ class Record:
         "error",
         "produced_by",
         "started_at",
+        "upstream",
         "upstream_duration",
     )
 
@@ -45,6 +46,8 @@ class Record:
         """Wall-clock time at which the head was read."""
         self.duration = 0.0
         """From the complete request head to the last byte or the abort."""
+        self.upstream = ""
+        """Name of the upstream that an endpoint was picked from; empty if none was."""
         self.upstream_duration: float | None = None
         """From the first try to the response head; None if no upstream answered."""
         self.bytes_received = 0
