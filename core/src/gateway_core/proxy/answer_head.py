@@ -1,0 +1,66 @@
+"""How an answer is framed for a client, and its head as bytes (RFC 9112 section 6)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from gateway_core.messages import Response
+from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
+
+_BODILESS: Final = frozenset({204, 304})
+_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
+_status_lines: dict[tuple[int, str], bytes] = {}
+
+
+class Framing(IntEnum):
+    """How a client learns where the body ends."""
+
+    NONE = 0
+    """There is no body, or none is sent."""
+    LENGTH = 1
+    CHUNKED = 2
+    UNTIL_CLOSE = 3
+
+
+def status_line(status: int, reason: str) -> bytes:
+    """Return a status line without its CRLF; the common ones are made once."""
+    key = (status, reason)
+    line = _status_lines.get(key)
+    if line is None:
+        line = b"HTTP/1.1 %d %b" % (status, reason.encode("latin-1"))
+        if len(_status_lines) < 1024:
+            _status_lines[key] = line
+    return line
+
+
+def framing_of(status: int, is_head: bool, length: int | None, version: str) -> Framing:
+    """Return how to frame a body of ``length`` bytes, or of unknown length."""
+    if is_head or status in _BODILESS:
+        return Framing.NONE
+    if length is not None:
+        return Framing.LENGTH
+    return Framing.CHUNKED if version == "1.1" else Framing.UNTIL_CLOSE
+
+
+def framing_fields(status: int, framing: Framing, length: int | None, version: str, keep_alive: bool) -> bytes:
+    """Return the block of the fields that frame an answer and say whether the connection goes on.
+
+    :param length: the body's length; for HEAD and 304 what it would be, if known.
+    """
+    if framing is Framing.CHUNKED:
+        block = b"\r\nTransfer-Encoding: chunked"
+    elif length is not None and status != 204:
+        block = b"\r\nContent-Length: %d" % length
+    else:
+        block = b""
+    if not keep_alive:
+        return block + b"\r\nConnection: close"
+    return block if version == "1.1" else block + b"\r\nConnection: keep-alive"
+
+
+def own_block(response: Response) -> bytes:
+    """Return the fields of an answer that a hook made or changed, without those that are the gateway's."""
+    block = response.headers.block
+    fields = split_block(block)
+    return b"" if fields is None else join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])

@@ -1,0 +1,141 @@
+"""The connections to one endpoint: the last one used is the first one taken again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
+from gateway_core.tasks import Tasks
+from gateway_core.upstreams.transport import TransportSettings
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.wire.response_head import ResponseHead
+
+Connected = Callable[[UpstreamConnection | None, Failure, str], None]
+"""Called with a connection, or with None and why there is none."""
+
+
+class Pool:
+    """Makes, lends and keeps connections to one endpoint. How many may be in use is for others to decide."""
+
+    __slots__ = (
+        "_context",
+        "_loop",
+        "_tasks",
+        "closed",
+        "host",
+        "idle",
+        "last_head",
+        "max_head_bytes",
+        "port",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        host: str,
+        port: int,
+        settings: TransportSettings,
+        *,
+        context: ssl.SSLContext | None = None,
+        max_head_bytes: int = 65536,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.settings = settings
+        self.max_head_bytes = max_head_bytes
+        """Bytes of an answer's head at most."""
+        self.idle: list[UpstreamConnection] = []
+        self.closed = False
+        self.last_head: ResponseHead | None = None
+        """The last answer's head: most answers of an endpoint within a second have the same."""
+        self._context = context
+        self._loop = loop
+        self._tasks = Tasks()
+
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection, or None."""
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    def connect(self, timeout: float, connected: Connected) -> asyncio.Task[None]:
+        """Have a connection made; cancel the task to give the wish up.
+
+        :param timeout: seconds; 0 is no limit.
+        """
+        return self._tasks.spawn(self._connect(timeout, connected), name=f"connect {self.host}:{self.port}")
+
+    async def _connect(self, timeout: float, connected: Connected) -> None:
+        connection, failure, reason = None, Failure.CONNECT, ""
+        server_name = self.settings.tls.server_name or self.host
+        try:
+            async with asyncio.timeout(timeout or None):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self),
+                    self.host,
+                    self.port,
+                    ssl=self._context,
+                    server_hostname=server_name if self._context is not None else None,
+                )
+            _set_no_delay(connection.transport)
+        except TimeoutError:
+            failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
+        except ssl.SSLCertVerificationError as error:
+            reason = f"its certificate is not trusted: {error.verify_message}"
+        except (OSError, ssl.SSLError) as error:
+            reason = f"cannot connect: {error}"
+        connected(connection, failure, reason)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request."""
+        settings = self.settings
+        if (
+            self.closed
+            or len(self.idle) >= settings.max_idle
+            or (settings.max_requests and connection.uses >= settings.max_requests)
+        ):
+            connection.abort()
+            return
+        connection.deadline = self._loop.time() + settings.idle_timeout
+        self.idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Let go of a connection that is closed or has become a tunnel."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    @property
+    def deadline(self) -> float:
+        """When the connection that has been idle for longest is to be closed."""
+        return self.idle[0].deadline if self.idle else NEVER
+
+    def expire(self, now: float) -> None:
+        """Close the connections that have been idle for too long."""
+        while self.idle and self.idle[0].deadline <= now:
+            self.idle[0].abort()
+
+    async def aclose(self) -> None:
+        """Close idle connections now, and those in use when their answers are complete."""
+        self.closed = True
+        await self._tasks.aclose()
+        for connection in list(self.idle):
+            connection.abort()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.host}:{self.port} idle={len(self.idle)}>"
+
+
+def _set_no_delay(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

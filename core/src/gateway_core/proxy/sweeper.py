@@ -1,0 +1,55 @@
+"""Deadlines by a coarse sweep: an attribute to set instead of a timer to make and cancel for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+NEVER: Final = float("inf")
+
+TICK: Final = 0.1
+"""Seconds between two sweeps; a deadline is noticed that much late at most."""
+
+
+class Expiring(Protocol):
+    """Something that has a deadline; `NEVER` if it has none at present."""
+
+    deadline: float
+
+    def expire(self, now: float) -> None:
+        """Act on the deadline; set another one or `NEVER`."""
+
+
+class Sweeper:
+    """Looks at everything that may expire, again and again."""
+
+    __slots__ = ("_groups", "_handle", "_loop", "_ticks")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._groups: list[tuple[Iterable[Expiring], int]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self._ticks = 0
+
+    def watch(self, group: Iterable[Expiring], every: int = 1) -> None:
+        """Sweep a live collection at every ``every``-th tick: large ones of long deadlines more rarely."""
+        self._groups.append((group, every))
+        if self._handle is None:
+            self._handle = self._loop.call_later(TICK, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        self._ticks += 1
+        for group, every in self._groups:
+            if self._ticks % every == 0:
+                for expired in [item for item in group if item.deadline <= now]:
+                    expired.expire(now)
+        self._handle = self._loop.call_later(TICK, self._sweep)
+
+    def stop(self) -> None:
+        """Sweep no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._groups.clear()

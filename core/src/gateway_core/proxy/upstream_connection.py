@@ -1,0 +1,369 @@
+"""One connection to an endpoint: writes requests, reads answers, one at a time.
+
+Bytes in, calls out: `Receiver` says what a connection tells whoever sent the request. The body is not decoded beyond
+its framing, and flows no faster than the receiver lets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk
+from gateway_core.proxy.wire.response_head import (
+    CHUNKED,
+    NO_BODY,
+    UNTIL_CLOSE,
+    BadAnswerError,
+    ResponseHead,
+    read_response_head,
+)
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.pool import Pool
+
+_MOST_INTERIM: Final = 16
+"""Interim answers before a final one: more is a peer that plays for time."""
+
+
+class Failure(IntEnum):
+    """Why a try ended without a complete answer."""
+
+    CONNECT = 1
+    """No connection came about: nothing was sent."""
+    RESET = 2
+    """The connection ended before the first byte of an answer."""
+    TIMEOUT = 3
+    BAD_ANSWER = 4
+    """What came is no answer that has one reading."""
+    TRUNCATED = 5
+    """The connection ended within an answer."""
+    CONNECT_TIMEOUT = 6
+    """No connection came about in time: nothing was sent."""
+
+
+class Receiver(Protocol):
+    """Who sent a request over an upstream connection, and gets its answer."""
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Take a 1xx answer that is not 101."""
+
+    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
+        """Take the final head with the part of the body that came with it."""
+
+    def on_body(self, data: bytes) -> None:
+        """Take the next part of the body."""
+
+    def on_end(self, trailer: bytes) -> None:
+        """Take note that the answer is complete; ``trailer`` is a block of fields."""
+
+    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
+        """Take over the connection after 101; ``data`` came right behind it."""
+
+    def on_failure(self, failure: Failure, detail: str) -> None:
+        """Take note that no complete answer will come; the connection is gone."""
+
+    def pause_upload(self) -> None:
+        """Give no more of the request's body for now."""
+
+    def resume_upload(self) -> None:
+        """Go on with the request's body."""
+
+
+class _State(IntEnum):
+    IDLE = 0
+    HEAD = 1
+    LENGTH = 2
+    CHUNKS = 3
+    UNTIL_CLOSE = 4
+    SWITCHED = 5
+    CLOSED = 6
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to an endpoint; `Pool` owns it while it is idle, a `Receiver` while it is in use."""
+
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_interims",
+        "_remaining",
+        "_state",
+        "chunked_upload",
+        "deadline",
+        "head_only",
+        "method_is_head",
+        "pool",
+        "receiver",
+        "reusable",
+        "transport",
+        "upgrade_asked",
+        "upload_complete",
+        "uses",
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.receiver: Receiver | None = None
+        self.uses = 0
+        """Requests that were sent over it, the one under way included."""
+        self.deadline = float("inf")
+        """When it has been idle for too long."""
+        self.upload_complete = True
+        self.chunked_upload = False
+        self.method_is_head = False
+        self.upgrade_asked = False
+        self.reusable = True
+        self._state = _State.IDLE
+        self._buffer = b""
+        self._remaining = 0
+        self._decoder: ChunkDecoder | None = None
+        self._interims = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    # -- sending
+
+    def send(
+        self,
+        receiver: Receiver,
+        head: bytes,
+        *,
+        method_is_head: bool,
+        upload_complete: bool,
+        chunked_upload: bool = False,
+        upgrade_asked: bool = False,
+    ) -> None:
+        """Send a request's head, and what is ready of its body behind it; `receiver` gets the answer."""
+        self.receiver = receiver
+        self.uses += 1
+        self.deadline = float("inf")
+        self.method_is_head = method_is_head
+        self.upload_complete = upload_complete
+        self.chunked_upload = chunked_upload
+        self.upgrade_asked = upgrade_asked
+        self._state = _State.HEAD
+        self._interims = 0
+        self.transport.write(head)
+
+    def send_body(self, data: bytes) -> None:
+        """Send the next part of the request's body."""
+        self.transport.write(encode_chunk(data) if self.chunked_upload else data)
+
+    def send_end(self) -> None:
+        """Note that the request's body is complete."""
+        if not self.upload_complete:
+            self.upload_complete = True
+            if self.chunked_upload:
+                self.transport.write(b"0\r\n\r\n")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a request may be sent over it."""
+        return self._state is not _State.CLOSED and not self.transport.is_closing()
+
+    def pause_writing(self) -> None:
+        if self.receiver is not None:
+            self.receiver.pause_upload()
+
+    def resume_writing(self) -> None:
+        if self.receiver is not None:
+            self.receiver.resume_upload()
+
+    # -- receiving
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state is _State.HEAD:
+            self._read_head(self._buffer + data if self._buffer else data)
+        elif state is _State.LENGTH:
+            self._take_length(data)
+        elif state is _State.CHUNKS:
+            self._take_chunks(data)
+        elif state is _State.UNTIL_CLOSE:
+            if self.receiver is not None:
+                self.receiver.on_body(data)
+        else:
+            # Bytes that no request asked for: whatever they are, the next answer must not begin with them.
+            self.abort()
+
+    def _read_head(self, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(data) > self.pool.max_head_bytes:
+                self._fail(Failure.BAD_ANSWER, "its head is too large")
+            else:
+                self._buffer = data
+            return
+        self._buffer = b""
+        raw = data[:end]
+        pool = self.pool
+        head = pool.last_head
+        if head is None or head.raw != raw:
+            try:
+                if len(raw) > pool.max_head_bytes:
+                    raise BadAnswerError("its head is too large")
+                head = pool.last_head = read_response_head(raw)
+            except BadAnswerError as error:
+                self._fail(Failure.BAD_ANSWER, str(error))
+                return
+        if head.status < 200:
+            self._read_interim(head, data[end + 4 :])
+        else:
+            self._begin_body(head, data[end + 4 :])
+
+    def _read_interim(self, head: ResponseHead, rest: bytes) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            return
+        self._interims += 1
+        if head.status == 101:
+            if not self.upgrade_asked:
+                self._fail(Failure.BAD_ANSWER, "it changes to a protocol that nobody asked for")
+                return
+            self._state = _State.SWITCHED
+            self.receiver = None
+            self.pool.forget(self)
+            receiver.on_switch(self, head, rest)
+            return
+        if self._interims > _MOST_INTERIM:
+            self._fail(Failure.BAD_ANSWER, "it sends interim answers without end")
+            return
+        receiver.on_interim(head)
+        if rest and self.receiver is receiver:
+            self._read_head(rest)
+
+    def _begin_body(self, head: ResponseHead, rest: bytes) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            return
+        self.reusable = head.keep_alive
+        length = 0 if self.method_is_head else head.length
+        if length >= 0 or length == NO_BODY:
+            size = len(rest)
+            left = max(length, 0) - size
+            if left <= 0:
+                if left < 0:
+                    self.reusable = False
+                    rest = rest[: max(length, 0)]
+                self._release()
+                receiver.on_answer(self, head, rest, True)
+                return
+            self._state = _State.LENGTH
+            self._remaining = left
+            receiver.on_answer(self, head, rest, False)
+        elif length == UNTIL_CLOSE:
+            self._state = _State.UNTIL_CLOSE
+            receiver.on_answer(self, head, rest, False)
+        else:
+            self._begin_chunks(receiver, head, rest)
+
+    def _begin_chunks(self, receiver: Receiver, head: ResponseHead, rest: bytes) -> None:
+        self._state = _State.CHUNKS
+        decoder = self._decoder = ChunkDecoder()
+        payload = b""
+        if rest:
+            try:
+                payload = decoder.feed(rest)
+            except BadChunkError as error:
+                self._fail(Failure.BAD_ANSWER, str(error))
+                return
+        if decoder.done and not decoder.trailer:
+            self._end_chunks(decoder)
+            receiver.on_answer(self, head, payload, True)
+            return
+        receiver.on_answer(self, head, payload, False)
+        if decoder.done and self.receiver is receiver:
+            self._end_chunks(decoder)
+            receiver.on_end(decoder.trailer)
+
+    def _take_length(self, data: bytes) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            return
+        left = self._remaining - len(data)
+        if left > 0:
+            self._remaining = left
+            receiver.on_body(data)
+            return
+        if left < 0:
+            self.reusable = False
+            data = data[:left]
+        self._release()
+        receiver.on_body(data)
+        receiver.on_end(b"")
+
+    def _take_chunks(self, data: bytes) -> None:
+        receiver, decoder = self.receiver, self._decoder
+        if receiver is None or decoder is None:
+            return
+        try:
+            payload = decoder.feed(data)
+        except BadChunkError as error:
+            self._fail(Failure.BAD_ANSWER, str(error))
+            return
+        if payload:
+            receiver.on_body(payload)
+        if decoder.done and self.receiver is receiver:
+            self._end_chunks(decoder)
+            receiver.on_end(decoder.trailer)
+
+    def _end_chunks(self, decoder: ChunkDecoder) -> None:
+        if decoder.rest:
+            self.reusable = False
+        self._release()
+
+    # -- ends
+
+    def _release(self) -> None:
+        """Give the connection back: its answer is complete."""
+        self.receiver = None
+        self._decoder = None
+        self._state = _State.IDLE
+        if self.reusable and self.upload_complete and not self.transport.is_closing():
+            self.pool.give_back(self)
+        else:
+            self.abort()
+
+    def _fail(self, failure: Failure, detail: str) -> None:
+        receiver = self.receiver
+        self.abort()
+        if receiver is not None:
+            receiver.on_failure(failure, detail)
+
+    def abort(self) -> None:
+        """Close the connection at once; nobody is told."""
+        self.receiver = None
+        self._decoder = None
+        self._buffer = b""
+        if self._state is not _State.CLOSED:
+            self._state = _State.CLOSED
+            self.pool.forget(self)
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        receiver, state = self.receiver, self._state
+        began = bool(self._buffer) or self._interims > 0
+        self.receiver = None
+        self._buffer = b""
+        if state is not _State.CLOSED:
+            self._state = _State.CLOSED
+            self.pool.forget(self)
+        if receiver is None:
+            return
+        if state is _State.HEAD:
+            failure = Failure.TRUNCATED if began else Failure.RESET
+            receiver.on_failure(failure, "it closed the connection before its answer")
+        elif state is _State.UNTIL_CLOSE and exc is None:
+            receiver.on_end(b"")
+        else:
+            receiver.on_failure(Failure.TRUNCATED, "it closed the connection within its answer")
+
+
+__all__ = ["CHUNKED", "Failure", "Receiver", "UpstreamConnection"]

@@ -1,0 +1,81 @@
+"""The strict reading of a block of header fields, shared by requests and answers (RFC 9112 section 5).
+
+A block is what `gateway_core.messages.Headers` holds. What is not valid to the letter is refused: there is one reading
+of a message or none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway_core.messages.headers import TOKEN_BYTES, VALUE_BYTES
+
+BLOCK_BYTES: Final = VALUE_BYTES + b"\r\n"
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields that end at the next hop whether or not Connection lists them (RFC 9110 section 7.6.1)."""
+
+_MOST_DIGITS: Final = 18
+"""Digits of a Content-Length at most: whatever is longer than an exabyte is an attempt to overflow somebody."""
+
+Field = tuple[bytes, bytes]
+"""A field's name in lower case and its whole line, without CRLF."""
+
+
+def split_block(block: bytes) -> list[Field] | None:
+    """Return the fields of a block, or None if anything in it is not valid.
+
+    Refused are control characters, bare CR or LF, folded lines, white space around a name and names that are no tokens.
+    """
+    lines = block.split(b"\r\n")
+    lines.pop(0)
+    if not lines:
+        return []
+    if block.translate(None, BLOCK_BYTES):
+        return None
+    count = len(lines)
+    if block.count(b"\n") != count or block.count(b"\r") != count:
+        return None
+    names = [line.partition(b":")[0] for line in lines]
+    if b"".join(names).translate(None, TOKEN_BYTES) or not all(names):
+        return None
+    for name, line in zip(names, lines, strict=True):
+        if len(name) == len(line):
+            return None
+    return list(zip(b":".join(names).lower().split(b":"), lines, strict=True))
+
+
+def value_of(line: bytes) -> bytes:
+    """Return the value of a field's line, without the white space around it."""
+    return line.partition(b":")[2].strip(b" \t")
+
+
+def join_lines(fields: list[Field]) -> bytes:
+    """Return the block of some fields."""
+    return b"".join([b"\r\n" + line for _, line in fields])
+
+
+def list_members(values: list[bytes]) -> list[bytes]:
+    """Return the members of a list field in lower case, empty ones left out (RFC 9110 section 5.6.1)."""
+    members = [member.strip(b" \t").lower() for value in values for member in value.split(b",")]
+    return [member for member in members if member]
+
+
+def content_length(value: bytes) -> int:
+    """Return a Content-Length, or -1 if it is not a plain, sane, decimal number (RFC 9112 section 6.2)."""
+    if not value.isdigit() or len(value) > _MOST_DIGITS:
+        return -1
+    return int(value)

@@ -1,0 +1,165 @@
+"""What the gateway must know of a request's header block (RFC 9110 section 7, RFC 9112 sections 3, 5, 6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway_core.proxy.wire.fields import (
+    HOP_BY_HOP,
+    Field,
+    content_length,
+    join_lines,
+    list_members,
+    split_block,
+    value_of,
+)
+
+METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT")
+}
+"""Methods that the fast lane takes; others are as good, but rare."""
+
+TARGET_BYTES: Final = (
+    bytes(range(0x21, 0x7F)).replace(b"#", b"").replace(b'"', b"").replace(b"<", b"").replace(b">", b"")
+)
+"""Bytes of a request-target: printable ASCII without what RFC 3986 keeps out of URIs and clients never send."""
+
+_HOST_BYTES: Final = b"-._~!$&'()*+,;=:[]%0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+FORWARDING: Final = frozenset(
+    {
+        b"forwarded",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-request-id",
+    }
+)
+"""Fields that the gateway writes itself; what came in is weighed by who sent it."""
+
+_FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
+_SPECIAL: Final = HOP_BY_HOP | FORWARDING | _FRAMING
+
+
+class RequestFacts:
+    """What a request's header block means to the gateway; never changed, so it serves every request with that block."""
+
+    __slots__ = (
+        "block",
+        "chunked",
+        "content_length",
+        "expect",
+        "forwarding",
+        "host",
+        "keep_alive",
+        "kept",
+        "lowered",
+        "names",
+        "upgrade",
+    )
+
+    def __init__(self, block: bytes) -> None:
+        self.block = block
+        self.lowered = block.lower()
+        self.host = ""
+        """The authority asked for, as sent."""
+        self.content_length = -1
+        """Bytes of the body; -1 if the head does not say."""
+        self.chunked = False
+        self.expect = False
+        """Whether the client waits for 100 (RFC 9110 section 10.1.1)."""
+        self.keep_alive = True
+        """False if Connection says close."""
+        self.upgrade: bytes | None = None
+        """The protocol to change to, if the client asks for one that we tunnel (RFC 9110 section 7.8)."""
+        self.forwarding: dict[bytes, bytes] = {}
+        """Values of the fields in `FORWARDING`, several of one name joined by commas."""
+        self.kept = b""
+        """The fields that go on as they are."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the fast lane may take a request with this head."""
+        return not self.chunked and not self.expect
+
+
+def valid_host(host: bytes) -> bool:
+    """Whether a Host value is an authority without user information (RFC 9110 section 7.2)."""
+    if not host or host.translate(None, _HOST_BYTES):
+        return False
+    if host[:1] == b"[":
+        name, bracket, port = host.partition(b"]")
+        return bool(bracket) and len(name) > 1 and (not port or (port[:1] == b":" and _is_port(port[1:])))
+    name, colon, port = host.partition(b":")
+    return bool(name) and b"[" not in host and b"]" not in host and (not colon or _is_port(port))
+
+
+def _is_port(port: bytes) -> bool:
+    return not port or (port.isdigit() and len(port) <= 5)
+
+
+def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | None:
+    """Return what a header block says, or None if it is not valid to the letter.
+
+    None is for: any syntax error, no Host in HTTP/1.1 or more than one or a malformed one, a Content-Length that is
+    repeated, listed or no number, one together with Transfer-Encoding, any Transfer-Encoding but a single ``chunked``.
+    """
+    fields = split_block(block)
+    if fields is None:
+        return None
+    facts = RequestFacts(block)
+    special: dict[bytes, list[bytes]] = {}
+    kept: list[Field] = []
+    for field in fields:
+        if field[0] in _SPECIAL:
+            special.setdefault(field[0], []).append(value_of(field[1]))
+        else:
+            kept.append(field)
+    if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
+        return None
+    kept = _read_connection(facts, special, kept, http_1_0)
+    for name in FORWARDING.intersection(special):
+        facts.forwarding[name] = b", ".join(special[name])
+    facts.kept = join_lines(kept)
+    return facts
+
+
+def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
+    hosts = special.get(b"host", [])
+    if len(hosts) != 1:
+        return http_1_0 and not hosts
+    facts.host = hosts[0].decode("latin-1")
+    return valid_host(hosts[0])
+
+
+def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
+    lengths = special.get(b"content-length")
+    codings = special.get(b"transfer-encoding")
+    if lengths is not None:
+        facts.content_length = content_length(lengths[0])
+        if len(lengths) != 1 or facts.content_length < 0 or codings is not None:
+            return False
+    if codings is not None:
+        if http_1_0 or len(codings) != 1 or codings[0].lower() != b"chunked":
+            return False
+        facts.chunked = True
+    expectations = special.get(b"expect")
+    if expectations is not None:
+        facts.expect = not http_1_0 and b"100-continue" in list_members(expectations)
+    return True
+
+
+def _read_connection(
+    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[Field], http_1_0: bool
+) -> list[Field]:
+    options = list_members(special.get(b"connection", []))
+    facts.keep_alive = b"close" not in options if not http_1_0 else b"keep-alive" in options and b"close" not in options
+    if not options:
+        return kept
+    if b"upgrade" in options and not http_1_0:
+        protocols = [name for name in list_members(special.get(b"upgrade", [])) if not name.startswith(b"h2")]
+        facts.upgrade = protocols[0] if protocols else None
+    listed = frozenset(options)
+    return [field for field in kept if field[0] not in listed]

@@ -1,0 +1,32 @@
+"""How connections to the endpoints of an upstream are made and kept: ``UpstreamSettings.transport``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How an https endpoint is verified, and what it is shown."""
+
+    ca: str = ""
+    """PEM file of the authorities to trust; empty is the system's."""
+    server_name: str = ""
+    """Name to ask for and to verify; empty is the endpoint's host."""
+    cert: str = ""
+    """PEM file of the client certificate to show; empty shows none."""
+    key: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Connections of one upstream. Times are seconds, 0 is no limit."""
+
+    connect_timeout: float = 2.0
+    max_idle: int = 256
+    """Idle connections to keep for each endpoint."""
+    idle_timeout: float = 30.0
+    max_requests: int = 0
+    """Requests over one connection."""
+    tls: TlsSettings = TlsSettings()
