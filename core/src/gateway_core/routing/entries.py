@@ -1,0 +1,91 @@
+"""What a table holds for each route: the tests that the path does not decide, and the answer, made ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic
+
+from gateway_core.routing.conditions import Conditions, HeaderLookup, QueryValues, compile_conditions
+from gateway_core.routing.paths import decode_canonical
+from gateway_core.routing.patterns import Kind, Pattern
+from gateway_core.routing.rules import P, RouteRule
+
+NO_PARAMS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Match(Generic[P]):
+    """The route that takes a request. Routes without parameters share one instance: do not change it.
+
+    ``params`` maps each parameter's name to its text, percent-decoded once (UTF-8, undecodable bytes are U+FFFD).
+    """
+
+    payload: P
+    params: Mapping[str, str]
+    rule: RouteRule[P]
+
+
+class Entry(Generic[P]):
+    """One route at one place of a table."""
+
+    __slots__ = ("captures", "conditions", "match", "methods", "priority")
+
+    def __init__(self, rule: RouteRule[P], pattern: Pattern) -> None:
+        self.methods = rule.methods or None
+        self.conditions: Conditions | None = compile_conditions(rule.headers, rule.query)
+        self.captures: Captures | None = captures_of(pattern)
+        self.match: Match[P] = Match(rule.payload, NO_PARAMS, rule)
+        self.priority = rule.priority
+
+    def rank(self) -> tuple[int, bool, int, int, int]:
+        """Return what orders routes of equal host and path: the smaller comes first."""
+        rule = self.match.rule
+        return (-rule.priority, not rule.methods, -len(rule.headers), -len(rule.query), rule.order)
+
+    def admits(self, method: str, header: HeaderLookup, query: QueryValues) -> bool:
+        """Say whether method, headers and query match."""
+        if self.methods is not None and method not in self.methods:
+            return False
+        return self.conditions is None or self.conditions.hold(header, query)
+
+    def answer(self, segments: list[str]) -> Match[P]:
+        """Return the match for a path with these canonical segments (the first is the empty one before ``/``)."""
+        if self.captures is None:
+            return self.match
+        params: dict[str, str] = {}
+        for name, index, cut in self.captures:
+            if cut == 0:
+                params[name] = segments[index]
+            elif cut > 0:
+                params[name] = segments[index][cut:]
+            else:
+                params[name] = "/".join(segments[index:])
+        return Match(self.match.payload, params, self.match.rule)
+
+
+Captures = tuple[tuple[str, int, int], ...]
+"""Where parameters stand: (name, index of the segment, how much of it to cut off, or -1 for the rest of the path)."""
+
+
+def captures_of(pattern: Pattern) -> Captures | None:
+    """Return where the parameters of a segment pattern stand, or ``None`` if it has none (or is a regex)."""
+    return (
+        tuple(
+            [
+                (segment.name, index, -1 if segment.kind is Kind.REST else len(segment.text))
+                for index, segment in enumerate(pattern.segments, 1)
+                if segment.name
+            ]
+        )
+        or None
+    )
+
+
+def decode_params(match: Match[P]) -> Match[P]:
+    """Return the match with its canonical texts decoded; needed only if the canonical path has a ``%``."""
+    if not match.params:
+        return match
+    decoded = {name: decode_canonical(text) if "%" in text else text for name, text in match.params.items()}
+    return Match(match.payload, decoded, match.rule)

@@ -1,0 +1,82 @@
+"""Hosts: how a request's Host is compared with the hosts that a route names."""
+
+from __future__ import annotations
+
+import re
+
+from gateway_core.routing.problems import HostError
+
+ANY_HOST = "*"
+"""What a route without hosts matches."""
+
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
+
+
+def normalize_host(host: str) -> str:
+    """Return a Host value as matching compares it: lower case, without port, without the root's final dot.
+
+    ``API.Example.com.:8080`` becomes ``api.example.com`` and ``[::1]:80`` becomes ``[::1]``. Idempotent, so a caller
+    may remember its answers. Never fails: a malformed value matches no route that names a host.
+    """
+    host = host.lower()
+    if host[:1] == "[":
+        return host[: host.find("]") + 1] or host
+    if ":" in host:
+        host = host.partition(":")[0]
+    return host[:-1] if host[-1:] == "." else host
+
+
+def parse_host(text: str) -> str:
+    """Return a route's host in the form that the tables use: ``name``, ``[address]``, ``*.name`` or ``*``.
+
+    :raises HostError: the text has a port, a path, a misplaced ``*``, or is no host name.
+    """
+    host = text.strip().lower().removesuffix(".")
+    if host == ANY_HOST:
+        return ANY_HOST
+    if host.count(":") >= 2 and not host.startswith("["):
+        host = f"[{host}]"
+    wildcard, name = host.startswith("*."), host.removeprefix("*.")
+    if not name.isascii():
+        name = _to_ascii(name, text)
+    if _ADDRESS.fullmatch(name) and not wildcard:
+        return name
+    if not _NAME.fullmatch(name):
+        raise HostError(f"host {text!r} {_fault(name)}")
+    return f"*.{name}" if wildcard else name
+
+
+def covers_host(wide: str, narrow: str) -> bool:
+    """Say whether ``wide`` matches every host that ``narrow`` does; both as :func:`parse_host` returns them."""
+    if wide in (ANY_HOST, narrow):
+        return True
+    return wide.startswith("*.") and narrow.removeprefix("*").endswith(wide[1:])
+
+
+def wider_hosts(host: str) -> list[str]:
+    """Return ``host`` and every pattern that covers it, the most specific first, ``*`` last."""
+    found = [host]
+    name = host.removeprefix("*.")
+    if name != ANY_HOST:
+        labels = [] if name.startswith("[") else name.split(".")
+        found += ["*." + ".".join(labels[index:]) for index in range(1, len(labels))]
+        found.append(ANY_HOST)
+    return found
+
+
+def _to_ascii(name: str, text: str) -> str:
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise HostError(f"host {text!r} is not a valid international name: write it as punycode (xn--...)") from None
+
+
+def _fault(name: str) -> str:
+    if "/" in name:
+        return "has a '/': give the name only, without scheme and path"
+    if ":" in name:
+        return "has a port: hosts are compared without one, leave it out"
+    if "*" in name:
+        return "has a misplaced '*': a wildcard is the whole first label, as in '*.example.com'"
+    return "is not a host name: use letters, digits, '-' and '_' in labels separated by '.'"

@@ -1,0 +1,223 @@
+"""Path patterns: ``/users/:id``, ``/files/*rest``, prefixes and regular expressions, parsed and ranked.
+
+A segment is one of
+  ``users``       a literal, compared with the canonical segment (:mod:`gateway_core.routing.paths`);
+  ``:id``         a parameter, one non-empty segment;
+  ``user_:name``  a parameter behind a literal start: the segment must be longer than that start. Write ``%3A`` for a
+                  colon that is meant literally, as in ``/things%3AbatchGet``;
+  ``*rest``       only last: one or more segments, so the text may be empty but the ``/`` before it must be there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway_core.routing.paths import canonical_segment, check_path, encode_path
+from gateway_core.routing.problems import PatternError
+from gateway_core.routing.rules import P, RouteRule
+
+PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+class Shape(IntEnum):
+    """How a pattern takes the path: all of it, its start, or as a regular expression decides."""
+
+    EXACT = 0
+    PREFIX = 1
+    REGEX = 2
+
+
+class Kind(IntEnum):
+    """What a segment of a pattern takes; smaller is more specific."""
+
+    LITERAL = 0
+    AFFIXED = 1
+    PARAM = 2
+    REST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a pattern: ``text`` is the canonical literal (or literal start), ``name`` the parameter's."""
+
+    kind: Kind
+    text: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A parsed path, prefix or regular expression. ``segments`` is empty for a regex and for the prefix ``/``."""
+
+    text: str
+    shape: Shape
+    segments: tuple[Segment, ...] = ()
+    regex: re.Pattern[str] | None = None
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The names of the parameters, in order of appearance."""
+        if self.regex is not None:
+            return tuple(self.regex.groupindex)
+        return tuple(segment.name for segment in self.segments if segment.name)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether exactly one path matches."""
+        return self.shape is Shape.EXACT and all(segment.kind is Kind.LITERAL for segment in self.segments)
+
+    @property
+    def literal_count(self) -> int:
+        """How many segments stand before the first parameter."""
+        return next((i for i, s in enumerate(self.segments) if s.kind is not Kind.LITERAL), len(self.segments))
+
+
+_BEYOND_ANY_LENGTH = 1 << 24
+
+
+def path_rank(pattern: Pattern, order: int) -> tuple[int, ...]:
+    """Return what orders patterns that match the same path: the smaller tuple is the more specific pattern.
+
+    One number per segment, literal before longer literal start before parameter before ``*rest`` or the end of a
+    prefix; an exact path is the shorter tuple of the two and so comes before a prefix of its length. Regular
+    expressions come after everything, in ``order``.
+    """
+    if pattern.shape is Shape.REGEX:
+        return (_BEYOND_ANY_LENGTH + 2, order)
+    rank = [_segment_rank(segment) for segment in pattern.segments]
+    if pattern.shape is Shape.PREFIX:
+        rank.append(_BEYOND_ANY_LENGTH + 1)
+    return tuple(rank)
+
+
+def _segment_rank(segment: Segment) -> int:
+    if segment.kind is Kind.LITERAL:
+        return 0
+    if segment.kind is Kind.AFFIXED:
+        return _BEYOND_ANY_LENGTH - len(segment.text)
+    return _BEYOND_ANY_LENGTH + (segment.kind is Kind.REST)
+
+
+def rule_pattern(rule: RouteRule[P]) -> Pattern:
+    """Parse the path of a rule.
+
+    :raises PatternError: it has none or several, or the one that it has cannot be matched.
+    """
+    given = [text for text in (rule.path, rule.path_prefix, rule.path_regex) if text is not None]
+    if len(given) != 1:
+        raise PatternError(f"a route has exactly one of path, path_prefix and path_regex, this one has {len(given)}")
+    if rule.path is not None:
+        return parse_pattern(rule.path)
+    if rule.path_prefix is not None:
+        return parse_prefix(rule.path_prefix)
+    return parse_regex(given[0])
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Parse the value of ``path``.
+
+    :raises PatternError: with what is wrong and what to write instead.
+    """
+    _check_text(text)
+    raw = text.split("/")[1:]
+    segments = tuple([_parse_segment(part, text) for part in raw])
+    _check_rest_is_last(segments, text)
+    _check_names_differ(segments, text)
+    return Pattern(text, Shape.EXACT, segments)
+
+
+def parse_prefix(text: str) -> Pattern:
+    """Parse the value of ``path_prefix``: literal segments. A slash at its end is ignored, as in the Gateway API.
+
+    :raises PatternError: with what is wrong and what to write instead.
+    """
+    _check_text(text)
+    parts = text.removesuffix("/").split("/")[1:]
+    for part in parts:
+        if part.startswith((":", "*")):
+            raise PatternError(
+                f"prefix {text!r} has {part!r}: a prefix has no parameters; use path: with '*rest' as its last "
+                f"segment, or write '%{ord(part[0]):X}' for a literal {part[0]!r}"
+            )
+        _check_literal(part, text)
+    return Pattern(text, Shape.PREFIX, tuple([Segment(Kind.LITERAL, canonical_segment(part)) for part in parts]))
+
+
+def parse_regex(text: str) -> Pattern:
+    """Parse the value of ``path_regex``. It must match the whole canonical path; named groups become parameters.
+
+    :raises PatternError: with the place in the expression.
+    """
+    try:
+        return Pattern(text, Shape.REGEX, (), re.compile(text))
+    except re.error as error:
+        place = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise PatternError(f"regex {text!r} does not compile{place}: {error.msg}") from None
+    except (OverflowError, RecursionError) as error:
+        raise PatternError(f"regex {text!r} does not compile: {error}") from None
+
+
+def _check_text(text: str) -> None:
+    if not text.startswith("/"):
+        raise PatternError(f"path {text!r} does not start with '/': write {'/' + text!r}")
+    for character, remedy in (("?", "match query parameters with query:"), ("#", "a fragment never reaches a server")):
+        if character in text:
+            code = f"%{ord(character):X}"
+            raise PatternError(f"path {text!r} has {character!r}: {remedy}, or write {code!r} for a literal one")
+
+
+def _parse_segment(part: str, text: str) -> Segment:
+    if part.startswith("*"):
+        return Segment(Kind.REST, "", _param_name(part, part[1:], text))
+    if "*" in part:
+        raise PatternError(
+            f"path {text!r} has '*' inside {part!r}: it starts a segment, or write '%2A' for a literal one"
+        )
+    start, colon, name = part.partition(":")
+    if not colon:
+        _check_literal(part, text)
+        return Segment(Kind.LITERAL, canonical_segment(part) if "%" in part else part)
+    name = _param_name(part, name, text)
+    if not start:
+        return Segment(Kind.PARAM, "", name)
+    _check_literal(start, text)
+    return Segment(Kind.AFFIXED, canonical_segment(start), name)
+
+
+def _param_name(part: str, name: str, text: str) -> str:
+    if not name:
+        mark = part.rstrip("/")[-1]
+        raise PatternError(
+            f"path {text!r} has {part!r} without a name: write '{mark}name', or '%{ord(mark):X}' for a literal"
+        )
+    if ":" in name:
+        raise PatternError(
+            f"path {text!r} has two parameters in {part!r}: one per segment is possible, '%3A' is a literal ':'"
+        )
+    if not PARAM_NAME.fullmatch(name):
+        raise PatternError(
+            f"path {text!r} has the parameter name {name!r}: it reaches to the end of its segment and is made of "
+            "letters, digits, '_' and '-'"
+        )
+    return name
+
+
+def _check_literal(part: str, text: str) -> None:
+    problem = None if part.isalnum() and part.isascii() else check_path("/" + encode_path(part))
+    if problem is not None:
+        raise PatternError(f"path {text!r} can never match: a request whose {problem} is refused")
+
+
+def _check_rest_is_last(segments: tuple[Segment, ...], text: str) -> None:
+    for segment in segments[:-1]:
+        if segment.kind is Kind.REST:
+            raise PatternError(f"path {text!r} goes on after '*{segment.name}': it takes the rest, so it must be last")
+
+
+def _check_names_differ(segments: tuple[Segment, ...], text: str) -> None:
+    names = [segment.name for segment in segments if segment.name]
+    if len(names) != len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise PatternError(f"path {text!r} has the parameter {twice!r} twice: give each its own name")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from random import Random
+
+from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, RouteRule, rule_pattern
+from gateway_core.routing.entries import Entry
+from gateway_core.routing.invariants import check_invariants
+from gateway_core.routing.tree import Tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core.routing.naive import naive_match
+from tests.core.routing.strategies import REQUESTS, Request, tables
+
+
+def outcome(result: Match[str] | NotFound | MethodNotAllowed) -> tuple[str, dict[str, str]] | tuple[str, ...] | None:
+    if isinstance(result, Match):
+        return result.rule.id, dict(result.params)
+    return result.allow if isinstance(result, MethodNotAllowed) else None
+
+
+@settings(max_examples=400, deadline=None)
+@given(tables(), st.lists(REQUESTS, min_size=1, max_size=12))
+def test_tree_answers_as_the_specification(table: list[RouteRule[str]], requests: list[Request]) -> None:
+    router = Router.build(table)
+
+    for method, host, path, query, headers in requests:
+        expected = naive_match(table, method, host, path, query, headers.get)
+        assert outcome(router.match(method, host, path, query, headers.get)) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables(), st.lists(REQUESTS, min_size=1, max_size=5), st.randoms(use_true_random=False))
+def test_the_order_of_inserts_does_not_matter(
+    table: list[RouteRule[str]], requests: list[Request], random: Random
+) -> None:
+    shuffled = random.sample(table, len(table))
+    one, other = Router.build(table), Router.build(shuffled)
+
+    for method, host, path, query, headers in requests:
+        assert outcome(one.match(method, host, path, query, headers.get)) == outcome(
+            other.match(method, host, path, query, headers.get)
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables())
+def test_invariants_hold_after_every_insert(table: list[RouteRule[str]]) -> None:
+    tree: Tree[str] = Tree()
+
+    for rule in table:
+        pattern = rule_pattern(rule)
+        tree.insert(pattern, Entry(rule, pattern))
+        assert check_invariants(tree) == []
