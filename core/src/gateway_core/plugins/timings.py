@@ -1,0 +1,102 @@
+"""Where plugins' time goes: per binding and phase, measured only in chains that were built for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Final
+
+from gateway_core.messages import Request
+from gateway_core.plugins.awaiting import Deferred
+from gateway_core.plugins.binding import Binding
+
+BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
+"""Seconds; upper bounds of the buckets, the last bucket has none."""
+
+_REQUEST_KEY: Final = "gateway.timings"
+
+
+@dataclass(slots=True)
+class HookTime:
+    """The time of one binding's hook in one phase."""
+
+    plugin: str
+    binding: str
+    phase: str
+    calls: int = 0
+    total: float = 0.0
+    """Seconds; of an ``async`` hook from its call to its end, waiting included."""
+
+    longest: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+
+    def add(self, seconds: float) -> None:
+        """Take note of one call."""
+        self.calls += 1
+        self.total += seconds
+        self.longest = max(self.longest, seconds)
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
+
+
+class Timings:
+    """The times of every hook of the chains that were built with it."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, str, str], HookTime] = {}
+
+    def all(self) -> list[HookTime]:
+        """Return the times, those that took most in total first."""
+        return sorted(self._times.values(), key=lambda each: -each.total)
+
+    def timed(self, call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
+        """Wrap a hook so that its time is noted down here, and for the request if `watch` was called on it."""
+        key = (binding.plugin, binding.id, phase)
+        times = self._times.setdefault(key, HookTime(*key))
+
+        def timed(request: Request, *rest: Any) -> Any:
+            started = perf_counter()
+            result = None
+            try:
+                result = call(request, *rest)
+            finally:
+                if not isinstance(result, Awaitable):
+                    _note(times, request, perf_counter() - started)
+            if isinstance(result, Awaitable):
+                return Deferred(result, lambda each: _timed_awaitable(each, times, request, started))
+            return result
+
+        return timed
+
+
+async def _timed_awaitable(awaitable: Awaitable[Any], times: HookTime, request: Request, started: float) -> Any:
+    try:
+        return await awaitable
+    finally:
+        _note(times, request, perf_counter() - started)
+
+
+def _note(times: HookTime, request: Request, seconds: float) -> None:
+    times.add(seconds)
+    noted = request.state.get(_REQUEST_KEY)
+    if noted is not None:
+        noted.append((times.binding, times.phase, seconds))
+
+
+def watch(request: Request) -> None:
+    """Note down the times of this request's hooks, for `server_timing`."""
+    request.state[_REQUEST_KEY] = []
+
+
+def server_timing(request: Request) -> str:
+    """Return the value of a ``Server-Timing`` field (W3C Server Timing): what each hook took, in milliseconds."""
+    noted: list[tuple[str, str, float]] = request.state.get(_REQUEST_KEY, [])
+    return ", ".join(
+        f"{_token(binding)}.{phase.removeprefix('gateway_')};dur={seconds * 1000:.3f}"
+        for binding, phase, seconds in noted
+    )
+
+
+def _token(text: str) -> str:
+    return "".join(character if character.isascii() and character.isalnum() else "-" for character in text)
