@@ -1,0 +1,151 @@
+"""Configuration: documents in, a typed and checked configuration or every problem with its place out."""
+
+from gateway_core.config.address import ListenAddress, Origin, parse_listen, parse_origin
+from gateway_core.config.catalog import PluginCatalog, PluginDescription
+from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
+from gateway_core.config.documents import Document, DocumentFormat
+from gateway_core.config.load import ExtraCheck, load_config
+from gateway_core.config.loaded import LoadedConfig, config_version
+from gateway_core.config.model_errors import model_problems
+from gateway_core.config.models.base import ConfigModel
+from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
+from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
+from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
+from gateway_core.config.models.listen import CertificateConfig, ListenConfig, ListenTlsConfig
+from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
+from gateway_core.config.models.resilience import (
+    KeepaliveConfig,
+    RetriesConfig,
+    RouteTimeoutsConfig,
+    TimeoutsConfig,
+    UpstreamLimitsConfig,
+    UpstreamTlsConfig,
+)
+from gateway_core.config.models.route import (
+    ConditionConfig,
+    MirrorConfig,
+    RedirectConfig,
+    RewriteConfig,
+    RouteConfig,
+    WeightedTargetConfig,
+    is_url,
+)
+from gateway_core.config.models.upstream import (
+    DiscoveryConfig,
+    DnsDiscoveryConfig,
+    EndpointConfig,
+    StickyCookieConfig,
+    UpstreamConfig,
+)
+from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
+from gateway_core.config.problems import ConfigError, ConfigProblem
+from gateway_core.config.schema import config_schema
+from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
+from gateway_core.config.values import (
+    Count,
+    Duration,
+    HeaderName,
+    HeaderValue,
+    Integer,
+    InvalidValueError,
+    IpNetwork,
+    Method,
+    Name,
+    Number,
+    Percent,
+    Port,
+    PositiveCount,
+    PositiveDuration,
+    Ratio,
+    Regex,
+    Size,
+    Switch,
+    Weight,
+    parse_duration,
+    parse_network,
+    parse_size,
+)
+from gateway_core.config.words import did_you_mean
+
+__all__ = [
+    "DEFAULT_LISTEN",
+    "AdminConfig",
+    "BindingConfig",
+    "CertificateConfig",
+    "ChainEntry",
+    "CircuitBreakerConfig",
+    "ConditionConfig",
+    "ConfigError",
+    "ConfigModel",
+    "ConfigProblem",
+    "Count",
+    "DiscoveryConfig",
+    "DnsDiscoveryConfig",
+    "Document",
+    "DocumentFormat",
+    "Duration",
+    "EndpointConfig",
+    "ExtraCheck",
+    "GatewayConfig",
+    "HeaderName",
+    "HeaderValue",
+    "HealthCheckConfig",
+    "Integer",
+    "InvalidValueError",
+    "IpNetwork",
+    "KeepaliveConfig",
+    "KeyPath",
+    "LimitsConfig",
+    "ListenAddress",
+    "ListenConfig",
+    "ListenTlsConfig",
+    "LoadedConfig",
+    "LogConfig",
+    "Method",
+    "MirrorConfig",
+    "Name",
+    "Number",
+    "Origin",
+    "OutlierDetectionConfig",
+    "Percent",
+    "Place",
+    "PlaceOf",
+    "PluginCatalog",
+    "PluginDescription",
+    "Port",
+    "PositiveCount",
+    "PositiveDuration",
+    "QuarantineConfig",
+    "Ratio",
+    "RedirectConfig",
+    "Regex",
+    "RetriesConfig",
+    "RewriteConfig",
+    "RouteConfig",
+    "RouteTimeoutsConfig",
+    "SchemaProblem",
+    "SchemaValidator",
+    "Size",
+    "StickyCookieConfig",
+    "Switch",
+    "TimeoutsConfig",
+    "UpstreamConfig",
+    "UpstreamLimitsConfig",
+    "UpstreamTlsConfig",
+    "Weight",
+    "WeightedTargetConfig",
+    "config_schema",
+    "config_version",
+    "did_you_mean",
+    "effective_chain",
+    "format_path",
+    "is_url",
+    "load_config",
+    "model_problems",
+    "parse_duration",
+    "parse_listen",
+    "parse_network",
+    "parse_origin",
+    "parse_size",
+    "resolve_chain",
+]

@@ -1,0 +1,1 @@
+"""Checks that look across models: names, references, order."""

@@ -1,0 +1,57 @@
+"""Names and ids that must be unique."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.place import KeyPath
+from gateway_core.config.views import bindings, mappings, text
+from gateway_core.config.words import quote
+
+
+def check_names(scope: Scope) -> None:
+    """Report every name that is given twice where it may be given once."""
+    document = scope.document
+    routes = list(mappings(document, "routes"))
+    upstreams = list(mappings(document, "upstreams"))
+    _unique(scope, "id", ((path, text(route, "id")) for path, route in routes), "a route's id")
+    _unique(scope, "name", ((path, text(item, "name")) for path, item in upstreams), "an upstream's name")
+    for path, upstream in upstreams:
+        endpoints = ((inner, text(item, "id")) for inner, item in mappings(upstream, "endpoints", path))
+        _unique(scope, "id", endpoints, "an endpoint's id")
+    _unique_bindings(scope, document, ())
+    for path, route in routes:
+        _unique_bindings(scope, route, path)
+    _unique(scope, "address", _addresses(scope), "a listener's address")
+
+
+def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]], what: str) -> None:
+    first: dict[str, KeyPath] = {}
+    for path, name in items:
+        if name is None:
+            continue
+        if name in first:
+            scope.add((*path, key), f"{quote(name)} is already {what} at {scope.place((*first[name], key))}")
+        else:
+            first[name] = path
+
+
+def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
+    first: dict[str, KeyPath] = {}
+    for binding in bindings(parent, path):
+        if binding.id in first:
+            place = scope.place(first[binding.id])
+            message = f"{quote(binding.id)} is already a binding in this list at {place}: give one of them another id"
+            scope.add((*binding.path, "id"), message)
+        else:
+            first[binding.id] = binding.path
+
+
+def _addresses(scope: Scope) -> Iterable[tuple[KeyPath, str | None]]:
+    listen = scope.document.get("listen")
+    for index, item in enumerate(listen if isinstance(listen, list) else []):
+        address = text(item, "address") if isinstance(item, dict) else item
+        # Port 0 takes a free port each time.
+        if isinstance(address, str) and not address.endswith(":0"):
+            yield ("listen", index), address

@@ -1,0 +1,112 @@
+"""The order of the bindings in every chain: needs come after what provides them, before and after hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway_core.config.chain import effective_chain
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.views import BindingView, bindings, mappings, text
+from gateway_core.config.words import listed, quote
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A binding in a chain, with what its plugin declares for its config."""
+
+    binding: BindingView
+    needs: frozenset[str]
+    provides: frozenset[str]
+    before: frozenset[str]
+    after: frozenset[str]
+
+
+@dataclass(slots=True)
+class OrderCheck:
+    """Checks chains; every pair of bindings is reported once, however many routes share it."""
+
+    scope: Scope
+    _links: dict[tuple[str | int, ...], _Link | None] = field(default_factory=dict)
+    _reported: set[tuple[object, ...]] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Check the chain of every route, or the gateway-wide one if there are no routes."""
+        gateway_wide = bindings(self.scope.document)
+        routes = list(mappings(self.scope.document, "routes"))
+        is_plain_checked = False
+        for path, route in routes:
+            own = bindings(route, path)
+            if not own:
+                # Routes without bindings all have the same chain.
+                if is_plain_checked:
+                    continue
+                is_plain_checked = True
+            self._check([entry.binding for entry in effective_chain(gateway_wide, own)], text(route, "id"))
+        if not routes:
+            self._check([binding for binding in gateway_wide if binding.enabled], None)
+
+    def _check(self, chain: list[BindingView], route: str | None) -> None:
+        links = [link for binding in chain if (link := self._link(binding)) is not None]
+        if len(links) < len(chain):
+            return  # A plugin that is missing or broken may be the one that provides.
+        for position, link in enumerate(links):
+            for key, message in self._misplaced(link, links[:position], links[position + 1 :]):
+                if key not in self._reported:
+                    self._reported.add(key)
+                    is_shared = link.binding.path[0] == "plugins" and route is not None
+                    where = f" (on route {quote(route or '')})" if is_shared else ""
+                    self.scope.add(link.binding.path, message + where)
+
+    def _misplaced(
+        self, link: _Link, earlier: list[_Link], later: list[_Link]
+    ) -> Iterator[tuple[tuple[object, ...], str]]:
+        me = quote(link.binding.id)
+        for need in sorted(link.needs):
+            if any(need in other.provides for other in earlier):
+                continue
+            provider = next((other for other in later if need in other.provides), None)
+            yield (link.binding.path, "needs", need), f"{me} needs {quote(need)}, which {self._source(need, provider)}"
+        for other in earlier:
+            if other.binding.name in link.before:
+                yield self._pair(link, other), f"{me} must come before {self._named(other)}: move it there"
+        for other in later:
+            if other.binding.name in link.after:
+                yield self._pair(link, other), f"{me} must come after {self._named(other)}: move it there"
+
+    def _source(self, need: str, provider: _Link | None) -> str:
+        if provider is not None:
+            return f"{self._named(provider)} provides only later: put that one first"
+        known = [name for name in sorted(self.scope.catalog.names()) if self._may_provide(name, need)]
+        if known:
+            return f"no binding before it provides: add one of {listed(known)} before it"
+        return "no installed plugin provides"
+
+    def _may_provide(self, name: str, need: str) -> bool:
+        description = self.scope.catalog.describe(name)
+        return description is not None and description.load_error is None and need in description.provides
+
+    def _named(self, link: _Link) -> str:
+        return f"{quote(link.binding.id)} at {self.scope.place(link.binding.path)}"
+
+    @staticmethod
+    def _pair(link: _Link, other: _Link) -> tuple[object, ...]:
+        return link.binding.path, "order", other.binding.path
+
+    def _link(self, binding: BindingView) -> _Link | None:
+        if binding.path not in self._links:
+            self._links[binding.path] = self._describe(binding)
+        return self._links[binding.path]
+
+    def _describe(self, binding: BindingView) -> _Link | None:
+        description = self.scope.catalog.describe(binding.name)
+        if description is None or description.load_error is not None or binding.path in self.scope.broken:
+            return None
+        config = binding.config if binding.config is not None else {}
+        try:
+            needs = description.needs_of(config) if description.needs_of else description.needs
+            provides = description.provides_of(config) if description.provides_of else description.provides
+        except Exception as error:  # noqa: BLE001 - the plugin's own code
+            self.scope.add(binding.path, f"the plugin fails on this config: {error} ({description.label})")
+            return None
+        return _Link(binding, frozenset(needs), frozenset(provides), description.before, description.after)

@@ -1,0 +1,122 @@
+"""Bindings: the plugin is installed and loads, and its config fits its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway_core.config.catalog import PluginDescription
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.place import KeyPath
+from gateway_core.config.redaction import secret_texts
+from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
+from gateway_core.config.views import BindingView, all_bindings, bindings, mappings
+from gateway_core.config.words import did_you_mean, listed, quote
+
+
+def check_plugins(scope: Scope) -> None:
+    """Report plugins that cannot be used and configs that do not fit.
+
+    A binding that is switched off names no plugin that must be there, and its config is not looked at.
+    """
+    validators: dict[str, SchemaValidator | None] = {}
+    for binding in all_bindings(scope.document):
+        if not binding.enabled:
+            continue
+        description = _usable(scope, binding)
+        if description is None:
+            scope.broken.add(binding.path)
+            continue
+        if binding.name not in validators:
+            validators[binding.name] = _validator(scope, binding, description)
+        validator = validators[binding.name]
+        if validator is not None and binding.config is not None:
+            _check_config(scope, binding, binding.config, description, validator)
+
+
+def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
+    description = scope.catalog.describe(binding.name)
+    path = (*binding.path, "name")
+    if description is None:
+        names = sorted(scope.catalog.names())
+        hint = did_you_mean(binding.name, names) or _installed(names)
+        scope.add(
+            path,
+            f"no plugin {scope.shown(path, binding.name)} is installed{hint}; "
+            f"if a distribution has it: pip install gateway-plugin-{binding.name}",
+        )
+    elif description.load_error is not None:
+        label = f"{description.distribution} {description.version}".strip()
+        scope.add(path, f"the plugin {quote(binding.name)} of {label} does not load: {description.load_error}")
+    else:
+        return description
+    return None
+
+
+def _installed(names: list[str]) -> str:
+    return f": installed {'is' if len(names) == 1 else 'are'} {listed(names, last='and')}" if names else ": none is"
+
+
+def _validator(scope: Scope, binding: BindingView, description: PluginDescription) -> SchemaValidator | None:
+    try:
+        return SchemaValidator(description.schema, description.secret_paths)
+    except ValueError as error:
+        _broken_schema(scope, binding, description, error)
+        return None
+
+
+def _broken_schema(scope: Scope, binding: BindingView, description: PluginDescription, error: ValueError) -> None:
+    scope.add((*binding.path, "name"), f"the plugin's own schema is broken: {error} ({description.label})")
+
+
+def _check_config(
+    scope: Scope,
+    binding: BindingView,
+    config: Mapping[str, Any],
+    description: PluginDescription,
+    validator: SchemaValidator,
+) -> None:
+    base = (*binding.path, "config")
+
+    def shown_at(path: KeyPath, value: object) -> str:
+        return scope.shown((*base, *path), value)
+
+    try:
+        problems = validator.problems(config, shown_at)
+    except ValueError as error:
+        _broken_schema(scope, binding, description, error)
+        scope.broken.add(binding.path)
+        return
+    problems = problems or _further(description, config)
+    if problems:
+        scope.broken.add(binding.path)
+        scope.secrets.update(secret_texts(config, validator.secret_paths))
+    for problem in problems:
+        report = scope.add_key if problem.is_key else scope.add
+        report((*base, *problem.path), f"{problem.message} ({description.label})")
+
+
+def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[SchemaProblem]:
+    if description.check is None:
+        return []
+    try:
+        return [SchemaProblem(path, message) for path, message in description.check(config)]
+    except Exception as error:  # noqa: BLE001 - the plugin's own code
+        return [SchemaProblem((), f"the plugin fails on this config: {error}")]
+
+
+def check_switched_off(scope: Scope) -> None:
+    """Report routes that switch off what they do not inherit."""
+    inherited = {binding.id for binding in bindings(scope.document)}
+    for path, route in mappings(scope.document, "routes"):
+        for binding in bindings(route, path):
+            if not binding.enabled and binding.id not in inherited:
+                hint = did_you_mean(binding.id, inherited) or _gateway_wide(inherited)
+                scope.add(
+                    (*binding.path, "enabled"),
+                    f"switches off {quote(binding.id)}, which no gateway-wide binding is called{hint}",
+                )
+
+
+def _gateway_wide(ids: set[str]) -> str:
+    return f": there {'is' if len(ids) == 1 else 'are'} {listed(sorted(ids), last='and')}" if ids else ": there is none"

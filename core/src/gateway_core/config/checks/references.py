@@ -1,0 +1,93 @@
+"""Names that refer to something else in the document, or to something that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.models.upstream import DnsDiscoveryConfig
+from gateway_core.config.place import KeyPath
+from gateway_core.config.views import mappings, text
+from gateway_core.config.words import did_you_mean, listed
+
+STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
+"""The strategies that need no extension."""
+
+DISCOVERIES: Final = frozenset({"dns"})
+"""The discoveries that need no extension."""
+
+
+def check_targets(scope: Scope) -> None:
+    """Report targets that are no upstream's name."""
+    names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
+    for path, target in _targets(scope.document):
+        if "://" in target or target.startswith("//") or target in names:
+            continue
+        hint = did_you_mean(target, names) or _known(names)
+        scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}")
+
+
+def _known(names: set[str]) -> str:
+    if not names:
+        return ": none is configured, add it under upstreams or write a URL such as http://127.0.0.1:8081"
+    return f": there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"
+
+
+def _targets(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for path, route in mappings(document, "routes"):
+        if target := text(route, "target"):
+            yield (*path, "target"), target
+        for inner, item in mappings(route, "targets", path):
+            if target := text(item, "target"):
+                yield (*inner, "target"), target
+        mirror = route.get("mirror")
+        if isinstance(mirror, Mapping) and (target := text(mirror, "target")):
+            yield (*path, "mirror", "target"), target
+
+
+def check_upstreams(scope: Scope) -> None:
+    """Report strategies and discoveries that nothing provides."""
+    for path, upstream in mappings(scope.document, "upstreams"):
+        strategy = text(upstream, "strategy")
+        if strategy is not None and strategy not in scope.strategies:
+            hint = did_you_mean(strategy, scope.strategies)
+            known = listed(sorted(scope.strategies), last="and")
+            shown = scope.shown((*path, "strategy"), strategy)
+            scope.add((*path, "strategy"), f"{shown} is not a strategy{hint or f': there are {known}'}")
+        discovery = upstream.get("discovery")
+        if isinstance(discovery, Mapping):
+            _check_discovery(scope, (*path, "discovery"), discovery)
+
+
+def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) -> None:
+    name = text(discovery, "name")
+    if name is None:
+        return
+    if name == "dns":
+        _check_dns(scope, (*path, "config"), discovery.get("config") or {})
+    elif name not in scope.discoveries:
+        hint = did_you_mean(name, scope.discoveries) or f": there are {listed(sorted(scope.discoveries), last='and')}"
+        scope.add(
+            (*path, "name"),
+            f"{scope.shown((*path, 'name'), name)} is not a discovery that is installed{hint}; "
+            f"pip install gateway-plugin-{name} if it has one",
+        )
+
+
+def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:
+    if not isinstance(config, Mapping):
+        return
+    try:
+        DnsDiscoveryConfig.model_validate(config)
+    except ValidationError as error:
+
+        def show(inner: KeyPath, value: object) -> str:
+            return scope.shown((*path, *inner), value)
+
+        for inner, message, is_key in explain_model_errors(DnsDiscoveryConfig, error, show):
+            report = scope.add_key if is_key else scope.add
+            report((*path, *inner), f"{message} (dns discovery)")

@@ -1,0 +1,50 @@
+"""What every check is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway_core.config.catalog import PluginCatalog
+from gateway_core.config.locate import Locator
+from gateway_core.config.place import KeyPath, Place
+from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.words import quote, shown
+
+
+@dataclass(slots=True)
+class Scope:
+    """The document as plain values, where everything is written, and the problems so far."""
+
+    document: Mapping[str, Any]
+    locator: Locator
+    catalog: PluginCatalog
+    strategies: frozenset[str]
+    discoveries: frozenset[str]
+    substituted: set[int]
+    """``id`` of the nodes whose values came from the environment or a file."""
+    problems: list[ConfigProblem] = field(default_factory=list)
+    broken: set[KeyPath] = field(default_factory=set)
+    """Bindings whose plugin or config cannot be used."""
+    secrets: set[str] = field(default_factory=set)
+    """Literal texts that must not be shown."""
+
+    def add(self, path: KeyPath, message: str) -> None:
+        """Report a problem with a value."""
+        self.problems.append(self.locator.problem(path, message))
+
+    def add_key(self, path: KeyPath, message: str) -> None:
+        """Report a problem with a key."""
+        self.problems.append(self.locator.key_problem(path, message))
+
+    def place(self, path: KeyPath) -> Place:
+        """Return where a value is written."""
+        return self.locator.place(path)
+
+    def shown(self, path: KeyPath, value: object) -> str:
+        """Name a value in a message; what came from the environment is named as it is written."""
+        found = self.locator.find(path)
+        if id(found.node) in self.substituted:
+            return quote(str(found.node.value))
+        return shown(value)

@@ -1,0 +1,177 @@
+"""Nodes to plain values: dicts, lists, texts, numbers, booleans and ``None``.
+
+Closes the traps of PyYAML's constructor: every duplicate key is a problem, plain scalars follow YAML 1.2
+(:mod:`gateway_core.config.scalars`), aliases cannot expand without bound, only JSON-like tags are known. ``<<`` merges
+as in YAML 1.1, because configurations rely on it: keys of the mapping itself win, then earlier merged ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from gateway_core.config.place import KeyPath, Place
+from gateway_core.config.scalars import Scalar, read_plain
+from gateway_core.config.substitution import Substitution
+from gateway_core.config.words import quote
+from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG
+
+MERGE_KEY: Final = "<<"
+MOST_ALIASED: Final = 1_000_000
+"""Values that aliases may add to a configuration before it is taken for an attack."""
+
+_SCALAR_TAGS: Final = {
+    f"tag:yaml.org,2002:{name}": kind
+    for name, kind in {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}.items()
+}
+
+ReportNode = Callable[[yaml.Node, KeyPath, str], None]
+
+
+def node_place(node: yaml.Node) -> Place:
+    """Return where a node begins; its mark carries the document's name."""
+    mark = node.start_mark
+    return Place(mark.name, mark.line + 1, mark.column + 1)
+
+
+class _ExpansionError(Exception):
+    def __init__(self, node: yaml.Node) -> None:
+        self.node = node
+
+
+@dataclass(slots=True)
+class Constructor:
+    """Makes values from nodes and reports what is wrong on the way, without stopping."""
+
+    substitution: Substitution
+    report: ReportNode
+    directory_of: Callable[[str], Path | None]
+    substituted: set[int] = field(default_factory=set)
+    """``id`` of the scalar nodes whose value came from elsewhere and must not be shown."""
+    _path: list[str | int] = field(default_factory=list)
+    _open: set[int] = field(default_factory=set)
+    _seen: set[int] = field(default_factory=set)
+    _aliased: int = 0
+
+    def construct(self, node: yaml.Node, path: KeyPath = ()) -> object:
+        """Return the value of ``node``, which sits at ``path``."""
+        self._path = list(path)
+        try:
+            return self._value(node)
+        except _ExpansionError as error:
+            self.report(error.node, path, f"aliases (*name) expand to more than {MOST_ALIASED} values")
+            return None
+        finally:
+            self._open.clear()
+
+    def _value(self, node: yaml.Node) -> object:
+        key = id(node)
+        if key in self._seen:
+            self._aliased += 1
+            if self._aliased > MOST_ALIASED:
+                raise _ExpansionError(node)
+        else:
+            self._seen.add(key)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if key in self._open:
+            self._refuse(node, "an alias (*name) inside the very value that it names never ends")
+            return None
+        if node.tag not in {MAP_TAG, SEQ_TAG}:
+            self._refuse(node, f"the tag {quote(_short_tag(node.tag))} is not supported: remove it")
+        self._open.add(key)
+        try:
+            return self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
+        finally:
+            self._open.discard(key)
+
+    def _sequence(self, node: yaml.Node) -> list[object]:
+        values = []
+        path = self._path
+        for index, item in enumerate(node.value):
+            path.append(index)
+            values.append(self._value(item))
+            path.pop()
+        return values
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, object]:
+        values: dict[str, object] = {}
+        keys: dict[str, yaml.Node] = {}
+        path = self._path
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key is None or is_merge(key_node):
+                continue
+            path.append(key)
+            if (first := keys.get(key)) is not None:
+                self._refuse(key_node, f"this key is given twice in one mapping, the first time at {node_place(first)}")
+            else:
+                keys[key] = key_node
+                values[key] = self._value(value_node)
+            path.pop()
+        for merged in self._merged(node):
+            for key, value in merged.items():
+                values.setdefault(key, value)
+        return values
+
+    def _merged(self, node: yaml.MappingNode) -> Iterator[dict[str, object]]:
+        for key_node, value_node in node.value:
+            if not is_merge(key_node):
+                continue
+            for source in merge_sources(value_node):
+                value = self._value(source) if isinstance(source, yaml.MappingNode) else None
+                if isinstance(value, dict):
+                    yield value
+                else:
+                    self._refuse(source, 'only a mapping can be merged with "<<", or a list of mappings')
+
+    def _key(self, node: yaml.Node) -> str | None:
+        if isinstance(node, yaml.ScalarNode) and node.value:
+            return str(node.value)
+        self._refuse(node, "a key must be a text that is not empty")
+        return None
+
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        text: str = node.value
+        try:
+            if "${" in text:
+                self.substituted.add(id(node))
+                directory = self.directory_of(node.start_mark.name)
+                return self.substitution.resolve(text, plain=node.tag == PLAIN_TAG, directory=directory)
+            if node.tag == PLAIN_TAG:
+                return read_plain(text)
+            return text if node.tag == STR_TAG else _tagged(node)
+        except ValueError as error:
+            self._refuse(node, f"{quote(text)} {error}")
+            return text
+
+    def _refuse(self, node: yaml.Node, message: str) -> None:
+        self.report(node, tuple(self._path), message)
+
+
+def is_merge(key_node: yaml.Node) -> bool:
+    """Whether a key is the merge key ``<<`` (a quoted one is an ordinary key)."""
+    return bool(key_node.value == MERGE_KEY and key_node.tag == PLAIN_TAG)
+
+
+def merge_sources(value_node: yaml.Node) -> list[yaml.Node]:
+    """Return what a merge key brings in, the winning ones first."""
+    return list(value_node.value) if isinstance(value_node, yaml.SequenceNode) else [value_node]
+
+
+def _tagged(node: yaml.ScalarNode) -> Scalar:
+    kinds = _SCALAR_TAGS.get(node.tag)
+    if kinds is None:
+        raise ValueError(f"has the tag {quote(_short_tag(node.tag))}, which is not supported: remove it")
+    value = read_plain(node.value)
+    if type(value) not in kinds:
+        raise ValueError(f"is not what its tag {quote(_short_tag(node.tag))} says")
+    return value
+
+
+def _short_tag(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")

@@ -1,0 +1,125 @@
+"""Source documents: named texts in one of three formats, and how they are read from disk."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from gateway_core.config.place import Place
+from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.words import quote
+
+LARGEST_FILE: Final = 256 * 1024 * 1024
+"""Bytes; a larger configuration file is refused before it is read."""
+
+
+class DocumentFormat(StrEnum):
+    """The syntax of a document."""
+
+    YAML = "yaml"
+    JSON = "json"
+    TOML = "toml"
+
+
+FORMATS: Final = {
+    ".yaml": DocumentFormat.YAML,
+    ".yml": DocumentFormat.YAML,
+    ".json": DocumentFormat.JSON,
+    ".toml": DocumentFormat.TOML,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration document.
+
+    ``name`` stands for the file in every place (a path, an etcd key, ``configmap/ns/name``); ``directory`` is what
+    ``include`` and ``${file:relative}`` start from, ``None`` where there is no directory.
+    """
+
+    name: str
+    text: str
+    format: DocumentFormat = DocumentFormat.YAML
+    directory: Path | None = None
+
+
+def document_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the files that ``paths`` stand for, and the directories among them.
+
+    A directory stands for its documents in the order of their names; hidden entries (such as the ``..data`` of a
+    mounted Kubernetes ConfigMap) are not documents.
+    """
+    files: list[Path] = []
+    directories: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            directories.append(path)
+            files.extend(entry for entry in sorted(path.iterdir()) if _is_document(entry))
+        else:
+            files.append(path)
+    return files, directories
+
+
+def _is_document(entry: Path) -> bool:
+    return not entry.name.startswith(".") and entry.suffix in FORMATS and entry.is_file()
+
+
+def read_document(path: Path) -> Document | ConfigProblem:
+    """Read a document from disk; what cannot be read is a problem without a line."""
+    name = str(path)
+    data = read_bytes(path, limit=LARGEST_FILE)
+    if isinstance(data, str):
+        return ConfigProblem(Place(name), "", data)
+    text = decode(data)
+    if isinstance(text, int):
+        return ConfigProblem(_place_of_byte(name, data, text), "", "is not UTF-8 text: save the file as UTF-8")
+    return Document(name, text, FORMATS.get(path.suffix, DocumentFormat.YAML), path.parent)
+
+
+def decode(data: bytes) -> str | int:
+    """Decode UTF-8, without a byte order mark; returns the offset of the first invalid byte if there is one."""
+    try:
+        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes | str:
+    """Read a regular file of at most ``limit`` bytes; returns the reason as a text when that is not possible."""
+    try:
+        if path.is_dir():
+            return "is a directory, where a file is expected"
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        return "does not exist"
+    except PermissionError:
+        return "may not be read: permission denied"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return f"cannot be read: {reason.lower()}"
+    return data if len(data) <= limit else f"is larger than {limit} bytes"
+
+
+def _place_of_byte(name: str, data: bytes, offset: int) -> Place:
+    before = data[:offset]
+    line_start = before.rfind(b"\n") + 1
+    return Place(name, before.count(b"\n") + 1, len(before[line_start:].decode("utf-8", "replace")) + 1)
+
+
+def empty_directory_problem(path: Path) -> ConfigProblem:
+    """Say that a directory holds no documents."""
+    return ConfigProblem(Place(str(path)), "", f"holds no configuration: no file ends in {_endings()}")
+
+
+def _endings() -> str:
+    return ", ".join(quote(suffix) for suffix in FORMATS)
+
+
+def as_paths(path: Path | Sequence[Path]) -> tuple[Path, ...]:
+    """Accept one path or several."""
+    return (path,) if isinstance(path, Path) else tuple(path)

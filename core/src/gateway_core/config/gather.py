@@ -1,0 +1,211 @@
+"""From paths to one merged document: reads files, follows ``include``, merges.
+
+Lists concatenate in the order of the documents; any other top-level key may be given in two documents only with equal
+values.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from gateway_core.config import toml_nodes, yaml_nodes
+from gateway_core.config.construct import Constructor, ReportNode, node_place
+from gateway_core.config.documents import (
+    Document,
+    DocumentFormat,
+    document_files,
+    empty_directory_problem,
+    read_document,
+)
+from gateway_core.config.locate import Locator
+from gateway_core.config.place import KeyPath, Place, format_path
+from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.substitution import Substitution
+from gateway_core.config.words import kind_of, quote
+from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
+
+_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_GLOB: Final = re.compile(r"[*?\[]")
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Collects documents, what they include, and what is wrong with them."""
+
+    substitution: Substitution
+    problems: list[ConfigProblem] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    directories: list[Path] = field(default_factory=list)
+    roots: list[yaml.MappingNode] = field(default_factory=list)
+    includes: list[object] = field(default_factory=list)
+    is_complete: bool = True
+    """False once a document could not be read or parsed: then nothing can be said about names it may define."""
+    _origins: dict[str, Path | None] = field(default_factory=dict)
+    _loaded: set[Path] = field(default_factory=set)
+
+    def add_paths(self, paths: Sequence[Path]) -> None:
+        """Read files, and directories of files."""
+        try:
+            files, directories = document_files(paths)
+        except OSError as error:
+            self._fail(ConfigProblem(Place(str(error.filename)), "", f"cannot be read: {error.strerror}"))
+            return
+        self.directories.extend(directories)
+        for directory in directories:
+            if not any(file.parent == directory for file in files):
+                self._fail(empty_directory_problem(directory))
+        for file in files:
+            self._add_file(file, ())
+
+    def add_document(self, document: Document, parents: tuple[Path, ...] = ()) -> None:
+        """Parse a document and what it includes."""
+        self.texts[document.name] = _LINE_BREAK.split(document.text)
+        self._origins[document.name] = document.directory
+        try:
+            root = _compose(document)
+        except DocumentSyntaxError as error:
+            self._fail(self._problem(error.place, (), error.message))
+            return
+        place = Place(document.name, 1, 1) if root is None else node_place(root)
+        if isinstance(root, yaml.MappingNode):
+            self.roots.append(root)
+            self._follow_includes(root, document.directory, parents)
+        elif root is None or _is_null(root):
+            self._fail(ConfigProblem(place, "", "is empty: write at least a route, or remove the file"))
+        else:
+            kind = kind_of([]) if isinstance(root, yaml.SequenceNode) else kind_of("")
+            self._fail(self._problem(place, (), f"is {kind}: a configuration is a mapping of keys such as routes"))
+
+    def directory_of(self, name: str) -> Path | None:
+        """Return what relative file names in a document start from."""
+        return self._origins.get(name)
+
+    def report(self, node: yaml.Node, path: KeyPath, message: str) -> None:
+        """Take in a problem that was found while values were made."""
+        self.problems.append(self._problem(node_place(node), path, message))
+
+    def merged(self) -> Locator:
+        """Return the merged document."""
+        root = merge_roots(self.roots, self.report, self._quiet_constructor())
+        return Locator(root, self.texts)
+
+    def _add_file(self, path: Path, parents: tuple[Path, ...]) -> None:
+        resolved = path.resolve()
+        if resolved in self._loaded:
+            return
+        self._loaded.add(resolved)
+        self.files.append(path)
+        document = read_document(path)
+        if isinstance(document, ConfigProblem):
+            self._fail(document)
+        else:
+            self.add_document(document, (*parents, resolved))
+
+    def _follow_includes(self, root: yaml.MappingNode, directory: Path | None, parents: tuple[Path, ...]) -> None:
+        node = next((value for key, value in root.value if key.value == "include"), None)
+        if node is None:
+            return
+        constructor = Constructor(self.substitution, self.report, self.directory_of)
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for item in items:
+            pattern = constructor.construct(item, ("include",))
+            if not isinstance(pattern, str) or not pattern:
+                self.report(item, ("include",), f"is {kind_of(pattern)}, where a file name or pattern is expected")
+            elif directory is None:
+                self.report(item, ("include",), "only a document that is a file can include others")
+            else:
+                self.includes.append(pattern)
+                self._include(item, directory, pattern, parents)
+
+    def _include(self, node: yaml.Node, directory: Path, pattern: str, parents: tuple[Path, ...]) -> None:
+        is_glob = bool(_GLOB.search(pattern))
+        # A file that appears later in one of these folders changes the configuration.
+        if is_glob:
+            self.directories.append((directory / pattern).parent)
+        for path in _matches(directory, pattern) if is_glob else [directory / pattern]:
+            if path.resolve() in parents:
+                if not is_glob:
+                    self.report(node, ("include",), f"{quote(pattern)} includes itself: remove one of the includes")
+            elif not is_glob and not path.exists():
+                self.files.append(path)
+                self.is_complete = False
+                self.report(node, ("include",), f"the file {quote(str(path))} does not exist")
+            else:
+                self._add_file(path, parents)
+
+    def _quiet_constructor(self) -> Constructor:
+        return Constructor(self.substitution, lambda *_: None, self.directory_of)
+
+    def _problem(self, place: Place, path: KeyPath, message: str) -> ConfigProblem:
+        lines = self.texts.get(place.file, [])
+        excerpt = lines[place.line - 1] if 0 < place.line <= len(lines) else None
+        return ConfigProblem(place, format_path(path), message, excerpt)
+
+    def _fail(self, problem: ConfigProblem) -> None:
+        self.is_complete = False
+        self.problems.append(problem)
+
+
+def _compose(document: Document) -> yaml.Node | None:
+    match document.format:
+        case DocumentFormat.TOML:
+            return toml_nodes.compose(document.name, document.text)
+        case DocumentFormat.JSON:
+            return yaml_nodes.compose(document.name, yaml_nodes.join_surrogates(document.text))
+    return yaml_nodes.compose(document.name, document.text)
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == yaml_nodes.PLAIN_TAG and node.value in {"", "~", "null"}
+
+
+def _matches(directory: Path, pattern: str) -> list[Path]:
+    found = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
+    return [path for path in (directory / name for name in sorted(found)) if path.is_file()]
+
+
+def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, constructor: Constructor) -> yaml.MappingNode:
+    """Merge the top levels of documents; ``include`` is left out, it has been followed."""
+    merged: dict[object, tuple[yaml.Node, yaml.Node]] = {}
+    rest: list[tuple[yaml.Node, yaml.Node]] = []
+    marks = None
+    for root in roots:
+        marks = marks or (root.start_mark, root.end_mark)
+        for key, value in root.value:
+            if not isinstance(key, yaml.ScalarNode) or not key.value:
+                rest.append((key, value))  # no key at all: the constructor says so
+                continue
+            if key.value == "include":
+                continue
+            first = merged.get(key.value)
+            if first is None:
+                merged[key.value] = (key, value)
+            elif first[0].start_mark.name == key.start_mark.name:
+                rest.append((key, value))  # twice in one document: the constructor says so
+            elif (both := _concatenated(key.value, first[1], value)) is not None:
+                merged[key.value] = (first[0], both)
+            elif constructor.construct(first[1]) != constructor.construct(value):
+                message = f"is given again with another value than at {node_place(first[1])}: keep one of them"
+                report(value, (str(key.value),), message)
+    start, end = marks or (yaml.Mark("", 0, 0, 0, None, 0),) * 2
+    return yaml.MappingNode(MAP_TAG, [*merged.values(), *rest], start, end)
+
+
+def _concatenated(key: str, first: yaml.Node, second: yaml.Node) -> yaml.SequenceNode | None:
+    are_lists = [isinstance(node, yaml.SequenceNode) for node in (first, second)]
+    if not (all(are_lists) or (any(are_lists) and key == "listen")):
+        return None
+    items = [item for node in (first, second) for item in _items(node)]
+    return yaml.SequenceNode(SEQ_TAG, items, first.start_mark, first.end_mark)
+
+
+def _items(node: yaml.Node) -> list[yaml.Node]:
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]

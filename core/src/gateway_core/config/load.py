@@ -1,0 +1,198 @@
+"""Loading: documents in, a valid configuration or every problem at once out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway_core.config.catalog import PluginCatalog
+from gateway_core.config.checks.names import check_names
+from gateway_core.config.checks.order import OrderCheck
+from gateway_core.config.checks.plugin_configs import check_plugins, check_switched_off
+from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_targets, check_upstreams
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.construct import Constructor
+from gateway_core.config.derive import fill_route_ids
+from gateway_core.config.documents import Document, as_paths
+from gateway_core.config.gather import Gatherer
+from gateway_core.config.loaded import LoadedConfig, config_version
+from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.models.gateway import GatewayConfig
+from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
+from gateway_core.config.problems import ConfigError, ConfigProblem
+from gateway_core.config.redaction import masked
+from gateway_core.config.substitution import Substitution
+from gateway_core.config.views import bindings, mappings
+
+ExtraCheck = Callable[[GatewayConfig, PlaceOf], Iterable[ConfigProblem]]
+"""A check of another layer. It is given the valid part of a configuration; key paths count within that part."""
+
+
+def load_config(
+    path: Path | Sequence[Path],
+    *,
+    environ: Mapping[str, str],
+    catalog: PluginCatalog,
+    extra_documents: Sequence[Document] = (),
+    extra_checks: Sequence[ExtraCheck] = (),
+    strategies: Collection[str] = (),
+    discoveries: Collection[str] = (),
+) -> LoadedConfig:
+    """Load and check a configuration.
+
+    :param path: files and directories of files, in YAML, JSON or TOML.
+    :param environ: what ``${NAME}`` is looked up in.
+    :param catalog: the plugins that are installed.
+    :param extra_documents: documents that are not files, from other sources.
+    :param extra_checks: checks of other layers.
+    :param strategies: names of strategies that extensions provide.
+    :param discoveries: names of discoveries that extensions provide.
+    :raises ConfigError: with every problem that was found.
+    """
+    substitution = Substitution(environ)
+    gatherer = Gatherer(substitution)
+    gatherer.add_paths(as_paths(path))
+    for document in extra_documents:
+        gatherer.add_document(document)
+    if not gatherer.roots:
+        raise _error(gatherer, gatherer.problems)
+    locator = gatherer.merged()
+    constructor = Constructor(substitution, gatherer.report, gatherer.directory_of)
+    value = constructor.construct(locator.root)
+    plain: dict[str, Any] = value if isinstance(value, dict) else {}
+    plain["include"] = gatherer.includes
+    fill_route_ids(plain)
+    scope = Scope(
+        plain, locator, catalog, STRATEGIES | set(strategies), DISCOVERIES | set(discoveries), constructor.substituted
+    )
+    config = _validate(scope, extra_checks)
+    _check_document(scope, is_complete=gatherer.is_complete)
+    problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
+    if problems or config is None:
+        raise _error(gatherer, _mask(scope, problems))
+    return LoadedConfig(
+        config,
+        _places(scope),
+        _unique(gatherer.files, substitution.files),
+        config_version(config),
+        _unique(gatherer.directories),
+    )
+
+
+def _error(gatherer: Gatherer, problems: Iterable[ConfigProblem]) -> ConfigError:
+    files = _unique(gatherer.files, gatherer.substitution.files)
+    return ConfigError(problems, files=files, directories=_unique(gatherer.directories))
+
+
+def _unique(*paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for part in paths for path in part))
+
+
+def _without_echoes(problems: Iterable[ConfigProblem], earlier: Iterable[ConfigProblem]) -> list[ConfigProblem]:
+    """Leave out problems with a value that could not even be read."""
+    places = {problem.place for problem in earlier}
+    return [problem for problem in problems if problem.place not in places]
+
+
+def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
+    secrets = sorted(scope.secrets, key=len, reverse=True)
+    return [
+        replace(problem, excerpt=masked(problem.excerpt, secrets)) if problem.excerpt and secrets else problem
+        for problem in problems
+    ]
+
+
+def _check_document(scope: Scope, *, is_complete: bool) -> None:
+    check_names(scope)
+    check_plugins(scope)
+    check_upstreams(scope)
+    if is_complete:
+        check_targets(scope)
+        check_switched_off(scope)
+        OrderCheck(scope).run()
+
+
+def _validate(scope: Scope, extra_checks: Sequence[ExtraCheck]) -> GatewayConfig | None:
+    document = dict(scope.document)
+    try:
+        config = GatewayConfig.model_validate(document)
+    except ValidationError as error:
+        failed: set[KeyPath] = set()
+        for path, message, is_key in explain_model_errors(GatewayConfig, error, scope.shown):
+            report = scope.add_key if is_key else scope.add
+            report(path, message)
+            failed.add(path[:2] if path[:1] in {("routes",), ("upstreams",)} else path[:1])
+        _run_extra(scope, _rest(document, failed), extra_checks)
+        return None
+    _run_extra(scope, _Part(config, {}), extra_checks)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The valid part of a document, and which routes and upstreams it holds."""
+
+    config: GatewayConfig
+    kept: Mapping[str, Sequence[int]]
+
+    def original(self, key_path: str) -> str:
+        """Translate a key path within the part to one of the whole document."""
+        match = _INDEXED.match(key_path)
+        if match is None or match["key"] not in self.kept:
+            return key_path
+        kept = self.kept[match["key"]]
+        index = int(match["index"])
+        return f"{match['key']}[{kept[index] if index < len(kept) else index}]{key_path[match.end() :]}"
+
+
+_INDEXED: Final = re.compile(r"(?P<key>routes|upstreams)\[(?P<index>\d+)\]")
+
+
+def _rest(document: Mapping[str, Any], failed: set[KeyPath]) -> _Part | None:
+    """Return what is left of a document without its invalid parts, so that other checks see as much as possible."""
+    rest = {key: value for key, value in document.items() if (key,) not in failed}
+    kept: dict[str, list[int]] = {}
+    for key in ("routes", "upstreams"):
+        items = rest.get(key)
+        if isinstance(items, list):
+            kept[key] = [index for index in range(len(items)) if (key, index) not in failed]
+            rest[key] = [items[index] for index in kept[key]]
+    try:
+        return _Part(GatewayConfig.model_validate(rest), kept)
+    except ValidationError:
+        return None
+
+
+def _run_extra(scope: Scope, part: _Part | None, checks: Sequence[ExtraCheck]) -> None:
+    if part is None:
+        return
+
+    def place_of(key_path: str) -> Place:
+        return scope.locator.place_of(part.original(key_path))
+
+    for check in checks:
+        for problem in check(part.config, place_of):
+            excerpt = problem.excerpt or scope.locator.excerpt(problem.place)
+            scope.problems.append(replace(problem, key_path=part.original(problem.key_path), excerpt=excerpt))
+
+
+def _places(scope: Scope) -> dict[str, Place]:
+    return {format_path(path): scope.locator.place(path) for path in _located(scope.document)}
+
+
+def _located(document: Mapping[str, Any]) -> Iterator[KeyPath]:
+    listen = document.get("listen")
+    for index in range(len(listen) if isinstance(listen, list) else 1):
+        yield "listen", index
+    yield from (binding.path for binding in bindings(document))
+    for path, upstream in mappings(document, "upstreams"):
+        yield path
+        yield from (inner for inner, _ in mappings(upstream, "endpoints", path))
+    for path, route in mappings(document, "routes"):
+        yield path
+        yield from (binding.path for binding in bindings(route, path))

@@ -1,0 +1,122 @@
+"""A configuration that passed every check, and its canonical form for other processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from gateway_core.config.models.gateway import GatewayConfig
+from gateway_core.config.models.route import RouteConfig
+from gateway_core.config.models.upstream import UpstreamConfig
+from gateway_core.config.place import Place
+from gateway_core.config.values import CANONICAL
+
+CANONICAL_FORMAT: Final = 1
+_SLICE: Final = 100
+
+_ROUTES: Final = TypeAdapter(tuple[RouteConfig, ...])
+_UPSTREAMS: Final = TypeAdapter(tuple[UpstreamConfig, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A valid configuration with where everything in it is written."""
+
+    config: GatewayConfig
+    places: Mapping[str, Place]
+    """Places by key path of listeners, bindings, upstreams, endpoints and routes: ``routes[3].plugins[0]``."""
+    files: tuple[Path, ...] = ()
+    """Every file that was read, ``${file:...}`` included: a change in one of them may change the configuration."""
+    version: str = ""
+    """SHA-256 of the canonical configuration, in hexadecimal; places and files do not matter to it."""
+    directories: tuple[Path, ...] = field(default=())
+    """Directories in which a new file may become part of the configuration."""
+
+    def place_of(self, key_path: str) -> Place:
+        """Return the place of a key path, or of the innermost thing around it that has one."""
+        while key_path:
+            if (place := self.places.get(key_path)) is not None:
+                return place
+            cut = max(key_path.rfind("."), key_path.rfind("["))
+            key_path = key_path[: max(cut, 0)]
+        return Place(str(self.files[0])) if self.files else Place("configuration")
+
+    def to_canonical(self) -> dict[str, Any]:
+        """Return the configuration with all defaults as plain JSON values. It holds the secrets, too."""
+        names = list(dict.fromkeys(place.file for place in self.places.values()))
+        index = {name: number for number, name in enumerate(names)}
+        return {
+            "format": CANONICAL_FORMAT,
+            "version": self.version,
+            "config": self.config.model_dump(mode="json"),
+            "place_files": names,
+            "places": {path: [index[place.file], place.line, place.column] for path, place in self.places.items()},
+            "files": [str(path) for path in self.files],
+            "directories": [str(path) for path in self.directories],
+        }
+
+    @classmethod
+    def from_canonical(cls, canonical: Mapping[str, Any]) -> LoadedConfig:
+        """Build what :meth:`to_canonical` wrote, in one go.
+
+        :raises ValueError: if it was written by another version of the gateway.
+        """
+        steps = cls.from_canonical_steps(canonical)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                loaded: LoadedConfig = done.value
+                return loaded
+
+    @classmethod
+    def from_canonical_steps(cls, canonical: Mapping[str, Any]) -> Generator[None, None, LoadedConfig]:
+        """Build what :meth:`to_canonical` wrote in steps of a few milliseconds, for a process that serves.
+
+        :raises ValueError: if it was written by another version of the gateway.
+        """
+        if canonical.get("format") != CANONICAL_FORMAT:
+            raise ValueError(
+                f"the canonical configuration has format {canonical.get('format')}, not {CANONICAL_FORMAT}"
+            )
+        document = dict(canonical["config"])
+        routes: list[RouteConfig] = []
+        for part in _slices(document.pop("routes", [])):
+            routes += _ROUTES.validate_python(part, context=CANONICAL)
+            yield
+        upstreams: list[UpstreamConfig] = []
+        for part in _slices(document.pop("upstreams", [])):
+            upstreams += _UPSTREAMS.validate_python(part, context=CANONICAL)
+            yield
+        config = GatewayConfig.model_validate(document, context=CANONICAL)
+        config = config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)})
+        yield
+        names = canonical["place_files"]
+        places: dict[str, Place] = {}
+        for items in _slices(list(canonical["places"].items()), 2000):
+            places.update((path, Place(names[file], line, column)) for path, (file, line, column) in items)
+            yield
+        return cls(
+            config,
+            places,
+            tuple(Path(name) for name in canonical["files"]),
+            canonical["version"],
+            tuple(Path(name) for name in canonical["directories"]),
+        )
+
+
+def config_version(config: GatewayConfig) -> str:
+    """Return the SHA-256 of a configuration's canonical form, keys sorted."""
+    text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _slices(items: Sequence[Any], size: int = _SLICE) -> Generator[Sequence[Any], None, None]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

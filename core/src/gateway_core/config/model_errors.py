@@ -1,0 +1,188 @@
+"""Pydantic's errors in our words: what was found, what is expected, what to do."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway_core.config.place import KeyPath
+from gateway_core.config.values import InvalidValueError
+from gateway_core.config.words import did_you_mean, kind_of, listed, quote, shown
+
+Show = Callable[[KeyPath, object], str]
+"""Names a value in a message, or what stands for it if it must not be shown."""
+
+
+def _show(_path: KeyPath, value: object) -> str:
+    return shown(value)
+
+
+def explain_model_errors(
+    model: type[BaseModel], error: ValidationError, show: Show = _show
+) -> Iterator[tuple[KeyPath, str, bool]]:
+    """Yield ``(path, message, is about the key itself)`` for every error."""
+    for details in error.errors(include_url=False):
+        path = _real_path(details["loc"])
+        if details["type"] == "extra_forbidden":
+            fields = fields_at(model, path[:-1])
+            yield path, f"unknown key {quote(str(path[-1]))}{did_you_mean(str(path[-1]), fields)}", True
+        elif details["type"] == "missing":
+            yield path, f"{quote(str(path[-1]))} is missing", False
+        else:
+            yield path, _explain(details, show(path, details["input"])), False
+
+
+def model_problems(model: type[BaseModel], value: Mapping[str, Any]) -> Sequence[tuple[KeyPath, str]]:
+    """Validate ``value`` and return key paths and messages; fits :attr:`PluginDescription.check`."""
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        return [(path, message) for path, message, _ in explain_model_errors(model, error)]
+    return []
+
+
+def _real_path(loc: Iterable[str | int]) -> KeyPath:
+    # Errors about a mapping's key end in pydantic's marker.
+    return tuple(part for part in loc if part != "[key]")
+
+
+def _explain(details: ErrorDetails, value: str) -> str:
+    context: dict[str, Any] = details.get("ctx", {})
+    kind = details["type"]
+    if kind == "value_error":
+        cause = context.get("error")
+        if isinstance(cause, InvalidValueError):
+            return f"{value} {cause}"
+        return str(cause) if cause is not None else details["msg"]
+    if (explain := _BOUNDS.get(kind)) is not None:
+        return explain(value, context)
+    if (expected := _EXPECTED.get(kind)) is not None:
+        return wrong_kind(details["input"], value, expected)
+    if kind in {"literal_error", "enum"}:
+        return not_one_of(details["input"], value, _expected_values(str(context.get("expected", ""))))
+    return f"{value} is refused: {details['msg'][:1].lower()}{details['msg'][1:]}"
+
+
+def wrong_kind(found: object, value: str, expected: str) -> str:
+    """Say that a value is of another kind than expected, and what is likely meant."""
+    if found is None:
+        return f"has no value, where {expected} is expected"
+    if isinstance(found, (Mapping, list, tuple)):
+        return f"is {kind_of(found)}, where {expected} is expected"
+    hint = ""
+    if expected == "text":
+        hint = ": put it in quotes"
+    elif expected == "true or false" and isinstance(found, str):
+        answer = _SPELLINGS.get(found.lower())
+        hint = f": write {answer}" if answer else ""
+    elif expected in {"a number", "a whole number"} and isinstance(found, str) and _is_number(found):
+        hint = f": write {found.replace('_', '')} without quotes"
+    return f"{value} is {kind_of(found)}, where {expected} is expected{hint}"
+
+
+_SPELLINGS: Final = {"yes": "true", "on": "true", "y": "true", "true": "true", "1": "true"} | dict.fromkeys(
+    ("no", "off", "n", "false", "0"), "false"
+)
+
+
+def _is_number(text: str) -> bool:
+    bare = text.replace("_", "").removeprefix("-")
+    return bare.isascii() and bare.replace(".", "", 1).isdigit()
+
+
+def not_one_of(found: object, value: str, allowed: Sequence[str]) -> str:
+    """Say that a value is none of a few."""
+    hint = did_you_mean(found, allowed) if isinstance(found, str) else ""
+    return f"{value} is not one of {listed(allowed, last='and')}{hint}"
+
+
+def _expected_values(text: str) -> list[str]:
+    return [part.strip("'") for part in text.replace(" or ", ", ").split(", ")]
+
+
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def _bound(text: str, key: str) -> Callable[[str, Mapping[str, Any]], str]:
+    return lambda value, context: f"{value} {text} {_number(context.get(key))}"
+
+
+def _number(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _length(text: str, key: str, one: str, many: str) -> Callable[[str, Mapping[str, Any]], str]:
+    def explain(value: str, context: Mapping[str, Any]) -> str:
+        bound = context.get(key)
+        return f"{value} {text} {bound} {one if bound == 1 else many}"
+
+    return explain
+
+
+_BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
+    "greater_than_equal": _bound("is less than the minimum of", "ge"),
+    "less_than_equal": _bound("is greater than the maximum of", "le"),
+    "greater_than": _bound("is not greater than", "gt"),
+    "less_than": _bound("is not less than", "lt"),
+    "multiple_of": _bound("is not a multiple of", "multiple_of"),
+    "string_pattern_mismatch": _bound("does not match the pattern", "pattern"),
+    "too_short": _length("is shorter than", "min_length", "item", "items"),
+    "too_long": _length("is longer than", "max_length", "item", "items"),
+    "string_too_short": _length("is shorter than", "min_length", "character", "characters"),
+    "string_too_long": _length("is longer than", "max_length", "character", "characters"),
+}
+
+
+def fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Return the keys that the model at ``path`` knows; none if there is no model."""
+    kinds: list[Any] = [model]
+    for part in path:
+        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
+    return [name for kind in kinds if _is_model(kind) for name in kind.model_fields]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _inside(kind: Any, part: str | int) -> list[Any]:
+    """Return the types that a value of type ``kind`` has at one step of a path."""
+    if _is_model(kind):
+        field = kind.model_fields.get(part)
+        return _unwrap(field.annotation) if field is not None else []
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {tuple, list, set, frozenset}:
+        return _unwrap(arguments[0]) if isinstance(part, int) and arguments else []
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return _unwrap(arguments[1])
+    return []
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _unwrap(get_args(annotation)[0])
+    if origin in {Union, types.UnionType}:
+        return [inner for option in get_args(annotation) for inner in _unwrap(option)]
+    return [annotation]

@@ -1,0 +1,1 @@
+"""Configuration models, one module for each part of the document."""

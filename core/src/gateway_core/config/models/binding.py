@@ -1,0 +1,60 @@
+"""Bindings: a plugin in one place, with its config and its failure policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gateway_core.config.models.base import Section
+from gateway_core.config.values import Name, PositiveCount, PositiveDuration, Switch
+
+
+class QuarantineConfig(Section):
+    """When to stop calling a binding that keeps failing."""
+
+    failures: PositiveCount = 5
+    """Failures within ``window`` that take the binding out."""
+
+    window: PositiveDuration = 60.0
+    """How long a failure counts."""
+
+    open_for: PositiveDuration = 30.0
+    """How long the binding stays out before one request tries it again."""
+
+
+def _own_name(data: dict[str, Any]) -> str:
+    return str(data.get("name", ""))
+
+
+class BindingConfig(Section):
+    """One plugin in one place: gateway-wide or on a route."""
+
+    name: Name
+    """Name of the plugin, as ``gateway plugins list`` shows it."""
+
+    id: Name = Field(default_factory=_own_name)
+    """What tells two bindings of one plugin apart; the plugin's name unless given. On a route it replaces the
+    gateway-wide binding of the same id, in that one's place."""
+
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    """The plugin's own configuration (``gateway plugins show NAME``)."""
+
+    enabled: Switch = True
+    """``false`` switches an inherited binding off on this route."""
+
+    on_error: Literal["deny", "continue"] | None = None
+    """What happens to a request on which the plugin fails; the plugin declares what happens unless this says."""
+
+    timeout: PositiveDuration | None = None
+    """Longest time for one call of an asynchronous hook; none unless given."""
+
+    on_timeout: Literal["deny", "continue"] | None = None
+    """What happens to a request on which the plugin takes longer; as ``on_error`` unless given."""
+
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """In ``shadow`` the plugin runs and its decision is counted and logged, but nothing is enforced."""
+
+    quarantine: QuarantineConfig | None = None
+    """When to stop calling the plugin for a while; never unless given."""

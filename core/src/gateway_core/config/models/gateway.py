@@ -1,0 +1,59 @@
+"""The whole configuration document."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gateway_core.config.models.base import Section
+from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.listen import ListenConfig, Listeners
+from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
+from gateway_core.config.models.route import RouteConfig
+from gateway_core.config.models.upstream import UpstreamConfig
+from gateway_core.config.values import Count, Duration, IpNetwork, Switch
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+
+def _default_listeners() -> tuple[ListenConfig, ...]:
+    return (ListenConfig(address=DEFAULT_LISTEN),)
+
+
+class GatewayConfig(Section):
+    """Configuration of the gateway."""
+
+    listen: Listeners = Field(default_factory=_default_listeners, min_length=1)
+    """Where to accept connections; 127.0.0.1:8080 unless given."""
+
+    workers: Count = Field(default=1, le=1024)
+    """Processes that serve; 0 is one per CPU."""
+
+    include: tuple[str, ...] = ()
+    """Files and patterns, relative to this file, whose contents belong to this configuration."""
+
+    trusted_proxies: tuple[IpNetwork, ...] = ()
+    """Networks whose X-Forwarded headers are believed."""
+
+    shutdown_timeout: Duration = 30.0
+    """How long requests may take to finish when the gateway stops."""
+
+    fast_lane: Switch = True
+    """``false`` gives every connection to aiohttp: slower, and the same otherwise."""
+
+    limits: LimitsConfig = LimitsConfig()
+    """What clients may ask of the gateway."""
+
+    admin: AdminConfig | None = None
+    """The admin listener; none unless given."""
+
+    log: LogConfig = LogConfig()
+    """The gateway's own events."""
+
+    plugins: tuple[BindingConfig, ...] = ()
+    """Gateway-wide bindings, in order, for every route."""
+
+    upstreams: tuple[UpstreamConfig, ...] = ()
+    """Named groups of endpoints."""
+
+    routes: tuple[RouteConfig, ...] = ()
+    """Which requests go where."""

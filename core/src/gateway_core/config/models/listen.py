@@ -1,0 +1,91 @@
+"""Listeners: the sockets that the gateway accepts on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from gateway_core.config.address import ListenAddress, parse_listen
+from gateway_core.config.models.base import Section
+
+
+def _check_address(value: str) -> str:
+    parse_listen(value)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""``host:port``, ``:port`` (every interface), ``[::1]:port`` or ``unix:/path``."""
+
+
+class CertificateConfig(Section):
+    """A certificate and its key, both PEM files."""
+
+    cert: str
+    """File of the certificate chain, the server's own certificate first."""
+
+    key: str
+    """File of the private key."""
+
+
+class ListenTlsConfig(Section):
+    """TLS on a listener."""
+
+    cert: str = ""
+    """File of the certificate chain for clients that name no server, or one that no other certificate covers."""
+
+    key: str = ""
+    """File of the private key of ``cert``."""
+
+    certificates: tuple[CertificateConfig, ...] = ()
+    """Further certificates; the server name that a client sends (SNI) selects one."""
+
+    client_ca: str = ""
+    """File of the certificate authorities that sign client certificates."""
+
+    client_auth: Literal["none", "optional", "required"] | None = None
+    """Whether clients must show a certificate; required when ``client_ca`` is given, unless said otherwise."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ListenTlsConfig:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("cert and key belong together: give both")
+        if not self.cert and not self.certificates:
+            raise ValueError("has no certificate: give cert and key, or certificates")
+        if self.client_auth in {"optional", "required"} and not self.client_ca:
+            raise ValueError(f"client_auth is {self.client_auth}, but no client_ca says whom to trust: give client_ca")
+        return self
+
+    @property
+    def verifies_clients(self) -> Literal["none", "optional", "required"]:
+        """``client_auth`` with its default filled in."""
+        return self.client_auth or ("required" if self.client_ca else "none")
+
+
+class ListenConfig(Section):
+    """One socket."""
+
+    address: Address
+    """``host:port``, ``:port`` (every interface), ``[::1]:port`` or ``unix:/path``; port 0 takes a free one."""
+
+    tls: ListenTlsConfig | None = None
+    """TLS; without it the listener speaks plain HTTP."""
+
+    @cached_property
+    def parsed(self) -> ListenAddress:
+        """The address in parts."""
+        return parse_listen(self.address)
+
+
+def _as_list(value: Any) -> Any:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [{"address": item} if isinstance(item, str) else item for item in items]
+
+
+Listeners = Annotated[
+    tuple[ListenConfig, ...],
+    BeforeValidator(_as_list, json_schema_input_type=str | ListenConfig | list[str | ListenConfig]),
+]
+"""One listener or several; a text stands for ``{address: text}``."""

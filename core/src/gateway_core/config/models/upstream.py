@@ -1,0 +1,211 @@
+"""Upstreams: named groups of endpoints and their policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway_core.config.address import Origin, is_host, parse_origin
+from gateway_core.config.models.base import Section
+from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
+from gateway_core.config.models.resilience import (
+    KeepaliveConfig,
+    RetriesConfig,
+    TimeoutsConfig,
+    UpstreamLimitsConfig,
+    UpstreamTlsConfig,
+)
+from gateway_core.config.values import (
+    TOKEN,
+    Duration,
+    InvalidValueError,
+    Name,
+    Percent,
+    Port,
+    PositiveDuration,
+    Switch,
+    Weight,
+)
+
+HASH_SOURCES: Final = ("header", "cookie", "query", "param")
+_HASH_ON: Final = re.compile(rf"client_ip|(?:{'|'.join(HASH_SOURCES)}):.+")
+
+
+def _check_hash_on(value: str) -> str:
+    if value and not _HASH_ON.fullmatch(value):
+        raise InvalidValueError(
+            "is nothing to hash on: write client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME"
+        )
+    return value
+
+
+def _check_origin(value: str) -> str:
+    parse_origin(value)
+    return value
+
+
+OriginUrl = Annotated[str, AfterValidator(_check_origin)]
+"""An http or https URL that is only scheme, host and port."""
+
+
+def _authority(data: dict[str, Any]) -> str:
+    return parse_origin(data["url"]).authority if "url" in data else ""
+
+
+class EndpointConfig(Section):
+    """One address of an upstream."""
+
+    url: OriginUrl
+    """Scheme, host and port, such as ``http://127.0.0.1:8081``."""
+
+    id: Name = Field(default_factory=_authority)
+    """Name in logs and metrics; the URL's host and port unless given."""
+
+    weight: Weight = 1
+    """Share of the requests relative to the other endpoints; 0 gets none."""
+
+    status: Literal["up", "down", "drain"] = "up"
+    """``down`` gets no requests; ``drain`` gets no new ones, those under way finish."""
+
+    @property
+    def origin(self) -> Origin:
+        """The URL in parts."""
+        return parse_origin(self.url)
+
+
+def _check_cookie_name(value: str) -> str:
+    if not TOKEN.fullmatch(value):
+        raise InvalidValueError("is not a cookie name")
+    return value
+
+
+class StickyCookieConfig(Section):
+    """Keep a client on the endpoint that answered it first, by a cookie."""
+
+    name: Annotated[str, AfterValidator(_check_cookie_name)]
+    """Name of the cookie."""
+
+    path: str = "/"
+    """Path of the cookie."""
+
+    secure: Switch = False
+    """Whether browsers send it over TLS only."""
+
+    http_only: Switch = True
+    """Whether scripts in the page are kept from reading it."""
+
+    same_site: Literal["strict", "lax", "none"] | None = "lax"
+    """Whether browsers send it with requests from other sites."""
+
+    max_age: Duration = 0.0
+    """How long it lives; 0 is until the browser closes."""
+
+    @model_validator(mode="after")
+    def _check(self) -> StickyCookieConfig:
+        if self.same_site == "none" and not self.secure:
+            raise ValueError("same_site is none, which browsers accept only with secure: true")
+        return self
+
+
+class DiscoveryConfig(Section):
+    """Where endpoints come from besides the configuration."""
+
+    name: Name
+    """``dns``, or the name of a discovery that an installed extension provides."""
+
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    """The discovery's own configuration."""
+
+
+def _check_dns_host(value: str) -> str:
+    if not is_host(value):
+        raise InvalidValueError("is not a host name")
+    return value
+
+
+class DnsDiscoveryConfig(Section):
+    """Configuration of the ``dns`` discovery: endpoints are the addresses that a name resolves to."""
+
+    host: Annotated[str, AfterValidator(_check_dns_host)]
+    """Name to resolve; for ``srv`` the whole name, such as ``_http._tcp.users.example.com``."""
+
+    record: Literal["address", "srv"] = "address"
+    """A and AAAA records, or SRV records, which bring ports and weights along."""
+
+    port: Port = 0
+    """Port of the endpoints; 0 is the scheme's. SRV records bring their own."""
+
+    scheme: Literal["http", "https"] = "http"
+    """Scheme of the endpoints."""
+
+    interval: PositiveDuration = 10.0
+    """Time between two lookups; the last good answer stays in force when one fails."""
+
+
+class UpstreamConfig(Section):
+    """A named group of endpoints and how requests travel to them."""
+
+    name: Name
+    """What a route's ``target`` says."""
+
+    description: str = ""
+    """For people."""
+
+    strategy: str = "round-robin"
+    """How an endpoint is chosen: round-robin, weighted-round-robin, random, least-requests, consistent-hash, or one
+    that an extension provides."""
+
+    strategy_options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of an extension's strategy."""
+
+    hash_on: Annotated[str, AfterValidator(_check_hash_on)] = ""
+    """What consistent-hash looks at: ``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or
+    ``param:NAME``."""
+
+    sticky_cookie: StickyCookieConfig | None = None
+    """Keep a client on its endpoint by a cookie."""
+
+    endpoints: tuple[EndpointConfig, ...] = ()
+    """The addresses."""
+
+    discovery: DiscoveryConfig | None = None
+    """Where further endpoints come from."""
+
+    health_check: HealthCheckConfig | None = None
+    """Ask each endpoint whether it is well; off unless given."""
+
+    outlier_detection: OutlierDetectionConfig | None = None
+    """Take endpoints out on which requests fail; off unless given."""
+
+    panic_threshold: Percent = 0.0
+    """Percent of the endpoints that must be well for the ill ones to be left out; 0 always leaves them out unless all
+    are ill."""
+
+    circuit_breaker: CircuitBreakerConfig | None = None
+    """Stop sending to an endpoint that fails too often; off unless given."""
+
+    retries: RetriesConfig | None = None
+    """Send failed requests again; never unless given."""
+
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    """How long the upstream may take."""
+
+    limits: UpstreamLimitsConfig = UpstreamLimitsConfig()
+    """How much may be under way at once."""
+
+    keepalive: KeepaliveConfig = KeepaliveConfig()
+    """Connections that are kept open between requests."""
+
+    tls: UpstreamTlsConfig = UpstreamTlsConfig()
+    """TLS to endpoints whose URL is https."""
+
+    @model_validator(mode="after")
+    def _check(self) -> UpstreamConfig:
+        if self.strategy == "consistent-hash" and not self.hash_on:
+            raise ValueError("consistent-hash needs hash_on: give for example hash_on: client_ip")
+        if not self.endpoints and self.discovery is None:
+            raise ValueError("has neither endpoints nor discovery: give one of them")
+        return self

@@ -1,0 +1,73 @@
+"""What is wrong with a configuration, in the words that every surface of the gateway shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway_core.config.place import Place
+
+_WIDTH: Final = 120
+_CONTEXT_BEFORE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with the configuration, and where to look.
+
+    ``excerpt`` is the source line at ``place``, or ``None`` when it is unknown or would show a secret.
+    """
+
+    place: Place
+    key_path: str
+    message: str
+    excerpt: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: {self.key_path}" if self.key_path else str(self.place)
+        return f"{where}: {self.message}"
+
+    def render(self) -> str:
+        """Return the problem as one line, followed by the source line with a caret under the place."""
+        if self.excerpt is None or not self.place.line:
+            return str(self)
+        line, column = _crop(self.excerpt, self.place.column)
+        number = f"{self.place.line:>6}"
+        # A tab stays a tab, so that the caret lands under its character however wide the terminal draws it.
+        padding = "".join("\t" if character == "\t" else " " for character in line[: column - 1])
+        return f"{self}\n{number} | {line}\n{' ' * len(number)} | {padding}^"
+
+
+def _crop(line: str, column: int) -> tuple[str, int]:
+    start = max(0, column - _CONTEXT_BEFORE) if len(line) > _WIDTH else 0
+    cropped = line[start : start + _WIDTH]
+    prefix = "..." if start else ""
+    suffix = "..." if start + _WIDTH < len(line) else ""
+    return prefix + cropped + suffix, column - start + len(prefix)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; carries every problem that was found, sorted by place.
+
+    ``files`` and ``directories`` are what was read or looked for, so that a watcher can wait for the repair.
+    """
+
+    def __init__(
+        self, problems: Iterable[ConfigProblem], *, files: Iterable[Path] = (), directories: Iterable[Path] = ()
+    ) -> None:
+        self.problems: tuple[ConfigProblem, ...] = sort_problems(problems)
+        self.files: tuple[Path, ...] = tuple(files)
+        self.directories: tuple[Path, ...] = tuple(directories)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def render(self) -> str:
+        """Return all problems with their source lines."""
+        return "\n".join(problem.render() for problem in self.problems)
+
+
+def sort_problems(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
+    """Sort by place and drop exact repetitions."""
+    unique = dict.fromkeys(problems)
+    return tuple(sorted(unique, key=lambda problem: (problem.place, problem.key_path, problem.message)))

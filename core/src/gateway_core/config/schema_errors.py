@@ -1,0 +1,245 @@
+"""Validation of plugin configs against JSON Schemas (2020-12), with problems in our words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing.exceptions import Unresolvable
+
+from gateway_core.config.model_errors import not_one_of, wrong_kind
+from gateway_core.config.place import KeyPath, format_path
+from gateway_core.config.redaction import is_marked_secret, schema_secret_paths
+from gateway_core.config.words import did_you_mean, kind_of, listed, quote, shown
+
+_KINDS: Final = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaProblem:
+    """One way in which a value does not fit its schema."""
+
+    path: KeyPath
+    message: str
+    is_key: bool = False
+    """The problem is the last key of the path, not its value."""
+
+
+class SchemaValidator:
+    """Validates values against one schema.
+
+    :raises ValueError: if the schema itself is broken, with the reason.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], secret_paths: frozenset[str] = frozenset()) -> None:
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            place = format_path(error.absolute_path)
+            raise ValueError(f"{place + ': ' if place else ''}{error.message}") from None
+        self._validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        self.secret_paths = secret_paths | schema_secret_paths(schema)
+        self._secret_parts = [tuple(path.split(".")) for path in self.secret_paths]
+
+    def problems(self, value: object, shown_at: Callable[[KeyPath, object], str] | None = None) -> list[SchemaProblem]:
+        """Return everything that is wrong with ``value``; ``shown_at`` names values in messages.
+
+        :raises ValueError: if the schema refers to something that is not there.
+        """
+        try:
+            errors = list(self._validator.iter_errors(value))
+        except Unresolvable as error:
+            raise ValueError(f"refers to {quote(str(error.ref))}, which is not in it") from None
+        explainer = _Explainer(shown_at or (lambda _path, item: shown(item)), self.is_secret)
+        return [problem for error in errors for problem in explainer.explain(error)]
+
+    def is_secret(self, path: KeyPath) -> bool:
+        """Whether the value at ``path`` must not be shown."""
+        texts = tuple("*" if isinstance(part, int) else part for part in path)
+        return any(
+            len(pattern) <= len(texts) and all(a in {b, "*"} for a, b in zip(pattern, texts, strict=False))
+            for pattern in self._secret_parts
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Explainer:
+    shown_at: Callable[[KeyPath, object], str]
+    is_secret: Callable[[KeyPath], bool]
+
+    def explain(self, error: ValidationError) -> Iterator[SchemaProblem]:
+        path: KeyPath = tuple(error.absolute_path)
+        if (expected := _expected(error)) is not None:
+            yield SchemaProblem(path, f"{self._show(error, path)} is not {expected}")
+            return
+        if "propertyNames" in list(error.schema_path)[-2:-1]:
+            yield self._key(error, path)
+            return
+        match error.validator:
+            case "anyOf" | "oneOf" if error.context:
+                yield from self._alternatives(error, path)
+            case "required":
+                yield from (SchemaProblem((*path, key), f"{quote(key)} is missing") for key in _missing(error))
+            case "dependentRequired":
+                yield from self._dependent(error, path)
+            case "additionalProperties" | "unevaluatedProperties":
+                yield from self._unknown_keys(error, path)
+            case _:
+                yield SchemaProblem(path, self._message(error, path))
+
+    def _message(self, error: ValidationError, path: KeyPath) -> str:
+        value = self._show(error, path)
+        limit = _limit(error)
+        explain = _MESSAGES.get(str(error.validator))
+        if explain is not None:
+            return explain(value, limit)
+        if error.validator == "type":
+            return wrong_kind(self._found(error, path), value, _kinds(limit))
+        if error.validator == "enum":
+            return not_one_of(self._found(error, path), value, [_plain(item) for item in limit])
+        if error.schema is False:
+            return f"{value} is not allowed here"
+        return f"{value} does not fit the schema ({error.validator})"
+
+    def _show(self, error: ValidationError, path: KeyPath) -> str:
+        if self._hides(error, path):
+            return "the value"
+        return self.shown_at(path, _instance(error))
+
+    def _hides(self, error: ValidationError, path: KeyPath) -> bool:
+        return is_marked_secret(error.schema) or self.is_secret(path)
+
+    def _found(self, error: ValidationError, path: KeyPath) -> object:
+        """Return the value for hints; a stand-in of the same kind where it must not be shown."""
+        hidden = self._show(error, path) != shown(_instance(error))
+        return "" if hidden and isinstance(_instance(error), str) else _instance(error)
+
+    def _dependent(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+        for key, needed in _limit(error).items():
+            if key in _instance(error):
+                for other in needed:
+                    if other not in _instance(error):
+                        yield SchemaProblem((*path, other), f"{quote(other)} is missing: {quote(key)} needs it")
+
+    def _unknown_keys(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+        known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
+        for key in _instance(error):
+            if key not in known and not _matches_pattern(key, error.schema):
+                yield SchemaProblem((*path, key), f"unknown key {quote(key)}{did_you_mean(key, known)}", is_key=True)
+
+    def _key(self, error: ValidationError, path: KeyPath) -> SchemaProblem:
+        key = str(_instance(error))
+        explain = _MESSAGES.get(str(error.validator))
+        reason = explain(quote(key), _limit(error)) if explain else f"{quote(key)} is not a key that fits here"
+        return SchemaProblem((*path, key), reason, is_key=True)
+
+    def _alternatives(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+        """Explain the alternative that was most likely meant: one whose type and constants fit."""
+        branches: dict[object, list[ValidationError]] = {}
+        for inner in error.context or ():
+            branches.setdefault(inner.relative_schema_path[0], []).append(inner)
+        fitting = [errors for errors in branches.values() if not any(_excludes(inner) for inner in errors)]
+        if fitting:
+            best = min(fitting, key=lambda errors: (len(errors), -max(len(inner.absolute_path) for inner in errors)))
+            for inner in best:
+                yield from self.explain(inner)
+            return
+        options = [option for errors in branches.values() for option in _options(errors)]
+        value = self._show(error, path)
+        if options:
+            yield SchemaProblem(path, f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected")
+        else:
+            yield SchemaProblem(path, f"{value} fits none of the {len(branches)} forms that are allowed here")
+
+
+def _limit(error: ValidationError) -> Any:
+    return error.validator_value
+
+
+def _instance(error: ValidationError) -> Any:
+    return error.instance
+
+
+def _expected(error: ValidationError) -> str | None:
+    """Return what our own value types say that they expect (``x-expected`` beside the rule that failed)."""
+    expected = error.schema.get("x-expected") if isinstance(error.schema, Mapping) else None
+    return expected if isinstance(expected, str) else None
+
+
+def _excludes(error: ValidationError) -> bool:
+    """Whether an error says that a whole alternative was not meant."""
+    if error.validator == "type":
+        return len(error.relative_path) == 0
+    return error.validator in {"const", "enum"} and len(error.relative_path) <= 1
+
+
+def _options(errors: Iterable[ValidationError]) -> list[str]:
+    options = []
+    for error in errors:
+        if error.validator == "type" and _limit(error) != "null":
+            options.append(_kinds(_limit(error)))
+        elif error.validator == "const" and not error.relative_path:
+            options.append(_plain(_limit(error)))
+        elif error.validator == "enum" and not error.relative_path:
+            options.extend(_plain(item) for item in _limit(error))
+    return list(dict.fromkeys(options))
+
+
+def _missing(error: ValidationError) -> list[str]:
+    # jsonschema reports each missing key as an error of its own; the message begins with the key.
+    return [key for key in _limit(error) if key not in _instance(error) and error.message.startswith(repr(key))]
+
+
+def _matches_pattern(key: str, schema: Any) -> bool:
+    patterns = schema.get("patternProperties", {}) if isinstance(schema, Mapping) else {}
+    return any(re.search(pattern, key) for pattern in patterns)
+
+
+def _kinds(limit: str | list[str]) -> str:
+    names = [limit] if isinstance(limit, str) else [name for name in limit if name != "null"] or list(limit)
+    return listed([_KINDS.get(name, name) for name in names])
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else shown(value)
+
+
+def _items(count: int) -> str:
+    return f"{count} item" + ("" if count == 1 else "s")
+
+
+def _characters(count: int) -> str:
+    return f"{count} character" + ("" if count == 1 else "s")
+
+
+_MESSAGES: Final[dict[str, Callable[[str, Any], str]]] = {
+    "minimum": lambda value, limit: f"{value} is less than the minimum of {limit}",
+    "maximum": lambda value, limit: f"{value} is greater than the maximum of {limit}",
+    "exclusiveMinimum": lambda value, limit: f"{value} is not greater than {limit}",
+    "exclusiveMaximum": lambda value, limit: f"{value} is not less than {limit}",
+    "multipleOf": lambda value, limit: f"{value} is not a multiple of {limit}",
+    "minLength": lambda value, limit: f"{value} is shorter than {_characters(limit)}",
+    "maxLength": lambda value, limit: f"{value} is longer than {_characters(limit)}",
+    "pattern": lambda value, limit: f"{value} does not match the pattern {limit}",
+    "format": lambda value, limit: f"{value} is not of the format {limit}",
+    "const": lambda value, limit: f"{value} is not {shown(limit)}",
+    "minItems": lambda value, limit: f"{value} has fewer than {_items(limit)}",
+    "maxItems": lambda value, limit: f"{value} has more than {_items(limit)}",
+    "uniqueItems": lambda value, _limit: f"{value} holds the same item twice",
+    "contains": lambda value, _limit: f"{value} lacks an item that is needed",
+    "minProperties": lambda _value, limit: f"has fewer than {limit} keys",
+    "maxProperties": lambda _value, limit: f"has more than {limit} keys",
+    "not": lambda value, _limit: f"{value} is not allowed here",
+}

@@ -1,0 +1,83 @@
+"""``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` in scalars; ``$${`` is a literal ``${``.
+
+Typing: a scalar that is wholly one unquoted ``${NAME}`` takes the type of what it stands for (``weight: ${WEIGHT}`` is
+a number), except that it never becomes null; a quoted one, one with text around it and ``${file:...}`` are always text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gateway_core.config.documents import decode, read_bytes
+from gateway_core.config.scalars import Scalar, read_environment
+from gateway_core.config.words import did_you_mean, quote
+
+_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
+_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+LARGEST_VALUE: Final = 1024 * 1024
+"""Bytes that ``${file:...}`` may bring in."""
+
+
+@dataclass(slots=True)
+class Substitution:
+    """Replaces references; remembers which files it read."""
+
+    environ: Mapping[str, str]
+    files: list[Path] = field(default_factory=list)
+
+    def resolve(self, text: str, *, plain: bool, directory: Path | None) -> Scalar:
+        """Return the value of a scalar that contains ``${``.
+
+        :raises ValueError: with a message that follows the quoted source text.
+        """
+
+        def replace(match: re.Match[str]) -> str:
+            if match.group() == "$${":
+                return "${"
+            if match.group(2) is None:
+                raise ValueError('has no closing "}": write "$${" for a literal "${"')
+            return self._lookup(match.group(1), directory)
+
+        whole = _REFERENCE.fullmatch(text)
+        typed = plain and whole is not None and whole.group(1) is not None and not whole.group(1).startswith("file:")
+        value = _REFERENCE.sub(replace, text)
+        return read_environment(value) if typed else value
+
+    def _lookup(self, reference: str, directory: Path | None) -> str:
+        if reference.startswith("file:"):
+            return self._read(reference.removeprefix("file:"), directory)
+        match = _NAME.fullmatch(reference)
+        if match is None:
+            raise ValueError(
+                f"is not a substitution: {quote('${' + reference + '}')} is neither ${{NAME}}, ${{NAME:-default}} nor "
+                '${file:/path}; write "$${" for a literal "${"'
+            )
+        name, default = match.groups()
+        value = self.environ.get(name)
+        if default is not None:
+            return value or default
+        if value is None:
+            # Three letters resemble anything.
+            hint = did_you_mean(name, self.environ) if len(name) > 3 else ""
+            raise ValueError(
+                f"the environment variable {name} is not set{hint}: set it, or give a default as ${{{name}:-default}}"
+            )
+        return value
+
+    def _read(self, name: str, directory: Path | None) -> str:
+        path = Path(name)
+        if not name or (directory is None and not path.is_absolute()):
+            raise ValueError("names no absolute path: write ${file:/path/of/the/file}")
+        path = path if directory is None else directory / path
+        self.files.append(path)
+        data = read_bytes(path, limit=LARGEST_VALUE)
+        if isinstance(data, str):
+            raise ValueError(f"the file {quote(str(path))} {data}")
+        text = decode(data)
+        if isinstance(text, int):
+            raise ValueError(f"the file {quote(str(path))} is not UTF-8 text")
+        return text.removesuffix("\n").removesuffix("\r")
