@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from gateway_core.plugins.base import Plugin
 from gateway_core.plugins.faults import Faults
@@ -54,78 +54,3 @@ class Binding:
     def __str__(self) -> str:
         where = "gateway-wide" if self.route is None else f"on route {self.route!r}"
         return f"binding {self.id!r} of plugin {self.plugin!r} ({where})"
-
-
-class BindingLike(Protocol):
-    """What the rule of inheritance needs to know of a binding in the configuration."""
-
-    @property
-    def id(self) -> str | None:
-        """The binding's id, unique in its list; None stands for the plugin's name."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The plugin's name."""
-        ...
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it runs."""
-        ...
-
-
-BindingT = TypeVar("BindingT", bound=BindingLike)
-
-
-@dataclass(frozen=True, slots=True)
-class Effective(Generic[BindingT]):
-    """One place in a route's list of bindings, as inheritance left it."""
-
-    binding: BindingT
-    is_own: bool
-    """Whether the route itself lists it."""
-
-    replaced: BindingT | None = None
-    """The gateway-wide binding whose place it took."""
-
-    @property
-    def is_on(self) -> bool:
-        return self.binding.enabled
-
-    @property
-    def why_off(self) -> str:
-        """Say why it does not run; empty if it does."""
-        if self.is_on:
-            return ""
-        if self.replaced is not None:
-            return "switched off on this route"
-        return "switched off where it is listed"
-
-
-def binding_id(binding: BindingLike) -> str:
-    """Return a binding's id."""
-    return binding.id or binding.name
-
-
-def explain_bindings(gateway_wide: Sequence[BindingT], route: Sequence[BindingT]) -> list[Effective[BindingT]]:
-    """Return every binding that concerns a route, in chain order, those that are off included.
-
-    A route's binding replaces the gateway-wide one of the same id, in the gateway-wide one's place; the route's other
-    bindings follow in their order.
-    """
-    own = {binding_id(binding): binding for binding in route}
-    result = []
-    for inherited in gateway_wide:
-        replacing = own.pop(binding_id(inherited), None)
-        if replacing is None:
-            result.append(Effective(inherited, is_own=False))
-        else:
-            result.append(Effective(replacing, is_own=True, replaced=inherited))
-    result.extend(Effective(binding, is_own=True) for binding in own.values())
-    return result
-
-
-def effective_bindings(gateway_wide: Sequence[BindingT], route: Sequence[BindingT]) -> list[Effective[BindingT]]:
-    """Return the bindings that run for a route, in chain order (see `explain_bindings`)."""
-    return [each for each in explain_bindings(gateway_wide, route) if each.is_on]

@@ -1,0 +1,137 @@
+"""The JSON Schema of a plugin's configuration: taken from its model, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from gateway_core.config import KeyPath, SchemaValidator, format_path
+from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.words import shown
+from gateway_core.plugins.base import Plugin
+from gateway_core.plugins.hooktable import PluginDefectError
+
+_NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+_DEEPEST: Final = 12
+
+
+def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
+    """Return the JSON Schema 2020-12 of a plugin's configuration; a plugin that declares none takes no keys.
+
+    :raises PluginDefectError: it declares both a model and a schema, or the schema is broken, or refers to something
+        outside itself (nothing is ever fetched).
+    """
+    model: Any = plugin.config_model
+    if model is not None and plugin.config_schema is not None:
+        raise PluginDefectError(f"plugin {plugin.name!r} has a config_model and a config_schema: keep one")
+    if model is not None:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise PluginDefectError(f"plugin {plugin.name!r}: config_model {model!r} is not a pydantic model class")
+        schema: Mapping[str, Any] = model.model_json_schema()
+    else:
+        schema = _NOTHING if plugin.config_schema is None else plugin.config_schema
+    _check(plugin.name, schema)
+    return schema
+
+
+def _check(name: str, schema: Mapping[str, Any]) -> None:
+    if not isinstance(schema, Mapping):
+        raise PluginDefectError(f"plugin {name!r}: config_schema is a {type(schema).__name__}: make it a mapping")
+    try:
+        SchemaValidator(schema)
+    except ValueError as error:
+        raise PluginDefectError(f"plugin {name!r}: its configuration's schema is broken: {error}") from error
+    resource: Resource[Any] = Resource.from_contents(schema, default_specification=DRAFT202012)
+    base = resource.id() or ""
+    registry: Registry[Any] = Registry().with_resource(base, resource)
+    resolver = registry.resolver(base)
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise PluginDefectError(
+                f"plugin {name!r}: its configuration's schema refers to {reference!r}, which is not in it: "
+                "put it under $defs, since nothing is fetched"
+            ) from error
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key in {"$ref", "$dynamicRef"} and isinstance(value, str):
+                yield value
+            elif key not in {"const", "enum", "default", "examples"}:
+                yield from _references(value)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            yield from _references(value)
+
+
+def secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the key paths (``secret``, ``providers.*.secret``) that the schema marks ``writeOnly`` or as passwords."""
+    return frozenset(_secrets(schema, schema, (), _DEEPEST))
+
+
+def _secrets(schema: object, root: Mapping[str, Any], path: tuple[str, ...], depth: int) -> Iterator[str]:
+    if not isinstance(schema, Mapping) or depth == 0:
+        return
+    if path and (schema.get("writeOnly") is True or schema.get("format") == "password"):
+        yield ".".join(path)
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/$defs/"):
+        yield from _secrets(root.get("$defs", {}).get(reference.removeprefix("#/$defs/")), root, path, depth - 1)
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            yield from _secrets(option, root, path, depth - 1)
+    for name, inner in schema.get("properties", {}).items():
+        yield from _secrets(inner, root, (*path, name), depth - 1)
+    for key in ("items", "additionalProperties"):
+        yield from _secrets(schema.get(key), root, (*path, "*"), depth - 1)
+
+
+def make_config(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> Any:
+    """Return what ``self.config`` will be: the model, or the mapping if there is no model.
+
+    :raises pydantic.ValidationError: the model refuses it.
+    """
+    model = plugin.config_model
+    return raw if model is None else model.model_validate(raw)
+
+
+def config_check(
+    plugin: type[Plugin[Any]], secrets: frozenset[str]
+) -> Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]]:
+    """Return a function that says what the model refuses, beyond what its schema can express."""
+    patterns = [tuple(path.split(".")) for path in secrets]
+
+    def show(path: KeyPath, value: object) -> str:
+        steps = tuple(str(part) for part in path)
+        hidden = any(_fits(pattern, steps) for pattern in patterns)
+        # A mapping may hold a secret further down, so only plain values are shown.
+        return "the value" if hidden or isinstance(value, Mapping | list) else shown(value)
+
+    def check(raw: Mapping[str, Any]) -> Sequence[tuple[KeyPath, str]]:
+        try:
+            make_config(plugin, raw)
+        except ValidationError as error:
+            assert plugin.config_model is not None
+            return [(path, message) for path, message, _ in explain_model_errors(plugin.config_model, error, show)]
+        except Exception as error:  # noqa: BLE001 - the plugin's own validators
+            return [((), f"the plugin's configuration model failed: {type(error).__name__}: {error}")]
+        return []
+
+    return check
+
+
+def _fits(pattern: tuple[str, ...], steps: tuple[str, ...]) -> bool:
+    return len(pattern) <= len(steps) and all(a in {b, "*"} for a, b in zip(pattern, steps, strict=False))
+
+
+def describe_problems(problems: Iterable[tuple[KeyPath, str]]) -> str:
+    """Return problems of a configuration in one line."""
+    return "; ".join(f"{format_path(path)}: {message}" if path else message for path, message in problems)
