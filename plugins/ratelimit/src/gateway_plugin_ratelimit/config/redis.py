@@ -1,0 +1,88 @@
+"""Where the Redis or Valkey server is, and what happens without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from gateway_plugin_sdk import ConfigModel, Duration
+from pydantic import Field, model_validator
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+):[0-9]{1,5}$")]
+"""host:port"""
+
+
+class RedisTlsConfig(ConfigModel):
+    """How the server and we prove who we are; used with ``rediss://`` or when given."""
+
+    ca: Path | None = None
+    """File of certificate authorities; those of the system unless given."""
+
+    cert: Path | None = None
+    """File of our own certificate."""
+
+    key: Path | None = None
+    """File of its private key."""
+
+    verify: bool = True
+    """Check the server's certificate and name."""
+
+
+class RedisConfig(ConfigModel):
+    """A Redis (5 or later) or Valkey server, a cluster, or servers watched by sentinels."""
+
+    url: Annotated[str, Field(pattern=r"^(redis|rediss|valkey|valkeys|unix)://.+$")] = "redis://127.0.0.1:6379/0"
+    """The server: ``redis://host:port/database``, ``rediss://`` with TLS, or ``unix:///path``; of a cluster any node.
+    Sentinels are ``nodes`` instead."""
+
+    mode: Literal["single", "cluster", "sentinel"] = "single"
+    """What the addresses are."""
+
+    nodes: tuple[Address, ...] = ()
+    """Of a cluster, more nodes to begin with; the sentinels, in that mode."""
+
+    master: str | None = None
+    """The name under which sentinels know the server."""
+
+    username: str | None = None
+    """The user to log in as."""
+
+    password: str | None = None
+    """The password to log in with."""
+
+    sentinel_username: str | None = None
+    """The user to log in to the sentinels as."""
+
+    sentinel_password: str | None = None
+    """The password to log in to the sentinels with."""
+
+    tls: RedisTlsConfig | None = None
+    """Encrypt the connections, and how."""
+
+    timeout: Annotated[Duration, Field(gt=0)] = 0.05
+    """How long a request may wait for the server in all; after that ``when_unavailable`` holds."""
+
+    connect_timeout: Annotated[Duration, Field(gt=0)] = 1.0
+    """How long a new connection may take, of those that are opened in the background."""
+
+    max_connections: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Connections of one worker at most; calls that find them busy travel together in the next batch."""
+
+    prefix: Annotated[str, Field(pattern=r"^[^\s{}]*$")] = "gateway:ratelimit:"
+    """What the names of our keys begin with."""
+
+    when_unavailable: Literal["local", "open", "closed"] = "local"
+    """Without the server: count on this machine only, let every request pass, or answer 503."""
+
+    lease: Annotated[Duration, Field(ge=1)] = 30.0
+    """After how long a request in progress is forgotten if its gateway died; renewed while it lasts."""
+
+    @model_validator(mode="after")
+    def _addresses_fit_the_mode(self) -> Self:
+        if self.mode == "sentinel" and not (self.nodes and self.master):
+            raise ValueError("mode: sentinel needs nodes (the sentinels' addresses) and master (the server's name)")
+        if self.mode != "sentinel" and self.master is not None:
+            raise ValueError("master belongs to mode: sentinel: add it or remove master")
+        if self.mode == "single" and self.nodes:
+            raise ValueError("nodes belong to mode: cluster or sentinel: add it or remove nodes")
+        return self

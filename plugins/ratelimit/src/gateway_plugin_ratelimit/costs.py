@@ -1,0 +1,39 @@
+"""What a request costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway_plugin_sdk import Request, Response
+
+from gateway_plugin_ratelimit.keys import Source, compile_source
+
+Cost = int | Callable[[Request], int]
+
+MOST = 10**12
+"""Units at most of one request, so that no client makes numbers that arithmetic chokes on."""
+
+
+def read_cost(text: str | None) -> int:
+    """Return the units that a text says; 1 if it says no whole number of 0 or more."""
+    if text is None or not text.isascii() or not text.isdigit():
+        return 1
+    return min(int(text), MOST) if len(text) <= 12 else MOST
+
+
+def compile_cost(cost: int | str) -> Cost:
+    """Return the number, or the function that reads it from a request."""
+    if isinstance(cost, int):
+        return cost
+    if cost.startswith("response-header:"):
+        return 1
+    take: Source = compile_source("header:content-length" if cost == "content-length" else cost)
+    return lambda request: read_cost(take(request))
+
+
+def response_cost(cost: int | str) -> Callable[[Response], int] | None:
+    """Return the function that reads from an answer what its request cost, if the answer says it."""
+    if isinstance(cost, int) or not cost.startswith("response-header:"):
+        return None
+    name = cost.partition(":")[2].lower()
+    return lambda response: read_cost(response.headers.get(name))

@@ -1,0 +1,108 @@
+"""The fields that tell a client how much it has left.
+
+``RateLimit-Policy`` and ``RateLimit`` follow draft-ietf-httpapi-ratelimit-headers-10. The older fields take one limit
+only: that of which least is left, over all bindings and the upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway_plugin_sdk import Headers, Response
+
+from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
+from gateway_plugin_ratelimit.limits import Limit
+from gateway_plugin_ratelimit.passage import Passage
+
+OLDER: Final = {"x-ratelimit": "X-RateLimit-", "ratelimit": "RateLimit-"}
+"""What the names of the three older fields begin with, by style."""
+
+ALMOST_ONE: Final = 0.999999
+"""Added before cutting, it rounds up; what is a float's breadth above a whole second stays that second."""
+
+
+class FieldWriter:
+    """Adds the fields of some styles to answers."""
+
+    __slots__ = ("_is_standard", "_older", "_templates", "_whole")
+
+    def __init__(self, styles: Sequence[str]) -> None:
+        self._is_standard = "standard" in styles
+        self._older = [OLDER[style] for style in styles if style in OLDER]
+        self._templates: dict[tuple[Rule | Concurrency, ...], bytes] = {}
+        self._whole: dict[Rule | Concurrency, bytes] = {}
+
+    def write(self, passage: Passage, response: Response) -> None:
+        """Add the fields to an answer."""
+        rules, headers = passage.rules, response.headers
+        if len(rules) == 1 and b"\r\nx-ratelimit-" not in headers.lowered and b"\r\nratelimit-" not in headers.lowered:
+            rule, decision = rules[0], passage.decisions[0]
+            template = self._whole.get(rule)
+            if template is None:
+                template = self._whole[rule] = self._whole_template(passage.limits[0], rule)
+            fields = template % {b"left": decision.remaining, b"reset": int(decision.reset + ALMOST_ONE)}
+            response.headers = Headers(block=headers.block + fields)
+        else:
+            self._write_several(passage, response)
+
+    def _whole_template(self, limit: Limit, rule: Rule | Concurrency) -> bytes:
+        """Return all fields of one limit, when no older fields are there yet."""
+        template = standard_template((limit,), (rule,)) if self._is_standard else ""
+        template = template.replace("r=%d", "r=%(left)d").replace("t=%d", "t=%(reset)d")
+        for prefix in self._older:
+            template += older_fields(prefix, str(rule.quota), "%(left)d", "%(reset)d")
+        return template.encode()
+
+    def _write_several(self, passage: Passage, response: Response) -> None:
+        rules, decisions = tuple(passage.rules), passage.decisions
+        block = response.headers.block
+        if self._is_standard:
+            template = self._templates.get(rules)
+            if template is None:
+                template = self._templates[rules] = standard_template(passage.limits, rules).encode()
+            block += template % tuple(_numbers(rules, decisions))
+        tightest = min(range(len(rules)), key=lambda index: decisions[index].remaining)
+        decision = decisions[tightest]
+        for prefix in self._older:
+            there = response.headers.get(f"{prefix}Remaining")
+            if there is not None and there.isdigit() and int(there) <= decision.remaining:
+                continue
+            if there is not None:
+                block = _without_older(block, prefix)
+            reset = int(decision.reset + ALMOST_ONE)
+            block += older_fields(prefix, str(rules[tightest].quota), str(decision.remaining), str(reset)).encode()
+        response.headers = Headers(block=block)
+
+
+def _numbers(rules: Sequence[Rule | Concurrency], decisions: Sequence[Decision]) -> list[int]:
+    """Return what a standard template takes."""
+    numbers = []
+    for rule, decision in zip(rules, decisions, strict=True):
+        numbers.append(decision.remaining)
+        if rule.window:
+            numbers.append(int(decision.reset + ALMOST_ONE))
+    return numbers
+
+
+def standard_template(limits: Sequence[Limit], rules: Sequence[Rule | Concurrency]) -> str:
+    """Return both standard fields, with ``%d`` for what is left and, if there is a window, for when it comes back."""
+    policies, currents = [], []
+    for limit, rule in zip(limits, rules, strict=True):
+        unit = f';qu="{limit.unit}"' if limit.unit else ""
+        window = f";w={max(1, int(rule.window + ALMOST_ONE))}" if rule.window else ""
+        policies.append(f'"{limit.name}";q={rule.quota}{unit}{window}')
+        currents.append(f'"{limit.name}";r=%d' + (";t=%d" if rule.window else ""))
+    return f"\r\nRateLimit-Policy: {', '.join(policies)}\r\nRateLimit: {', '.join(currents)}"
+
+
+def older_fields(prefix: str, limit: str, remaining: str, reset: str) -> str:
+    """Return the three older fields of a style."""
+    return f"\r\n{prefix}Limit: {limit}\r\n{prefix}Remaining: {remaining}\r\n{prefix}Reset: {reset}"
+
+
+def _without_older(block: bytes, prefix: str) -> bytes:
+    headers = Headers(block=block)
+    for name in ("Limit", "Remaining", "Reset"):
+        headers.remove(prefix + name)
+    return headers.block

@@ -1,0 +1,167 @@
+"""The plugin: one instance limits the requests of one binding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
+
+from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
+from gateway_plugin_ratelimit.answers import missing_key, refusal
+from gateway_plugin_ratelimit.conditions import compile_any
+from gateway_plugin_ratelimit.config import RateLimitConfig
+from gateway_plugin_ratelimit.fields import FieldWriter
+from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY
+from gateway_plugin_ratelimit.limits import MISSING, Limit
+from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.resources import resources_of
+from gateway_plugin_ratelimit.stores.store import Store
+
+
+class RateLimit(Plugin[RateLimitConfig]):
+    """Limits how often, how much or how many at once, by any property of a request."""
+
+    name = "ratelimit"
+    config_model = RateLimitConfig
+
+    def __init__(self, config: RateLimitConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        binding = f"{context.route or ''}/{context.binding}"
+        self._limits = tuple(
+            Limit(name, options, f"group {options.group}" if options.group else f"binding {binding}")
+            for name, options in config.named_limits(context.binding)
+        )
+        self._is_exempt = compile_any(config.exempt)
+        self._slot = f"ratelimit {binding}"
+        self._fields = FieldWriter(config.headers) if config.headers else None
+        self._debits = any(limit.response_cost for limit in self._limits)
+        self._holds = any(limit.is_concurrency for limit in self._limits)
+        self._store: Store
+        self._is_started = False
+        self._refused = self.metrics.counter(
+            "gateway_ratelimit_refused", "Requests that a limit refused.", ("route", "binding", "limit")
+        )
+
+    @classmethod
+    def needs_of(cls, config: Any) -> frozenset[str]:
+        """An identity, if something is counted by it or depends on it."""
+        limits = config.limits or (config,)
+        sources = [source for condition in config.exempt for source in condition]
+        for limit in limits:
+            sources += [*limit.key, *(limit.when or ())]
+            sources += [source for override in limit.overrides for source in override.when]
+        return frozenset({"identity"} if any(source.startswith(NEEDS_IDENTITY) for source in sources) else ())
+
+    async def start(self) -> None:
+        """Find the counters, or make them."""
+        self._is_started = True
+        self._store = resources_of(self.context).acquire_local(self.config.max_keys, self.context)
+
+    async def stop(self) -> None:
+        """Give the counters back."""
+        if self._is_started:
+            self._is_started = False
+            await resources_of(self.context).release_local(self.config.max_keys)
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Charge the request to its limits; refuse it, hold it back, or let it pass."""
+        if self._is_exempt is not None and self._is_exempt(request):
+            return None
+        passage = self._select(request)
+        if passage is None:
+            return None
+        if isinstance(passage, Response):
+            return passage
+        request.state[self._slot] = passage
+        pending = self._store.admit(passage)
+        return self._answer(passage) if pending is None else self._answer_later(pending, passage)
+
+    async def _answer_later(self, pending: Awaitable[None], passage: Passage) -> Response | None:
+        await pending
+        answer = self._answer(passage)
+        if isinstance(answer, Response):
+            return answer
+        if answer is not None:
+            await answer
+        return None
+
+    def _select(self, request: Request) -> Passage | Response | None:
+        """Return which limits apply to a request and how; None if none does."""
+        if len(self._limits) > 1:
+            return self._select_several(request)
+        limit = self._limits[0]
+        counter = limit.counter_of(request)
+        if counter is None:
+            return None
+        if counter is MISSING:
+            return missing_key()
+        rule = limit.rule_for(request)
+        if rule is None:
+            return None
+        cost = limit.cost
+        return Passage((limit,), (rule,), (counter,), (cost if isinstance(cost, int) else cost(request),))
+
+    def _select_several(self, request: Request) -> Passage | Response | None:
+        limits: list[Limit] = []
+        rules: list[Rule | Concurrency] = []
+        counters: list[str] = []
+        costs: list[int] = []
+        for limit in self._limits:
+            counter = limit.counter_of(request)
+            if counter is None:
+                continue
+            if counter is MISSING:
+                return missing_key()
+            rule = limit.rule_for(request)
+            if rule is None:
+                continue
+            cost = limit.cost
+            limits.append(limit)
+            rules.append(rule)
+            counters.append(counter)
+            costs.append(cost if isinstance(cost, int) else cost(request))
+        return Passage(limits, rules, counters, costs) if limits else None
+
+    def _answer(self, passage: Passage) -> Response | Awaitable[None] | None:
+        """Turn the decisions on a request into what the hook returns."""
+        held_back = 0.0
+        for decision in passage.decisions:
+            if not decision.allowed:
+                return self._refuse(passage)
+            held_back = max(held_back, decision.wait)
+        return asyncio.sleep(held_back) if held_back else None
+
+    def _refuse(self, passage: Passage) -> Response:
+        violated = passage.violated
+        for name in violated:
+            self._refused.labels(self.context.route or "", self.context.binding, name).inc()
+        options = self.config.refusal
+        return refusal(options.status, options.detail, violated, passage.wait, options.retry_jitter)
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Tell the client what it has left."""
+        passage = request.state.get(self._slot)
+        if passage is None or not passage.decisions:
+            return
+        if self._debits:
+            self._debit(passage, response)
+        if self._fields is not None:
+            self._fields.write(passage, response)
+
+    def _debit(self, passage: Passage, response: Response) -> None:
+        extra = [0 if limit.response_cost is None else limit.response_cost(response) - 1 for limit in passage.limits]
+        if passage.is_allowed and any(extra):
+            self._store.debit(passage, extra)
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:  # noqa: ARG002 - as the spec
+        """Count the request as over."""
+        if self._holds:
+            passage = request.state.get(self._slot)
+            if passage is not None and passage.release is not None:
+                passage.release()
+                passage.release = None

@@ -1,0 +1,150 @@
+"""Counters of this machine: in this process, or in memory that its workers share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from gateway_plugin_ratelimit.algorithms import Concurrency, Decision
+from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.settlement import Charge
+from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
+
+
+class Table(Protocol):
+    """Counters by name."""
+
+    def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
+        """Charge a request to all of its counters or to none; return what each rule decided."""
+
+    def debit(self, charges: Sequence[Charge], now: float) -> None:
+        """Take units that a request cost, whether or not they are there."""
+
+    def sweep(self, now: float, most: int) -> int:
+        """Forget what may be forgotten among some counters; return how many were."""
+
+    def close(self) -> None:
+        """Let go of what the table holds."""
+
+    def __len__(self) -> int: ...
+
+
+class Inflight(Protocol):
+    """Requests in progress by key."""
+
+    def acquire(self, key: str, most: int) -> int:
+        """Count one more request unless there are ``most``; return how many there are now, or 0 if it was refused."""
+
+    def release(self, key: str) -> None:
+        """Count one request less."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class LocalStore:
+    """Decides at once, inline."""
+
+    __slots__ = ("_inflight", "_monotonic", "_phase", "_table")
+
+    def __init__(self, table: Table, inflight: Inflight, monotonic: Callable[[], float], phase: float) -> None:
+        """
+        :param monotonic: a clock that all who share the counters read alike.
+        :param phase: seconds that make the clock's days begin when those of UTC do.
+        """
+        self._table = table
+        self._inflight = inflight
+        self._monotonic = monotonic
+        self._phase = phase
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def admit(self, passage: Passage) -> None:
+        """Charge a request to all of its limits or to none, and note the decisions in its passage."""
+        rules = passage.rules
+        if len(rules) == 1 and not isinstance(rules[0], Concurrency):
+            charge = (rules[0], passage.counters[0], passage.costs[0])
+            passage.decisions = self._table.charge((charge,), self._monotonic() + self._phase)
+            return
+        self._admit_several(passage)
+
+    def _admit_several(self, passage: Passage) -> None:
+        decisions: dict[int, Decision] = {}
+        held: list[str] = []
+        timed: list[tuple[int, Charge]] = []
+        for index, rule in enumerate(passage.rules):
+            counter = passage.counters[index]
+            if isinstance(rule, Concurrency):
+                decisions[index] = rule.decide(self._inflight.acquire(counter, rule.quota))
+                if decisions[index].allowed:
+                    held.append(counter)
+            else:
+                timed.append((index, (rule, counter, passage.costs[index])))
+        if timed:
+            decisions.update(self._charge(timed, is_refused=len(held) + len(timed) < len(passage.rules)))
+        passage.decisions = [decisions[index] for index in range(len(passage.rules))]
+        if not held:
+            return
+        if passage.is_allowed:
+            passage.release = partial(self._release, held)
+        else:
+            self._release(held)
+
+    def _charge(self, timed: list[tuple[int, Charge]], *, is_refused: bool) -> dict[int, Decision]:
+        """Charge what is counted in time; of a request that is refused already, only where refused ones count."""
+        now = self._monotonic() + self._phase
+        charges = [
+            (charge[0], charge[1], 0 if is_refused and not charge[0].counts_refused else charge[2])
+            for _, charge in timed
+        ]
+        decisions = self._table.charge(charges, now)
+        return {index: decision for (index, _), decision in zip(timed, decisions, strict=True)}
+
+    def debit(self, passage: Passage, extra: Sequence[int]) -> None:
+        """Take units that the request turned out to cost beyond what it was charged, by limit."""
+        charges: list[Charge] = [
+            (rule, counter, more)
+            for rule, counter, more in zip(passage.rules, passage.counters, extra, strict=True)
+            if more > 0 and not isinstance(rule, Concurrency)
+        ]
+        self._table.debit(charges, self._monotonic() + self._phase)
+
+    def _release(self, held: Sequence[str]) -> None:
+        for counter in held:
+            self._inflight.release(counter)
+
+    def sweep(self, most: int) -> int:
+        """Forget what may be forgotten among some counters; return how many were."""
+        return self._table.sweep(self._monotonic() + self._phase, most)
+
+    def close(self) -> None:
+        """Let go of what the store holds."""
+        self._table.close()
+        self._inflight.close()
+
+
+DAY = 86400.0
+
+
+def phase_of(wall: float, monotonic: float) -> float:
+    """Return what to add to a monotonic clock so that its days begin when those of UTC do.
+
+    Taken once: whatever happens to the wall clock later does not matter.
+    """
+    return (wall - monotonic) % DAY
+
+
+def open_memory_store(
+    max_keys: int, monotonic: Callable[[], float], wall: Callable[[], float], log: logging.Logger
+) -> LocalStore:
+    """Return a store in this process."""
+
+    def warn() -> None:
+        if table.evictions & (table.evictions - 1) == 0:  # the 1st, 2nd, 4th, 8th ...
+            log.warning("more than max_keys: %d counters: %d were dropped before their time", max_keys, table.evictions)
+
+    table = MemoryTable(max_keys, on_eviction=warn)
+    return LocalStore(table, MemoryInflight(), monotonic, phase_of(wall(), monotonic()))

@@ -1,0 +1,125 @@
+"""Counters in this process: exact when one worker serves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, State
+from gateway_plugin_ratelimit.settlement import Charge, settle
+
+_CANDIDATES = 8
+
+
+class MemoryTable:
+    """At most ``max_keys`` counters.
+
+    When it is full, the counter of a few old ones that would be forgotten first makes room: of a client that called
+    once, rather than of one that is at its limit.
+    """
+
+    __slots__ = ("_counters", "evictions", "max_keys", "on_eviction")
+
+    def __init__(self, max_keys: int, on_eviction: Callable[[], None] | None = None) -> None:
+        self.max_keys = max_keys
+        self.on_eviction = on_eviction
+        self.evictions = 0
+        """Counters that were dropped before their time."""
+        self._counters: dict[str, State] = {}
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+    def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
+        """Charge a request to all of its counters or to none; return what each rule decided."""
+        counters = self._counters
+        if len(charges) == 1:
+            rule, key, cost = charges[0]
+            known = counters.get(key)
+            decision = rule.decide(EMPTY if known is None else known, now, cost)
+            state = decision.state
+            if state is not None:
+                if known is None:
+                    self._make_room(now)
+                counters[key] = state
+            return [decision]
+        decisions, nexts = settle(charges, [counters.get(charge[1], EMPTY) for charge in charges], now)
+        for (_, key, _), state in zip(charges, nexts, strict=True):
+            if state is not None:
+                self._put(key, state, now)
+        return decisions
+
+    def debit(self, charges: Sequence[Charge], now: float) -> None:
+        """Take units that a request cost, whether or not they are there."""
+        for rule, key, cost in charges:
+            self._put(key, rule.debit(self._counters.get(key, EMPTY), now, cost), now)
+
+    def _put(self, key: str, state: State, now: float) -> None:
+        if key not in self._counters:
+            self._make_room(now)
+        self._counters[key] = state
+
+    def _make_room(self, now: float) -> None:
+        """Keep the table within its size before a counter is added; looks at a few of the oldest, so it is quick."""
+        counters = self._counters
+        if len(counters) < self.max_keys:
+            return
+        if self.sweep(now, _CANDIDATES):
+            return
+        oldest = iter(counters)
+        candidates = [next(oldest) for _ in range(min(_CANDIDATES, len(counters)))]
+        del counters[min(candidates, key=lambda key: counters[key][3])]
+        self.evictions += 1
+        if self.on_eviction is not None:
+            self.on_eviction()
+
+    def sweep(self, now: float, most: int) -> int:
+        """Look at up to ``most`` of the oldest counters; forget those whose time is over, move the others to the end.
+
+        :returns: how many were forgotten.
+        """
+        counters = self._counters
+        forgotten = 0
+        oldest = iter(counters)
+        for key in [next(oldest) for _ in range(min(most, len(counters)))]:
+            state = counters.pop(key)
+            if state[3] > now:
+                counters[key] = state
+            else:
+                forgotten += 1
+        return forgotten
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._counters.clear()
+
+
+class MemoryInflight:
+    """How many requests of a key are in progress in this process; as large as there are such requests."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def acquire(self, key: str, most: int) -> int:
+        """Count one more request unless there are ``most``; return how many there are now, or 0 if it was refused."""
+        count = self._counts.get(key, 0) + 1
+        if count > most:
+            return 0
+        self._counts[key] = count
+        return count
+
+    def release(self, key: str) -> None:
+        """Count one request less."""
+        count = self._counts.get(key, 0)
+        if count <= 1:
+            self._counts.pop(key, None)
+        else:
+            self._counts[key] = count - 1
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._counts.clear()

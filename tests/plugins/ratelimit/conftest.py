@@ -1,0 +1,121 @@
+"""Instances of the plugin and requests for them, without a gateway around."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_ratelimit.config import RateLimitConfig
+from gateway_plugin_sdk import Headers, Identity, Metrics, PluginContext, Record, Request, Response, RouteInfo
+
+
+class TestClock:
+    """Stands still until a test moves it; midnight UTC, and the machine started 1,000 seconds ago."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.started = 1_700_006_400.0 - 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.started + self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Limiter:
+    """One instance of the plugin, and what it makes of requests."""
+
+    def __init__(self, plugin: RateLimit, clock: TestClock) -> None:
+        self.plugin = plugin
+        self.clock = clock
+
+    async def answer(self, request: Request) -> Response:
+        """Send a request through the phases up to the answer's head; 200 is the upstream's."""
+        result: Any = self.plugin.gateway_pre_proxy(request)
+        if isinstance(result, Awaitable):
+            result = await result
+        response = Response(200) if result is None else result
+        self.plugin.gateway_response(request, response)
+        return response
+
+    def finish(self, request: Request, response: Response) -> None:
+        self.plugin.gateway_log(request, response, Record())
+
+    async def call(self, request: Request | None = None) -> Response:
+        """Send a request through all phases."""
+        request = request or make_request()
+        response = await self.answer(request)
+        self.finish(request, response)
+        return response
+
+    async def passed(self, count: int, request: Callable[[], Request] | None = None) -> int:
+        """Send that many requests; return how many were let through."""
+        answers = [await self.call(request() if request else None) for _ in range(count)]
+        return sum(answer.status == 200 for answer in answers)
+
+
+MakeLimiter = Callable[..., Awaitable[Limiter]]
+
+
+def make_request(
+    method: str = "GET",
+    target: str = "/",
+    *,
+    client_ip: str = "192.0.2.1",
+    headers: Mapping[str, str] | None = None,
+    host: str = "example.com",
+    route: str | None = "r1",
+    identity: str | None = None,
+    claims: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> Request:
+    request = Request(method, target, block=Headers(headers or {}).block, client_ip=client_ip, host=host)
+    request.route = None if route is None else RouteInfo(route)
+    if identity is not None:
+        request.identity = Identity(identity, "jwt", claims or {})
+    request.claims = claims or {}
+    request.params = params or {}
+    return request
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def request_of() -> Callable[..., Request]:
+    return make_request
+
+
+@pytest.fixture
+async def limiter(clock: TestClock, metrics: Metrics) -> AsyncIterator[MakeLimiter]:
+    """Make started instances of one gateway; they are stopped after the test."""
+    made: list[RateLimit] = []
+
+    async def make(
+        config: Mapping[str, Any], *, binding: str = "ratelimit", route: str | None = "r1", real_time: Any = None
+    ) -> Limiter:
+        context = PluginContext(binding, route, real_time or clock, logging.getLogger("test.ratelimit"), metrics)
+        plugin = RateLimit(RateLimitConfig.model_validate(config), context)
+        await plugin.start()
+        made.append(plugin)
+        return Limiter(plugin, clock)
+
+    yield make
+    for plugin in made:
+        await plugin.stop()

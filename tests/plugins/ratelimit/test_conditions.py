@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_ratelimit.conditions import compile_any, compile_condition
+
+
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ({"method": ["GET", "HEAD"]}, True),
+        ({"method": ["POST"]}, False),
+        ({"client_ip": ["10.0.0.0/8", "192.0.2.0/24"]}, True),
+        ({"client_ip": ["2001:db8::/32"]}, False),
+        ({"header:X-Tier": ["gold"]}, True),
+        ({"header:X-Tier": ["*"]}, True),
+        ({"header:X-Other": ["*"]}, False),
+        ({"identity": ["ann"]}, True),
+        ({"claim:roles": ["admin"]}, True),
+        ({"claim:roles": ["owner"]}, False),
+        ({"claim:verified": ["true"]}, True),
+        ({"claim:level": ["3"]}, True),
+        ({"claim:none": ["None"]}, False),
+        ({"host": ["Example.com"]}, True),
+        ({"method": ["GET"], "header:X-Tier": ["silver"]}, False),
+        ({"method": ["GET"], "header:X-Tier": ["silver", "gold"]}, True),
+    ],
+)
+def test_every_source_must_have_one_of_its_values(request_of, when, holds):
+    request = request_of(
+        headers={"X-Tier": "gold"},
+        identity="ann",
+        claims={"roles": ["user", "admin"], "verified": True, "level": 3},
+    )
+
+    assert compile_condition(when)(request) is holds
+
+
+@pytest.mark.parametrize("when", [{"client_ip": ["10.0.0"]}, {"nothing": ["a"]}])
+def test_a_condition_that_can_never_be_tested_is_refused(when):
+    with pytest.raises(ValueError, match=r"10\.0\.0|nothing"):
+        compile_condition(when)
+
+
+def test_an_ipv4_client_is_recognised_in_ipv6(request_of):
+    assert compile_condition({"client_ip": ["10.0.0.0/8"]})(request_of(client_ip="::ffff:10.1.2.3"))
+
+
+def test_no_conditions_are_no_function(request_of):
+    assert compile_any([]) is None
+    assert compile_any([{"method": ["PUT"]}, {"method": ["GET"]}])(request_of())

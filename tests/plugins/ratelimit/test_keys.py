@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_ratelimit.keys import compile_key, compile_source, network_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("client_ip", "192.0.2.1"),
+        ("route", "r1"),
+        ("identity", "jwt:ann"),
+        ("method", "GET"),
+        ("host", "example.com"),
+        ("path", "/a/7"),
+        ("constant", ""),
+        ("constant:all", "all"),
+        ("header:X-Tenant", "t1"),
+        ("cookie:sid", "abc"),
+        ("query:q", "a b"),
+        ("query:none", None),
+        ("param:id", "7"),
+        ("param:other", None),
+        ("claim:plan", "gold"),
+        ("claim:org.id", "12"),
+        ("claim:https://example.com/tenant", "acme"),
+        ("claim:org.none", None),
+        ("claim:plan.deeper", None),
+        ("peer_ip", None),
+    ],
+)
+def test_a_source_takes_its_property(request_of, source, expected):
+    request = request_of(
+        target="/a/7?q=a+b",
+        headers={"x-tenant": "t1", "Cookie": "a=b; sid=abc"},
+        host="Example.COM:8080",
+        identity="ann",
+        claims={"plan": "gold", "org": {"id": 12}, "https://example.com/tenant": "acme"},
+        params={"id": "7"},
+    )
+
+    assert compile_source(source)(request) == expected
+
+
+@pytest.mark.parametrize("source", ["ip", "header:", "header", "claim", "client_ip:24", ""])
+def test_a_source_that_does_not_exist_is_refused_with_those_that_do(source):
+    with pytest.raises(ValueError, match=f"{source!r} is not something to count by: use client_ip"):
+        compile_source(source)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("", ""),
+        ("not an address", "not an address"),
+    ],
+)
+def test_an_address_is_its_network(address, expected):
+    assert network_of(address, 24, 48) == expected
+
+
+def test_one_customer_of_ipv6_is_one_client_by_default(request_of):
+    key = compile_key(("client_ip",))
+
+    assert key(request_of(client_ip="2001:db8::1")) == key(request_of(client_ip="2001:db8::ffff:1"))
+    assert key(request_of(client_ip="2001:db8::1")) != key(request_of(client_ip="2001:db8:0:1::1"))
+    assert key(request_of(client_ip="::ffff:192.0.2.1")) == key(request_of(client_ip="192.0.2.1"))
+
+
+@given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
+def test_combinations_are_equal_only_if_all_their_parts_are(one, other):
+    from gateway_plugin_sdk import Request
+
+    key = compile_key(("claim:a", "claim:b"))
+
+    def of(values: tuple[str, str]) -> str | None:
+        request = Request("GET", "/")
+        request.claims = {"a": values[0], "b": values[1]}
+        return key(request)
+
+    assert (of(one) == of(other)) == (one == other)
+
+
+def test_a_combination_is_missing_if_one_of_its_parts_is(request_of):
+    assert compile_key(("route", "header:X-Tenant"))(request_of()) is None
