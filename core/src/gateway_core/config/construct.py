@@ -139,15 +139,22 @@ class Constructor:
         text: str = node.value
         try:
             if "${" in text:
-                self.substituted.add(id(node))
-                directory = self.directory_of(node.start_mark.name)
-                return self.substitution.resolve(text, plain=node.tag == PLAIN_TAG, directory=directory)
+                return self._substituted(node)
             if node.tag == PLAIN_TAG:
                 return read_plain(text)
             return text if node.tag == STR_TAG else _tagged(node)
         except ValueError as error:
             self._refuse(node, f"{quote(text)} {error}")
             return text
+
+    def _substituted(self, node: yaml.ScalarNode) -> Scalar:
+        self.substituted.add(id(node))
+        directory = self.directory_of(node.start_mark.name)
+        try:
+            return self.substitution.resolve(node.value, plain=node.tag == PLAIN_TAG, directory=directory)
+        except ValueError as error:
+            self._refuse(node, str(error))
+            return str(node.value)
 
     def _refuse(self, node: yaml.Node, message: str) -> None:
         self.report(node, tuple(self._path), message)

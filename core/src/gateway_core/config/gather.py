@@ -50,6 +50,7 @@ class Gatherer:
     """False once a document could not be read or parsed: then nothing can be said about names it may define."""
     _origins: dict[str, Path | None] = field(default_factory=dict)
     _loaded: set[Path] = field(default_factory=set)
+    _reported: set[tuple[int, str]] = field(default_factory=set)
 
     def add_paths(self, paths: Sequence[Path]) -> None:
         """Read files, and directories of files."""
@@ -90,6 +91,9 @@ class Gatherer:
 
     def report(self, node: yaml.Node, path: KeyPath, message: str) -> None:
         """Take in a problem that was found while values were made."""
+        if (id(node), message) in self._reported:
+            return  # The same text reached through another alias.
+        self._reported.add((id(node), message))
         self.problems.append(self._problem(node_place(node), path, message))
 
     def merged(self) -> Locator:
@@ -159,7 +163,7 @@ def _compose(document: Document) -> yaml.Node | None:
         case DocumentFormat.TOML:
             return toml_nodes.compose(document.name, document.text)
         case DocumentFormat.JSON:
-            return yaml_nodes.compose(document.name, yaml_nodes.join_surrogates(document.text))
+            return yaml_nodes.compose_json(document.name, document.text)
     return yaml_nodes.compose(document.name, document.text)
 
 

@@ -16,6 +16,7 @@ from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.plugin_configs import check_plugins, check_switched_off
 from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_targets, check_upstreams
 from gateway_core.config.checks.scope import Scope
+from gateway_core.config.collector import collector_paused
 from gateway_core.config.construct import Constructor
 from gateway_core.config.derive import fill_route_ids
 from gateway_core.config.documents import Document, as_paths
@@ -54,9 +55,23 @@ def load_config(
     :param discoveries: names of discoveries that extensions provide.
     :raises ConfigError: with every problem that was found.
     """
-    substitution = Substitution(environ)
+    with collector_paused():
+        return _load(
+            as_paths(path), Substitution(environ), catalog, extra_documents, extra_checks, strategies, discoveries
+        )
+
+
+def _load(
+    paths: Sequence[Path],
+    substitution: Substitution,
+    catalog: PluginCatalog,
+    extra_documents: Sequence[Document],
+    extra_checks: Sequence[ExtraCheck],
+    strategies: Collection[str],
+    discoveries: Collection[str],
+) -> LoadedConfig:
     gatherer = Gatherer(substitution)
-    gatherer.add_paths(as_paths(path))
+    gatherer.add_paths(paths)
     for document in extra_documents:
         gatherer.add_document(document)
     if not gatherer.roots:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from gateway_core.config.place import KeyPath
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.words import did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
 
 Show = Callable[[KeyPath, object], str]
 """Names a value in a message, or what stands for it if it must not be shown."""
@@ -25,15 +25,30 @@ def explain_model_errors(
     model: type[BaseModel], error: ValidationError, show: Show = _show
 ) -> Iterator[tuple[KeyPath, str, bool]]:
     """Yield ``(path, message, is about the key itself)`` for every error."""
-    for details in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for details in errors:
         path = _real_path(details["loc"])
+        if _is_consequence(details, errors):
+            continue
         if details["type"] == "extra_forbidden":
             fields = fields_at(model, path[:-1])
             yield path, f"unknown key {quote(str(path[-1]))}{did_you_mean(str(path[-1]), fields)}", True
         elif details["type"] == "missing":
             yield path, f"{quote(str(path[-1]))} is missing", False
         else:
-            yield path, _explain(details, show(path, details["input"])), False
+            is_key = details["loc"][-1:] == ("[key]",)
+            yield path, _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1]))), is_key
+
+
+def _is_consequence(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether an error only follows from another one.
+
+    A default that depends on an invalid field, and a list that is too short only without its invalid items.
+    """
+    if details["type"] == "too_short":
+        depth = len(details["loc"])
+        return any(len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in errors)
+    return details["type"] == "default_factory_not_called"
 
 
 def model_problems(model: type[BaseModel], value: Mapping[str, Any]) -> Sequence[tuple[KeyPath, str]]:
@@ -132,14 +147,6 @@ def _number(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _length(text: str, key: str, one: str, many: str) -> Callable[[str, Mapping[str, Any]], str]:
-    def explain(value: str, context: Mapping[str, Any]) -> str:
-        bound = context.get(key)
-        return f"{value} {text} {bound} {one if bound == 1 else many}"
-
-    return explain
-
-
 _BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
     "greater_than_equal": _bound("is less than the minimum of", "ge"),
     "less_than_equal": _bound("is greater than the maximum of", "le"),
@@ -147,10 +154,10 @@ _BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
     "less_than": _bound("is not less than", "lt"),
     "multiple_of": _bound("is not a multiple of", "multiple_of"),
     "string_pattern_mismatch": _bound("does not match the pattern", "pattern"),
-    "too_short": _length("is shorter than", "min_length", "item", "items"),
-    "too_long": _length("is longer than", "max_length", "item", "items"),
-    "string_too_short": _length("is shorter than", "min_length", "character", "characters"),
-    "string_too_long": _length("is longer than", "max_length", "character", "characters"),
+    "too_short": lambda _value, context: f"has fewer than {counted(context['min_length'], 'item')}",
+    "too_long": lambda _value, context: f"has more than {counted(context['max_length'], 'item')}",
+    "string_too_short": lambda value, context: f"{value} is shorter than {counted(context['min_length'], 'character')}",
+    "string_too_long": lambda value, context: f"{value} is longer than {counted(context['max_length'], 'character')}",
 }
 
 

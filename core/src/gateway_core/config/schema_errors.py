@@ -14,7 +14,7 @@ from referencing.exceptions import Unresolvable
 from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.redaction import is_marked_secret, schema_secret_paths
-from gateway_core.config.words import did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
 
 _KINDS: Final = {
     "string": "text",
@@ -216,30 +216,22 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else shown(value)
 
 
-def _items(count: int) -> str:
-    return f"{count} item" + ("" if count == 1 else "s")
-
-
-def _characters(count: int) -> str:
-    return f"{count} character" + ("" if count == 1 else "s")
-
-
 _MESSAGES: Final[dict[str, Callable[[str, Any], str]]] = {
     "minimum": lambda value, limit: f"{value} is less than the minimum of {limit}",
     "maximum": lambda value, limit: f"{value} is greater than the maximum of {limit}",
     "exclusiveMinimum": lambda value, limit: f"{value} is not greater than {limit}",
     "exclusiveMaximum": lambda value, limit: f"{value} is not less than {limit}",
     "multipleOf": lambda value, limit: f"{value} is not a multiple of {limit}",
-    "minLength": lambda value, limit: f"{value} is shorter than {_characters(limit)}",
-    "maxLength": lambda value, limit: f"{value} is longer than {_characters(limit)}",
+    "minLength": lambda value, limit: f"{value} is shorter than {counted(limit, 'character')}",
+    "maxLength": lambda value, limit: f"{value} is longer than {counted(limit, 'character')}",
     "pattern": lambda value, limit: f"{value} does not match the pattern {limit}",
     "format": lambda value, limit: f"{value} is not of the format {limit}",
     "const": lambda value, limit: f"{value} is not {shown(limit)}",
-    "minItems": lambda value, limit: f"{value} has fewer than {_items(limit)}",
-    "maxItems": lambda value, limit: f"{value} has more than {_items(limit)}",
-    "uniqueItems": lambda value, _limit: f"{value} holds the same item twice",
-    "contains": lambda value, _limit: f"{value} lacks an item that is needed",
-    "minProperties": lambda _value, limit: f"has fewer than {limit} keys",
-    "maxProperties": lambda _value, limit: f"has more than {limit} keys",
+    "minItems": lambda _value, limit: f"has fewer than {counted(limit, 'item')}",
+    "maxItems": lambda _value, limit: f"has more than {counted(limit, 'item')}",
+    "uniqueItems": lambda *_: "holds the same item twice",
+    "contains": lambda *_: "lacks an item that is needed",
+    "minProperties": lambda _value, limit: f"has fewer than {counted(limit, 'key')}",
+    "maxProperties": lambda _value, limit: f"has more than {counted(limit, 'key')}",
     "not": lambda value, _limit: f"{value} is not allowed here",
 }

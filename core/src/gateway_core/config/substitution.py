@@ -18,6 +18,7 @@ from gateway_core.config.words import did_you_mean, quote
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_LITERAL: Final = 'write "$${" for a literal "${"'
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes that ``${file:...}`` may bring in."""
 
@@ -32,14 +33,14 @@ class Substitution:
     def resolve(self, text: str, *, plain: bool, directory: Path | None) -> Scalar:
         """Return the value of a scalar that contains ``${``.
 
-        :raises ValueError: with a message that follows the quoted source text.
+        :raises ValueError: with the reason.
         """
 
         def replace(match: re.Match[str]) -> str:
             if match.group() == "$${":
                 return "${"
             if match.group(2) is None:
-                raise ValueError('has no closing "}": write "$${" for a literal "${"')
+                raise ValueError(f'{quote(text)} has no closing "}}": {_LITERAL}')
             return self._lookup(match.group(1), directory)
 
         whole = _REFERENCE.fullmatch(text)
@@ -53,8 +54,8 @@ class Substitution:
         match = _NAME.fullmatch(reference)
         if match is None:
             raise ValueError(
-                f"is not a substitution: {quote('${' + reference + '}')} is neither ${{NAME}}, ${{NAME:-default}} nor "
-                '${file:/path}; write "$${" for a literal "${"'
+                f"{quote('${' + reference + '}')} is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:/path}}: "
+                f"{_LITERAL}"
             )
         name, default = match.groups()
         value = self.environ.get(name)
@@ -63,15 +64,15 @@ class Substitution:
         if value is None:
             # Three letters resemble anything.
             hint = did_you_mean(name, self.environ) if len(name) > 3 else ""
-            raise ValueError(
-                f"the environment variable {name} is not set{hint}: set it, or give a default as ${{{name}:-default}}"
-            )
+            default_form = f"or give a default: ${{{name}:-default}}"
+            raise ValueError(f"{name} is not set in the environment{hint or ': set it,'} {default_form}")
         return value
 
     def _read(self, name: str, directory: Path | None) -> str:
         path = Path(name)
         if not name or (directory is None and not path.is_absolute()):
-            raise ValueError("names no absolute path: write ${file:/path/of/the/file}")
+            reference = quote("${file:" + name + "}")
+            raise ValueError(f"{reference} names no absolute path: write ${{file:/path/of/the/file}}")
         path = path if directory is None else directory / path
         self.files.append(path)
         data = read_bytes(path, limit=LARGEST_VALUE)

@@ -18,8 +18,6 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway_core.config.words import kind_of
-
 CANONICAL: Final = {"canonical": True}
 """Validation context for values that were validated before: durations and sizes are plain numbers."""
 
@@ -165,7 +163,7 @@ _LONGEST_NAME: Final = 200
 
 def _check_name(value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidValueError(f"is {kind_of(value)}, where a name is expected: put it in quotes")
+        raise InvalidValueError("is not a name" + ("" if isinstance(value, (dict, list)) else ": put it in quotes"))
     if not value:
         raise InvalidValueError("is empty, where a name is expected")
     if len(value) > _LONGEST_NAME or not _NAME.fullmatch(value):

@@ -64,6 +64,11 @@ def listed(names: Collection[str], *, last: str = "or", most: int = 12) -> str:
     return ", ".join(items[:-1]) + f" {last} {items[-1]}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``1 item`` or ``2 items``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def did_you_mean(name: str, candidates: Collection[str]) -> str:
     """Return ``: did you mean "x"?`` if a candidate is close, else an empty text."""
     if len(candidates) > _MOST_CANDIDATES or len(name) > _LONGEST_QUOTE:

@@ -7,6 +7,7 @@ constructor follows YAML 1.1 and forgets positions and duplicate keys.
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -101,6 +102,24 @@ def compose(name: str, text: str) -> yaml.Node | None:
         raise DocumentSyntaxError(Place(name), f"is not YAML: {type(error).__name__}") from None
 
 
+def compose_json(name: str, text: str) -> yaml.Node | None:
+    """Compose a JSON document; what JSON and YAML share is read as YAML, for the positions.
+
+    :raises DocumentSyntaxError: in the words of the JSON parser.
+    """
+    try:
+        return compose(name, join_surrogates(text))
+    except DocumentSyntaxError:
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            message = f"is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+            raise DocumentSyntaxError(Place(name, error.lineno, error.colno), message) from None
+        except (RecursionError, ValueError):
+            pass
+        raise
+
+
 def place_at(name: str, text: str, offset: int) -> Place:
     """Return the place of the character at ``offset``."""
     before = text[:offset]
@@ -128,6 +147,8 @@ def _control_message(error: yaml.reader.ReaderError) -> str:
 def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> DocumentSyntaxError:
     mark = error.problem_mark or error.context_mark
     place = _place(name, mark)
+    if error.context_mark is not None and _is_at_end(text, mark) and _OPENING.search(error.context or ""):
+        return DocumentSyntaxError(_place(name, error.context_mark), "what opens here is never closed")
     lines = text.splitlines()
     line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
     problem = str(error.problem or error.context or "cannot be parsed")
@@ -135,6 +156,17 @@ def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> Docume
         if pattern.search(problem):
             return DocumentSyntaxError(place, explain(line, place.column, _context(error)))
     return DocumentSyntaxError(place, f"is not valid YAML: {problem}{_context(error)}")
+
+
+_OPENING: Final = re.compile("flow|quoted")
+
+
+def _is_at_end(text: str, mark: yaml.Mark | None) -> bool:
+    if mark is None:
+        return False
+    lines = text.split("\n")
+    rest = [lines[mark.line][mark.column :] if mark.line < len(lines) else "", *lines[mark.line + 1 :]]
+    return not any(line.split("#")[0].strip() for line in rest)
 
 
 def _context(error: yaml.MarkedYAMLError) -> str:
@@ -190,7 +222,10 @@ _EXPLANATIONS: Final[tuple[tuple[re.Pattern[str], Callable[[str, int, str], str]
         re.compile("could not find expected ':'"),
         lambda *_: 'a key without ":" after it, or a line that is not indented',
     ),
-    (re.compile("found unexpected end of stream"), lambda _l, _c, context: f"the closing quote is missing{context}"),
+    (
+        re.compile("did not find expected node content"),
+        lambda *_: "a value is missing before this",
+    ),
     (re.compile("undefined alias"), lambda *_: "an alias (*name) without an anchor (&name) before it"),
     (re.compile("another document"), lambda *_: 'a second document ("---"): put it in a file of its own'),
     (re.compile("duplicate anchor"), lambda *_: "an anchor (&name) that was already defined"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ def check_plugins(scope: Scope) -> None:
     A binding that is switched off names no plugin that must be there, and its config is not looked at.
     """
     validators: dict[str, SchemaValidator | None] = {}
+    # Many routes bind a plugin with the very same config: one look is enough.
+    fitting: set[tuple[str, str]] = set()
     for binding in all_bindings(scope.document):
         if not binding.enabled:
             continue
@@ -30,8 +33,11 @@ def check_plugins(scope: Scope) -> None:
         if binding.name not in validators:
             validators[binding.name] = _validator(scope, binding, description)
         validator = validators[binding.name]
-        if validator is not None and binding.config is not None:
-            _check_config(scope, binding, binding.config, description, validator)
+        if validator is None or binding.config is None:
+            continue
+        key = (binding.name, json.dumps(binding.config))
+        if key not in fitting and _check_config(scope, binding, binding.config, description, validator):
+            fitting.add(key)
 
 
 def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
@@ -39,12 +45,9 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     path = (*binding.path, "name")
     if description is None:
         names = sorted(scope.catalog.names())
-        hint = did_you_mean(binding.name, names) or _installed(names)
-        scope.add(
-            path,
-            f"no plugin {scope.shown(path, binding.name)} is installed{hint}; "
-            f"if a distribution has it: pip install gateway-plugin-{binding.name}",
-        )
+        remedy = f"; if a distribution has it: pip install gateway-plugin-{binding.name}"
+        hint = did_you_mean(binding.name, names) or _installed(names) + remedy
+        scope.add(path, f"no plugin {scope.shown(path, binding.name)} is installed{hint}")
     elif description.load_error is not None:
         label = f"{description.distribution} {description.version}".strip()
         scope.add(path, f"the plugin {quote(binding.name)} of {label} does not load: {description.load_error}")
@@ -75,7 +78,8 @@ def _check_config(
     config: Mapping[str, Any],
     description: PluginDescription,
     validator: SchemaValidator,
-) -> None:
+) -> bool:
+    """Report what does not fit; returns whether all does."""
     base = (*binding.path, "config")
 
     def shown_at(path: KeyPath, value: object) -> str:
@@ -86,7 +90,7 @@ def _check_config(
     except ValueError as error:
         _broken_schema(scope, binding, description, error)
         scope.broken.add(binding.path)
-        return
+        return False
     problems = problems or _further(description, config)
     if problems:
         scope.broken.add(binding.path)
@@ -94,6 +98,7 @@ def _check_config(
     for problem in problems:
         report = scope.add_key if problem.is_key else scope.add
         report((*base, *problem.path), f"{problem.message} ({description.label})")
+    return not problems
 
 
 def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[SchemaProblem]:

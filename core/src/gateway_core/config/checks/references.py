@@ -70,12 +70,13 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
     if name == "dns":
         _check_dns(scope, (*path, "config"), discovery.get("config") or {})
     elif name not in scope.discoveries:
-        hint = did_you_mean(name, scope.discoveries) or f": there are {listed(sorted(scope.discoveries), last='and')}"
-        scope.add(
-            (*path, "name"),
-            f"{scope.shown((*path, 'name'), name)} is not a discovery that is installed{hint}; "
-            f"pip install gateway-plugin-{name} if it has one",
+        installed = listed(sorted(scope.discoveries), last="and")
+        hint = (
+            did_you_mean(name, scope.discoveries)
+            or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}; "
+            f"if a distribution has it: pip install gateway-plugin-{name}"
         )
+        scope.add((*path, "name"), f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}")
 
 
 def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:

@@ -85,6 +85,8 @@ class ConditionConfig(Section):
 
 
 def _as_condition(value: Any) -> Any:
+    if isinstance(value, (int, float)):
+        raise InvalidValueError("is not text: put it in quotes")
     return {"value": value} if isinstance(value, str) else value
 
 
