@@ -1,0 +1,122 @@
+"""The registered claims of a token (RFC 7519 section 4.1): are they what they must be, now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Claims = Mapping[str, Any]
+
+_DATES: Final = ("exp", "nbf", "iat")
+_TEXTS: Final = ("iss", "sub", "jti")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPolicy:
+    """What a token must say of itself. Times are seconds, 0 means no bound."""
+
+    issuers: frozenset[str] = frozenset()
+    audiences: frozenset[str] = frozenset()
+    all_audiences: bool = False
+    leeway: float = 0.0
+    max_lifetime: float = 0.0
+    max_age: float = 0.0
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    types: frozenset[str] = frozenset()
+
+
+def _is_date(value: object) -> bool:
+    # A bool is an int in Python, and 1e999 is a number in JSON.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def audiences_of(claims: Claims) -> Sequence[str] | None:
+    """Return the audiences that a token names, or None if the claim is neither a text nor a list of texts."""
+    value = claims.get("aud")
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return None
+
+
+def _is_well_formed(claims: Claims) -> bool:
+    for name in _DATES:
+        if name in claims and not _is_date(claims[name]):
+            return False
+    if any(name in claims and not isinstance(claims[name], str) for name in _TEXTS):
+        return False
+    return audiences_of(claims) is not None and not ("aud" in claims and claims["aud"] is None)
+
+
+def _time_problem(claims: Claims, policy: ClaimPolicy, now: float) -> str | None:
+    leeway = policy.leeway
+    expires, issued = claims.get("exp"), claims.get("iat")
+    if expires is not None and now >= expires + leeway:
+        return "expired"
+    if "nbf" in claims and now < claims["nbf"] - leeway:
+        return "not-yet-valid"
+    if issued is not None and now < issued - leeway:
+        return "issued-in-the-future"
+    if policy.max_lifetime and (expires is None or expires - now > policy.max_lifetime + leeway):
+        return "lives-too-long"
+    if policy.max_age and (issued is None or now - issued > policy.max_age + leeway):
+        return "too-old"
+    return None
+
+
+def issuer_problem(claims: Claims, policy: ClaimPolicy) -> str | None:
+    """Return ``issuer`` if the token is not of an accepted issuer, else None."""
+    if not policy.issuers:
+        return None
+    issuer = claims.get("iss")
+    return None if isinstance(issuer, str) and issuer in policy.issuers else "issuer"
+
+
+def _audience_problem(claims: Claims, policy: ClaimPolicy) -> str | None:
+    if not policy.audiences:
+        return None
+    named = policy.audiences.intersection(audiences_of(claims) or ())
+    enough = named == policy.audiences if policy.all_audiences else bool(named)
+    return None if enough else "audience"
+
+
+def type_problem(header: Mapping[str, Any], types: Collection[str | None]) -> str | None:
+    """Return ``type`` if the header's ``typ`` is not an accepted one (RFC 8725 section 3.11), else None."""
+    if not types:
+        return None
+    value = header.get("typ")
+    plain = value.lower().removeprefix("application/") if isinstance(value, str) else None
+    return None if plain in types else "type"
+
+
+def claims_problem(claims: Claims, policy: ClaimPolicy, now: float) -> str | None:
+    """Return why a token's registered claims are not acceptable, in one word, or None.
+
+    :param now: seconds since the epoch.
+    """
+    if not _is_well_formed(claims):
+        return "malformed-claim"
+    problem = issuer_problem(claims, policy) or _audience_problem(claims, policy) or _time_problem(claims, policy, now)
+    if problem is not None:
+        return problem
+    if any(name not in claims for name in policy.required):
+        return "claim-missing"
+    if any(name in claims for name in policy.forbidden):
+        return "claim-forbidden"
+    return None
+
+
+def valid_until(claims: Claims, policy: ClaimPolicy) -> float:
+    """Return the moment, in seconds since the epoch, from which an accepted token is one no more."""
+    ends = [math.inf]
+    if "exp" in claims:
+        ends.append(claims["exp"] + policy.leeway)
+    if policy.max_age:
+        ends.append(claims["iat"] + policy.max_age + policy.leeway)
+    return min(ends)

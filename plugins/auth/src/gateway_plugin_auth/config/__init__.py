@@ -1,0 +1,32 @@
+"""The configuration of the plugin."""
+
+from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
+from gateway_plugin_auth.config.auth import AuthConfig
+from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
+from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
+from gateway_plugin_auth.config.jwt import JwtOptions, JwtProvider
+from gateway_plugin_auth.config.requirement import AllOf, AnyOf, AttemptOf, OptionalOf, Requirement
+from gateway_plugin_auth.config.rules import AccessOptions, ClaimRule, SetRuleConfig
+from gateway_plugin_auth.config.sources import SourceConfig
+
+__all__ = [
+    "AccessOptions",
+    "AllOf",
+    "AnyOf",
+    "ApiKeyEntry",
+    "ApiKeyProvider",
+    "AttemptOf",
+    "AuthConfig",
+    "BasicProvider",
+    "BasicUser",
+    "CacheOptions",
+    "ClaimRule",
+    "FetchOptions",
+    "JwtOptions",
+    "JwtProvider",
+    "OptionalOf",
+    "Requirement",
+    "RevocationOptions",
+    "SetRuleConfig",
+    "SourceConfig",
+]

@@ -1,0 +1,84 @@
+"""Configuration of how documents are fetched, and of what is kept of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from gateway_plugin_sdk import ConfigModel, Duration, Size
+from pydantic import Field, model_validator
+
+from gateway_plugin_auth.config.texts import Header, Secret
+
+
+class FetchOptions(ConfigModel):
+    """How a key set or a revocation list is fetched and kept."""
+
+    timeout: Duration = 5.0
+    """How long one fetch may take; a request that needs a new key waits no longer."""
+
+    refresh: Duration = 900.0
+    """The longest time between two fetches. A shorter ``max-age`` of the server is respected, down to 10 s."""
+
+    cooldown: Duration = 30.0
+    """The shortest time between fetches that requests cause, such as by a ``kid`` that is not known."""
+
+    stale_for: Duration = 86400.0
+    """How long a document stays in use when it cannot be fetched again; then everything is refused."""
+
+    max_bytes: Size = 1048576
+    """The largest document that is read."""
+
+    headers: dict[Header, Secret] = Field(default={}, repr=False)
+    """Header fields to send, such as ``Authorization``."""
+
+    ca: str | None = None
+    """File with the certificates (PEM) that the server's must come from, in place of the system's."""
+
+    cert: str | None = None
+    """File with a client certificate (PEM)."""
+
+    key: str | None = None
+    """File with the client certificate's key (PEM)."""
+
+    proxy: str | None = None
+    """URL of an HTTP proxy to go through."""
+
+    allow_http: bool = False
+    """Whether ``http`` is accepted from other machines. From this machine it always is."""
+
+    @model_validator(mode="after")
+    def _has_certificate(self) -> FetchOptions:
+        if self.key is not None and self.cert is None:
+            raise ValueError("key is given without cert: give both")
+        return self
+
+
+class CacheOptions(ConfigModel):
+    """The cache of tokens that were verified."""
+
+    size: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """Tokens at most; 0 verifies each request's token anew. A token takes about 1 KiB."""
+
+    max_age: Duration = 300.0
+    """How long a token is remembered at most; never longer than it is valid."""
+
+
+class RevocationOptions(ConfigModel):
+    """Tokens that are refused although they are valid.
+
+    An entry is ``CLAIM:VALUE``, such as ``jti:4711`` or ``sub:alice``, or ``sha256:HEX`` of a whole token.
+    ``CLAIM:VALUE before SECONDS`` only revokes tokens whose ``iat`` is earlier. Files have an entry a line; ``#``
+    begins a comment.
+    """
+
+    entries: tuple[str, ...] = ()
+    """Entries of the list itself."""
+
+    file: str | None = None
+    """File with more entries, read again when it changes."""
+
+    url: str | None = None
+    """URL of a text with more entries."""
+
+    refresh: Duration = 30.0
+    """How often the file or the URL is read again."""

@@ -1,0 +1,216 @@
+"""Configuration of a provider of JSON Web Tokens."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from gateway_plugin_sdk import Duration, Size
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gateway_plugin_auth.algorithms import SECRET_ALGORITHMS, Algorithm
+from gateway_plugin_auth.claims import ClaimPolicy
+from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
+from gateway_plugin_auth.config.rules import AccessOptions
+from gateway_plugin_auth.config.sources import SourceConfig
+from gateway_plugin_auth.config.texts import Header, OneOrMore, Secret, many, url_problem
+from gateway_plugin_auth.keys import KeySet, from_jwks, from_pem, from_secret
+from gateway_plugin_auth.revocation import parse_entries
+
+KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
+
+SecretFormat = Literal["text", "base64", "hex"]
+
+
+def decode_secret(secret: str, form: SecretFormat) -> bytes:
+    """Return the bytes of a secret; base64 may be of either alphabet, with or without padding.
+
+    :raises ValueError: it is not of that form.
+    """
+    try:
+        if form == "hex":
+            return bytes.fromhex(secret)
+        if form == "base64":
+            standard = secret.strip().rstrip("=").replace("-", "+").replace("_", "/")
+            return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        raise ValueError(f"the secret is not {form}: write it so, or set secret_format") from None
+    return secret.encode()
+
+
+class JwtOptions(AccessOptions):
+    """How tokens are found, verified and judged. Exactly one source of keys is given."""
+
+    algorithms: tuple[Algorithm, ...] = ()
+    """Algorithms that are accepted, each only with keys that it fits. By default one for each key: what a key set says
+    of it, else HS256, RS256, EdDSA, or that of the curve. What a token says of its own is only compared with this."""
+
+    secret_format: SecretFormat = "text"  # noqa: S105 - a format, not a secret
+    """How ``secret`` is written: ``text``, ``base64`` or ``hex``."""
+
+    secret: Secret | None = Field(default=None, repr=False)
+    """Shared secret of HS256, HS384 and HS512: 32 random bytes or more."""
+
+    public_key: str | None = None
+    """Public key or certificate in PEM."""
+
+    jwks: Secret | dict[str, Any] | None = Field(default=None, repr=False)
+    """JSON Web Key Set, written out or as JSON text."""
+
+    jwks_file: str | None = None
+    """File with a JSON Web Key Set, read again when it changes or when a token's ``kid`` is not in it."""
+
+    jwks_url: str | None = None
+    """URL of a JSON Web Key Set."""
+
+    discovery: bool = False
+    """Whether to find the key set through the issuer's metadata (OpenID Connect Discovery, RFC 8414)."""
+
+    issuer: OneOrMore | None = None
+    """Accepted ``iss``, or several."""
+
+    audience: OneOrMore | None = None
+    """Accepted ``aud``, or several."""
+
+    audience_match: Literal["any", "all"] = "any"
+    """Whether a token must be for one of the audiences or for all."""
+
+    leeway: Duration = 0.0
+    """Difference of clocks that is allowed for at ``exp``, ``nbf`` and ``iat``."""
+
+    max_lifetime: Duration = 0.0
+    """Refuse tokens without ``exp``, and those that are valid for longer than this from now; 0 is no bound."""
+
+    max_age: Duration = 0.0
+    """Refuse tokens without ``iat``, and those that were issued longer ago than this; 0 is no bound."""
+
+    required_claims: tuple[str, ...] = ()
+    """Claims that must be there. What is there of ``exp``, ``nbf`` and ``iat`` is always checked."""
+
+    forbidden_claims: tuple[str, ...] = ()
+    """Claims that must not be there."""
+
+    types: tuple[str, ...] = ()
+    """Accepted ``typ`` of the token's header, such as ``at+jwt`` (RFC 9068); none accepts all."""
+
+    token_from: tuple[SourceConfig, ...] = Field(
+        default=(SourceConfig(header="Authorization", scheme="Bearer"),), min_length=1
+    )
+    """Where the token is looked for; the first place that has one counts."""
+
+    max_token_bytes: Size = 16384
+    """Longer tokens are refused unread."""
+
+    identity_claim: OneOrMore = ("sub", "client_id", "azp")
+    """The claim that names the caller, or several of which the first that is there counts. If this is set, a token
+    without it is refused."""
+
+    payload_header: Header | None = None
+    """Header in which the upstream gets the verified payload, as base64url."""
+
+    fetch: FetchOptions = FetchOptions()
+    """How the key set and the revocation list are fetched."""
+
+    cache: CacheOptions = CacheOptions()
+    """The cache of verified tokens."""
+
+    revocation: RevocationOptions | None = None
+    """Tokens that are refused although they are valid."""
+
+    @field_validator("secret")
+    @classmethod
+    def _secret_is_usable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            from_secret(decode_secret(value, info.data.get("secret_format", "text")), info.data.get("algorithms", ()))
+        return value
+
+    @field_validator("public_key")
+    @classmethod
+    def _public_key_is_usable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            from_pem(value, info.data.get("algorithms", ()))
+        return value
+
+    @field_validator("jwks")
+    @classmethod
+    def _jwks_is_usable(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            from_jwks(value, info.data.get("algorithms", ()), secrets_allowed=True)
+        return value
+
+    @field_validator("revocation")
+    @classmethod
+    def _entries_are_readable(cls, value: RevocationOptions | None) -> RevocationOptions | None:
+        parse_entries(value.entries if value is not None else ())
+        return value
+
+    @model_validator(mode="after")
+    def _urls_are_safe(self) -> JwtOptions:
+        urls = [self.jwks_url, self.revocation.url if self.revocation is not None else None]
+        if self.discovery:
+            if len(many(self.issuer)) != 1:
+                raise ValueError("discovery needs issuer, and only one: its metadata names the key set")
+            urls.append(many(self.issuer)[0])
+            if urlsplit(many(self.issuer)[0]).query:
+                raise ValueError(f"{many(self.issuer)[0]!r} has a query: an issuer for discovery has none")
+        if self.jwks_url is not None or self.discovery:
+            secret = [name for name in self.algorithms if name in SECRET_ALGORITHMS]
+            if secret:
+                raise ValueError(f"{', '.join(secret)} needs a secret, which no URL gives: remove it from algorithms")
+        for url in urls:
+            problem = url_problem(url, allow_http=self.fetch.allow_http) if url is not None else None
+            if problem is not None:
+                raise ValueError(problem)
+        return self
+
+    def given_key_sources(self) -> list[str]:
+        """Return which of the sources of keys are given."""
+        return [name for name in KEY_SOURCES if getattr(self, name) not in (None, False)]
+
+    def claim_policy(self) -> ClaimPolicy:
+        """Return what the registered claims must be."""
+        return ClaimPolicy(
+            issuers=frozenset(many(self.issuer)),
+            audiences=frozenset(many(self.audience)),
+            all_audiences=self.audience_match == "all",
+            leeway=self.leeway,
+            max_lifetime=self.max_lifetime,
+            max_age=self.max_age,
+            required=self.required_claims,
+            forbidden=self.forbidden_claims,
+            types=frozenset(name.lower().removeprefix("application/") for name in self.types),
+        )
+
+    def static_keys(self) -> KeySet | None:
+        """Return the keys that the configuration has itself, or None if they come from elsewhere."""
+        if self.secret is not None:
+            return KeySet((from_secret(decode_secret(self.secret, self.secret_format), self.algorithms),))
+        if self.public_key is not None:
+            return KeySet((from_pem(self.public_key, self.algorithms),))
+        if self.jwks is not None:
+            return from_jwks(self.jwks, self.algorithms, secrets_allowed=True)
+        return None
+
+
+class JwtProvider(JwtOptions):
+    """Callers who present a JSON Web Token (RFC 7519, RFC 6750)."""
+
+    scheme: Literal["jwt"]
+    """``jwt``."""
+
+    @model_validator(mode="after")
+    def _has_one_key_source(self) -> JwtProvider:
+        check_key_source(self)
+        return self
+
+
+def check_key_source(options: JwtOptions) -> None:
+    """Check that there is exactly one source of keys.
+
+    :raises ValueError: there is not.
+    """
+    given = options.given_key_sources()
+    if len(given) != 1:
+        raise ValueError(f"exactly one of {', '.join(KEY_SOURCES)} gives the keys, not {' and '.join(given) or 'none'}")

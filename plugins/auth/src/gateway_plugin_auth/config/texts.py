@@ -1,0 +1,62 @@
+"""Value types that several models use."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+
+
+def _check_header(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a header name: use letters, digits and dashes")
+    if value.lower() in _FRAMING:
+        raise ValueError(f"{value!r} belongs to the gateway: use another header")
+    return value
+
+
+Header: TypeAlias = Annotated[str, AfterValidator(_check_header)]
+"""The name of a header field (RFC 9110 section 5.1)."""
+
+_NonEmpty: TypeAlias = Annotated[str, Field(min_length=1)]
+OneOrMore: TypeAlias = _NonEmpty | Annotated[tuple[_NonEmpty, ...], Field(min_length=1)]
+"""A text, or a list of them."""
+
+Secret: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "writeOnly": True})]
+"""A text that is not shown."""
+
+
+def many(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the texts of a `OneOrMore`."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def url_problem(url: str, *, allow_http: bool) -> str | None:
+    """Return what is wrong with the URL of a document that trust depends on, or None."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return f"{url!r} is not a URL: write https://host/path"
+    if parts.scheme not in {"http", "https"} or not host:
+        return f"{url!r} is not a URL: write https://host/path"
+    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
+        return f"{url!r} is not encrypted, so anybody on the way could change it: use https, or set fetch.allow_http"
+    return None

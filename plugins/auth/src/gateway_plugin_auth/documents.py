@@ -1,0 +1,122 @@
+"""Documents from elsewhere, kept fresh beside the requests that rely on them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from gateway_plugin_sdk import Clock, Tasks
+
+from gateway_plugin_auth.freshness import Freshness, Terms
+
+ValueT = TypeVar("ValueT")
+
+_LONGEST_SLEEP: Final = 60.0
+_SHORTEST_SLEEP: Final = 0.05
+
+
+class FetchError(Exception):
+    """A document could not be had; the text says what from where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[ValueT]):
+    """A document as it was loaded."""
+
+    value: ValueT
+    lifetime: float
+    """Seconds until it should be loaded again."""
+
+
+Load = Callable[[], Awaitable[Loaded[ValueT]]]
+"""Loads a document, or raises `FetchError`."""
+
+
+class Document(Generic[ValueT]):
+    """One document: loaded ahead of time, by one load at a time, and used for a while longer if loading fails.
+
+    ``generation`` is another object whenever the document became another, so whoever derived something from it sees by
+    one comparison whether it still holds.
+    """
+
+    def __init__(self, name: str, load: Load[ValueT], terms: Terms, clock: Clock, log: logging.Logger) -> None:
+        self.name = name
+        self.generation: object = object()
+        self.loads = 0
+        """Loads that were tried."""
+        self._load = load
+        self._freshness = Freshness(terms)
+        self._clock = clock
+        self._log = log
+        self._value: ValueT | None = None
+        self._flight: asyncio.Task[None] | None = None
+        self._is_kept = False
+        self._tasks = Tasks()
+
+    def current(self) -> ValueT | None:
+        """Return the document, or None if there never was one or it is too old. Never waits."""
+        now = self._clock.monotonic()
+        if self._freshness.is_due(now):
+            self._begin()
+        return self._value if self._freshness.is_usable(now) else None
+
+    def may_ask(self) -> bool:
+        """Say whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago."""
+        return self._flight is not None or self._freshness.may_ask(self._clock.monotonic())
+
+    async def refetch(self) -> None:
+        """Load the document now, together with whoever else waits for it. Does not raise if that fails."""
+        flight = self._begin()
+        if flight is not None:
+            await asyncio.wait([flight])
+
+    async def start(self) -> None:
+        """Load the document for the first time, and begin to keep it fresh. Safe to call by each of several users."""
+        if not self._is_kept:
+            self._is_kept = True
+            self._tasks.spawn(self._keep_fresh(), name=f"refresh {self.name}")
+        if self.loads == 0 or self._flight is not None:
+            await self.refetch()
+
+    async def aclose(self) -> None:
+        """Stop keeping it fresh."""
+        await self._tasks.aclose()
+
+    def _begin(self) -> asyncio.Task[None] | None:
+        if self._flight is None:
+            try:
+                self._flight = self._tasks.spawn(self._run(), name=f"load {self.name}")
+            except RuntimeError:  # closed: a request that began before is still under way
+                return None
+        return self._flight
+
+    async def _run(self) -> None:
+        clock, freshness = self._clock, self._freshness
+        self.loads += 1
+        freshness.began(clock.monotonic())
+        try:
+            loaded = await self._load()
+        except Exception as error:  # noqa: BLE001 - a task's top: whatever it was, the next load is planned
+            freshness.failed(clock.monotonic(), random.random())  # noqa: S311 - spreads retries, guards nothing
+            self._report(error if isinstance(error, FetchError) else FetchError(repr(error)))
+        else:
+            freshness.succeeded(clock.monotonic(), loaded.lifetime)
+            if loaded.value != self._value:
+                self._value, self.generation = loaded.value, object()
+        finally:
+            self._flight = None
+
+    def _report(self, error: FetchError) -> None:
+        kept = "the last one stays in use" if self._freshness.is_usable(self._clock.monotonic()) else "there is none"
+        self._log.warning("cannot load %s: %s; %s", self.name, error, kept)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            pause = self._freshness.due_at - self._clock.monotonic()
+            await asyncio.sleep(min(max(pause, _SHORTEST_SLEEP), _LONGEST_SLEEP))
+            if self._freshness.is_due(self._clock.monotonic()):
+                await self.refetch()

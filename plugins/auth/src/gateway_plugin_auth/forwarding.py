@@ -1,0 +1,70 @@
+"""Tell the upstream who the caller is, in header fields that nobody else can set."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from gateway_plugin_sdk import Headers
+
+from gateway_plugin_auth.rules import NOTHING, find_claim
+
+_SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+_SAFE_ITEM: Final = _SAFE.replace(",", "")
+_SAFE_EDGE: Final = _SAFE.replace(" ", "")
+
+
+def _text(value: object, safe: str = _SAFE) -> str:
+    if isinstance(value, str):
+        return quote(value, safe=safe if value == value.strip(" ") else safe.replace(" ", ""))
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int | float):
+        return str(value)
+    return quote(json.dumps(value, separators=(",", ":")), safe=safe)
+
+
+def field_value(value: object) -> str:
+    """Write a claim as a field value that a reader can turn back: ``unquote`` gives the text.
+
+    Characters outside printable ASCII, and ``%``, are percent-encoded as UTF-8: a name in any script arrives, and no
+    claim can break the head. A list is joined by commas, a comma inside an item is encoded, too. An object is JSON.
+    """
+    if isinstance(value, list | tuple):
+        return ",".join(_text(item, _SAFE_ITEM) for item in value)
+    return _text(value)
+
+
+def fields_of(claims: Mapping[str, Any], mapping: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the fields to add: one for each (header, claim path) whose claim is there and not null."""
+    fields = []
+    for header, path in mapping:
+        value = find_claim(claims, path)
+        if value is not NOTHING and value is not None:
+            fields.append((header, field_value(value)))
+    return fields
+
+
+class ReservedHeaders:
+    """Names that only the gateway may set: whatever a client sends under them is dropped.
+
+    ``X_User`` is dropped with ``X-User``, because CGI and WSGI servers give both to an application as one.
+    """
+
+    __slots__ = ("_spelt_otherwise", "names")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(dict.fromkeys(name.lower() for name in names))
+        patterns = [re.escape(name).replace(r"\-", "[-_]").replace("_", "[-_]") for name in self.names]
+        text = "|".join(pattern.replace("[-[-_]]", "[-_]") for pattern in patterns)
+        self._spelt_otherwise = re.compile(f"\r\n({text})[ \t]*:".encode()) if text else None
+
+    def drop(self, headers: Headers) -> None:
+        """Remove every field of a reserved name."""
+        if self._spelt_otherwise is None or self._spelt_otherwise.search(headers.lowered) is None:
+            return
+        for found in set(self._spelt_otherwise.findall(headers.lowered)):
+            headers.remove(found.decode("latin-1"))

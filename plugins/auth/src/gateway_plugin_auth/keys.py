@@ -1,0 +1,160 @@
+"""Keys that tokens are verified with, from secrets, PEM texts and JSON Web Key Sets (RFC 7517)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.exceptions import InvalidKeyError
+
+from gateway_plugin_auth.algorithms import PublicKey, UnusableKeyError, is_signature, pin_algorithms
+from gateway_plugin_auth.jws import Token
+
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+_MOST_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key with the algorithms that it is pinned to."""
+
+    value: PublicKey | bytes = field(repr=False)
+    algorithms: frozenset[str]
+    key_id: str | None = None
+
+    def verifies(self, token: Token) -> bool:
+        """Say whether this key signed the token, with an algorithm that it is pinned to."""
+        return token.algorithm in self.algorithms and is_signature(
+            token.algorithm, self.value, token.signing_input, token.signature
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of one issuer."""
+
+    keys: tuple[Key, ...]
+    unusable: tuple[str, ...] = ()
+    """Why each key that was left out was."""
+
+    def candidates(self, token: Token) -> Sequence[Key]:
+        """Return the keys that a token may have been signed with, as its ``kid`` and algorithm say.
+
+        A key set's own ``kid`` decides if the token has one; a few keys are tried if it has none.
+        """
+        named = [key for key in self.keys if key.key_id == token.key_id] if token.key_id is not None else self.keys
+        if not named:
+            named = [key for key in self.keys if key.key_id is None]
+        return [key for key in named if token.algorithm in key.algorithms][:_MOST_TRIES]
+
+    def has_key_for(self, token: Token) -> bool:
+        """Say whether the set knows the token's key, whatever becomes of the signature."""
+        if token.key_id is None:
+            return bool(self.keys)
+        return any(key.key_id in {token.key_id, None} for key in self.keys)
+
+
+def from_secret(secret: bytes, algorithms: Sequence[str]) -> Key:
+    """Return the key of a shared secret.
+
+    :raises UnusableKeyError: it is empty, is really a public key, or no algorithm fits.
+    """
+    if not secret:
+        raise UnusableKeyError("the secret is empty: set a random text of 32 characters or more")
+    if b"-----BEGIN " in secret:
+        raise UnusableKeyError("the secret is a PEM text: give it as public_key, since everybody may know a public key")
+    return Key(secret, pin_algorithms(secret, algorithms))
+
+
+def _load_pem(text: str) -> object:
+    encoded = text.strip().encode()
+    if b"PRIVATE KEY-----" in encoded:
+        raise UnusableKeyError("this is a private key: give the public one, the gateway only verifies")
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in encoded:
+            return x509.load_pem_x509_certificate(encoded).public_key()
+        return load_pem_public_key(encoded)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnusableKeyError("this is not a public key in PEM: it begins with -----BEGIN PUBLIC KEY-----") from error
+
+
+def from_pem(text: str, algorithms: Sequence[str], key_id: str | None = None) -> Key:
+    """Return the key of a PEM text: a public key or an X.509 certificate.
+
+    :raises UnusableKeyError: it is neither, is too weak, or no algorithm fits.
+    """
+    value = _load_pem(text)
+    kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)
+    if not isinstance(value, kinds):
+        raise UnusableKeyError("a key of this kind signs nothing: use RSA, EC, Ed25519 or Ed448")
+    return Key(value, pin_algorithms(value, algorithms), key_id)
+
+
+def _jwk_value(jwk: Mapping[str, Any], *, secrets_allowed: bool) -> PublicKey | bytes:
+    kind = jwk.get("kty")
+    if kind == "oct":
+        if not secrets_allowed:
+            raise UnusableKeyError("a secret that is published is none")
+        return HMACAlgorithm.from_jwk(dict(jwk))
+    public = {name: value for name, value in jwk.items() if name not in _PRIVATE_MEMBERS}
+    if kind == "RSA":
+        return cast("PublicKey", RSAAlgorithm.from_jwk(public))
+    if kind == "EC":
+        return cast("PublicKey", ECAlgorithm.from_jwk(public))
+    if kind == "OKP":
+        return cast("PublicKey", OKPAlgorithm.from_jwk(public))
+    raise UnusableKeyError(f"the key type {kind!r} is not supported: use RSA, EC, OKP or oct")
+
+
+def _from_jwk(jwk: object, algorithms: Sequence[str], *, secrets_allowed: bool) -> Key:
+    if not isinstance(jwk, Mapping):
+        raise UnusableKeyError("it is not an object")
+    operations = jwk.get("key_ops", ["verify"])
+    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+        raise UnusableKeyError("its use is not to verify signatures")
+    key_id = jwk.get("kid")
+    if not (key_id is None or isinstance(key_id, str)):
+        raise UnusableKeyError("its kid is not a text")
+    try:
+        value = _jwk_value(jwk, secrets_allowed=secrets_allowed)
+    except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm) as error:
+        # What a key server sends is as unknown as what a client sends: one odd key must not hide the others.
+        raise UnusableKeyError(str(error) or "it has wrong or missing members") from error
+    own = jwk.get("alg")
+    wanted = algorithms if own is None else [name for name in algorithms or (own,) if name == own]
+    if own is not None and not wanted:
+        raise UnusableKeyError(f"its algorithm {own!r} is not among {', '.join(algorithms)}")
+    return Key(value, pin_algorithms(value, wanted), key_id)
+
+
+def from_jwks(document: object, algorithms: Sequence[str], *, secrets_allowed: bool) -> KeySet:
+    """Return the usable keys of a JSON Web Key Set (RFC 7517 section 5); the others are named and left out.
+
+    :param document: the set, or its JSON text.
+    :param secrets_allowed: whether symmetric keys are accepted; not from a place that others can read.
+    :raises UnusableKeyError: it is no key set, or none of its keys is usable.
+    """
+    if isinstance(document, str | bytes):
+        try:
+            document = json.loads(document)
+        except (ValueError, RecursionError) as error:
+            raise UnusableKeyError('this is not JSON: a key set looks like {"keys": [...]}') from error
+    members = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(members, list | tuple):
+        raise UnusableKeyError('this is not a key set: it looks like {"keys": [...]}')
+    keys, unusable = [], []
+    for index, member in enumerate(members):
+        try:
+            keys.append(_from_jwk(member, algorithms, secrets_allowed=secrets_allowed))
+        except UnusableKeyError as error:
+            unusable.append(f"keys[{index}]: {error}")
+    if not keys:
+        raise UnusableKeyError("; ".join(["the key set has no usable key", *unusable]))
+    return KeySet(tuple(keys), tuple(unusable))

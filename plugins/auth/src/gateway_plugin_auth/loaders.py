@@ -1,0 +1,189 @@
+"""Load documents over HTTP and from files, with bounds on everything."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway_plugin_auth.algorithms import UnusableKeyError
+from gateway_plugin_auth.config.fetch import FetchOptions
+from gateway_plugin_auth.config.texts import url_problem
+from gateway_plugin_auth.documents import FetchError, Load, Loaded
+from gateway_plugin_auth.freshness import Terms, lifetime_of
+from gateway_plugin_auth.jws import MalformedTokenError, decode_object
+from gateway_plugin_auth.keys import from_jwks
+
+ValueT = TypeVar("ValueT")
+
+_METADATA: Final = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+
+
+def terms_of(options: FetchOptions) -> Terms:
+    """Return how documents that are fetched are kept."""
+    return Terms(options.refresh, options.cooldown, options.stale_for)
+
+
+def tls_context(options: FetchOptions) -> ssl.SSLContext:
+    """Return the TLS settings of the fetches.
+
+    :raises OSError: a file cannot be read.
+    :raises ssl.SSLError: a file has no certificate or key.
+    """
+    context = ssl.create_default_context(cafile=options.ca)
+    if options.cert is not None:
+        context.load_cert_chain(options.cert, options.key)
+    return context
+
+
+class Client:
+    """Fetches small documents. Connections are not kept: minutes pass between two fetches."""
+
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
+        self._tls: ssl.SSLContext | None = None
+
+    async def fetch(self, url: str) -> tuple[bytes, str]:
+        """Return the body and the ``Cache-Control`` of a document.
+
+        :raises FetchError: there is no answer in time, it is not a 200, or it is too large. Redirects are not followed:
+            whom we trust is what the configuration says.
+        """
+        options = self._options
+        timeout = aiohttp.ClientTimeout(total=options.timeout or None)
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=await self._connector(url)
+                ) as session,
+                session.get(url, headers=options.headers, proxy=options.proxy, allow_redirects=False) as answer,
+            ):
+                if answer.status != 200:
+                    raise FetchError(f"{url} answers {answer.status}")
+                return await self._read(url, answer), answer.headers.get("Cache-Control", "")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise FetchError(f"{url}: {str(error) or type(error).__name__}") from error
+
+    async def _connector(self, url: str) -> aiohttp.TCPConnector:
+        if urlsplit(url).scheme != "https":
+            return aiohttp.TCPConnector(force_close=True)
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(tls_context, self._options)
+        return aiohttp.TCPConnector(force_close=True, ssl=self._tls)
+
+    async def _read(self, url: str, answer: aiohttp.ClientResponse) -> bytes:
+        most, parts, size = self._options.max_bytes, [], 0
+        async for part in answer.content.iter_any():
+            size += len(part)
+            if size > most:
+                raise FetchError(f"{url} sends more than {most} bytes: raise fetch.max_bytes if that is right")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def checked_jwks(text: bytes, place: str) -> str:
+    """Return a key set's text if it is one.
+
+    A server that answers an error page with 200 must count as a failure, or its page would replace good keys.
+
+    :raises FetchError: it has no usable key.
+    """
+    try:
+        from_jwks(text, (), secrets_allowed=True)
+    except UnusableKeyError as error:
+        raise FetchError(f"{place}: {error}") from error
+    return text.decode("utf-8", "replace")
+
+
+def jwks_from_url(url: str, options: FetchOptions) -> Load[str]:
+    """Return a loader of a key set."""
+    client, terms = Client(options), terms_of(options)
+
+    async def load() -> Loaded[str]:
+        text, cache_control = await client.fetch(url)
+        return Loaded(checked_jwks(text, url), lifetime_of(cache_control, terms))
+
+    return load
+
+
+def _metadata_urls(issuer: str) -> tuple[str, str]:
+    # OpenID Connect Discovery section 4.1 appends; RFC 8414 section 3.1 puts it between host and path.
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    return issuer.rstrip("/") + _METADATA[0], f"{parts.scheme}://{parts.netloc}{_METADATA[1]}{path}"
+
+
+def _jwks_uri(text: bytes, url: str, issuer: str, options: FetchOptions) -> str:
+    try:
+        metadata: dict[str, Any] = decode_object(text)
+    except MalformedTokenError as error:
+        raise FetchError(f"{url}: {error}") from error
+    if metadata.get("issuer") != issuer:
+        raise FetchError(f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}")
+    found = metadata.get("jwks_uri")
+    if not isinstance(found, str):
+        raise FetchError(f"{url} has no jwks_uri")
+    problem = url_problem(found, allow_http=options.allow_http)
+    if problem is not None:
+        raise FetchError(f"{url}: jwks_uri {problem}")
+    return found
+
+
+def jwks_from_issuer(issuer: str, options: FetchOptions) -> Load[str]:
+    """Return a loader of the key set that an issuer's metadata names."""
+    client, terms = Client(options), terms_of(options)
+
+    async def discover() -> str:
+        first, second = _metadata_urls(issuer)
+        try:
+            text, _ = await client.fetch(first)
+        except FetchError as error:
+            try:
+                text, _ = await client.fetch(second)
+            except FetchError as other:
+                raise FetchError(f"{error}; {other}") from other
+            return _jwks_uri(text, second, issuer, options)
+        return _jwks_uri(text, first, issuer, options)
+
+    async def load() -> Loaded[str]:
+        url = await discover()
+        text, cache_control = await client.fetch(url)
+        return Loaded(checked_jwks(text, url), lifetime_of(cache_control, terms))
+
+    return load
+
+
+def text_from_url(url: str, options: FetchOptions, refresh: float, read: Callable[[bytes], ValueT]) -> Load[ValueT]:
+    """Return a loader of a text that ``read`` turns into a value; a `ValueError` of it is a failure."""
+    client = Client(options)
+
+    async def load() -> Loaded[ValueT]:
+        text, _ = await client.fetch(url)
+        return Loaded(_read_with(read, text, url), refresh)
+
+    return load
+
+
+def value_from_file(path: str, refresh: float, read: Callable[[bytes], ValueT]) -> Load[ValueT]:
+    """Return a loader of a file that ``read`` turns into a value; a `ValueError` of it is a failure."""
+
+    async def load() -> Loaded[ValueT]:
+        try:
+            text = await asyncio.to_thread(Path(path).read_bytes)
+        except OSError as error:
+            raise FetchError(f"{path}: {error.strerror or error}") from error
+        return Loaded(_read_with(read, text, path), refresh)
+
+    return load
+
+
+def _read_with(read: Callable[[bytes], ValueT], text: bytes, place: str) -> ValueT:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise FetchError(f"{place}: {error}") from error

@@ -1,0 +1,53 @@
+"""What looking at a request's credentials gives: a caller, a refusal, or something that must be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from gateway_plugin_sdk import Identity, Request
+
+from gateway_plugin_auth.refusals import Refusal
+
+
+@dataclass(slots=True)
+class Verified:
+    """A caller who may pass, with what the upstream is to know of it."""
+
+    identity: Identity
+    claims: Mapping[str, Any]
+    fields: tuple[tuple[str, str], ...] = ()
+    """Header fields for the upstream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Work without which there is no answer yet; after it, ask again."""
+
+    work: Callable[[], Awaitable[None]]
+
+
+Outcome: TypeAlias = Verified | Refusal | Needs
+
+
+class Provider(Protocol):
+    """Knows the callers of one configured provider."""
+
+    challenge: str
+    """The scheme of its challenge: ``Bearer``, ``ApiKey`` or ``Basic``."""
+
+    header_names: tuple[str, ...]
+    """Header fields that only it may set."""
+
+    def check(self, request: Request) -> Outcome:
+        """Judge a request's credentials, without waiting for anything."""
+        ...
+
+    def hide(self, request: Request) -> None:
+        """Take the credentials out of a request, if so configured."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...

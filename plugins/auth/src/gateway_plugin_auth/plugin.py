@@ -1,0 +1,112 @@
+"""The auth plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from gateway_plugin_sdk import Identity, Plugin, PluginContext, Request, Response, hookimpl
+
+from gateway_plugin_auth.config import AuthConfig
+from gateway_plugin_auth.config.requirement import names_in
+from gateway_plugin_auth.forwarding import ReservedHeaders
+from gateway_plugin_auth.outcomes import Needs, Verified
+from gateway_plugin_auth.providers import make_provider
+from gateway_plugin_auth.refusals import Refusal, answer
+from gateway_plugin_auth.requirements import Judgement, compile_requirement
+
+
+class Auth(Plugin[AuthConfig]):
+    """Let a request through if its caller is known and allowed: by JSON Web Token, API key, or name and password.
+
+    Sets ``request.identity`` and ``request.claims``. If ``require`` asks for several callers at once, the first is the
+    identity, and ``request.state["auth.identities"]`` has all. What is refused is answered 401 or 403 without saying
+    why; the reason is in the log, in ``request.state["auth.refusal"]`` and in ``gateway_auth_refusals_total``.
+    """
+
+    name = "auth"
+    config_model = AuthConfig
+    default_on_error = "deny"
+    provides = frozenset({"identity"})
+
+    def __init__(self, config: AuthConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        configs, requirement = config.provider_configs(), config.requirement()
+        self._providers = {name: make_provider(configs[name], context) for name in dict.fromkeys(names_in(requirement))}
+        self._judge = compile_requirement(requirement, self._providers)
+        everyone = self._providers.values()
+        self._challenges = tuple(dict.fromkeys(provider.challenge for provider in everyone))
+        self._reserved = ReservedHeaders([name for provider in everyone for name in provider.header_names])
+        self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
+        self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
+        self._refusals = self.metrics.counter(
+            "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
+        )
+
+    async def start(self) -> None:
+        """Fetch keys and lists, so that the first request need not wait for them."""
+        try:
+            for provider in self._providers.values():
+                await provider.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End the refreshing of keys and lists."""
+        for provider in self._providers.values():
+            await provider.stop()
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Answer 401 or 403, or let the request go on with its caller's name."""
+        judgement = self._judge(request)
+        if type(judgement) is Needs:
+            return self._wait_and_settle(request, judgement)
+        return self._settle(request, judgement)
+
+    async def _wait_and_settle(self, request: Request, judgement: Judgement) -> Response | None:
+        # Each provider needs something at most twice: a key and then a password, or a second look after a change.
+        for _ in range(2 * len(self._providers)):
+            if not isinstance(judgement, Needs):
+                break
+            await judgement.work()
+            judgement = self._judge(request)
+        return self._settle(request, judgement)
+
+    def _settle(self, request: Request, judgement: Judgement) -> Response | None:
+        if type(judgement) is not tuple:
+            return self._refuse(request, judgement if isinstance(judgement, Refusal) else Refusal("unsettled"))
+        if self._reserved.names:
+            self._reserved.drop(request.headers)
+        if judgement:
+            self._introduce(request, judgement)
+        elif self._anonymous is not None:
+            request.identity = self._anonymous
+        for hide in self._hides:
+            hide(request)
+        return None
+
+    def _introduce(self, request: Request, callers: tuple[Verified, ...]) -> None:
+        first = callers[0]
+        request.identity = first.identity
+        request.claims = first.claims
+        for caller in callers:
+            if caller.fields:
+                request.headers.extend(caller.fields)
+        if len(callers) > 1:
+            request.state["auth.identities"] = tuple(caller.identity for caller in callers)
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Response | None:
+        if self.config.allow_preflight and refusal.error is None and _is_preflight(request):
+            return self._settle(request, ())
+        request.state["auth.refusal"] = refusal.reason
+        route = self.context.route or ""
+        self._refusals.labels(self.context.binding, route, refusal.reason).inc()
+        self.log.info("refused %s: %s", request.request_id, refusal.reason)
+        return answer(refusal, self._challenges, self.config.realm)
+
+
+def _is_preflight(request: Request) -> bool:
+    # Fetch standard: a CORS preflight is an OPTIONS request with these two fields and without credentials.
+    headers = request.headers
+    return request.method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers

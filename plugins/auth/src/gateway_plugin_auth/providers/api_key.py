@@ -1,0 +1,131 @@
+"""Callers who present a key that they were given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway_plugin_sdk import Identity, PluginContext, Request
+from pydantic import TypeAdapter, ValidationError
+
+from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
+from gateway_plugin_auth.credentials import AmbiguousError, find_first
+from gateway_plugin_auth.documents import Document, FetchError
+from gateway_plugin_auth.forwarding import fields_of
+from gateway_plugin_auth.freshness import Terms
+from gateway_plugin_auth.keyring import FILE_REFRESH
+from gateway_plugin_auth.loaders import value_from_file
+from gateway_plugin_auth.outcomes import Outcome, Verified
+from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.sharing import acquire, release
+
+_LONGEST_KEY: Final = 4096
+_STALE_FOR: Final = 86400.0
+_ENTRIES: Final = TypeAdapter(tuple[ApiKeyEntry, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    outcome: Verified | Refusal
+    expires_at: float | None
+
+
+def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
+    """Read a file of keys.
+
+    :raises ValueError: it is not a JSON list of keys; the text shows no key.
+    """
+    try:
+        return _ENTRIES.validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = "".join(f"[{part!r}]" for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"this is not a JSON list of keys: {error}") from None
+
+
+class ApiKeys:
+    """Looks keys up by their SHA-256, so that the time that it takes tells nothing of the keys."""
+
+    challenge = "ApiKey"
+
+    def __init__(self, config: ApiKeyProvider, context: PluginContext) -> None:
+        self._config = config
+        self._context = context
+        self._wall = context.clock.wall
+        self._sources = tuple(source.compiled() for source in config.key_from)
+        self._access = config.access_rules()
+        self._mapping = tuple(config.claims_to_headers.items())
+        self.header_names = tuple(config.claims_to_headers)
+        self._document: Document[tuple[ApiKeyEntry, ...]] | None = None
+        self._generation: object = None
+        self._holders = self._read(config.keys)
+
+    def _read(self, entries: Iterable[ApiKeyEntry]) -> Mapping[bytes, _Holder]:
+        return {entry.digest(): _Holder(self._outcome(entry), entry.expires_at()) for entry in entries}
+
+    def _outcome(self, entry: ApiKeyEntry) -> Verified | Refusal:
+        problem = self._access.problem(entry.claims)
+        if problem is not None:
+            return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
+        identity = Identity(self._config.identity_prefix + entry.subject, "api-key", entry.claims)
+        return Verified(identity, entry.claims, tuple(fields_of({"sub": entry.subject, **entry.claims}, self._mapping)))
+
+    async def start(self) -> None:
+        """Read the file of keys.
+
+        :raises FetchError: there is a file, and it cannot be read.
+        """
+        path = self._config.keys_file
+        if path is None:
+            return
+        terms, context = Terms(FILE_REFRESH, 1.0, _STALE_FOR), self._context
+        load = value_from_file(path, FILE_REFRESH, read_entries)
+        self._document = acquire(path, "api-keys", load, terms, context.clock, context.log)
+        await self._document.start()
+        if self._document.current() is None:
+            raise FetchError(f"keys_file {path!r} cannot be read, or is not a JSON list of keys")
+
+    async def stop(self) -> None:
+        document, self._document = self._document, None
+        if document is not None:
+            await release(document)
+
+    def hide(self, request: Request) -> None:
+        """Take keys out of the request, if so configured."""
+        if self._config.hide_credentials:
+            for source in self._sources:
+                source.hide(request)
+
+    def check(self, request: Request) -> Outcome:
+        """Judge the request's key."""
+        try:
+            found = find_first(self._sources, request)
+        except AmbiguousError:
+            return Refusal("ambiguous", "invalid_request")
+        if found is None:
+            return MISSING
+        key = found[1]
+        if not key or len(key) > _LONGEST_KEY:
+            return Refusal("malformed", "invalid_request")
+        if self._document is not None:
+            self._take_new(self._document)
+        # A header's characters are its bytes; a key in a configuration is text, sent as UTF-8.
+        encoded = key.encode("latin-1") if found[0].place != "query" else key.encode("utf-8", "surrogatepass")
+        holder = self._holders.get(hashlib.sha256(encoded).digest())
+        if holder is None:
+            return Refusal("unknown-key")
+        if holder.expires_at is not None and self._wall() >= holder.expires_at:
+            return Refusal("expired")
+        return holder.outcome
+
+    def _take_new(self, document: Document[tuple[ApiKeyEntry, ...]]) -> None:
+        entries = document.current()
+        generation = document.generation if entries is not None else None
+        if generation is not self._generation:
+            self._generation = generation
+            self._holders = self._read((*self._config.keys, *(entries or ())))

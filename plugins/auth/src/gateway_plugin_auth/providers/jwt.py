@@ -1,0 +1,162 @@
+"""Callers who present a JSON Web Token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gateway_plugin_sdk import Identity, PluginContext, Request
+
+from gateway_plugin_auth.cache import VerifiedCache
+from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
+from gateway_plugin_auth.config import JwtOptions
+from gateway_plugin_auth.config.texts import many
+from gateway_plugin_auth.credentials import AmbiguousError, find_first
+from gateway_plugin_auth.forwarding import fields_of
+from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
+from gateway_plugin_auth.keyring import make_keyring
+from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
+from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.revocations import Revocations
+from gateway_plugin_auth.rules import NOTHING, find_claim
+
+_MOST_REFUSED = 1000
+
+
+class _Entry:
+    """A token that was verified, and what that stood on."""
+
+    __slots__ = ("outcome", "revocations", "stamp", "until")
+
+    def __init__(self, outcome: Verified | Refusal, stamp: object, revocations: object, until: float) -> None:
+        self.outcome = outcome
+        self.stamp = stamp
+        self.revocations = revocations
+        self.until = until
+
+
+class Tokens:
+    """Verifies tokens, and remembers those that it verified."""
+
+    challenge = "Bearer"
+
+    def __init__(self, config: JwtOptions, context: PluginContext) -> None:
+        self._config = config
+        self._wall = context.clock.wall
+        self._sources = tuple(source.compiled() for source in config.token_from)
+        self._policy = config.claim_policy()
+        self._access = config.access_rules()
+        self._most_characters = config.max_token_bytes
+        self._identity_claims = many(config.identity_claim)
+        self._identity_is_asked_for = config.identity_claim != JwtOptions.model_fields["identity_claim"].default
+        self._mapping = tuple(config.claims_to_headers.items())
+        self._keyring = make_keyring(config, context)
+        self._revocations = Revocations(config.revocation, config.fetch, context)
+        self._cache: VerifiedCache[_Entry] = VerifiedCache(config.cache.size)
+        self._refused: VerifiedCache[object] = VerifiedCache(min(config.cache.size, _MOST_REFUSED))
+        own = (config.payload_header,) if config.payload_header is not None else ()
+        self.header_names = (*config.claims_to_headers, *own)
+
+    async def start(self) -> None:
+        """Fetch what tokens are verified with."""
+        await self._keyring.start()
+        await self._revocations.start()
+
+    async def stop(self) -> None:
+        await self._keyring.stop()
+        await self._revocations.stop()
+
+    def hide(self, request: Request) -> None:
+        """Take tokens out of the request, if so configured."""
+        if self._config.hide_credentials:
+            for source in self._sources:
+                source.hide(request)
+
+    def check(self, request: Request) -> Outcome:
+        """Judge the request's token."""
+        try:
+            found = find_first(self._sources, request)
+        except AmbiguousError:
+            return Refusal("ambiguous", "invalid_request")
+        if found is None:
+            return MISSING
+        text = found[1]
+        if len(text) > self._most_characters:
+            return Refusal("too-large", "invalid_request")
+        digest = self._cache.digest(text)
+        entry = self._cache.get(digest)
+        if (
+            entry is not None
+            and self._wall() < entry.until
+            and entry.stamp is self._keyring.stamp
+            and entry.revocations is self._revocations.stamp
+        ):
+            return entry.outcome
+        return self._verify(text, digest)
+
+    def _verify(self, text: str, digest: bytes) -> Outcome:
+        if self._refused.get(digest) is self._keyring.stamp:
+            return Refusal("signature")
+        self._cache.drop(digest)
+        try:
+            token = parse_token(text)
+        except MalformedTokenError:
+            return Refusal("malformed")
+        now = self._wall()
+        # What needs no key comes first: it is cheap, and a stranger's token must not make us fetch keys.
+        problem = type_problem(token.header, self._policy.types) or claims_problem(token.claims, self._policy, now)
+        if problem is not None:
+            return Refusal(problem)
+        return self._check_signature(token, digest) or self._accept(token, text, digest, now)
+
+    def _check_signature(self, token: Token, digest: bytes) -> Refusal | Needs | None:
+        keys = self._keyring.current()
+        if keys is None or not keys.has_key_for(token):
+            if self._keyring.may_ask():
+                return Needs(self._keyring.refetch)
+            return Refusal("no-keys" if keys is None else "unknown-key")
+        candidates = keys.candidates(token)
+        if not candidates:
+            return Refusal("algorithm")
+        if not any(key.verifies(token) for key in candidates):
+            self._refused.put(digest, self._keyring.stamp)
+            return Refusal("signature")
+        return None
+
+    def _accept(self, token: Token, text: str, digest: bytes, now: float) -> Verified | Refusal:
+        revoked = self._revocations.current()
+        if revoked is None:
+            return Refusal("no-revocations")
+        if revoked.has(token.claims, text):
+            return Refusal("revoked")
+        subject = self._subject(token.claims)
+        if subject is None:
+            return Refusal("identity")
+        outcome: Verified | Refusal
+        problem = self._access.problem(token.claims)
+        if problem is not None:
+            outcome = Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
+        else:
+            identity = Identity(self._config.identity_prefix + subject, "jwt", token.claims)
+            outcome = Verified(identity, token.claims, self._fields(token))
+        until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
+        self._cache.put(digest, _Entry(outcome, self._keyring.stamp, self._revocations.stamp, until))
+        return outcome
+
+    def _subject(self, claims: Mapping[str, Any]) -> str | None:
+        for path in self._identity_claims:
+            value = find_claim(claims, path)
+            if isinstance(value, str):
+                return value
+            if isinstance(value, int) and not isinstance(value, bool):
+                return str(value)
+            if value is not NOTHING:
+                return None
+        return None if self._identity_is_asked_for else ""
+
+    def _fields(self, token: Token) -> tuple[tuple[str, str], ...]:
+        fields = fields_of(token.claims, self._mapping)
+        if self._config.payload_header is not None:
+            fields.append((self._config.payload_header, token.payload.decode("ascii")))
+        return tuple(fields)

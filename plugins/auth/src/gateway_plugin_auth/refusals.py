@@ -1,0 +1,74 @@
+"""Why a request is refused, and the answer that says no more of it than the client may know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway_plugin_sdk import Response
+
+Error = Literal["invalid_request", "invalid_token", "insufficient_scope"]
+"""Error codes of RFC 6750 section 3.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal: ``reason`` is for logs and metrics, never for the client."""
+
+    reason: str
+    """One word per cause, such as ``expired``; a fixed set, so that it may label a metric."""
+
+    error: Error | None = "invalid_token"
+    """What the client is told (RFC 6750); None if it presented no credentials, and so did nothing wrong."""
+
+    scope: str = ""
+    """The scopes that would be enough, separated by spaces; only with ``insufficient_scope``."""
+
+    @property
+    def status(self) -> int:
+        """403 for a known caller who may not, 401 for an unknown one."""
+        return 403 if self.error == "insufficient_scope" else 401
+
+    @property
+    def weight(self) -> int:
+        """How much the refusal tells of the caller: of several refusals, the one that tells most is answered."""
+        return _WEIGHTS[self.error]
+
+
+_WEIGHTS: Final[dict[Error | None, int]] = {None: 0, "invalid_token": 1, "invalid_request": 2, "insufficient_scope": 3}
+
+MISSING: Final = Refusal("missing", None)
+"""No credentials were presented."""
+
+_DETAILS: Final[dict[Error | None, str]] = {
+    None: "credentials are required",
+    "invalid_request": "the credentials are not in a usable form",
+    "invalid_token": "the credentials are not valid",
+    "insufficient_scope": "the credentials do not allow this request",
+}
+
+
+def quoted(text: str) -> str:
+    """Write text as a quoted-string (RFC 9110 section 5.6.4)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def challenge(scheme: str, realm: str, refusal: Refusal | None = None) -> str:
+    """Write one challenge of a ``WWW-Authenticate`` field (RFC 6750 section 3, RFC 7617 section 2)."""
+    text = f"{scheme} realm={quoted(realm)}"
+    if scheme == "Basic":
+        return text + ', charset="UTF-8"'
+    if scheme == "Bearer" and refusal is not None and refusal.error is not None:
+        text += f', error="{refusal.error}"'
+        if refusal.scope:
+            text += f", scope={quoted(refusal.scope)}"
+    return text
+
+
+def answer(refusal: Refusal, schemes: Sequence[str], realm: str) -> Response:
+    """Return the response to a refused request: one challenge for each scheme that would be accepted."""
+    fields = [("WWW-Authenticate", challenge(scheme, realm, refusal)) for scheme in schemes]
+    fields.append(("Cache-Control", "no-store"))
+    return Response.problem(refusal.status, _DETAILS[refusal.error], headers=fields)

@@ -1,0 +1,65 @@
+"""Tokens that are refused although they are valid."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway_plugin_auth.rules import find_claim
+
+_ENTRY: Final = re.compile(r"(?P<claim>[^\s:]+):(?P<value>.*?)(?:\s+before\s+(?P<before>[0-9]+(?:\.[0-9]+)?))?")
+_HASH: Final = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """What was revoked: by claim and value the moment before which a token must be issued to be so."""
+
+    revoked: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
+    """The claims that entries are about, without the hash."""
+
+    def has(self, claims: Mapping[str, Any], token: str) -> bool:
+        """Say whether a token was revoked."""
+        if not self.revoked:
+            return False
+        for path in self.claims:
+            value = find_claim(claims, path)
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                before = self.revoked.get((path, str(value)))
+                # A token that does not say when it was issued may have been issued before.
+                if before is not None and claims.get("iat", -math.inf) < before:
+                    return True
+        return (_HASH, hashlib.sha256(token.encode()).hexdigest()) in self.revoked
+
+
+def parse_entries(lines: Iterable[str]) -> RevocationList:
+    """Read the entries of a revocation list, one a line (see `RevocationOptions`).
+
+    :raises ValueError: a line is not one; a list that is half read would let revoked tokens in.
+    """
+    revoked: dict[tuple[str, str], float] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _ENTRY.fullmatch(text)
+        if match is None or not match["value"]:
+            raise ValueError(f"entry {number}: {text[:80]!r} is not CLAIM:VALUE, such as jti:4711 or sub:alice")
+        entry = (match["claim"], match["value"].lower() if match["claim"] == _HASH else match["value"])
+        before = float(match["before"]) if match["before"] else math.inf
+        revoked[entry] = max(before, revoked.get(entry, -math.inf))
+    return RevocationList(revoked, tuple({claim for claim, _ in revoked} - {_HASH}))
+
+
+def merged(lists: Iterable[RevocationList]) -> RevocationList:
+    """Return what any of the lists revokes."""
+    revoked: dict[tuple[str, str], float] = {}
+    for one in lists:
+        for entry, before in one.revoked.items():
+            revoked[entry] = max(before, revoked.get(entry, -math.inf))
+    return RevocationList(revoked, tuple({claim for claim, _ in revoked} - {_HASH}))

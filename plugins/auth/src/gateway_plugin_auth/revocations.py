@@ -1,0 +1,80 @@
+"""Where revocation lists come from, and the list that they make together."""
+
+from __future__ import annotations
+
+from gateway_plugin_sdk import PluginContext
+
+from gateway_plugin_auth.config.fetch import FetchOptions, RevocationOptions
+from gateway_plugin_auth.documents import Document, FetchError
+from gateway_plugin_auth.freshness import Terms
+from gateway_plugin_auth.loaders import text_from_url, value_from_file
+from gateway_plugin_auth.revocation import RevocationList, merged, parse_entries
+from gateway_plugin_auth.sharing import acquire, release
+
+
+def _read(text: bytes) -> RevocationList:
+    return parse_entries(text.decode("utf-8").splitlines())
+
+
+class Revocations:
+    """The revocation list of a provider, as it is now."""
+
+    def __init__(self, options: RevocationOptions | None, fetch: FetchOptions, context: PluginContext) -> None:
+        self._options = options or RevocationOptions()
+        self._fetch = fetch
+        self._context = context
+        self._own = parse_entries(self._options.entries)
+        self._documents: list[Document[RevocationList]] = []
+        self._generations: tuple[object, ...] = ()
+        self._list: RevocationList = self._own
+        self._stamp: object = self._own
+
+    @property
+    def stamp(self) -> object:
+        """Another object whenever the list became another, or ended."""
+        if self._documents:
+            self.current()
+        return self._stamp
+
+    def current(self) -> RevocationList | None:
+        """Return the list that is in force, or None if a part of it is missing: then nobody is let in."""
+        if not self._documents:
+            return self._list if self._is_complete else None
+        parts = [document.current() for document in self._documents]
+        if any(part is None for part in parts):
+            self._stamp, self._generations = None, ()
+            return None
+        generations = tuple(document.generation for document in self._documents)
+        if generations != self._generations:
+            self._generations = generations
+            self._list = merged([self._own, *(part for part in parts if part is not None)])
+            self._stamp = self._list
+        return self._list
+
+    @property
+    def _is_complete(self) -> bool:
+        return self._options.file is None and self._options.url is None
+
+    async def start(self) -> None:
+        """Load the lists.
+
+        :raises FetchError: the file cannot be read. If a server is away, every token is refused until it is back.
+        """
+        options, clock, log = self._options, self._context.clock, self._context.log
+        terms = Terms(options.refresh, self._fetch.cooldown, self._fetch.stale_for)
+        if options.file is not None:
+            load = value_from_file(options.file, options.refresh, _read)
+            self._documents.append(acquire(options.file, ("revoked", options.refresh), load, terms, clock, log))
+        if options.url is not None:
+            load = text_from_url(options.url, self._fetch, options.refresh, _read)
+            key = ("revoked", options.refresh, self._fetch.model_dump_json())
+            self._documents.append(acquire(options.url, key, load, terms, clock, log))
+        for document in self._documents:
+            await document.start()
+        if options.file is not None and self._documents[0].current() is None:
+            raise FetchError(f"revocation.file {options.file!r} cannot be read, or has a line that is no entry")
+
+    async def stop(self) -> None:
+        documents, self._documents = self._documents, []
+        for document in documents:
+            await release(document)

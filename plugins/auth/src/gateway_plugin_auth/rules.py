@@ -1,0 +1,113 @@
+"""Rules on what was said of a caller: claims anywhere in the document, scopes and roles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+LONGEST_MATCHED_TEXT: Final = 1024
+"""Characters; a longer text matches no pattern, since some patterns take very long over it."""
+
+
+class _Nothing:
+    """The value of a claim that is not there; a claim may be null."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: Final = _Nothing()
+
+
+def find_claim(claims: Mapping[str, Any], path: str) -> Any:
+    """Return the claim at a dotted path, or `NOTHING`.
+
+    Names may have dots themselves (``https://example.com/roles``): at each level the longest name that is there wins.
+    """
+    if path in claims:
+        return claims[path]
+    end = path.rfind(".")
+    while end > 0:
+        inner = claims.get(path[:end])
+        if isinstance(inner, Mapping):
+            return find_claim(inner, path[end + 1 :])
+        end = path.rfind(".", 0, end)
+    return NOTHING
+
+
+def is_same(left: object, right: object) -> bool:
+    """Compare as JSON does: true is not 1."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def texts_of(value: object) -> Sequence[str]:
+    """Return the members of a set-like claim: a list of texts, or one text with spaces (RFC 8693 section 4.2)."""
+    if isinstance(value, str):
+        return value.split()
+    if isinstance(value, list | tuple):
+        return [item for item in value if isinstance(item, str)]
+    return ()
+
+
+def contains(value: object, wanted: object) -> bool:
+    """Say whether a list has a member, or a text with spaces has a word."""
+    if isinstance(value, str):
+        return isinstance(wanted, str) and wanted in value.split()
+    return isinstance(value, list | tuple) and any(is_same(item, wanted) for item in value)
+
+
+def matches(value: object, pattern: re.Pattern[str]) -> bool:
+    """Say whether a text, or a member of a list, matches a pattern from end to end."""
+    if isinstance(value, list | tuple):
+        return any(matches(item, pattern) for item in value if isinstance(item, str))
+    return isinstance(value, str) and len(value) <= LONGEST_MATCHED_TEXT and pattern.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition on one claim; a claim that is not there meets none, unless the rule is that it must not be."""
+
+    path: str
+    test: Callable[[Any], bool]
+
+    def holds(self, claims: Mapping[str, Any]) -> bool:
+        return self.test(find_claim(claims, self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """What a set-like claim, such as scopes or roles, must have: all of these and one of those."""
+
+    paths: tuple[str, ...]
+    every: frozenset[str] = frozenset()
+    some: frozenset[str] = frozenset()
+
+    def holds(self, claims: Mapping[str, Any]) -> bool:
+        held = {text for path in self.paths for text in texts_of(find_claim(claims, path))}
+        return self.every <= held and (not self.some or bool(self.some & held))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Everything that a known caller must meet."""
+
+    scopes: SetRule | None = None
+    roles: SetRule | None = None
+    claims: tuple[Rule, ...] = ()
+
+    def problem(self, claims: Mapping[str, Any]) -> str | None:
+        """Return ``scope``, ``role`` or ``claim``, whatever is the first that is not met, or None."""
+        if self.scopes is not None and not self.scopes.holds(claims):
+            return "scope"
+        if self.roles is not None and not self.roles.holds(claims):
+            return "role"
+        if not all(rule.holds(claims) for rule in self.claims):
+            return "claim"
+        return None
+
+    @property
+    def scope_needed(self) -> str:
+        """The scopes to name in a refusal (RFC 6750 section 3)."""
+        return " ".join(sorted(self.scopes.every | self.scopes.some)) if self.scopes is not None else ""

@@ -1,0 +1,224 @@
+"""Instances of the plugin, requests for them, and keys and tokens of every kind, without a gateway around."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from gateway_plugin_auth import Auth, AuthConfig
+from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
+
+NOW = 1_700_000_000.0
+SECRET = "an-hmac-secret-of-more-than-64-bytes-so-that-it-is-enough-for-HS512-too"
+
+
+class HandClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return 1_000.0 + self.passed
+
+    def wall(self) -> float:
+        return NOW + self.passed
+
+    def advance(self, seconds: float) -> None:
+        self.passed += seconds
+
+
+class Visit:
+    """A request that auth has seen, and what it said."""
+
+    def __init__(self, request: Request, response: Response | None) -> None:
+        self.request = request
+        self.response = response
+
+    @property
+    def status(self) -> int:
+        """200 stands for: it may go on."""
+        return 200 if self.response is None else self.response.status
+
+    @property
+    def reason(self) -> str | None:
+        value: str | None = self.request.state.get("auth.refusal")
+        return value
+
+    @property
+    def subject(self) -> str | None:
+        return self.request.identity.subject if self.request.identity is not None else None
+
+    @property
+    def challenge(self) -> str:
+        assert self.response is not None
+        return ", ".join(self.response.headers.get_all("www-authenticate"))
+
+
+class Gate:
+    """One instance of the plugin."""
+
+    def __init__(self, plugin: Auth, clock: HandClock) -> None:
+        self.plugin = plugin
+        self.clock = clock
+
+    async def visit(
+        self,
+        token: str | None = None,
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        target: str = "/",
+        method: str = "GET",
+    ) -> Visit:
+        """Send a request, with ``token`` as a bearer token."""
+        fields = Headers([("Host", "a.example")])
+        if token is not None:
+            fields.add("Authorization", f"Bearer {token}")
+        fields.extend(headers)
+        request = Request(method, target, block=fields.block, host="a.example", request_id="r-1")
+        result: Any = self.plugin.gateway_pre_proxy(request)
+        if isinstance(result, Awaitable):
+            result = await result
+        assert result is None or isinstance(result, Response)
+        return Visit(request, result)
+
+
+MakeGate = Callable[..., Awaitable[Gate]]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def context(clock: HandClock, metrics: Metrics) -> PluginContext:
+    return PluginContext("auth", "a-route", clock, logging.getLogger("gateway.plugin.auth"), metrics)
+
+
+@pytest.fixture
+async def make_gate(clock: HandClock, context: PluginContext) -> AsyncIterator[MakeGate]:
+    """A function that starts the plugin with a configuration; it is stopped at the end."""
+    started: list[Auth] = []
+
+    async def make(config: Mapping[str, Any] | None = None, **options: Any) -> Gate:
+        plugin = Auth(AuthConfig.model_validate({**(config or {}), **options}), context)
+        started.append(plugin)
+        await plugin.start()
+        return Gate(plugin, clock)
+
+    yield make
+    for plugin in started:
+        await plugin.stop()
+
+
+@pytest.fixture
+def secret() -> str:
+    return SECRET
+
+
+@pytest.fixture
+def sign() -> Callable[..., str]:
+    """A function that signs claims; by default with the secret and HS256."""
+
+    def make(key: Any = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
+        return jwt.encode({"sub": "alice", **claims}, key, algorithm, headers)
+
+    return make
+
+
+def b64(data: bytes | str | Mapping[str, Any]) -> str:
+    """Encode as base64url without padding; a mapping as JSON."""
+    if isinstance(data, Mapping):
+        data = json.dumps(data, separators=(",", ":"))
+    encoded = data.encode() if isinstance(data, str) else data
+    return base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()
+
+
+@pytest.fixture(name="b64")
+def b64_fixture() -> Callable[..., str]:
+    return b64
+
+
+class Keys:
+    """Private keys, made once."""
+
+    def __init__(self) -> None:
+        self.rsa = rsa.generate_private_key(65537, 2048)
+        self.other_rsa = rsa.generate_private_key(65537, 2048)
+        self.p256 = ec.generate_private_key(ec.SECP256R1())
+        self.p384 = ec.generate_private_key(ec.SECP384R1())
+        self.p521 = ec.generate_private_key(ec.SECP521R1())
+        self.ed25519 = ed25519.Ed25519PrivateKey.generate()
+        self.ed448 = ed448.Ed448PrivateKey.generate()
+
+    @staticmethod
+    def pem(key: Any) -> str:
+        """The public part in PEM."""
+        text: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return text.decode()
+
+    @staticmethod
+    def jwk(key: Any, **members: Any) -> dict[str, Any]:
+        """The public part as a JWK."""
+        kinds = {
+            "RSA": jwt.algorithms.RSAAlgorithm,
+            "EC": jwt.algorithms.ECAlgorithm,
+            "Ed": jwt.algorithms.OKPAlgorithm,
+        }
+        name = type(key).__name__
+        kind: Any = next(kind for prefix, kind in kinds.items() if name.startswith(prefix))
+        made = {name: value for name, value in kind.to_jwk(key.public_key(), as_dict=True).items() if name != "key_ops"}
+        return {**made, **members}
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    return Keys()
+
+
+class KeyServer:
+    """A real server whose documents a test sets; it counts who asks."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, str | bytes] = {}
+        self.headers: dict[str, str] = {}
+        self.status = 200
+        self.requests: list[web.BaseRequest] = []
+        self.url = ""
+
+    def set_jwks(self, *members: Mapping[str, Any], path: str = "/jwks") -> None:
+        self.documents[path] = json.dumps({"keys": list(members)})
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        document = self.documents.get(request.path)
+        if document is None or self.status != 200:
+            return web.Response(status=404 if self.status == 200 else self.status, headers=self.headers)
+        body = document.encode() if isinstance(document, str) else document
+        return web.Response(body=body, headers=self.headers)
+
+
+@pytest.fixture
+async def key_server() -> AsyncIterator[KeyServer]:
+    server = KeyServer()
+    runner = web.ServerRunner(web.Server(server.answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
