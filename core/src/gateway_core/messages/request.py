@@ -111,6 +111,10 @@ class Request:
             headers = self._headers = Headers(block=self.head_block, lowered=self.lowered_block)
         return headers
 
+    def header(self, name: str) -> str | None:
+        """Return a field's first value, or None."""
+        return self.headers.get(name)
+
     @property
     def current_block(self) -> bytes:
         """The header block as it is now, changed or not (see `Headers`)."""
@@ -138,6 +142,10 @@ class Request:
                 if equals and key.strip() == name:
                     return value.strip().strip('"')
         return None
+
+    def set_body_reader(self, read: Callable[[int], Awaitable[bytes]]) -> None:
+        """Say how `read` gets the body; for lanes and test kits."""
+        self._read_body = read
 
     async def read(self, limit: int = 1 << 20) -> bytes:
         """Return the whole body; what was read is still sent upstream.

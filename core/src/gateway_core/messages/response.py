@@ -57,6 +57,19 @@ class Response:
         self.transforms: list[BodyTransform] = []
 
     @classmethod
+    def streamed(cls, status: int, reason: str, block: bytes) -> Response:
+        """Return an upstream's answer, whose body passes by; the block is known to be valid."""
+        response = cls.__new__(cls)
+        response.status = status
+        response.reason = reason
+        response.headers = Headers(block=block)
+        response.body = b""
+        response.is_streamed = True
+        response.produced_by = "upstream"
+        response.transforms = []
+        return response
+
+    @classmethod
     def json(
         cls, data: Any, status: int = 200, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     ) -> Response:

@@ -54,7 +54,6 @@ def plain_ip(address: str) -> str:
 class Lane(Protocol):
     """The client's side of a connection, as the pipeline sees it while a request is under way."""
 
-    transport: asyncio.Transport
     proxy: Proxy
     peer: Peer
     version: str

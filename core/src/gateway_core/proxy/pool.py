@@ -26,6 +26,7 @@ class Pool:
     __slots__ = (
         "_context",
         "_loop",
+        "_on_closed",
         "_tasks",
         "closed",
         "host",
@@ -45,6 +46,7 @@ class Pool:
         *,
         context: ssl.SSLContext | None = None,
         max_head_bytes: int = 65536,
+        on_closed: Callable[[Pool], None] = lambda _: None,
     ) -> None:
         self.host = host
         self.port = port
@@ -56,6 +58,7 @@ class Pool:
         self.last_head: ResponseHead | None = None
         """The last answer's head: most answers of an endpoint within a second have the same."""
         self._context = context
+        self._on_closed = on_closed
         self._loop = loop
         self._tasks = Tasks()
 
@@ -68,18 +71,18 @@ class Pool:
                 return connection
         return None
 
-    def connect(self, timeout: float, connected: Connected) -> asyncio.Task[None]:
+    def connect(self, seconds: float, connected: Connected) -> asyncio.Task[None]:
         """Have a connection made; cancel the task to give the wish up.
 
-        :param timeout: seconds; 0 is no limit.
+        :param seconds: how long it may take; 0 is no limit.
         """
-        return self._tasks.spawn(self._connect(timeout, connected), name=f"connect {self.host}:{self.port}")
+        return self._tasks.spawn(self._connect(seconds, connected), name=f"connect {self.host}:{self.port}")
 
-    async def _connect(self, timeout: float, connected: Connected) -> None:
+    async def _connect(self, seconds: float, connected: Connected) -> None:
         connection, failure, reason = None, Failure.CONNECT, ""
         server_name = self.settings.tls.server_name or self.host
         try:
-            async with asyncio.timeout(timeout or None):
+            async with asyncio.timeout(seconds or None):
                 _, connection = await self._loop.create_connection(
                     lambda: UpstreamConnection(self),
                     self.host,
@@ -127,6 +130,7 @@ class Pool:
     async def aclose(self) -> None:
         """Close idle connections now, and those in use when their answers are complete."""
         self.closed = True
+        self._on_closed(self)
         await self._tasks.aclose()
         for connection in list(self.idle):
             connection.abort()

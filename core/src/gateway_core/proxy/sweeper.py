@@ -15,7 +15,9 @@ TICK: Final = 0.1
 class Expiring(Protocol):
     """Something that has a deadline; `NEVER` if it has none at present."""
 
-    deadline: float
+    @property
+    def deadline(self) -> float:
+        """Monotonic seconds."""
 
     def expire(self, now: float) -> None:
         """Act on the deadline; set another one or `NEVER`."""

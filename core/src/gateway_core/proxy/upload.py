@@ -52,6 +52,11 @@ class Upload:
         """Whether everything that came so far can be sent again."""
         return self._kept is not None
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the client was told to wait."""
+        return self._paused
+
     def feed(self, data: bytes) -> bool:
         """Take the next piece; False if the body is over its limit."""
         self.received += len(data)
@@ -76,19 +81,17 @@ class Upload:
             self._connection.send_end()
         self._wake()
 
-    def connect(self, connection: UpstreamConnection) -> None:
-        """Send what is held, and from now on every piece as it comes."""
+    def attach(self, connection: UpstreamConnection) -> None:
+        """Send every further piece over a connection, as it comes."""
         self._connection = connection
-        held, self._held, self._held_size = b"".join(self._held), [], 0
-        if held:
-            self._keep(held)
-            connection.send_body(held)
-        if self.complete:
-            connection.send_end()
         self.resume()
 
-    def take_held(self) -> bytes:
-        """Return what is held of a body, to be sent together with the head; `connect` follows."""
+    def peek(self) -> bytes:
+        """Return what came of the body so far, if it was kept."""
+        return b"".join([*(self._kept or ()), *self._held])
+
+    def take(self) -> bytes:
+        """Return what is held, to be sent together with the head; `attach` follows."""
         held, self._held, self._held_size = b"".join(self._held), [], 0
         if held:
             self._keep(held)

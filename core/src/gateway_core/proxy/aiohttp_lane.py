@@ -1,0 +1,284 @@
+"""The general lane: aiohttp reads the request, and the same pipeline does the rest.
+
+aiohttp parses heads, chunks and pipelines and reports what is not valid; the answer is written by the exchange, so that
+both lanes put the same bytes on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from gateway_core.messages import Request, Response
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.lane import HeadMemo, Peer
+from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upload import Upload
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block, valid_host
+from gateway_core.tasks import spawn
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.server import GatewayServer
+    from gateway_core.proxy.upstream_connection import UpstreamConnection
+
+_REFUSED: Final = frozenset({"CONNECT", "TRACE"})
+_ALLOWED: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+class Written:
+    """Stands for an answer that is on the wire already; what aiohttp asks of a response."""
+
+    __slots__ = ("_data", "keep_alive")
+
+    def __init__(self, keep_alive: bool, data: bytes = b"") -> None:
+        self.keep_alive = keep_alive
+        self._data = data
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write what is still to be written."""
+        transport = request.transport
+        if self._data and transport is not None:
+            transport.write(self._data)
+
+    async def write_eof(self) -> None:
+        """Do nothing: the answer is complete."""
+
+
+class AiohttpLane(RequestHandler):
+    """The client's side of a connection in the aiohttp lane."""
+
+    def __init__(self, server: GatewayServer, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self.proxy = server.proxy
+        self.peer: Peer = cast("Peer", None)
+        self._is_admitted = False
+        self.exchange: Exchange | None = None
+        self.version = "1.1"
+        self.deadline = NEVER
+        self._lane_requests = 0
+        self._over: asyncio.Future[bool] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+
+    def take_over(self, peer: Peer, requests: int) -> None:
+        """Go on with a connection that began in the fast lane and was admitted there."""
+        self.peer = peer
+        self._is_admitted = True
+        self._lane_requests = requests
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._is_admitted:
+            self.peer = Peer(transport)
+            if not self.proxy.admit(self):
+                cast("asyncio.Transport", transport).write(plain_answer(own_answer(503, retry_after=1)))
+                transport.close()
+                self._force_close = True
+        else:
+            self.proxy.lanes.add(self)
+        super().connection_made(transport)
+        self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is None and self.deadline is NEVER and not self._messages:
+            self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
+        super().data_received(data)
+
+    # -- a request
+
+    async def serve(self, base: web.BaseRequest) -> Written:
+        """Take one request through the pipeline."""
+        self.deadline = NEVER
+        message = base._message  # noqa: SLF001 - the raw head has no public name
+        version = (message.version.major, message.version.minor)
+        if version not in {(1, 0), (1, 1)}:
+            return self._refuse(505)
+        self.version = "1.0" if version == (1, 0) else "1.1"
+        block = b"".join([b"\r\n%b: %b" % field for field in message.raw_headers])
+        limits = self.proxy.limits
+        if len(block) + len(message.path) > limits.max_head_bytes or len(message.raw_headers) > limits.max_headers:
+            return self._refuse(431)
+        if message.method in _REFUSED:
+            return self._refuse(405, allow=_ALLOWED)
+        facts = read_request_block(block, http_1_0=self.version == "1.0")
+        if facts is None:
+            return self._refuse(400)
+        target = message.path
+        if not target.startswith("/"):
+            absolute = self._absolute_form(target, block)
+            if absolute is None:
+                return self._refuse(400)
+            target, facts = absolute
+        if not (target.isascii() and target.isprintable()):
+            return self._refuse(400)
+        return await self._run(base, message.method, target, facts)
+
+    def _absolute_form(self, target: str, block: bytes) -> tuple[str, RequestFacts] | None:
+        """Return the origin form of an absolute one; its authority takes the place of Host (RFC 9112 section 3.2.2)."""
+        parts = urlsplit(target)
+        authority = parts.netloc.encode("latin-1", "replace")
+        if parts.scheme not in {"http", "https"} or not valid_host(authority) or parts.fragment:
+            return None
+        fields = [line for line in block.split(b"\r\n")[1:] if not line.lower().startswith(b"host:")]
+        rebuilt = b"\r\nHost: " + authority + b"".join([b"\r\n" + line for line in fields])
+        changed = read_request_block(rebuilt, http_1_0=self.version == "1.0")
+        rest = target[len(parts.scheme) + 3 + len(parts.netloc) :]
+        if changed is None:
+            return None
+        return rest if rest.startswith("/") else "/" + rest, changed
+
+    async def _run(self, base: web.BaseRequest, method: str, target: str, facts: RequestFacts) -> Written:
+        proxy, transport = self.proxy, self.transport
+        if transport is None:
+            return Written(False)
+        memo = HeadMemo(facts, self.peer, proxy.holder.current)
+        request = Request(
+            method,
+            target,
+            block=facts.block,
+            lowered_block=facts.lowered,
+            host=facts.host,
+            client_ip=memo.origin.client_ip,
+            peer_ip=self.peer.ip,
+            scheme=memo.origin.scheme,
+            version=self.version,
+            request_id=memo.origin.request_id or proxy.next_id(),
+            started=proxy.now(),
+        )
+        request.tls_peer = self.peer.tls
+        exchange = self.exchange = Exchange(self, transport, memo, request)
+        self._lane_requests += 1
+        if self._lane_requests == memo.snapshot.limits.max_requests_per_connection:
+            exchange.keep_alive = False
+        over = self._over = asyncio.get_running_loop().create_future()
+        if facts.chunked or facts.content_length > 0:
+            exchange.upload = Upload(self, 0)
+            self._pump = spawn(self._feed(exchange, base.content), name="upload")
+        exchange.start()
+        try:
+            return Written(await over)
+        finally:
+            if self._pump is not None:
+                self._pump.cancel()
+                self._pump = None
+
+    async def _feed(self, exchange: Exchange, content: Any) -> None:
+        """Pass the body on, no faster than it is taken."""
+        try:
+            while not exchange.over:
+                await self._may_read.wait()
+                data = await content.readany()
+                if not data:
+                    exchange.feed_end()
+                    return
+                exchange.feed(data)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever the parser found wrong with the body, it is not a body
+            exchange.bad_body()
+
+    def _refuse(self, status: int, allow: tuple[str, ...] = ()) -> Written:
+        """Answer a request that never gets as far as the pipeline; the connection is closed."""
+        return Written(False, plain_answer(own_answer(status, allow=allow)))
+
+    def handle_error(  # type: ignore[override]  # anything that has prepare and write_eof will do
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Written:
+        """Answer what aiohttp could not read, without a byte of it."""
+        if status >= 500:
+            self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
+        text = f"{message or ''} {exc or ''}".lower()
+        if status == 400 and "version" in text:
+            status = 505
+        elif status == 400 and ("too long" in text or "too large" in text or "too many headers" in text):
+            status = 431
+        return Written(False, plain_answer(own_answer(status)))
+
+    # -- what the exchange says
+
+    def exchange_over(self, keep_alive: bool) -> None:
+        self.exchange = None
+        if self._over is not None and not self._over.done():
+            self._over.set_result(keep_alive)
+
+    def break_off(self, flush: bool) -> None:
+        exchange, self.exchange = self.exchange, None
+        transport = self.transport
+        if exchange is not None:
+            exchange.client_gone()
+        if transport is not None:
+            if flush:
+                transport.close()
+            else:
+                transport.abort()
+
+    def pause_upload(self) -> None:
+        self._may_read.clear()
+
+    def resume_upload(self) -> None:
+        self._may_read.set()
+
+    def open_tunnel(self, connection: UpstreamConnection, data: bytes) -> None:
+        exchange, transport = self.exchange, self.transport
+        assert exchange is not None
+        assert transport is not None
+        self.proxy.lanes.discard(self)
+        self.exchange = None
+        tail, self._message_tail = self._message_tail, b""
+        tunnel = self.proxy.open_tunnel(transport, connection.transport, exchange)
+        if data:
+            tunnel.send_to_client(data)
+        if tail:
+            tunnel.send_upstream(tail)
+
+    # -- what the transport says
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.exchange is not None:
+            self.exchange.pause_answer()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.exchange is not None:
+            self.exchange.resume_answer()
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
+        """Close a connection whose head does not get complete; an idle one is aiohttp's to close."""
+        self.deadline = NEVER
+        if self.exchange is None and not self._request_in_progress and self.transport is not None:
+            self.transport.write(plain_answer(own_answer(408)))
+            self.force_close()
+
+    def close_if_idle(self) -> None:
+        """Close the connection unless a request is under way, which then is its last."""
+        if self.exchange is None and not self._request_in_progress:
+            self.force_close()
+        else:
+            self.close()
+
+    def abort(self) -> None:
+        """Close the connection whatever is under way."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.proxy.dismiss(self)
+        self.deadline = NEVER
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        super().connection_lost(exc)
+
+
+__all__ = ["AiohttpLane", "Response", "Written"]

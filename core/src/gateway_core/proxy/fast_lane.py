@@ -1,0 +1,303 @@
+"""The fast lane: takes requests whose head is plain to the letter, and hands everything else to aiohttp.
+
+It never guesses. What it does not take verbatim as valid, the aiohttp lane judges, with the very bytes that came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from gateway_core.messages import Request
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.lane import HeadMemo, Peer
+from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upload import HIGH_WATER, Upload
+from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_request_block
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.server import GatewayServer
+    from gateway_core.proxy.upstream_connection import UpstreamConnection
+
+LINGER: Final = 2.0
+"""Seconds that a connection is kept after an answer that came before the end of the request's body: closing at once
+would send a reset, which may destroy the answer on its way."""
+
+
+class FastLane(asyncio.Protocol):
+    """The client's side of a connection in the fast lane."""
+
+    __slots__ = (
+        "_buffer",
+        "_is_lingering",
+        "_is_reading_paused",
+        "_left",
+        "_requests",
+        "_server",
+        "_turning",
+        "deadline",
+        "exchange",
+        "memo",
+        "peer",
+        "proxy",
+        "transport",
+    )
+
+    version = "1.1"
+
+    def __init__(self, server: GatewayServer) -> None:
+        self._server = server
+        self.proxy = server.proxy
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.peer: Peer = cast("Peer", None)
+        self.exchange: Exchange | None = None
+        self.memo: HeadMemo | None = None
+        self.deadline = NEVER
+        self._buffer = b""
+        self._left = 0  # bytes still to come of the body of the request under way
+        self._requests = 0
+        self._is_lingering = False
+        self._is_reading_paused = False
+        self._turning = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.peer = Peer(transport)
+        proxy = self.proxy
+        if not proxy.admit(self):
+            self.transport.write(plain_answer(own_answer(503, retry_after=1)))
+            self.transport.close()
+            return
+        self.deadline = proxy.now() + proxy.limits.header_timeout
+
+    # -- reading
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is not None or self._is_lingering:
+            self._more(data)
+            return
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        self._turning = True
+        rest = self._read(data)
+        while rest and self._takes_next:
+            rest = self._read(rest)
+        self._turning = False
+        if rest:
+            self._buffer = rest
+
+    @property
+    def _takes_next(self) -> bool:
+        return self.exchange is None and not self._is_lingering and not self.transport.is_closing()
+
+    def _read(self, data: bytes) -> bytes:
+        """Take one request from the data; return what is behind it."""
+        proxy = self.proxy
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return self._wait_for_head(data)
+        line_end = data.find(b"\r\n")
+        parts = data[:line_end].split(b" ")
+        if len(parts) != 3:
+            return self._hand_over(data)
+        method = METHODS.get(parts[0])
+        target = parts[1]
+        if method is None or parts[2] != b"HTTP/1.1" or target[:1] != b"/" or target.translate(None, TARGET_BYTES):
+            return self._hand_over(data)
+        memo = self.memo
+        snapshot = proxy.holder.current
+        if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.block:
+            memo = self._memo_of(data[line_end:end], end)
+            if memo is None:
+                return self._hand_over(data)
+        facts, origin = memo.facts, memo.origin
+        request = Request(
+            method,
+            target.decode("ascii"),
+            block=facts.block,
+            lowered_block=facts.lowered,
+            host=facts.host,
+            client_ip=origin.client_ip,
+            peer_ip=self.peer.ip,
+            scheme=origin.scheme,
+            request_id=origin.request_id or proxy.next_id(),
+            started=proxy.now(),
+        )
+        request.tls_peer = self.peer.tls
+        exchange = self.exchange = Exchange(self, self.transport, memo, request)
+        self.deadline = NEVER
+        self._requests += 1
+        if self._requests == snapshot.limits.max_requests_per_connection:
+            exchange.keep_alive = False
+        start = end + 4
+        length = facts.content_length
+        if length > 0:
+            upload = exchange.upload = Upload(self, 0)
+            body = data[start : start + length]
+            self._left = length - len(body)
+            if body:
+                upload.feed(body)
+            if not self._left:
+                upload.end()
+            start += len(body)
+        exchange.start()
+        return data[start:] if start < len(data) else b""
+
+    def _memo_of(self, block: bytes, size: int) -> HeadMemo | None:
+        """Return what a header block means, or None if the request is not for this lane."""
+        snapshot = self.proxy.holder.current
+        limits = snapshot.limits
+        if size > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
+            return None
+        facts = read_request_block(block)
+        if facts is None or not facts.is_plain or (facts.upgrade is not None and facts.content_length > 0):
+            return None
+        memo = self.memo = HeadMemo(facts, self.peer, snapshot)
+        return memo
+
+    def _wait_for_head(self, data: bytes) -> bytes:
+        """Keep an incomplete head; hand over what can never become a plain one."""
+        limits = self.proxy.limits
+        if (
+            len(data) > limits.max_head_bytes
+            or data.count(b"\n") != data.count(b"\r\n")
+            or data[:1] in {b"\r", b"\x16"}
+        ):
+            return self._hand_over(data)
+        if not self._buffer and self._requests:
+            self.deadline = self.proxy.now() + limits.header_timeout
+        self._buffer = data
+        return b""
+
+    def _more(self, data: bytes) -> None:
+        """Take bytes that come while a request is under way: of its body, or of requests behind it."""
+        if self._is_lingering:
+            return
+        exchange = self.exchange
+        if self._left and exchange is not None:
+            piece = data[: self._left]
+            self._left -= len(piece)
+            exchange.feed(piece)
+            if not self._left and self.exchange is exchange:
+                exchange.feed_end()
+            data = data[len(piece) :]
+            if data and self.exchange is None and not self._is_lingering:
+                self.data_received(data)
+                return
+        if data:
+            self._buffer += data
+            if len(self._buffer) > HIGH_WATER and not self._is_reading_paused:
+                self._is_reading_paused = True
+                self.transport.pause_reading()
+
+    def _hand_over(self, data: bytes) -> bytes:
+        """Give the connection with its bytes to an aiohttp handler, and be out of the way."""
+        transport = self.transport
+        self.proxy.lanes.discard(self)
+        self.deadline = NEVER
+        handler = self._server.general_lane()
+        handler.take_over(self.peer, self._requests)
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(data)
+        return b""
+
+    # -- what the exchange says
+
+    def exchange_over(self, keep_alive: bool) -> None:
+        self.exchange = None
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if not keep_alive:
+            if self._left:
+                self._linger()
+            else:
+                transport.close()
+            return
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            transport.resume_reading()
+        proxy = self.proxy
+        if self._buffer:
+            self.deadline = proxy.now() + proxy.limits.header_timeout
+            if not self._turning:
+                data, self._buffer = self._buffer, b""
+                self.data_received(data)
+        else:
+            self.deadline = proxy.now() + proxy.limits.idle_timeout
+
+    def _linger(self) -> None:
+        self._is_lingering = True
+        self.deadline = self.proxy.now() + LINGER
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def break_off(self, flush: bool) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        if flush:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def pause_upload(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_upload(self) -> None:
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+
+    def open_tunnel(self, connection: UpstreamConnection, data: bytes) -> None:
+        exchange, self.exchange = self.exchange, None
+        assert exchange is not None
+        self.proxy.lanes.discard(self)
+        tunnel = self.proxy.open_tunnel(self.transport, connection.transport, exchange)
+        if data:
+            tunnel.send_to_client(data)
+        if self._buffer:
+            tunnel.send_upstream(self._buffer)
+            self._buffer = b""
+
+    # -- what the transport says
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.pause_answer()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.resume_answer()
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
+        """Close a connection that is idle, or whose head does not get complete."""
+        self.deadline = NEVER
+        if self._buffer and self.exchange is None:
+            self.transport.write(plain_answer(own_answer(408)))
+        self.transport.close()
+
+    def close_if_idle(self) -> None:
+        """Close the connection unless a request is under way, which then is its last."""
+        if self.exchange is None and not self._is_lingering:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close the connection whatever is under way."""
+        self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.proxy.dismiss(self)
+        self.deadline = NEVER
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_gone()

@@ -1,0 +1,45 @@
+"""The answers that the gateway gives for itself: problem details (RFC 9457) that tell nothing of what is inside."""
+
+from __future__ import annotations
+
+import math
+
+from gateway_core.messages import Response
+
+_DETAILS = {
+    400: "the request is not valid",
+    404: "there is no such resource",
+    405: "the method is not allowed for this resource",
+    408: "the request took too long",
+    413: "the request body is too large",
+    417: "the expectation cannot be met",
+    431: "the request head is too large",
+    500: "the request could not be processed",
+    502: "the upstream did not give a valid answer",
+    503: "the service is not available at the moment",
+    504: "the upstream did not answer in time",
+    505: "the HTTP version is not supported",
+}
+
+
+def own_answer(status: int, *, allow: tuple[str, ...] = (), retry_after: float | None = None) -> Response:
+    """Return the gateway's answer for a status.
+
+    :param allow: methods of the resource, for 405 (RFC 9110 section 10.2.1).
+    :param retry_after: seconds until another try may help; rounded up, and never 0.
+    """
+    response = Response.problem(status, _DETAILS.get(status, ""))
+    response.produced_by = "gateway"
+    if allow:
+        response.headers["Allow"] = ", ".join(allow)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    return response
+
+
+def with_request_id(response: Response, request_id: str) -> bytes:
+    """Return an answer's body; a problem's gets the request id as a member."""
+    body = response.body
+    if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
+        return body
+    return body[:-1] + b', "request_id": "%b"}' % request_id.encode()

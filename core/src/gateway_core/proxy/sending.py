@@ -1,0 +1,441 @@
+"""The upstream's half of an exchange: picking an endpoint, sending, and trying again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from gateway_core.messages import Attempt, Response
+from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.pool import Pool
+from gateway_core.proxy.relaying import Relaying
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upload import Upload
+from gateway_core.proxy.upstream_connection import Failure, Receiver, UpstreamConnection
+from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
+from gateway_core.proxy.wire.request_head import read_request_block
+from gateway_core.upstreams.admission import Verdict
+from gateway_core.upstreams.outcome import Outcome
+from gateway_core.upstreams.retry import Retry
+from gateway_core.upstreams.settings import IDEMPOTENT_METHODS
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.wire.response_head import ResponseHead
+    from gateway_core.snapshot import CompiledRoute
+    from gateway_core.upstreams.endpoint import Endpoint
+    from gateway_core.upstreams.upstream import Upstream
+
+_OUTCOMES: Final = {
+    Failure.CONNECT: Outcome.CONNECT_FAILURE,
+    Failure.CONNECT_TIMEOUT: Outcome.CONNECT_FAILURE,
+    Failure.RESET: Outcome.RESET,
+    Failure.TIMEOUT: Outcome.TIMEOUT,
+    Failure.BAD_ANSWER: Outcome.RESET,
+    Failure.TRUNCATED: Outcome.RESET,
+}
+_TIMEOUTS: Final = frozenset({Failure.TIMEOUT, Failure.CONNECT_TIMEOUT})
+_ATTEMPT_WORDS: Final = {
+    Failure.CONNECT: "connect-failure",
+    Failure.CONNECT_TIMEOUT: "connect-failure",
+    Failure.RESET: "reset",
+    Failure.TIMEOUT: "timeout",
+    Failure.BAD_ANSWER: "bad-answer",
+    Failure.TRUNCATED: "reset",
+}
+EXPECT_WAIT: Final = 1.0
+"""Seconds to wait for an upstream's 100 before the client is told to go on (RFC 9110 section 10.1.1)."""
+
+
+class Sending(Relaying):
+    """Sends one request upstream, to one endpoint after another if need be."""
+
+    route: CompiledRoute | None = None
+    upstream: Upstream | None = None
+    endpoint: Endpoint | None = None
+    answering_endpoint: Endpoint | None = None
+    attempts: list[Attempt] | None = None
+    """The tries that failed."""
+    tried: tuple[Endpoint, ...] = ()
+    tries = 0
+    first_try_at = 0.0
+    picked_at = 0.0
+    answered_at = 0.0
+    total_deadline = NEVER
+    raw_path = ""
+    raw_query = ""
+    _connecting: asyncio.Task[None] | None = None
+    _retry_timer: asyncio.TimerHandle | None = None
+    _is_retrying = False
+    _is_fresh_only = False
+    _is_stale_retry = False
+    _is_queued = False
+    _is_counted = False
+    _continue_sent = False
+    _sticky_value: str | None = None
+
+    def send(self, upstream: Upstream) -> None:
+        """Send the request to an endpoint of the upstream."""
+        self.upstream = upstream
+        now = self.first_try_at = self.proxy.now()
+        route = self.route
+        if route is not None and route.timeouts.total:
+            self.total_deadline = self.request.started + route.timeouts.total
+        if self.upload is not None and route is not None:
+            policy = route.retry or upstream.retries
+            keeps = policy.keeps_body(self.memo.facts.content_length)
+            self.upload.keep_limit = policy.settings.max_body_bytes if keeps else 0
+        self._try(now)
+
+    def _try(self, now: float) -> None:
+        upstream, request = self.upstream, self.request
+        assert upstream is not None
+        key = upstream.hash_key(request) if upstream.hash_key is not None else None
+        if upstream.sticky is not None:
+            self._sticky_value = request.cookie(upstream.sticky.name)
+        endpoint = upstream.pick(key, now, self.tried, self._sticky_value)
+        self.picked_at = now
+        if endpoint is None:
+            refusal = upstream.refusal(now)
+            self.fail(
+                503, f"upstream {upstream.name!r}: {refusal.reason.value}", retry_after=refusal.retry_after or None
+            )
+            return
+        self.endpoint = endpoint
+        if not upstream.admission.is_unlimited:
+            verdict = upstream.admission.ask(endpoint)
+            if verdict is Verdict.REFUSE:
+                self._leave(Outcome.ABANDONED)
+                self.fail(503, f"upstream {upstream.name!r} has no free connection", retry_after=1)
+                return
+            if verdict is Verdict.QUEUE:
+                self._is_queued = True
+                self.proxy.queue_up(self, upstream, endpoint)
+                self._watch(upstream.settings.limits.pending_timeout)
+                return
+        self.dispatch()
+
+    def dispatch(self) -> None:
+        """Take a connection to the endpoint that was picked, and send."""
+        upstream, endpoint = self.upstream, self.endpoint
+        assert upstream is not None
+        assert endpoint is not None
+        self._is_queued = False
+        upstream.admission.enter(endpoint)
+        self._is_counted = True
+        self.tries += 1
+        pool = endpoint.pool or self.proxy.make_pool(endpoint, upstream)
+        assert isinstance(pool, Pool)
+        connection = None if self._is_fresh_only else pool.take()
+        if connection is not None:
+            self._send_over(connection)
+            return
+        self.deadline = NEVER
+        connect = self.route.timeouts.connect if self.route is not None else pool.settings.connect_timeout
+        if self.total_deadline is not NEVER:
+            connect = max(0.001, min(connect or NEVER, self.total_deadline - self.proxy.now()))
+        self._connecting = pool.connect(connect, self._connected)
+
+    def _connected(self, connection: UpstreamConnection | None, failure: Failure, reason: str) -> None:
+        self._connecting = None
+        if self.over or self.head_sent:
+            if connection is not None:
+                connection.pool.give_back(connection)
+        elif connection is None:
+            self.on_failure(failure, reason)
+        else:
+            self._send_over(connection)
+
+    # -- the request on the wire
+
+    def _send_over(self, connection: UpstreamConnection) -> None:
+        upload, endpoint = self.upload, self.endpoint
+        assert endpoint is not None
+        head = self.head_for(endpoint)
+        if head is None:
+            connection.pool.give_back(connection)
+            self._leave(Outcome.ABANDONED)
+            self.fail(500, "a plugin left header fields that cannot be sent")
+            return
+        self.connection = connection
+        facts = self.memo.facts
+        if upload is not None:
+            body = upload.take()
+            head += encode_chunk(body) if facts.chunked else body
+            if facts.chunked and upload.complete:
+                head += LAST_CHUNK
+        connection.send(
+            cast("Receiver", self),
+            head,
+            method_is_head=self.request.method == "HEAD",
+            upload_complete=upload is None or upload.complete,
+            chunked_upload=facts.chunked,
+            upgrade_asked=facts.upgrade is not None,
+        )
+        if upload is None:
+            self._watch(self._response_timeout())
+            return
+        upload.attach(connection)
+        if facts.expect and not self._continue_sent and not upload.received:
+            self._watch(EXPECT_WAIT)
+        else:
+            self.watch_upload()
+
+    def head_for(self, endpoint: Endpoint, *, copy_length: int | None = None) -> bytes | None:
+        """Return the request's head for an endpoint; None if a plugin left fields that are not valid.
+
+        :param copy_length: bytes of the body of a copy that is sent whole; None for the request itself.
+        """
+        request, memo = self.request, self.memo
+        facts, tail, route = memo.facts, memo.tail, self.route
+        host = own_host = facts.host
+        if request.current_block is not facts.block:
+            own_host = request.headers.get("host", "")
+            changed = read_request_block(self._own_fields(), http_1_0=True)
+            if changed is None:
+                return None
+            tail = changed.kept + memo.origin.tail
+        target = self._target()
+        authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
+        if own_host != host and own_host:
+            authority = own_host.encode("latin-1")
+        lines = [
+            request.method.encode("latin-1"),
+            b" ",
+            target,
+            b" HTTP/1.1\r\nHost: ",
+            authority,
+            tail,
+            b"\r\nX-Request-Id: ",
+            request.request_id.encode("latin-1"),
+        ]
+        if copy_length is not None:
+            lines.append(b"\r\nContent-Length: %d" % copy_length)
+        elif facts.chunked:
+            lines.append(b"\r\nTransfer-Encoding: chunked")
+        elif facts.content_length >= 0:
+            lines.append(b"\r\nContent-Length: %d" % facts.content_length)
+        if facts.upgrade is not None:
+            lines.append(b"\r\nConnection: Upgrade\r\nUpgrade: " + facts.upgrade)
+        if facts.expect and self.upload is not None and not self._continue_sent and copy_length is None:
+            lines.append(b"\r\nExpect: 100-continue")
+        lines.append(b"\r\n\r\n")
+        return b"".join(lines)
+
+    def _own_fields(self) -> bytes:
+        """Return the fields as the plugins left them, without those that the gateway writes itself."""
+        headers = self.request.headers.copy()
+        for name in ("content-length", "transfer-encoding", "expect"):
+            headers.remove(name)
+        return headers.block
+
+    def _target(self) -> bytes:
+        request, route = self.request, self.route
+        path = request.path
+        if route is not None and route.rewrite is not None:
+            path = route.rewrite(request.params, path)
+        elif path is self.raw_path and request.query is self.raw_query:
+            return request.target.encode("latin-1")
+        target = f"{path}?{request.query}" if request.query or request.target.endswith("?") else path
+        return target.encode("latin-1", "replace")
+
+    # -- deadlines
+
+    def _response_timeout(self) -> float:
+        upstream, route = self.upstream, self.route
+        timeout = route.timeouts.response if route is not None else 30.0
+        policy = route.retry if route is not None else None
+        if policy is None and upstream is not None:
+            policy = upstream.retries
+        if policy is not None and policy.is_enabled and policy.settings.per_try_timeout:
+            return min(timeout or NEVER, policy.settings.per_try_timeout)
+        return timeout
+
+    def _watch(self, seconds: float) -> None:
+        """Expire in so many seconds, 0 is never; or when the whole request has to be over."""
+        deadline = self.proxy.now() + seconds if seconds else NEVER
+        self.deadline = min(deadline, self.total_deadline)
+
+    def watch_upload(self) -> None:
+        """Give the client time for the next part of its body, or the upstream for its answer."""
+        if self.upload is None or self.upload.complete:
+            self._watch(self._response_timeout())
+        else:
+            self._watch(self.snapshot.limits.body_timeout)
+
+    def watch_answer_body(self) -> None:
+        if not self.over:
+            self._watch(self.route.timeouts.idle if self.route is not None else 60.0)
+
+    def watch_client_write(self) -> None:
+        if not self.over:
+            self._watch(self.snapshot.limits.write_timeout)
+
+    # -- what the connection says
+
+    def on_interim(self, head: ResponseHead) -> None:
+        if head.status == 100:
+            if not self.memo.facts.expect or self._continue_sent:
+                return
+            self._continue_sent = True
+            self.watch_upload()
+        self.write_interim(head)
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it to send its body."""
+        if self.memo.facts.expect and not self._continue_sent and not self.head_sent:
+            self._continue_sent = True
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_failure(self, failure: Failure, detail: str) -> None:
+        """Try again if that is right, or tell the client."""
+        connection, self.connection = self.connection, None
+        now = self.proxy.now()
+        if self.upload is not None:
+            self.upload.disconnect()
+        if self.head_sent:
+            self._leave(_OUTCOMES[failure], detail)
+            self.aborted, self.error = "upstream", detail
+            self.lane.break_off(flush=True)
+            return
+        if self._retries_stale(connection, failure):
+            return
+        self._note_attempt(_ATTEMPT_WORDS[failure], now)
+        self._leave(_OUTCOMES[failure], detail)
+        if not self._retries(_OUTCOMES[failure], now):
+            self.fail(504 if failure in _TIMEOUTS else 502, f"endpoint {self.attempts_names()}: {detail}")
+
+    def attempts_names(self) -> str:
+        """Return the ids of the endpoints that failed, for the log."""
+        return ", ".join([attempt.endpoint for attempt in self.attempts or ()])
+
+    def _note_attempt(self, outcome: str, now: float, status: int = 0) -> None:
+        if self.attempts is None:
+            self.attempts = []
+        name = self.endpoint.id if self.endpoint is not None else ""
+        self.attempts.append(Attempt(name, outcome, status, now - self.picked_at))
+
+    def _retries_stale(self, connection: UpstreamConnection | None, failure: Failure) -> bool:
+        """Send once more over a new connection if the endpoint closed an idle one just as it was used again.
+
+        Only where nothing of an answer came and the method may be sent twice (RFC 9110 section 9.2.2): never a POST.
+        """
+        if (
+            failure is not Failure.RESET
+            or connection is None
+            or connection.uses <= 1
+            or self._is_fresh_only
+            or self.request.method not in IDEMPOTENT_METHODS
+            or not self._is_replayable
+        ):
+            return False
+        self._is_fresh_only = True
+        self._leave(Outcome.ABANDONED)
+        if self.upload is not None:
+            self.upload.rewind()
+        self.tries -= 1
+        self.dispatch()
+        return True
+
+    @property
+    def _is_replayable(self) -> bool:
+        return self.upload is None or self.upload.is_replayable
+
+    def _retries(self, outcome: int, now: float) -> bool:
+        """Start another try, now or a little later; False if there is to be none."""
+        delay = self._delay_before_retry(outcome, now)
+        if delay is None:
+            return False
+        self._start_retry(delay, now)
+        return True
+
+    def _delay_before_retry(self, outcome: int, now: float) -> float | None:
+        """Return the seconds to wait before another try, or None if there is to be none."""
+        upstream = self.upstream
+        assert upstream is not None
+        policy = (self.route.retry if self.route is not None else None) or upstream.retries
+        if self._is_retrying:
+            self._is_retrying = False
+            upstream.retry_budget.end()
+        if not policy.is_enabled or self.over:
+            return None
+        verdict = policy.decide(
+            tries=self.tries,
+            outcome=outcome,
+            method=self.request.method,
+            is_replayable=self._is_replayable,
+            answer_started=self.head_sent,
+            now=now,
+            deadline=self.total_deadline,
+            budget=upstream.retry_budget,
+            rng=self.proxy.rng,
+        )
+        return verdict.delay if isinstance(verdict, Retry) else None
+
+    def _start_retry(self, delay: float, now: float) -> None:
+        upstream, endpoint = self.upstream, self.endpoint
+        assert upstream is not None
+        upstream.retry_budget.begin()
+        self._is_retrying = True
+        self._is_fresh_only = False
+        if endpoint is not None:
+            self.tried = (*self.tried, endpoint)
+        self.endpoint = None
+        if self.upload is not None:
+            self.upload.rewind()
+        self.deadline = self.total_deadline
+        if delay <= 0:
+            self._try(now)
+        else:
+            self._retry_timer = self.proxy.loop.call_later(delay, self._try_later)
+
+    def _try_later(self) -> None:
+        self._retry_timer = None
+        if not self.over:
+            self._try(self.proxy.now())
+
+    def _leave(self, outcome: int | None, detail: str = "") -> None:
+        """Count the try to be over, and let the upstream learn from it unless it did already."""
+        upstream, endpoint = self.upstream, self.endpoint
+        if upstream is None or endpoint is None:
+            return
+        if outcome is not None:
+            upstream.record(endpoint, outcome, self.picked_at, self.proxy.now(), detail)
+        if self._is_counted:
+            self._is_counted = False
+            upstream.admission.leave(endpoint)
+            if not upstream.admission.is_unlimited:
+                self.proxy.serve_queue(upstream)
+
+    def give_up(self) -> None:
+        """Stop whatever is under way upstream: the client left, or the request is answered otherwise."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+            self._leave(Outcome.ABANDONED)
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+        if self._is_queued:
+            self._is_queued = False
+            self.proxy.leave_queue(self)
+            self._leave(Outcome.ABANDONED)
+        if self._is_retrying and self.upstream is not None:
+            self._is_retrying = False
+            self.upstream.retry_budget.end()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.abort()
+            self._leave(None if self.answered_at else Outcome.ABANDONED)
+        if self.upload is not None:
+            self.upload.disconnect()
+
+    def fail(self, status: int, error: str, *, retry_after: float | None = None) -> None:
+        """Answer for the gateway, for a reason that only logs get to know."""
+        self.error = error
+        self.answer(own_answer(status, retry_after=retry_after))
+
+    def answer(self, response: Response) -> None:
+        raise NotImplementedError
+
+
+__all__ = ["Sending", "Upload"]

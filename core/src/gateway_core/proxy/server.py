@@ -1,0 +1,49 @@
+"""The aiohttp server whose factory puts new connections into a lane."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway_core.proxy.aiohttp_lane import AiohttpLane, Written
+from gateway_core.proxy.fast_lane import FastLane
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.service import Proxy
+
+
+async def _serve(request: web.BaseRequest) -> Written:
+    lane = request.protocol
+    assert isinstance(lane, AiohttpLane)
+    return await lane.serve(request)
+
+
+class GatewayServer(web.Server):
+    """Makes the protocol of each new connection: the fast lane, or the aiohttp lane if the fast one is off."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        # aiohttp's type wants a StreamResponse; what it uses of one is what Written has.
+        super().__init__(_serve, handler_cancellation=False)  # type: ignore[arg-type]
+        self.proxy = proxy
+
+    def __call__(self) -> Any:
+        return FastLane(self) if self.proxy.holder.current.config.fast_lane else self.general_lane()
+
+    def general_lane(self) -> AiohttpLane:
+        """Return a new handler of the aiohttp lane."""
+        limits = self.proxy.limits
+        return AiohttpLane(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.idle_timeout,
+            tcp_keepalive=False,
+            access_log=None,
+            max_line_size=limits.max_head_bytes,
+            max_field_size=limits.max_head_bytes,
+            max_headers=limits.max_headers,
+            lingering_time=2.0,
+            read_bufsize=65536,
+            auto_decompress=False,
+        )

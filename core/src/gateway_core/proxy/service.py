@@ -1,0 +1,251 @@
+"""The proxy of one process: what all its connections share, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import Counter, deque
+from collections.abc import Callable
+from itertools import count
+from random import Random
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gateway_core.clock import Clock
+from gateway_core.config import ListenConfig
+from gateway_core.metrics import Metrics
+from gateway_core.proxy.mirror import MirrorTry
+from gateway_core.proxy.pool import Pool
+from gateway_core.proxy.server import GatewayServer
+from gateway_core.proxy.sweeper import Sweeper
+from gateway_core.proxy.telemetry import Telemetry
+from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings
+
+if TYPE_CHECKING:
+    from gateway_core.config import LimitsConfig
+    from gateway_core.proxy.exchange import Exchange
+    from gateway_core.proxy.lane import Peer
+    from gateway_core.proxy.sending import Sending
+    from gateway_core.snapshot import SnapshotHolder
+    from gateway_core.upstreams.admission import Load
+    from gateway_core.upstreams.endpoint import Endpoint
+    from gateway_core.upstreams.upstream import Upstream
+
+_DRAIN_POLL: Final = 0.05
+
+
+class Connection(Protocol):
+    """A client's connection, in whichever lane."""
+
+    peer: Peer
+    deadline: float
+
+    def expire(self, now: float) -> None: ...
+    def close_if_idle(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Proxy:
+    """Serves connections from the current snapshot."""
+
+    def __init__(self, holder: SnapshotHolder, *, clock: Clock, metrics: Metrics) -> None:
+        self.holder = holder
+        self.loop = asyncio.get_running_loop()
+        self.now = clock.monotonic
+        self.wall = clock.wall
+        self.log = logging.getLogger("gateway.proxy")
+        self.rng = Random()  # noqa: S311 - spreads load, keeps no secret
+        self.telemetry = Telemetry(metrics)
+        self.lanes: set[Connection] = set()
+        self.exchanges: set[Exchange] = set()
+        self.keeps_alive = True
+        """False while draining: every answer is the last of its connection."""
+        self._tunnels: set[Tunnel] = set()
+        self._pools: set[Pool] = set()
+        self._per_client: Counter[str] = Counter()
+        self._queues: dict[Load, deque[Sending]] = {}
+        self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
+        self._id_prefix = token_hex(10)
+        self._ids = count(1)
+        self._sweeper = Sweeper(self.loop)
+        self._sweeper.watch(self.exchanges)
+        self._sweeper.watch(self.lanes, every=5)
+        self._sweeper.watch(self._tunnels, every=10)
+        self._sweeper.watch(self._pools, every=10)
+
+    # -- for the server
+
+    def server_for(self, listener: ListenConfig) -> GatewayServer:  # noqa: ARG002 - all listeners are alike so far
+        """Return the server for a listener, to be run by aiohttp's runners."""
+        return GatewayServer(self)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests and tunnels under way."""
+        return len(self.exchanges) + len(self._tunnels)
+
+    @property
+    def connections(self) -> int:
+        """Connections of clients."""
+        return len(self.lanes) + len(self._tunnels)
+
+    async def drain(self, deadline: float) -> None:
+        """Let requests finish: idle connections are closed at once, all others after their answer.
+
+        :param deadline: seconds after which the rest is cut off.
+        """
+        self.keeps_alive = False
+        for lane in list(self.lanes):
+            lane.close_if_idle()
+        end = self.loop.time() + deadline
+        await self._until(lambda: not self.exchanges and not self._tunnels, end)
+        for tunnel in list(self._tunnels):
+            tunnel.close()
+        # Answers that are written but not sent yet get the rest of the time.
+        await self._until(lambda: not self.lanes, min(end, self.loop.time() + 1))
+        for lane in list(self.lanes):
+            lane.abort()
+
+    async def _until(self, condition: Callable[[], bool], end: float) -> None:
+        while not condition() and self.loop.time() < end:  # noqa: ASYNC110 - an event would cost every request
+            await asyncio.sleep(_DRAIN_POLL)
+
+    async def aclose(self) -> None:
+        """Close what is left: connections of clients and of upstreams."""
+        self._sweeper.stop()
+        for tunnel in list(self._tunnels):
+            tunnel.close()
+        for lane in list(self.lanes):
+            lane.abort()
+        for pool in list(self._pools):
+            await pool.aclose()
+        self._pools.clear()
+
+    # -- for lanes
+
+    @property
+    def limits(self) -> LimitsConfig:
+        """The limits in force."""
+        return self.holder.current.limits
+
+    def next_id(self) -> str:
+        """Return a new request id: 32 hexadecimal digits, unique without asking anybody."""
+        return f"{self._id_prefix}{next(self._ids):012x}"
+
+    def admit(self, lane: Connection) -> bool:
+        """Count a new connection; False if there are too many."""
+        limits = self.limits
+        if limits.max_connections and len(self.lanes) >= limits.max_connections:
+            return False
+        if limits.max_connections_per_client and self._per_client[lane.peer.ip] >= limits.max_connections_per_client:
+            return False
+        self._per_client[lane.peer.ip] += 1
+        self.lanes.add(lane)
+        return True
+
+    def dismiss(self, lane: Connection) -> None:
+        """Count a connection to be gone."""
+        if lane in self.lanes:
+            self.lanes.discard(lane)
+            self._dismiss_client(lane.peer.ip)
+
+    def _dismiss_client(self, ip: str) -> None:
+        if self._per_client[ip] <= 1:
+            del self._per_client[ip]
+        else:
+            self._per_client[ip] -= 1
+
+    def open_tunnel(self, client: asyncio.Transport, upstream: asyncio.Transport, exchange: Exchange) -> Tunnel:
+        """Join two connections until either closes; the exchange is over then."""
+        peer_ip = exchange.lane.peer.ip
+
+        def closed(tunnel: Tunnel, received: int, sent: int) -> None:
+            self._tunnels.discard(tunnel)
+            self._dismiss_client(peer_ip)
+            exchange.tunnel_closed(received, sent)
+
+        idle_timeout = exchange.tunnel_idle_timeout
+        tunnel = Tunnel(client, upstream, idle_timeout=idle_timeout, now=self.now, on_closed=closed)
+        self._tunnels.add(tunnel)
+        return tunnel
+
+    # -- for exchanges
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more requests are under way than may be."""
+        most = self.limits.max_requests
+        return bool(most) and len(self.exchanges) > most
+
+    def make_pool(self, endpoint: Endpoint, upstream: Upstream) -> Pool:
+        """Return a new pool for an endpoint that has none yet."""
+        settings = upstream.settings.transport
+        if not isinstance(settings, TransportSettings):
+            settings = TransportSettings()
+        context = self._context_for(settings.tls) if endpoint.scheme == "https" else None
+        pool = Pool(
+            self.loop,
+            endpoint.host,
+            endpoint.port,
+            settings,
+            context=context,
+            max_head_bytes=self.limits.max_head_bytes,
+            on_closed=self._pools.discard,
+        )
+        endpoint.pool = pool
+        self._pools.add(pool)
+        return pool
+
+    def _context_for(self, tls: TlsSettings) -> ssl.SSLContext:
+        context = self._contexts.get(tls)
+        if context is None:
+            context = self._contexts[tls] = client_context(tls)
+        return context
+
+    def queue_up(self, sending: Sending, upstream: Upstream, endpoint: Endpoint) -> None:
+        """Have a request wait until its endpoint has a free connection."""
+        upstream.admission.enter_queue(endpoint)
+        self._queues.setdefault(upstream.admission.load, deque()).append(sending)
+
+    def leave_queue(self, sending: Sending) -> None:
+        """Take a request out of its queue."""
+        upstream, endpoint = sending.upstream, sending.endpoint
+        if upstream is None or endpoint is None:
+            return
+        queue = self._queues.get(upstream.admission.load)
+        if queue is not None and sending in queue:
+            queue.remove(sending)
+            upstream.admission.leave_queue(endpoint)
+            if not queue:
+                del self._queues[upstream.admission.load]
+
+    def serve_queue(self, upstream: Upstream) -> None:
+        """Send the requests that waited and may go now, first come first served."""
+        queue = self._queues.get(upstream.admission.load)
+        if not queue:
+            return
+        for waiting in list(queue):
+            endpoint = waiting.endpoint
+            if endpoint is not None and upstream.admission.may_leave_queue(endpoint):
+                self.leave_queue(waiting)
+                waiting.dispatch()
+
+    def mirror(self, exchange: Exchange, target: tuple[Upstream, float]) -> None:
+        """Send a copy of a request to a mirror, whose answer nobody waits for."""
+        upstream, percent = target
+        if self.rng.random() * 100 < percent:
+            MirrorTry(exchange, upstream).start()
+
+
+def client_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Return the TLS context for connections to https endpoints; they are verified unless it says otherwise."""
+    context = ssl.create_default_context(cafile=tls.ca or None)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.cert:
+        context.load_cert_chain(tls.cert, tls.key or None)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

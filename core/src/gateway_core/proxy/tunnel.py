@@ -1,0 +1,105 @@
+"""Two connections joined after 101: bytes pass both ways untouched, no faster than the slower side takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from gateway_core.proxy.sweeper import NEVER
+
+
+class Tunnel:
+    """Joins a client's connection with an upstream's until either is closed."""
+
+    __slots__ = ("_client", "_closed", "_idle_timeout", "_now", "_on_closed", "_upstream", "deadline")
+
+    def __init__(
+        self,
+        client: asyncio.Transport,
+        upstream: asyncio.Transport,
+        *,
+        idle_timeout: float,
+        now: Callable[[], float],
+        on_closed: Callable[[Tunnel, int, int], None],
+    ) -> None:
+        """Take both transports over.
+
+        :param idle_timeout: seconds without a byte either way after which both are closed; 0 is never.
+        :param on_closed: called once with the bytes from the client and the bytes to it.
+        """
+        self._idle_timeout = idle_timeout
+        self._now = now
+        self._on_closed = on_closed
+        self._closed = False
+        self._client = _End(self, client)
+        self._upstream = _End(self, upstream)
+        self._client.other, self._upstream.other = self._upstream, self._client
+        client.set_protocol(self._client)
+        upstream.set_protocol(self._upstream)
+        self.deadline = NEVER
+        self.touch()
+        for transport in (client, upstream):
+            if not transport.is_closing():
+                transport.resume_reading()
+
+    def send_to_client(self, data: bytes) -> None:
+        """Pass on bytes that came from the upstream before the tunnel was there."""
+        self._upstream.data_received(data)
+
+    def send_upstream(self, data: bytes) -> None:
+        """Pass on bytes that came from the client before the tunnel was there."""
+        self._client.data_received(data)
+
+    def touch(self) -> None:
+        """Note that something passed."""
+        if self._idle_timeout:
+            self.deadline = self._now() + self._idle_timeout
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
+        """Close both ends: nothing passed for too long."""
+        self.close()
+
+    def close(self) -> None:
+        """Close both ends; what is written is still sent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.deadline = NEVER
+        self._client.transport.close()
+        self._upstream.transport.close()
+        self._on_closed(self, self._client.received, self._upstream.received)
+
+
+class _End(asyncio.Protocol):
+    __slots__ = ("other", "received", "transport", "tunnel")
+
+    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
+        self.tunnel = tunnel
+        self.transport = transport
+        self.other: _End = cast("_End", None)
+        self.received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self.tunnel.touch()
+        self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Pass a half-close on; TLS knows none, so there both ways end."""
+        transport = self.other.transport
+        if transport.can_write_eof() and not transport.is_closing():
+            transport.write_eof()
+            return True
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.tunnel.close()
