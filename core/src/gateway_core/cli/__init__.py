@@ -1,0 +1,5 @@
+"""The ``gateway`` command."""
+
+from gateway_core.cli.root import main
+
+__all__ = ["main"]

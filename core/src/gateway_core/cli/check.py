@@ -1,0 +1,61 @@
+"""``gateway check``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from gateway_core.cli.options import config_option, json_option, load_or_exit, print_json
+from gateway_core.config import ConfigError, LoadedConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.plugins import PluginRegistry
+from gateway_core.server.validation import Canonical, Verdict, verdict_lines
+from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot.changes import counted
+
+
+@click.command("check", short_help="Check a configuration and print every problem in it.")
+@config_option
+@json_option
+@click.option("--canonical", is_flag=True, hidden=True, help="Print the verdict for the serving process.")
+def command(paths: tuple[Path, ...], *, as_json: bool, canonical: bool) -> None:
+    """Check a configuration as `run` and a reload do, and print every problem with its place.
+
+    Exit status: 0 if it is good, 1 if there are problems.
+    """
+    registry = PluginRegistry()
+    if canonical:
+        # Whatever plugins print while they are imported must not get between the lines of the verdict.
+        with os.fdopen(os.dup(1), "wb") as out:
+            os.dup2(2, 1)
+            raise SystemExit(print_verdict(paths, registry, out))
+    loaded = load_or_exit(paths, registry, as_json=as_json)
+    config = loaded.config
+    if as_json:
+        print_json({"ok": True, "version": loaded.version, "files": [str(path) for path in loaded.files]})
+    else:
+        names = ", ".join(str(path) for path in paths)
+        held = f"{counted(len(config.routes), 'route')}, {counted(len(config.upstreams), 'upstream')}"
+        click.echo(f"{names}: fine, {held}")
+
+
+def print_verdict(paths: tuple[Path, ...], registry: PluginRegistry, out: BinaryIO) -> int:
+    """Print what `gateway_core.server.validation` reads; return the exit status."""
+    try:
+        verdict = good_verdict(load(paths, registry=registry, environ=os.environ), registry)
+    except ConfigError as error:
+        verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)
+    out.writelines(line + b"\n" for line in verdict_lines(verdict))
+    return 0 if verdict.canonical is not None else 1
+
+
+def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
+    """Return the verdict on a configuration that has no problems."""
+    config = loaded.config
+    bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
+    plugins = {name: registry.version(name) for name in sorted({binding.name for binding in bindings})}
+    canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, plugins)
+    return Verdict(WatchSet.of(loaded.files, loaded.directories), canonical)

@@ -1,0 +1,214 @@
+"""``gateway match``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from gateway_core.cli.options import PROBLEMS, config_option, json_option, load_or_exit, print_json
+from gateway_core.cli.routes import chain_of, path_text, target_text
+from gateway_core.config import GatewayConfig, RouteConfig
+from gateway_core.plugins import PluginRegistry
+from gateway_core.routing import (
+    Match,
+    MethodNotAllowed,
+    Router,
+    RouteRule,
+    UnsafePathError,
+    check_path,
+    explain,
+)
+from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
+
+
+@click.command("match", short_help="Show which route a request would take, and why.")
+@click.argument("method", required=False)
+@click.argument("url", required=False)
+@config_option
+@click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Header of the request.")
+@click.option(
+    "--requests",
+    type=click.File("r", encoding="utf-8"),
+    help='Requests as lines of JSON: {"method": "GET", "url": "http://host/path?q", "headers": {...}}; - is stdin.',
+)
+@json_option
+def command(
+    method: str | None,
+    url: str | None,
+    paths: tuple[Path, ...],
+    headers: tuple[str, ...],
+    requests: TextIO | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show the route that takes METHOD URL, its parameters and chain, what its upstream gets, and why others lost.
+
+    Nothing is started and nothing is sent. Hooks that rewrite requests or choose routes are not run.
+
+    Exit status: 1 if no route takes the request (with --requests always 0).
+    """
+    if (requests is None) is (method is None or url is None):
+        raise click.UsageError("give METHOD and URL, or --requests FILE")
+    table = Table.of(load_or_exit(paths, PluginRegistry(), as_json=as_json).config)
+    if requests is not None:
+        for number, line in enumerate(requests, 1):
+            if line.strip():
+                click.echo(json.dumps(table.answer(_read_request(line, number)), ensure_ascii=False))
+        return
+    assert method is not None
+    assert url is not None
+    asked = Asked.of(method, url, _read_headers(headers))
+    told = table.explain(asked)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(_for_people(told))
+    if told["route"] is None:
+        raise SystemExit(PROBLEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as far as matching needs it."""
+
+    method: str
+    host: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    """By lower-cased name."""
+
+    @classmethod
+    def of(cls, method: str, url: str, headers: Mapping[str, str]) -> Asked:
+        """Take a URL apart byte for byte; one without a host takes the Host header's."""
+        rest = url.split("#", 1)[0]
+        named = {name.lower(): value for name, value in headers.items()}
+        host = named.get("host", "")
+        if "://" in rest:
+            authority, slash, path = rest.split("://", 1)[1].partition("/")
+            if "?" in authority:
+                authority, _, query = authority.partition("?")
+                slash, path = "/", f"?{query}"
+            host, rest = host or authority.rpartition("@")[2], (slash or "/") + path
+        elif not rest.startswith("/"):
+            raise click.UsageError(f"{url!r} is not a URL: write http://host/path or /path")
+        target, _, query = rest.partition("?")
+        return cls(method, host, target, query, named)
+
+
+def _read_headers(texts: Iterable[str]) -> dict[str, str]:
+    headers = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise click.UsageError(f"header {text!r} is not NAME:VALUE")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _read_request(line: str, number: int) -> Asked:
+    try:
+        entry = json.loads(line)
+        headers = {str(name): str(value) for name, value in (entry.get("headers") or {}).items()}
+        return Asked.of(str(entry.get("method", "GET")), str(entry["url"]), headers)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise click.UsageError(f"line {number} of the requests is not a request: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A configuration's routes, ready to be asked."""
+
+    config: GatewayConfig
+    rules: tuple[RouteRule[RouteConfig], ...]
+    router: Router[RouteConfig]
+
+    @classmethod
+    def of(cls, config: GatewayConfig) -> Table:
+        """Build the table."""
+        rules = tuple(route_rule(route, index, route) for index, route in enumerate(config.routes))
+        return cls(config, rules, Router.build(rules))
+
+    def answer(self, asked: Asked) -> dict[str, Any]:
+        """Return route, parameters, target and upstream path of a request; nulls if no route takes it."""
+        if check_path(asked.path) is not None:
+            return dict(_NOTHING)
+        found = self.router.match(asked.method, asked.host, asked.path, asked.query, asked.headers.get)
+        return _described(found, asked) if isinstance(found, Match) else dict(_NOTHING)
+
+    def explain(self, asked: Asked) -> dict[str, Any]:
+        """Return what `answer` does, the effective chain, and why the nearest other routes lost."""
+        explained = explain(
+            self.rules, asked.method, asked.host, asked.path, asked.query, asked.headers.get, router=self.router
+        )
+        outcome = explained.outcome
+        told = dict(_NOTHING)
+        if isinstance(outcome, Match):
+            route = outcome.payload
+            told = _described(outcome, asked)
+            told["chain"] = chain_of(route, self.config)
+        else:
+            told["status"], told["reason"] = _refusal(outcome)
+        told["losers"] = [
+            {"route": loser.rule.id, "pattern": path_text(loser.rule.payload), "reasons": list(loser.reasons)}
+            for loser in explained.losers
+        ]
+        return told
+
+
+_NOTHING: Mapping[str, Any] = {"route": None, "params": {}, "target": None, "path": None}
+
+
+def _described(found: Match[RouteConfig], asked: Asked) -> dict[str, Any]:
+    route = found.payload
+    params = dict(found.params)
+    told = {"route": route.id, "params": params, "target": _target(route), "path": None}
+    if route.redirect is None:
+        told["path"] = _upstream_path(route, asked, params)
+    return told
+
+
+def _target(route: RouteConfig) -> Any:
+    if route.targets:
+        return [{"target": item.target, "weight": item.weight} for item in route.targets]
+    return route.target if route.redirect is None else target_text(route)
+
+
+def _upstream_path(route: RouteConfig, asked: Asked, params: Mapping[str, str]) -> str | None:
+    rewrite = rewrite_of(route, pattern_of(route))
+    try:
+        path = asked.path if rewrite is None else rewrite(params, asked.path)
+    except UnsafePathError:
+        return None
+    return f"{path}?{asked.query}" if asked.query else path
+
+
+def _refusal(outcome: object) -> tuple[int, str]:
+    if isinstance(outcome, str):
+        return 400, outcome
+    if isinstance(outcome, MethodNotAllowed):
+        return 405, f"routes for this path take {', '.join(outcome.allow)}"
+    return 404, "no route takes this request"
+
+
+def _for_people(told: Mapping[str, Any]) -> str:
+    if told["route"] is None:
+        lines = [f"no route: {told['status']}, {told['reason']}"]
+    else:
+        params = ", ".join(f"{name}={value!r}" for name, value in told["params"].items())
+        lines = [
+            f"route    {told['route']}",
+            f"params   {params or '-'}",
+            f"target   {told['target']}",
+            f"path     {told['path'] or '-'}",
+            f"chain    {' > '.join(told['chain']) or '-'}",
+        ]
+    if told["losers"]:
+        lines.append("nearest others:")
+        lines += [f"  {loser['route']} ({loser['pattern']}): {'; '.join(loser['reasons'])}" for loser in told["losers"]]
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""``gateway plugins``."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict
+from typing import Any, Final
+
+import click
+
+from gateway_core.cli.options import PROBLEMS, json_option, print_json
+from gateway_core.cli.routes import aligned
+from gateway_core.config import did_you_mean
+from gateway_core.plugins import PluginInfo, PluginRegistry
+
+MODULES: Final = {"new": "plugins_new", "install": "plugins_install", "lock": "plugins_lock"}
+"""Further commands, each in a module of its own; those whose module is not there do not exist."""
+
+
+class PluginCommands(click.Group):
+    """Commands about plugins."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *(name for name in MODULES if _module(name) is not None)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _module(cmd_name) if cmd_name in MODULES else None
+        return super().get_command(ctx, cmd_name) if module is None else module.command
+
+
+def _module(name: str) -> Any:
+    full = f"gateway_core.cli.{MODULES[name]}"
+    return importlib.import_module(full) if importlib.util.find_spec(full) is not None else None
+
+
+@click.group("plugins", cls=PluginCommands, short_help="List, show and create plugins.")
+def command() -> None:
+    """Work with the plugins of this Python environment."""
+
+
+@command.command("list")
+@json_option
+def list_plugins(*, as_json: bool) -> None:
+    """List installed plugins with their distribution, version, hooks, and state or load error.
+
+    Exit status: 1 if one of them does not load.
+    """
+    infos = PluginRegistry().infos()
+    if as_json:
+        print_json([_as_json(info) for info in infos])
+    elif not infos:
+        click.echo("no plugins are installed: try pip install gateway-plugin-auth")
+    else:
+        head = ("PLUGIN", "DISTRIBUTION", "VERSION", "KIND", "HOOKS", "STATE")
+        click.echo(aligned([head, *(_row(info) for info in infos)]))
+    if any(info.error is not None for info in infos):
+        raise SystemExit(PROBLEMS)
+
+
+def _row(info: PluginInfo) -> tuple[str, ...]:
+    hooks = ", ".join(hook.removeprefix("gateway_") for hook in info.hooks) or "-"
+    state = info.state if info.error is None else f"{info.state}: {info.error}"
+    return (info.name, info.distribution, info.version, info.kind, hooks, state)
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+def show(name: str, *, as_json: bool) -> None:
+    """Show a plugin's documentation, its hooks and the JSON Schema of its configuration."""
+    registry = PluginRegistry()
+    info = registry.info(name)
+    if info is None:
+        hint = did_you_mean(name, registry.names()) or f": try pip install gateway-plugin-{name}"
+        click.echo(f"no installed distribution publishes a plugin {name!r}{hint}", err=True)
+        raise SystemExit(PROBLEMS)
+    if as_json:
+        print_json(_as_json(info))
+    else:
+        _print(info)
+    if info.error is not None:
+        raise SystemExit(PROBLEMS)
+
+
+def _print(info: PluginInfo) -> None:
+    click.echo(f"{info.name} {info.version} ({info.distribution}), {info.kind}, {info.state}")
+    if info.error is not None:
+        click.echo(f"\n{info.error}", err=True)
+        return
+    if info.doc:
+        click.echo(f"\n{info.doc}")
+    if info.hooks:
+        click.echo(f"\nhooks: {', '.join(info.hooks)}")
+    if info.schema is not None:
+        click.echo("\nconfiguration:")
+        print_json(info.schema)
+
+
+def _as_json(info: PluginInfo) -> dict[str, Any]:
+    fields = asdict(info)
+    del fields["cls"]
+    return fields

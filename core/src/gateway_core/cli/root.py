@@ -1,0 +1,63 @@
+"""The command group. Each command is a module of its own, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final, NoReturn
+
+import click
+
+from gateway_core import __version__
+
+COMMANDS: Final = {
+    "check": "Check a configuration and print every problem in it.",
+    "demo": "Start a gateway with two small upstreams to play with.",
+    "match": "Show which route a request would take, and why.",
+    "plugins": "List, show and create plugins.",
+    "routes": "List the routes of a configuration.",
+    "run": "Start the gateway.",
+    "schema": "Print the JSON Schema of the configuration, for editors.",
+}
+"""Commands of the gateway itself, with what the overview says of them."""
+
+
+class Commands(click.Group):
+    """The gateway's commands, then those of extensions."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *super().list_commands(ctx), *_extension_commands()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(f"gateway_core.cli.{cmd_name}").command
+            return command
+        return super().get_command(ctx, cmd_name) or _extension_commands().get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click calls it so
+        """Write the overview without importing every command."""
+        offered = {name: command.get_short_help_str() for name, command in _extension_commands().items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**offered, **COMMANDS}.items()))
+
+
+def _extension_commands() -> dict[str, click.Command]:
+    """Return what extensions offer; asked for only when the gateway's own commands are not enough."""
+    from gateway_core.plugins import Extensions, PluginRegistry  # noqa: PLC0415  # costs more than most commands
+
+    extensions = Extensions(PluginRegistry().loaded(), {"gateway_commands": COMMANDS})
+    found = {command.name: command for command in extensions.commands() if command.name}
+    for problem in extensions.problems:
+        click.echo(str(problem), err=True)
+    return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gateway")
+def gateway() -> None:
+    """An API gateway whose plugins are ordinary Python packages."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 fine, 1 problems found, 2 wrong usage."""
+    result: Any = gateway.main(args=arguments, prog_name="gateway", standalone_mode=True)
+    raise SystemExit(result)

@@ -1,0 +1,173 @@
+"""One serving process: the snapshot in force, the proxy over it, and the listeners in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.config import GatewayConfig, ListenConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.metrics import Metrics
+from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry
+from gateway_core.proxy import Proxy
+from gateway_core.server.listeners import Listeners, SocketTable
+from gateway_core.server.tls import Certificates, files_of
+from gateway_core.server.validation import Canonical
+from gateway_core.snapshot import (
+    Changes,
+    Compiled,
+    Environment,
+    Snapshot,
+    SnapshotHolder,
+    compile_snapshot,
+    from_lines,
+)
+from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.changes import compare
+from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
+from gateway_core.upstreams.runtime import UpstreamRuntime
+from gateway_core.upstreams.status import describe_upstream
+from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
+
+_logger = logging.getLogger("gateway.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that is built and started beside the one in force."""
+
+    compiled: Compiled
+    certificates: Mapping[str, Certificates]
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The configuration."""
+        return self.compiled.snapshot.config
+
+
+class Engine:
+    """Serves requests; takes configurations in two steps, so that several processes can take one together."""
+
+    def __init__(
+        self,
+        sockets: SocketTable,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        registry: PluginRegistry | None = None,
+    ) -> None:
+        """Begin without a configuration; needs a running event loop."""
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
+        self.registry = registry or PluginRegistry()
+        self.holder = SnapshotHolder()
+        self.upstreams = UpstreamRuntime(self.clock)
+        self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
+        self.listeners = Listeners(sockets, self.proxy.server_for)
+        self.is_draining = False
+        self._guard = BlockingGuard(metrics=self.metrics)
+        self._environment = Environment(self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics)
+
+    async def prepare(self, canonical: Canonical) -> Prepared:
+        """Build a configuration that was found valid, while requests go on.
+
+        :raises ConfigError: something in it cannot be made or started.
+        :raises CertificateError: a certificate file cannot be used.
+        """
+        loaded = await from_lines(canonical.lines, Breather(self.clock))
+        certificates = await self.listeners.load(loaded.config.listen)
+        await self._look_for_plugins(loaded.config)
+        return Prepared(await compile_snapshot(loaded, self._environment), certificates)
+
+    async def _look_for_plugins(self, config: GatewayConfig) -> None:
+        """See what was installed since; load extensions only if the configuration asks for what the core has not."""
+        if self.holder.current is not None:
+            await asyncio.to_thread(self.registry.scan)
+        wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
+        found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
+        if wanted or found - BUILT_IN_DISCOVERIES.keys():
+            extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded()))
+            for problem in extensions.problems:
+                _logger.warning("%s", problem)
+            self.upstreams.extend(extensions.strategies, extensions.discoveries)
+
+    async def commit(self, prepared: Prepared) -> Changes:
+        """Put a prepared configuration in force: for requests to come, in one assignment."""
+        snapshot = prepared.compiled.snapshot
+        previous = self.holder.swap(snapshot)
+        await self.listeners.apply(prepared.config.listen, prepared.certificates)
+        if previous is None:
+            self._guard.start()
+        return changes_between(previous, prepared.compiled)
+
+    async def discard(self, prepared: Prepared) -> None:
+        """Give up a prepared configuration."""
+        await prepared.compiled.snapshot.aclose()
+
+    def files(self) -> WatchSet:
+        """Return the files beside the configuration's own that a reload has to look at."""
+        current: Snapshot | None = self.holder.current
+        if current is None:
+            return WatchSet()
+        listen: Sequence[ListenConfig] = current.config.listen
+        return WatchSet.of([file for config in listen if config.tls is not None for file in files_of(config.tls)])
+
+    def changed_plugins(self, plugins: Mapping[str, str]) -> list[str]:
+        """Name the plugins that run here in another version than the one that a configuration was checked with."""
+        running = {info.name: info.version for info in self.registry.states() if info.state != "found"}
+        return sorted(
+            f"{name} {running[name]} -> {version}"
+            for name, version in plugins.items()
+            if name in running and running[name] != version
+        )
+
+    async def stop(self, deadline: float) -> None:
+        """Stop accepting, let requests finish for at most ``deadline`` seconds, stop plugins, close everything."""
+        self.is_draining = True
+        await self.listeners.stop_accepting()
+        await self.proxy.drain(deadline)
+        await self.listeners.aclose()
+        await self.holder.aclose()
+        await self.proxy.aclose()
+        await self.upstreams.aclose()
+        self._guard.stop()
+
+    def status(self) -> dict[str, Any]:
+        """Return what the admin listener shows of this process."""
+        current: Snapshot | None = self.holder.current
+        now = self.clock.monotonic()
+        upstreams = [] if current is None else [describe_upstream(each, now) for each in current.upstreams.values()]
+        return {
+            "version": None if current is None else current.version,
+            "draining": self.is_draining,
+            "in_flight": self.proxy.in_flight,
+            "connections": self.proxy.connections,
+            "retiring_snapshots": len(self.holder.retirement),
+            "routes": 0 if current is None else len(current.routes),
+            "upstreams": upstreams,
+        }
+
+
+def changes_between(previous: Snapshot | None, compiled: Compiled) -> Changes:
+    """Compare a new snapshot with the one before."""
+    new = compiled.snapshot.config
+    old = GatewayConfig() if previous is None else previous.config
+    return Changes(
+        routes=compare({route.id: route for route in old.routes}, {route.id: route for route in new.routes}),
+        upstreams=compare(_upstreams(old), _upstreams(new)),
+        endpoints=compare(_endpoints(old), _endpoints(new)),
+        bindings_rebuilt=compiled.bindings_made,
+        bindings_kept=compiled.bindings_kept,
+    )
+
+
+def _upstreams(config: GatewayConfig) -> dict[str, Any]:
+    return {upstream.name: upstream for upstream in config.upstreams}
+
+
+def _endpoints(config: GatewayConfig) -> dict[tuple[str, str], Any]:
+    return {(upstream.name, end.id): end for upstream in config.upstreams for end in upstream.endpoints}

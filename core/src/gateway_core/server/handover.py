@@ -1,0 +1,78 @@
+"""What a program hands to the one that takes its place in the same process: sockets, workers, configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+from gateway_core.server.validation import Canonical
+
+VARIABLE = "GATEWAY_HANDOVER"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLeft:
+    """A worker that goes on serving while the program around it is replaced."""
+
+    pid: int
+    channel: int
+    """File descriptor of the supervisor's end."""
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Everything that survives ``execve``: file descriptors, and the children's pids."""
+
+    listeners: Mapping[str, int]
+    """File descriptor of each listening socket by its address as configured."""
+    workers: Sequence[WorkerLeft]
+    canonical: Canonical
+    counts: Sequence[Any] = field(default=())
+    """Metrics of workers that are gone."""
+
+    def replace_program(self, arguments: Sequence[str]) -> NoReturn:
+        """Run the program anew in this process, as it is installed now."""
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+        with os.fdopen(os.dup(descriptor), "wb") as out:
+            out.write(json.dumps(self._plain()).encode())
+        for inherited in (descriptor, *self.listeners.values(), *(worker.channel for worker in self.workers)):
+            os.set_inheritable(inherited, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
+
+    def _plain(self) -> dict[str, Any]:
+        canonical = self.canonical
+        return {
+            "listeners": dict(self.listeners),
+            "workers": [asdict(worker) for worker in self.workers],
+            "counts": list(self.counts),
+            "version": canonical.version,
+            "count": canonical.workers,
+            "plugins": dict(canonical.plugins),
+            "lines": [line.decode() for line in canonical.lines],
+        }
+
+
+def take_over() -> Handover | None:
+    """Return what an earlier program in this process left; None if there was none."""
+    descriptor = os.environ.pop(VARIABLE, None)
+    if descriptor is None:
+        return None
+    with os.fdopen(int(descriptor), "rb") as file:
+        file.seek(0)
+        plain = json.load(file)
+    lines = tuple(line.encode() for line in plain["lines"])
+    return Handover(
+        plain["listeners"],
+        [WorkerLeft(**worker) for worker in plain["workers"]],
+        Canonical(plain["version"], lines, plain["count"], plain["plugins"]),
+        plain["counts"],
+    )

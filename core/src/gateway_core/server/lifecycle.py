@@ -1,0 +1,67 @@
+"""Signals, and waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from gateway_core.tasks import spawn
+
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """A signal to stop came before something was done."""
+
+
+class Signals:
+    """What the process was told by signals.
+
+    SIGTERM and SIGINT stop it, gently the first time and at once the second time; SIGHUP reloads the configuration;
+    SIGUSR2 restarts the program without a gap.
+    """
+
+    def __init__(self, *, on_reload: Callable[[], None], on_restart: Callable[[], None]) -> None:
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, on_reload)
+        loop.add_signal_handler(signal.SIGUSR2, on_restart)
+
+    def _on_stop(self) -> None:
+        if self.stop.is_set():
+            self.hurry.set()
+        self.stop.set()
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something, and give it up when a signal to stop comes.
+
+        :raises StoppedError: it was given up.
+        """
+        return await _unless(self.stop, work)
+
+    async def unless_hurried(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something, and give it up when a second signal to stop comes.
+
+        :raises StoppedError: it was given up.
+        """
+        return await _unless(self.hurry, work)
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    task = spawn(work, name="work until a signal", on_error=lambda _: None)
+    waiting = spawn(event.wait(), name="wait for a signal")
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise StoppedError
+    finally:
+        for each in (task, waiting):
+            if not each.done():
+                each.cancel()
+        await asyncio.wait({task, waiting})

@@ -1,0 +1,154 @@
+"""The program behind ``gateway run``: what is the same for one process and for several."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from gateway_core.admin import AdminListener
+from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
+from gateway_core.server import logs
+from gateway_core.server.lifecycle import Signals, StoppedError
+from gateway_core.server.reload import Reloader, render
+from gateway_core.server.validation import Canonical
+from gateway_core.tasks import Tasks
+
+_logger = logging.getLogger("gateway.server")
+
+
+class Fleet(Protocol):
+    """The processes that serve: this one alone, or workers."""
+
+    config: GatewayConfig
+    """The configuration in force."""
+
+    async def start(self, canonical: Canonical) -> None:
+        """Put the first configuration in force and accept connections."""
+
+    async def apply(self, canonical: Canonical) -> str:
+        """Put another configuration in force and say what changed; raises if the old one has to stay."""
+
+    async def restart(self, canonical: Canonical) -> None:
+        """Replace the whole program without a gap; returns when this process is to make room."""
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish for at most so many seconds, then end."""
+
+    def urls(self) -> Sequence[str]:
+        """Return where it listens."""
+
+    def files(self) -> WatchSet:
+        """Return files beside the configuration's that a reload has to look at."""
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+
+
+class Program:
+    """Starts a fleet, keeps its configuration in step with the files, and stops it."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Listen to signals; needs a running event loop."""
+        self._admin = AdminListener()
+        self._restart_wanted = asyncio.Event()
+        self._tasks = Tasks()
+        self.reloader = Reloader(paths, self._apply, also_watch=self._files)
+        self.signals = Signals(on_reload=lambda: self.reloader.request("SIGHUP"), on_restart=self._restart_wanted.set)
+        self.fleet: Fleet | None = None
+        self.canonical: Canonical | None = None
+
+    async def first(self) -> Canonical | None:
+        """Validate the configuration; print its problems and return None if it has any."""
+        verdict = await self.signals.unless_stopped(self.reloader.first())
+        if verdict.canonical is None:
+            say(render(verdict.problems))
+        return verdict.canonical
+
+    async def run(self, fleet: Fleet, canonical: Canonical) -> int:
+        """Serve until a signal ends it; return the exit status."""
+        self.fleet = fleet
+        self.canonical = canonical
+        try:
+            await self.signals.unless_stopped(fleet.start(canonical))
+            await self._settle()
+        except ConfigError as error:
+            say(render(error.problems))
+            await fleet.stop(0)
+            return 1
+        except GatewayError as error:
+            say(f"gateway: {error}")
+            await fleet.stop(0)
+            return 1
+        except StoppedError:
+            await fleet.stop(0)
+            return 0
+        for url in fleet.urls():
+            say(f"listening on {url}")
+        self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
+        self._tasks.spawn(self.reloader.run(), name="reload the configuration")
+        self._tasks.spawn(self._restart_when_wanted(), name="restart the program")
+        await self.signals.stop.wait()
+        return await self._stop()
+
+    async def _settle(self) -> None:
+        """Follow what the configuration in force says of this process."""
+        assert self.fleet is not None
+        config = self.fleet.config
+        logs.configure(config.log)
+        await self._admin.open(None if config.admin is None else config.admin.listen, self.fleet)
+
+    async def _apply(self, canonical: Canonical) -> str:
+        assert self.fleet is not None
+        told = await self.fleet.apply(canonical)
+        self.canonical = canonical
+        try:
+            await self._settle()
+        except GatewayError as error:
+            return f"{told}; but the admin listener is not open: {error}"
+        return told
+
+    def _files(self) -> WatchSet:
+        return WatchSet() if self.fleet is None else self.fleet.files()
+
+    async def _restart_when_wanted(self) -> None:
+        while True:
+            await self._restart_wanted.wait()
+            self._restart_wanted.clear()
+            assert self.fleet is not None
+            assert self.canonical is not None
+            try:
+                await self.fleet.restart(self.canonical)
+            except GatewayError as error:
+                _logger.error("SIGUSR2: not restarted: %s", error)
+
+    async def _stop(self) -> int:
+        assert self.fleet is not None
+        deadline = self.fleet.config.shutdown_timeout
+        _logger.info("stopping, requests may take %g s to finish", deadline)
+        await self._tasks.aclose()
+        self._admin.is_draining = True
+        try:
+            await self.signals.unless_hurried(self.fleet.stop(deadline))
+        except StoppedError:
+            _logger.warning("stopping at once")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self.fleet.stop(0)
+        await self._admin.aclose()
+        return 0
+
+
+def say(text: str) -> None:
+    """Print for whoever started the program."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

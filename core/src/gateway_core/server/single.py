@@ -1,0 +1,84 @@
+"""Serving in this very process: ``workers: 1``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from gateway_core.config import GatewayConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.server import collector
+from gateway_core.server.engine import Engine
+from gateway_core.server.handover import Handover
+from gateway_core.server.listeners import SocketTable
+from gateway_core.server.validation import Canonical
+
+
+class Single:
+    """A fleet of one."""
+
+    def __init__(self) -> None:
+        """Begin with nothing; needs a running event loop."""
+        self.config = GatewayConfig()
+        self._sockets = SocketTable()
+        self._engine = Engine(self._sockets)
+        self.handover: Handover | None = None
+        """What the next program takes over, once this one is to be replaced."""
+
+    async def start(self, canonical: Canonical) -> None:
+        """Put the first configuration in force and accept connections."""
+        await self._take(canonical)
+
+    async def apply(self, canonical: Canonical) -> str:
+        """Put another configuration in force and say what changed."""
+        outdated = self._engine.changed_plugins(canonical.plugins)
+        told = [await self._take(canonical)]
+        if outdated:
+            told.append(f"still running the old code of {', '.join(outdated)}: send SIGUSR2 to restart")
+        if canonical.workers != 1:
+            told.append(f"still one process although workers is {canonical.workers}: send SIGUSR2 to restart")
+        return "; ".join(told)
+
+    async def _take(self, canonical: Canonical) -> str:
+        collector.rest()
+        try:
+            prepared = await self._engine.prepare(canonical)
+            try:
+                await asyncio.to_thread(self._sockets.bind, prepared.config.listen)
+            except BaseException:
+                await self._engine.discard(prepared)
+                raise
+            changes = await self._engine.commit(prepared)
+            self._sockets.keep_only(prepared.config.listen)
+            self.config = prepared.config
+        except BaseException:
+            collector.resume()
+            raise
+        collector.set_aside()
+        return str(changes)
+
+    async def restart(self, canonical: Canonical) -> None:
+        """Hand over to a supervisor with workers, which this process becomes."""
+        raise NotImplementedError
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish, then end."""
+        await self._engine.stop(deadline)
+        self._sockets.keep_only(())
+
+    def urls(self) -> list[str]:
+        """Return where it listens."""
+        return self._engine.listeners.urls()
+
+    def files(self) -> WatchSet:
+        """Return the certificate files."""
+        return self._engine.files()
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+        return self._engine.status()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        return await asyncio.to_thread(self._engine.metrics.exposition)

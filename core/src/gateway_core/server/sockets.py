@@ -1,0 +1,129 @@
+"""Listening sockets: bound once, by whoever owns them, and inherited by the processes that accept on them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+from gateway_core.config.address import ListenAddress
+from gateway_core.errors import GatewayError
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted; aiohttp's 128 drops some when many clients come at once."""
+
+
+class BindError(GatewayError):
+    """An address that cannot be listened on; the message is one line for the operator."""
+
+
+def bind(address: ListenAddress, text: str) -> socket.socket:
+    """Return a listening, non-blocking socket.
+
+    :param text: the address as configured, for messages.
+    :raises BindError: the address is taken, not ours or not allowed.
+    """
+    try:
+        return _bind_unix(address.path) if address.path else _bind_tcp(address)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BindError(f"cannot listen on {text}: {reason}{_remedy(error)}") from error
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return ": use a port above 1023, or grant CAP_NET_BIND_SERVICE"
+    if error.errno in _TAKEN:
+        return ": stop what listens there, or change listen in the configuration"
+    return ""
+
+
+_TAKEN = frozenset({98, 48})  # EADDRINUSE on Linux and on BSD
+
+
+def _bind_tcp(address: ListenAddress) -> socket.socket:
+    host = address.host or None
+    found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    if host is None:
+        # Every interface is one dual-stack socket where the machine has IPv6, else IPv4.
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET6)
+    error: OSError | None = None
+    for family, kind, protocol, _, where in found:
+        try:
+            return _listening(socket.socket(family, kind, protocol), where, dual_stack=host is None)
+        except OSError as failure:
+            error = error or failure
+            if host is not None:
+                break
+    assert error is not None
+    raise error
+
+
+def _listening(sock: socket.socket, where: object, *, dual_stack: bool) -> socket.socket:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
+        sock.setblocking(False)
+        sock.bind(where)  # type: ignore[arg-type]  # as getaddrinfo gave it
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_unix(path: str) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(path)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the file of a unix socket that nobody listens on any more."""
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+
+
+def adopt(descriptor: int) -> socket.socket:
+    """Take over an inherited listening socket."""
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    os.set_inheritable(descriptor, False)
+    return sock
+
+
+def close(sock: socket.socket) -> None:
+    """Stop listening for good: of a unix socket the file goes too."""
+    if sock.family == socket.AF_UNIX:
+        path = sock.getsockname()
+        sock.close()
+        if path:
+            Path(path).unlink(missing_ok=True)
+        return
+    sock.close()
+
+
+def url_of(sock: socket.socket, scheme: str) -> str:
+    """Return where the socket listens, as ``http://127.0.0.1:8080`` or ``unix:/path``."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

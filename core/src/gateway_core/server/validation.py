@@ -1,0 +1,147 @@
+"""Validate a configuration in another process, so that neither parsing nor plugin code disturbs this one.
+
+The other process is ``gateway check --canonical``. It answers on its standard output in lines of JSON: a head that says
+whether the configuration is good, then either its problems or the canonical document, one route a line, and an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from gateway_core.config.place import Place
+from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
+
+VALIDATION_TIMEOUT: Final = 120.0
+_LONGEST_LINE: Final = 256 << 20
+_MOST_ERROR_TEXT: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """One valid configuration, as it travels between processes."""
+
+    version: str
+    lines: tuple[bytes, ...]
+    """JSON documents: the head, then the parts (see ``gateway_core.snapshot.transfer``)."""
+
+    workers: int = 1
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """Version of each plugin that the configuration uses, by name, as the validating process found it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the validating process said: either ``canonical`` is there, or ``problems`` are."""
+
+    watch: WatchSet
+    canonical: Canonical | None = None
+    problems: tuple[ConfigProblem, ...] = ()
+
+
+class ValidationFailedError(GatewayError):
+    """The validating process did not come to a verdict."""
+
+
+def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
+    """Return a problem as plain data."""
+    place = problem.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "key_path": problem.key_path,
+        "message": problem.message,
+        "excerpt": problem.excerpt,
+    }
+
+
+def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
+    """Undo `problem_to_json`."""
+    place = Place(entry["file"], entry["line"], entry["column"])
+    return ConfigProblem(place, entry["key_path"], entry["message"], entry["excerpt"])
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[bytes]:
+    """Write a verdict as the validating process prints it."""
+    files = sorted(str(path) for path in verdict.watch.files)
+    directories = sorted(str(path) for path in verdict.watch.directories)
+    head: dict[str, Any] = {"files": files, "directories": directories}
+    if verdict.canonical is None:
+        yield json.dumps({**head, "problems": [problem_to_json(p) for p in verdict.problems]}).encode()
+        return
+    canonical = verdict.canonical
+    told = {"version": canonical.version, "workers": canonical.workers, "plugins": dict(canonical.plugins)}
+    yield json.dumps({**head, **told, "lines": len(canonical.lines)}).encode()
+    yield from canonical.lines
+
+
+def read_verdict(lines: Sequence[bytes]) -> Verdict:
+    """Undo `verdict_lines`.
+
+    :raises ValueError: something is missing or garbled.
+    """
+    if not lines:
+        raise ValueError("no output")
+    head = json.loads(lines[0])
+    watch = WatchSet.of(head["files"], head["directories"])
+    if "problems" in head:
+        return Verdict(watch, problems=tuple(problem_from_json(entry) for entry in head["problems"]))
+    if head["lines"] != len(lines) - 1:
+        raise ValueError(f"{len(lines) - 1} lines of {head['lines']}")
+    return Verdict(watch, Canonical(head["version"], tuple(lines[1:]), head["workers"], head["plugins"]))
+
+
+def check_command(paths: Sequence[Path]) -> list[str]:
+    """Return the command line of the validating process."""
+    command = [sys.executable, "-m", "gateway_core.cli", "check", "--canonical"]
+    for path in paths:
+        command += ["-c", str(path)]
+    return command
+
+
+async def validate(paths: Sequence[Path], *, timeout: float = VALIDATION_TIMEOUT) -> Verdict:  # noqa: ASYNC109  # the process's, not ours
+    """Validate the configuration at these paths.
+
+    :raises ValidationFailedError: the process crashed, hung or talked nonsense.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *check_command(paths),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(timeout):
+            lines, errors = await asyncio.gather(_lines(process.stdout), process.stderr.read())
+            status = await process.wait()
+    except TimeoutError:
+        raise ValidationFailedError(f"validation did not end within {timeout:g} seconds and was stopped") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    try:
+        return read_verdict(lines)
+    except (ValueError, KeyError, TypeError) as error:
+        said = errors.decode(errors="replace").strip()[-_MOST_ERROR_TEXT:] or "it said nothing"
+        raise ValidationFailedError(f"validation ended with status {status} and no verdict ({error}): {said}") from None
+
+
+async def _lines(stream: asyncio.StreamReader) -> list[bytes]:
+    """Read all lines; one at a time, so that a long document is never one long copy."""
+    return [line.rstrip(b"\n") async for line in stream]

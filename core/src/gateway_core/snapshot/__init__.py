@@ -1,0 +1,26 @@
+"""Snapshots: one configuration compiled to what serves requests, put in force, and retired when it has had its day."""
+
+from gateway_core.snapshot.changes import Changes, Difference
+from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
+from gateway_core.snapshot.holder import SnapshotHolder
+from gateway_core.snapshot.load import load
+from gateway_core.snapshot.route import CompiledRoute, Redirect, Rewrite, Timeouts
+from gateway_core.snapshot.snapshot import Snapshot
+from gateway_core.snapshot.transfer import from_lines, to_lines
+
+__all__ = [
+    "Changes",
+    "Compiled",
+    "CompiledRoute",
+    "Difference",
+    "Environment",
+    "Redirect",
+    "Rewrite",
+    "Snapshot",
+    "SnapshotHolder",
+    "Timeouts",
+    "compile_snapshot",
+    "from_lines",
+    "load",
+    "to_lines",
+]

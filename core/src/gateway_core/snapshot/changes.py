@@ -1,0 +1,68 @@
+"""What a reload changed, in numbers that fit on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How many things of one kind are new, gone, different, or as they were."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    kept: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is different."""
+        return not (self.added or self.removed or self.changed)
+
+
+def compare(old: Mapping[K, Any], new: Mapping[K, Any]) -> Difference:
+    """Compare two tables entry by entry."""
+    both = old.keys() & new.keys()
+    kept = sum(old[key] == new[key] for key in both)
+    return Difference(len(new) - len(both), len(old) - len(both), len(both) - kept, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different between two snapshots."""
+
+    routes: Difference
+    upstreams: Difference
+    endpoints: Difference
+    bindings_rebuilt: int
+    bindings_kept: int
+
+    def __str__(self) -> str:
+        told = [
+            *_told(self.routes, "route"),
+            *_told(self.upstreams, "upstream"),
+            *_told(self.endpoints, "endpoint"),
+            f"{counted(self.bindings_rebuilt, 'binding')} rebuilt",
+            f"{self.bindings_kept} kept",
+        ]
+        return ", ".join(told)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 route`` or ``2 routes``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _told(difference: Difference, noun: str) -> list[str]:
+    if difference.is_empty:
+        return []
+    parts = [
+        (difference.added, "added"),
+        (difference.removed, "removed"),
+        (difference.changed, "changed"),
+    ]
+    return [f"{counted(number, noun)} {verb}" for number, verb in parts if number]

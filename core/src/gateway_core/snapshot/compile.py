@@ -1,0 +1,185 @@
+"""From a valid configuration to a snapshot, beside the one in force and without holding up its requests."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from gateway_core.clock import Clock
+from gateway_core.config import (
+    ConfigError,
+    ConfigProblem,
+    GatewayConfig,
+    LoadedConfig,
+    RouteConfig,
+    TimeoutsConfig,
+    UpstreamConfig,
+    is_url,
+)
+from gateway_core.messages import RouteInfo
+from gateway_core.metrics import Metrics
+from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginRegistry, Timings
+from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
+from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.route import CompiledRoute
+from gateway_core.snapshot.rules import pattern_of, redirect_of, rewrite_of, route_rule
+from gateway_core.snapshot.settings import endpoint_spec, retry_settings, timeouts, upstream_settings
+from gateway_core.snapshot.snapshot import Snapshot
+from gateway_core.snapshot.trust import trusts
+from gateway_core.upstreams.endpoint import EndpointSpec
+from gateway_core.upstreams.retry import RetryPolicy
+from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.settings import UpstreamSettings
+from gateway_core.upstreams.upstream import Upstream
+
+DISCOVERY_WAIT = 5.0
+"""Seconds for which a new snapshot waits for the first answer of its discoveries; later ones come while it serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A snapshot that is ready to be put in force."""
+
+    snapshot: Snapshot
+    bindings_made: int
+    bindings_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What outlives snapshots: plugins with their instances, upstreams with their endpoints."""
+
+    registry: PluginRegistry
+    instances: InstanceLeases
+    upstreams: UpstreamRuntime
+    clock: Clock
+    metrics: Metrics
+    timings: Timings | None = None
+
+
+async def compile_snapshot(loaded: LoadedConfig, environment: Environment) -> Compiled:
+    """Compile a configuration and start its new bindings.
+
+    :raises ConfigError: something in it cannot be made or started; nothing of it is left running then.
+    """
+    compiler = _Compiler(loaded, environment)
+    try:
+        return await compiler.compile()
+    except BaseException:
+        await asyncio.shield(compiler.aclose())
+        raise
+
+
+class _Compiler:
+    def __init__(self, loaded: LoadedConfig, environment: Environment) -> None:
+        self.loaded = loaded
+        self.config: GatewayConfig = loaded.config
+        self.environment = environment
+        self.breather = Breather(environment.clock)
+        self.bindings = Bindings(
+            environment.registry, environment.instances, clock=environment.clock, metrics=environment.metrics
+        )
+        self.live: dict[str, LiveUpstream] = {}
+        self.configured: dict[str, UpstreamConfig] = {}
+
+    async def aclose(self) -> None:
+        """Give back what was made so far."""
+        await self.bindings.aclose()
+        for upstream in self.live.values():
+            await upstream.aclose()
+
+    async def compile(self) -> Compiled:
+        await self._open_upstreams()
+        chains = ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, self.environment.timings)
+        builder: RouterBuilder[CompiledRoute] = RouterBuilder()
+        routes: dict[str, CompiledRoute] = {}
+        for index, config in enumerate(self.config.routes):
+            key_path = f"routes[{index}]"
+            try:
+                route = self._route(config, chains, key_path)
+                builder.add(route_rule(config, index, route))
+            except RuleError as error:
+                raise self._problem(key_path, str(error)) from error
+            routes[config.id] = route
+            await self.breather.breathe()
+        await self.bindings.start()
+        await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
+        snapshot = Snapshot(
+            version=self.loaded.version,
+            config=self.config,
+            router=builder.freeze(),
+            global_chain=chains.global_chain,
+            upstreams={name: live.upstream for name, live in self.live.items()},
+            routes=routes,
+            trusts=trusts(self.config.trusted_proxies),
+            close=self.aclose,
+        )
+        return Compiled(snapshot, self.bindings.made, self.bindings.kept)
+
+    def _problem(self, key_path: str, message: str) -> ConfigError:
+        return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message)])
+
+    # -- upstreams
+
+    async def _open_upstreams(self) -> None:
+        for index, config in enumerate(self.config.upstreams):
+            settings = upstream_settings(config)
+            specs = [endpoint_spec(endpoint) for endpoint in config.endpoints]
+            discovery = config.discovery
+            found_by = None if discovery is None else DiscoverySettings(discovery.name, discovery.config)
+            self._open(config.name, settings, specs, found_by, f"upstreams[{index}]")
+            self.configured[config.name] = config
+            await self.breather.breathe()
+
+    def _open(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        specs: list[EndpointSpec],
+        discovery: DiscoverySettings | None,
+        key_path: str,
+    ) -> Upstream:
+        try:
+            live = self.environment.upstreams.open(name, settings, specs, discovery)
+        except (ValueError, OSError, ssl.SSLError) as error:
+            raise self._problem(key_path, str(error)) from error
+        self.live[name] = live
+        return live.upstream
+
+    def _upstream(self, target: str, key_path: str) -> Upstream:
+        """Return the upstream that a target names; one with a single endpoint if the target is a URL."""
+        live = self.live.get(target)
+        if live is not None:
+            return live.upstream
+        if not is_url(target):
+            raise self._problem(key_path, f"there is no upstream {target!r}")
+        return self._open(target, UpstreamSettings(), [EndpointSpec.from_url(target)], None, key_path)
+
+    # -- routes
+
+    def _route(self, config: RouteConfig, chains: ChainBuilder, key_path: str) -> CompiledRoute:
+        pattern = pattern_of(config)
+        main = self._upstream(config.target, key_path) if config.target is not None else None
+        split = [(self._upstream(item.target, key_path), item.weight) for item in config.targets]
+        mirror = config.mirror
+        limit = config.max_body_bytes
+        # Several targets share the timeouts of the first: they are the route's when it has its own.
+        first = config.target if config.target is not None else config.targets[0].target if split else ""
+        configured = self.configured.get(first)
+        return CompiledRoute(
+            info=RouteInfo(config.id, config.path or config.path_prefix or config.path_regex or "", config.description),
+            chain=chains.chain_for(config.id, config.plugins, key_path),
+            upstream=main,
+            targets=WeightedTargets(split) if split else None,
+            mirror=None if mirror is None else (self._upstream(mirror.target, key_path), mirror.percent),
+            rewrite=rewrite_of(config, pattern),
+            redirect=redirect_of(config, pattern),
+            preserve_host=config.preserve_host,
+            max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
+            timeouts=timeouts(configured.timeouts if configured is not None else _DEFAULT_TIMEOUTS, config.timeouts),
+            retry=None if config.retries is None else RetryPolicy(retry_settings(config.retries)),
+        )
+
+
+_DEFAULT_TIMEOUTS = TimeoutsConfig()

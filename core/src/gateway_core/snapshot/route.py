@@ -1,0 +1,63 @@
+"""A route, ready to serve requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway_core.messages import Request, Response, RouteInfo
+    from gateway_core.plugins import Chain
+    from gateway_core.routing import WeightedTargets
+    from gateway_core.upstreams.retry import RetryPolicy
+    from gateway_core.upstreams.upstream import Upstream
+
+Rewrite = Callable[[Mapping[str, str], str], str]
+"""Makes the path to send upstream of the pattern's parameters and the raw path; may raise `UnsafePathError`."""
+
+Redirect = Callable[["Request"], "Response"]
+"""Answers with a redirect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an upstream may take, in seconds; 0 is no limit (see ``timeouts`` in the configuration)."""
+
+    connect: float = 2.0
+    response: float = 30.0
+    idle: float = 60.0
+    total: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class CompiledRoute:
+    """Everything that the pipeline needs to know of a route."""
+
+    info: RouteInfo
+    chain: Chain
+    upstream: Upstream | None = None
+    """The only target; None if there are several, or a redirect."""
+    targets: WeightedTargets[Upstream] | None = None
+    """Picks one of several targets."""
+    mirror: tuple[Upstream, float] | None = None
+    """Where copies of requests go, and the percentage of requests that is copied."""
+    rewrite: Rewrite | None = None
+    """None if the path goes upstream as it came."""
+    redirect: Redirect | None = None
+    preserve_host: bool = False
+    max_body_bytes: int = 0
+    """0 is no limit."""
+    timeouts: Timeouts = Timeouts()
+    retry: RetryPolicy | None = None
+    """The route's own; None if its upstream's holds."""
+    _counter: count[int] = field(default_factory=count, repr=False)
+
+    def pick_upstream(self, rng: Random) -> Upstream:  # noqa: ARG002  # for pickers that are not counters
+        """Return the upstream for the next request; not for redirects."""
+        if self.targets is not None:
+            return self.targets.pick(next(self._counter))
+        assert self.upstream is not None
+        return self.upstream

@@ -1,0 +1,83 @@
+"""Everything that one configuration compiled to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway_core.config import GatewayConfig
+    from gateway_core.plugins import Chain
+    from gateway_core.routing import Router
+    from gateway_core.snapshot.route import CompiledRoute
+    from gateway_core.upstreams.upstream import Upstream
+
+
+class Snapshot:
+    """One configuration in force, or one that requests still finish on.
+
+    Its tables never change. Whoever serves a request on it adds one to ``active`` and calls `release` at the end.
+    """
+
+    __slots__ = (
+        "_close",
+        "_on_idle",
+        "active",
+        "config",
+        "global_chain",
+        "limits",
+        "router",
+        "routes",
+        "trusts",
+        "upstreams",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        config: GatewayConfig,
+        router: Router[CompiledRoute],
+        global_chain: Chain,
+        upstreams: Mapping[str, Upstream],
+        routes: Mapping[str, CompiledRoute],
+        trusts: Callable[[str], bool],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.version = version
+        self.config = config
+        self.router = router
+        self.global_chain = global_chain
+        """The gateway-wide bindings: what a request without a route passes."""
+        self.upstreams = upstreams
+        """Named upstreams; a target that is a URL is here under that URL."""
+        self.routes = routes
+        self.trusts = trusts
+        """Whether a peer's address is one of ``trusted_proxies``."""
+        self.limits = config.limits
+        self.active = 0
+        """Exchanges that are under way on this snapshot."""
+        self._close = close
+        self._on_idle: Callable[[], None] | None = None
+
+    def release(self) -> None:
+        """End one exchange; the last one of a retired snapshot lets its retirement go on."""
+        self.active -= 1
+        if self._on_idle is not None and self.active <= 0:
+            on_idle, self._on_idle = self._on_idle, None
+            on_idle()
+
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called once no exchange is under way; at once if none is."""
+        if self.active <= 0:
+            call()
+        else:
+            self._on_idle = call
+
+    async def aclose(self) -> None:
+        """Give back what this snapshot shares with others; plugins and endpoints that nobody else uses are closed."""
+        await self._close()
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.version[:12]} active={self.active}>"

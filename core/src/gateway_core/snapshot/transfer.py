@@ -1,0 +1,65 @@
+"""A valid configuration as lines of JSON: how it travels from the process that checked it to those that serve.
+
+Reading one document of some megabytes would hold up requests, so it is cut into lines that are each read in a
+fraction of a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gateway_core.config import LoadedConfig
+from gateway_core.snapshot.breathe import Breather
+
+_ITEMS: Final = 20
+_PLACES: Final = 200
+
+
+def to_lines(loaded: LoadedConfig) -> Iterator[bytes]:
+    """Write a configuration as lines: the head first, then the parts in any number."""
+    document = loaded.to_canonical()
+    config = dict(document["config"])
+    routes, upstreams = config.pop("routes", []), config.pop("upstreams", [])
+    places = list(document["places"].items())
+    yield _line({**document, "config": config, "places": {}})
+    for part in _parts(upstreams, _ITEMS):
+        yield _line({"upstreams": part})
+    for part in _parts(routes, _ITEMS):
+        yield _line({"routes": part})
+    for part in _parts(places, _PLACES):
+        yield _line({"places": dict(part)})
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+async def from_lines(lines: Sequence[bytes], breather: Breather) -> LoadedConfig:
+    """Read what `to_lines` wrote, in slices.
+
+    :raises ValueError: it was written by another version of the gateway, or is damaged.
+    """
+    document = json.loads(lines[0])
+    config = document["config"]
+    config["routes"], config["upstreams"] = [], []
+    for line in lines[1:]:
+        part: Mapping[str, Any] = json.loads(line)
+        for key in ("routes", "upstreams"):
+            config[key] += part.get(key, [])
+        document["places"].update(part.get("places", {}))
+        await breather.breathe()
+    steps = LoadedConfig.from_canonical_steps(document)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            loaded: LoadedConfig = done.value
+            return loaded
+        await breather.breathe()
