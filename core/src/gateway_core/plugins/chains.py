@@ -97,9 +97,8 @@ class Chain:
 def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> Chain:
     """Resolve bindings, given in the order of the configuration.
 
-    pluggy has checked each plugin's hooks (`table_of`). The order is also pluggy's, as if the instances had been
-    registered so that they are called in the configuration's order: ``tryfirst`` before the others, ``trylast`` after
-    them, and in the response phase everything else the other way round.
+    pluggy has checked each plugin's hooks (`table_of`). The order is also pluggy's: ``tryfirst`` before the others,
+    ``trylast`` after them, in every phase. Among equals it is the configuration's, in the response phase its reverse.
 
     :param timings: measure every hook's time there; None costs nothing.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gateway_core.plugins.faults import describe
 from gateway_core.plugins.hooktable import checked_manager
 from gateway_core.plugins.loading import Loaded
+from gateway_core.plugins.registry import PluginRegistry
 
 if TYPE_CHECKING:
     import click
@@ -42,9 +43,14 @@ class Extensions:
         self.problems: list[ExtensionProblem] = []
         self._taken = {hook: dict.fromkeys(names, "the gateway") for hook, names in (taken or {}).items()}
         self._loaded = sorted(loaded, key=lambda each: each[0])
-        self.discovery: dict[str, Any] = self._collect_named("gateway_discovery")
+        self.discoveries: dict[str, Any] = self._collect_named("gateway_discovery")
         self.config_sources: dict[str, Any] = self._collect_named("gateway_config_sources")
         self.strategies: dict[str, Any] = self._collect_named("gateway_strategies")
+
+    @classmethod
+    def of(cls, registry: PluginRegistry, taken: Mapping[str, Iterable[str]] | None = None) -> Extensions:
+        """Load everything that is installed and collect what it offers."""
+        return cls(registry.loaded(), taken)
 
     def commands(self) -> Sequence[click.Command]:
         """Return the commands that extensions offer."""
