@@ -137,7 +137,8 @@ class AiohttpLane(RequestHandler):
         proxy, transport = self.proxy, self.transport
         if transport is None:
             return Written(False)
-        memo = HeadMemo(facts, self.peer, proxy.holder.current)
+        snapshot = proxy.holder.current
+        memo = HeadMemo(facts, self.peer, snapshot)
         request = Request(
             method,
             target,
@@ -152,9 +153,9 @@ class AiohttpLane(RequestHandler):
             started=proxy.now(),
         )
         request.tls_peer = self.peer.tls
-        exchange = self.exchange = Exchange(self, transport, memo, request)
+        exchange = self.exchange = Exchange(self, transport, snapshot, memo, request)
         self._lane_requests += 1
-        if self._lane_requests == memo.snapshot.limits.max_requests_per_connection:
+        if self._lane_requests == snapshot.limits.max_requests_per_connection:
             exchange.keep_alive = False
         over = self._over = asyncio.get_running_loop().create_future()
         if facts.chunked or facts.content_length > 0:

@@ -40,14 +40,16 @@ class Exchange(Sending):
     _is_answering = False
     _tunnel_bytes: tuple[int, int] | None = None
 
-    def __init__(self, lane: Lane, transport: asyncio.Transport, memo: HeadMemo, request: Request) -> None:
+    def __init__(
+        self, lane: Lane, transport: asyncio.Transport, snapshot: Snapshot, memo: HeadMemo, request: Request
+    ) -> None:
         self.lane = lane
         self.transport = transport
         self.proxy = lane.proxy
         self.memo = memo
         self.request = request
-        self.snapshot = memo.snapshot
-        self.chain = memo.snapshot.global_chain
+        self.snapshot = snapshot
+        self.chain = snapshot.global_chain
         self.raw_path = request.path
         self.raw_query = request.query
 

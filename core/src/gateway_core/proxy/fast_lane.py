@@ -20,6 +20,7 @@ from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_req
 if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
     from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.snapshot import Snapshot
 
 LINGER: Final = 2.0
 """Seconds that a connection is kept after an answer that came before the end of the request's body: closing at once
@@ -109,8 +110,8 @@ class FastLane(asyncio.Protocol):
             return self._hand_over(data)
         memo = self.memo
         snapshot = proxy.holder.current
-        if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.block:
-            memo = self._memo_of(data[line_end:end], end)
+        if memo is None or memo.version is not snapshot.version or data[line_end:end] != memo.facts.block:
+            memo = self._memo_of(snapshot, data[line_end:end], end)
             if memo is None:
                 return self._hand_over(data)
         facts, origin = memo.facts, memo.origin
@@ -127,7 +128,7 @@ class FastLane(asyncio.Protocol):
             started=proxy.now(),
         )
         request.tls_peer = self.peer.tls
-        exchange = self.exchange = Exchange(self, self.transport, memo, request)
+        exchange = self.exchange = Exchange(self, self.transport, snapshot, memo, request)
         self.deadline = NEVER
         self._requests += 1
         if self._requests == snapshot.limits.max_requests_per_connection:
@@ -146,9 +147,8 @@ class FastLane(asyncio.Protocol):
         exchange.start()
         return data[start:] if start < len(data) else b""
 
-    def _memo_of(self, block: bytes, size: int) -> HeadMemo | None:
+    def _memo_of(self, snapshot: Snapshot, block: bytes, size: int) -> HeadMemo | None:
         """Return what a header block means, or None if the request is not for this lane."""
-        snapshot = self.proxy.holder.current
         limits = snapshot.limits
         if size > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
             return None
