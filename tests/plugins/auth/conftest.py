@@ -222,3 +222,21 @@ async def key_server() -> AsyncIterator[KeyServer]:
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield server
     await runner.cleanup()
+
+
+@pytest.fixture
+def sync_gate(context: PluginContext) -> Callable[..., Callable[[str], int]]:
+    """A function that makes a function from a value of Authorization (latin-1 bytes) to a status."""
+
+    def make(**options: Any) -> Callable[[str], int]:
+        plugin = Auth(AuthConfig.model_validate(options), context)
+
+        def status(value: str) -> int:
+            line = b"\r\nAuthorization: " + value.translate({10: 32, 13: 32, 0: 32}).encode("latin-1", "replace")
+            result = plugin.gateway_pre_proxy(Request("GET", "/", block=b"\r\nHost: a" + line))
+            assert result is None or isinstance(result, Response)
+            return 200 if result is None else result.status
+
+        return status
+
+    return make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote_plus
 
@@ -27,22 +27,43 @@ class Source:
     scheme: str = ""
     """Authentication scheme before the credentials, such as ``Bearer``; only in a header."""
 
+    _needle: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_needle", f"\r\n{self.name.lower()}:".encode("latin-1", "replace"))
+
+    def raw(self, request: Request) -> str | None:
+        """Return what is at this place, or None; in a header, the scheme is still in front.
+
+        :raises AmbiguousError: there are several.
+        """
+        if self.place == "header":
+            # This is on the path of every request: one count, and most often one look.
+            headers = request.headers
+            found = headers.lowered.count(self._needle)
+            if found == 1:
+                return headers.get(self.name)
+        else:
+            query = self.place == "query"
+            values = _parameters(request.query, self.name) if query else _cookies(request, self.name)
+            found = len(values)
+            if found == 1:
+                return values[0]
+        if found:
+            raise AmbiguousError(f"{self.place} {self.name!r} is repeated")
+        return None
+
+    def credentials(self, raw: str) -> str | None:
+        """Return the credentials in what `raw` gave, or None if they are for another scheme."""
+        return _after_scheme(raw, self.scheme) if self.scheme else raw
+
     def find(self, request: Request) -> str | None:
         """Return the credentials, or None if there are none of this kind here.
 
         :raises AmbiguousError: there are several.
         """
-        if self.place == "header":
-            values = request.headers.get_all(self.name)
-        elif self.place == "cookie":
-            values = _cookies(request, self.name)
-        else:
-            values = _parameters(request.query, self.name)
-        if not values:
-            return None
-        if len(values) > 1:
-            raise AmbiguousError(f"{self.place} {self.name!r} is repeated")
-        return values[0] if not self.scheme else _after_scheme(values[0], self.scheme)
+        raw = self.raw(request)
+        return None if raw is None else self.credentials(raw)
 
     def hide(self, request: Request) -> None:
         """Take the credentials out of what goes upstream; what else is at this place stays."""

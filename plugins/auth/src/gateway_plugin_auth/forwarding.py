@@ -54,17 +54,13 @@ class ReservedHeaders:
     ``X_User`` is dropped with ``X-User``, because CGI and WSGI servers give both to an application as one.
     """
 
-    __slots__ = ("_spelt_otherwise", "names")
+    __slots__ = ("_pattern",)
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(dict.fromkeys(name.lower() for name in names))
-        patterns = [re.escape(name).replace(r"\-", "[-_]").replace("_", "[-_]") for name in self.names]
-        text = "|".join(pattern.replace("[-[-_]]", "[-_]") for pattern in patterns)
-        self._spelt_otherwise = re.compile(f"\r\n({text})[ \t]*:".encode()) if text else None
+        texts = ("[-_]".join(re.escape(part) for part in re.split("[-_]", name.lower())) for name in names)
+        self._pattern = re.compile(f"\r\n({'|'.join(dict.fromkeys(texts))}):".encode())
 
     def drop(self, headers: Headers) -> None:
         """Remove every field of a reserved name."""
-        if self._spelt_otherwise is None or self._spelt_otherwise.search(headers.lowered) is None:
-            return
-        for found in set(self._spelt_otherwise.findall(headers.lowered)):
-            headers.remove(found.decode("latin-1"))
+        for name in set(self._pattern.findall(headers.lowered)):
+            headers.remove(name.decode("latin-1"))

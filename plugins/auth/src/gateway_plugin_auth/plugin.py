@@ -35,7 +35,8 @@ class Auth(Plugin[AuthConfig]):
         self._judge = compile_requirement(requirement, self._providers)
         everyone = self._providers.values()
         self._challenges = tuple(dict.fromkeys(provider.challenge for provider in everyone))
-        self._reserved = ReservedHeaders([name for provider in everyone for name in provider.header_names])
+        names = [name for provider in everyone for name in provider.header_names]
+        self._reserved = ReservedHeaders(names) if names else None
         self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
         self._refusals = self.metrics.counter(
@@ -60,45 +61,46 @@ class Auth(Plugin[AuthConfig]):
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Answer 401 or 403, or let the request go on with its caller's name."""
         judgement = self._judge(request)
-        if type(judgement) is Needs:
-            return self._wait_and_settle(request, judgement)
-        return self._settle(request, judgement)
+        if type(judgement) is tuple:
+            self._admit(request, judgement)
+            return None
+        if isinstance(judgement, Refusal):
+            return self._refuse(request, judgement)
+        return self._wait_and_settle(request, judgement)
 
     async def _wait_and_settle(self, request: Request, judgement: Judgement) -> Response | None:
-        # Each provider needs something at most twice: a key and then a password, or a second look after a change.
+        # Each provider needs something at most twice: a key, or a second look if what it stood on changed meanwhile.
         for _ in range(2 * len(self._providers)):
             if not isinstance(judgement, Needs):
                 break
             await judgement.work()
             judgement = self._judge(request)
-        return self._settle(request, judgement)
+        if isinstance(judgement, tuple):
+            self._admit(request, judgement)
+            return None
+        return self._refuse(request, judgement if isinstance(judgement, Refusal) else Refusal("unsettled"))
 
-    def _settle(self, request: Request, judgement: Judgement) -> Response | None:
-        if type(judgement) is not tuple:
-            return self._refuse(request, judgement if isinstance(judgement, Refusal) else Refusal("unsettled"))
-        if self._reserved.names:
+    def _admit(self, request: Request, callers: tuple[Verified, ...]) -> None:
+        if self._reserved is not None:
             self._reserved.drop(request.headers)
-        if judgement:
-            self._introduce(request, judgement)
+        if callers:
+            first = callers[0]
+            request.identity = first.identity
+            request.claims = first.claims
+            for caller in callers:
+                if caller.fields:
+                    request.headers.extend(caller.fields)
+            if len(callers) > 1:
+                request.state["auth.identities"] = tuple(caller.identity for caller in callers)
         elif self._anonymous is not None:
             request.identity = self._anonymous
         for hide in self._hides:
             hide(request)
-        return None
-
-    def _introduce(self, request: Request, callers: tuple[Verified, ...]) -> None:
-        first = callers[0]
-        request.identity = first.identity
-        request.claims = first.claims
-        for caller in callers:
-            if caller.fields:
-                request.headers.extend(caller.fields)
-        if len(callers) > 1:
-            request.state["auth.identities"] = tuple(caller.identity for caller in callers)
 
     def _refuse(self, request: Request, refusal: Refusal) -> Response | None:
         if self.config.allow_preflight and refusal.error is None and _is_preflight(request):
-            return self._settle(request, ())
+            self._admit(request, ())
+            return None
         request.state["auth.refusal"] = refusal.reason
         route = self.context.route or ""
         self._refusals.labels(self.context.binding, route, refusal.reason).inc()

@@ -19,8 +19,8 @@ def _read(text: bytes) -> RevocationList:
 class Revocations:
     """The revocation list of a provider, as it is now."""
 
-    def __init__(self, options: RevocationOptions | None, fetch: FetchOptions, context: PluginContext) -> None:
-        self._options = options or RevocationOptions()
+    def __init__(self, options: RevocationOptions, fetch: FetchOptions, context: PluginContext) -> None:
+        self._options = options
         self._fetch = fetch
         self._context = context
         self._own = parse_entries(self._options.entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway_plugin_sdk import Identity, PluginContext, Request
 
@@ -12,7 +12,7 @@ from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.texts import many
-from gateway_plugin_auth.credentials import AmbiguousError, find_first
+from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.forwarding import fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
 from gateway_plugin_auth.keyring import make_keyring
@@ -21,7 +21,9 @@ from gateway_plugin_auth.refusals import MISSING, Refusal
 from gateway_plugin_auth.revocations import Revocations
 from gateway_plugin_auth.rules import NOTHING, find_claim
 
-_MOST_REFUSED = 1000
+_MOST_REFUSED: Final = 1000
+_LONGEST_SCHEME: Final = 64
+_TOO_LARGE: Final = Refusal("too-large", "invalid_request")
 
 
 class _Entry:
@@ -52,7 +54,9 @@ class Tokens:
         self._identity_is_asked_for = config.identity_claim != JwtOptions.model_fields["identity_claim"].default
         self._mapping = tuple(config.claims_to_headers.items())
         self._keyring = make_keyring(config, context)
-        self._revocations = Revocations(config.revocation, config.fetch, context)
+        self._revocations = (
+            Revocations(config.revocation, config.fetch, context) if config.revocation is not None else None
+        )
         self._cache: VerifiedCache[_Entry] = VerifiedCache(config.cache.size)
         self._refused: VerifiedCache[object] = VerifiedCache(min(config.cache.size, _MOST_REFUSED))
         own = (config.payload_header,) if config.payload_header is not None else ()
@@ -61,11 +65,13 @@ class Tokens:
     async def start(self) -> None:
         """Fetch what tokens are verified with."""
         await self._keyring.start()
-        await self._revocations.start()
+        if self._revocations is not None:
+            await self._revocations.start()
 
     async def stop(self) -> None:
         await self._keyring.stop()
-        await self._revocations.stop()
+        if self._revocations is not None:
+            await self._revocations.stop()
 
     def hide(self, request: Request) -> None:
         """Take tokens out of the request, if so configured."""
@@ -76,24 +82,32 @@ class Tokens:
     def check(self, request: Request) -> Outcome:
         """Judge the request's token."""
         try:
-            found = find_first(self._sources, request)
+            for source in self._sources:
+                raw = source.raw(request)
+                if raw is not None:
+                    outcome = self._check_raw(source, raw)
+                    if outcome is not None:
+                        return outcome
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
-        if found is None:
-            return MISSING
-        text = found[1]
-        if len(text) > self._most_characters:
-            return Refusal("too-large", "invalid_request")
-        digest = self._cache.digest(text)
+        return MISSING
+
+    def _check_raw(self, source: Source, raw: str) -> Outcome | None:
+        if len(raw) > self._most_characters + _LONGEST_SCHEME:
+            return _TOO_LARGE if source.credentials(raw) is not None else None
+        digest = self._cache.digest(raw)
         entry = self._cache.get(digest)
         if (
             entry is not None
             and self._wall() < entry.until
             and entry.stamp is self._keyring.stamp
-            and entry.revocations is self._revocations.stamp
+            and (self._revocations is None or entry.revocations is self._revocations.stamp)
         ):
             return entry.outcome
-        return self._verify(text, digest)
+        text = source.credentials(raw)
+        if text is None:
+            return None
+        return self._verify(text, digest) if len(text) <= self._most_characters else _TOO_LARGE
 
     def _verify(self, text: str, digest: bytes) -> Outcome:
         if self._refused.get(digest) is self._keyring.stamp:
@@ -125,11 +139,12 @@ class Tokens:
         return None
 
     def _accept(self, token: Token, text: str, digest: bytes, now: float) -> Verified | Refusal:
-        revoked = self._revocations.current()
-        if revoked is None:
-            return Refusal("no-revocations")
-        if revoked.has(token.claims, text):
-            return Refusal("revoked")
+        if self._revocations is not None:
+            revoked = self._revocations.current()
+            if revoked is None:
+                return Refusal("no-revocations")
+            if revoked.has(token.claims, text):
+                return Refusal("revoked")
         subject = self._subject(token.claims)
         if subject is None:
             return Refusal("identity")
@@ -141,7 +156,8 @@ class Tokens:
             identity = Identity(self._config.identity_prefix + subject, "jwt", token.claims)
             outcome = Verified(identity, token.claims, self._fields(token))
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
-        self._cache.put(digest, _Entry(outcome, self._keyring.stamp, self._revocations.stamp, until))
+        revocations = self._revocations.stamp if self._revocations is not None else None
+        self._cache.put(digest, _Entry(outcome, self._keyring.stamp, revocations, until))
         return outcome
 
     def _subject(self, claims: Mapping[str, Any]) -> str | None:
