@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
@@ -65,7 +65,7 @@ def table_of(plugin: type[Plugin[Any]]) -> HookTable:
 
 def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
     manager = checked_manager(plugin, plugin.name)
-    attributes = {_plain(getattr(plugin, name)): name for name in dir(plugin) if not name.startswith("__")}
+    attributes = {id(function): name for name, function in _functions(plugin)}
     table: dict[str, tuple[HookEntry, ...]] = {}
     for phase in REQUEST_PHASES:
         caller: pluggy.HookCaller = getattr(manager.hook, phase)
@@ -74,7 +74,7 @@ def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
         entries = []
         for implementation in reversed(caller.get_hookimpls()):
             function = _plain(implementation.function)
-            entries.append(_entry(attributes[function], function, implementation, tuple(spec.argnames)))
+            entries.append(_entry(attributes[id(function)], function, implementation, tuple(spec.argnames)))
             code = getattr(function, "__code__", None)
             if code is not None:
                 hook_codes[id(code)] = (code, plugin.name, phase)
@@ -119,17 +119,20 @@ def checked_manager(namespace: object, name: str) -> pluggy.PluginManager:
 
 
 def _check_functions(manager: pluggy.PluginManager, namespace: object, name: str) -> None:
-    for attribute in dir(namespace):
-        function = inspect.getattr_static(namespace, attribute)
-        if isinstance(function, staticmethod | classmethod):
-            function = function.__func__
-        if not inspect.isfunction(function):
-            continue
+    for attribute, function in _functions(namespace):
         options = manager.parse_hookimpl_opts(namespace, attribute)
         if options is None:
             _check_unmarked(namespace, name, attribute, function)
         else:
             _check_marked(manager, namespace, name, options.get("specname") or attribute, attribute, options)
+
+
+def _functions(namespace: object) -> Iterator[tuple[str, Any]]:
+    """Yield the functions of a class or module by the names of their attributes, without touching any descriptor."""
+    for attribute in dir(namespace):
+        function = _plain(inspect.getattr_static(namespace, attribute))
+        if inspect.isfunction(function):
+            yield attribute, function
 
 
 def _check_unmarked(namespace: object, name: str, attribute: str, function: Callable[..., Any]) -> None:

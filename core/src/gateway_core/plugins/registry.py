@@ -46,7 +46,7 @@ class ScanReport:
     """What a scan found to be different, by name."""
 
     added: tuple[str, ...] = ()
-    """Found for the first time, or again after it was broken: usable at once."""
+    """Found for the first time, or in another version after it was broken: usable at once."""
 
     removed: tuple[str, ...] = ()
     """Gone, and never loaded here."""
@@ -112,8 +112,9 @@ class PluginRegistry:
                 del known[name]
                 removed.append(name)
             else:
-                if entry.error is not None:
+                if entry.error is not None and installed != entry.installed:
                     added.append(name)
+                # What was broken is tried again: what it lacked may be there now.
                 known[name] = _Entry(installed)
         for name, installed in found.items():
             known[name] = _Entry(installed)
