@@ -1,0 +1,77 @@
+"""Options that hide."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from gateway_plugin_sdk import ConfigModel
+from pydantic import Field, SecretStr, field_validator
+
+from gateway_plugin_logger.config.names import FieldName
+from gateway_plugin_logger.redaction.queries import SECRET_PARAMETERS
+
+RuleField = FieldName | Literal["*"]
+
+
+class _Rule(ConfigModel):
+    fields: tuple[RuleField, ...] = Field(min_length=1)
+    """Fields that it changes; ``*`` is every field that is no number."""
+
+
+class DeleteRule(_Rule):
+    """Leaves fields out."""
+
+    action: Literal["delete"]
+
+
+class ReplaceRule(_Rule):
+    """Replaces what a pattern matches, or the whole value."""
+
+    action: Literal["replace"]
+    pattern: str | None = None
+    """Regular expression (Python's); without one the whole value is replaced."""
+    replacement: str = "REDACTED"
+    """What stands there instead; ``\\1`` is the pattern's first group."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
+
+
+class HashRule(_Rule):
+    """Replaces values by pseudonyms: equal values stay equal."""
+
+    action: Literal["hash"]
+
+
+class MaskIpRule(_Rule):
+    """Keeps the network of an address and drops the host."""
+
+    action: Literal["mask_ip"]
+    ipv4: int = Field(default=24, ge=0, le=32)
+    """Bits of an IPv4 address that are kept."""
+    ipv6: int = Field(default=48, ge=0, le=128)
+    """Bits of an IPv6 address that are kept."""
+
+
+Rule = Annotated[DeleteRule | ReplaceRule | HashRule | MaskIpRule, Field(discriminator="action")]
+
+
+class Redaction(ConfigModel):
+    """What lines do not say."""
+
+    show: tuple[RuleField, ...] = ()
+    """Credentials to log all the same, such as ``cookie:theme`` or ``query:token``; ``*`` shows all."""
+    query: tuple[str, ...] = SECRET_PARAMETERS
+    """Query parameters whose values are hidden in every URL; ``*`` hides all."""
+    rules: tuple[Rule, ...] = ()
+    """Changes to single fields, applied in order."""
+    hash_key: SecretStr | None = None
+    """Key of the pseudonyms; without one a new key is made at each start."""

@@ -1,0 +1,194 @@
+"""Options of the places that lines go to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from gateway_plugin_sdk import ConfigModel, Duration, Size
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from gateway_plugin_logger.config.names import Template
+
+_HTTP_URL = r"^https?://[^/?#\s]+(/[^\s]*)?$"
+
+
+class Rotation(ConfigModel):
+    """When a file is put aside, and how long it is kept."""
+
+    max_size: Size = Field(default=100 * 1024 * 1024, ge=0)
+    """Size from which on a file is put aside; 0 is no limit."""
+    every: Duration = Field(default=0.0, ge=0)
+    """Age from which on a file is put aside, counted from 1970 in UTC: ``1d`` is midnight; 0 is never."""
+    keep: int = Field(default=10, ge=0)
+    """Files that are kept beside the one in use; 0 keeps all."""
+    keep_for: Duration = Field(default=0.0, ge=0)
+    """Age at which a file that was put aside is removed; 0 is never."""
+    compress: bool = False
+    """Whether files put aside are compressed with gzip, except the newest, which other processes may still write to."""
+
+
+class TlsOptions(ConfigModel):
+    """How a sink's server is trusted, and how we prove who we are."""
+
+    verify: bool = True
+    """Whether the server's certificate is verified."""
+    ca: str | None = None
+    """File of certificates to trust instead of the system's."""
+    cert: str | None = None
+    """File of our certificate."""
+    key: str | None = None
+    """File of its key."""
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> TlsOptions:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: give both")
+        return self
+
+
+class Retries(ConfigModel):
+    """What happens to a batch that could not be sent."""
+
+    initial_delay: Duration = Field(default=0.1, gt=0)
+    """Time before the second try; it doubles from try to try, and a random part of it is taken off."""
+    max_delay: Duration = Field(default=10.0, gt=0)
+    """Longest time between two tries."""
+    give_up_after: Duration = Field(default=60.0, ge=0)
+    """Age at which a batch is dropped; 0 is after one try."""
+
+
+class Queue(ConfigModel):
+    """What waits to be sent: bounded, so that a sink that is away costs lines and never memory or time."""
+
+    max_lines: int = Field(default=10_000, ge=1)
+    """Lines that wait at most; further ones are dropped and counted."""
+    max_bytes: Size = Field(default=8 * 1024 * 1024, ge=1024)
+    """Bytes that wait at most."""
+    batch_lines: int = Field(default=1000, ge=1)
+    """Lines in a batch at most."""
+    batch_bytes: Size = Field(default=1024 * 1024, ge=1024)
+    """Bytes in a batch at most."""
+    delay: Duration = Field(default=1.0, ge=0)
+    """How long a line waits for others."""
+    concurrency: int = Field(default=1, ge=1, le=64)
+    """Batches under way at once."""
+    retries: Retries = Retries()
+    """What happens to a batch that could not be sent."""
+
+
+class _WriterSink(ConfigModel):
+    flush_interval: Duration = Field(default=0.2, ge=0)
+    """How long a line waits for others before all are written at once."""
+    max_pending: Size = Field(default=16 * 1024 * 1024, ge=1024)
+    """Bytes that wait at most if the other side does not take them; further lines are dropped and counted."""
+
+
+class StdoutSink(_WriterSink):
+    """Standard output."""
+
+    type: Literal["stdout"]
+
+
+class StderrSink(_WriterSink):
+    """Standard error."""
+
+    type: Literal["stderr"]
+
+
+class FileSink(_WriterSink):
+    """A file; opened anew on SIGUSR1, and when somebody has moved it away."""
+
+    type: Literal["file"]
+    path: str = Field(min_length=1)
+    """Path; its directory must be there."""
+    mode: str = Field(default="0640", pattern=r"^0[0-7]{3}$")
+    """Permissions of a new file, in octal."""
+    rotate: Rotation | None = None
+    """When it is put aside; never if this is left out."""
+
+
+class SyslogSink(ConfigModel):
+    """A syslog server (RFC 5424)."""
+
+    type: Literal["syslog"]
+    address: str
+    """``udp://host:514``, ``tcp://host:601``, ``tls://host:6514`` or ``unix:/dev/log``."""
+    facility: Literal[
+        "user", "daemon", "auth", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"
+    ] = "local0"
+    """Facility of the messages; the severity follows the answer's status."""
+    app_name: str = Field(default="gateway", pattern=r"^[!-~]{1,48}$")
+    """APP-NAME of the messages."""
+    hostname: str | None = Field(default=None, pattern=r"^[!-~]{1,255}$")
+    """HOSTNAME of the messages; this machine's if left out."""
+    framing: Literal["octet-counting", "newline"] = "octet-counting"
+    """How messages are told apart on a stream (RFC 6587)."""
+    max_message: Size = Field(default=0, ge=0)
+    """Bytes of a message at most, the rest is cut off; 0 is 2048 on UDP and no limit elsewhere."""
+    timeout: Duration = Field(default=5.0, gt=0)
+    """Time to connect, and to send a batch."""
+    tls: TlsOptions = TlsOptions()
+    """For ``tls://``."""
+    queue: Queue = Queue()
+    """What waits to be sent."""
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        if not re.fullmatch(r"unix:/.+|(udp|tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^/:\s\[\]]+)(:[0-9]{1,5})?", address):
+            raise ValueError(f"{address!r} is no address: write udp://host:514, tcp://, tls:// or unix:/dev/log")
+        return address
+
+
+class HttpSink(ConfigModel):
+    """A server that takes lines by HTTP."""
+
+    type: Literal["http"]
+    url: str = Field(pattern=_HTTP_URL)
+    """Where to send."""
+    method: Literal["POST", "PUT"] = "POST"
+    """Method of the requests."""
+    headers: dict[str, SecretStr] = {}
+    """Further fields, such as ``authorization``."""
+    body: Literal["lines", "array"] = "lines"
+    """Lines as they are, or a JSON array of them, which needs ``format: json``."""
+    content_type: str | None = None
+    """Content type; ``application/x-ndjson``, ``application/json`` or ``text/plain`` if left out."""
+    compress: bool = True
+    """Whether bodies are compressed with gzip."""
+    timeout: Duration = Field(default=10.0, gt=0)
+    """Time for one try."""
+    tls: TlsOptions = TlsOptions()
+    """For ``https``."""
+    queue: Queue = Queue()
+    """What waits to be sent."""
+
+
+class OtlpSink(ConfigModel):
+    """A collector that takes OpenTelemetry logs by HTTP with JSON; ``fields`` and ``add`` become attributes."""
+
+    type: Literal["otlp"]
+    endpoint: str = Field(pattern=_HTTP_URL)
+    """The collector; ``/v1/logs`` is added if there is no path."""
+    service_name: str = "gateway"
+    """Attribute ``service.name`` of the resource."""
+    resource: dict[str, str] = {}
+    """Further attributes of the resource, such as ``deployment.environment.name``."""
+    body: Template = "{method} {path} {status}"
+    """Template of the record's body."""
+    headers: dict[str, SecretStr] = {}
+    """Further fields, such as ``authorization``."""
+    compress: bool = True
+    """Whether bodies are compressed with gzip."""
+    timeout: Duration = Field(default=10.0, gt=0)
+    """Time for one try."""
+    tls: TlsOptions = TlsOptions()
+    """For ``https``."""
+    queue: Queue = Queue()
+    """What waits to be sent."""
+
+
+SinkConfig = Annotated[
+    StdoutSink | StderrSink | FileSink | SyslogSink | HttpSink | OtlpSink, Field(discriminator="type")
+]

@@ -1,0 +1,287 @@
+"""Every field that has a name of its own; the README's table is made from this one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from gateway_plugin_logger.fields import readers
+from gateway_plugin_logger.fields.times import clf, rfc3339
+from gateway_plugin_logger.fields.value import Kind, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the catalogue."""
+
+    name: str
+    value: Value
+    otel: str
+    """Its name as an OpenTelemetry attribute; semantic conventions 1.36 where they have one."""
+    description: str
+
+
+READERS: Final[dict[str, Any]] = {
+    "clf": clf,
+    "gateway_time": readers.gateway_time,
+    "content_type": readers.make_header_reader("content-type"),
+    "referer": readers.make_header_reader("referer"),
+    "traceparent": readers.make_header_reader("traceparent"),
+    "user_agent": readers.make_header_reader("user-agent"),
+    "level": readers.level,
+    "path": readers.path,
+    "query": readers.query,
+    "rfc3339": rfc3339,
+    "origin": readers.origin,
+    "tls_serial": readers.tls_serial,
+    "tls_subject": readers.tls_subject,
+    "trace_part": readers.trace_part,
+    "tries": readers.tries,
+    "upstream_status": readers.upstream_status,
+    "wire_text": readers.wire_text,
+    "hostname": socket.gethostname(),
+    "pid": os.getpid(),
+}
+
+
+def _field(name: str, source: str, kind: Kind, otel: str, description: str, *, optional: bool = False) -> Field:
+    return Field(name, Value(source, kind, optional, READERS), otel, description)
+
+
+_FIELDS: Final = (
+    _field("time", "rfc3339(record.started_at)", Kind.CLEAN, "time", "start, UTC, RFC 3339 with milliseconds"),
+    _field("time_unix", "record.started_at", Kind.NUMBER, "time_unix", "start, seconds since 1970"),
+    _field("time_clf", "clf(record.started_at)", Kind.CLEAN, "time_clf", "start as combined logs write it"),
+    _field("level", "level(response)", Kind.CLEAN, "level", "`info`, `warning` for 4xx, `error` for 5xx"),
+    _field("request_id", "request.request_id", Kind.TEXT, "request.id", "id of the request, as sent upstream"),
+    _field(
+        "trace_id",
+        "trace_part(traceparent(block, lowered), 1)",
+        Kind.CLEAN,
+        "trace_id",
+        "trace of a valid `traceparent`",
+        optional=True,
+    ),
+    _field(
+        "span_id",
+        "trace_part(traceparent(block, lowered), 2)",
+        Kind.CLEAN,
+        "span_id",
+        "caller's span of a valid `traceparent`",
+        optional=True,
+    ),
+    _field("client_ip", "request.client_ip", Kind.TEXT, "client.address", "the client, as trusted proxies tell it"),
+    _field(
+        "peer_ip",
+        "request.peer_ip or None",
+        Kind.TEXT,
+        "network.peer.address",
+        "where the connection came from",
+        optional=True,
+    ),
+    _field("method", "request.method", Kind.TEXT, "http.request.method", "method"),
+    _field("scheme", "request.scheme", Kind.TEXT, "url.scheme", "`http` or `https`"),
+    _field("http_version", "request.version", Kind.TEXT, "network.protocol.version", "`1.0` or `1.1`"),
+    _field("host", "request.host", Kind.TEXT, "server.address", "authority that was asked for"),
+    _field("target", "origin(request.target)", Kind.TEXT, "url.target", "path and query as the client sent them"),
+    _field(
+        "path",
+        "request.path if request.path is request.target else path(request.target)",
+        Kind.TEXT,
+        "url.path",
+        "path as the client sent it",
+    ),
+    _field(
+        "query",
+        "query(request.target) if '?' in request.target else None",
+        Kind.TEXT,
+        "url.query",
+        "query as the client sent it, without `?`",
+        optional=True,
+    ),
+    _field("upstream_path", "request.path", Kind.TEXT, "gateway.upstream.path", "path as plugins left it"),
+    _field(
+        "query_params",
+        "dict(request.query_params) or None",
+        Kind.OBJECT,
+        "url.query_params",
+        "query, decoded",
+        optional=True,
+    ),
+    _field(
+        "params",
+        "dict(request.params) or None",
+        Kind.OBJECT,
+        "http.route.params",
+        "parameters of the route's path",
+        optional=True,
+    ),
+    _field("status", "response.status", Kind.INTEGER, "http.response.status_code", "status sent; 499: client left"),
+    _field(
+        "upstream_status",
+        "upstream_status(record)",
+        Kind.INTEGER,
+        "gateway.upstream.status_code",
+        "status of the last try",
+        optional=True,
+    ),
+    _field(
+        "bytes_received", "record.bytes_received", Kind.INTEGER, "http.request.body.size", "bytes of the request's body"
+    ),
+    _field("bytes_sent", "record.bytes_sent", Kind.INTEGER, "http.response.body.size", "bytes of the answer's body"),
+    _field(
+        "duration_ms", "record.duration", Kind.MILLISECONDS, "gateway.duration_ms", "head received to last byte sent"
+    ),
+    _field(
+        "upstream_duration_ms",
+        "record.upstream_duration",
+        Kind.MILLISECONDS,
+        "gateway.upstream.duration_ms",
+        "first try to the answer's head",
+        optional=True,
+    ),
+    _field(
+        "gateway_duration_ms",
+        "gateway_time(record)",
+        Kind.MILLISECONDS,
+        "gateway.own_duration_ms",
+        "the rest: gateway and bodies",
+    ),
+    _field(
+        "route",
+        "None if request.route is None else request.route.id",
+        Kind.TEXT,
+        "gateway.route",
+        "id of the route",
+        optional=True,
+    ),
+    _field(
+        "route_pattern",
+        "None if request.route is None else request.route.pattern",
+        Kind.TEXT,
+        "http.route",
+        "the route's path as configured",
+        optional=True,
+    ),
+    _field("upstream", "record.upstream or None", Kind.TEXT, "gateway.upstream", "name of the upstream", optional=True),
+    _field(
+        "endpoint",
+        "record.attempts[-1].endpoint if record.attempts else None",
+        Kind.TEXT,
+        "gateway.endpoint",
+        "id of the last endpoint tried",
+        optional=True,
+    ),
+    _field("attempts", "len(record.attempts)", Kind.INTEGER, "gateway.attempts", "tries at endpoints"),
+    _field(
+        "retries",
+        "len(record.attempts) - 1 if len(record.attempts) > 1 else None",
+        Kind.INTEGER,
+        "http.request.resend_count",
+        "tries after the first, if any",
+        optional=True,
+    ),
+    _field(
+        "tries",
+        "tries(record)",
+        Kind.OBJECT,
+        "gateway.tries",
+        "each try: endpoint, outcome, status, duration_ms",
+        optional=True,
+    ),
+    _field(
+        "produced_by", "record.produced_by", Kind.TEXT, "gateway.produced_by", "`upstream`, `gateway` or a binding's id"
+    ),
+    _field("aborted", "record.aborted", Kind.TEXT, "gateway.aborted", "who ended the answer early", optional=True),
+    _field("error", "record.error", Kind.TEXT, "error.message", "why the gateway answered for itself", optional=True),
+    _field(
+        "identity",
+        "None if request.identity is None else request.identity.subject",
+        Kind.TEXT,
+        "enduser.id",
+        "who the caller is",
+        optional=True,
+    ),
+    _field(
+        "auth_scheme",
+        "None if request.identity is None else request.identity.scheme or None",
+        Kind.TEXT,
+        "gateway.auth_scheme",
+        "how that is known: `jwt`, `basic`, ...",
+        optional=True,
+    ),
+    _field("user_agent", "user_agent(block, lowered)", Kind.TEXT, "user_agent.original", "`User-Agent`", optional=True),
+    _field("referer", "referer(block, lowered)", Kind.TEXT, "http.request.header.referer", "`Referer`", optional=True),
+    _field(
+        "content_type",
+        "content_type(response.headers.block, response.headers.lowered)",
+        Kind.TEXT,
+        "http.response.header.content-type",
+        "the answer's `Content-Type`",
+        optional=True,
+    ),
+    _field(
+        "tls_subject",
+        "tls_subject(request)",
+        Kind.TEXT,
+        "tls.client.subject",
+        "subject of the client certificate",
+        optional=True,
+    ),
+    _field("tls_serial", "tls_serial(request)", Kind.TEXT, "tls.client.serial", "its serial number", optional=True),
+    _field(
+        "headers",
+        "{n.lower(): wire_text(v) for n, v in request.headers.items()}",
+        Kind.OBJECT,
+        "http.request.headers",
+        "the request's head as an object",
+    ),
+    _field(
+        "response_headers",
+        "{n.lower(): wire_text(v) for n, v in response.headers.items()}",
+        Kind.OBJECT,
+        "http.response.headers",
+        "the answer's head as an object",
+    ),
+    _field(
+        "claims",
+        "dict(request.claims) or None",
+        Kind.OBJECT,
+        "enduser.claims",
+        "verified claims of the caller",
+        optional=True,
+    ),
+    _field("hostname", "hostname", Kind.TEXT, "host.name", "name of this machine"),
+    _field("pid", "pid", Kind.INTEGER, "process.pid", "process that served the request"),
+)
+
+FIELDS: Final = MappingProxyType({field.name: field for field in _FIELDS})
+
+DEFAULT_FIELDS: Final = (
+    "time",
+    "request_id",
+    "trace_id",
+    "client_ip",
+    "method",
+    "host",
+    "path",
+    "query",
+    "status",
+    "duration_ms",
+    "upstream_duration_ms",
+    "bytes_received",
+    "bytes_sent",
+    "route",
+    "upstream",
+    "endpoint",
+    "retries",
+    "identity",
+    "user_agent",
+    "produced_by",
+    "aborted",
+    "error",
+)
+"""What a JSON or logfmt line says if nobody chooses."""

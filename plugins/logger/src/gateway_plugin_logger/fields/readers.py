@@ -1,0 +1,178 @@
+"""Reads what a request, an answer and a record do not say in one attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway_plugin_sdk import Headers, Record, Request, Response
+
+_LONGEST_REMEMBERED: Final = 256
+_MOST_REMEMBERED: Final = 1024
+_NO_HEX: Final = {ord(digit): None for digit in "0123456789abcdef"}
+
+
+def wire_text(value: str) -> str:
+    """Return a field value as text: header values hold one character a byte, and those bytes are mostly UTF-8."""
+    return value if value.isascii() else value.encode("latin-1", "replace").decode("utf-8", "backslashreplace")
+
+
+def make_header_reader(name: str) -> Callable[[bytes, bytes], str | None]:
+    """Return a function that reads a field that is given once, such as ``User-Agent``, from a block and its lower case.
+
+    It is `Headers.get` without its generality, and with a memory: clients repeat themselves.
+    """
+    needle = b"\r\n" + name.lower().encode() + b":"
+    size, seen = len(needle), dict[bytes, str]()
+
+    def read(block: bytes, lowered: bytes) -> str | None:
+        start = lowered.find(needle)
+        if start < 0:
+            return None
+        start += size
+        end = block.find(b"\r\n", start)
+        raw = block[start:] if end < 0 else block[start:end]
+        text = seen.get(raw)
+        if text is None:
+            text = raw.strip(b" \t").decode("utf-8", "backslashreplace")
+            if len(raw) <= _LONGEST_REMEMBERED:
+                if len(seen) >= _MOST_REMEMBERED:
+                    seen.clear()
+                seen[raw] = text
+        return text
+
+    return read
+
+
+def header_list(headers: Headers, name: str) -> str | None:
+    """Return every value of a field as one text."""
+    value = headers.joined(name)
+    return None if value is None else wire_text(value)
+
+
+def origin(target: str) -> str:
+    """Return a request-target without its scheme and authority (RFC 9112 section 3.2.2)."""
+    if target.startswith("/"):
+        return target
+    scheme, mark, rest = target.partition("://")
+    if not mark or "/" in scheme or "?" in scheme:
+        return target
+    slash, question = rest.find("/"), rest.find("?")
+    if question >= 0 and (slash < 0 or question < slash):
+        return "/" + rest[question:]
+    return "/" if slash < 0 else rest[slash:]
+
+
+def path(target: str) -> str:
+    """Return the path that the client asked for, still percent-encoded."""
+    end = target.find("?")
+    if end >= 0:
+        target = target[:end]
+    return target if target.startswith("/") else origin(target)
+
+
+def query(target: str) -> str | None:
+    """Return the query that the client sent, without its ``?``; None if there was none."""
+    start = target.find("?")
+    return target[start + 1 :] or None if start >= 0 else None
+
+
+def trace_part(value: str | None, part: int) -> str | None:
+    """Return a part of a valid ``traceparent`` (W3C Trace Context section 3.2): 1 is the trace, 2 the parent span."""
+    if value is None or len(value) < 55:
+        return None
+    parts = value[:55].split("-")
+    if len(parts) != 4 or [len(p) for p in parts] != [2, 32, 16, 2] or value[:2] == "ff":
+        return None
+    if len(value) > 55 and (value[:2] == "00" or value[55] != "-"):
+        return None
+    digits = "".join(parts)
+    if digits.translate(_NO_HEX) or not parts[1].strip("0") or not parts[2].strip("0"):
+        return None
+    return parts[part]
+
+
+def gateway_time(record: Record) -> float:
+    """Return the seconds that were not spent waiting for an upstream's head."""
+    upstream = record.upstream_duration
+    return record.duration if upstream is None else max(0.0, record.duration - upstream)
+
+
+def tries(record: Record) -> list[dict[str, Any]] | None:
+    """Return each try at an endpoint; None if there was none."""
+    return [
+        {
+            "endpoint": attempt.endpoint,
+            "outcome": attempt.outcome,
+            **({"status": attempt.status} if attempt.status else {}),
+            "duration_ms": round(attempt.duration * 1000, 3),
+        }
+        for attempt in record.attempts
+    ] or None
+
+
+def upstream_status(record: Record) -> int | None:
+    """Return the status that the last endpoint answered with; None if it did not."""
+    return (record.attempts[-1].status or None) if record.attempts else None
+
+
+def level(response: Response) -> str:
+    """Return how bad an answer is: ``info``, ``warning`` (4xx) or ``error`` (5xx)."""
+    status = response.status
+    return "info" if status < 400 else "warning" if status < 500 else "error"
+
+
+def tls_subject(request: Request) -> str | None:
+    """Return the subject of the verified client certificate, as ``commonName=a,organizationName=b``."""
+    peer = request.tls_peer
+    if not peer:
+        return None
+    pairs = [f"{name}={value}" for part in peer.get("subject", ()) for name, value in part]
+    return ",".join(pairs) or None
+
+
+def tls_serial(request: Request) -> str | None:
+    """Return the serial number of the verified client certificate."""
+    peer = request.tls_peer
+    serial = peer.get("serialNumber") if peer else None
+    return str(serial) if serial else None
+
+
+def query_value(request: Request, name: str) -> str | None:
+    """Return the first value of a query parameter, decoded."""
+    return next((value for key, value in request.query_params if key == name), None)
+
+
+def make_claim_reader(dotted: str) -> Callable[[Request], Any]:
+    """Return a function that reads a verified claim; a dot goes down into an object.
+
+    A claim whose own name has dots, such as ``https://example.com/role``, is found by its whole name first.
+    """
+    steps = dotted.split(".")
+
+    def claim(request: Request) -> Any:
+        claims = request.claims
+        if dotted in claims:
+            return claims[dotted]
+        found: Any = claims
+        for step in steps:
+            if not isinstance(found, dict) or step not in found:
+                return None
+            found = found[step]
+        return found
+
+    return claim
+
+
+def state(request: Request, key: str) -> Any:
+    """Return what a plugin left in the request's state."""
+    return request.state.get(key)
+
+
+def milliseconds(seconds: float) -> str:
+    """Return seconds as milliseconds with three decimals; faster than formatting a float."""
+    microseconds = int(seconds * 1e6 + 0.5)
+    return f"{microseconds // 1000}{_FRACTIONS[microseconds % 1000]}"
+
+
+_FRACTIONS: Final = tuple(f".{fraction:03d}" for fraction in range(1000))

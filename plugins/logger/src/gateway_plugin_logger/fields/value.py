@@ -1,0 +1,74 @@
+"""A value of a line, as the Python expression that reads it.
+
+A line has twenty values and is made for every request, so calling twenty getters would cost as much as the line itself.
+Instead each value is a piece of source text over ``request``, ``response`` and ``record`` (and ``block`` and
+``lowered``, the request's head); what a binding needs is put
+together once, when it is made, and compiled to one function (`gateway_plugin_logger.formats.compiler`). The texts are
+ours: nothing of a configuration ever becomes source text, only names of things that are bound beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import count
+from types import MappingProxyType
+from typing import Any, Final
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_numbers = count(1)
+
+
+class Kind(Enum):
+    """What a value is, and so how it is written and compared."""
+
+    TEXT = "text"
+    """Text of any characters."""
+    CLEAN = "clean"
+    """Text that never needs escaping, such as a time or an address."""
+    INTEGER = "integer"
+    NUMBER = "number"
+    """Written with three decimals."""
+    MILLISECONDS = "milliseconds"
+    """Seconds, written as milliseconds."""
+    OBJECT = "object"
+    """Anything that JSON can say."""
+
+    @property
+    def is_text(self) -> bool:
+        return self in {Kind.TEXT, Kind.CLEAN}
+
+    @property
+    def is_number(self) -> bool:
+        return self in {Kind.INTEGER, Kind.NUMBER, Kind.MILLISECONDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An expression that reads one value of a request that is over."""
+
+    source: str
+    kind: Kind = Kind.TEXT
+    optional: bool = False
+    """Whether it may be None: there is no such thing in this request."""
+    names: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+    """What the source calls beside ``request``, ``response`` and ``record``, by the name that it uses."""
+
+    def through(self, function: Callable[[Any], Any], *, kind: Kind | None = None) -> Value:
+        """Return the value changed by a function, which is not called for None."""
+        name = fresh_name("change")
+        bound = {**self.names, name: _skipping_none(function) if self.optional else function}
+        return replace(self, source=f"{name}({self.source})", names=bound, kind=self.kind if kind is None else kind)
+
+
+def fresh_name(stem: str) -> str:
+    """Return a name that no other value uses."""
+    return f"_{stem}_{next(_numbers)}"
+
+
+def _skipping_none(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def change(value: Any) -> Any:
+        return None if value is None else function(value)
+
+    return change

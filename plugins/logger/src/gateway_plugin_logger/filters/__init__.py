@@ -1,0 +1,1 @@
+"""Which requests get a line: conditions, expressions and sampling."""

@@ -1,0 +1,80 @@
+"""The usual conditions, without the words of an expression."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, Final
+
+from gateway_plugin_sdk import Record, Request, Response
+
+from gateway_plugin_logger.config.conditions import Conditions
+from gateway_plugin_logger.config.statuses import parse_statuses
+from gateway_plugin_logger.fields import readers
+from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.formats.compiler import compile_expression
+
+Test = Callable[[Request, Response, Record], bool]
+
+_SWITCHES: Final = {
+    "retried": "len(record.attempts) > 1",
+    "aborted": "record.aborted is not None",
+    "failed": "record.error is not None",
+}
+
+
+def make_condition(conditions: Conditions) -> Test | None:
+    """Return a function that says whether any of the conditions holds; None if there are none."""
+    sources: list[str] = []
+    names: dict[str, Any] = {}
+    numbers = count()
+    for source, operand in _tests(conditions):
+        name = f"_operand_{next(numbers)}"
+        names[name] = operand
+        sources.append(f"({source.replace('OPERAND', name)})")
+    if not sources:
+        return None
+    return compile_expression(ast.parse(" or ".join(sources), mode="eval").body, names)
+
+
+def _tests(conditions: Conditions) -> Iterator[tuple[str, Any]]:
+    """Yield the source of each test, and what it calls ``OPERAND``."""
+    if conditions.statuses:
+        yield "response.status in OPERAND", parse_statuses(conditions.statuses)
+    if conditions.methods:
+        yield "request.method in OPERAND", frozenset(conditions.methods)
+    if conditions.routes:
+        yield "request.route is not None and request.route.id in OPERAND", frozenset(conditions.routes)
+    if conditions.produced_by:
+        yield "record.produced_by in OPERAND", frozenset(conditions.produced_by)
+    if conditions.slower_than is not None:
+        yield "record.duration > OPERAND", conditions.slower_than
+    if conditions.paths:
+        yield "OPERAND(request.target)", _make_path_test(conditions.paths)
+    if conditions.hosts:
+        yield "OPERAND(request.host)", _make_host_test(conditions.hosts)
+    yield from [(source, None) for name, source in _SWITCHES.items() if getattr(conditions, name)]
+    if conditions.when is not None:
+        yield "OPERAND(request, response, record)", compile_test(conditions.when)
+
+
+def _make_path_test(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
+    prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+
+    def matches(target: str) -> bool:
+        path = readers.path(target)
+        return path in exact or path.startswith(prefixes)
+
+    return matches
+
+
+def _make_host_test(hosts: tuple[str, ...]) -> Callable[[str], bool]:
+    wanted = frozenset(host.lower() for host in hosts)
+
+    def matches(host: str) -> bool:
+        name, colon, port = host.rpartition(":")
+        return (name if colon and port.isdigit() else host).lower() in wanted
+
+    return matches

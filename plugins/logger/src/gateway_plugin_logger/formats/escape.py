@@ -1,0 +1,62 @@
+"""Makes any text safe to stand in a line: whatever a client sends, a line stays one line and its fields apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+quote_json: Final = encode_basestring_ascii
+"""A text as a JSON string, ASCII only."""
+
+_ODD: Final = re.compile(r'[^\x20-\x7e]|["\\]')
+_PLAIN_LOGFMT: Final = re.compile(r"[!#-<>-\[\]-~]+")
+_encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def encode_json(value: Any) -> str:
+    """Return a value as JSON, ASCII only; what JSON does not know becomes text."""
+    return _encode(value)
+
+
+def escape_text(value: str) -> str:
+    r"""Return a text with quotes, backslashes, control and non-ASCII characters as ``\xHH`` of UTF-8, as nginx does."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return value
+    return _ODD.sub(_hexadecimal, value)
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
+
+
+def escape_object(value: Any) -> str:
+    """Return anything as one word of a text line."""
+    return escape_text(value if isinstance(value, str) else encode_json(value))
+
+
+def quote_logfmt(value: str) -> str:
+    """Return a text as a logfmt value: bare if it may be, else as a JSON string."""
+    return value if _PLAIN_LOGFMT.fullmatch(value) else encode_basestring_ascii(value)
+
+
+def quote_logfmt_object(value: Any) -> str:
+    """Return anything as a logfmt value."""
+    return quote_logfmt(value if isinstance(value, str) else encode_json(value))
+
+
+def otel_value(value: Any) -> str:
+    """Return a JSON value as an OTLP ``AnyValue`` in its JSON encoding (64-bit integers are strings there)."""
+    if isinstance(value, bool):
+        return '{"boolValue":true}' if value else '{"boolValue":false}'
+    if isinstance(value, int):
+        return f'{{"intValue":"{value}"}}'
+    if isinstance(value, float):
+        return f'{{"doubleValue":{encode_json(value)}}}'
+    if isinstance(value, dict):
+        pairs = [f'{{"key":{quote_json(str(key))},"value":{otel_value(item)}}}' for key, item in value.items()]
+        return f'{{"kvlistValue":{{"values":[{",".join(pairs)}]}}}}'
+    if isinstance(value, list | tuple):
+        return f'{{"arrayValue":{{"values":[{",".join([otel_value(item) for item in value])}]}}}}'
+    return f'{{"stringValue":{quote_json("" if value is None else str(value))}}}'

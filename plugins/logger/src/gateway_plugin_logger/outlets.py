@@ -1,0 +1,142 @@
+"""Puts together what becomes of a request: whether it gets a line, in what forms, and where they go."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from gateway_plugin_sdk import Clock, Metrics, Record, Request, Response
+
+from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, Redaction, SinkConfig, SyslogSink
+from gateway_plugin_logger.config.redaction import DeleteRule, HashRule, MaskIpRule, ReplaceRule, Rule
+from gateway_plugin_logger.filters.conditions import Test, make_condition
+from gateway_plugin_logger.filters.sampling import make_sampler
+from gateway_plugin_logger.formats.build import build_otel_renderer, build_renderer
+from gateway_plugin_logger.formats.compiler import Renderer
+from gateway_plugin_logger.redaction import RedactedFields
+from gateway_plugin_logger.redaction.fields import FieldRule
+from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
+from gateway_plugin_logger.sinks import destinations
+from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_target
+from gateway_plugin_logger.sinks.sender import Sender
+from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
+
+Append = Callable[[str], None]
+Close = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What sinks are given beside their options."""
+
+    binding: str
+    metrics: Metrics
+    clock: Clock
+    log: logging.Logger
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """An open sink."""
+
+    append: Append
+    close: Close
+    """Writes what is left within so many seconds, and closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The forms in which a request is written down, each made once however many sinks take it."""
+
+    line: Renderer
+    otel: dict[str, Renderer]
+    """By the template of the body, records for a collector."""
+
+
+def make_filter(config: LoggerConfig) -> Test | None:
+    """Return a function that says whether a request gets a line; None if every request does."""
+    skip, only = make_condition(config.skip), make_condition(config.only)
+    sample = make_sampler(config.sample) if config.sample.rate < 1.0 else None
+    if skip is None and only is None and sample is None:
+        return None
+
+    def passes(request: Request, response: Response, record: Record) -> bool:
+        if skip is not None and skip(request, response, record):
+            return False
+        if only is not None and not only(request, response, record):
+            return False
+        return sample is None or sample(request, response, record)
+
+    return passes
+
+
+def make_forms(config: LoggerConfig) -> Forms:
+    """Return the forms that the sinks of a configuration need."""
+    find = _redacted_fields(config.redact).find
+    line = build_renderer(config.format, config.said, config.add, find, nulls=config.missing == "null")
+    bodies = {sink.body for sink in config.destinations if isinstance(sink, OtlpSink)}
+    return Forms(line, {body: build_otel_renderer(config.said, config.add, body, find) for body in bodies})
+
+
+def _redacted_fields(redaction: Redaction) -> RedactedFields:
+    key = redaction.hash_key
+    key_bytes = secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
+    rules = [FieldRule(frozenset(rule.fields), _mask(rule, key_bytes)) for rule in redaction.rules]
+    return RedactedFields(rules, redaction.query, redaction.show)
+
+
+def _mask(rule: Rule, key: bytes) -> Mask | None:
+    match rule:
+        case DeleteRule():
+            return None
+        case ReplaceRule():
+            return make_replacement(rule.pattern, rule.replacement)
+        case HashRule():
+            return make_hash(key)
+        case MaskIpRule():
+            return make_ip_mask(rule.ipv4, rule.ipv6)
+
+
+def open_outlet(sink: SinkConfig, config: LoggerConfig, around: Surroundings) -> Outlet:
+    """Open a sink.
+
+    :raises OSError: its file, or a certificate of it, cannot be opened.
+    """
+    account = partial(Account, metrics=around.metrics, clock=around.clock, log=around.log)
+    if isinstance(sink, SyslogSink):
+        syslog = SyslogClient(sink)
+        name = f"syslog:{sink.address}"
+        return _sending(Sender(sink.queue, syslog.deliver, account(name), around.clock, name), syslog.aclose)
+    if isinstance(sink, HttpSink | OtlpSink):
+        target = otlp_target(sink) if isinstance(sink, OtlpSink) else lines_target(sink, config.format)
+        name = f"{sink.type}:{urlsplit(target.url).netloc.rpartition('@')[2]}"
+        counts = account(name)
+        client = HttpClient(target, around.clock.wall, partial(counts.dropped, reason="rejected"))
+        return _sending(Sender(sink.queue, client.deliver, counts, around.clock, name), client.aclose)
+    writer = destinations.OPEN.acquire(sink, lambda: account(destinations.describe(sink)), around.clock)
+    return Outlet(writer.append, partial(destinations.OPEN.release_soon, writer))
+
+
+def _sending(sender: Sender, close_client: Callable[[], Awaitable[None]]) -> Outlet:
+    sender.start()
+
+    async def close(timeout: float) -> None:  # noqa: ASYNC109 - a deadline for the lines, not for the caller
+        await sender.aclose(timeout)
+        await close_client()
+
+    return Outlet(sender.append, close)
+
+
+def renderer_for(sink: SinkConfig, forms: Forms, binding: str) -> Renderer | None:
+    """Return what writes the records of a sink that does not take the plain line."""
+    if isinstance(sink, OtlpSink):
+        return forms.otel[sink.body]
+    if isinstance(sink, SyslogSink):
+        head, line = make_head(sink, binding), forms.line
+        return lambda request, response, record: head(request, response, record) + line(request, response, record)
+    return None

@@ -1,0 +1,128 @@
+"""The plugin: notes down requests that are over, and makes lines of them when there is time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
+
+from gateway_plugin_logger.config import LoggerConfig
+from gateway_plugin_logger.formats.compiler import Renderer
+from gateway_plugin_logger.outlets import (
+    Append,
+    Outlet,
+    Surroundings,
+    make_filter,
+    make_forms,
+    open_outlet,
+    renderer_for,
+)
+from gateway_plugin_logger.sinks import destinations
+from gateway_plugin_logger.sinks.account import Account
+
+_BATCH: Final = 64
+"""Requests that are noted down before their lines are made: a quarter of a millisecond of work."""
+_LONGEST_WAIT: Final = 0.02
+"""Seconds after which the lines of fewer requests are made."""
+
+Event = tuple[Request, Response, Record]
+
+
+class Logger(Plugin[LoggerConfig]):
+    """Write a line for each request that is over, to files, syslog, HTTP or OpenTelemetry."""
+
+    name = "logger"
+    config_model = LoggerConfig
+    default_on_error = "continue"
+
+    def __init__(self, config: LoggerConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        self._events: list[Event] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._passes = make_filter(config)
+        self._forms = make_forms(config)
+        self._outlets: list[Outlet] = []
+        self._plain: list[Append] = []
+        self._special: list[tuple[Renderer, Append]] = []
+        self._account = Account("format", context.metrics, context.clock, context.log)
+
+    async def start(self) -> None:
+        """Open the sinks; a file that cannot be opened rejects the configuration."""
+        self._loop = asyncio.get_running_loop()
+        around = Surroundings(self.context.binding, self.metrics, self.clock, self.log)
+        try:
+            for sink in self.config.destinations:
+                outlet = open_outlet(sink, self.config, around)
+                self._outlets.append(outlet)
+                renderer = renderer_for(sink, self._forms, self.context.binding)
+                if renderer is None:
+                    self._plain.append(outlet.append)
+                else:
+                    self._special.append((renderer, outlet.append))
+        except OSError as error:
+            await self.stop()
+            where = error.filename or "a sink"
+            raise OSError(
+                error.errno, f"cannot open {where!r} for the access log: {error.strerror or error}"
+            ) from error
+        destinations.OPEN.before_exit(self._make_all_lines)
+
+    async def stop(self) -> None:
+        """Make the last lines, and wait until they are out."""
+        self._make_all_lines()
+        destinations.OPEN.no_more_before_exit(self._make_all_lines)
+        outlets, self._outlets = self._outlets, []
+        self._plain, self._special, self._loop = [], [], None
+        await asyncio.gather(*(outlet.close(self.config.stop_timeout) for outlet in outlets))
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        """Note the request down; its line is made after some more requests, or some milliseconds."""
+        events = self._events
+        events.append((request, response, record))
+        count = len(events)
+        if count == 1:
+            self._make_lines_within(_LONGEST_WAIT)
+        elif count == _BATCH:
+            self._make_lines_within(0.0)
+
+    def _make_lines_within(self, seconds: float) -> None:
+        loop = self._loop
+        if loop is None:
+            self._account.dropped(len(self._events), "stopped", "the binding is not running")
+            self._events.clear()
+        elif seconds:
+            loop.call_later(seconds, self._make_some_lines)
+        else:
+            loop.call_soon(self._make_some_lines)
+
+    def _make_some_lines(self) -> None:
+        """Make the lines of some requests, and those of the rest after other work had its turn."""
+        events = self._events[:_BATCH]
+        del self._events[:_BATCH]
+        self._make_lines(events)
+        if self._events:
+            self._make_lines_within(0.0)
+
+    def _make_all_lines(self) -> None:
+        events, self._events = self._events, []
+        self._make_lines(events)
+
+    def _make_lines(self, events: Sequence[Event]) -> None:
+        for event in events:
+            try:
+                self._make_line(*event)
+            except Exception as error:  # noqa: BLE001 - one odd request must not cost the lines of the others
+                self._account.dropped(1, "failed", repr(error))
+
+    def _make_line(self, request: Request, response: Response, record: Record) -> None:
+        if self._passes is not None and not self._passes(request, response, record):
+            return
+        if self._plain:
+            line = self._forms.line(request, response, record)
+            for append in self._plain:
+                append(line)
+        for render, append in self._special:
+            append(render(request, response, record))

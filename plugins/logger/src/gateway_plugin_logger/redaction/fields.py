@@ -1,0 +1,128 @@
+"""The catalogue of fields, as redaction leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway_plugin_logger.fields import Kind, Value, find_value
+from gateway_plugin_logger.redaction.masks import HIDDEN, Mask, hide, in_depth
+from gateway_plugin_logger.redaction.queries import make_query_mask, make_url_mask
+
+SECRET_HEADERS: Final = frozenset(
+    {
+        "api-key", "apikey", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-access-token",
+        "x-amz-security-token", "x-api-key", "x-auth-token", "x-csrf-token", "x-forwarded-client-cert",
+        "x-goog-api-key", "x-vault-token", "x-xsrf-token",
+    }
+)  # fmt: skip
+"""Fields that carry credentials and nothing else worth reading."""
+
+_HEADER_OBJECTS: Final = {"headers": "header:", "response_headers": "response_header:"}
+_URL_HEADERS: Final = frozenset(
+    {"header:referer", "header:referrer", "response_header:location", "header:x-original-url"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """Changes what some fields say."""
+
+    fields: frozenset[str]
+    """Names of fields; ``*`` is every field of text."""
+    mask: Mask | None
+    """None: the field is left out."""
+
+
+class RedactedFields:
+    """Finds the values of fields and hides of them what must not be logged."""
+
+    __slots__ = ("_hidden_parameters", "_rules", "_shown")
+
+    def __init__(self, rules: Sequence[FieldRule], hidden_parameters: Sequence[str], shown: Sequence[str]) -> None:
+        self._rules = tuple(rules)
+        self._shown = frozenset(map(_normal, shown))
+        self._hidden_parameters = tuple(
+            name for name in hidden_parameters if f"query:{name}".lower() not in {s.lower() for s in self._shown}
+        )
+
+    def find(self, name: str) -> Value | None:
+        """Return a field's value; None if a rule leaves it out.
+
+        :raises FieldNameError: there is no such field.
+        """
+        name = _normal(name)
+        value = self._without_credentials(name, find_value(name))
+        for rule in self._rules:
+            if name in rule.fields or ("*" in rule.fields and not value.kind.is_number):
+                if rule.mask is None:
+                    return None
+                value = _masked(value, rule.mask)
+        return value
+
+    def _without_credentials(self, name: str, value: Value) -> Value:
+        if name in _HEADER_OBJECTS:
+            return value.through(self._make_head_filter(_HEADER_OBJECTS[name]))
+        if name in {"query", "target", "referer"} or name in _URL_HEADERS:
+            make = make_query_mask if name == "query" else make_url_mask
+            return value.through(make(self._hidden_parameters))
+        if name == "query_params":
+            return value.through(self._make_parameter_filter())
+        return value.through(hide) if self._is_credential(name) else value
+
+    def _is_credential(self, name: str) -> bool:
+        if "*" in self._shown or name in self._shown:
+            return False
+        kind, _, argument = name.partition(":")
+        if kind in {"header", "response_header"}:
+            return argument in SECRET_HEADERS
+        if kind == "query":
+            return "*" in self._hidden_parameters or argument.lower() in {p.lower() for p in self._hidden_parameters}
+        return kind == "cookie"
+
+    def _make_head_filter(self, prefix: str) -> Callable[[dict[str, str]], dict[str, str]]:
+        """Return a function that hides credentials in a whole head and applies the rules for single fields of it."""
+        rules: dict[str, list[Mask | None]] = {}
+        for rule in self._rules:
+            for field in rule.fields:
+                if field.startswith(prefix):
+                    rules.setdefault(field.removeprefix(prefix), []).append(rule.mask)
+        masks_url = make_url_mask(self._hidden_parameters)
+
+        def masked(name: str, value: str) -> str | None:
+            if self._is_credential(prefix + name):
+                value = HIDDEN
+            elif prefix + name in _URL_HEADERS:
+                value = masks_url(value)
+            for mask in rules.get(name, ()):
+                if mask is None:
+                    return None
+                value = mask(value)
+            return value
+
+        def filter_head(head: dict[str, str]) -> dict[str, str]:
+            return {name: shown for name, value in head.items() if (shown := masked(name, value)) is not None}
+
+        return filter_head
+
+    def _make_parameter_filter(self) -> Callable[[dict[str, str]], dict[str, str]]:
+        def filter_parameters(parameters: dict[str, str]) -> dict[str, str]:
+            return {n: HIDDEN if self._is_credential(f"query:{n}") else v for n, v in parameters.items()}
+
+        return filter_parameters
+
+
+def _masked(value: Value, mask: Mask) -> Value:
+    if value.kind.is_number:
+        return value.through(lambda number: mask(str(number)), kind=Kind.TEXT)
+    if value.kind is Kind.OBJECT:
+        deep: Callable[[Any], Any] = in_depth(mask)
+        return value.through(deep)
+    return value.through(mask, kind=Kind.TEXT)
+
+
+def _normal(name: str) -> str:
+    """Return a field's name as it is compared: names of header fields have no case."""
+    kind, colon, argument = name.partition(":")
+    return f"{kind}:{argument.lower()}" if colon and kind in {"header", "response_header"} else name

@@ -1,0 +1,62 @@
+"""Hides the values of query parameters wherever a URL is logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import unquote_plus
+
+from gateway_plugin_logger.redaction.masks import HIDDEN
+
+SECRET_PARAMETERS: Final = (
+    "access_token", "api_key", "apikey", "assertion", "auth", "client_assertion", "client_secret", "code", "id_token",
+    "jwt", "key", "passwd", "password", "private_key", "refresh_token", "secret", "session", "sig", "signature",
+    "token", "x-amz-credential", "x-amz-security-token", "x-amz-signature",
+)  # fmt: skip
+"""Parameters whose values are credentials more often than not (RFC 6750 section 2.3, RFC 6749, signed URLs)."""
+
+
+def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that hides the values of these parameters in a query without its ``?``.
+
+    Names are compared decoded and without regard to case, since that is how an upstream reads them at its most
+    lenient; ``*`` names every parameter.
+    """
+    hidden = frozenset(name.lower() for name in names)
+    if not hidden:
+        return lambda query: query
+    everything = "*" in hidden
+    # Most queries have none of the words at all, nor an encoded name that could be one.
+    suspicious = re.compile("|".join(["%", r"\+", *map(re.escape, sorted(hidden))]), re.IGNORECASE)
+
+    def mask(query: str) -> str:
+        if not (everything or suspicious.search(query)):
+            return query
+        return "".join(_masked(piece, hidden, everything) for piece in re.split(r"([&;])", query))
+
+    return mask
+
+
+def _masked(pair: str, hidden: frozenset[str], everything: bool) -> str:
+    name, equals, value = pair.partition("=")
+    if equals and value and (everything or unquote_plus(name).strip().lower() in hidden):
+        return f"{name}={HIDDEN}"
+    return pair
+
+
+def make_url_mask(names: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that hides these parameters in the query and fragment of a URL, and its user's password."""
+    mask_query = make_query_mask(names)
+    password = re.compile(r"^([a-z][a-z0-9+.-]*://[^/?#@:]*):[^/?#@]*@", re.IGNORECASE)
+
+    def mask(url: str) -> str:
+        if "@" in url:
+            url = password.sub(rf"\1:{HIDDEN}@", url)
+        rest, hash_mark, fragment = url.partition("#")
+        path, question, query = rest.partition("?")
+        if question:
+            rest = f"{path}?{mask_query(query)}"
+        return f"{rest}#{mask_query(fragment)}" if hash_mark else rest
+
+    return mask

@@ -1,0 +1,62 @@
+"""What became of the lines of a sink."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from gateway_plugin_sdk import Clock, Metrics
+
+_SECONDS_BETWEEN_WARNINGS: Final = 10.0
+
+
+class Account:
+    """Counts the lines that a sink took, lost and sent again; may be used by any thread.
+
+    Losing lines is also logged, at once and then at most every ten seconds: a sink that is away must not flood the log
+    that tells of it.
+    """
+
+    __slots__ = ("_clock", "_dropped", "_label", "_lock", "_log", "_quiet_until", "_retries", "_unreported", "_written")
+
+    def __init__(self, label: str, metrics: Metrics, clock: Clock, log: logging.Logger) -> None:
+        self._label = label
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._quiet_until = 0.0
+        self._unreported = 0
+        self._written = metrics.counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
+        self._dropped = metrics.counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
+        self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
+
+    def wrote(self, lines: int) -> None:
+        """Count lines that the sink took."""
+        self._written.labels(self._label).inc(lines)
+
+    def retried(self) -> None:
+        """Count a batch that is sent again."""
+        self._retries.labels(self._label).inc()
+
+    def dropped(self, lines: int, reason: str, why: Callable[[], str] | str = "") -> None:
+        """Count lines that are lost.
+
+        :param reason: a word for the metric.
+        :param why: what happened, for the log.
+        """
+        if not lines:
+            return
+        self._dropped.labels(self._label, reason).inc(lines)
+        now = self._clock.monotonic()
+        with self._lock:
+            self._unreported += lines
+            if now < self._quiet_until:
+                return
+            count, self._unreported = self._unreported, 0
+            self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
+        detail = why if isinstance(why, str) else why()
+        self._log.warning(
+            "access log: %d lines lost for %s: %s%s", count, self._label, reason, detail and f": {detail}"
+        )

@@ -1,0 +1,172 @@
+"""Sends batches by HTTP: lines for anybody, and OpenTelemetry's logs for a collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway_plugin_logger.config.sinks import HttpSink, OtlpSink, TlsOptions
+from gateway_plugin_logger.formats.escape import quote_json
+from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
+
+_LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LATER_OTLP: Final = frozenset({429, 502, 503, 504})  # OTLP specification 1.7, "Retryable Response Codes"
+_MOST_ANSWER: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """Where and how batches are sent."""
+
+    url: str
+    method: str
+    headers: Mapping[str, str]
+    make_body: Callable[[Sequence[str]], bytes]
+    compress: bool
+    timeout: float
+    tls: TlsOptions
+    retried_statuses: frozenset[int] = _LATER
+    count_refused: Callable[[bytes], int] | None = None
+    """Reads from an answer how many lines of the batch were refused."""
+
+
+def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
+    """Return how batches of lines go to an HTTP sink."""
+    is_json = format_name == "json"
+    default_type = "application/json" if sink.body == "array" else "application/x-ndjson" if is_json else "text/plain"
+    return HttpTarget(
+        url=sink.url,
+        method=sink.method,
+        headers={
+            "content-type": sink.content_type or default_type,
+            **{name: value.get_secret_value() for name, value in sink.headers.items()},
+        },
+        make_body=_array_body if sink.body == "array" else _lines_body,
+        compress=sink.compress,
+        timeout=sink.timeout,
+        tls=sink.tls,
+    )
+
+
+def otlp_target(sink: OtlpSink) -> HttpTarget:
+    """Return how batches of records go to a collector."""
+    attributes = ",".join(
+        f'{{"key":{quote_json(key)},"value":{{"stringValue":{quote_json(value)}}}}}'
+        for key, value in {"service.name": sink.service_name, **sink.resource}.items()
+    )
+    before = (
+        f'{{"resourceLogs":[{{"resource":{{"attributes":[{attributes}]}},"scopeLogs":[{{"scope":'
+        f'{{"name":"gateway_plugin_logger"}},"logRecords":['
+    )
+
+    def make_body(records: Sequence[str]) -> bytes:
+        return f"{before}{','.join(records)}]}}]}}]}}".encode()
+
+    has_path = urlsplit(sink.endpoint).path not in {"", "/"}
+    return HttpTarget(
+        url=sink.endpoint if has_path else sink.endpoint.rstrip("/") + "/v1/logs",
+        method="POST",
+        headers={
+            "content-type": "application/json",
+            **{name: value.get_secret_value() for name, value in sink.headers.items()},
+        },
+        make_body=make_body,
+        compress=sink.compress,
+        timeout=sink.timeout,
+        tls=sink.tls,
+        retried_statuses=_LATER_OTLP,
+        count_refused=refused_records,
+    )
+
+
+def refused_records(answer: bytes) -> int:
+    """Return how many records a collector refused of a batch that it took (``partialSuccess``)."""
+    try:
+        partial = json.loads(answer or b"{}").get("partialSuccess") or {}
+        return int(partial.get("rejectedLogRecords", 0))
+    except (ValueError, TypeError, AttributeError):
+        return 0
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for (RFC 9110 section 10.2.3); None if it says nothing."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None
+
+
+def make_tls(options: TlsOptions) -> ssl.SSLContext:
+    """Return how the server is trusted.
+
+    :raises OSError: a file cannot be read.
+    """
+    context = ssl.create_default_context(cafile=options.ca)
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.cert is not None:
+        context.load_cert_chain(options.cert, options.key)
+    return context
+
+
+class HttpClient:
+    """Sends batches to one target over kept connections."""
+
+    def __init__(self, target: HttpTarget, wall: Callable[[], float], refused: Callable[[int], None]) -> None:
+        self._target = target
+        self._wall = wall
+        self._refused = refused
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=make_tls(target.tls) if target.url.startswith("https:") else True),
+            timeout=aiohttp.ClientTimeout(total=target.timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={**target.headers, **({"content-encoding": "gzip"} if target.compress else {})},
+        )
+
+    async def deliver(self, lines: Sequence[str]) -> None:
+        """Send a batch; see `gateway_plugin_logger.sinks.sender.Deliver`."""
+        target = self._target
+        # A batch is up to a mebibyte: packing it takes longer than requests should wait.
+        body = await asyncio.to_thread(self._pack, lines)
+        try:
+            async with self._session.request(target.method, target.url, data=body, allow_redirects=False) as response:
+                answer = await response.content.read(_MOST_ANSWER)
+                status, after = response.status, response.headers.get("retry-after")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise DeliveryError(f"{type(error).__name__}: {error}") from error
+        if status in target.retried_statuses:
+            raise DeliveryError(f"status {status}", retry_after=retry_after(after, self._wall()))
+        if not 200 <= status < 300:
+            raise RejectedError(f"status {status}")
+        if target.count_refused is not None:
+            self._refused(min(target.count_refused(answer), len(lines)))
+
+    def _pack(self, lines: Sequence[str]) -> bytes:
+        body = self._target.make_body(lines)
+        return gzip.compress(body, compresslevel=4, mtime=0) if self._target.compress else body
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+def _lines_body(lines: Sequence[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _array_body(lines: Sequence[str]) -> bytes:
+    return f"[{','.join([line.rstrip() for line in lines])}]".encode("utf-8", "backslashreplace")

@@ -1,0 +1,128 @@
+"""Writes lines from a thread of its own, so that a slow disk or a full pipe never holds up a request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final, Protocol
+
+from gateway_plugin_logger.sinks.account import Account
+
+_PIECE: Final = 256 * 1024
+"""Characters that are put together at once; joining and encoding hold the interpreter's lock."""
+
+
+class Target(Protocol):
+    """What a writer writes to; only its thread calls it."""
+
+    def write(self, data: bytes) -> None:
+        """Write all of the data.
+
+        :raises OSError: some of it could not be written.
+        """
+
+    def reopen(self) -> None:
+        """Let go of what is open, and open it anew before the next line."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class LineWriter:
+    """Takes lines from the event loop, gathers them for a while, and writes them from its thread."""
+
+    def __init__(self, target: Target, account: Account, *, flush_interval: float, max_pending: int, name: str) -> None:
+        self.target = target
+        self._account = account
+        self._flush_interval = flush_interval
+        self._max_pending = max_pending
+        self._lines: list[str] = []
+        # The first counter is changed by the event loop only, the second by the thread only: no lock on the way in.
+        self._appended = 0
+        self._settled = 0
+        self._is_awake = False
+        self._is_closing = False
+        self._must_reopen = False
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._progress = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"access-log {name}", daemon=True)
+        self._thread.start()
+
+    def configure(self, *, flush_interval: float, max_pending: int) -> None:
+        """Change the options while lines come in."""
+        self._flush_interval = flush_interval
+        self._max_pending = max_pending
+
+    def append(self, line: str) -> None:
+        """Take a line; never waits, and drops the line if too much is waiting already."""
+        if self._appended - self._settled > self._max_pending:
+            self._account.dropped(1, "overflow", "the sink takes lines more slowly than they come")
+            return
+        self._appended += len(line)
+        self._lines.append(line)
+        if not self._is_awake:
+            self._is_awake = True
+            self._wake.set()
+
+    def reopen(self) -> None:
+        """Open the target anew before the next line; safe in a signal handler."""
+        self._must_reopen = True
+        self._wake_up()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until the lines taken so far are written or lost; return whether that was in time."""
+        goal, deadline = self._appended, time.monotonic() + timeout
+        self._wake_up()
+        with self._progress:
+            return self._progress.wait_for(lambda: self._settled >= goal, max(0.0, deadline - time.monotonic()))
+
+    def close(self, timeout: float) -> None:
+        """Write what is left, let go of the target and end the thread; lines that are not out in time are lost."""
+        self._is_closing = True
+        self._wake_up()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._account.dropped(len(self._lines), "stop", "the sink did not take them in time")
+
+    def _wake_up(self) -> None:
+        self._hurry.set()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if not self._is_closing:
+                self._hurry.wait(self._flush_interval)
+            # Before the lines are taken: whoever appends after this wakes us again.
+            self._wake.clear()
+            self._hurry.clear()
+            self._is_awake = False
+            is_last = self._is_closing
+            if self._must_reopen:
+                self._must_reopen = False
+                self.target.reopen()
+            while self._lines:
+                self._write_some()
+            if is_last and not self._lines:
+                self.target.close()
+                return
+
+    def _write_some(self) -> None:
+        count = size = 0
+        for line in self._lines:  # the list only grows meanwhile, at its end
+            count += 1
+            size += len(line)
+            if size >= _PIECE:
+                break
+        lines = self._lines[:count]
+        del self._lines[:count]
+        try:
+            self.target.write("".join(lines).encode("utf-8", "backslashreplace"))
+        except Exception as error:  # noqa: BLE001 - the thread's top: whatever happens, the next lines have their turn
+            self._account.dropped(count, "write-error", str(error))
+        else:
+            self._account.wrote(count)
+        self._settled += size
+        with self._progress:
+            self._progress.notify_all()
