@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
-from gateway_plugin_sdk import Headers, Identity, Metrics, PluginContext, Record, Request, Response, RouteInfo
+from gateway_plugin_sdk import Clock, Headers, Identity, Metrics, PluginContext, Record, Request, Response, RouteInfo
 
 
 class TestClock:
@@ -108,9 +108,15 @@ async def limiter(clock: TestClock, metrics: Metrics) -> AsyncIterator[MakeLimit
     made: list[RateLimit] = []
 
     async def make(
-        config: Mapping[str, Any], *, binding: str = "ratelimit", route: str | None = "r1", real_time: Any = None
+        config: Mapping[str, Any],
+        *,
+        binding: str = "ratelimit",
+        route: str | None = "r1",
+        gateway: Metrics | None = None,
+        real_time: Clock | None = None,
     ) -> Limiter:
-        context = PluginContext(binding, route, real_time or clock, logging.getLogger("test.ratelimit"), metrics)
+        log = logging.getLogger("test.ratelimit")
+        context = PluginContext(binding, route, real_time or clock, log, gateway or metrics)
         plugin = RateLimit(RateLimitConfig.model_validate(config), context)
         await plugin.start()
         made.append(plugin)

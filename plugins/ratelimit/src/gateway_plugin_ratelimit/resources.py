@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
 from gateway_plugin_sdk import Metrics, PluginContext, Tasks
 
-from gateway_plugin_ratelimit.stores.local import LocalStore, open_memory_store
+from gateway_plugin_ratelimit.stores.local import LocalStore, open_local_store
 
 SWEEP_EVERY = 10.0
 """Seconds between two rounds in which idle keys are forgotten."""
-
-_SWEEP_AT_ONCE = 256
 
 
 class Resources:
@@ -28,8 +27,7 @@ class Resources:
 
     def acquire_local(self, max_keys: int, context: PluginContext) -> LocalStore:
         """Return the counters of this machine for all bindings with the same ``max_keys``."""
-        clock = context.clock
-        return self._acquire(max_keys, lambda: open_memory_store(max_keys, clock.monotonic, clock.wall, context.log))
+        return self._acquire(max_keys, lambda: open_local_store(max_keys, context.clock, context.log, os.environ))
 
     def _acquire(self, key: Hashable, make: Callable[[], LocalStore]) -> LocalStore:
         store, users = self._stores.get(key) or (make(), 0)
@@ -54,8 +52,8 @@ class Resources:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
             for store, _ in list(self._stores.values()):
-                for _ in range(0, len(store), _SWEEP_AT_ONCE):
-                    store.sweep(_SWEEP_AT_ONCE)
+                for _ in range(store.sweep_steps):
+                    store.sweep()
                     await asyncio.sleep(0)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol
+
+from gateway_plugin_sdk import Clock
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision
 from gateway_plugin_ratelimit.passage import Passage
@@ -22,8 +25,12 @@ class Table(Protocol):
     def debit(self, charges: Sequence[Charge], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
 
-    def sweep(self, now: float, most: int) -> int:
-        """Forget what may be forgotten among some counters; return how many were."""
+    @property
+    def sweep_steps(self) -> int:
+        """How many calls of `sweep` see all counters."""
+
+    def sweep(self, now: float) -> None:
+        """Forget what may be forgotten among some counters."""
 
     def close(self) -> None:
         """Let go of what the table holds."""
@@ -116,9 +123,14 @@ class LocalStore:
         for counter in held:
             self._inflight.release(counter)
 
-    def sweep(self, most: int) -> int:
-        """Forget what may be forgotten among some counters; return how many were."""
-        return self._table.sweep(self._monotonic() + self._phase, most)
+    @property
+    def sweep_steps(self) -> int:
+        """How many calls of `sweep` see all counters."""
+        return self._table.sweep_steps
+
+    def sweep(self) -> None:
+        """Forget what may be forgotten among some counters."""
+        self._table.sweep(self._monotonic() + self._phase)
 
     def close(self) -> None:
         """Let go of what the store holds."""
@@ -137,14 +149,47 @@ def phase_of(wall: float, monotonic: float) -> float:
     return (wall - monotonic) % DAY
 
 
-def open_memory_store(
-    max_keys: int, monotonic: Callable[[], float], wall: Callable[[], float], log: logging.Logger
-) -> LocalStore:
-    """Return a store in this process."""
+SHARED_FOLDER = "GATEWAY_SHARED_DIR"
+"""Names the folder, private to one gateway, in which its workers find each other's counters."""
 
-    def warn() -> None:
-        if table.evictions & (table.evictions - 1) == 0:  # the 1st, 2nd, 4th, 8th ...
-            log.warning("more than max_keys: %d counters: %d were dropped before their time", max_keys, table.evictions)
 
-    table = MemoryTable(max_keys, on_eviction=warn)
-    return LocalStore(table, MemoryInflight(), monotonic, phase_of(wall(), monotonic()))
+def open_local_store(max_keys: int, clock: Clock, log: logging.Logger, environ: Mapping[str, str]) -> LocalStore:
+    """Return the counters of this machine: shared with the other workers if there is a folder for it."""
+    phase = phase_of(clock.wall(), clock.monotonic())
+    warn = EvictionWarning(max_keys, log)
+    folder = environ.get(SHARED_FOLDER)
+    if folder:
+        try:
+            return _open_shared_store(Path(folder), max_keys, clock, phase, warn)
+        except (OSError, ImportError) as error:
+            log.warning("each worker counts by itself: the workers cannot share memory in %r: %s", folder, error)
+    return LocalStore(MemoryTable(max_keys, on_eviction=warn), MemoryInflight(), clock.monotonic, phase)
+
+
+def _open_shared_store(folder: Path, max_keys: int, clock: Clock, phase: float, warn: EvictionWarning) -> LocalStore:
+    # Imported here because not every system has what they need.
+    from gateway_plugin_ratelimit.stores.shared import SharedTable  # noqa: PLC0415
+    from gateway_plugin_ratelimit.stores.shared_inflight import SharedInflight  # noqa: PLC0415
+
+    table = SharedTable(folder, max_keys, phase=phase, on_eviction=warn)
+    return LocalStore(table, SharedInflight(folder), clock.monotonic, table.phase)
+
+
+class EvictionWarning:
+    """Says that ``max_keys`` is too small: the 1st, 2nd, 4th, 8th ... time that it mattered."""
+
+    __slots__ = ("_count", "_log", "_max_keys")
+
+    def __init__(self, max_keys: int, log: logging.Logger) -> None:
+        self._max_keys = max_keys
+        self._log = log
+        self._count = 0
+
+    def __call__(self) -> None:
+        self._count += 1
+        if self._count & (self._count - 1) == 0:
+            self._log.warning(
+                "more than max_keys: %d counters are in use: %d were dropped before their time",
+                self._max_keys,
+                self._count,
+            )

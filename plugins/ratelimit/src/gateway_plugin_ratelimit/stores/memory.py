@@ -8,6 +8,7 @@ from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, State
 from gateway_plugin_ratelimit.settlement import Charge, settle
 
 _CANDIDATES = 8
+_SWEPT_AT_ONCE = 256
 
 
 class MemoryTable:
@@ -63,7 +64,7 @@ class MemoryTable:
         counters = self._counters
         if len(counters) < self.max_keys:
             return
-        if self.sweep(now, _CANDIDATES):
+        if self._forget(now, _CANDIDATES):
             return
         oldest = iter(counters)
         candidates = [next(oldest) for _ in range(min(_CANDIDATES, len(counters)))]
@@ -72,8 +73,17 @@ class MemoryTable:
         if self.on_eviction is not None:
             self.on_eviction()
 
-    def sweep(self, now: float, most: int) -> int:
-        """Look at up to ``most`` of the oldest counters; forget those whose time is over, move the others to the end.
+    @property
+    def sweep_steps(self) -> int:
+        """How many calls of `sweep` see all counters."""
+        return -(-len(self._counters) // _SWEPT_AT_ONCE)
+
+    def sweep(self, now: float) -> None:
+        """Forget those whose time is over among some counters; the next call looks at others."""
+        self._forget(now, _SWEPT_AT_ONCE)
+
+    def _forget(self, now: float, most: int) -> int:
+        """Forget those whose time is over among the oldest counters, move the others to the end.
 
         :returns: how many were forgotten.
         """

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from gateway_plugin_ratelimit.algorithms import FixedWindow, SlidingWindow, TokenBucket
+from gateway_plugin_ratelimit.stores.memory import MemoryTable
+from gateway_plugin_ratelimit.stores.shared import WAYS, SharedTable
+from hypothesis import given
+from hypothesis import strategies as st
+
+BUCKET = TokenBucket(1, 10)
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from gateway_plugin_ratelimit.algorithms import TokenBucket
+from gateway_plugin_ratelimit.stores.shared import SharedTable
+
+table = SharedTable(Path(sys.argv[1]), 1000, phase=0.0)
+bucket = TokenBucket(2000, 50)
+print("ready", flush=True)
+sys.stdin.readline()
+started, passed = time.monotonic(), 0
+while (now := time.monotonic()) < started + 1.5:
+    passed += table.charge(((bucket, "everybody", 1),), now)[0].allowed
+print(started, now, passed)
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    with_file = SharedTable(tmp_path, 1000, phase=0.0)
+    yield with_file
+    with_file.close()
+
+
+def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    results = [[float(number) for number in worker.communicate()[0].split()] for worker in workers]
+
+    seconds = max(result[1] for result in results) - min(result[0] for result in results)
+    passed = sum(result[2] for result in results)
+    assert passed <= 2000 * seconds * 1.05 + 50
+    assert passed >= 2000 * 1.5 * 0.9
+
+
+def test_two_openings_see_the_same_counters_and_the_same_phase(tmp_path, table):
+    other = SharedTable(tmp_path, 1000, phase=77.0)
+
+    table.charge(((BUCKET, "a", 7),), 1000.0)
+
+    assert other.charge(((BUCKET, "a", 1),), 1000.0)[0].remaining == 2
+    assert other.phase == 0.0
+    other.close()
+
+
+def test_counters_outlive_the_worker(tmp_path):
+    first = SharedTable(tmp_path, 1000, phase=0.0)
+    first.charge(((BUCKET, "a", 10),), 1000.0)
+    first.close()
+
+    second = SharedTable(tmp_path, 1000, phase=0.0)
+
+    assert not second.charge(((BUCKET, "a", 1),), 1000.0)[0].allowed
+    second.close()
+
+
+def test_the_table_never_grows_and_gives_up_what_would_be_forgotten_first(tmp_path):
+    table = SharedTable(tmp_path, 64, phase=0.0)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    table.charge(((BUCKET, "greedy", 10),), 1000.0)
+
+    for number in range(10_000):
+        table.charge(((BUCKET, f"key {number}", 1),), 1000.0)
+
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) == size
+    assert len(table) == 64
+    assert table.evictions == 10_001 - 64
+    assert not table.charge(((BUCKET, "greedy", 1),), 1000.0)[0].allowed
+    table.close()
+
+
+def test_half_full_tables_evict_next_to_nothing(table):
+    for number in range(500):
+        table.charge(((BUCKET, f"key {number}", 1),), 1000.0)
+
+    assert table.evictions <= 500 / WAYS
+
+
+def test_a_lock_that_is_never_freed_holds_nobody_up_for_long(tmp_path, table):
+    stuck = [os.open(lock, os.O_RDWR) for lock in tmp_path.glob("*.lock")]
+    for file in stuck:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+    assert table.charge(((BUCKET, "a", 1),), 1000.0)[0].remaining == 9
+    assert table._locks.missed == 1
+    for file in stuck:
+        os.close(file)
+    assert table.charge(((BUCKET, "a", 1), (BUCKET, "b", 1)), 1000.0)[0].remaining == 8
+    assert table._locks.missed == 1
+
+
+def test_a_file_of_another_layout_is_refused_with_its_name(tmp_path):
+    (tmp_path / "ratelimit-1000.table").write_bytes(b"something else" * 100)
+
+    with pytest.raises(OSError, match=r"ratelimit-1000\.table is not a table of \d+ bytes: remove it"):
+        SharedTable(tmp_path, 1000, phase=0.0)
+
+
+RULES = (TokenBucket(5, 3), TokenBucket(2, 4, counts_refused=True), FixedWindow(4, 3), SlidingWindow(5, 3))
+STEPS = st.lists(
+    st.tuples(
+        st.floats(0, 2),
+        st.lists(
+            st.tuples(st.sampled_from(range(len(RULES))), st.sampled_from("ab"), st.integers(0, 3)),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda charge: charge[:2],
+        ),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(STEPS)
+def test_shared_counters_decide_as_those_of_one_process_do(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        shared, memory, now = SharedTable(Path(folder), 1000, phase=0.0), MemoryTable(1000), 1000.0
+        for pause, picked, is_debit in steps:
+            now += pause
+            charges = [(RULES[rule], f"{rule}{key}", cost) for rule, key, cost in picked]
+            if is_debit:
+                shared.debit(charges, now)
+                memory.debit(charges, now)
+            else:
+                assert [repr(each) for each in shared.charge(charges, now)] == [
+                    repr(each) for each in memory.charge(charges, now)
+                ]
+        shared.close()
