@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -38,13 +41,23 @@ def is_blocking(function: object) -> bool:
 
 
 class BlockingThreads:
-    """A bounded pool of threads with a bounded queue in front."""
+    """A bounded pool of threads with a bounded queue in front.
+
+    They are daemon threads, unlike those of ``concurrent.futures``: a hook that never comes back must not keep the
+    gateway from ending.
+    """
 
     def __init__(self, threads: int = 0, most_waiting: int = 1024) -> None:
-        self._threads = threads or min(32, (os.cpu_count() or 1) + 4)
-        self._most = self._threads + most_waiting
+        self._most_threads = threads or min(32, (os.cpu_count() or 1) + 4)
+        self._most = self._most_threads + most_waiting
         self._taken = 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads: list[threading.Thread] = []
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+
+    @property
+    def taken(self) -> int:
+        """How many calls run or wait."""
+        return self._taken
 
     def run(self, function: Callable[..., Any], *args: object) -> asyncio.Future[Any]:
         """Start the function in a thread.
@@ -54,27 +67,62 @@ class BlockingThreads:
         """
         if self._taken >= self._most:
             raise ThreadsBusyError(f"{self._taken} blocking hooks run or wait: make them faster or async")
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="gateway-hook")
+        loop = asyncio.get_running_loop()
         # Like asyncio.to_thread: context variables (a trace, say) follow the call.
         call = partial(contextvars.copy_context().run, function, *args)
-        submitted = self._pool.submit(call)
+        done: Future[Any] = Future()
         self._taken += 1
-        loop = asyncio.get_running_loop()
-        submitted.add_done_callback(lambda _: _from_thread(loop, self._free))
-        return asyncio.wrap_future(submitted, loop=loop)
+        if self._taken > len(self._threads) and len(self._threads) < self._most_threads:
+            self._start_thread()
+        self._queue.put(_Job(call, done, partial(_call_in, loop, self._free)))
+        return asyncio.wrap_future(done, loop=loop)
+
+    def _start_thread(self) -> None:
+        name = f"gateway-hook_{len(self._threads)}"
+        thread = threading.Thread(target=_work, args=(self._queue,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _free(self) -> None:
         self._taken -= 1
 
     def close(self) -> None:
-        """Give the threads back; calls that did not begin are dropped."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end after what they are doing; the pool can be used again."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._queue.put(None)
 
 
-def _from_thread(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    call: Callable[[], Any]
+    done: Future[Any]
+    free: Callable[[], None]
+
+
+def _work(jobs: queue.SimpleQueue[_Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        _do(job)
+        # Or the last request would stay in memory until the next one comes.
+        del job
+
+
+def _do(job: _Job) -> None:
+    if not job.done.set_running_or_notify_cancel():
+        job.free()  # whoever asked gave up before it began
+        return
+    try:
+        result = job.call()
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever awaits
+        job.free()
+        job.done.set_exception(error)
+    else:
+        # First the place, then the result, so that whoever awaits finds the place free.
+        job.free()
+        job.done.set_result(result)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     try:
         loop.call_soon_threadsafe(callback)
     except RuntimeError:
