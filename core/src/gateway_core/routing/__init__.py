@@ -5,38 +5,64 @@ A route's conditions come in as :class:`RouteRule`, a :class:`Router` answers wi
 """
 
 from gateway_core.routing.conditions import HeaderLookup
+from gateway_core.routing.conflicts import Conflict, find_conflicts
 from gateway_core.routing.entries import NO_PARAMS, Match
+from gateway_core.routing.explain import Explanation, Loser, explain
 from gateway_core.routing.hosts import normalize_host, parse_host
 from gateway_core.routing.paths import check_path, encode_path
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
+from gateway_core.routing.redirect import Redirect, RedirectOptions, compile_redirect
+from gateway_core.routing.rewrite import (
+    PathRewrite,
+    RewriteOptions,
+    UnsafePathError,
+    compile_rewrite,
+    upstream_path,
+)
 from gateway_core.routing.router import NOT_FOUND, MethodNotAllowed, NotFound, Router, RouterBuilder, build_steps
 from gateway_core.routing.rules import RouteRule, ValueCondition
+from gateway_core.routing.split import WeightedTargets, samples
 
 __all__ = [
     "NOT_FOUND",
     "NO_PARAMS",
     "ConditionError",
+    "Conflict",
+    "Explanation",
     "HeaderLookup",
     "HostError",
+    "Loser",
     "Match",
     "MethodNotAllowed",
     "NotFound",
+    "PathRewrite",
     "Pattern",
     "PatternError",
+    "Redirect",
+    "RedirectOptions",
     "RewriteError",
+    "RewriteOptions",
     "RouteRule",
     "Router",
     "RouterBuilder",
     "RuleError",
+    "UnsafePathError",
     "ValueCondition",
+    "WeightedTargets",
     "build_steps",
     "check_path",
+    "compile_redirect",
+    "compile_rewrite",
     "encode_path",
+    "explain",
+    "find_conflicts",
     "normalize_host",
     "parse_host",
     "parse_pattern",
     "parse_prefix",
     "parse_regex",
     "rule_pattern",
+    "samples",
+    "upstream_path",
 ]

@@ -10,6 +10,7 @@ ANY_HOST = "*"
 """What a route without hosts matches."""
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_LONGEST = 1 << 24
 _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
 
 
@@ -32,8 +33,8 @@ def parse_host(text: str) -> str:
 
     :raises HostError: the text has a port, a path, a misplaced ``*``, or is no host name.
     """
-    host = text.strip().lower().removesuffix(".")
-    if host == ANY_HOST:
+    host = text.lower().removesuffix(".")
+    if text == ANY_HOST:
         return ANY_HOST
     if host.count(":") >= 2 and not host.startswith("["):
         host = f"[{host}]"
@@ -47,13 +48,6 @@ def parse_host(text: str) -> str:
     return f"*.{name}" if wildcard else name
 
 
-def covers_host(wide: str, narrow: str) -> bool:
-    """Say whether ``wide`` matches every host that ``narrow`` does; both as :func:`parse_host` returns them."""
-    if wide in (ANY_HOST, narrow):
-        return True
-    return wide.startswith("*.") and narrow.removeprefix("*").endswith(wide[1:])
-
-
 def wider_hosts(host: str) -> list[str]:
     """Return ``host`` and every pattern that covers it, the most specific first, ``*`` last."""
     found = [host]
@@ -63,6 +57,12 @@ def wider_hosts(host: str) -> list[str]:
         found += ["*." + ".".join(labels[index:]) for index in range(1, len(labels))]
         found.append(ANY_HOST)
     return found
+
+
+def host_rank(patterns: list[str], host: str) -> int | None:
+    """Return how specific the best of parsed ``patterns`` is for a normalized host: smaller is better, or ``None``."""
+    found = [_rank(pattern, host) for pattern in patterns]
+    return min([rank for rank in found if rank is not None], default=None)
 
 
 def _to_ascii(name: str, text: str) -> str:
@@ -80,3 +80,13 @@ def _fault(name: str) -> str:
     if "*" in name:
         return "has a misplaced '*': a wildcard is the whole first label, as in '*.example.com'"
     return "is not a host name: use letters, digits, '-' and '_' in labels separated by '.'"
+
+
+def _rank(pattern: str, host: str) -> int | None:
+    if pattern == ANY_HOST:
+        return 1
+    if pattern == host:
+        return -_LONGEST
+    if pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) >= len(pattern):
+        return -len(pattern)
+    return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from gateway_core.routing.paths import canonical_segment, check_path, encode_path
 from gateway_core.routing.problems import PatternError
@@ -38,8 +39,7 @@ class Kind(IntEnum):
     REST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One segment of a pattern: ``text`` is the canonical literal (or literal start), ``name`` the parameter's."""
 
     kind: Kind
@@ -105,11 +105,11 @@ def rule_pattern(rule: RouteRule[P]) -> Pattern:
 
     :raises PatternError: it has none or several, or the one that it has cannot be matched.
     """
+    if rule.path is not None and rule.path_prefix is None and rule.path_regex is None:
+        return parse_pattern(rule.path)
     given = [text for text in (rule.path, rule.path_prefix, rule.path_regex) if text is not None]
     if len(given) != 1:
         raise PatternError(f"a route has exactly one of path, path_prefix and path_regex, this one has {len(given)}")
-    if rule.path is not None:
-        return parse_pattern(rule.path)
     if rule.path_prefix is not None:
         return parse_prefix(rule.path_prefix)
     return parse_regex(given[0])
@@ -121,10 +121,10 @@ def parse_pattern(text: str) -> Pattern:
     :raises PatternError: with what is wrong and what to write instead.
     """
     _check_text(text)
-    raw = text.split("/")[1:]
-    segments = tuple([_parse_segment(part, text) for part in raw])
-    _check_rest_is_last(segments, text)
-    _check_names_differ(segments, text)
+    segments = tuple([_parse_segment(part, text) for part in text.split("/")[1:]])
+    if ":" in text or "*" in text:
+        _check_rest_is_last(segments, text)
+        _check_names_differ(segments, text)
     return Pattern(text, Shape.EXACT, segments)
 
 
@@ -162,6 +162,8 @@ def parse_regex(text: str) -> Pattern:
 def _check_text(text: str) -> None:
     if not text.startswith("/"):
         raise PatternError(f"path {text!r} does not start with '/': write {'/' + text!r}")
+    if "?" not in text and "#" not in text:
+        return
     for character, remedy in (("?", "match query parameters with query:"), ("#", "a fragment never reaches a server")):
         if character in text:
             code = f"%{ord(character):X}"
@@ -169,6 +171,8 @@ def _check_text(text: str) -> None:
 
 
 def _parse_segment(part: str, text: str) -> Segment:
+    if part.isalnum() and part.isascii():
+        return Segment(Kind.LITERAL, part)
     if part.startswith("*"):
         return Segment(Kind.REST, "", _param_name(part, part[1:], text))
     if "*" in part:

@@ -35,6 +35,8 @@ class MethodNotAllowed:
 
 NOT_FOUND = NotFound()
 
+_ANY_HOST = {ANY_HOST}
+
 
 class Tables(Generic[P]):
     """The trees by host: for every host, for exact names, and for wildcards by what follows their ``*``."""
@@ -100,7 +102,7 @@ class Router(Generic[P]):
         elif self._one_priority:
             found = find_first(self._any, path, method, header, values)
         else:
-            found = find_best(self._any, path, method, header, values or QueryValues(""), None)
+            found = find_best(self._any, path, method, header, values)
         if found is None:
             return self._refuse(host, path, values or QueryValues(""), header)
         return decode_params(found) if "%" in path else found
@@ -134,15 +136,14 @@ class Router(Generic[P]):
                     return found
             return None
         for tree in self.trees_for(host):
-            found = find_best(tree, path, method, header, query or QueryValues(""), found)
+            found = find_best(tree, path, method, header, query, found)
         return found
 
     def _refuse(self, host: str, path: str, query: QueryValues, header: HeaderLookup) -> NotFound | MethodNotAllowed:
         """Gather the methods of the routes that would take the request but for its own."""
         allow: set[str] = set()
-        segments = path.split("/")
         for tree in self.trees_for(host):
-            for leaf, _ in reachable(tree, path, segments):
+            for leaf in reachable(tree, path):
                 for entry in leaf:
                     if entry.methods is not None and (entry.conditions is None or entry.conditions.hold(header, query)):
                         allow |= entry.methods
@@ -166,7 +167,7 @@ class RouterBuilder(Generic[P]):
         :raises RuleError: its path, hosts or conditions cannot be compiled; nothing was added then.
         """
         pattern = rule_pattern(rule)
-        hosts = {parse_host(host) for host in rule.hosts} or {ANY_HOST}
+        hosts = {parse_host(host) for host in rule.hosts} if rule.hosts else _ANY_HOST
         entry = Entry(rule, pattern)
         for host in hosts:
             self._tables.tree(host).insert(pattern, entry)
@@ -179,7 +180,7 @@ class RouterBuilder(Generic[P]):
         return Router(self._tables, has_query=self._has_query, one_priority=len(self._priorities) <= 1, size=self._size)
 
 
-def build_steps(rules: Iterable[RouteRule[P]], batch: int = 64) -> Generator[int, None, Router[P]]:
+def build_steps(rules: Iterable[RouteRule[P]], batch: int = 32) -> Generator[int, None, Router[P]]:
     """Build a table in slices: yields the number of rules done after each ``batch``, returns the table.
 
     The caller lets other work run in between and decides by its own clock how many slices to take in one go.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gateway_core.routing.conditions import HeaderLookup, QueryValues
 from gateway_core.routing.entries import NO_PARAMS, Entry, Match
@@ -10,13 +10,13 @@ from gateway_core.routing.rules import P
 from gateway_core.routing.tree import Leaf, Node, Tree
 
 Pending = list[tuple["Node[P]", int]]
-"""Nodes to go back to with the index of the segment to take there; 0 stands for the node's tail."""
+"""Nodes to go on from, the next one last, with the index of the segment to take there; 0 stands for the node's tail."""
 
 
 def find_first(
     tree: Tree[P], path: str, method: str, header: HeaderLookup, query: QueryValues | None
 ) -> Match[P] | None:
-    """Return the match of the first route in order of host-free precedence, all priorities being equal.
+    """Return the match of the first route in precedence, all priorities being equal.
 
     :param path: canonical. Parameters in the answer are canonical too.
     :param query: may be ``None`` if no route of the table has a query condition.
@@ -28,93 +28,86 @@ def find_first(
             return entry.match
     if tree.root is not None:
         segments = path.split("/")
-        entry = _descend(tree.root, segments, method, header, query)
-        if entry is not None:
-            return entry.answer(segments)
+        pending = [(tree.root, 1)]
+        while pending:
+            leaf = _next_leaf(segments, pending)
+            if leaf is not None:
+                entry = _pick(leaf, method, header, query)
+                if entry is not None:
+                    return entry.answer(segments)
     if tree.regexes:
-        return _first_regex(tree, path, method, header, query)
+        for entry, params in _matching_regexes(tree, path):
+            if entry.admits(method, header, query or _NO_QUERY):
+                return Match(entry.match.payload, params, entry.match.rule)
     return None
 
 
 def find_best(
-    tree: Tree[P], path: str, method: str, header: HeaderLookup, query: QueryValues, best: Match[P] | None
+    tree: Tree[P],
+    path: str,
+    method: str,
+    header: HeaderLookup,
+    query: QueryValues | None,
+    best: Match[P] | None = None,
 ) -> Match[P] | None:
-    """Return the match of highest priority, the first of equals; ``best`` unless this tree has a higher one."""
+    """Return the match of the highest priority, the first of equals; ``best`` unless this tree has a higher one."""
     floor = None if best is None else best.rule.priority
-    segments = path.split("/")
-    for leaf, params in reachable(tree, path, segments):
-        for entry in leaf:
-            if (floor is None or entry.priority > floor) and entry.admits(method, header, query):
-                floor = entry.priority
-                best = (
-                    entry.answer(segments) if params is None else Match(entry.match.payload, params, entry.match.rule)
-                )
+    leaf = tree.statics.get(path)
+    entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
+    if entry is not None:
+        floor, best = entry.priority, entry.match
+    if tree.root is not None:
+        segments = path.split("/")
+        pending = [(tree.root, 1)]
+        while pending:
+            leaf = _next_leaf(segments, pending)
+            entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
+            if entry is not None:
+                floor, best = entry.priority, entry.answer(segments)
+    if tree.regexes:
+        for regex, params in _matching_regexes(tree, path):
+            if (floor is None or regex.priority > floor) and regex.admits(method, header, query or _NO_QUERY):
+                floor, best = regex.priority, Match(regex.match.payload, params, regex.match.rule)
     return best
 
 
-def reachable(tree: Tree[P], path: str, segments: list[str]) -> Iterator[tuple[Leaf[P], dict[str, str] | None]]:
-    """Yield the routes at every place that the path reaches, in precedence; a regex comes with its parameters."""
+def reachable(tree: Tree[P], path: str) -> Iterator[Leaf[P]]:
+    """Yield the routes at every place that a canonical path reaches, in precedence."""
     leaf = tree.statics.get(path)
     if leaf is not None:
-        yield leaf, None
-    pending: Pending[P] = [] if tree.root is None else [(tree.root, 1)]
+        yield leaf
+    segments = path.split("/")
+    pending = [] if tree.root is None else [(tree.root, 1)]
     while pending:
-        node, index = pending.pop()
-        if index == 0:
-            if node.tail is not None:
-                yield node.tail, None
-        elif index == len(segments):
-            if node.leaf is not None:
-                yield node.leaf, None
-        else:
-            child = _literal_child(node, segments[index])
-            chosen = _branch(node, child, segments[index], index, pending) if node.forks else child
-            if chosen is not None:
-                pending.append((chosen, index + 1) if chosen is not node else (node, 0))
-    for pattern, entry in tree.regexes:
-        found = None if pattern.regex is None else pattern.regex.fullmatch(path)
-        if found is not None:
-            yield [entry], {name: text for name, text in found.groupdict().items() if text is not None}
-
-
-def _descend(
-    node: Node[P], segments: list[str], method: str, header: HeaderLookup, query: QueryValues | None
-) -> Entry[P] | None:
-    """Walk to the first entry that admits the request: the hot loop, so the literal child is looked up in place."""
-    pending: Pending[P] = []
-    count = len(segments)
-    index = 1
-    while True:
-        leaf = None
-        if index == count:
-            leaf = node.leaf
-        elif index == 0:
-            leaf = node.tail
-        else:
-            segment = segments[index]
-            if node.children is not None:
-                child = node.children.get(segment)
-            else:
-                child = node.child if node.label == segment else None
-            if node.forks:
-                child = _branch(node, child, segment, index, pending)
-            if child is not None:
-                index = 0 if child is node else index + 1
-                node = child
-                continue
+        leaf = _next_leaf(segments, pending)
         if leaf is not None:
-            entry = _pick(leaf, method, header, query)
-            if entry is not None:
-                return entry
-        if not pending:
+            yield leaf
+    for entry, _ in _matching_regexes(tree, path):
+        yield [entry]
+
+
+def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
+    """Walk on from the last pending node to where the path ends in the tree; ``None`` if it leads nowhere.
+
+    This is the hot loop, so the literal child is looked up in place.
+    """
+    node, index = pending.pop()
+    count = len(segments)
+    while index != count:
+        if index == 0:
+            return node.tail
+        segment = segments[index]
+        if node.children is not None:
+            child = node.children.get(segment)
+        else:
+            child = node.child if node.label == segment else None
+        if node.forks:
+            child = _branch(node, child, segment, index, pending)
+        if child is None:
             return None
-        node, index = pending.pop()
-
-
-def _literal_child(node: Node[P], segment: str) -> Node[P] | None:
-    if node.children is not None:
-        return node.children.get(segment)
-    return node.child if node.label == segment else None
+        index = 0 if child is node else index + 1
+        node = child
+    return node.leaf
 
 
 def _branch(node: Node[P], literal: Node[P] | None, segment: str, index: int, pending: Pending[P]) -> Node[P] | None:
@@ -151,18 +144,24 @@ def _pick(leaf: Leaf[P], method: str, header: HeaderLookup, query: QueryValues |
     return None
 
 
-_NO_QUERY = QueryValues("")
+def _pick_above(
+    floor: int | None, leaf: Leaf[P], method: str, header: HeaderLookup, query: QueryValues | None
+) -> Entry[P] | None:
+    """Return the entry of highest priority above ``floor``, the first of equals."""
+    best: Entry[P] | None = None
+    for entry in leaf:
+        if (floor is None or entry.priority > floor) and entry.admits(method, header, query or _NO_QUERY):
+            best = entry
+            floor = entry.priority
+    return best
 
 
-def _first_regex(
-    tree: Tree[P], path: str, method: str, header: HeaderLookup, query: QueryValues | None
-) -> Match[P] | None:
+def _matching_regexes(tree: Tree[P], path: str) -> Iterator[tuple[Entry[P], Mapping[str, str]]]:
     for pattern, entry in tree.regexes:
         found = None if pattern.regex is None else pattern.regex.fullmatch(path)
-        if found is not None and entry.admits(method, header, query or _NO_QUERY):
+        if found is not None:
             params = {name: text for name, text in found.groupdict().items() if text is not None}
-            return Match(entry.match.payload, params, entry.match.rule) if params else entry.match
-    return None
+            yield entry, params or NO_PARAMS
 
 
-__all__ = ["NO_PARAMS", "find_best", "find_first", "reachable"]
+_NO_QUERY = QueryValues("")

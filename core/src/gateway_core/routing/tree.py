@@ -58,7 +58,7 @@ class Tree(Generic[P]):
         """Put a route in its place."""
         if pattern.shape is Shape.REGEX:
             insort(self.regexes, (pattern, entry), key=_order_of_regex)
-        elif pattern.is_static:
+        elif pattern.shape is Shape.EXACT and entry.captures is None:
             path = "".join(["/" + segment.text for segment in pattern.segments])
             leaf = self.statics.get(path)
             if leaf is None:
@@ -83,22 +83,23 @@ def _insert_pattern(node: Node[P], pattern: Pattern, entry: Entry[P]) -> None:
         else:
             node = _grow(node, segment)
     if not has_rest:
-        if node.leaf is None:
-            node.leaf = []
-        _insert_leaf(node, node.leaf, entry, is_exact=pattern.shape is Shape.EXACT)
+        _insert_leaf(node, entry, is_exact=pattern.shape is Shape.EXACT)
     if has_rest or pattern.shape is Shape.PREFIX:
-        if node.tail is None:
-            node.tail = []
-        insort(node.tail, entry, key=Entry.rank)
         node.forks = True
+        if node.tail is None:
+            node.tail = [entry]
+        else:
+            insort(node.tail, entry, key=Entry.rank)
 
 
-def _insert_leaf(node: Node[P], leaf: Leaf[P], entry: Entry[P], *, is_exact: bool) -> None:
-    if is_exact:
-        insort(leaf, entry, hi=node.exact_count, key=Entry.rank)
-        node.exact_count += 1
+def _insert_leaf(node: Node[P], entry: Entry[P], *, is_exact: bool) -> None:
+    if node.leaf is None:
+        node.leaf = [entry]
+    elif is_exact:
+        insort(node.leaf, entry, hi=node.exact_count, key=Entry.rank)
     else:
-        insort(leaf, entry, lo=node.exact_count, key=Entry.rank)
+        insort(node.leaf, entry, lo=node.exact_count, key=Entry.rank)
+    node.exact_count += is_exact
 
 
 def _grow(node: Node[P], segment: Segment) -> Node[P]:

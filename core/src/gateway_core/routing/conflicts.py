@@ -1,0 +1,111 @@
+"""Routes that can never match: equal to another one, or hidden behind one that takes everything that they would.
+
+A route is reported only if it is certain. It is cut into parts, one per host and method; each part must be covered by a
+single other route that matches whatever the part matches, and precedes it for every such request. Near-linear: covering
+routes are found in an index (:mod:`gateway_core.routing.covers`), not by comparing pairs. Not looked for: paths that
+several other paths cover only together, and what the texts of regular expressions mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway_core.routing.covers import Candidate, CoverIndex
+from gateway_core.routing.hosts import wider_hosts
+from gateway_core.routing.rules import P, RouteRule, ValueCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A route that can never match, the routes that take its requests (none if it contradicts itself), and why."""
+
+    route: str
+    others: tuple[str, ...]
+    reason: str
+    is_equal: bool = False
+
+    def __str__(self) -> str:
+        return f"route {self.route!r} can never match: {self.reason}"
+
+
+def find_conflicts(rules: Iterable[RouteRule[P]]) -> list[Conflict]:
+    """Return the routes that can never match, in file order.
+
+    :raises RuleError: a rule cannot be compiled.
+    """
+    index: CoverIndex[P] = CoverIndex()
+    candidates = [Candidate(rule) for rule in rules]
+    for candidate in candidates:
+        if _contradiction(candidate.rule) is None:
+            index.add(candidate)
+    conflicts = [_conflict_of(index, candidate) for candidate in candidates]
+    return [conflict for conflict in conflicts if conflict is not None]
+
+
+def _conflict_of(index: CoverIndex[P], candidate: Candidate[P]) -> Conflict | None:
+    rule = candidate.rule
+    contradiction = _contradiction(rule)
+    if contradiction is not None:
+        return Conflict(rule.id, (), contradiction)
+    blockers: dict[str, Candidate[P]] = {}
+    for host in candidate.hosts:
+        for method in candidate.methods:
+            blocker = next(_blockers(index, candidate, host, method), None)
+            if blocker is None:
+                return None
+            blockers[blocker.rule.id] = blocker
+    found = list(blockers.values())
+    if len(found) == 1 and found[0].is_equal_to(candidate):
+        other = found[0].rule.id
+        return Conflict(rule.id, (other,), f"it is equal to route {other!r} in everything that decides", is_equal=True)
+    reasons = [f"route {blocker.rule.id!r} takes {_share(found)}, {_why(blocker, candidate)}" for blocker in found]
+    return Conflict(rule.id, tuple(blockers), "; ".join(reasons))
+
+
+def _blockers(index: CoverIndex[P], part: Candidate[P], host: str, method: str | None) -> Iterator[Candidate[P]]:
+    """Yield routes that take every request of a part and precede it."""
+    for wide in wider_hosts(host):
+        for other in index.covering(wide, part, method):
+            if other is not part and _precedes(other, part, same_host=wide == host):
+                yield other
+
+
+def _precedes(other: Candidate[P], part: Candidate[P], *, same_host: bool) -> bool:
+    """Say whether ``other`` wins every request that both match. Its host covers the part's, so it is never narrower."""
+    if other.rule.priority != part.rule.priority:
+        return other.rule.priority > part.rule.priority
+    return same_host and other.rank < part.rank
+
+
+def _share(found: list[Candidate[P]]) -> str:
+    return "every request that it would" if len(found) == 1 else "some of its requests"
+
+
+def _why(blocker: Candidate[P], part: Candidate[P]) -> str:
+    if blocker.rule.priority != part.rule.priority:
+        return f"with the higher priority {blocker.rule.priority} (here {part.rule.priority})"
+    if blocker.rank[0] != part.rank[0]:
+        return "and a regular expression comes after every other path"
+    return "with the same precedence, and comes earlier"
+
+
+def _contradiction(rule: RouteRule[P]) -> str | None:
+    for what, conditions, fold in (("header", rule.headers, str.lower), ("query parameter", rule.query, str)):
+        by_name: dict[str, ValueCondition] = {}
+        for condition in conditions:
+            before = by_name.setdefault(fold(condition.name), condition)
+            if _exclude(before, condition) or _exclude(condition, before):
+                return f"its conditions on the {what} {condition.name!r} exclude each other"
+    return None
+
+
+def _exclude(one: ValueCondition, other: ValueCondition) -> bool:
+    if one.present is False:
+        return other.present is not False
+    if one.value is None:
+        return False
+    if other.regex is not None:
+        return re.fullmatch(other.regex, one.value) is None
+    return other.value is not None and other.value != one.value

@@ -1,0 +1,199 @@
+"""An index of routes that answers which of them match whatever a given route matches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, combinations
+from typing import Generic
+
+from gateway_core.routing.conditions import compile_conditions
+from gateway_core.routing.hosts import ANY_HOST, parse_host
+from gateway_core.routing.patterns import Kind, Pattern, Segment, Shape, path_rank, rule_pattern
+from gateway_core.routing.rules import P, RouteRule, ValueCondition
+
+_MOST_CONDITIONS = 8
+"""How many conditions all subsets are tried of; beyond it only the whole, single ones and none."""
+
+ConditionSet = frozenset[tuple[str, ValueCondition]]
+
+
+class Candidate(Generic[P]):
+    """A route in the form in which routes are compared."""
+
+    __slots__ = ("conditions", "hosts", "methods", "pattern", "rank", "rule")
+
+    def __init__(self, rule: RouteRule[P]) -> None:
+        compile_conditions(rule.headers, rule.query)
+        self.rule = rule
+        self.pattern = rule_pattern(rule)
+        hosts = {parse_host(host) for host in rule.hosts}
+        self.hosts: tuple[str, ...] = tuple(sorted(hosts)) or (ANY_HOST,)
+        self.methods: tuple[str | None, ...] = tuple(sorted(rule.methods)) or (None,)
+        self.conditions = _NO_CONDITIONS
+        if rule.headers or rule.query:
+            self.conditions = frozenset(
+                chain(
+                    [("header", _named(condition, condition.name.lower())) for condition in rule.headers],
+                    [("query", condition) for condition in rule.query],
+                )
+            )
+        rest = (not rule.methods, -len(rule.headers), -len(rule.query), rule.order)
+        self.rank = (path_rank(self.pattern, rule.order), rest)
+
+    def is_equal_to(self, other: Candidate[P]) -> bool:
+        """Say whether both match exactly the same requests with the same precedence, file order apart."""
+        return (
+            self.rule.priority == other.rule.priority
+            and (self.hosts, self.methods, self.conditions) == (other.hosts, other.methods, other.conditions)
+            and _shape(self.pattern) == _shape(other.pattern)
+        )
+
+
+Bucket = dict[tuple[ConditionSet, "str | None"], Candidate[P]]
+"""For each set of conditions and each method the route that comes first."""
+
+
+class _Place(Generic[P]):
+    """A node: what may follow, and the routes that end here exactly, as a prefix, or with ``*rest``."""
+
+    __slots__ = ("affixed", "exact", "literals", "param", "prefix", "rest")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Place[P]] | None = None
+        self.affixed: dict[str, _Place[P]] | None = None
+        self.param: _Place[P] | None = None
+        self.exact: Bucket[P] | None = None
+        self.prefix: Bucket[P] | None = None
+        self.rest: Bucket[P] | None = None
+
+
+class CoverIndex(Generic[P]):
+    """Routes by host, path, conditions and method."""
+
+    __slots__ = ("_regexes", "_roots")
+
+    def __init__(self) -> None:
+        self._roots: dict[str, _Place[P]] = {}
+        self._regexes: dict[tuple[str, str], Bucket[P]] = {}
+
+    def add(self, candidate: Candidate[P]) -> None:
+        """Put a route into the index, for each of its hosts and methods."""
+        for host in candidate.hosts:
+            bucket = self._bucket(host, candidate.pattern)
+            for method in candidate.methods:
+                key = (candidate.conditions, method)
+                first = bucket.get(key)
+                if first is None or _order(candidate) < _order(first):
+                    bucket[key] = candidate
+
+    def covering(self, host: str, part: Candidate[P], method: str | None) -> Iterator[Candidate[P]]:
+        """Yield routes for exactly this host whose path, method and conditions match whatever those of ``part`` do."""
+        for bucket in self._buckets(host, part.pattern):
+            for conditions in _weaker(part.conditions):
+                for name in {method, None}:
+                    found = bucket.get((conditions, name))
+                    if found is not None:
+                        yield found
+
+    def _bucket(self, host: str, pattern: Pattern) -> Bucket[P]:
+        if pattern.shape is Shape.REGEX:
+            return self._regexes.setdefault((host, pattern.text), {})
+        place = self._roots.setdefault(host, _Place())
+        for segment in pattern.segments:
+            if segment.kind is Kind.REST:
+                place.rest = bucket = {} if place.rest is None else place.rest
+                return bucket
+            place = _grow(place, segment)
+        if pattern.shape is Shape.PREFIX:
+            place.prefix = bucket = {} if place.prefix is None else place.prefix
+        else:
+            place.exact = bucket = {} if place.exact is None else place.exact
+        return bucket
+
+    def _buckets(self, host: str, pattern: Pattern) -> Iterator[Bucket[P]]:
+        root = self._roots.get(host)
+        if pattern.shape is Shape.REGEX:
+            found = self._regexes.get((host, pattern.text))
+            everything = [] if root is None else [root.prefix, root.rest]
+            yield from [bucket for bucket in (found, *everything) if bucket]
+        elif root is not None:
+            yield from _covering_places(root, pattern)
+
+
+def _covering_places(root: _Place[P], pattern: Pattern) -> Iterator[Bucket[P]]:
+    fixed = [segment for segment in pattern.segments if segment.kind is not Kind.REST]
+    ends_open = len(fixed) < len(pattern.segments)
+    pending = [(root, 0)]
+    while pending:
+        place, depth = pending.pop()
+        if place.prefix:
+            yield place.prefix
+        # *rest needs a segment of its own: one is left, or the pattern takes one too; every path has a first one.
+        if place.rest and (depth < len(fixed) or ends_open or depth == 0):
+            yield place.rest
+        if depth < len(fixed):
+            pending += [(child, depth + 1) for child in _wider_children(place, fixed[depth])]
+        elif place.exact and pattern.shape is Shape.EXACT and not ends_open:
+            yield place.exact
+
+
+def _wider_children(place: _Place[P], segment: Segment) -> Iterator[_Place[P]]:
+    literal = segment.kind is Kind.LITERAL
+    if literal and place.literals is not None and segment.text in place.literals:
+        yield place.literals[segment.text]
+    if place.affixed is not None:
+        # A start covers longer literals, and starts that are as long or longer.
+        for length in range(1, len(segment.text) + (not literal)):
+            child = place.affixed.get(segment.text[:length])
+            if child is not None:
+                yield child
+    if place.param is not None and (segment.text or not literal):
+        yield place.param
+
+
+def _grow(place: _Place[P], segment: Segment) -> _Place[P]:
+    if segment.kind is Kind.PARAM:
+        if place.param is None:
+            place.param = _Place()
+        return place.param
+    if segment.kind is Kind.AFFIXED:
+        place.affixed = {} if place.affixed is None else place.affixed
+        return place.affixed.setdefault(segment.text, _Place())
+    place.literals = {} if place.literals is None else place.literals
+    return place.literals.setdefault(segment.text, _Place())
+
+
+def _order(candidate: Candidate[P]) -> tuple[int, int]:
+    return (-candidate.rule.priority, candidate.rule.order)
+
+
+def _weaker(conditions: ConditionSet) -> Iterator[ConditionSet]:
+    """Yield sets of conditions that hold whenever ``conditions`` do."""
+    if not conditions:
+        yield conditions
+        return
+    implied = conditions | {
+        (what, ValueCondition(condition.name, present=True))
+        for what, condition in conditions
+        if condition.present is None
+    }
+    sizes = range(len(implied) + 1) if len(implied) <= _MOST_CONDITIONS else (0, 1)
+    for size in sizes:
+        yield from map(frozenset, combinations(implied, size))
+    if len(implied) > _MOST_CONDITIONS:
+        yield conditions
+
+
+def _named(condition: ValueCondition, name: str) -> ValueCondition:
+    if condition.name == name:
+        return condition
+    return ValueCondition(name, condition.value, condition.regex, condition.present)
+
+
+def _shape(pattern: Pattern) -> tuple[object, ...]:
+    if pattern.shape is Shape.REGEX:
+        return (pattern.text,)
+    return (pattern.shape, *[(segment.kind, segment.text) for segment in pattern.segments])
+
+
+_NO_CONDITIONS: ConditionSet = frozenset()

@@ -1,0 +1,166 @@
+"""Why a request goes where it goes: the winner, and what the nearest others lacked. For people, not for traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import nsmallest
+from operator import itemgetter
+from typing import Generic
+
+from gateway_core.routing.conditions import HeaderLookup, QueryValues, ValueTest, compile_conditions
+from gateway_core.routing.entries import Entry, Match
+from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
+from gateway_core.routing.paths import canonical_path, check_path
+from gateway_core.routing.patterns import Kind, Pattern, path_rank, rule_pattern
+from gateway_core.routing.router import MethodNotAllowed, NotFound, Router
+from gateway_core.routing.rules import P, RouteRule
+from gateway_core.routing.search import reachable
+from gateway_core.routing.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Loser(Generic[P]):
+    """A route that did not take the request, and every reason why."""
+
+    rule: RouteRule[P]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation(Generic[P]):
+    """The outcome for one request; ``outcome`` is a reason (for 400) if its path is refused before matching."""
+
+    outcome: Match[P] | NotFound | MethodNotAllowed | str
+    losers: tuple[Loser[P], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request as conditions see it: host normalized, path canonical."""
+
+    method: str
+    host: str
+    path: str
+    query: QueryValues
+    header: HeaderLookup
+
+
+def explain(
+    rules: Iterable[RouteRule[P]],
+    method: str,
+    host: str,
+    path: str,
+    query: str,
+    header: HeaderLookup,
+    *,
+    router: Router[P] | None = None,
+    limit: int = 5,
+) -> Explanation[P]:
+    """Match a request and say why the nearest other routes lost; arguments as for :meth:`Router.match`.
+
+    :param router: the table of ``rules`` if the caller has it; otherwise it is built.
+    :param limit: at most how many losers to report. Nearest are those that match but rank lower, then those whose path
+        matches and that fail the fewest conditions, then those whose path agrees in more of its segments.
+    """
+    rules = list(rules)
+    problem = check_path(path)
+    if problem is not None:
+        return Explanation(problem, ())
+    outcome = (router or Router.build(rules)).match(method, host, path, query, header)
+    request = _Request(method, normalize_host(host), canonical_path(path), QueryValues(query), header)
+    winner = outcome.rule if isinstance(outcome, Match) else None
+    others = (rule for rule in rules if winner is None or rule.order != winner.order)
+    nearest = nsmallest(limit, (_judge(rule, winner, request) for rule in others), key=itemgetter(0))
+    return Explanation(outcome, tuple([loser for _, loser in nearest]))
+
+
+def _judge(rule: RouteRule[P], winner: RouteRule[P] | None, request: _Request) -> tuple[tuple[int, int, int], Loser[P]]:
+    """Return how far a route is from matching, and why it lost."""
+    pattern = rule_pattern(rule)
+    agreement = _agreement(pattern, request.path)
+    path_failures = _path_failures(rule, pattern, request.path, agreement)
+    failures = [*path_failures, *_host_failures(rule, request), *_other_failures(rule, request)]
+    if failures or winner is None:
+        # A path weighs more than all conditions: "another path" is farther away than "but for a header and the method".
+        return (len(failures) + 100 * len(path_failures), -agreement, rule.order), Loser(rule, tuple(failures))
+    return (0, -agreement, rule.order), Loser(rule, (_lower_rank(rule, winner, request.host),))
+
+
+def _path_failures(rule: RouteRule[P], pattern: Pattern, path: str, agreement: int) -> list[str]:
+    if agreement or not pattern.segments:
+        tree: Tree[P] = Tree()
+        tree.insert(pattern, Entry(rule, pattern))
+        if any(True for _ in reachable(tree, path)):
+            return []
+    return [f"path: {path} is not matched by {pattern.text}"]
+
+
+def _agreement(pattern: Pattern, path: str) -> int:
+    """Count the segments that agree from the start on; a regex counts as agreeing in one."""
+    if pattern.regex is not None:
+        return 1
+    count = 0
+    for segment, text in zip(pattern.segments, path.split("/")[1:], strict=False):
+        if segment.kind is Kind.REST:
+            return count + 1
+        if segment.kind is Kind.LITERAL and segment.text != text:
+            return count
+        if segment.kind is not Kind.LITERAL and not (text.startswith(segment.text) and len(text) > len(segment.text)):
+            return count
+        count += 1
+    return count
+
+
+def _host_failures(rule: RouteRule[P], request: _Request) -> list[str]:
+    if not rule.hosts or host_rank([parse_host(host) for host in rule.hosts], request.host) is not None:
+        return []
+    return [f"hosts: {request.host or 'no host'} is not one of {', '.join(rule.hosts)}"]
+
+
+def _other_failures(rule: RouteRule[P], request: _Request) -> list[str]:
+    failures = []
+    if rule.methods and request.method not in rule.methods:
+        failures.append(f"methods: {request.method} is not one of {', '.join(sorted(rule.methods))}")
+    conditions = compile_conditions(rule.headers, rule.query)
+    if conditions is not None:
+        failures += [_test_failure("headers", test, request.header(test.name)) for test in conditions.headers]
+        failures += [_test_failure("query", test, request.query.first(test.name)) for test in conditions.query]
+    return [failure for failure in failures if failure]
+
+
+def _test_failure(what: str, test: ValueTest, found: str | None) -> str:
+    if test.passes(found):
+        return ""
+    if found is None:
+        return f"{what}: {test.name} is absent"
+    if test.value is not None:
+        return f"{what}: {test.name} is {found!r}, not {test.value!r}"
+    if test.regex is not None:
+        return f"{what}: {test.name} is {found!r}, which {test.regex.pattern!r} does not match"
+    return f"{what}: {test.name} is present, it must be absent"
+
+
+def _lower_rank(rule: RouteRule[P], winner: RouteRule[P], host: str) -> str:
+    """Say at which step of the order of precedence a route that matches falls behind the winner."""
+    if rule.priority != winner.priority:
+        return f"priority: {rule.priority} is lower than {winner.priority} of {winner.id!r}"
+    if _rank_for(rule, host) != _rank_for(winner, host):
+        return (
+            f"hosts: {', '.join(rule.hosts) or 'any'} is less specific than {', '.join(winner.hosts)} of {winner.id!r}"
+        )
+    mine, others = rule_pattern(rule), rule_pattern(winner)
+    if path_rank(mine, rule.order) != path_rank(others, winner.order):
+        return f"path: {mine.text} is less specific than {others.text} of {winner.id!r}"
+    for what, one, other in (
+        ("methods", bool(rule.methods), bool(winner.methods)),
+        ("headers", len(rule.headers), len(winner.headers)),
+        ("query", len(rule.query), len(winner.query)),
+    ):
+        if one != other:
+            return f"{what}: {winner.id!r} has {'a condition' if what == 'methods' else 'more conditions'}"
+    return f"order: {winner.id!r} comes earlier"
+
+
+def _rank_for(rule: RouteRule[P], host: str) -> int | None:
+    return host_rank([parse_host(pattern) for pattern in rule.hosts] or [ANY_HOST], host)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.routing import RouteRule, ValueCondition, parse_pattern
+from gateway_core.routing.conditions import QueryValues
+from gateway_core.routing.entries import Entry, captures_of, decode_params
+
+
+def entry(path: str, methods: frozenset[str] = frozenset(), **conditions: tuple[ValueCondition, ...]) -> Entry[str]:
+    headers, query = conditions.get("headers", ()), conditions.get("query", ())
+    rule = RouteRule(id="r", payload="p", path=path, methods=methods, headers=headers, query=query)
+    return Entry(rule, parse_pattern(path))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "captures"),
+    [
+        ("/a", None),
+        ("/:x", (("x", 1, 0),)),
+        ("/a/u_:x/*rest", (("x", 2, 2), ("rest", 3, -1))),
+    ],
+)
+def test_captures_say_where_parameters_stand(pattern: str, captures: tuple[tuple[str, int, int], ...] | None) -> None:
+    assert captures_of(parse_pattern(pattern)) == captures
+
+
+def test_an_answer_takes_its_parameters_from_their_places_and_decodes_them_once() -> None:
+    match = entry("/a/u_:x/*rest").answer(["", "a", "u_100%25", "b%2Fc", "", "d"])
+
+    assert match.params == {"x": "100%25", "rest": "b%2Fc//d"}
+    assert decode_params(match).params == {"x": "100%", "rest": "b/c//d"}
+    assert decode_params(match).payload == "p"
+
+
+def test_an_entry_admits_by_method_headers_and_query() -> None:
+    one = entry(
+        "/a", frozenset({"GET"}), headers=(ValueCondition("H", value="1"),), query=(ValueCondition("q", value="2"),)
+    )
+
+    assert one.admits("GET", {"h": "1"}.get, QueryValues("q=2"))
+    assert not one.admits("PUT", {"h": "1"}.get, QueryValues("q=2"))
+    assert not one.admits("GET", {"h": "2"}.get, QueryValues("q=2"))
+    assert not one.admits("GET", {"h": "1"}.get, QueryValues("q=1"))

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.routing import PatternError, RouteRule, parse_pattern, parse_prefix, parse_regex, rule_pattern
+from gateway_core.routing.patterns import Kind, Segment, path_rank
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.routing.strategies import patterns
+
+
+def test_a_pattern_is_split_into_literals_parameters_and_the_rest() -> None:
+    pattern = parse_pattern("/api/:id/user_:name/*rest")
+
+    assert pattern.segments == (
+        Segment(Kind.LITERAL, "api"),
+        Segment(Kind.PARAM, "", "id"),
+        Segment(Kind.AFFIXED, "user_", "name"),
+        Segment(Kind.REST, "", "rest"),
+    )
+    assert pattern.params == ("id", "name", "rest")
+    assert not pattern.is_static
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [("/%61", "a"), ("/caf%C3%A9", "caf\u00e9"), ("/a b", "a b"), ("/a%2Fb", "a%2Fb"), ("/x%3Ay", "x:y")],
+)
+def test_literals_are_canonical(text: str, literal: str) -> None:
+    assert parse_pattern(text).segments == (Segment(Kind.LITERAL, literal),)
+    assert parse_prefix(text).segments == (Segment(Kind.LITERAL, literal),)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("", "does not start with '/': write '/'"),
+        ("users", "write '/users'"),
+        ("/:", "has ':' without a name: write ':name', or '%3A' for a literal"),
+        ("/user:", "has 'user:' without a name"),
+        ("/cmd/:/", "has ':' without a name"),
+        ("/src/*", "has '*' without a name: write '*name', or '%2A' for a literal"),
+        ("/src*path", "write '%2A' for a literal one"),
+        ("/src/*path/x", "goes on after '*path'"),
+        ("/*path/", "goes on after '*path'"),
+        ("/:foo:bar", "has two parameters in ':foo:bar'"),
+        ("/:foo*bar", "has '*' inside ':foo*bar'"),
+        ("/:id.json", "has the parameter name 'id.json'"),
+        ("/:1", "has the parameter name '1'"),
+        ("/:id/:id", "has the parameter 'id' twice"),
+        ("/:id/*id", "has the parameter 'id' twice"),
+        ("/a?b=1", "match query parameters with query:"),
+        ("/a#b", "a fragment never reaches a server"),
+        ("/a/../b", "can never match: a request whose path has the dot segment '..'"),
+        ("/%2e", "can never match"),
+        ("/a\\b", "can never match"),
+        ("/%zz", "'%zz'"),
+        ("/a\x00", "can never match"),
+    ],
+)
+def test_patterns_that_cannot_match_are_refused_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(PatternError) as caught:
+        parse_pattern(text)
+
+    assert remedy in str(caught.value)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["api", "/:id", "/a/*rest", "/a?", "/.."])
+def test_prefixes_are_literal(text: str) -> None:
+    with pytest.raises(PatternError):
+        parse_prefix(text)
+
+
+def test_a_slash_at_the_end_of_a_prefix_is_ignored() -> None:
+    assert parse_prefix("/api/").segments == parse_prefix("/api").segments
+    assert parse_prefix("/").segments == ()
+
+
+def test_a_colon_inside_a_prefix_is_literal() -> None:
+    assert parse_prefix("/v1/things:batch").segments[1] == Segment(Kind.LITERAL, "things:batch")
+
+
+def test_a_regex_error_names_the_place() -> None:
+    with pytest.raises(PatternError, match="at character 3: missing"):
+        parse_regex("/a(")
+
+
+def test_named_groups_of_a_regex_are_parameters() -> None:
+    assert parse_regex("/v(?P<major>[0-9]+)/(?P<rest>.*)").params == ("major", "rest")
+
+
+@pytest.mark.parametrize("paths", [{}, {"path": "/", "path_prefix": "/"}, {"path_prefix": "/", "path_regex": "/"}])
+def test_a_rule_has_exactly_one_path(paths: dict[str, str]) -> None:
+    rule = RouteRule(
+        id="r",
+        payload=None,
+        path=paths.get("path"),
+        path_prefix=paths.get("path_prefix"),
+        path_regex=paths.get("path_regex"),
+    )
+
+    with pytest.raises(PatternError, match="exactly one of path, path_prefix and path_regex"):
+        rule_pattern(rule)
+
+
+def test_ranks_order_patterns_as_the_design_says() -> None:
+    ordered = [
+        parse_pattern("/a/b"),
+        parse_pattern("/a/b/*rest"),
+        parse_pattern("/a/long:p"),
+        parse_pattern("/a/lo:p"),
+        parse_pattern("/a/:p"),
+        parse_pattern("/a/:p/x"),
+        parse_prefix("/a"),
+        parse_pattern("/a:p/b"),
+        parse_pattern("/:p/b"),
+        parse_prefix("/"),
+        parse_regex("/.*"),
+    ]
+    ranks = [path_rank(pattern, 0) for pattern in ordered]
+
+    assert ranks == sorted(ranks)
+    assert path_rank(parse_pattern("/a/*rest"), 0) == path_rank(parse_prefix("/a"), 0)
+    assert path_rank(parse_regex("/b"), 1) < path_rank(parse_regex("/a"), 2)
+
+
+@given(patterns())
+def test_every_generated_pattern_parses(text: str) -> None:
+    assert len(parse_pattern(text).segments) == text.count("/")
+
+
+@given(st.text(max_size=15))
+def test_any_text_parses_or_is_a_pattern_error(text: str) -> None:
+    for parse in (parse_pattern, parse_prefix, parse_regex):
+        try:
+            parse(text)
+        except PatternError as error:
+            assert str(error)  # noqa: PT017 - what matters is that nothing else is raised

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.routing import (
+    Match,
+    Pattern,
+    RewriteError,
+    RewriteOptions,
+    Router,
+    RouteRule,
+    UnsafePathError,
+    compile_rewrite,
+    parse_pattern,
+    parse_prefix,
+    parse_regex,
+    upstream_path,
+)
+from gateway_core.routing.patterns import Shape
+
+
+def sent(pattern: Pattern, options: RewriteOptions, path: str, query: str = "") -> str:
+    """Match a path by a real table, and rewrite it."""
+    text = pattern.text
+    by_shape = {Shape.EXACT: "path", Shape.PREFIX: "path_prefix", Shape.REGEX: "path_regex"}
+    fields = {by_shape[pattern.shape]: text}
+    rule = RouteRule(
+        id="r",
+        payload=None,
+        path=fields.get("path"),
+        path_prefix=fields.get("path_prefix"),
+        path_regex=fields.get("path_regex"),
+    )
+    found = Router.build([rule]).match("GET", "", path, query, lambda name: None)
+    assert isinstance(found, Match)
+    return upstream_path(compile_rewrite(pattern, options), path, query, found.params)
+
+
+STRIP = RewriteOptions(strip=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("/api/users/:id", "/api/users/7", "/7"),
+        ("/api/users/:id/posts", "/api/users/7/posts", "/7/posts"),
+        ("/api/users/:id/", "/api/users/7/", "/7/"),
+        ("/api/users", "/api/users", "/"),
+        ("/api/users/", "/api/users/", "/"),
+        ("/files/*rest", "/files/", "/"),
+        ("/files/*rest", "/files/a//b/", "/a//b/"),
+        ("/files/*rest", "/files/a%2Fb%c3", "/a%2Fb%c3"),
+        ("/:id/x", "/7/x", "/7/x"),
+        ("/*rest", "/7/x", "/7/x"),
+        ("/u/user_:name/x", "/u/user_bob/x", "/bob/x"),
+        ("/u/user_:name", "/u/%75ser_b%2Fb", "/b%2Fb"),
+        ("/%61pi/:id", "/api/7", "/7"),
+    ],
+)
+def test_strip_removes_the_literal_part_before_the_first_parameter(pattern: str, path: str, expected: str) -> None:
+    assert sent(parse_pattern(pattern), STRIP, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "expected"),
+    [
+        ("/api", "/api", "/"),
+        ("/api", "/api/", "/"),
+        ("/api", "/api/x", "/x"),
+        ("/api", "/%61pi/x", "/x"),
+        ("/api/", "/api/x/", "/x/"),
+        ("/api", "/api//x", "//x"),
+        ("/", "/x", "/x"),
+    ],
+)
+def test_strip_removes_a_prefix(prefix: str, path: str, expected: str) -> None:
+    assert sent(parse_prefix(prefix), STRIP, path) == expected
+
+
+# The table of HTTPPathModifier in the Gateway API.
+@pytest.mark.parametrize(
+    ("path", "prefix", "replacement", "expected"),
+    [
+        ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+        ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+        ("/foo/bar", "/foo/", "/xyz", "/xyz/bar"),
+        ("/foo/bar", "/foo/", "/xyz/", "/xyz/bar"),
+        ("/foo", "/foo", "/xyz", "/xyz"),
+        ("/foo/", "/foo", "/xyz", "/xyz/"),
+        ("/foo/bar", "/foo", "", "/bar"),
+        ("/foo/", "/foo", "", "/"),
+        ("/foo", "/foo", "", "/"),
+        ("/foo/", "/foo", "/", "/"),
+        ("/foo", "/foo", "/", "/"),
+        ("/bar", "/", "/xyz", "/xyz/bar"),
+        ("/foo/a%2fb", "/foo", "/caf\u00e9", "/caf%C3%A9/a%2fb"),
+    ],
+)
+def test_a_prefix_is_replaced(path: str, prefix: str, replacement: str, expected: str) -> None:
+    assert sent(parse_prefix(prefix), RewriteOptions(prefix=replacement), path) == expected
+
+
+def test_the_literal_part_of_a_pattern_is_replaced_like_a_prefix() -> None:
+    assert sent(parse_pattern("/api/users/:id"), RewriteOptions(prefix="/v2"), "/api/users/7") == "/v2/7"
+    assert sent(parse_pattern("/api"), RewriteOptions(prefix="/v2"), "/api") == "/v2"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "path", "expected"),
+    [
+        ("/users/:id/*rest", "/v2/*rest/of/:id", "/users/a%2Fb/x/y%20z", "/v2/x/y%20z/of/a%2Fb"),
+        ("/users/:id", "/v2/user-:id", "/users/7", "/v2/user-7"),
+        ("/users/:id", "/fixed", "/users/7", "/fixed"),
+        ("/user_:name", "/users/:name", "/user_%62ob", "/users/bob"),
+        ("/files/*rest", "/x/*rest", "/files/", "/x/"),
+        ("/a/:id", "/caf\u00e9/:id", "/a/%c3", "/caf%C3%A9/%c3"),
+    ],
+)
+def test_a_template_makes_a_new_path_with_the_clients_spelling(
+    pattern: str, template: str, path: str, expected: str
+) -> None:
+    assert sent(parse_pattern(pattern), RewriteOptions(template=template), path) == expected
+
+
+def test_a_template_takes_named_groups_of_a_regex() -> None:
+    pattern = parse_regex("/v(?P<major>[0-9]+)/(?P<rest>.*)")
+
+    assert sent(pattern, RewriteOptions(template="/:rest/:major"), "/v1/a/b%20c") == "/a/b%20c/1"
+
+
+def test_queries_are_kept_byte_for_byte() -> None:
+    query = "a=%2f&&b=+%zz"
+
+    assert sent(parse_prefix("/api"), STRIP, "/api/x", query) == f"/x?{query}"
+    assert sent(parse_prefix("/api"), RewriteOptions(), "/api/x", query) == f"/api/x?{query}"
+
+
+def test_a_rewrite_never_makes_a_dot_segment() -> None:
+    for path in ("/user_..", "/user_.", "/user_%2e%2E"):
+        with pytest.raises(UnsafePathError):
+            sent(parse_pattern("/user_:name"), STRIP, path)
+    with pytest.raises(UnsafePathError):
+        sent(parse_regex("/x(?P<y>.*)"), RewriteOptions(template="/:y"), "/x..")
+    assert sent(parse_pattern("/user_:name"), STRIP, "/user_.bob") == "/.bob"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options"),
+    [
+        (parse_pattern("/a"), RewriteOptions()),
+        (parse_pattern("/:id/a"), STRIP),
+        (parse_prefix("/"), STRIP),
+        (parse_prefix("/"), RewriteOptions(prefix="/")),
+    ],
+)
+def test_a_route_that_changes_nothing_has_no_rewrite(pattern: Pattern, options: RewriteOptions) -> None:
+    assert compile_rewrite(pattern, options) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "remedy"),
+    [
+        (parse_pattern("/a"), RewriteOptions(strip=True, prefix="/b"), "keep one"),
+        (parse_regex("/a"), STRIP, "named groups"),
+        (parse_pattern("/a/:id"), RewriteOptions(template="/:other"), "'/a/:id' has 'id'"),
+        (parse_pattern("/a"), RewriteOptions(template="/:other"), "has none"),
+        (parse_pattern("/a"), RewriteOptions(template="v2"), "write '/v2'"),
+        (parse_pattern("/a"), RewriteOptions(template="/v2?x"), "has '?'"),
+        (parse_pattern("/a"), RewriteOptions(prefix="/../x"), "dot segment"),
+        (parse_pattern("/a"), RewriteOptions(prefix="x"), "write '/x'"),
+    ],
+)
+def test_rewrites_that_cannot_work_are_refused_with_a_remedy(
+    pattern: Pattern, options: RewriteOptions, remedy: str
+) -> None:
+    with pytest.raises(RewriteError) as caught:
+        compile_rewrite(pattern, options)
+
+    assert remedy in str(caught.value)
