@@ -101,7 +101,7 @@ class ProcessHooks:
     """Hooks that an extension (a module, or a plugin class as a static method) implements once for the process."""
 
     @hookspec
-    def gateway_discovery(self) -> Mapping[str, Any]:
+    def gateway_discovery(self) -> Mapping[str, Any] | None:
         """Offer ways to find the endpoints of an upstream.
 
         Runs once when extensions are loaded.
@@ -110,7 +110,7 @@ class ProcessHooks:
         """
 
     @hookspec
-    def gateway_config_sources(self) -> Mapping[str, Any]:
+    def gateway_config_sources(self) -> Mapping[str, Any] | None:
         """Offer places that configuration documents come from.
 
         Runs once when extensions are loaded.
@@ -119,7 +119,7 @@ class ProcessHooks:
         """
 
     @hookspec
-    def gateway_strategies(self) -> Mapping[str, Any]:
+    def gateway_strategies(self) -> Mapping[str, Any] | None:
         """Offer strategies of load balancing.
 
         Runs once when extensions are loaded.
@@ -128,7 +128,7 @@ class ProcessHooks:
         """
 
     @hookspec
-    def gateway_commands(self) -> Sequence[click.Command]:
+    def gateway_commands(self) -> Sequence[click.Command] | None:
         """Offer commands of the ``gateway`` command line.
 
         Runs once when the command line starts.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.messages.headers import Headers
@@ -25,6 +25,17 @@ class RouteInfo:
     description: str = ""
 
 
+class RequestOrigin(TypedDict, total=False):
+    """Where a request comes from: attributes of `Request`."""
+
+    client_ip: str
+    peer_ip: str
+    scheme: str
+    version: str
+    request_id: str
+    started: float
+
+
 class Request:
     """One request, from its head to its log line.
 
@@ -33,45 +44,37 @@ class Request:
     its ``?``.
     """
 
-    __slots__ = (
-        "_headers",
-        "_read_body",
-        "_state",
-        "claims",
-        "client_ip",
-        "head_block",
-        "host",
-        "identity",
-        "lowered_block",
-        "method",
-        "params",
-        "path",
-        "peer_ip",
-        "query",
-        "request_id",
-        "route",
-        "scheme",
-        "started",
-        "target",
-        "tls_peer",
-        "upstream",
-        "version",
-    )
+    # Defaults stand in the class, not in __init__: most requests never change most of them.
+    client_ip = ""
+    """The client's address: the peer's, or what a trusted proxy says of it."""
+    peer_ip = ""
+    """The address that the connection came from; empty for a unix socket."""
+    scheme = "http"
+    version = "1.1"
+    request_id = ""
+    started = 0.0
+    """Monotonic seconds at which the head was complete."""
+    route: RouteInfo | None = None
+    params: Mapping[str, str] = _NO_PARAMS
+    upstream: str | None = None
+    """Name of the upstream that a plugin wants instead of the route's."""
+    identity: Identity | None = None
+    claims: Mapping[str, Any] = _NO_PARAMS
+    """Verified claims of the caller; empty if nobody verified any."""
+    tls_peer: Mapping[str, Any] | None = None
+    """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+    _headers: Headers | None = None
+    _state: dict[str, Any] | None = None
+    _read_body: Callable[[int], Awaitable[bytes]] | None = None
 
     def __init__(
         self,
         method: str,
         target: str,
-        *,
         block: bytes = b"",
         lowered_block: bytes | None = None,
         host: str = "",
-        client_ip: str = "",
-        peer_ip: str = "",
-        scheme: str = "http",
-        version: str = "1.1",
-        request_id: str = "",
-        started: float = 0.0,
+        **origin: Unpack[RequestOrigin],
     ) -> None:
         self.method = method
         self.target = target
@@ -79,29 +82,10 @@ class Request:
         self.path, _, self.query = target.partition("?")
         self.head_block = block
         self.lowered_block = lowered_block
-        self._headers: Headers | None = None
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
-        self.client_ip = client_ip
-        """The client's address: the peer's, or what a trusted proxy says of it."""
-        self.peer_ip = peer_ip
-        """The address that the connection came from; empty for a unix socket."""
-        self.scheme = scheme
-        self.version = version
-        self.request_id = request_id
-        self.started = started
-        """Monotonic seconds at which the head was complete."""
-        self.route: RouteInfo | None = None
-        self.params: Mapping[str, str] = _NO_PARAMS
-        self.upstream: str | None = None
-        """Name of the upstream that a plugin wants instead of the route's."""
-        self.identity: Identity | None = None
-        self.claims: Mapping[str, Any] = _NO_PARAMS
-        """Verified claims of the caller; empty if nobody verified any."""
-        self.tls_peer: Mapping[str, Any] | None = None
-        """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
-        self._state: dict[str, Any] | None = None
-        self._read_body: Callable[[int], Awaitable[bytes]] | None = None
+        if origin:
+            self.__dict__.update(origin)
 
     @property
     def headers(self) -> Headers:

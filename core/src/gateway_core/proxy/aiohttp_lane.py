@@ -139,20 +139,11 @@ class AiohttpLane(RequestHandler):
             return Written(False)
         snapshot = proxy.holder.current
         memo = HeadMemo(facts, self.peer, snapshot)
-        request = Request(
-            method,
-            target,
-            block=facts.block,
-            lowered_block=facts.lowered,
-            host=facts.host,
-            client_ip=memo.origin.client_ip,
-            peer_ip=self.peer.ip,
-            scheme=memo.origin.scheme,
-            version=self.version,
-            request_id=memo.origin.request_id or proxy.next_id(),
-            started=proxy.now(),
-        )
-        request.tls_peer = self.peer.tls
+        request = Request(method, target, facts.block, facts.lowered, facts.host)
+        memo.origin.describe(request)
+        request.version = self.version
+        request.request_id = request.request_id or proxy.next_id()
+        request.started = proxy.now()
         exchange = self.exchange = Exchange(self, transport, snapshot, memo, request)
         self._lane_requests += 1
         if self._lane_requests == snapshot.limits.max_requests_per_connection:

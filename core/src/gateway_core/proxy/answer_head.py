@@ -8,7 +8,7 @@ from typing import Final
 from gateway_core.messages import Response
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 _GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
 _status_lines: dict[tuple[int, str], bytes] = {}
 
@@ -36,7 +36,7 @@ def status_line(status: int, reason: str) -> bytes:
 
 def framing_of(status: int, is_head: bool, length: int | None, version: str) -> Framing:
     """Return how to frame a body of ``length`` bytes, or of unknown length."""
-    if is_head or status in _BODILESS:
+    if is_head or status in BODILESS:
         return Framing.NONE
     if length is not None:
         return Framing.LENGTH

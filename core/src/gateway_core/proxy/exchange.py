@@ -38,6 +38,7 @@ class Exchange(Sending):
     _held_answer: list[bytes] | None = None
     _held_end: bytes | None = None
     _is_answering = False
+    ended_at = 0.0
     _tunnel_bytes: tuple[int, int] | None = None
 
     def __init__(
@@ -52,6 +53,7 @@ class Exchange(Sending):
         self.chain = snapshot.global_chain
         self.raw_path = request.path
         self.raw_query = request.query
+        self.raw_method = request.method
 
     # -- phases
 
@@ -62,7 +64,8 @@ class Exchange(Sending):
         proxy.exchanges.add(self)
         if self.upload is not None:
             request.set_body_reader(self._read_body)
-        if proxy.is_full:
+        most = snapshot.limits.max_requests
+        if most and len(proxy.exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
         elif (problem := check_path(request.path)) is not None:
             self.fail(400, problem)
@@ -75,6 +78,7 @@ class Exchange(Sending):
         """Run a phase and go on with ``then``, at once or from a task if a hook must be awaited."""
         outcome = start_phase(hooks, self.request, *args)
         if isinstance(outcome, Suspended):
+            self.was_suspended = True
             self._task = spawn(self._finish_phase(outcome, phase, then), name="request", on_error=self._crashed)
         elif outcome is None:
             then(None)
@@ -133,11 +137,15 @@ class Exchange(Sending):
             self._no_route(own_answer(405, allow=found.allow))
         else:
             request.params = found.params
-            self._take_route(found.payload)
-            if hooks := self.chain.route_match:
-                self._run(hooks, "gateway_route_match", self._matched, request.route)
-            else:
+            route = self.route = found.payload
+            chain = self.chain = route.chain
+            request.route = route.info
+            if chain.route_match:
+                self._run(chain.route_match, "gateway_route_match", self._matched, request.route)
+            elif chain.pre_proxy or self.upload is not None:
                 self._matched(None)
+            else:
+                self._forward(None)
 
     def _no_route(self, response: Response) -> None:
         self.error = "no route"
@@ -184,7 +192,7 @@ class Exchange(Sending):
         if route.redirect is not None:
             self.answer(route.redirect(request))
             return
-        upstream = route.pick_upstream(self.proxy.rng)
+        upstream = route.upstream or route.pick_upstream(self.proxy.rng)
         if request.upstream is not None:
             chosen = self.snapshot.upstreams.get(request.upstream)
             if chosen is None:
@@ -290,7 +298,6 @@ class Exchange(Sending):
         upstream.record(endpoint, head.status, self.picked_at, now)
         if complete:
             self._leave(None)
-            self.deadline = NEVER
         else:
             self.watch_answer_body()
         if upstream.sticky is None and not self.chain.response:
@@ -482,7 +489,7 @@ class Exchange(Sending):
             self._is_retrying = False
             self.upstream.retry_budget.end()
         head, response = self.head, self.response
-        now = proxy.now()
+        now = self.ended_at = proxy.now()
         status = response.status if response is not None else head.status if head is not None else 0
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
         if hooks := self.chain.log:

@@ -96,56 +96,50 @@ class FastLane(asyncio.Protocol):
 
     def _read(self, data: bytes) -> bytes:
         """Take one request from the data; return what is behind it."""
-        proxy = self.proxy
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            return self._wait_for_head(data)
-        line_end = data.find(b"\r\n")
-        parts = data[:line_end].split(b" ")
-        if len(parts) != 3:
-            return self._hand_over(data)
-        method = METHODS.get(parts[0])
-        target = parts[1]
-        if method is None or parts[2] != b"HTTP/1.1" or target[:1] != b"/" or target.translate(None, TARGET_BYTES):
-            return self._hand_over(data)
-        memo = self.memo
+        proxy, memo = self.proxy, self.memo
         snapshot = proxy.holder.current
-        if memo is None or memo.version is not snapshot.version or data[line_end:end] != memo.facts.block:
+        line_end = data.find(b"\r\n")
+        if memo is None or not data.startswith(memo.ending, line_end) or memo.version is not snapshot.version:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                return self._wait_for_head(data)
             memo = self._memo_of(snapshot, data[line_end:end], end)
             if memo is None:
                 return self._hand_over(data)
-        facts, origin = memo.facts, memo.origin
-        request = Request(
-            method,
-            target.decode("ascii"),
-            block=facts.block,
-            lowered_block=facts.lowered,
-            host=facts.host,
-            client_ip=origin.client_ip,
-            peer_ip=self.peer.ip,
-            scheme=origin.scheme,
-            request_id=origin.request_id or proxy.next_id(),
-            started=proxy.now(),
-        )
-        request.tls_peer = self.peer.tls
+        line = data[:line_end]
+        try:
+            method_bytes, target, version = line.split(b" ")
+        except ValueError:
+            return self._hand_over(data)
+        method = METHODS.get(method_bytes)
+        if method is None or version != b"HTTP/1.1" or target[:1] != b"/" or target.translate(None, TARGET_BYTES):
+            return self._hand_over(data)
+        facts = memo.facts
+        request = Request(method, target.decode("ascii"), facts.block, facts.lowered, facts.host)
+        memo.origin.describe(request)
+        if not request.request_id:
+            request.request_id = proxy.next_id()
+        request.started = proxy.now()
         exchange = self.exchange = Exchange(self, self.transport, snapshot, memo, request)
+        exchange.request_line = line
         self.deadline = NEVER
         self._requests += 1
         if self._requests == snapshot.limits.max_requests_per_connection:
             exchange.keep_alive = False
-        start = end + 4
-        length = facts.content_length
-        if length > 0:
-            upload = exchange.upload = Upload(self, 0)
-            body = data[start : start + length]
-            self._left = length - len(body)
-            if body:
-                upload.feed(body)
-            if not self._left:
-                upload.end()
-            start += len(body)
+        start = line_end + len(memo.ending)
+        if facts.content_length > 0:
+            start += self._begin_upload(exchange, data[start : start + facts.content_length], facts.content_length)
         exchange.start()
         return data[start:] if start < len(data) else b""
+
+    def _begin_upload(self, exchange: Exchange, body: bytes, length: int) -> int:
+        upload = exchange.upload = Upload(self, 0)
+        self._left = length - len(body)
+        if body:
+            upload.feed(body)
+        if not self._left:
+            upload.end()
+        return len(body)
 
     def _memo_of(self, snapshot: Snapshot, block: bytes, size: int) -> HeadMemo | None:
         """Return what a header block means, or None if the request is not for this lane."""
@@ -208,9 +202,9 @@ class FastLane(asyncio.Protocol):
     # -- what the exchange says
 
     def exchange_over(self, keep_alive: bool) -> None:
-        self.exchange = None
+        exchange, self.exchange = self.exchange, None
         transport = self.transport
-        if transport.is_closing():
+        if transport.is_closing() or exchange is None:
             return
         if not keep_alive:
             if self._left:
@@ -221,14 +215,14 @@ class FastLane(asyncio.Protocol):
         if self._is_reading_paused:
             self._is_reading_paused = False
             transport.resume_reading()
-        proxy = self.proxy
+        limits = exchange.snapshot.limits
         if self._buffer:
-            self.deadline = proxy.now() + proxy.limits.header_timeout
+            self.deadline = exchange.ended_at + limits.header_timeout
             if not self._turning:
                 data, self._buffer = self._buffer, b""
                 self.data_received(data)
         else:
-            self.deadline = proxy.now() + proxy.limits.idle_timeout
+            self.deadline = exchange.ended_at + limits.idle_timeout
 
     def _linger(self) -> None:
         self._is_lingering = True

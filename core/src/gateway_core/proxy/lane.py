@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 class HeadMemo:
     """What a header block means on one connection; clients repeat theirs, so the last one is remembered."""
 
-    __slots__ = ("facts", "origin", "tail", "version")
+    __slots__ = ("ending", "facts", "origin", "tail", "version")
 
     def __init__(self, facts: RequestFacts, peer: Peer, snapshot: Snapshot) -> None:
         self.facts = facts
+        self.ending = facts.block + b"\r\n\r\n"
+        """The head behind its first line."""
         self.version = snapshot.version
         """The configuration it was made under; the snapshot itself must not live on in idle connections."""
         self.origin: Origin = origin_of(facts, peer.ip, peer.scheme, peer.local_port, snapshot.trusts)
+        self.origin.tls_peer = peer.tls
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
 

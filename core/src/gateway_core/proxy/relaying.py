@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.answer_head import Framing, framing_fields, framing_of, own_block, status_line
+from gateway_core.proxy.answer_head import BODILESS, Framing, framing_fields, framing_of, own_block, status_line
 from gateway_core.proxy.own_answers import with_request_id
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
@@ -57,6 +57,15 @@ class Relaying:
         length = head.content_length
         self._settle_keep_alive()
         is_head = request.method == "HEAD"
+        if (
+            self.keep_alive
+            and length is not None
+            and not is_head
+            and lane.version == "1.1"
+            and head.status not in BODILESS
+        ):
+            self._relay_plain(head, length, body, complete)
+            return
         if length is None and complete and not is_head and head.length != NO_BODY:
             length = len(body)
         framing = self._framing = framing_of(head.status, is_head, length, lane.version)
@@ -81,6 +90,22 @@ class Relaying:
                 )
             )
         )
+        if complete:
+            self._finish()
+
+    def _relay_plain(self, head: ResponseHead, length: int, body: bytes, complete: bool) -> None:
+        """Write the usual answer: a body of known length to a client that keeps its connection."""
+        plain = head.plain
+        if not plain:
+            plain = head.plain = b"%b%b\r\nContent-Length: %d\r\nX-Request-Id: " % (
+                status_line(head.status, head.reason),
+                head.block,
+                length,
+            )
+        self._framing = Framing.LENGTH
+        self.head_sent = True
+        self.bytes_sent = len(body)
+        self.transport.write(b"".join((plain, self.request.request_id.encode("latin-1"), b"\r\n\r\n", body)))
         if complete:
             self._finish()
 

@@ -63,6 +63,10 @@ class Sending(Relaying):
     total_deadline = NEVER
     raw_path = ""
     raw_query = ""
+    raw_method = ""
+    request_line: bytes | None = None
+    """The request line as it came, without its CRLF, if the lane has it."""
+    was_suspended = False
     _connecting: asyncio.Task[None] | None = None
     _retry_timer: asyncio.TimerHandle | None = None
     _is_retrying = False
@@ -76,7 +80,8 @@ class Sending(Relaying):
     def send(self, upstream: Upstream) -> None:
         """Send the request to an endpoint of the upstream."""
         self.upstream = upstream
-        now = self.first_try_at = self.proxy.now()
+        # Without a hook that was awaited, no time worth asking for has passed since the head was read.
+        now = self.first_try_at = self.proxy.now() if self.was_suspended else self.request.started
         route = self.route
         if route is not None and route.timeouts.total:
             self.total_deadline = self.request.started + route.timeouts.total
@@ -172,7 +177,9 @@ class Sending(Relaying):
             upgrade_asked=facts.upgrade is not None,
         )
         if upload is None:
-            self._watch(self._response_timeout())
+            seconds = self._response_timeout()
+            deadline = self.picked_at + seconds if seconds else NEVER
+            self.deadline = min(self.total_deadline, deadline)
             return
         upload.attach(connection)
         if facts.expect and not self._continue_sent and not upload.received:
@@ -194,15 +201,13 @@ class Sending(Relaying):
             if changed is None:
                 return None
             tail = changed.kept + memo.origin.tail
-        target = self._target()
+        line = self._request_line()
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
             authority = own_host.encode("latin-1")
         lines = [
-            request.method.encode("latin-1"),
-            b" ",
-            target,
-            b" HTTP/1.1\r\nHost: ",
+            line,
+            b"\r\nHost: ",
             authority,
             tail,
             b"\r\nX-Request-Id: ",
@@ -228,15 +233,18 @@ class Sending(Relaying):
             headers.remove(name)
         return headers.block
 
-    def _target(self) -> bytes:
+    def _request_line(self) -> bytes:
         request, route = self.request, self.route
-        path = request.path
+        path, target = request.path, request.target
         if route is not None and route.rewrite is not None:
             path = route.rewrite(request.params, path)
         elif path is self.raw_path and request.query is self.raw_query:
-            return request.target.encode("latin-1")
-        target = f"{path}?{request.query}" if request.query or request.target.endswith("?") else path
-        return target.encode("latin-1", "replace")
+            if self.request_line is not None and request.method is self.raw_method:
+                return self.request_line
+            return f"{request.method} {target} HTTP/1.1".encode("latin-1")
+        if request.query or target.endswith("?"):
+            path = f"{path}?{request.query}"
+        return f"{request.method} {path} HTTP/1.1".encode("latin-1", "replace")
 
     # -- deadlines
 

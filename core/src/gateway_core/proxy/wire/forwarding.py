@@ -6,9 +6,10 @@ leftmost address for the client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from gateway_core.messages import Request
 from gateway_core.proxy.wire.request_head import RequestFacts
 
 VIA: Final = b"1.1 gateway"
@@ -20,15 +21,25 @@ _ID_BYTES: Final = b"-._~+/=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 class Origin:
     """Where a connection's requests come from, and the fields that say so; one per connection and header block."""
 
-    __slots__ = ("client_ip", "request_id", "scheme", "tail")
+    __slots__ = ("client_ip", "peer_ip", "request_id", "scheme", "tail", "tls_peer")
 
-    def __init__(self, client_ip: str, scheme: str, request_id: str, tail: bytes) -> None:
+    def __init__(self, client_ip: str, peer_ip: str, scheme: str, request_id: str, tail: bytes) -> None:
         self.client_ip = client_ip
+        self.peer_ip = peer_ip
+        self.tls_peer: Mapping[str, Any] | None = None
         self.scheme = scheme
         self.request_id = request_id
         """The id that a trusted proxy gave; empty if there is none."""
         self.tail = tail
         """The block of the forwarding fields, X-Request-Id left out."""
+
+    def describe(self, request: Request) -> None:
+        """Tell a request where it comes from."""
+        request.client_ip = self.client_ip
+        request.peer_ip = self.peer_ip
+        request.scheme = self.scheme
+        request.request_id = self.request_id
+        request.tls_peer = self.tls_peer
 
 
 def origin_of(facts: RequestFacts, peer_ip: str, scheme: str, port: int, trusts: Callable[[str], bool]) -> Origin:
@@ -56,7 +67,7 @@ def origin_of(facts: RequestFacts, peer_ip: str, scheme: str, port: int, trusts:
         b"\r\nForwarded: " + _forwarded(given.get(b"forwarded"), peer, host, proto),
         b"\r\nVia: " + (via + b", " + VIA if via else VIA),
     ]
-    return Origin(_client_ip(before, peer_ip, trusts), proto, _given_id(given), b"".join(lines))
+    return Origin(_client_ip(before, peer_ip, trusts), peer_ip, proto, _given_id(given), b"".join(lines))
 
 
 def _client_ip(forwarded_for: bytes, peer_ip: str, trusts: Callable[[str], bool]) -> str:

@@ -34,7 +34,7 @@ class BadAnswerError(Exception):
 class ResponseHead:
     """An answer's head; never changed, so it serves every answer with the same bytes."""
 
-    __slots__ = ("block", "content_length", "keep_alive", "length", "raw", "reason", "status", "upgrade")
+    __slots__ = ("block", "content_length", "keep_alive", "length", "plain", "raw", "reason", "status", "upgrade")
 
     def __init__(self, raw: bytes, status: int, reason: str) -> None:
         self.raw = raw
@@ -48,6 +48,8 @@ class ResponseHead:
         """Bytes of the body, or `UNTIL_CLOSE`, `CHUNKED`; `NO_BODY` only by status."""
         self.keep_alive = True
         self.upgrade: bytes | None = None
+        self.plain = b""
+        """The head as it goes to a client that keeps its connection, X-Request-Id left out; empty until it was made."""
 
 
 def read_response_head(raw: bytes) -> ResponseHead:

@@ -1,0 +1,106 @@
+"""How many requests may be under way and waiting, for a whole upstream and for each endpoint.
+
+HTTP/1.1 carries one request at a time on a connection, so connections in use are requests under way. Counting and
+deciding are here; waiting is the data path's.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from gateway_core.upstreams.settings import LimitSettings
+
+
+class Verdict(Enum):
+    """What happens to a request that wants a connection."""
+
+    ADMIT = "admit"
+    QUEUE = "queue"
+    """Wait, ``pending_timeout`` at most, until a request ends."""
+    REFUSE = "refuse"
+
+
+class Counted(Protocol):
+    """Something with requests under way and waiting: an `Endpoint`, or the whole upstream."""
+
+    active: int
+    pending: int
+
+
+class Load:
+    """The counts of a whole upstream, shared by the snapshots that have it."""
+
+    __slots__ = ("active", "pending", "retrying")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.pending = 0
+        self.retrying = 0
+        """Retries under way."""
+
+
+def judge(counted: Counted, max_active: int, max_pending: int) -> Verdict:
+    """Decide for one place; a maximum of 0 is no limit.
+
+    Who waits already goes first: a newcomer is not admitted past a queue.
+    """
+    if max_active == 0 or (counted.active < max_active and not counted.pending):
+        return Verdict.ADMIT
+    if max_pending == 0 or counted.pending < max_pending:
+        return Verdict.QUEUE
+    return Verdict.REFUSE
+
+
+class Admission:
+    """Decides over new requests of one upstream and keeps count of those under way."""
+
+    __slots__ = ("is_unlimited", "limits", "load")
+
+    def __init__(self, limits: LimitSettings, load: Load | None = None) -> None:
+        """Start to count, or go on with the counts of an earlier snapshot."""
+        self.limits = limits
+        self.load = Load() if load is None else load
+        self.is_unlimited = limits.max_connections == 0 and limits.max_connections_per_endpoint == 0
+        """Whether :meth:`ask` always admits."""
+
+    def ask(self, endpoint: Counted) -> Verdict:
+        """Decide over one more request to an endpoint."""
+        limits = self.limits
+        whole = judge(self.load, limits.max_connections, limits.max_pending)
+        if whole is Verdict.REFUSE:
+            return whole
+        part = judge(endpoint, limits.max_connections_per_endpoint, limits.max_pending_per_endpoint)
+        return whole if part is Verdict.ADMIT else part
+
+    def may_leave_queue(self, endpoint: Counted) -> bool:
+        """Tell whether the first in the queue may go now."""
+        limits = self.limits
+        return (limits.max_connections == 0 or self.load.active < limits.max_connections) and (
+            limits.max_connections_per_endpoint == 0 or endpoint.active < limits.max_connections_per_endpoint
+        )
+
+    def is_full(self, endpoint: Counted) -> bool:
+        """Tell whether the endpoint itself has no connection left, so that another may be better."""
+        limit = self.limits.max_connections_per_endpoint
+        return limit > 0 and (endpoint.active >= limit or endpoint.pending > 0)
+
+    def enter(self, endpoint: Counted) -> None:
+        """Count a request that is sent."""
+        self.load.active += 1
+        endpoint.active += 1
+
+    def leave(self, endpoint: Counted) -> None:
+        """Count a request that has ended, to the last byte."""
+        self.load.active -= 1
+        endpoint.active -= 1
+
+    def enter_queue(self, endpoint: Counted) -> None:
+        """Count a request that waits."""
+        self.load.pending += 1
+        endpoint.pending += 1
+
+    def leave_queue(self, endpoint: Counted) -> None:
+        """Count a request that waits no longer."""
+        self.load.pending -= 1
+        endpoint.pending -= 1
