@@ -1,0 +1,40 @@
+"""The real command, real upstreams, real sockets. Nothing here imports the gateway: it may be installed from wheels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.kit import Gateway, Upstream
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream("one") as running:
+        yield running
+
+
+@pytest.fixture
+async def second_upstream() -> AsyncIterator[Upstream]:
+    async with Upstream("two") as running:
+        yield running
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Write a configuration and start ``gateway run`` on it; what is still running at the end is killed."""
+    started: list[Gateway] = []
+
+    def begin(text: str, *, name: str = "gateway.yaml", path: Path | None = None) -> Gateway:
+        config = path or tmp_path / name
+        if path is None:
+            config.write_text(text)
+        gateway = Gateway(config)
+        started.append(gateway)
+        return gateway
+
+    yield begin
+    for gateway in started:
+        gateway.kill()

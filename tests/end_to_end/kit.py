@@ -1,0 +1,204 @@
+"""What the end-to-end tests drive: ``gateway run`` as a process, upstreams that can be told to wait, clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+PATIENCE = 40.0
+"""Seconds after which something that should happen counts as not happening."""
+
+
+class Upstream:
+    """Answers with its name and the request line; ``/slow`` waits until `go`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[str] = []
+        self.waiting = asyncio.Event()
+        self.go = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Upstream:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        assert self._server is not None
+        self.go.set()
+        self._server.close()
+        for writer in tuple(self._writers):
+            writer.close()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                line = head.split("\r\n")[0]
+                self.seen.append(line)
+                if "/slow" in line:
+                    self.waiting.set()
+                    await self.go.wait()
+                body = f"{self.name} {line}".encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+class Gateway:
+    """A running ``gateway run``; its stderr is kept line by line."""
+
+    def __init__(self, config: Path, *more: str, environ: dict[str, str] | None = None) -> None:
+        self.config = config
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway_core.cli", "run", "-c", str(config), *more],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environ or {})},
+            cwd=config.parent,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self.lines.append("<end of output>")
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    async def says(self, pattern: str, *, after: int = 0) -> str:
+        """Wait until a line matches, and return it."""
+        return await asyncio.to_thread(self._says, pattern, after)
+
+    def _says(self, pattern: str, after: int) -> str:
+        deadline = time.monotonic() + PATIENCE
+        with self._changed:
+            while True:
+                for line in self.lines[after:]:
+                    if re.search(pattern, line):
+                        return line
+                left = deadline - time.monotonic()
+                if left <= 0 or "<end of output>" in self.lines[after:]:
+                    raise AssertionError(f"no line matches {pattern!r} in:\n{self.text}")
+                self._changed.wait(left)
+
+    async def ready(self) -> str:
+        """Wait until it listens, and return the URL."""
+        line = await self.says(r"^listening on ")
+        return line.removeprefix("listening on ")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ends(self) -> int:
+        """Wait until it has ended, and return its exit status."""
+        status = await asyncio.to_thread(self.process.wait, PATIENCE)
+        await asyncio.to_thread(self._reader.join, PATIENCE)
+        return status
+
+    async def stops(self) -> None:
+        """Send SIGTERM; it must end with status 0."""
+        self.signal(signal.SIGTERM)
+        assert await self.ends() == 0, self.text
+
+    async def rewrites(self, text: str, expected: str = r"configuration in force") -> str:
+        """Change the configuration in place and wait for what it says."""
+        after = len(self.lines)
+        self.config.write_text(text)
+        return await self.says(expected, after=after)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+class Client:
+    """One connection to the gateway."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def to(cls, url: str) -> Client:
+        if url.startswith("unix:"):
+            return cls(*await asyncio.open_unix_connection(url.removeprefix("unix:")))
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        return cls(*await asyncio.open_connection(host.strip("[]"), int(port)))
+
+    async def send(self, path: str, method: str = "GET", headers: str = "") -> None:
+        self.writer.write(f"{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n".encode())
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, str]:
+        """Return status and body of the next answer."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        length = re.search(r"content-length: (\d+)", head)
+        body = await self.reader.readexactly(int(length[1]) if length else 0)
+        return int(head.split(" ", 2)[1]), body.decode()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+async def get(url: str, path: str, *, headers: str = "") -> tuple[int, str]:
+    """Ask once, on a connection of its own."""
+    client = await Client.to(url)
+    try:
+        await client.send(path, headers=headers + "Connection: close\r\n")
+        return await asyncio.wait_for(client.answer(), PATIENCE)
+    finally:
+        client.close()
+
+
+async def get_json(url: str, path: str) -> Any:
+    status, body = await get(url, path)
+    assert status == 200, body
+    return json.loads(body)
+
+
+async def eventually(url: str, path: str, expected: str) -> None:
+    """Ask until the answer contains the text."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        status, body = await get(url, path)
+        if expected in f"{status} {body}":
+            return
+        assert time.monotonic() < deadline, f"{status} {body}"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.end_to_end.kit import Client, Gateway, Upstream, get
+
+Start = Callable[..., Gateway]
+
+
+def config(upstream: Upstream, listen: str = "127.0.0.1:0", more: str = "") -> str:
+    return f"listen: {listen}\n{more}routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
+
+
+async def test_says_where_it_listens_serves_and_ends_with_status_0(start: Start, upstream: Upstream) -> None:
+    gateway = start(config(upstream))
+
+    status, body = await get(await gateway.ready(), "/hello")
+    await gateway.stops()
+
+    assert (status, body) == (200, "one GET /hello HTTP/1.1")
+
+
+async def test_listens_on_ipv6_and_on_a_unix_socket(start: Start, upstream: Upstream, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    gateway = start(config(upstream, f'["[::1]:0", "unix:{path}"]'))
+
+    urls = [await gateway.says(r"listening on http://\[::1\]"), await gateway.says("listening on unix:")]
+
+    for url in urls:
+        assert (await get(url.removeprefix("listening on "), "/x"))[0] == 200
+    await gateway.stops()
+    assert not path.exists()
+
+
+async def test_a_taken_port_is_one_line_and_status_1(start: Start, upstream: Upstream) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        gateway = start(config(upstream, address))
+
+        assert await gateway.ends() == 1
+
+    lines = [line for line in gateway.lines if line != "<end of output>"]
+    assert len(lines) == 1
+    assert f"cannot listen on {address}: address already in use" in lines[0]
+
+
+async def test_a_missing_file_is_named_and_status_1(start: Start, tmp_path: Path) -> None:
+    gateway = start("", path=tmp_path / "nowhere.yaml")
+
+    assert await gateway.ends() == 1
+    assert "nowhere.yaml: does not exist" in gateway.text
+
+
+async def test_every_problem_is_printed_with_its_place(start: Start, upstream: Upstream) -> None:
+    gateway = start("listen: nonsense\nroutes:\n  - {id: a, path: /a, target: nobody}\n  - {id: b, path: x}\n")
+
+    assert await gateway.ends() == 1
+    assert "gateway.yaml:1:9: listen" in gateway.text
+    assert 'gateway.yaml:3:31: routes[0].target: "nobody"' in gateway.text
+    assert "gateway.yaml:4" in gateway.text
+    assert "^" in gateway.text
+
+
+def test_wrong_usage_is_status_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway_core.cli", "run", "--nonsense"], capture_output=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 2
+
+
+async def test_a_request_in_flight_is_answered_after_sigterm(start: Start, upstream: Upstream) -> None:
+    gateway = start(config(upstream))
+    client = await Client.to(await gateway.ready())
+    await client.send("/slow")
+    await upstream.waiting.wait()
+
+    gateway.signal(signal.SIGTERM)
+    await gateway.says("stopping")
+    upstream.go.set()
+
+    assert await client.answer() == (200, "one GET /slow HTTP/1.1")
+    assert await gateway.ends() == 0
+    client.close()
+
+
+async def test_the_deadline_ends_what_does_not_finish(start: Start, upstream: Upstream) -> None:
+    gateway = start(config(upstream, more="shutdown_timeout: 300ms\n"))
+    client = await Client.to(await gateway.ready())
+    await client.send("/slow")
+    await upstream.waiting.wait()
+
+    gateway.signal(signal.SIGTERM)
+
+    assert await gateway.ends() == 0
+    client.close()
+
+
+async def test_a_second_signal_ends_it_at_once(start: Start, upstream: Upstream) -> None:
+    gateway = start(config(upstream, more="shutdown_timeout: 10m\n"))
+    client = await Client.to(await gateway.ready())
+    await client.send("/slow")
+    await upstream.waiting.wait()
+
+    gateway.signal(signal.SIGINT)
+    await gateway.says("stopping")
+    gateway.signal(signal.SIGINT)
+
+    assert await gateway.ends() == 0
+    client.close()
+
+
+async def test_sigterm_under_load_loses_no_answer(start: Start, upstream: Upstream) -> None:
+    gateway = start(config(upstream))
+    url = await gateway.ready()
+    clients = [Load(url) for _ in range(16)]
+    running = [asyncio.ensure_future(load.run()) for load in clients]  # noqa: TID251
+    while sum(load.answered for load in clients) < 200:  # noqa: ASYNC110  # sixteen events would say no more
+        await asyncio.sleep(0.01)
+
+    await gateway.stops()
+    for load in clients:
+        load.stopped = True
+    await asyncio.gather(*running)
+
+    assert [load.lost for load in clients if load.lost] == []
+
+
+class Load:
+    """One client that asks again and again on a connection that it keeps as long as it may.
+
+    A connection that is closed while nothing was asked on it, or refused, is no loss. One that is closed after a
+    request went out and before any of the answer came may be retried (RFC 9112 section 9.3.1) if it had served one
+    before; on a fresh connection it is a loss.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answered = 0
+        self.lost: list[str] = []
+        self.stopped = False
+
+    async def run(self) -> None:
+        while not self.stopped:
+            try:
+                client = await Client.to(self.url)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            await self._use(client)
+
+    async def _use(self, client: Client) -> None:
+        served = 0
+        try:
+            while not self.stopped:
+                await client.send("/load")
+                status, _ = await client.answer()
+                served += 1
+                self.answered += 1
+                if status != 200:
+                    self.lost.append(str(status))
+        except (asyncio.IncompleteReadError, OSError) as error:
+            partial = getattr(error, "partial", b"")
+            if partial or (served == 0 and not isinstance(error, OSError)):
+                self.lost.append(repr(error))
+        finally:
+            client.close()
