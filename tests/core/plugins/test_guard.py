@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,28 @@ async def test_a_hook_that_blocks_is_reported_with_the_line_where_it_sits(
     assert blockage.seconds >= 0.02
     assert "blocks the event loop" in str(blockage)
     assert counted("gateway_plugin_blocked", plugin=plugin.name, phase="gateway_pre_proxy") == 1
+
+
+async def test_c_code_that_never_lets_go_of_the_interpreter_is_found_when_it_ends(
+    bind: Bind, request_: Request, reports: queue.Queue[Blockage], guarded: Callable[[], BlockingGuard]
+) -> None:
+    class Hopeless(Plugin[Any]):
+        name = "hopeless"
+
+        @hookimpl
+        def gateway_pre_proxy(self) -> None:
+            for length in range(18, 40):
+                started = time.monotonic()
+                re.match(r"(a+)+$", "a" * length + "b")
+                if time.monotonic() - started > 0.3:
+                    return
+
+    hooks = build_chain([bind(Hopeless)]).pre_proxy
+    guarded()
+
+    start_phase(hooks, request_)
+
+    assert reports.get(timeout=10).plugin == "hopeless"
 
 
 async def test_one_long_stay_is_one_report(

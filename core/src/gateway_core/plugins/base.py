@@ -79,7 +79,10 @@ class Plugin(Generic[ConfigT]):
         return cls.provides
 
     async def start(self) -> None:
-        """Open what the hooks use; awaited before the first request. An error rejects the configuration."""
+        """Open what the hooks use; awaited before the first request.
+
+        An error rejects the configuration, and `stop` is not called then.
+        """
 
     async def stop(self) -> None:
         """Close what `start` opened; awaited after the last request of the last configuration that uses it."""

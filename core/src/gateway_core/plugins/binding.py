@@ -51,6 +51,22 @@ class Binding:
     place: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def describe(self, now: float) -> dict[str, Any]:
+        """Return what status pages show of it; nothing of its configuration."""
+        quarantine = self.quarantine
+        return {
+            "id": self.id,
+            "plugin": self.plugin,
+            "version": self.version,
+            "route": self.route,
+            "place": self.place,
+            "mode": "shadow" if self.is_shadow else "enforce",
+            "on_error": self.on_error,
+            "failures": self.faults.count,
+            "quarantine": None if quarantine is None else quarantine.state(now),
+            "quarantines": 0 if quarantine is None else quarantine.trips,
+        }
+
     def __str__(self) -> str:
         where = "gateway-wide" if self.route is None else f"on route {self.route!r}"
         return f"binding {self.id!r} of plugin {self.plugin!r} ({where})"

@@ -63,7 +63,7 @@ class Chain:
         self.response = tuple(hooks["gateway_response"])
         """In the order in which they run, which is the reverse of the configuration's."""
         self.log = tuple(hooks["gateway_log"])
-        self._after: dict[Hook, tuple[Hook, ...]] = {}
+        self._after: dict[Hook, tuple[Hook, ...]] | None = None
 
     def hooks_of(self, phase: str) -> tuple[Hook, ...]:
         """Return the hooks of a phase by its hook's name, in the order in which they run."""
@@ -76,6 +76,8 @@ class Chain:
         Like the layers of an onion: of the bindings whose earlier phases ran, and of those without a hook in this
         phase that the configuration lists before the one that stopped it.
         """
+        if self._after is None:
+            self._after = {}
         found = self._after.get(stop.hook)
         if found is None:
             found = self._after[stop.hook] = self._entered(phase, stop.hook)

@@ -38,7 +38,7 @@ class Faults:
         """Failures of any hook, timeouts included."""
         self._held_back = 0
         self._logged_at: float | None = None
-        self._kinds: set[tuple[str, str]] = set()
+        self._kinds: frozenset[tuple[str, str]] = frozenset()
 
     def failed(self, binding: Binding, phase: str, request: Request | None, error: BaseException) -> None:
         """Count a failure, report it, and let the quarantine know.
@@ -60,7 +60,7 @@ class Faults:
         if not is_new and self._logged_at is not None and now - self._logged_at < _LOG_INTERVAL:
             self._held_back += 1
             return
-        self._kinds.add(kind)
+        self._kinds |= {kind}
         held_back, self._held_back, self._logged_at = self._held_back, 0, now
         binding.instance.log.error(
             "%s failed in %s, request %s: %s%s",

@@ -94,6 +94,7 @@ class Bindings:
         self._metrics = metrics
         self._start_timeout = start_timeout
         self._held: list[tuple[Lease[Instance], Place, str]] = []
+        self._plugins: dict[str, tuple[type[Plugin[Any]], str]] = {}
 
     @property
     def made(self) -> int:
@@ -111,12 +112,15 @@ class Bindings:
         :param route: id of the route; None for a gateway-wide binding.
         :raises ConfigError: the plugin is missing, refuses its configuration, or fails in its constructor.
         """
-        try:
-            plugin = self._registry.plugin(config.name)
-        except PluginUnavailableError as error:
-            raise _problem(place, key_path, str(error)) from error
-        version = self._registry.version(config.name)
-        key = BindingKey(config.name, version, json.dumps(_plain(config.config), sort_keys=True), route, config.id)
+        found = self._plugins.get(config.name)
+        if found is None:
+            try:
+                found = self._registry.plugin(config.name), self._registry.version(config.name)
+            except PluginUnavailableError as error:
+                raise _problem(place, key_path, str(error)) from error
+            self._plugins[config.name] = found
+        plugin, version = found
+        key = BindingKey(config.name, version, _canonical(config.config), route, config.id)
 
         def make() -> Instance:
             return self._make(plugin, config, route, place, key_path)
@@ -143,16 +147,16 @@ class Bindings:
     def _make(
         self, plugin: type[Plugin[Any]], config: BindingConfig, route: str | None, place: Place, key_path: str
     ) -> Instance:
-        label = f"{config.name} {self._registry.version(config.name)}".rstrip()
         try:
             settings = make_config(plugin, config.config)
         except ValidationError as error:
             description = self._registry.describe(config.name)
             secrets = frozenset[str]() if description is None else description.secret_paths
-            problems = config_check(plugin, secrets)(config.config)
-            raise _problem(place, f"{key_path}.config", f"{describe_problems(problems)} ({label})") from error
+            problems = describe_problems(config_check(plugin, secrets)(config.config))
+            raise _problem(place, f"{key_path}.config", f"{problems} ({self._label(config)})") from error
         except Exception as error:
-            raise _problem(place, f"{key_path}.config", f"{label} cannot read it: {describe(error)}") from error
+            text = f"{self._label(config)} cannot read it: {describe(error)}"
+            raise _problem(place, f"{key_path}.config", text) from error
         context = PluginContext(
             binding=config.id,
             route=route,
@@ -164,7 +168,11 @@ class Bindings:
         try:
             return Instance(plugin(settings, context))
         except (Exception, SystemExit) as error:
-            raise _problem(place, key_path, f"{label} cannot be made: {describe(error)}") from error
+            text = f"{self._label(config)} cannot be made: {describe(error)}"
+            raise _problem(place, key_path, text) from error
+
+    def _label(self, config: BindingConfig) -> str:
+        return f"{config.name} {self._registry.version(config.name)}".rstrip()
 
     async def start(self) -> None:
         """Start the new instances, all at once.
@@ -207,13 +215,14 @@ def _policy(config: QuarantineConfig | None) -> QuarantinePolicy | None:
     return None if config is None else QuarantinePolicy(config.failures, config.window, config.open_for)
 
 
-def _plain(value: Any) -> Any:
-    """Return nested mappings and sequences as those that JSON knows."""
+def _as_json(value: object) -> object:
+    """Return what JSON has for a value that it does not know: other mappings and sequences than its own."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+        return dict(value)
+    return list(value) if isinstance(value, Iterable) else repr(value)
+
+
+_canonical = json.JSONEncoder(sort_keys=True, default=_as_json).encode
 
 
 def _problem(place: Place, key_path: str, message: str) -> ConfigError:
