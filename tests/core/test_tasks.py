@@ -94,3 +94,21 @@ async def test_a_closed_owner_starts_nothing() -> None:
 
     with pytest.raises(RuntimeError, match="'late'"):
         tasks.spawn(fail(), name="late")
+
+
+async def test_an_owner_waits_for_its_tasks_without_ending_them() -> None:
+    tasks = Tasks()
+    done: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        tasks.spawn(more(), name="more")
+        done.append("work")
+
+    async def more() -> None:
+        done.append("more")
+
+    tasks.spawn(work(), name="work")
+    await tasks.wait()
+
+    assert done == ["work", "more"]

@@ -72,6 +72,11 @@ class Tasks:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def wait(self) -> None:
+        """Wait until all tasks have ended, those included that are started meanwhile. Failures stay with the tasks."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def aclose(self) -> None:
         """Cancel every task and wait until all have ended. Safe to call twice, and from one of the tasks."""
         self._closed = True

@@ -1,0 +1,50 @@
+"""Discovery of endpoints, by the name that ``upstreams[].discovery.name`` uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway_core.upstreams.discovery.dns import DNS_SCHEMA, DnsDiscovery, DnsSettings, make_dns_discovery
+from gateway_core.upstreams.discovery.feed import Feed
+from gateway_core.upstreams.discovery.interface import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
+from gateway_core.upstreams.discovery.static import StaticDiscovery
+
+__all__ = [
+    "BUILT_IN",
+    "DNS_SCHEMA",
+    "Discovered",
+    "Discovery",
+    "DiscoveryContext",
+    "DiscoveryFactory",
+    "DnsDiscovery",
+    "DnsSettings",
+    "Feed",
+    "StaticDiscovery",
+    "UnknownDiscoveryError",
+    "make_discovery",
+]
+
+BUILT_IN: Final[Mapping[str, DiscoveryFactory]] = {"dns": make_dns_discovery}
+
+
+class UnknownDiscoveryError(ValueError):
+    """A discovery that neither the core nor an extension has."""
+
+
+def make_discovery(
+    name: str,
+    config: Mapping[str, object],
+    context: DiscoveryContext,
+    extensions: Mapping[str, DiscoveryFactory] | None = None,
+) -> Discovery:
+    """Make a discovery; extensions cannot replace the core's.
+
+    :raises UnknownDiscoveryError: naming those that there are.
+    :raises ValueError: for a config that the discovery refuses.
+    """
+    factory = BUILT_IN.get(name) or (extensions or {}).get(name)
+    if factory is None:
+        known = ", ".join([*BUILT_IN, *sorted(extensions or {})])
+        raise UnknownDiscoveryError(f"{name!r} is not a discovery: known are {known}")
+    return factory(config, context)

@@ -1,0 +1,61 @@
+"""How endpoints are found that the configuration does not list."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway_core.clock import Clock
+from gateway_core.upstreams.endpoint import EndpointSpec
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What a discovery knows at one moment."""
+
+    endpoints: tuple[EndpointSpec, ...]
+    """All endpoints, not only the changed ones. Reusing the objects of unchanged ones makes large lists cheap."""
+    is_stale: bool = False
+    """Whether the registry cannot be asked at present, so that this is its last good answer."""
+    reason: str = ""
+    """Why it is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryContext:
+    """What the gateway gives to a discovery."""
+
+    upstream: str
+    clock: Clock
+    rng: Random
+    session: Callable[[], aiohttp.ClientSession]
+    """A session for calls to a registry; not to be closed."""
+
+
+class Discovery(Protocol):
+    """Finds the endpoints of one upstream."""
+
+    def watch(self) -> AsyncIterator[Discovered]:
+        """Yield what is known, first as soon as possible and then after each change.
+
+        Nothing needs to be yielded while the registry is away: what was yielded last stays in force. An exception is
+        logged, the state is marked stale, and ``watch`` is called again after a pause that grows. The iterator is
+        closed when the upstream is gone.
+        """
+        ...
+
+
+class DiscoveryFactory(Protocol):
+    """Makes a discovery; what the ``gateway_discovery`` hook offers by name."""
+
+    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Discovery:
+        """Make it from ``upstreams[].discovery.config``.
+
+        :raises ValueError: for a config that cannot work, saying which key and why.
+        """
+        ...

@@ -1,0 +1,209 @@
+"""One address of an upstream: what is configured of it, and what is known of it at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from gateway_core.leases import close
+from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
+from gateway_core.upstreams.ejection import EjectionState
+from gateway_core.upstreams.health import HealthState
+from gateway_core.upstreams.settings import CircuitBreakerSettings
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class EndpointStatus(Enum):
+    """What the configuration or a discovery says of an endpoint."""
+
+    UP = "up"
+    DOWN = "down"
+    """Gets nothing, whatever its health."""
+    DRAIN = "drain"
+    """Gets nothing new; what is under way finishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """One address as configured or discovered."""
+
+    scheme: str
+    host: str
+    port: int
+    id: str = ""
+    """Unique within the upstream; ``host:port`` if empty."""
+    weight: int = 1
+    """Share of the requests; 0 gets none."""
+    status: EndpointStatus = EndpointStatus.UP
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"weight {self.weight} of endpoint {self.host}:{self.port} is less than 0")
+        if not self.id:
+            object.__setattr__(self, "id", authority_of(self.host, self.port))
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        id: str = "",  # noqa: A002 - the word of the configuration
+        weight: int = 1,
+        status: EndpointStatus = EndpointStatus.UP,
+    ) -> EndpointSpec:
+        """Read an origin such as ``http://10.0.0.1:8080``.
+
+        :raises ValueError: for anything but scheme, host and port.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+            raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8080")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError(f"{url!r} has more than scheme, host and port")
+        port = parts.port if parts.port is not None else DEFAULT_PORTS[parts.scheme]
+        return cls(parts.scheme, parts.hostname, port, id, weight, status)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port as a URL."""
+        return f"{self.scheme}://{authority_of(self.host, self.port)}"
+
+
+def authority_of(host: str, port: int) -> str:
+    """Return ``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKey:
+    """Everything that the run-time state of an endpoint depends on."""
+
+    upstream: str
+    id: str
+    scheme: str
+    host: str
+    port: int
+    settings: Hashable
+
+
+class Watcher(Protocol):
+    """Somebody who keeps a list of usable endpoints."""
+
+    def invalidate(self) -> None:
+        """Forget the list: whether some endpoint is usable has changed."""
+        ...
+
+
+class Endpoint:
+    """The run-time state of one address, shared by the snapshots that use it.
+
+    Closing it closes its pool and whatever else was attached; requests under way keep their connections, which a
+    closed pool closes when they come back.
+    """
+
+    __slots__ = (
+        "_attached",
+        "_watchers",
+        "active",
+        "authority",
+        "breaker",
+        "ejection",
+        "health",
+        "host",
+        "id",
+        "is_calm",
+        "is_guarded",
+        "last_check",
+        "last_check_error",
+        "last_check_seconds",
+        "last_error",
+        "pending",
+        "pool",
+        "port",
+        "scheme",
+    )
+
+    def __init__(self, spec: EndpointSpec, breaker: CircuitBreakerSettings | None = None) -> None:
+        self.id = spec.id
+        self.scheme = spec.scheme
+        self.host = spec.host
+        self.port = spec.port
+        is_default = DEFAULT_PORTS.get(spec.scheme) == spec.port
+        host = f"[{spec.host}]" if ":" in spec.host else spec.host
+        self.authority = (host if is_default else f"{host}:{spec.port}").encode("ascii" if host.isascii() else "idna")
+        """What a Host header for this endpoint says."""
+        self.active = 0
+        """Requests under way; the data path counts them."""
+        self.pending = 0
+        """Requests that wait for a connection; the data path counts them."""
+        self.pool: object | None = None
+        """Connections; belongs to the data path, and is closed with the endpoint if it has ``aclose()``."""
+        self.health = HealthState()
+        self.ejection = EjectionState()
+        self.breaker = CircuitBreaker(breaker) if breaker is not None and breaker.enable else None
+        self.is_calm = True
+        """Whether a success changes nothing but the breaker's count: the short cut of ``Upstream.record``."""
+        self.is_guarded = False
+        """Whether the breaker wants to be asked before each request."""
+        self.last_check = 0.0
+        """Wall-clock seconds of the last active check; 0 is never."""
+        self.last_check_seconds = 0.0
+        """How long it took."""
+        self.last_check_error = ""
+        """Why it failed; empty if it passed."""
+        self.last_error = ""
+        """Why the last request that failed did so; for status pages, not for clients."""
+        self._watchers: list[Watcher] = []
+        self._attached: list[object] = []
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the active checks have nothing against it."""
+        return self.health.healthy
+
+    def is_fit(self, now: float) -> bool:
+        """Tell whether neither the active checks nor the requests so far speak against it."""
+        return self.health.healthy and now >= self.ejection.until
+
+    def is_usable(self, now: float) -> bool:
+        """Tell whether it is fit and its breaker lets requests through."""
+        return self.is_fit(now) and (self.breaker is None or self.breaker.allows(now))
+
+    def refresh_flags(self) -> None:
+        """Recompute the short cuts after breaker or ejection have changed."""
+        is_closed = self.breaker is None or self.breaker.state is BreakerState.CLOSED
+        self.is_guarded = not is_closed
+        self.is_calm = is_closed and not self.ejection.has_streak
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell the watcher from now on when usability may have changed."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Undo one :meth:`watch`."""
+        self._watchers.remove(watcher)
+
+    def notify(self) -> None:
+        """Tell all watchers that usability may have changed."""
+        for watcher in self._watchers:
+            watcher.invalidate()
+
+    def attach(self, closable: object) -> None:
+        """Close this with the endpoint (its health checker)."""
+        self._attached.append(closable)
+
+    async def aclose(self) -> None:
+        attached, self._attached = self._attached, []
+        pool, self.pool = self.pool, None
+        async with AsyncExitStack() as stack:
+            for closable in [pool, *attached]:
+                stack.push_async_callback(close, closable)
+
+    def __repr__(self) -> str:
+        state = "fit" if self.health.healthy else "unhealthy"
+        return f"<Endpoint {self.id} {self.scheme}://{authority_of(self.host, self.port)} {state} active={self.active}>"

@@ -1,0 +1,162 @@
+"""When a request is sent again.
+
+Two questions are kept apart. May it be sent twice? Always if nothing of it was sent (a connect failure), whatever the
+method; otherwise only for the methods that ``retries.methods`` lists, which are the idempotent ones unless somebody
+asked for more. A POST is never sent twice unasked. Is it worth it? Only for the outcomes that ``retries.on`` lists,
+while there are attempts, time and budget left, nothing of an answer has gone to the client, and the body can be sent
+again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final
+
+from gateway_core.upstreams.admission import Load
+from gateway_core.upstreams.outcome import FIRST_STATUS, Outcome
+from gateway_core.upstreams.settings import RetrySettings
+
+
+class StopReason(Enum):
+    """Why a request is not sent again."""
+
+    SUCCESS = "not a failure"
+    ANSWER_STARTED = "part of the answer has been sent"
+    CONDITION = "outcome is not one to retry"
+    METHOD = "method must not be sent twice"
+    BODY = "request body cannot be sent again"
+    ATTEMPTS = "no attempts left"
+    DEADLINE = "no time left"
+    BUDGET = "retry budget is used up"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send it again."""
+
+    delay: float
+    """Seconds to wait first."""
+    avoid_tried: bool = True
+    """Whether to prefer an endpoint that was not tried yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave it at that."""
+
+    reason: StopReason
+
+
+class RetryBudget:
+    """How many retries may be under way, as a share of the live requests.
+
+    Without one, an upstream that fails under load gets ``attempts + 1`` times that load.
+    """
+
+    __slots__ = ("load", "minimum", "percent")
+
+    def __init__(self, percent: float, minimum: int, load: Load) -> None:
+        self.percent = percent
+        self.minimum = minimum
+        self.load = load
+
+    def allows(self) -> bool:
+        """Tell whether one more retry may start."""
+        return self.load.retrying < max(self.minimum, self.load.active * self.percent / 100)
+
+    def begin(self) -> None:
+        """Count a retry that starts."""
+        self.load.retrying += 1
+
+    def end(self) -> None:
+        """Count a retry that has ended, however."""
+        if self.load.retrying <= 0:
+            raise RuntimeError("a retry ended that had not begun")
+        self.load.retrying -= 1
+
+
+_CONDITIONS: Final = {
+    Outcome.CONNECT_FAILURE: "connect-failure",
+    Outcome.RESET: "reset",
+    Outcome.TIMEOUT: "timeout",
+}
+
+
+class RetryPolicy:
+    """``retries`` of an upstream or a route."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings: RetrySettings) -> None:
+        self.settings = settings
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether anything is ever sent again, so that bodies need to be kept."""
+        return self.settings.attempts > 0
+
+    def keeps_body(self, length: int) -> bool:
+        """Tell whether a body of ``length`` bytes is to be kept for a retry.
+
+        That holds for any method, since after a connect failure each may be sent again.
+        """
+        return self.is_enabled and 0 <= length <= self.settings.max_body_bytes
+
+    def decide(
+        self,
+        *,
+        tries: int,
+        outcome: int,
+        method: str,
+        is_replayable: bool,
+        answer_started: bool,
+        now: float,
+        deadline: float,
+        budget: RetryBudget,
+        rng: Random,
+    ) -> Retry | Stop:
+        """Decide after a try has ended. Changes nothing: who retries calls ``budget.begin()`` and ``end()``.
+
+        :param tries: how many times the request was sent so far, at least 1.
+        :param outcome: an HTTP status or an `Outcome`.
+        :param is_replayable: whether the body is empty or was kept whole.
+        :param answer_started: whether a byte of this answer has gone to the client.
+        :param deadline: monotonic seconds by which the whole request has to end.
+        """
+        reason = self._reason_to_stop(tries, outcome, method, is_replayable, answer_started)
+        if reason is not None:
+            return Stop(reason)
+        delay = self.backoff(tries, rng)
+        if now + delay >= deadline:
+            return Stop(StopReason.DEADLINE)
+        if not budget.allows():
+            return Stop(StopReason.BUDGET)
+        return Retry(delay)
+
+    def _reason_to_stop(
+        self, tries: int, outcome: int, method: str, is_replayable: bool, answer_started: bool
+    ) -> StopReason | None:
+        if answer_started:
+            return StopReason.ANSWER_STARTED
+        condition = str(outcome) if outcome >= FIRST_STATUS else _CONDITIONS.get(Outcome(outcome))
+        if condition is None or condition not in self.settings.on:
+            return StopReason.SUCCESS if FIRST_STATUS <= outcome < 400 else StopReason.CONDITION
+        if outcome != Outcome.CONNECT_FAILURE and method not in self.settings.methods:
+            return StopReason.METHOD
+        if not is_replayable:
+            return StopReason.BODY
+        if tries > self.settings.attempts:
+            return StopReason.ATTEMPTS
+        return None
+
+    def backoff(self, tries: int, rng: Random) -> float:
+        """Return the seconds before try number ``tries + 1``: exponential with full jitter."""
+        ceiling = min(self.settings.backoff_max, self.settings.backoff_base * 2.0 ** min(tries - 1, 32))
+        return rng.random() * ceiling
+
+    def try_timeout(self, now: float, deadline: float) -> float:
+        """Return the monotonic time by which a try that starts now has to bring a head."""
+        limit = self.settings.per_try_timeout
+        return min(deadline, now + limit) if limit > 0 else deadline

@@ -1,0 +1,205 @@
+"""The upstreams of a running gateway: builds them, and owns the I/O that they need.
+
+One runtime lives as long as the process. Each snapshot opens its upstreams here and closes them when it is retired;
+what both the old and the new snapshot use (endpoints, strategies with their position, discoveries) is the same object.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from gateway_core.clock import Clock
+from gateway_core.leases import Lease, LeaseHolder, Leases
+from gateway_core.tasks import Tasks
+from gateway_core.upstreams.admission import Load
+from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
+from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
+from gateway_core.upstreams.settings import UpstreamSettings
+from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
+from gateway_core.upstreams.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """``upstreams[].discovery``."""
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LiveUpstream:
+    """An upstream of one snapshot, with its discovery."""
+
+    __slots__ = ("_closing", "_leases", "_static", "feed", "upstream")
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        endpoints: Iterable[EndpointSpec],
+        feed: Feed | None,
+        leases: LeaseHolder,
+        closing: Tasks,
+    ) -> None:
+        self.upstream = upstream
+        self.feed = feed
+        """Where further endpoints come from, if anywhere."""
+        self._static = tuple(endpoints)
+        self._leases = leases
+        self._closing = closing
+        self._put(())
+        if feed is not None:
+            feed.subscribe(self._put)
+
+    async def wait_for_endpoints(self, timeout: float) -> bool:  # noqa: ASYNC109 - a wait that ends with False
+        """Wait until the discovery, if there is one, has answered for the first time.
+
+        :returns: False if it has not within ``timeout`` seconds.
+        """
+        return self.feed is None or await self.feed.wait_for_first(timeout)
+
+    async def aclose(self) -> None:
+        """Give everything back. Requests under way keep the endpoints that they have."""
+        if self.feed is not None:
+            self.feed.unsubscribe(self._put)
+        await _close_all(self.upstream.release(), self._leases)
+
+    def _put(self, discovered: tuple[EndpointSpec, ...]) -> None:
+        """Have the configured endpoints and the discovered ones; the configuration wins over an equal id."""
+        for endpoint in self.upstream.set_endpoints([*discovered, *self._static]):
+            self._closing.spawn(endpoint.aclose(), name=f"close endpoint {endpoint.id}")
+
+
+async def _close_all(endpoints: Iterable[Endpoint], leases: LeaseHolder) -> None:
+    """Close all of them, whichever of them fails to."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(leases.aclose)
+        for endpoint in endpoints:
+            stack.push_async_callback(endpoint.aclose)
+
+
+class UpstreamRuntime:
+    """Opens upstreams and keeps what they share."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        strategies: Mapping[str, StrategyFactory] | None = None,
+        discoveries: Mapping[str, DiscoveryFactory] | None = None,
+        sticky_secret: bytes = b"",
+        rng: Random | None = None,
+    ) -> None:
+        """Start without upstreams.
+
+        :param strategies: what extensions offer by name.
+        :param discoveries: what extensions offer by name.
+        :param sticky_secret: what sticky cookies are keyed with: the same in all workers and gateways of a cluster.
+            Without one they are keyed with the upstream's name, which hides addresses from the casual eye only.
+        """
+        self._clock = clock
+        self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
+        self._strategies = dict(strategies or {})
+        self._discoveries = dict(discoveries or {})
+        self._sticky_secret = sticky_secret
+        self._endpoints: Leases[EndpointKey, Endpoint] = Leases()
+        self._shared_strategies: Leases[tuple[object, ...], Strategy] = Leases()
+        self._loads: Leases[str, Load] = Leases()
+        self._feeds: Leases[tuple[str, str, str], Feed] = Leases()
+        self._closing = Tasks()
+        self._session: aiohttp.ClientSession | None = None
+
+    def extend(self, strategies: Mapping[str, StrategyFactory], discoveries: Mapping[str, DiscoveryFactory]) -> None:
+        """Offer what extensions bring that were installed while running."""
+        self._strategies.update(strategies)
+        self._discoveries.update(discoveries)
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return the session for health checks and registries: no cookies, no kept connections, nothing decoded."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=10),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._session
+
+    def open(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        endpoints: Iterable[EndpointSpec] = (),
+        discovery: DiscoverySettings | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> LiveUpstream:
+        """Build an upstream; health checks and discovery start at once. Needs a running event loop.
+
+        :param tls: how health checks verify https endpoints; say in ``settings.transport`` what it was made of.
+        :raises ValueError: for a strategy, discovery or setting that cannot be. Nothing is left behind.
+        """
+        leases = LeaseHolder()
+        upstream = None
+        try:
+            strategy = leases.hold(self._lease_strategy(name, settings))
+            load = leases.hold(self._loads.acquire(name, Load))
+            feed = None if discovery is None else leases.hold(self._lease_feed(name, discovery))
+            upstream = Upstream(
+                name,
+                settings,
+                acquire=lambda spec: self._lease_endpoint(name, settings, spec, tls),
+                strategy=strategy,
+                load=load,
+                rng=self._rng,
+                sticky_secret=self._sticky_secret and self._sticky_secret + name.encode(),
+            )
+            return LiveUpstream(upstream, endpoints, feed, leases, self._closing)
+        except Exception:
+            unused = [] if upstream is None else upstream.release()
+            self._closing.spawn(_close_all(unused, leases), name=f"close upstream {name}")
+            raise
+
+    async def aclose(self) -> None:
+        """Close the session; every upstream has to be closed before."""
+        await self._closing.wait()
+        if self._session is not None:
+            await self._session.close()
+
+    def _lease_strategy(self, name: str, settings: UpstreamSettings) -> Lease[Strategy]:
+        return self._shared_strategies.acquire(
+            (name, settings.strategy, settings.strategy_options),
+            lambda: make_strategy(settings.strategy, dict(settings.strategy_options), self._strategies),
+        )
+
+    def _lease_feed(self, name: str, discovery: DiscoverySettings) -> Lease[Feed]:
+        def start() -> Feed:
+            context = DiscoveryContext(name, self._clock, self._rng, self.session)
+            feed = Feed(name, make_discovery(discovery.name, discovery.config, context, self._discoveries), self._rng)
+            feed.start()
+            return feed
+
+        config = json.dumps(discovery.config, sort_keys=True, default=str)
+        return self._feeds.acquire((name, discovery.name, config), start)
+
+    def _lease_endpoint(
+        self, name: str, settings: UpstreamSettings, spec: EndpointSpec, tls: ssl.SSLContext | None
+    ) -> Lease[Endpoint]:
+        def start() -> Endpoint:
+            endpoint = Endpoint(spec, settings.circuit_breaker)
+            check = settings.health_check
+            if check.enable:
+                checker = Checker(endpoint, check, session=self.session, clock=self._clock, rng=self._rng, tls=tls)
+                endpoint.attach(checker)
+                checker.start()
+            return endpoint
+
+        depends_on = (settings.health_check, settings.circuit_breaker, settings.transport)
+        key = EndpointKey(name, spec.id, spec.scheme, spec.host, spec.port, depends_on)
+        return self._endpoints.acquire(key, start)

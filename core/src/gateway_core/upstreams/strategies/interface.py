@@ -1,0 +1,42 @@
+"""What a strategy of load balancing is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Protocol
+
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.selection import Candidates
+
+
+class Strategy(Protocol):
+    """Chooses one endpoint for each request. Called on the hot path: no I/O, no clock."""
+
+    is_keyed: bool
+    """Whether a key decides. A keyed strategy's choice is waited for when it is at its limit; others go elsewhere."""
+
+    def update(self, members: Candidates) -> None:
+        """Learn all endpoints that are configured, usable at the moment or not. Called when they change."""
+        ...
+
+    def pick(self, usable: Candidates, key: str | None, rng: Random) -> Endpoint:
+        """Choose among the usable endpoints, of which there is at least one.
+
+        :param usable: the same object as long as nothing changed.
+        :param key: what ``hash_on`` found in the request.
+        """
+        ...
+
+    def pick_again(self, rest: Candidates, key: str | None, rng: Random) -> Endpoint:
+        """Choose for a retry, or because the first choice is full.
+
+        :param rest: usable endpoints that were not tried yet, at least one; made for this call only.
+        """
+        ...
+
+
+class StrategyFactory(Protocol):
+    """Makes a strategy from its options; what the ``gateway_strategies`` hook offers by name."""
+
+    def __call__(self, options: Mapping[str, object]) -> Strategy: ...

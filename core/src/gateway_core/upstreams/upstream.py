@@ -1,0 +1,298 @@
+"""A named group of endpoints and its policies: who gets the next request, and what is learnt from how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final
+
+from gateway_core.upstreams.admission import Admission, Load
+from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
+from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
+from gateway_core.upstreams.hash_key import compile_hash_key
+from gateway_core.upstreams.membership import AcquireEndpoint, Membership
+from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
+from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
+from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
+from gateway_core.upstreams.settings import UpstreamSettings
+from gateway_core.upstreams.sticky import StickyCookie
+from gateway_core.upstreams.strategies import Strategy
+
+_NOTHING: Final = Selection(NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
+
+
+class RefusalReason(Enum):
+    """Why no endpoint can be had."""
+
+    NO_ENDPOINTS = "no endpoint is configured or discovered"
+    ALL_DOWN = "all endpoints are down or draining"
+    BREAKER_OPEN = "all circuit breakers are open"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no endpoint at present, for a 503."""
+
+    reason: RefusalReason
+    retry_after: float
+    """Seconds after which trying again may help; 0 is unknown. Round up for Retry-After."""
+
+
+class Upstream:
+    """Endpoints, a strategy and policies. Every ``pick`` is to be followed by exactly one ``record``.
+
+    What outlives a snapshot comes from outside: the endpoints by lease, the strategy with its position, the load.
+    """
+
+    __slots__ = (
+        "_is_stale",
+        "_limits_endpoints",
+        "_members",
+        "_membership",
+        "_outliers",
+        "_recheck_at",
+        "_rng",
+        "_selection",
+        "_strategy",
+        "_usable",
+        "admission",
+        "hash_key",
+        "name",
+        "retries",
+        "retry_budget",
+        "settings",
+        "sticky",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        *,
+        acquire: AcquireEndpoint,
+        strategy: Strategy,
+        load: Load | None = None,
+        rng: Random | None = None,
+        sticky_secret: bytes = b"",
+    ) -> None:
+        """Begin without endpoints.
+
+        :raises ValueError: for a ``hash_on`` that is none.
+        """
+        self.name = name
+        self.settings = settings
+        self.hash_key = compile_hash_key(settings.hash_on)
+        """Finds the key of a request, or None if the strategy needs none."""
+        self.admission = Admission(settings.limits, load)
+        self.retries = RetryPolicy(settings.retries)
+        self.retry_budget = RetryBudget(
+            settings.retries.budget_percent, settings.retries.budget_minimum, self.admission.load
+        )
+        cookie = settings.sticky_cookie
+        self.sticky = None if cookie is None else StickyCookie(cookie, sticky_secret or name.encode())
+        self._membership = Membership(acquire, self)
+        self._strategy = strategy
+        self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
+        self._outliers = settings.outlier_detection if settings.outlier_detection.enable else None
+        self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
+        self._members = NO_CANDIDATES
+        self._is_stale = False
+        self._selection = _NOTHING
+        self._usable = NO_CANDIDATES
+        self._recheck_at = ALWAYS
+
+    def set_endpoints(self, specs: Iterable[EndpointSpec]) -> list[Endpoint]:
+        """Have exactly these endpoints; unchanged ones keep their state.
+
+        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        """
+        closing = self._membership.replace(specs)
+        self._is_stale = True
+        self._recheck_at = ALWAYS
+        return closing
+
+    def change_endpoints(self, put: Iterable[EndpointSpec], remove: Iterable[str] = ()) -> list[Endpoint]:
+        """Add or change some endpoints and remove others by id, at the cost of these only.
+
+        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        """
+        closing = self._membership.change(put, remove)
+        self._is_stale = True
+        self._recheck_at = ALWAYS
+        return closing
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """All endpoints, in the order of the configuration."""
+        return [endpoint for _, endpoint in self._membership]
+
+    @property
+    def members(self) -> list[tuple[EndpointSpec, Endpoint]]:
+        """All endpoints with what is configured of them."""
+        return list(self._membership)
+
+    @property
+    def leaving(self) -> list[Endpoint]:
+        """Endpoints that were removed while requests to them are still under way."""
+        return self._membership.leaving()
+
+    def invalidate(self) -> None:
+        """Look at all endpoints again at the next pick."""
+        self._recheck_at = ALWAYS
+
+    def selection(self, now: float) -> Selection:
+        """Return which endpoints may get a request now."""
+        if now >= self._recheck_at:
+            self._refresh(now)
+        return self._selection
+
+    def pick(
+        self, key: str | None, now: float, tried: Collection[Endpoint] = (), cookie: str | None = None
+    ) -> Endpoint | None:
+        """Choose the endpoint for a request.
+
+        :param key: what ``hash_key`` found in the request.
+        :param now: monotonic seconds; pass the same value, or a later one, as ``started`` to :meth:`record`.
+        :param tried: endpoints that this request was sent to before; another one is preferred.
+        :param cookie: the value of the sticky cookie, if the upstream has one and the client sent it.
+        :returns: None if there is none; :meth:`refusal` says why.
+        """
+        if now >= self._recheck_at:
+            self._refresh(now)
+        usable = self._usable
+        if not usable.endpoints:
+            return None
+        if tried or cookie is not None:
+            return self._pick_apart(key, now, tried, cookie)
+        endpoint = self._strategy.pick(usable, key, self._rng)
+        if endpoint.is_guarded or self._limits_endpoints:
+            return self._settle(endpoint, key, now, tried)
+        return endpoint
+
+    def record(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str = "") -> None:
+        """Learn from how a request has ended.
+
+        :param outcome: an HTTP status or an `Outcome`.
+        :param started: monotonic seconds of the pick; what began before a breaker or an ejection changed its state
+            says nothing about the new one.
+        :param error: why it failed, for status pages.
+        """
+        if FIRST_STATUS <= outcome < FIRST_SERVER_ERROR and endpoint.is_calm:
+            breaker = endpoint.breaker
+            if breaker is not None:
+                breaker.record_success(started, now)
+            return
+        self._learn(endpoint, outcome, started, now, error)
+
+    def refusal(self, now: float) -> Refusal:
+        """Say why :meth:`pick` returned None."""
+        if not len(self._membership):
+            return Refusal(RefusalReason.NO_ENDPOINTS, 0.0)
+        waits = [e.breaker.retry_after(now) for e in self._members.endpoints if e.breaker is not None]
+        if not waits:
+            return Refusal(RefusalReason.ALL_DOWN, 0.0)
+        return Refusal(RefusalReason.BREAKER_OPEN, min(waits))
+
+    def release(self) -> list[Endpoint]:
+        """Give back all endpoints.
+
+        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        """
+        return self.set_endpoints(())
+
+    def _refresh(self, now: float) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self._members = self._membership.candidates()
+            self._strategy.update(self._members)
+        selection = select(self._members, self.settings.panic_threshold, now)
+        self._selection = selection
+        self._recheck_at = selection.until
+        chosen = selection.candidates
+        if not _is_same(chosen, self._usable):
+            self._usable = chosen
+
+    def _pick_apart(
+        self, key: str | None, now: float, tried: Collection[Endpoint], cookie: str | None
+    ) -> Endpoint | None:
+        if not tried and cookie is not None and self.sticky is not None:
+            named = self.sticky.endpoint_for(cookie, self._usable)
+            if named is not None:
+                return self._guard(named, key, now, tried)
+        rest = self._without(tried) if tried else self._usable
+        if rest is self._usable:
+            chosen = self._strategy.pick(rest, key, self._rng)
+        else:
+            chosen = self._strategy.pick_again(rest, key, self._rng)
+        return self._settle(chosen, key, now, tried)
+
+    def _settle(self, endpoint: Endpoint, key: str | None, now: float, tried: Collection[Endpoint]) -> Endpoint | None:
+        """Go elsewhere when the first choice is full, and ask the breaker of the final one."""
+        is_full = self.admission.is_full
+        if self._limits_endpoints and is_full(endpoint) and (key is None or not self._strategy.is_keyed):
+            free = _narrow(self._without(tried), lambda other: not is_full(other))
+            if free.endpoints:
+                endpoint = self._strategy.pick_again(free, key, self._rng)
+        return self._guard(endpoint, key, now, tried)
+
+    def _guard(self, endpoint: Endpoint, key: str | None, now: float, tried: Collection[Endpoint]) -> Endpoint | None:
+        breaker = endpoint.breaker
+        if breaker is None or not endpoint.is_guarded:
+            return endpoint
+        entered = breaker.enter(now)
+        if not breaker.allows(now):
+            endpoint.notify()
+        if entered:
+            return endpoint
+        # The list of usable endpoints was older than the last probe; the new one leaves this endpoint out.
+        endpoint.notify()
+        return self.pick(key, now, tried)
+
+    def _without(self, tried: Collection[Endpoint]) -> Candidates:
+        """Return the usable endpoints that were not tried, or all if there is no other."""
+        if not tried:
+            return self._usable
+        rest = _narrow(self._usable, lambda endpoint: endpoint not in tried)
+        return rest if rest.endpoints else self._usable
+
+    def _learn(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str) -> None:
+        breaker = endpoint.breaker
+        was_guarded = endpoint.is_guarded
+        was_until = endpoint.ejection.until
+        if outcome == Outcome.ABANDONED:
+            if breaker is not None:
+                breaker.record_nothing(started)
+        elif FIRST_STATUS <= outcome < FIRST_SERVER_ERROR:
+            note_success(endpoint.ejection)
+            if breaker is not None:
+                breaker.record_success(started, now)
+        else:
+            endpoint.last_error = error or (
+                f"answered {outcome}" if outcome >= FIRST_STATUS else Outcome(outcome).name.lower().replace("_", " ")
+            )
+            self._consider_ejection(endpoint, outcome, started, now)
+            if breaker is not None:
+                breaker.record_failure(started, now)
+        endpoint.refresh_flags()
+        if was_guarded or endpoint.is_guarded or endpoint.ejection.until != was_until:
+            endpoint.notify()
+
+    def _consider_ejection(self, endpoint: Endpoint, outcome: int, started: float, now: float) -> None:
+        settings = self._outliers
+        if settings is None or not note_failure(settings, endpoint.ejection, outcome, started):
+            return
+        members = self._members.endpoints
+        ejected = sum(other.ejection.is_ejected(now) for other in members)
+        if may_eject(settings, len(members), ejected):
+            eject(settings, endpoint.ejection, now)
+
+
+def _is_same(one: Candidates, other: Candidates) -> bool:
+    return one.endpoints == other.endpoints and one.weights == other.weights
+
+
+def _narrow(candidates: Candidates, keep: Callable[[Endpoint], bool]) -> Candidates:
+    pairs = [pair for pair in zip(candidates.endpoints, candidates.weights, strict=True) if keep(pair[0])]
+    return Candidates([endpoint for endpoint, _ in pairs], [weight for _, weight in pairs])

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import pytest
+from gateway_core.leases import Lease, Leases
+from gateway_core.upstreams import Candidates, Endpoint, EndpointKey, EndpointSpec, Upstream, UpstreamSettings
+from gateway_core.upstreams.strategies import make_strategy
+
+MakeCandidates = Callable[..., Candidates]
+MakeUpstream = Callable[..., Upstream]
+
+
+def _spec(name: str, weight: int = 1) -> EndpointSpec:
+    return EndpointSpec("http", f"{name}.test", 80, id=name, weight=weight)
+
+
+@pytest.fixture
+def make_candidates() -> MakeCandidates:
+    """Candidates by name and weight; the same name always gives the same endpoint."""
+    known: dict[str, Endpoint] = {}
+
+    def make(**weights: int) -> Candidates:
+        for name in weights:
+            known.setdefault(name, Endpoint(_spec(name)))
+        return Candidates([known[name] for name in weights], list(weights.values()))
+
+    return make
+
+
+@pytest.fixture
+def make_upstream() -> MakeUpstream:
+    """An upstream of endpoints a, b, c (or of given ones) with the given settings."""
+    leases: Leases[EndpointKey, Endpoint] = Leases()
+
+    def make(
+        settings: UpstreamSettings | None = None,
+        endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"),
+        seed: int = 1,
+    ) -> Upstream:
+        settings = settings or UpstreamSettings()
+
+        def acquire(spec: EndpointSpec) -> Lease[Endpoint]:
+            depends_on = (settings.circuit_breaker, settings.health_check)
+            key = EndpointKey("u", spec.id, spec.scheme, spec.host, spec.port, depends_on)
+            return leases.acquire(key, lambda: Endpoint(spec, settings.circuit_breaker))
+
+        upstream = Upstream("u", settings, acquire=acquire, strategy=make_strategy(settings.strategy), rng=Random(seed))
+        upstream.set_endpoints([_spec(e) if isinstance(e, str) else e for e in endpoints])
+        return upstream
+
+    return make

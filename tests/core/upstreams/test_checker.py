@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from gateway_core.clock import SystemClock
+from gateway_core.upstreams import Endpoint, EndpointSpec, HealthCheckSettings
+from gateway_core.upstreams.checker import Checker
+
+
+class Upstream:
+    """A real server whose health the test decides."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.hangs = False
+        self.requests: list[web.BaseRequest] = []
+        self.asked = asyncio.Event()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        self.asked.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.status == 302:
+            raise web.HTTPFound("/elsewhere")
+        answer = web.StreamResponse(status=self.status)
+        await answer.prepare(request)
+        if self.status == 206:
+            await asyncio.Event().wait()  # a body without an end
+        return answer
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[tuple[Upstream, Endpoint]]:
+    fake = Upstream()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server(shutdown_timeout=0.1)
+    assert server.port is not None
+    yield fake, Endpoint(EndpointSpec("http", "127.0.0.1", server.port))
+    await server.close()
+
+
+@pytest.fixture
+async def make_checker() -> AsyncIterator[Callable[..., Checker]]:
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+    made: list[Checker] = []
+
+    def make(endpoint: Endpoint, **settings: Any) -> Checker:
+        configured = HealthCheckSettings(**{"enable": True, "timeout": 5.0, "unhealthy_threshold": 1, **settings})
+        checker = Checker(endpoint, configured, session=lambda: session, clock=SystemClock(), rng=Random(1))
+        made.append(checker)
+        return checker
+
+    yield make
+    for checker in made:
+        await checker.aclose()
+    await session.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "error"),
+    [
+        (200, ("200-399",), ""),
+        (302, ("200-399",), ""),
+        (503, ("200-399",), "answered 503, expected 200-399"),
+        (302, ("200",), "answered 302, expected 200"),
+        (404, ("200", "404"), ""),
+        (206, ("200-299",), ""),
+    ],
+)
+async def test_the_status_decides_and_redirects_are_not_followed(
+    status: int,
+    expected: tuple[str, ...],
+    error: str,
+    upstream: tuple[Upstream, Endpoint],
+    make_checker: Callable[..., Checker],
+) -> None:
+    fake, endpoint = upstream
+    fake.status = status
+
+    await make_checker(endpoint, expected_statuses=expected).check()
+
+    assert (endpoint.healthy, endpoint.last_check_error) == (not error, error)
+    assert endpoint.last_check > 0
+    assert len(fake.requests) == 1
+
+
+async def test_the_request_is_the_configured_one(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    fake, endpoint = upstream
+
+    await make_checker(
+        endpoint, method="HEAD", path="/health%2Fx?deep=1", host="users.test", headers=(("X-Probe", "1"),)
+    ).check()
+
+    (request,) = fake.requests
+    assert (request.method, request.path_qs) == ("HEAD", "/health%2Fx?deep=1")
+    assert (request.headers["Host"], request.headers["X-Probe"]) == ("users.test", "1")
+    assert request.headers["User-Agent"] == "gateway-health-check"
+
+
+async def test_another_port_may_answer_for_the_endpoint(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    _, endpoint = upstream
+    other = Endpoint(EndpointSpec("http", "127.0.0.1", free_port()))
+
+    await make_checker(other, port=endpoint.port).check()
+
+    assert other.healthy
+
+
+async def test_no_answer_in_time_is_a_failure(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    fake, endpoint = upstream
+    fake.hangs = True
+
+    await make_checker(endpoint, timeout=0.05).check()
+
+    assert (endpoint.healthy, endpoint.last_check_error) == (False, "no answer within 0.05 s")
+
+
+@pytest.mark.parametrize("kind", ["http", "https", "tcp"])
+async def test_a_refused_connection_is_a_failure(kind: str, make_checker: Callable[..., Checker]) -> None:
+    endpoint = Endpoint(EndpointSpec("http", "127.0.0.1", free_port()))
+
+    await make_checker(endpoint, type=kind).check()
+
+    assert not endpoint.healthy
+    assert endpoint.last_check_error
+
+
+async def test_what_is_no_http_is_a_failure_but_accepts_connections(make_checker: Callable[..., Checker]) -> None:
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-x\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(garbage, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        as_http, as_tcp = (Endpoint(EndpointSpec("http", "127.0.0.1", port)) for _ in range(2))
+
+        await make_checker(as_http).check()
+        await make_checker(as_tcp, type="tcp").check()
+
+    assert not as_http.healthy
+    assert as_tcp.healthy
+
+
+async def test_a_started_checker_finds_out_and_tells_the_watchers(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    fake, endpoint = upstream
+    changed = asyncio.Event()
+    seen: list[bool] = []
+
+    class Watch:
+        def invalidate(self) -> None:
+            seen.append(endpoint.healthy)
+            changed.set()
+
+    endpoint.watch(Watch())
+    checker = make_checker(endpoint, interval=0.01, jitter=0.5, healthy_threshold=2, unhealthy_threshold=2)
+    checker.start()
+    await asyncio.wait_for(fake.asked.wait(), 10)
+
+    fake.status = 500
+    await asyncio.wait_for(changed.wait(), 10)
+
+    changed.clear()
+    fake.status = 200
+    await asyncio.wait_for(changed.wait(), 10)
+
+    assert seen == [False, True]
+
+
+async def test_a_closed_checker_asks_no_more(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    fake, endpoint = upstream
+    checker = make_checker(endpoint, interval=0.001)
+    checker.start()
+    await asyncio.wait_for(fake.asked.wait(), 10)
+
+    await checker.aclose()
+    asked = len(fake.requests)
+    await asyncio.sleep(0.05)
+
+    assert len(fake.requests) == asked

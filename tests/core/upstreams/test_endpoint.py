@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.upstreams import CircuitBreakerSettings, Endpoint, EndpointSpec, EndpointStatus
+
+
+class Pool:
+    def __init__(self, fails: bool = False) -> None:
+        self.closed = 0
+        self.fails = fails
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        if self.fails:
+            raise RuntimeError("pool")
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def invalidate(self) -> None:
+        self.calls += 1
+
+
+@pytest.mark.parametrize(
+    ("url", "spec", "authority"),
+    [
+        ("http://10.0.0.1:8080", ("http", "10.0.0.1", 8080), b"10.0.0.1:8080"),
+        ("https://users.test", ("https", "users.test", 443), b"users.test"),
+        ("http://Users.test:80/", ("http", "users.test", 80), b"users.test"),
+        ("http://[::1]:9000", ("http", "::1", 9000), b"[::1]:9000"),
+        ("https://users.test:80", ("https", "users.test", 80), b"users.test:80"),
+    ],
+)
+def test_an_origin_is_read_into_its_parts(url: str, spec: tuple[str, str, int], authority: bytes) -> None:
+    endpoint = EndpointSpec.from_url(url)
+
+    assert (endpoint.scheme, endpoint.host, endpoint.port) == spec
+    assert Endpoint(endpoint).authority == authority
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://a", "10.0.0.1:80", "http://", "http://a/x", "http://a?q", "http://u@a", "http://a#f", "http://a:99999"],
+)
+def test_anything_more_or_less_than_an_origin_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        EndpointSpec.from_url(url)
+
+
+def test_a_negative_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight -1 of endpoint a:80"):
+        EndpointSpec("http", "a", 80, weight=-1)
+
+
+def test_the_id_is_the_address_unless_given() -> None:
+    assert EndpointSpec("http", "::1", 80).id == "[::1]:80"
+    assert EndpointSpec("http", "a", 80, id="x", status=EndpointStatus.DRAIN).id == "x"
+
+
+def test_usable_means_healthy_not_ejected_and_let_through_by_the_breaker() -> None:
+    endpoint = Endpoint(
+        EndpointSpec("http", "a", 80), CircuitBreakerSettings(enable=True, minimum_requests=1, open_for=10)
+    )
+    assert endpoint.is_usable(100.0)
+
+    endpoint.ejection.until = 101.0
+    assert not endpoint.is_usable(100.0)
+    assert endpoint.is_usable(101.0)
+
+    endpoint.health.healthy = False
+    assert not endpoint.is_usable(101.0)
+    endpoint.health.healthy = True
+
+    assert endpoint.breaker is not None
+    endpoint.breaker.record_failure(101.0, 101.0)
+    assert not endpoint.is_usable(101.0)
+    assert endpoint.is_usable(111.0)
+
+
+def test_watchers_are_told_until_they_leave() -> None:
+    endpoint, watch = Endpoint(EndpointSpec("http", "a", 80)), Watch()
+    endpoint.watch(watch)
+    endpoint.notify()
+
+    endpoint.unwatch(watch)
+    endpoint.notify()
+
+    assert watch.calls == 1
+
+
+async def test_closing_closes_pool_and_attachments_once_even_if_one_fails() -> None:
+    endpoint, pool, other = Endpoint(EndpointSpec("http", "a", 80)), Pool(fails=True), Pool()
+    endpoint.pool = pool
+    endpoint.attach(other)
+
+    with pytest.raises(RuntimeError):
+        await endpoint.aclose()
+    await endpoint.aclose()
+
+    assert (pool.closed, other.closed) == (1, 1)

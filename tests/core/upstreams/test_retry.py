@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from gateway_core.upstreams import Load, Outcome, Retry, RetryBudget, RetryPolicy, RetrySettings, Stop, StopReason
+from gateway_core.upstreams.settings import IDEMPOTENT_METHODS, RETRY_CONDITIONS
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def decide(settings: RetrySettings | None = None, **changes: Any) -> Retry | Stop:
+    load = Load()
+    load.active = 10
+    arguments: dict[str, Any] = {
+        "tries": 1,
+        "outcome": Outcome.RESET,
+        "method": "GET",
+        "is_replayable": True,
+        "answer_started": False,
+        "now": 100.0,
+        "deadline": 200.0,
+        "budget": RetryBudget(20.0, 3, load),
+        "rng": Random(1),
+    }
+    return RetryPolicy(settings or RetrySettings(attempts=2)).decide(**{**arguments, **changes})
+
+
+def reason(decision: Retry | Stop) -> StopReason | None:
+    return decision.reason if isinstance(decision, Stop) else None
+
+
+@pytest.mark.parametrize(
+    ("changes", "stops"),
+    [
+        ({}, None),
+        ({"outcome": Outcome.CONNECT_FAILURE}, None),
+        ({"outcome": Outcome.TIMEOUT}, None),
+        ({"outcome": 502}, None),
+        ({"outcome": 503}, None),
+        ({"outcome": 504}, None),
+        ({"outcome": 500}, StopReason.CONDITION),
+        ({"outcome": 404}, StopReason.CONDITION),
+        ({"outcome": 200}, StopReason.SUCCESS),
+        ({"outcome": Outcome.ABANDONED}, StopReason.CONDITION),
+        ({"answer_started": True}, StopReason.ANSWER_STARTED),
+        ({"is_replayable": False}, StopReason.BODY),
+        ({"tries": 2}, None),
+        ({"tries": 3}, StopReason.ATTEMPTS),
+        ({"deadline": 100.0}, StopReason.DEADLINE),
+        ({"method": "POST"}, StopReason.METHOD),
+        ({"method": "PATCH", "outcome": 503}, StopReason.METHOD),
+        ({"method": "POST", "outcome": Outcome.CONNECT_FAILURE}, None),
+        ({"method": "POST", "outcome": Outcome.CONNECT_FAILURE, "is_replayable": False}, StopReason.BODY),
+    ],
+)
+def test_a_request_is_sent_again_only_when_all_allows_it(changes: dict[str, Any], stops: StopReason | None) -> None:
+    assert reason(decide(**changes)) is stops
+
+
+def test_no_attempts_means_no_retry() -> None:
+    assert reason(decide(RetrySettings())) is StopReason.ATTEMPTS
+
+
+def test_a_post_is_sent_again_when_somebody_asked_for_it() -> None:
+    settings = RetrySettings(attempts=1, methods=IDEMPOTENT_METHODS | {"POST"})
+
+    assert isinstance(decide(settings, method="POST"), Retry)
+
+
+@given(
+    method=st.sampled_from(["POST", "PATCH", "CONNECT", "LOCK"]),
+    outcome=st.one_of(st.sampled_from(list(Outcome)), st.integers(100, 599)),
+    on=st.sets(st.sampled_from(sorted(RETRY_CONDITIONS | {"500", "429"}))),
+    attempts=st.integers(0, 9),
+    tries=st.integers(1, 9),
+    answer_started=st.booleans(),
+)
+def test_a_post_is_never_sent_twice_unasked(
+    method: str, outcome: int, on: set[str], attempts: int, tries: int, answer_started: bool
+) -> None:
+    settings = RetrySettings(attempts=attempts, on=frozenset(on))
+
+    decision = decide(settings, method=method, outcome=outcome, tries=tries, answer_started=answer_started)
+
+    # After a connect failure nothing was sent, so that sending it "again" sends it once.
+    assert isinstance(decision, Stop) or outcome == Outcome.CONNECT_FAILURE
+
+
+def test_the_budget_is_a_share_of_the_live_requests_with_a_minimum() -> None:
+    load = Load()
+    budget = RetryBudget(20.0, 3, load)
+    begun = 0
+    for active, allowed in [(0, 3), (10, 3), (15, 3), (100, 20)]:
+        load.active = active
+        while budget.allows():
+            budget.begin()
+            begun += 1
+        assert begun == allowed
+
+    assert reason(decide(budget=budget)) is StopReason.BUDGET
+    budget.end()
+    assert isinstance(decide(budget=budget), Retry)
+
+
+def test_a_retry_cannot_end_that_has_not_begun() -> None:
+    with pytest.raises(RuntimeError):
+        RetryBudget(20.0, 3, Load()).end()
+
+
+def test_back_off_doubles_up_to_the_maximum_with_full_jitter() -> None:
+    policy = RetryPolicy(RetrySettings(attempts=50, backoff_base=0.1, backoff_max=1.0))
+    rng = Random(1)
+
+    for tries, ceiling in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1.0), (40, 1.0), (5_000, 1.0)]:
+        delays = [policy.backoff(tries, rng) for _ in range(300)]
+        assert 0 <= min(delays) < 0.2 * ceiling
+        assert 0.8 * ceiling < max(delays) <= ceiling
+
+
+@pytest.mark.parametrize(("per_try", "limit"), [(0.0, 200.0), (5.0, 105.0), (500.0, 200.0)])
+def test_a_try_ends_with_its_own_time_or_the_whole_request(per_try: float, limit: float) -> None:
+    assert RetryPolicy(RetrySettings(attempts=1, per_try_timeout=per_try)).try_timeout(100.0, 200.0) == limit
+
+
+@pytest.mark.parametrize(("attempts", "length", "keeps"), [(0, 0, False), (1, 0, True), (1, 10, True), (1, 11, False)])
+def test_only_short_bodies_are_kept(attempts: int, length: int, keeps: bool) -> None:
+    assert RetryPolicy(RetrySettings(attempts=attempts, max_body_bytes=10)).keeps_body(length) is keeps

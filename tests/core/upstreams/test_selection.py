@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from gateway_core.upstreams import Candidates, CircuitBreakerSettings, Endpoint, EndpointSpec
+from gateway_core.upstreams.selection import NEVER, NO_CANDIDATES, select
+
+MakeCandidates = Callable[..., Candidates]
+
+
+def ids(candidates: Candidates) -> str:
+    return "".join(endpoint.id for endpoint in candidates.endpoints)
+
+
+def test_all_are_chosen_while_nothing_is_wrong(make_candidates: MakeCandidates) -> None:
+    members = make_candidates(a=1, b=2)
+
+    selection = select(members, 0.0, 100.0)
+
+    assert selection.candidates is members
+    assert selection.until == NEVER
+
+
+def test_unhealthy_and_ejected_endpoints_are_left_out_until_the_ejection_ends(make_candidates: MakeCandidates) -> None:
+    members = make_candidates(a=1, b=2, c=3, d=4)
+    members.endpoints[0].health.healthy = False
+    members.endpoints[1].ejection.until = 110.0
+    members.endpoints[2].ejection.until = 105.0
+
+    selection = select(members, 0.0, 100.0)
+
+    assert ids(selection.candidates) == "d"
+    assert selection.candidates.weights == (4,)
+    assert selection.until == 105.0
+    assert ids(select(members, 0.0, 110.0).candidates) == "bcd"
+
+
+@pytest.mark.parametrize(
+    ("unhealthy", "threshold", "chosen", "panic"),
+    [
+        (4, 0.0, "abcd", True),
+        (3, 0.0, "d", False),
+        (3, 25.0, "d", False),
+        (3, 26.0, "abcd", True),
+        (2, 50.0, "cd", False),
+        (1, 100.0, "abcd", True),
+        (0, 100.0, "abcd", False),
+    ],
+)
+def test_the_panic_rule_uses_all_when_too_few_are_fit(
+    unhealthy: int, threshold: float, chosen: str, panic: bool, make_candidates: MakeCandidates
+) -> None:
+    members = make_candidates(a=1, b=1, c=1, d=1)
+    for endpoint in members.endpoints[:unhealthy]:
+        endpoint.health.healthy = False
+
+    selection = select(members, threshold, 100.0)
+
+    assert (ids(selection.candidates), selection.is_panic, selection.fit) == (chosen, panic, 4 - unhealthy)
+
+
+def test_an_open_breaker_is_respected_even_in_panic() -> None:
+    settings = CircuitBreakerSettings(enable=True, minimum_requests=1, open_for=30.0)
+    endpoints = [Endpoint(EndpointSpec("http", name, 80, id=name), settings) for name in "ab"]
+    for endpoint in endpoints:
+        endpoint.health.healthy = False
+    assert endpoints[0].breaker is not None
+    endpoints[0].breaker.record_failure(100.0, 100.0)
+    endpoints[0].refresh_flags()
+    members = Candidates(endpoints, [1, 1])
+
+    selection = select(members, 0.0, 100.0)
+
+    assert (ids(selection.candidates), selection.is_panic, selection.until) == ("b", True, 130.0)
+    assert ids(select(members, 0.0, 130.0).candidates) == "ab"
+
+
+def test_nothing_is_chosen_from_nothing() -> None:
+    selection = select(NO_CANDIDATES, 50.0, 100.0)
+
+    assert (len(selection.candidates), selection.is_panic) == (0, False)
