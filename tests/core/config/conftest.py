@@ -116,6 +116,7 @@ def load(catalog: PluginCatalog) -> Load:
         **more: Any,
     ) -> LoadedConfig:
         documents = [Document(f"gateway.{kind}", source, DocumentFormat(kind))] if isinstance(source, str) else []
+        documents += more.pop("extra_documents", [])
         paths = [] if isinstance(source, str) else source
         return load_config(paths, environ=environ or {}, catalog=catalog, extra_documents=documents, **more)
 

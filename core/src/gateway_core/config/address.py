@@ -53,9 +53,13 @@ def parse_listen(text: str) -> ListenAddress:
     host, colon, port_text = text.rpartition(":")
     if not colon or (":" in host and not _is_bracketed(host)):
         raise InvalidValueError("is not an address: write host:port, :port, [::1]:port or unix:/path")
-    if host and not (is_host(host[1:-1]) if _is_bracketed(host) else is_host(host)):
+    if host and not (_is_ipv6(host[1:-1]) if _is_bracketed(host) else is_host(host)):
         raise InvalidValueError("is not an address: the host is neither a name nor an IP address")
     return ListenAddress(host.strip("[]"), _port(port_text, least=0))
+
+
+def _is_ipv6(text: str) -> bool:
+    return ":" in text and is_host(text)
 
 
 def _is_bracketed(host: str) -> bool:

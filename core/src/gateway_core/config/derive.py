@@ -11,13 +11,14 @@ _LONGEST = 180
 
 def fill_route_ids(document: dict[str, Any]) -> None:
     """Give every route without an id one made from its methods and path; repetitions are numbered."""
+    numbers: dict[str, int] = {}
     taken = {name for _, route in mappings(document, "routes") if (name := text(route, "id"))}
     for _, route in mappings(document, "routes"):
         if isinstance(route, dict) and route.get("id") is None:
-            base = _from_path(route)
-            name, number = base, 2
+            base = name = _from_path(route)
             while name in taken:
-                name, number = f"{base} #{number}", number + 1
+                numbers[base] = numbers.get(base, 1) + 1
+                name = f"{base} #{numbers[base]}"
             taken.add(name)
             route["id"] = name
 
@@ -30,7 +31,6 @@ def _from_path(route: dict[str, Any]) -> str:
         if value := text(route, key):
             path = form.format(value.rstrip("/") if key == "path_prefix" else value)
             break
-    name = f"{','.join(words)} {path}".strip()
-    return "".join("_" if character in "\"'" or not character.isprintable() else character for character in name)[
-        :_LONGEST
-    ]
+    name = f"{','.join(words)} {path}"
+    printable = "".join("_" if character in "\"'" or not character.isprintable() else character for character in name)
+    return printable.strip()[:_LONGEST].strip() or "route"

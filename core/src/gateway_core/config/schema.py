@@ -11,6 +11,7 @@ from pydantic_core import core_schema
 
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.models.gateway import GatewayConfig
+from gateway_core.config.schema_errors import SchemaValidator
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _PLUGIN: Final = "plugin_"
@@ -44,12 +45,18 @@ def config_schema(catalog: PluginCatalog) -> dict[str, Any]:
     for description in usable:
         definitions[_PLUGIN + description.name] = _rooted(description)
     _bind(definitions["BindingConfig"], usable)
-    return {"$schema": DIALECT, "title": "Gateway configuration", **schema}
+    return {"$schema": DIALECT, **schema, "title": "Gateway configuration"}
 
 
 def _usable(catalog: PluginCatalog, name: str) -> PluginDescription | None:
     description = catalog.describe(name)
-    return description if description is not None and description.load_error is None else None
+    if description is None or description.load_error is not None:
+        return None
+    try:
+        SchemaValidator(description.schema)
+    except ValueError:
+        return None  # A broken schema would break the merged one; loading names it as a problem.
+    return description
 
 
 def _bind(binding: dict[str, Any], descriptions: list[PluginDescription]) -> None:

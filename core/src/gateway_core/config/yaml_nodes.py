@@ -126,6 +126,11 @@ def place_at(name: str, text: str, offset: int) -> Place:
     return Place(name, before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
+def _end(name: str, text: str) -> Place:
+    """Return the place of the last character that is not blank."""
+    return place_at(name, text, max(len(text.rstrip()) - 1, 0))
+
+
 def _place(name: str, mark: yaml.Mark | None) -> Place:
     return Place(name, mark.line + 1, mark.column + 1) if mark is not None else Place(name)
 
@@ -147,8 +152,15 @@ def _control_message(error: yaml.reader.ReaderError) -> str:
 def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> DocumentSyntaxError:
     mark = error.problem_mark or error.context_mark
     place = _place(name, mark)
-    if error.context_mark is not None and _is_at_end(text, mark) and _OPENING.search(error.context or ""):
-        return DocumentSyntaxError(_place(name, error.context_mark), "what opens here is never closed")
+    if error.context_mark is not None and _is_at_end(text, mark):
+        if _OPENING.search(error.context or ""):
+            return DocumentSyntaxError(_place(name, error.context_mark), "what opens here is never closed")
+        if "flow node" in str(error.context):
+            return DocumentSyntaxError(
+                _end(name, text), "the document ends where a value is expected, inside an open bracket"
+            )
+    if "expected ':'" in str(error.problem) and error.context_mark is not None:
+        place = _place(name, error.context_mark)
     lines = text.splitlines()
     line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
     problem = str(error.problem or error.context or "cannot be parsed")
@@ -158,7 +170,7 @@ def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> Docume
     return DocumentSyntaxError(place, f"is not valid YAML: {problem}{_context(error)}")
 
 
-_OPENING: Final = re.compile("flow|quoted")
+_OPENING: Final = re.compile("flow (?:sequence|mapping)|quoted")
 
 
 def _is_at_end(text: str, mark: yaml.Mark | None) -> bool:

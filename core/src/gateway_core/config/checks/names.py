@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from gateway_core.config.address import parse_origin
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.place import KeyPath
+from gateway_core.config.values import InvalidValueError
 from gateway_core.config.views import bindings, mappings, text
 from gateway_core.config.words import quote
 
@@ -18,7 +21,7 @@ def check_names(scope: Scope) -> None:
     _unique(scope, "id", ((path, text(route, "id")) for path, route in routes), "a route's id")
     _unique(scope, "name", ((path, text(item, "name")) for path, item in upstreams), "an upstream's name")
     for path, upstream in upstreams:
-        endpoints = ((inner, text(item, "id")) for inner, item in mappings(upstream, "endpoints", path))
+        endpoints = ((inner, _endpoint_id(item)) for inner, item in mappings(upstream, "endpoints", path))
         _unique(scope, "id", endpoints, "an endpoint's id")
     _unique_bindings(scope, document, ())
     for path, route in routes:
@@ -32,9 +35,20 @@ def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]],
         if name is None:
             continue
         if name in first:
-            scope.add((*path, key), f"{quote(name)} is already {what} at {scope.place((*first[name], key))}")
+            value = scope.shown((*path, key), name)
+            scope.add((*path, key), f"{value} is already {what} at {scope.place((*first[name], key))}")
         else:
             first[name] = path
+
+
+def _endpoint_id(endpoint: Mapping[str, Any]) -> str | None:
+    url = text(endpoint, "url")
+    if endpoint.get("id") is not None or url is None:
+        return text(endpoint, "id")
+    try:
+        return parse_origin(url).authority
+    except InvalidValueError:
+        return None
 
 
 def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:

@@ -45,8 +45,7 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     path = (*binding.path, "name")
     if description is None:
         names = sorted(scope.catalog.names())
-        remedy = f"; if a distribution has it: pip install gateway-plugin-{binding.name}"
-        hint = did_you_mean(binding.name, names) or _installed(names) + remedy
+        hint = did_you_mean(binding.name, names) or _installed(names) + scope.install_hint(path, binding.name)
         scope.add(path, f"no plugin {scope.shown(path, binding.name)} is installed{hint}")
     elif description.load_error is not None:
         label = f"{description.distribution} {description.version}".strip()

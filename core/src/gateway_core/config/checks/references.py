@@ -71,10 +71,10 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
         _check_dns(scope, (*path, "config"), discovery.get("config") or {})
     elif name not in scope.discoveries:
         installed = listed(sorted(scope.discoveries), last="and")
-        hint = (
-            did_you_mean(name, scope.discoveries)
-            or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}; "
-            f"if a distribution has it: pip install gateway-plugin-{name}"
+        hint = did_you_mean(
+            name, scope.discoveries
+        ) or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}" + scope.install_hint(
+            (*path, "name"), name
         )
         scope.add((*path, "name"), f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}")
 

@@ -42,6 +42,12 @@ class Scope:
         """Return where a value is written."""
         return self.locator.place(path)
 
+    def install_hint(self, path: KeyPath, name: str) -> str:
+        """Return how a plugin or extension could be installed, if its name may be shown."""
+        if self.shown(path, name) != shown(name):
+            return ""
+        return f"; if a distribution has it: pip install gateway-plugin-{name}"
+
     def shown(self, path: KeyPath, value: object) -> str:
         """Name a value in a message; what came from the environment is named as it is written."""
         found = self.locator.find(path)

@@ -226,22 +226,24 @@ class RouteConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
-        _exactly_one({"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex})
-        _exactly_one({"target": self.target, "targets": self.targets or None, "redirect": self.redirect})
+        paths = {"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex}
+        targets = {"target": self.target, "targets": self.targets or None, "redirect": self.redirect}
+        problems = [*_not_exactly_one(paths), *_not_exactly_one(targets)]
         if self.strip_path and self.rewrite is not None:
-            raise ValueError("strip_path and rewrite contradict each other: keep one of them")
+            problems.append("strip_path and rewrite contradict each other: keep one of them")
         if self.targets and not any(item.weight for item in self.targets):
-            raise ValueError("every weight in targets is 0: give at least one of them a share")
+            problems.append("every weight in targets is 0: give at least one of them a share")
         if self.redirect is not None and self.mirror is not None:
-            raise ValueError("redirect and mirror contradict each other: a redirect sends nothing upstream")
+            problems.append("redirect and mirror contradict each other: a redirect sends nothing upstream")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
-def _exactly_one(options: Mapping[str, object]) -> None:
+def _not_exactly_one(options: Mapping[str, object]) -> list[str]:
     given = [name for name, value in options.items() if value is not None]
     names = list(options)
     choice = f"{', '.join(names[:-1])} and {names[-1]}"
     if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} are given: keep exactly one of {choice}")
-    if not given:
-        raise ValueError(f"give exactly one of {choice}")
+        return [f"{' and '.join(given)} are given: keep exactly one of {choice}"]
+    return [] if given else [f"give exactly one of {choice}"]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.config import ConfigError
+
+from tests.core.config.conftest import Load
+
+E = '{url: "http://127.0.0.1:8081"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "routes: [{id: a, path: /, target: 'http://h'}, {id: a, path: /b, target: 'http://h'}]",
+            '"a" is already a route\'s id at',
+        ),
+        (
+            f"upstreams: [{{name: a, endpoints: [{E}]}}, {{name: a, endpoints: [{E}]}}]",
+            '"a" is already an upstream\'s name at',
+        ),
+        (
+            "upstreams: [{name: a, endpoints: [{id: x, url: 'http://h'}, {id: x, url: 'http://i'}]}]",
+            "an endpoint's id at",
+        ),
+        ("plugins: [{name: logger}, {name: logger}]", '"logger" is already a binding in this list at'),
+        ("plugins: [{name: logger, id: a}, {name: cors, id: a}]", '"a" is already a binding in this list at'),
+        ("listen: [':80', {address: ':80'}]", '":80" is already a listener\'s address at'),
+    ],
+)
+def test_names_are_unique(load: Load, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.yaml:1:") as caught:
+        load(text)
+
+    assert [item.message for item in caught.value.problems if problem in item.message]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugins: [{name: logger}, {name: logger, id: second}]",
+        "listen: ['127.0.0.1:0', '127.0.0.1:0']",
+        f"upstreams: [{{name: a, endpoints: [{E}]}}, {{name: b, endpoints: [{E}]}}]",
+    ],
+)
+def test_what_differs_or_may_repeat_is_fine(load: Load, text: str) -> None:
+    load(text)
+
+
+def test_same_url_twice_needs_ids(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r'"127\.0\.0\.1:8081" is already an endpoint'):
+        load(f"upstreams: [{{name: a, endpoints: [{E}, {E}]}}]")

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.config import ConfigError
+
+from tests.core.config.conftest import Load
+
+AUTH = "{name: auth, config: {secret: x}}"
+LIMIT = "{name: ratelimit, config: {rate: 1, key: identity}}"
+
+
+def route(*bindings: str, name: str = "a") -> str:
+    return f"  - {{id: {name}, path: /{name}, target: 'http://h', plugins: [{', '.join(bindings)}]}}\n"
+
+
+def messages(load: Load, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    return [f"{problem.key_path}: {problem.message}" for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "routes:\n" + route(AUTH, LIMIT),
+        f"plugins: [{AUTH}]\nroutes:\n" + route(LIMIT),
+        f"plugins: [{AUTH}, {LIMIT}]\n",
+        "routes:\n" + route("{name: ratelimit, config: {rate: 1}}", AUTH),
+        f"plugins: [{LIMIT}]\nroutes:\n" + route("{name: ratelimit, enabled: false}"),
+        "routes:\n" + route("{name: cors}", AUTH, "{name: ratelimit, config: {rate: 1}}", "{name: audit}"),
+    ],
+)
+def test_orders_that_work(load: Load, text: str) -> None:
+    load(text)
+
+
+def test_need_before_what_provides_it_names_both_places(load: Load) -> None:
+    assert messages(load, "routes:\n" + route(LIMIT, AUTH)) == [
+        (
+            'routes[0].plugins[0]: "ratelimit" needs "identity", which "auth" at gateway.yaml:2:106 '
+            "provides only later: put that one first"
+        )
+    ]
+
+
+def test_need_that_nothing_provides_names_what_could(load: Load) -> None:
+    assert messages(load, "routes:\n" + route(LIMIT)) == [
+        (
+            'routes[0].plugins[0]: "ratelimit" needs "identity", which no binding before it provides: '
+            "add one of auth before it"
+        )
+    ]
+    assert messages(load, "plugins: [{name: quota}]") == [
+        'plugins[0]: "quota" needs "tenant", which no installed plugin provides'
+    ]
+
+
+def test_switching_off_what_provides_leaves_the_need_open(load: Load) -> None:
+    text = f"plugins: [{AUTH}, {LIMIT}]\nroutes:\n" + route("{name: auth, enabled: false}", name="open")
+
+    assert messages(load, text) == [
+        (
+            'plugins[1]: "ratelimit" needs "identity", which no binding before it provides: add one of auth before it '
+            '(on route "open")'
+        )
+    ]
+
+
+def test_replacing_keeps_the_place_of_the_one_replaced(load: Load) -> None:
+    load(f"plugins: [{AUTH}, {LIMIT}]\nroutes:\n" + route("{name: auth, config: {secret: other}}"))
+
+
+def test_before_and_after_are_kept(load: Load) -> None:
+    assert "must come before" in messages(load, "routes:\n" + route(AUTH, "{name: cors}"))[0]
+    text = "routes:\n" + route("{name: audit}", "{name: ratelimit, config: {rate: 1}}")
+    assert "must come after" in messages(load, text)[0]
+
+
+def test_gateway_wide_mistake_is_told_once_for_all_routes(load: Load) -> None:
+    text = f"plugins: [{LIMIT}]\nroutes:\n" + "".join(route("{name: logger}", name=f"r{number}") for number in range(5))
+
+    assert len(messages(load, text)) == 1
+
+
+def test_nothing_is_said_about_chains_with_plugins_that_are_missing(load: Load) -> None:
+    assert messages(load, "routes:\n" + route("{name: gone}", LIMIT))[0].startswith(
+        "routes[0].plugins[0].name: no plugin"
+    )
+    assert len(messages(load, "routes:\n" + route("{name: gone}", LIMIT))) == 1

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.locate import Locator
+from gateway_core.config.yaml_nodes import compose
+
+from tests.core.config.conftest import Catalogue
+
+
+def scope() -> Scope:
+    text = "a: ${SECRET}\nb: plain\n"
+    root = compose("g.yaml", text)
+    assert root is not None
+    substituted = {id(root.value[0][1])}
+    return Scope({}, Locator(root, {"g.yaml": text.splitlines()}), Catalogue(), frozenset(), frozenset(), substituted)
+
+
+def test_substituted_values_are_shown_as_they_are_written() -> None:
+    assert scope().shown(("a",), "hunter2") == '"${SECRET}"'
+    assert scope().shown(("b",), "plain") == '"plain"'
+
+
+def test_substituted_names_are_kept_out_of_hints() -> None:
+    assert scope().install_hint(("a",), "hunter2") == ""
+    assert "pip install gateway-plugin-plain" in scope().install_hint(("b",), "plain")
+
+
+def test_problems_point_at_values_or_keys() -> None:
+    it = scope()
+    it.add(("b",), "wrong")
+    it.add_key(("b",), "unknown")
+
+    assert [problem.place.column for problem in it.problems] == [4, 1]

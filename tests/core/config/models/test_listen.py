@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.config import GatewayConfig, ListenTlsConfig
+from gateway_core.config.address import ListenAddress
+from pydantic import ValidationError
+
+
+def test_text_mapping_or_list_of_either() -> None:
+    for written in (":1", {"address": ":1"}, [":1"], [{"address": ":1"}]):
+        config = GatewayConfig.model_validate({"listen": written})
+
+        assert [listener.parsed for listener in config.listen] == [ListenAddress("", 1)]
+
+
+def test_one_listener_is_the_default() -> None:
+    assert [listener.address for listener in GatewayConfig().listen] == ["127.0.0.1:8080"]
+
+
+def test_client_certificates_are_required_when_an_authority_is_given() -> None:
+    assert ListenTlsConfig(cert="c", key="k").verifies_clients == "none"
+    assert ListenTlsConfig(cert="c", key="k", client_ca="ca").verifies_clients == "required"
+    assert ListenTlsConfig(cert="c", key="k", client_ca="ca", client_auth="optional").verifies_clients == "optional"
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {},
+        {"cert": "c"},
+        {"key": "k"},
+        {"cert": "c", "key": "k", "client_auth": "required"},
+        {"certificates": [{"cert": "c"}]},
+    ],
+)
+def test_incomplete_tls_is_refused(tls: object) -> None:
+    with pytest.raises(ValidationError):
+        ListenTlsConfig.model_validate(tls)
+
+
+def test_server_names_may_select_among_certificates() -> None:
+    tls = ListenTlsConfig.model_validate({"certificates": [{"cert": "c", "key": "k"}]})
+
+    assert tls.certificates[0].cert == "c"

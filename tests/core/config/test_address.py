@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.config.address import ListenAddress, Origin, is_host, parse_listen, parse_origin
+from gateway_core.config.values import InvalidValueError
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", ListenAddress("127.0.0.1", 8080)),
+        (":8080", ListenAddress("", 8080)),
+        ("[::1]:8080", ListenAddress("::1", 8080)),
+        ("[::]:0", ListenAddress("::", 0)),
+        ("localhost:80", ListenAddress("localhost", 80)),
+        ("unix:/run/gateway.sock", ListenAddress(path="/run/gateway.sock")),
+    ],
+)
+def test_listen_addresses(text: str, address: ListenAddress) -> None:
+    assert parse_listen(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "8080",
+        "localhost",
+        "::1:8080",
+        "[::1]",
+        "[x]:80",
+        "a b:80",
+        "h:x",
+        "h:70000",
+        "h:-1",
+        "unix:",
+        "unix:a",
+        "http://h:80",
+        "h:٣",
+    ],
+)
+def test_what_is_no_listen_address_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValueError):
+        parse_listen(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("http://127.0.0.1:8081", Origin("http", "127.0.0.1", 8081)),
+        ("http://users", Origin("http", "users", 80)),
+        ("https://users.example.com/", Origin("https", "users.example.com", 443)),
+        ("http://[::1]:8081", Origin("http", "::1", 8081)),
+        ("http://[::1]", Origin("http", "::1", 80)),
+        ("http://a_b:1", Origin("http", "a_b", 1)),
+    ],
+)
+def test_origins(text: str, origin: Origin) -> None:
+    assert parse_origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("users", "not an http or https URL"),
+        ("ftp://users", "not an http or https URL"),
+        ("http:users", "not an http or https URL"),
+        ("http://", "no valid host"),
+        ("http://:80", "no valid host"),
+        ("http://256.1.1.1", "no valid host"),
+        ("http://a b", "a space"),
+        ("http://h/path", "has a path"),
+        ("http://h?q", "a query"),
+        ("http://h#f", "a fragment"),
+        ("http://u:p@h", "credentials"),
+        ("http://@h", "credentials"),
+        ("http://h:0", "no port"),
+        ("http://h:99999", "no port"),
+        ("http://h:x", "no port"),
+        ("http://[::1", "is not a URL"),
+    ],
+)
+def test_what_is_more_or_less_than_an_origin_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(InvalidValueError, match=reason):
+        parse_origin(text)
+
+
+def test_authority_puts_brackets_around_ipv6() -> None:
+    assert parse_origin("http://[::1]:8081").authority == "[::1]:8081"
+    assert parse_origin("http://users").authority == "users:80"
+
+
+@pytest.mark.parametrize("text", ["a", "a-b.c", "xn--bcher-kva.example", "127.0.0.1", "::1", "a.", "_dmarc.example"])
+def test_hosts(text: str) -> None:
+    assert is_host(text)
+
+
+@pytest.mark.parametrize("text", ["", "-a", "a-", "a..b", ".a", "a/b", "a b", "1.2.3", "300.1.1.1", "a" * 64, "ü"])
+def test_no_hosts(text: str) -> None:
+    assert not is_host(text)
+
+
+@given(st.text() | st.text("http:/[]@1.a%?#", max_size=20).map("http://".__add__))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for parse in (parse_listen, parse_origin):
+        try:
+            parse(text)
+        except InvalidValueError:
+            continue

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
+from gateway_core.config.documents import as_paths, decode, document_files, read_bytes, read_document
+
+
+def test_directory_stands_for_its_documents_sorted_by_name(tmp_path: Path) -> None:
+    for name in ("20.yaml", "10.toml", "30.json", "15.yml", ".hidden.yaml", "notes.txt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "sub.yaml").mkdir()
+
+    files, directories = document_files([tmp_path])
+
+    assert [file.name for file in files] == ["10.toml", "15.yml", "20.yaml", "30.json"]
+    assert directories == [tmp_path]
+
+
+def test_mounted_config_map_is_read_through_its_links(tmp_path: Path) -> None:
+    version = tmp_path / "..2026_11_22"
+    version.mkdir()
+    (version / "gateway.yaml").write_text("routes: []")
+    (tmp_path / "..data").symlink_to(version.name)
+    (tmp_path / "gateway.yaml").symlink_to("..data/gateway.yaml")
+
+    files, _ = document_files([tmp_path])
+
+    assert files == [tmp_path / "gateway.yaml"]
+
+
+def test_format_follows_from_the_ending(tmp_path: Path) -> None:
+    for name, expected in {
+        "a.json": DocumentFormat.JSON,
+        "a.toml": DocumentFormat.TOML,
+        "a.conf": DocumentFormat.YAML,
+    }.items():
+        path = tmp_path / name
+        path.write_text("x")
+
+        document = read_document(path)
+
+        assert document == Document(str(path), "x", expected, tmp_path)
+
+
+def test_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"\xef\xbb\xbfroutes: []")
+
+    document = read_document(path)
+
+    assert isinstance(document, Document)
+    assert document.text == "routes: []"
+
+
+def test_unreadable_file_is_a_problem_that_says_why(tmp_path: Path) -> None:
+    missing = read_document(tmp_path / "missing.yaml")
+    directory = read_document(tmp_path)
+
+    assert missing == ConfigProblem(Place(str(tmp_path / "missing.yaml")), "", "does not exist")
+    assert isinstance(directory, ConfigProblem)
+    assert directory.message == "is a directory, where a file is expected"
+
+
+def test_file_that_is_not_utf8_is_a_problem_at_its_first_bad_byte(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("a: b\nc: ü".encode() + b"\xff")
+
+    problem = read_document(path)
+
+    assert isinstance(problem, ConfigProblem)
+    assert problem.place == Place(str(path), 2, 5)
+
+
+def test_reading_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * 11)
+
+    assert read_bytes(path, limit=10) == "is larger than 10 bytes"
+    assert read_bytes(path, limit=11) == b"x" * 11
+    assert read_bytes(Path("/proc/self/mem"), limit=1) != b""
+    assert read_bytes(Path("a\0b"), limit=1) == "cannot be read: embedded null byte"
+
+
+def test_decoding_tells_the_offset_of_the_first_bad_byte() -> None:
+    assert decode(b"ab\xffc") == 2
+
+
+def test_one_path_or_several() -> None:
+    assert as_paths(Path("a")) == (Path("a"),)
+    assert as_paths([Path("a"), Path("b")]) == (Path("a"), Path("b"))

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_core.config import ConfigError, Document, Place
+from gateway_core.config.gather import Gatherer
+from gateway_core.config.substitution import Substitution
+
+from tests.core.config.conftest import Load
+
+ROUTE = "{{id: {0}, path: /{0}, target: 'http://127.0.0.1:8081'}}"
+
+
+def write(directory: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+
+
+def routes(*ids: str) -> str:
+    return "routes:\n" + "".join(f"  - {ROUTE.format(name)}\n" for name in ids)
+
+
+def test_lists_of_a_directory_concatenate_in_the_order_of_file_names(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"20.yaml": routes("c"), "10.yaml": routes("a", "b"), "15.toml": "workers = 3\n"})
+
+    loaded = load(tmp_path)
+
+    assert [route.id for route in loaded.config.routes] == ["a", "b", "c"]
+    assert loaded.config.workers == 3
+    assert loaded.places["routes[2]"] == Place(str(tmp_path / "20.yaml"), 2, 5)
+    assert [file.name for file in loaded.files] == ["10.yaml", "15.toml", "20.yaml"]
+    assert loaded.directories == (tmp_path,)
+
+
+def test_includes_are_relative_to_the_including_file(tmp_path: Path, load: Load) -> None:
+    files = {
+        "gateway.yaml": "include: [conf.d/*.yaml]\n" + routes("a"),
+        "conf.d/1.yaml": "include: more/x.yaml\n" + routes("b"),
+        "conf.d/2.yaml": routes("d"),
+        "conf.d/more/x.yaml": routes("c"),
+    }
+    write(tmp_path, files)
+
+    loaded = load(tmp_path / "gateway.yaml")
+
+    assert [route.id for route in loaded.config.routes] == ["a", "b", "c", "d"]
+    assert loaded.config.include == ("conf.d/*.yaml", "more/x.yaml")
+    assert set(loaded.files) == {tmp_path / name for name in files}
+    assert loaded.directories == (tmp_path / "conf.d",)
+
+
+def test_pattern_that_matches_nothing_is_no_problem(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"gateway.yaml": "include: ['conf.d/*.yaml', '*.yaml']\n" + routes("a")})
+
+    assert len(load(tmp_path / "gateway.yaml").config.routes) == 1
+
+
+def test_file_that_two_includes_name_is_read_once(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"g.yaml": "include: [a.yaml, './a.yaml', '[a]*.yaml']\n", "a.yaml": routes("a")})
+
+    assert len(load(tmp_path / "g.yaml").config.routes) == 1
+
+
+def test_include_patterns_may_come_from_the_environment(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"g.yaml": "include: ['${STAGE}.yaml']\n", "test.yaml": routes("a")})
+
+    assert len(load(tmp_path / "g.yaml", environ={"STAGE": "test"}).config.routes) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"g.yaml": "include: a.yaml", "a.yaml": "include: g.yaml"}, "includes itself"),
+        ({"g.yaml": "include: g.yaml"}, "includes itself"),
+        ({"g.yaml": "include: missing.yaml"}, "does not exist"),
+        ({"g.yaml": "include: [{}]"}, "is a mapping, where a file name or pattern is expected"),
+        ({"g.yaml": "include: ''"}, "is text, where a file name"),
+    ],
+)
+def test_includes_that_cannot_be_followed_are_problems(
+    tmp_path: Path, load: Load, files: dict[str, str], message: str
+) -> None:
+    write(tmp_path, files)
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "g.yaml")
+
+    assert message in caught.value.problems[0].message
+
+
+def test_document_that_is_no_file_includes_nothing(load: Load) -> None:
+    with pytest.raises(ConfigError, match="only a document that is a file can include others"):
+        load("include: a.yaml")
+
+
+def test_error_names_the_files_to_watch(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"g.yaml": "include: [missing.yaml, 'more/*.yaml']\nworkers: ${file:count}\n"})
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "g.yaml")
+
+    assert set(caught.value.files) == {tmp_path / "g.yaml", tmp_path / "missing.yaml", tmp_path / "count"}
+    assert caught.value.directories == (tmp_path / "more",)
+
+
+def test_documents_of_other_sources_join_files(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"g.yaml": routes("a")})
+    document = Document("etcd:/gateway/routes", routes("b") + "  - {id: c}\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "g.yaml", extra_documents=[document])
+
+    assert {problem.place.file for problem in caught.value.problems} == {"etcd:/gateway/routes"}
+    assert [problem.key_path for problem in caught.value.problems] == ["routes[2]"]
+
+
+def merged(*texts: str) -> tuple[Any, list[str]]:
+    gatherer = Gatherer(Substitution({}))
+    for number, text in enumerate(texts):
+        gatherer.add_document(Document(f"{number}.yaml", text))
+    root = gatherer.merged().root
+    return [str(key.value) for key, _ in root.value], [str(problem) for problem in gatherer.problems]
+
+
+def test_equal_values_may_be_given_twice() -> None:
+    assert merged("workers: 2\nlog: {level: info}", "log: {level: info}\nworkers: 2") == (["workers", "log"], [])
+
+
+def test_different_values_are_a_problem_that_names_both_places() -> None:
+    _, problems = merged("workers: 2", "fast_lane: true\nworkers: 3")
+
+    assert problems == ["1.yaml:2:10: workers: is given again with another value than at 0.yaml:1:10: keep one of them"]
+
+
+def test_listeners_concatenate_however_they_are_written(load: Load) -> None:
+    documents = [
+        Document("a", "listen: ':1'"),
+        Document("b", "listen: [':2']"),
+        Document("c", "listen: {address: ':3'}"),
+    ]
+
+    loaded = load([], extra_documents=documents)
+
+    assert [listener.address for listener in loaded.config.listen] == [":1", ":2", ":3"]
+    assert loaded.places["listen[2]"] == Place("c", 1, 9)
+
+
+def test_problems_of_other_documents_are_still_found_beside_a_syntax_error(load: Load) -> None:
+    documents = [Document("a", "routes: ["), Document("b", "routes: [{id: x, path: /x, target: gone, prio: 1}]")]
+
+    with pytest.raises(ConfigError) as caught:
+        load([], extra_documents=documents)
+
+    # What "gone" is may be written in the document that cannot be read.
+    assert [problem.place.file for problem in caught.value.problems] == ["a", "b"]
+    assert 'unknown key "prio"' in caught.value.problems[1].message

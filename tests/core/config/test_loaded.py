@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_core.config import ConfigError, Document, LoadedConfig, Place, load_config
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+from tests.core.config.conftest import Catalogue, Load
+
+TEXT = """\
+listen: [":8080", {address: ":8443", tls: {cert: a, key: b}}]
+trusted_proxies: [10.0.0.0/8, "::1"]
+limits: {max_head_bytes: 64KiB, header_timeout: 250ms}
+plugins:
+  - {name: logger, config: {format: json}, timeout: 1s, quarantine: {}}
+upstreams:
+  - name: users
+    endpoints: [{url: "http://127.0.0.1:8081"}]
+    health_check: {expected_statuses: [200, 204]}
+    retries: {on: [502]}
+routes:
+  - path: /a
+    headers: {x-a: "1", x-b: {regex: "a+"}, x-c: {present: true}}
+    target: users
+    plugins: [{name: auth, config: {secret: "${S}", leeway: 5s}}]
+  - {path: /b, redirect: {path: /c}}
+"""
+
+
+class Collected:
+    """Iterates over a generator and keeps what it returns."""
+
+    value: LoadedConfig | None = None
+
+    def __init__(self, steps: Generator[None, None, LoadedConfig]) -> None:
+        self.steps = steps
+
+    def __iter__(self) -> Iterator[None]:
+        self.value = yield from self.steps
+
+
+def test_canonical_form_brings_back_the_same_configuration(load: Load) -> None:
+    loaded = load(TEXT, environ={"S": "secret"})
+
+    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+
+    assert again == loaded
+    assert again.config.routes[0].plugins[0].config == {"secret": "secret", "leeway": "5s"}
+    assert again.config.upstreams[0].retries is not None
+
+
+def test_building_in_steps_gives_the_same(load: Load) -> None:
+    loaded = load(TEXT, environ={"S": "secret"})
+    steps = LoadedConfig.from_canonical_steps(loaded.to_canonical())
+    collected = Collected(steps)
+
+    yields = len(list(collected))
+
+    assert collected.value == loaded
+    assert yields >= 4
+
+
+def test_canonical_form_has_all_defaults(load: Load) -> None:
+    config = load("routes: []").to_canonical()["config"]
+
+    assert config["limits"]["idle_timeout"] == 75.0
+    assert config["listen"] == [{"address": "127.0.0.1:8080", "tls": None}]
+
+
+def test_canonical_form_of_another_version_is_refused(load: Load) -> None:
+    canonical = {**load("routes: []").to_canonical(), "format": 99}
+
+    with pytest.raises(ValueError, match="has format 99, not 1"):
+        LoadedConfig.from_canonical(canonical)
+
+
+def test_version_depends_on_what_is_configured_and_on_nothing_else(load: Load) -> None:
+    version = load("workers: 2\nlog: {level: info}\nroutes: []").version
+
+    assert load("# comment\nlog: {}\n\nworkers: 0x2\nroutes: []").version == version
+    assert load("workers: ${N}\nroutes: []", environ={"N": "2"}).version == version
+    assert load("workers: 3\nroutes: []").version != version
+
+
+def test_things_have_places(load: Load) -> None:
+    loaded = load(TEXT, environ={"S": "secret"})
+
+    assert set(loaded.places) == {
+        "listen[0]", "listen[1]", "plugins[0]", "upstreams[0]", "upstreams[0].endpoints[0]", "routes[0]",
+        "routes[0].plugins[0]", "routes[1]",
+    }  # fmt: skip
+    assert loaded.places["routes[0].plugins[0]"] == Place("gateway.yaml", 15, 15)
+    assert loaded.place_of("routes[0].plugins[0].config.secret") == Place("gateway.yaml", 15, 15)
+    assert loaded.place_of("workers") == Place("configuration")
+
+
+def test_place_of_an_unknown_thing_is_the_first_file() -> None:
+    loaded = LoadedConfig.from_canonical(
+        {
+            "format": 1,
+            "version": "",
+            "config": {},
+            "place_files": [],
+            "places": {},
+            "files": ["a.yaml"],
+            "directories": [],
+        }
+    )
+
+    assert loaded.place_of("routes[0]") == Place("a.yaml")
+    assert loaded.files == (Path("a.yaml"),)
+
+
+NAMES = st.sampled_from(["a", "b", "users"])
+ROUTES = st.fixed_dictionaries(
+    {"path": st.sampled_from(["/", "/a", "/b/:id"]), "target": st.sampled_from(["users", "http://127.0.0.1:1"])},
+    optional={
+        "methods": st.lists(st.sampled_from(["GET", "PUT"]), max_size=2),
+        "headers": st.dictionaries(
+            st.sampled_from(["x-a", "x-b"]), st.just("1") | st.just({"present": False}), max_size=2
+        ),
+        "priority": st.integers(-5, 5),
+        "max_body_bytes": st.sampled_from(["1KiB", 7]),
+        "timeouts": st.fixed_dictionaries({}, optional={"response": st.sampled_from(["1s", "1ms"])}),
+        "plugins": st.lists(st.just({"name": "logger", "config": {"format": "json"}}), max_size=1),
+    },
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ROUTES, max_size=4), st.lists(NAMES, unique=True, max_size=2))
+def test_any_valid_configuration_survives_its_canonical_form(routes: list[dict[str, Any]], names: list[str]) -> None:
+    upstreams = [{"name": name, "endpoints": [{"url": "http://127.0.0.1:1"}]} for name in names]
+    text = json.dumps({"routes": routes, "upstreams": upstreams})
+    try:
+        loaded = load_config([], environ={}, catalog=Catalogue(), extra_documents=[Document("g", text)])
+    except ConfigError:
+        reject()
+
+    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+
+    assert again == loaded

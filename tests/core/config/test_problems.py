@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from gateway_core.config import ConfigError, ConfigProblem, Place
+
+
+def test_problem_names_place_key_path_and_message() -> None:
+    problem = ConfigProblem(Place("gateway.yaml", 41, 17), "routes[3].priority", "1.5 is a number")
+
+    assert str(problem) == "gateway.yaml:41:17: routes[3].priority: 1.5 is a number"
+    assert problem.render() == str(problem)
+
+
+def test_rendered_problem_points_at_the_column() -> None:
+    problem = ConfigProblem(Place("g.yaml", 3, 10), "workers", "x", "workers: four")
+
+    assert problem.render().splitlines()[1:] == ["     3 | workers: four", "       |          ^"]
+
+
+def test_caret_stays_under_its_character_after_tabs() -> None:
+    problem = ConfigProblem(Place("g.json", 1, 3), "a", "x", "\t\t{}")
+
+    assert problem.render().splitlines()[2] == "       | \t\t^"
+
+
+def test_long_lines_are_cropped_around_the_place() -> None:
+    line = "a" * 500 + "X" + "b" * 500
+
+    source, caret = ConfigProblem(Place("g.yaml", 1, 501), "a", "x", line).render().splitlines()[1:]
+
+    assert len(source) < 140
+    assert source[caret.index("^")] == "X"
+
+
+def test_error_carries_problems_sorted_and_without_repetitions() -> None:
+    first = ConfigProblem(Place("a.yaml", 2, 1), "x", "m")
+    second = ConfigProblem(Place("a.yaml", 10, 1), "x", "m")
+    other = ConfigProblem(Place("b.yaml", 1, 1), "x", "m")
+
+    error = ConfigError([other, second, first, second])
+
+    assert error.problems == (first, second, other)
+    assert str(error).splitlines() == [str(first), str(second), str(other)]
+    assert error.render() == "\n".join(problem.render() for problem in error.problems)

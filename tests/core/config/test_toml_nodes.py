@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.config.construct import node_place
+from gateway_core.config.locate import Locator
+from gateway_core.config.place import Place
+from gateway_core.config.toml_nodes import compose
+from gateway_core.config.yaml_nodes import DocumentSyntaxError
+
+TEXT = """\
+listen = "127.0.0.1:8080"
+log.level = "info"
+
+[limits]
+max_headers = 10
+
+[[routes]]
+id = "a"
+target = "http://127.0.0.1:8081"
+
+[[routes]]
+id = "b"
+[[routes.plugins]]
+name = "logger"
+  [routes.plugins.config]
+  "odd key" = [1, {x = 2}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "column"),
+    [
+        (("listen",), 1, 10),
+        (("log", "level"), 2, 13),
+        (("limits", "max_headers"), 5, 15),
+        (("routes", 0, "id"), 8, 6),
+        (("routes", 1, "id"), 12, 6),
+        (("routes", 1, "plugins", 0, "name"), 14, 8),
+        (("routes", 1, "plugins", 0, "config", "odd key"), 16, 15),
+        (("routes", 1, "plugins", 0, "config", "odd key", 1, "x"), 16, 15),
+        (("routes", 1), 11, 1),
+    ],
+)
+def test_keys_of_toml_have_places(path: tuple[str | int, ...], line: int, column: int) -> None:
+    root = compose("g.toml", TEXT)
+    assert root is not None
+
+    found = Locator(root, {}).find(path)
+
+    assert found.path == path
+    assert node_place(found.node) == Place("g.toml", line, column)
+
+
+def test_key_text_in_a_long_string_is_no_key() -> None:
+    root = compose("g.toml", 'description = """\nworkers = 2\n"""\n')
+
+    assert root is not None
+    assert [key.value for key, _ in root.value] == ["description"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"), [("a = [\n", 1, 6), ("a = 1\na = 2\n", 2, 6), ("[a]\nb = \n", 2, 5), ('a = "x', 1, 7)]
+)
+def test_syntax_errors_name_line_and_column(text: str, line: int, column: int) -> None:
+    with pytest.raises(DocumentSyntaxError) as caught:
+        compose("g.toml", text)
+
+    assert caught.value.place == Place("g.toml", line, column)
+    assert caught.value.message.startswith("is not valid TOML: ")
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(DocumentSyntaxError):
+        compose("g.toml", "a = " + "[" * 150 + "]" * 150)
+
+
+def test_empty_document_has_no_node() -> None:
+    assert compose("g.toml", "# nothing\n") is None

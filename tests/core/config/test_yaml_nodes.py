@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from gateway_core.config.place import Place
+from gateway_core.config.yaml_nodes import (
+    DEEPEST,
+    PLAIN_TAG,
+    STR_TAG,
+    DocumentSyntaxError,
+    compose,
+    compose_json,
+    join_surrogates,
+)
+
+
+def refusal(text: str) -> DocumentSyntaxError:
+    with pytest.raises(DocumentSyntaxError) as caught:
+        compose("g.yaml", text)
+    return caught.value
+
+
+def test_nodes_carry_document_name_line_and_column() -> None:
+    root = compose("gateway.yaml", "a: 1\nb:\n  - x\n")
+
+    assert isinstance(root, yaml.MappingNode)
+    mark = root.value[1][1].value[0].start_mark
+    assert (mark.name, mark.line, mark.column) == ("gateway.yaml", 2, 4)
+
+
+def test_only_plain_scalars_are_left_to_be_typed() -> None:
+    root = compose("g.yaml", "[1, '1', \"1\", !!int 1]")
+
+    assert root is not None
+    assert [item.tag for item in root.value] == [PLAIN_TAG, STR_TAG, STR_TAG, "tag:yaml.org,2002:int"]
+
+
+def test_json_with_tabs_composes_with_positions() -> None:
+    root = compose("g.json", '{\n\t"a":\t[1,\n\t2]\n}')
+
+    assert root is not None
+    assert root.value[0][1].value[1].start_mark.line == 2
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "# comment\n"])
+def test_empty_document_has_no_node(text: str) -> None:
+    assert compose("g.yaml", text) is None
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "? " * 50_000, "{a: " * 5000, "[" * 200 + "]" * 200])
+def test_deep_nesting_is_refused_before_the_composer_overflows(text: str) -> None:
+    assert refusal(text).message == f"is nested more than {DEEPEST} levels deep"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("a: b: c", 1, 5, 'a second ": "'),
+        ("a:\n\tb: 1", 2, 1, "a tab cannot indent"),
+        ("a: @x", 1, 4, 'cannot start with "@"'),
+        ("a: `x", 1, 4, 'cannot start with "`"'),
+        ("a: [1, 2", 1, 4, "never closed"),
+        ("a: 'x", 1, 4, "never closed"),
+        ("a: [ \n\n", 1, 4, "inside an open bracket"),
+        ("a: [,]", 1, 5, "a value is missing"),
+        ("a:\n  - 1\n b: 2", 3, 2, "check the indentation"),
+        ("a: *b", 1, 4, "without an anchor"),
+        ("a: 1\n---\nb: 1", 2, 1, "a second document"),
+        ("{a: ${X}}", 1, 6, "must be in double quotes"),
+        ("a: 1\nb", 2, 1, 'without ":"'),
+        ("a: \x01", 1, 4, "U+0001"),
+        ("a: \ud800", 1, 4, "surrogate"),
+        ("%YAML 3.0\n---\na: 1", 1, 1, "is not valid YAML"),
+    ],
+)
+def test_syntax_errors_say_where_and_what_to_do(text: str, line: int, column: int, message: str) -> None:
+    error = refusal(text)
+
+    assert error.place == Place("g.yaml", line, column)
+    assert message in error.message
+
+
+def test_json_syntax_errors_are_explained_as_json() -> None:
+    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: expecting value"):
+        compose_json("g.json", '{"a": ]')
+
+
+def test_surrogate_pairs_of_json_become_one_character() -> None:
+    root = compose_json("g.json", r'{"a": "\ud83d\ude00 \\ud83d \/"}')
+
+    assert root is not None
+    assert root.value[0][1].value == "\U0001f600 \\ud83d /"
+    assert join_surrogates(r"\\ud83d\\ude00") == r"\\ud83d\\ude00"
