@@ -11,6 +11,7 @@ Claims = Mapping[str, Any]
 
 _DATES: Final = ("exp", "nbf", "iat")
 _TEXTS: Final = ("iss", "sub", "jti")
+_LARGEST: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class ClaimPolicy:
 
 
 def _is_date(value: object) -> bool:
-    # A bool is an int in Python, and 1e999 is a number in JSON.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A bool is an int in Python, and JSON has 1e999 as well as integers of 4,000 digits, which no float can hold.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def audiences_of(claims: Claims) -> Sequence[str] | None:

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_plugin_auth.documents import FetchError
+
+
+def provider(**options: Any) -> dict[str, Any]:
+    keys = [
+        {"subject": "phone", "key": "k-1", "claims": {"scope": "read write", "tier": "gold"}},
+        {"subject": "robot", "sha256": hashlib.sha256(b"k-2").hexdigest().upper()},
+    ]
+    return {"providers": {"apps": {"scheme": "api-key", "keys": keys, **options}}}
+
+
+async def test_keys_pass_and_name_the_caller(make_gate: Any) -> None:
+    gate = await make_gate(provider())
+
+    phone, robot = await gate.visit(headers={"X-API-Key": "k-1"}), await gate.visit(headers={"X-API-Key": "k-2"})
+
+    assert (phone.status, phone.subject, phone.request.identity.scheme) == (200, "phone", "api-key")
+    assert phone.request.claims["tier"] == "gold"
+    assert (robot.status, robot.subject) == (200, "robot")
+
+
+@pytest.mark.parametrize("key", ["k-3", "K-1", "k-1x", "", "k" * 5000, "\xe9"])
+async def test_other_keys_are_refused(make_gate: Any, key: str) -> None:
+    gate = await make_gate(provider())
+
+    visit = await gate.visit(headers={"X-API-Key": key})
+
+    assert visit.status == 401
+    assert visit.challenge == 'ApiKey realm="gateway"'
+
+
+async def test_keys_are_found_in_each_configured_place_and_hidden(make_gate: Any) -> None:
+    places = [{"header": "Authorization", "scheme": "Key"}, {"query": "api key"}, {"cookie": "key"}]
+    gate = await make_gate(provider(key_from=places, hide_credentials=True))
+
+    header = await gate.visit(headers={"Authorization": "key  k-1"})
+    query = await gate.visit(target="/?a=%31&api+key=k%2D1&b")
+    cookie = await gate.visit(headers={"Cookie": 'a=1; key="k-1"; b=2'})
+
+    assert [visit.status for visit in (header, query, cookie)] == [200] * 3
+    assert "authorization" not in header.request.headers
+    assert query.request.query == "a=%31&b"
+    assert cookie.request.headers["cookie"] == "a=1; b=2"
+
+
+async def test_the_same_key_twice_is_ambiguous(make_gate: Any) -> None:
+    gate = await make_gate(provider())
+
+    assert (await gate.visit(headers=[("X-API-Key", "k-1"), ("x-api-key", "k-1")])).reason == "ambiguous"
+
+
+async def test_a_key_ends_when_it_expires(make_gate: Any) -> None:
+    keys = [{"subject": "a", "key": "k", "expires": "2023-11-14T22:13:30Z"}]
+    gate = await make_gate(provider(keys=keys))
+
+    assert (await gate.visit(headers={"X-API-Key": "k"})).status == 200
+    gate.clock.advance(10)
+    assert (await gate.visit(headers={"X-API-Key": "k"})).reason == "expired"
+
+
+async def test_rules_and_headers_apply_to_keys(make_gate: Any) -> None:
+    gate = await make_gate(
+        provider(
+            scopes={"all": ["write"]}, claims_to_headers={"X-Tier": "tier", "X-App": "sub"}, identity_prefix="app:"
+        )
+    )
+
+    phone, robot = await gate.visit(headers={"X-API-Key": "k-1"}), await gate.visit(headers={"X-API-Key": "k-2"})
+
+    assert phone.subject == "app:phone"
+    assert (phone.request.headers["x-tier"], phone.request.headers["x-app"]) == ("gold", "phone")
+    assert (robot.status, robot.reason) == (403, "scope")
+
+
+async def test_a_file_of_keys_is_read_again(make_gate: Any, tmp_path: Path, until: Any) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps([{"subject": "car", "key": "k-9"}]))
+    gate = await make_gate(provider(keys_file=str(path)))
+    assert (await gate.visit(headers={"X-API-Key": "k-9"})).subject == "car"
+    assert (await gate.visit(headers={"X-API-Key": "k-1"})).subject == "phone"
+
+    path.write_text(json.dumps([{"subject": "bus", "key": "k-8"}]))
+    gate.clock.advance(10)
+    document = gate.plugin._providers["apps"]._document
+    await gate.visit(headers={"X-API-Key": "k-1"})
+    await until(lambda: document.loads == 2 and document._flight is None)
+
+    assert (await gate.visit(headers={"X-API-Key": "k-8"})).subject == "bus"
+    assert (await gate.visit(headers={"X-API-Key": "k-9"})).status == 401
+    assert (await gate.visit(headers={"X-API-Key": "k-1"})).subject == "phone"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{}", '[{"subject":"a"}]', '[{"subject":"a","key":"hidden","x":1}]', "[" * 9999]
+)
+async def test_a_file_that_is_not_of_keys_rejects_the_configuration(
+    make_gate: Any, tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys.json"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(FetchError, match="keys_file"):
+        await make_gate(provider(keys_file=str(path)))
+    assert "hidden" not in caplog.text

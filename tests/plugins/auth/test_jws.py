@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from gateway_plugin_auth.jws import MalformedTokenError, decode_object, decode_segment, parse_token
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.binary(max_size=80))
+def test_what_an_encoder_writes_is_decoded(data: bytes) -> None:
+    assert decode_segment(base64.urlsafe_b64encode(data).rstrip(b"=")) == data
+
+
+@given(st.binary(max_size=12))
+def test_every_text_is_refused_or_the_only_one_of_its_bytes(segment: bytes) -> None:
+    try:
+        decoded = decode_segment(segment)
+    except MalformedTokenError:
+        return
+    assert base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment
+
+
+@given(st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5)))
+def test_json_objects_are_read_as_json_does(value: dict[str, Any]) -> None:
+    assert decode_object(json.dumps(value, ensure_ascii=True).encode()) == value
+
+
+def test_a_surrogate_pair_is_one_character() -> None:
+    assert decode_object(b'{"a":"\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
+    with pytest.raises(MalformedTokenError):
+        decode_object(b'{"a":"\\ude00\\ud83d"}')
+
+
+def test_a_token_is_taken_apart(b64: Any) -> None:
+    head, payload, signature = b64({"alg": "HS256", "kid": "k", "x": 1}), b64({"sub": "a"}), b64(b"\x01\x02")
+
+    token = parse_token(f"{head}.{payload}.{signature}")
+
+    assert (token.algorithm, token.key_id, token.header["x"]) == ("HS256", "k", 1)
+    assert token.claims == {"sub": "a"}
+    assert token.signing_input == f"{head}.{payload}".encode()
+    assert (token.signature, token.payload) == (b"\x01\x02", payload.encode())
+
+
+@given(st.text(max_size=60) | st.lists(st.text("ABCx_-=.", max_size=8), max_size=6).map(".".join))
+def test_nothing_but_a_malformed_token_is_raised(text: str) -> None:
+    with pytest.raises(MalformedTokenError):
+        parse_token(text)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_plugin_auth.documents import FetchError
+from gateway_plugin_auth.revocation import merged, parse_entries
+
+
+def test_entries_name_a_claim_a_token_or_a_time() -> None:
+    entries = parse_entries(["# gone", "", "jti:a:b", "sub:alice before 100", "realm.id:7", f"sha256:{'AB' * 32}"])
+
+    assert entries.has({"jti": "a:b"}, "t")
+    assert entries.has({"sub": "alice", "iat": 99}, "t")
+    assert entries.has({"sub": "alice"}, "t")
+    assert not entries.has({"sub": "alice", "iat": 100}, "t")
+    assert entries.has({"realm": {"id": 7}}, "t")
+    assert not entries.has({"sub": "bob", "jti": ["a:b"], "realm": {"id": True}}, "t")
+
+
+def test_a_whole_token_is_named_by_its_hash() -> None:
+    entries = parse_entries([f"sha256:{hashlib.sha256(b'a.b.c').hexdigest().upper()}"])
+
+    assert entries.has({}, "a.b.c")
+    assert not entries.has({}, "a.b.d")
+
+
+@pytest.mark.parametrize("line", ["alice", "sub:", ":alice", "su b:alice", "sub:  before 5"])
+def test_a_line_that_is_no_entry_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="entry 2: "):
+        parse_entries(["sub:a", line])
+
+
+def test_the_stronger_of_two_entries_counts() -> None:
+    both = merged([parse_entries(["sub:a before 5", "sub:b"]), parse_entries(["sub:a before 9", "sub:b before 1"])])
+
+    assert both.has({"sub": "a", "iat": 8}, "")
+    assert both.has({"sub": "b", "iat": 1e12}, "")
+
+
+async def test_revoked_tokens_are_refused(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret, revocation={"entries": ["jti:4711", "sub:bob"]})
+
+    assert (await gate.visit(sign(jti="4711"))).reason == "revoked"
+    assert (await gate.visit(sign(sub="bob"))).reason == "revoked"
+    assert (await gate.visit(sign(jti="4712"))).status == 200
+
+
+async def test_a_token_that_was_cached_is_refused_once_it_is_revoked(
+    make_gate: Any, secret: str, sign: Any, key_server: Any, until: Any
+) -> None:
+    key_server.documents["/revoked"] = "sub:bob\n"
+    gate = await make_gate(secret=secret, revocation={"url": f"{key_server.url}/revoked", "refresh": "30s"})
+    assert (await gate.visit(sign(jti="1"))).status == 200
+    assert (await gate.visit(sign(sub="bob"))).status == 401
+
+    key_server.documents["/revoked"] = "jti:1\n"
+    gate.clock.advance(30)
+    await gate.visit(sign(jti="1"))
+    document = gate.plugin._providers["jwt"]._revocations._documents[0]
+    await until(lambda: document.loads == 2 and document._flight is None)
+
+    assert (await gate.visit(sign(jti="1"))).reason == "revoked"
+    assert (await gate.visit(sign(sub="bob"))).status == 200
+
+
+async def test_without_the_list_nobody_is_let_in(make_gate: Any, secret: str, sign: Any, key_server: Any) -> None:
+    gate = await make_gate(secret=secret, revocation={"url": f"{key_server.url}/revoked"})
+
+    assert (await gate.visit(sign())).reason == "no-revocations"
+
+
+async def test_a_list_that_is_too_old_counts_as_missing(
+    make_gate: Any, secret: str, sign: Any, key_server: Any
+) -> None:
+    key_server.documents["/revoked"] = ""
+    gate = await make_gate(
+        secret=secret, revocation={"url": f"{key_server.url}/revoked", "refresh": "30s"}, fetch={"stale_for": "1h"}
+    )
+    assert (await gate.visit(sign())).status == 200
+
+    key_server.status = 500
+    gate.clock.advance(3629)
+    assert (await gate.visit(sign())).status == 200
+    gate.clock.advance(1)
+    assert (await gate.visit(sign())).reason == "no-revocations"
+
+
+async def test_a_half_readable_list_does_not_replace_a_good_one(
+    make_gate: Any, secret: str, sign: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, until: Any
+) -> None:
+    path = tmp_path / "revoked"
+    path.write_text("jti:1\n")
+    gate = await make_gate(secret=secret, revocation={"file": str(path), "refresh": "5s"})
+
+    path.write_text("jti")
+    gate.clock.advance(5)
+    await gate.visit(sign())
+    await until(lambda: "is not CLAIM:VALUE" in caplog.text)
+
+    assert (await gate.visit(sign(jti="1"))).reason == "revoked"
+    assert (await gate.visit(sign())).status == 200
+
+
+@pytest.mark.parametrize("text", [None, "jti", b"\xff:x"])
+async def test_a_file_that_cannot_be_read_rejects_the_configuration(
+    make_gate: Any, secret: str, tmp_path: Path, text: Any
+) -> None:
+    path = tmp_path / "revoked"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    with pytest.raises(FetchError, match=r"revocation\.file"):
+        await make_gate(secret=secret, revocation={"file": str(path)})
