@@ -5,6 +5,7 @@ from gateway_core.plugins.binding import Binding, BindingKey
 from gateway_core.plugins.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.plugins.chains import Chain, Hook, Stop, build_chain
 from gateway_core.plugins.composing import ChainBuilder, unreachable_bindings
+from gateway_core.plugins.environment import EnvironmentChange, EnvironmentWatch
 from gateway_core.plugins.extensions import ExtensionProblem, Extensions
 from gateway_core.plugins.faults import Faults
 from gateway_core.plugins.guard import Blockage, BlockingGuard
@@ -25,6 +26,8 @@ __all__ = [
     "BlockingThreads",
     "Chain",
     "ChainBuilder",
+    "EnvironmentChange",
+    "EnvironmentWatch",
     "ExtensionProblem",
     "Extensions",
     "Faults",
