@@ -12,34 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import BodyTooLargeError
 from gateway_core.messages import Attempt, Record, Request, Response
-from gateway_core.plugins import Chain, Hook, Stop, Suspended, start_log_phase, start_phase, start_response_phase
-from gateway_core.proxy.answer_head import status_line
+from gateway_core.plugins import Hook, Stop, Suspended, start_log_phase, start_phase
+from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.sending import Sending
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
+from gateway_core.proxy.upstream_connection import Failure
 from gateway_core.routing import MethodNotAllowed, NotFound, UnsafePathError, check_path
 from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:
     from gateway_core.proxy.lane import HeadMemo, Lane
-    from gateway_core.proxy.wire.response_head import ResponseHead
     from gateway_core.snapshot import CompiledRoute, Snapshot
 
 CLIENT_LEFT = 499
 """Status in logs of a request whose client left before there was an answer."""
 
 
-class Exchange(Sending):
+class Exchange(Answering):
     """A request in progress, from its head to its log line."""
 
-    chain: Chain
-    _task: asyncio.Task[None] | None = None
-    _held_answer: list[bytes] | None = None
-    _held_end: bytes | None = None
-    _is_answering = False
     ended_at = 0.0
-    _tunnel_bytes: tuple[int, int] | None = None
 
     def __init__(
         self, lane: Lane, transport: asyncio.Transport, snapshot: Snapshot, memo: HeadMemo, request: Request
@@ -79,7 +71,7 @@ class Exchange(Sending):
         outcome = start_phase(hooks, self.request, *args)
         if isinstance(outcome, Suspended):
             self.was_suspended = True
-            self._task = spawn(self._finish_phase(outcome, phase, then), name="request", on_error=self._crashed)
+            self.task = spawn(self._finish_phase(outcome, phase, then), name="request", on_error=self.crashed)
         elif outcome is None:
             then(None)
         else:
@@ -89,12 +81,12 @@ class Exchange(Sending):
         try:
             outcome = await suspended.finish()
         except BodyTooLargeError as error:
-            self._task = None
+            self.task = None
             if not self.over:
                 self.keep_alive = False
                 self.fail(413, str(error))
             return
-        self._task = None
+        self.task = None
         if self.over:
             return
         if outcome is None:
@@ -102,7 +94,7 @@ class Exchange(Sending):
         else:
             self._stopped(outcome, phase, then)
 
-    def _crashed(self, error: BaseException) -> None:
+    def crashed(self, error: BaseException) -> None:
         """Answer 500: the pipeline itself failed, which is a defect of ours."""
         self.proxy.log.error("request %s failed: %r", self.request.request_id, error, exc_info=error)
         if not self.over:
@@ -219,7 +211,7 @@ class Exchange(Sending):
             return
         if not upload.feed(data):
             self._refuse_body()
-        elif self.connection is not None and not self._is_answering:
+        elif self.connection is not None and not self.is_answering:
             self._watch(self.snapshot.limits.body_timeout)
 
     def feed_end(self) -> None:
@@ -227,7 +219,7 @@ class Exchange(Sending):
         upload = self.upload
         if upload is not None and not self.over:
             upload.end()
-            if self.connection is not None and not self._is_answering:
+            if self.connection is not None and not self.is_answering:
                 self._watch(self._response_timeout())
 
     async def _read_body(self, limit: int) -> bytes:
@@ -237,9 +229,9 @@ class Exchange(Sending):
 
     def _refuse_body(self) -> None:
         self.keep_alive = False
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
         self.give_up()
         if self.head_sent:
             self.aborted, self.error = "gateway", "the request body is over its limit"
@@ -259,175 +251,6 @@ class Exchange(Sending):
         else:
             self.fail(400, "the request body is malformed")
 
-    # -- the answer
-
-    def answer(self, response: Response, hooks: tuple[Hook, ...] | None = None) -> None:
-        """Give an answer that was made here; the response phase runs, the upstream is not asked."""
-        self._is_answering = True
-        self.deadline = NEVER
-        if self.upload is not None and not self.upload.complete:
-            self.keep_alive = False
-        self.response = response
-        run = self.chain.response if hooks is None else hooks
-        outcome = start_response_phase(run, self.request, response) if run else response
-        if isinstance(outcome, Suspended):
-            self._task = spawn(self._finish_own(outcome), name="response", on_error=self._crashed)
-        else:
-            self.write_own(outcome)
-
-    async def _finish_own(self, suspended: Suspended[Any]) -> None:
-        response = await suspended.finish()
-        self._task = None
-        if not self.over:
-            self.write_own(response)
-
-    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
-        """Pass an upstream's answer on, or try again if its status says so."""
-        upstream, endpoint = self.upstream, self.endpoint
-        assert upstream is not None
-        assert endpoint is not None
-        now = self.proxy.now()
-        if complete:
-            self.connection = None
-        if head.status >= 500 and self._retries_status(connection, head, complete, now):
-            return
-        self.answered_at = now
-        self.head = head
-        self.answering_endpoint = endpoint
-        self._is_answering = True
-        upstream.record(endpoint, head.status, self.picked_at, now)
-        if complete:
-            self._leave(None)
-        else:
-            self.watch_answer_body()
-        if upstream.sticky is None and not self.chain.response:
-            self.relay_head(head, body, complete)
-            return
-        self._run_response_phase(head, body, complete)
-
-    def _retries_status(self, connection: UpstreamConnection, head: ResponseHead, complete: bool, now: float) -> bool:
-        upstream = self.upstream
-        assert upstream is not None
-        policy = (self.route.retry if self.route is not None else None) or upstream.retries
-        if not policy.is_enabled or str(head.status) not in policy.settings.on:
-            return False
-        delay = self._delay_before_retry(head.status, now)
-        if delay is None:
-            return False
-        self.connection = None
-        if not complete:
-            connection.abort()
-        if self.upload is not None:
-            self.upload.disconnect()
-        self._note_attempt("answered", now, head.status)
-        self._leave(head.status)
-        self._start_retry(delay, now)
-        return True
-
-    def _run_response_phase(self, head: ResponseHead, body: bytes, complete: bool) -> None:
-        response = self.response = self._response_of(head)
-        upstream, endpoint = self.upstream, self.endpoint
-        if upstream is not None and upstream.sticky is not None and endpoint is not None:
-            cookie = upstream.sticky.set_cookie(endpoint, self._sticky_value)
-            if cookie is not None:
-                response.headers.add("Set-Cookie", cookie)
-        outcome = start_response_phase(self.chain.response, self.request, response)
-        if isinstance(outcome, Suspended):
-            self._held_answer = [body]
-            if complete:
-                self._held_end = b""
-            elif self.connection is not None:
-                self.connection.transport.pause_reading()
-            self._task = spawn(self._finish_response(outcome, head), name="response", on_error=self._crashed)
-        else:
-            self._respond(outcome, head, body, complete)
-
-    async def _finish_response(self, suspended: Suspended[Any], head: ResponseHead) -> None:
-        response = await suspended.finish()
-        self._task = None
-        if self.over:
-            return
-        held, self._held_answer = self._held_answer or [], None
-        end, self._held_end = self._held_end, None
-        if self.connection is not None and not self.is_client_slow:
-            self.connection.transport.resume_reading()
-        self._respond(response, head, b"".join(held), False)
-        if end is not None and not self.over:
-            self.relay_end(end)
-
-    def _respond(self, response: Response, head: ResponseHead, body: bytes, complete: bool) -> None:
-        if response.is_streamed:
-            self.response = response
-            self.relay_response(response, head, body, complete)
-        else:
-            # A hook replaced the upstream's answer: nobody reads the rest of that one.
-            connection, self.connection = self.connection, None
-            if connection is not None:
-                connection.abort()
-                self._leave(None)
-            self.write_own(response)
-
-    def _response_of(self, head: ResponseHead) -> Response:
-        return Response.streamed(head.status, head.reason, head.block)
-
-    def on_body(self, data: bytes) -> None:
-        if self._held_answer is not None:
-            self._held_answer.append(data)
-            return
-        if self.over:
-            return
-        self.relay_body(data)
-        if not self.is_client_slow:
-            self.watch_answer_body()
-
-    def on_end(self, trailer: bytes) -> None:
-        self.connection = None
-        self._leave(None)
-        self.deadline = NEVER
-        if self._held_answer is not None:
-            self._held_end = trailer
-        elif not self.over:
-            self.relay_end(trailer)
-
-    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
-        """Join client and upstream after 101 (RFC 9110 section 7.8)."""
-        upstream, endpoint = self.upstream, self.endpoint
-        assert upstream is not None
-        assert endpoint is not None
-        self.connection = None
-        self.answered_at = self.proxy.now()
-        self._is_answering = True
-        self.head = head
-        self.answering_endpoint = endpoint
-        self.deadline = NEVER
-        upstream.record(endpoint, head.status, self.picked_at, self.answered_at)
-        self.head_sent = True
-        self.keep_alive = False
-        upgrade = head.upgrade or self.memo.facts.upgrade or b""
-        self.transport.write(
-            b"".join(
-                (
-                    status_line(head.status, head.reason),
-                    head.block,
-                    b"\r\nConnection: Upgrade\r\nUpgrade: ",
-                    upgrade,
-                    b"\r\n\r\n",
-                )
-            )
-        )
-        self.lane.open_tunnel(connection, data)
-
-    @property
-    def tunnel_idle_timeout(self) -> float:
-        """Seconds without a byte after which a tunnel is closed."""
-        return self.route.timeouts.idle if self.route is not None else 60.0
-
-    def tunnel_closed(self, received: int, sent: int) -> None:
-        """Take note that the tunnel is over; the lane's connection is gone."""
-        self._tunnel_bytes = (received, sent)
-        self._leave(None)
-        self._finish()
-
     # -- ends
 
     def expire(self, now: float) -> None:
@@ -436,7 +259,7 @@ class Exchange(Sending):
         if self.over:
             return
         upload = self.upload
-        if self._is_answering:
+        if self.is_answering:
             self._expire_answer()
         elif self.memo.facts.expect and not self._continue_sent and self.connection is not None and upload is not None:
             self.send_continue()
@@ -467,9 +290,9 @@ class Exchange(Sending):
         if self.over:
             return
         self.aborted = self.aborted or "client"
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
         if self.upload is not None:
             self.upload.client_gone()
         self.give_up()

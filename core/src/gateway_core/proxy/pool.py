@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Pool:
     __slots__ = (
         "_context",
         "_loop",
+        "_now",
         "_on_closed",
         "_tasks",
         "closed",
@@ -46,6 +48,7 @@ class Pool:
         *,
         context: ssl.SSLContext | None = None,
         max_head_bytes: int = 65536,
+        now: Callable[[], float] = time.monotonic,
         on_closed: Callable[[Pool], None] = lambda _: None,
     ) -> None:
         self.host = host
@@ -58,6 +61,7 @@ class Pool:
         self.last_head: ResponseHead | None = None
         """The last answer's head: most answers of an endpoint within a second have the same."""
         self._context = context
+        self._now = now
         self._on_closed = on_closed
         self._loop = loop
         self._tasks = Tasks()
@@ -109,7 +113,7 @@ class Pool:
         ):
             connection.abort()
             return
-        connection.deadline = self._loop.time() + settings.idle_timeout
+        connection.deadline = self._now() + settings.idle_timeout
         self.idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:

@@ -69,7 +69,7 @@ class Proxy:
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
         self._id_prefix = token_hex(10)
         self._ids = count(1)
-        self._sweeper = Sweeper(self.loop)
+        self._sweeper = Sweeper(self.loop, self.now)
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(self.lanes, every=5)
         self._sweeper.watch(self._tunnels, every=10)
@@ -192,6 +192,7 @@ class Proxy:
             settings,
             context=context,
             max_head_bytes=self.limits.max_head_bytes,
+            now=self.now,
             on_closed=self._pools.discard,
         )
         endpoint.pool = pool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 NEVER: Final = float("inf")
@@ -26,10 +26,11 @@ class Expiring(Protocol):
 class Sweeper:
     """Looks at everything that may expire, again and again."""
 
-    __slots__ = ("_groups", "_handle", "_loop", "_ticks")
+    __slots__ = ("_groups", "_handle", "_loop", "_now", "_ticks")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
         self._loop = loop
+        self._now = now
         self._groups: list[tuple[Iterable[Expiring], int]] = []
         self._handle: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -41,7 +42,7 @@ class Sweeper:
             self._handle = self._loop.call_later(TICK, self._sweep)
 
     def _sweep(self) -> None:
-        now = self._loop.time()
+        now = self._now()
         self._ticks += 1
         for group, every in self._groups:
             if self._ticks % every == 0:

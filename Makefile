@@ -1,0 +1,33 @@
+# make demo   install everything into .venv and run the demo
+# make test   run all checks: tests on each Python found, lint, types, architecture, wheels
+
+# Interpreters that pyenv manages are found by their own folders: its shims answer for versions that are switched off.
+PYENV_BINS := $(foreach v,3.11 3.12 3.13,$(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(v).*/bin))))
+empty :=
+space := $(empty) $(empty)
+export PATH := $(subst $(space),:,$(strip $(PYENV_BINS)))$(if $(strip $(PYENV_BINS)),:)$(PATH)
+
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v))) python3)
+DISTRIBUTIONS := $(patsubst %/pyproject.toml,./%,core/pyproject.toml plugin-sdk/pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml)))
+SOURCES := $(patsubst ./%,%/pyproject.toml,$(DISTRIBUTIONS))
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	@exec .venv/bin/gateway demo
+
+.venv/installed: $(SOURCES) constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(addprefix -e ,$(DISTRIBUTIONS))
+	@touch $@
+
+test: .cache/tox/installed
+	.cache/tox/bin/python -m tox run
+
+.cache/tox/installed: constraints.txt
+	$(PYTHON) -m venv .cache/tox
+	.cache/tox/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tox
+	@touch $@
+
+clean:
+	rm -rf .venv .cache .tox dist demo
