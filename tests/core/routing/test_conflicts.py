@@ -97,6 +97,13 @@ def test_conditions_that_exclude_each_other_are_reported(headers: tuple[ValueCon
     assert dead({"path": "/a", "headers": headers}) == [("a", (), False)]
 
 
+def test_routes_of_one_id_are_told_apart_by_their_order() -> None:
+    table = [RouteRule(id="same", payload=None, path="/a", order=order) for order in (3, 7)]
+
+    (conflict,) = find_conflicts(table)
+    assert (conflict.order, conflict.other_orders) == (7, (3,))
+
+
 def test_reasons_name_the_other_route_and_the_rule_that_decides() -> None:
     table = [
         RouteRule(id="all", payload=None, path_prefix="/", priority=3),

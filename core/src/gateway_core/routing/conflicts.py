@@ -19,12 +19,17 @@ from gateway_core.routing.rules import P, RouteRule, ValueCondition
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A route that can never match, the routes that take its requests (none if it contradicts itself), and why."""
+    """A route that can never match, the routes that take its requests (none if it contradicts itself), and why.
+
+    ``order`` and ``other_orders`` are the same routes by their place in the configuration: an id may be there twice.
+    """
 
     route: str
     others: tuple[str, ...]
     reason: str
     is_equal: bool = False
+    order: int = 0
+    other_orders: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"route {self.route!r} can never match: {self.reason}"
@@ -48,20 +53,24 @@ def _conflict_of(index: CoverIndex[P], candidate: Candidate[P]) -> Conflict | No
     rule = candidate.rule
     contradiction = _contradiction(rule)
     if contradiction is not None:
-        return Conflict(rule.id, (), contradiction)
-    blockers: dict[str, Candidate[P]] = {}
+        return Conflict(rule.id, (), contradiction, order=rule.order)
+    blockers: dict[int, Candidate[P]] = {}
     for host in candidate.hosts:
         for method in candidate.methods:
             blocker = next(_blockers(index, candidate, host, method), None)
             if blocker is None:
                 return None
-            blockers[blocker.rule.id] = blocker
+            blockers[blocker.rule.order] = blocker
     found = list(blockers.values())
-    if len(found) == 1 and found[0].is_equal_to(candidate):
-        other = found[0].rule.id
-        return Conflict(rule.id, (other,), f"it is equal to route {other!r} in everything that decides", is_equal=True)
-    reasons = [f"route {blocker.rule.id!r} takes {_share(found)}, {_why(blocker, candidate)}" for blocker in found]
-    return Conflict(rule.id, tuple(blockers), "; ".join(reasons))
+    others = tuple([blocker.rule.id for blocker in found])
+    is_equal = len(found) == 1 and found[0].is_equal_to(candidate)
+    if is_equal:
+        reason = f"it is equal to route {others[0]!r} in everything that decides"
+    else:
+        reason = "; ".join(
+            [f"route {blocker.rule.id!r} takes {_share(found)}, {_why(blocker, candidate)}" for blocker in found]
+        )
+    return Conflict(rule.id, others, reason, is_equal, rule.order, tuple(blockers))
 
 
 def _blockers(index: CoverIndex[P], part: Candidate[P], host: str, method: str | None) -> Iterator[Candidate[P]]:
