@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from gateway_plugin_logger import Logger
+from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_sdk import (
     Attempt,
     Clock,
@@ -20,9 +24,6 @@ from gateway_plugin_sdk import (
     Response,
     RouteInfo,
 )
-
-from gateway_plugin_logger import Logger
-from gateway_plugin_logger.config import LoggerConfig
 
 
 @dataclass
@@ -80,6 +81,19 @@ def make_event(
 @pytest.fixture(name="make_event")
 def make_event_fixture() -> Callable[..., Event]:
     return make_event
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds; the timeout of the test is the deadline."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    return eventually
 
 
 class StillClock:

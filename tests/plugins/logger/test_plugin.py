@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ import pytest
 
 async def test_writes_a_json_line_for_each_request_and_loses_none_at_stop(
     loggers: Any, make_event: Any, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "access.log"
     logger = await loggers.start({"path": str(path)})
 
@@ -28,18 +27,18 @@ async def test_writes_a_json_line_for_each_request_and_loses_none_at_stop(
     assert loggers.counted("lines", sink=f"file:{path}") == 1000
 
 
-async def test_a_single_line_is_written_without_a_stop(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_a_single_line_is_written_without_a_stop(
+    loggers: Any, make_event: Any, eventually: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "access.log"
     logger = await loggers.start({"sinks": [{"type": "file", "path": str(path), "flush_interval": "1ms"}]})
 
     logger.gateway_log(*make_event())
 
-    async with asyncio.timeout(20):
-        while not path.read_text():
-            await asyncio.sleep(0.01)
+    await eventually(path.read_text)
 
 
-async def test_the_hook_makes_no_line_itself(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_the_hook_makes_no_line_itself(loggers: Any, make_event: Any, tmp_path: Path) -> None:
     logger = await loggers.start({"path": str(tmp_path / "access.log")})
 
     class Explosive:
@@ -54,7 +53,7 @@ async def test_the_hook_makes_no_line_itself(loggers: Any, make_event: Any, tmp_
 
 async def test_one_request_that_cannot_be_written_down_does_not_cost_the_others(
     loggers: Any, make_event: Any, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "access.log"
     logger = await loggers.start({"path": str(path)})
     odd = make_event()
@@ -67,12 +66,12 @@ async def test_one_request_that_cannot_be_written_down_does_not_cost_the_others(
     assert [json.loads(line)["path"] for line in path.read_text().splitlines()] == ["/1", "/2"]
 
 
-async def test_a_file_that_cannot_be_opened_rejects_the_configuration(loggers: Any, tmp_path: Path):
+async def test_a_file_that_cannot_be_opened_rejects_the_configuration(loggers: Any, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot open .*missing/access.log' for the access log: No such file"):
         await loggers.start({"path": str(tmp_path / "missing" / "access.log")})
 
 
-async def test_filters_decide_before_a_line_is_made(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_filters_decide_before_a_line_is_made(loggers: Any, make_event: Any, tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     config = {
         "path": str(path),
@@ -89,7 +88,7 @@ async def test_filters_decide_before_a_line_is_made(loggers: Any, make_event: An
     assert path.read_text() == "502 /b\n200 /c\n"
 
 
-async def test_several_sinks_each_get_every_line(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_several_sinks_each_get_every_line(loggers: Any, make_event: Any, tmp_path: Path) -> None:
     paths = [tmp_path / "a.log", tmp_path / "b.log"]
     logger = await loggers.start({"sinks": [{"type": "file", "path": str(path)} for path in paths]})
 
@@ -101,7 +100,7 @@ async def test_several_sinks_each_get_every_line(loggers: Any, make_event: Any, 
 
 async def test_bindings_that_write_to_one_file_share_it_and_the_last_closes_it(
     loggers: Any, make_event: Any, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "access.log"
     one = await loggers.start({"path": str(path), "format": "one {path}"}, binding="one")
     two = await loggers.start({"path": str(path), "format": "two {path}"}, binding="two")
@@ -114,22 +113,22 @@ async def test_bindings_that_write_to_one_file_share_it_and_the_last_closes_it(
     assert path.read_text() == "one /1\ntwo /2\n"
 
 
-async def test_sigusr1_opens_files_anew(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_sigusr1_opens_files_anew(loggers: Any, make_event: Any, eventually: Any, tmp_path: Path) -> None:
     path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
     logger = await loggers.start({"path": str(path), "format": "{path}"})
     path.rename(moved)
 
     os.kill(os.getpid(), signal.SIGUSR1)
 
-    async with asyncio.timeout(20):
-        while not path.exists():
-            await asyncio.sleep(0.01)
+    await eventually(path.exists)
     logger.gateway_log(*make_event("/after"))
     await loggers.stop(logger)
     assert (path.read_text(), moved.read_text()) == ("/after\n", "")
 
 
-async def test_requests_after_the_stop_are_counted_as_lost_and_not_kept(loggers: Any, make_event: Any, tmp_path: Path):
+async def test_requests_after_the_stop_are_counted_as_lost_and_not_kept(
+    loggers: Any, make_event: Any, tmp_path: Path
+) -> None:
     logger = await loggers.start({"path": str(tmp_path / "access.log")})
     await loggers.stop(logger)
 
@@ -138,7 +137,7 @@ async def test_requests_after_the_stop_are_counted_as_lost_and_not_kept(loggers:
     assert loggers.counted("dropped", sink="format", reason="stopped") == 1
 
 
-def test_lines_are_written_even_if_the_process_ends_without_stopping_its_plugins(tmp_path: Path):
+def test_lines_are_written_even_if_the_process_ends_without_stopping_its_plugins(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     program = f"""
         import asyncio, logging
@@ -164,7 +163,7 @@ def test_lines_are_written_even_if_the_process_ends_without_stopping_its_plugins
     assert path.read_text() == "/last\n"
 
 
-def test_standard_output_takes_lines_of_several_processes_whole(tmp_path: Path):
+def test_standard_output_takes_lines_of_several_processes_whole(tmp_path: Path) -> None:
     program = """
         import asyncio, logging, sys
         from gateway_plugin_sdk import Metrics, PluginContext, Record, Request, Response

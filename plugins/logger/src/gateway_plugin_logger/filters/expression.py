@@ -127,7 +127,7 @@ class _Builder:
 
     def _typed(self, value: Value) -> Typed:
         if value.kind is Kind.MILLISECONDS:
-            value = value.through(lambda seconds: seconds * 1000, kind=Kind.NUMBER)
+            value = value.through(_milliseconds, kind=Kind.NUMBER)
         self.names.update(value.names)
         kind = Type.TEXT if value.kind.is_text else Type.NUMBER if value.kind.is_number else Type.ANY
         return Typed(expression_of(value), kind, value.optional)
@@ -205,6 +205,11 @@ class _Builder:
         if len(texts) != len(arguments):
             raise _refuse(node, f"{ast.unparse(node)!r} takes quoted texts, as in {example}")
         return texts
+
+
+def _milliseconds(seconds: float) -> float:
+    """Return what the line says: a comparison with a number that somebody read there must hold."""
+    return round(seconds * 1000, 3)
 
 
 def _constant(node: ast.expr, value: Any) -> Typed:

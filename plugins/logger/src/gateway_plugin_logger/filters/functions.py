@@ -40,7 +40,9 @@ def contains(whole: Any, part: Any) -> bool:
     """Whether a text has a part, or a list or object an item."""
     if isinstance(whole, str):
         return isinstance(part, str) and part in whole
-    return isinstance(whole, list | tuple | dict) and part in whole
+    if isinstance(whole, dict):
+        return isinstance(part, str) and part in whole
+    return isinstance(whole, list | tuple) and part in whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS, Kind, find_value
+from gateway_plugin_logger.formats.build import build_renderer
+from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
+from gateway_plugin_sdk import Record, Request, Response
+
+TYPES = {
+    Kind.TEXT: str,
+    Kind.CLEAN: str,
+    Kind.INTEGER: int,
+    Kind.NUMBER: float,
+    Kind.MILLISECONDS: float,
+    Kind.OBJECT: dict | list,
+}
+HEADERS = {
+    "User-Agent": "curl/8.1",
+    "Referer": "https://example.com/",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_gives_a_value_of_its_kind(name: str, make_event: Any) -> None:
+    value = FIELDS[name].value
+    event = make_event(
+        headers=HEADERS,
+        response_headers={"content-type": "text/plain"},
+        attempts=2,
+        error="why",
+        aborted="client",
+        claims={"sub": "a"},
+    )
+    event.request.tls_peer = {"subject": ((("commonName", "alice"),),), "serialNumber": "0A"}
+
+    read = compile_expression(expression_of(value), dict(value.names))(*event)
+
+    assert isinstance(read, TYPES[value.kind])
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_request_that_never_got_anywhere_has_every_field_that_is_not_optional(name: str) -> None:
+    value = FIELDS[name].value
+
+    read = compile_expression(expression_of(value), dict(value.names))(Request("GET", "/"), Response(499), Record())
+
+    assert value.optional or read is not None
+
+
+def test_the_default_line_has_the_fields_that_people_look_for(make_event: Any) -> None:
+    line = json.loads(build_renderer("json", DEFAULT_FIELDS, {}, find_value)(*make_event()))
+
+    assert line == {
+        "time": "2026-11-22T23:20:21.123Z",
+        "request_id": "01J-abc",
+        "client_ip": "203.0.113.9",
+        "method": "GET",
+        "host": "api.example.com:8080",
+        "path": "/api/users/7",
+        "query": "page=2",
+        "status": 200,
+        "duration_ms": 12.5,
+        "upstream_duration_ms": 10.0,
+        "bytes_received": 5,
+        "bytes_sent": 1024,
+        "route": "users",
+        "upstream": "people",
+        "endpoint": "users-1",
+        "identity": "alice",
+        "user_agent": "curl/8.1",
+        "produced_by": "upstream",
+    }
+
+
+def test_paths_are_those_of_the_client_whatever_plugins_made_of_them(make_event: Any) -> None:
+    event = make_event("/old?x=1")
+    event.request.path, event.request.query = "/new", "y=2"
+
+    line = build_renderer("{path} {query} {target} {upstream_path}", (), {}, find_value)(*event)
+
+    assert line == "/old x=1 /old?x=1 /new\n"

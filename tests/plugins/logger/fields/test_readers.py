@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_logger.fields import readers
+from gateway_plugin_sdk import Headers
+from hypothesis import given
+from hypothesis import strategies as st
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/a/b?x=1&y", "/a/b", "x=1&y"),
+        ("/a", "/a", None),
+        ("/a?", "/a", None),
+        ("/a?b?c", "/a", "b?c"),
+        ("http://host:80/a/b?x", "/a/b", "x"),
+        ("http://host", "/", None),
+        ("http://host?x=1", "/", "x=1"),
+        ("*", "*", None),
+        ("host:443", "host:443", None),
+        ("", "", None),
+    ],
+)
+def test_path_and_query_are_those_that_the_client_sent(target: str, path: str, query: str | None) -> None:
+    assert readers.path(target) == path
+    assert readers.query(target) == query
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "is_valid"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", True),
+        (f"cc-{TRACE}-{SPAN}-01-what-the-future-adds", True),
+        (f"00-{TRACE}-{SPAN}-01-more", False),
+        (f"ff-{TRACE}-{SPAN}-01", False),
+        (f"00-{'0' * 32}-{SPAN}-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{TRACE.upper()}-{SPAN}-01", False),
+        (f"00-{TRACE}-{SPAN}", False),
+        (f"0-0{TRACE}-{SPAN}-01", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_only_a_valid_traceparent_is_believed(traceparent: str | None, is_valid: bool) -> None:
+    assert readers.trace_part(traceparent, 1) == (TRACE if is_valid else None)
+    assert readers.trace_part(traceparent, 2) == (SPAN if is_valid else None)
+
+
+@given(st.text(max_size=80))
+def test_no_text_breaks_the_reading_of_a_traceparent(text: str) -> None:
+    part = readers.trace_part(text, 1)
+
+    assert part is None or (len(part) == 32 and part in text)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["User-Agent", "user-agent", "x-user-agent", "Accept", "User-Agents"]),
+            st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20),
+        ),
+        max_size=6,
+    )
+)
+def test_the_fast_header_reader_reads_what_headers_read(fields: list[tuple[str, str]]) -> None:
+    headers = Headers(fields)
+
+    read = readers.make_header_reader("user-agent")
+
+    for _ in range(2):  # the second time from memory
+        assert read(headers.block, headers.lowered) == headers.get("user-agent")
+
+
+def test_header_values_are_read_as_utf8_and_odd_bytes_are_kept_visible() -> None:
+    headers = Headers(block=b"\r\nUser-Agent: Caf\xc3\xa9 \xff")
+
+    assert readers.make_header_reader("user-agent")(headers.block, headers.lowered) == "Café \\xff"
+    assert readers.header_list(headers, "user-agent") == "Café \\xff"
+
+
+def test_the_header_reader_does_not_remember_long_or_many_values() -> None:
+    read = readers.make_header_reader("user-agent")
+    memory = next(cell.cell_contents for cell in read.__closure__ or () if isinstance(cell.cell_contents, dict))
+
+    for number in range(5000):
+        block = f"\r\nUser-Agent: {number}".encode()
+        read(block, block.lower())
+    long = b"\r\nUser-Agent: " + b"x" * 60_000
+    read(long, long.lower())
+
+    assert len(memory) <= 1024
+    assert max(map(len, memory)) <= 256
+
+
+def test_claims_are_found_by_their_whole_name_and_then_by_the_dots(make_event: object) -> None:
+    event = make_event(claims={"a": {"b": {"c": 1}}, "https://x.y/role": "admin", "a.b": "flat"})  # type: ignore[operator]
+
+    assert readers.make_claim_reader("a.b")(event.request) == "flat"
+    assert readers.make_claim_reader("a.b.c")(event.request) == 1
+    assert readers.make_claim_reader("https://x.y/role")(event.request) == "admin"
+    assert readers.make_claim_reader("a.x.c")(event.request) is None
+
+
+@given(st.floats(min_value=0, max_value=100_000))
+def test_milliseconds_are_those_of_the_formatted_float(seconds: float) -> None:
+    assert abs(float(readers.milliseconds(seconds)) - seconds * 1000) <= 0.0006 + seconds * 1e-9
+    assert len(readers.milliseconds(seconds).partition(".")[2]) == 3

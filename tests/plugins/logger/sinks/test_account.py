@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_sdk import Metrics
+
+
+def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
+    clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    account = Account("file:a", metrics, clock, logging.getLogger("test"))
+
+    account.dropped(1, "overflow", "too slow")
+    for _ in range(5):
+        account.dropped(2, "overflow", "too slow")
+    clock.now += 11
+    account.dropped(1, "stop", lambda: "not in time")
+
+    labels = {"sink": "file:a", "reason": "overflow"}
+    assert metrics.registry.get_sample_value("gateway_logger_dropped_total", labels) == 11
+    assert [record.getMessage() for record in caplog.records] == [
+        "access log: 1 lines lost for file:a: overflow: too slow",
+        "access log: 11 lines lost for file:a: stop: not in time",
+    ]
+
+
+def test_no_lines_are_no_loss(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    Account("x", Metrics(), clock, logging.getLogger("test")).dropped(0, "stop")
+
+    assert not caplog.records
+
+
+def test_several_sinks_share_the_metrics(clock: Any) -> None:
+    metrics = Metrics()
+    for label in ("a", "b"):
+        account = Account(label, metrics, clock, logging.getLogger("test"))
+        account.wrote(3)
+        account.retried()
+
+    for label in ("a", "b"):
+        assert metrics.registry.get_sample_value("gateway_logger_lines_total", {"sink": label}) == 3
+        assert metrics.registry.get_sample_value("gateway_logger_retries_total", {"sink": label}) == 1

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_plugin_logger.config import Rotation
+from gateway_plugin_logger.sinks.files import FileTarget
+
+
+def make_target(path: Path, clock: Any, **rotation: object) -> FileTarget:
+    return FileTarget(path, 0o640, Rotation.model_validate(rotation) if rotation else None, clock)
+
+
+def asides(path: Path) -> list[str]:
+    return sorted(other.name.removeprefix(path.name) for other in path.parent.iterdir() if other != path)
+
+
+def test_lines_are_appended_to_what_is_there(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("old\n")
+    target = make_target(path, clock)
+
+    target.write(b"new\n")
+    target.close()
+
+    assert path.read_text() == "old\nnew\n"
+
+
+def test_a_new_file_has_the_configured_permissions(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+
+    make_target(path, clock).close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_file_that_was_moved_or_removed_is_opened_anew_with_the_next_line(
+    tmp_path: Path, clock: Any, is_removed: bool
+) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock)
+    target.write(b"1\n")
+    path.unlink() if is_removed else path.rename(tmp_path / "moved")
+
+    target.write(b"2\n")
+    target.close()
+
+    assert path.read_text() == "2\n"
+
+
+def test_a_file_that_is_large_is_put_aside_and_old_ones_go(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock, max_size=4, keep=2)
+
+    for number in range(5):
+        clock.now += 1
+        target.write(f"{number}{number}{number}\n".encode())
+    target.close()
+
+    assert path.read_text() == "444\n"
+    names = asides(path)
+    assert [(tmp_path / f"a.log{name}").read_text() for name in names] == ["222\n", "333\n"]
+
+
+def test_a_file_of_yesterday_is_put_aside_even_by_a_new_process(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("yesterday\n")
+    os.utime(path, (clock.now - 86_400, clock.now - 86_400))
+    target = make_target(path, clock, every="1d")
+
+    target.write(b"today\n")
+    target.close()
+
+    assert path.read_text() == "today\n"
+    assert len(asides(path)) == 1
+
+
+def test_all_but_the_newest_old_file_are_compressed(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock, max_size=1, compress=True)
+
+    for number in range(3):
+        clock.now += 1
+        target.write(f"{number}\n".encode())
+        target.close()  # waits for the compression
+        target.reopen()
+    target.close()
+
+    first, second = asides(path)
+    assert first.endswith(".gz")
+    assert gzip.decompress((tmp_path / f"a.log{first}").read_bytes()) == b"0\n"
+    assert (tmp_path / f"a.log{second}").read_text() == "1\n"
+
+
+def test_after_an_error_in_the_middle_of_a_line_the_next_line_begins_anew(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock)
+    write, taken = os.write, [2]
+
+    def full_disk(descriptor: int, data: bytes) -> int:
+        if not taken:
+            raise OSError(28, "no space left on device")
+        return write(descriptor, data[: taken.pop()])
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway_plugin_logger.sinks.streams.os.write", full_disk)
+        with pytest.raises(OSError, match="no space left"):
+            target.write(b"torn\n")
+    target.write(b"whole\n")
+    target.close()
+
+    assert path.read_text() == "to\nwhole\n"
+
+
+def test_a_directory_that_is_gone_is_an_error_until_it_is_back(tmp_path: Path, clock: Any) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    target = make_target(folder / "a.log", clock)
+    (folder / "a.log").unlink()
+    folder.rmdir()
+
+    target.reopen()
+    with pytest.raises(FileNotFoundError):
+        target.write(b"lost\n")
+    folder.mkdir()
+    target.write(b"kept\n")
+    target.close()
+
+    assert (folder / "a.log").read_text() == "kept\n"
+
+
+class _Clock:
+    def monotonic(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 1_795_389_621.0
+
+
+def _write_many(path: Path, name: str) -> None:
+    target = FileTarget(path, 0o640, Rotation.model_validate({"max_size": 2000, "keep": 0}), _Clock())
+    for number in range(400):
+        target.write(f"{name}-{number}\n".encode())
+    target.close()
+
+
+def test_processes_that_share_a_rotated_file_lose_and_tear_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_write_many, args=(path, name)) for name in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(50)
+
+    lines = [line for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+
+    assert sorted(lines) == sorted(f"{name}-{number}" for name in "abc" for number in range(400))
+    assert len(list(tmp_path.iterdir())) > 2

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.writer import LineWriter
+
+
+class Paper:
+    """A target that can be held up and torn."""
+
+    def __init__(self) -> None:
+        self.may_write = threading.Event()
+        self.may_write.set()
+        self.is_writing = threading.Event()
+        self.written: list[bytes] = []
+        self.failure: Exception | None = None
+        self.calls: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.is_writing.set()
+        self.may_write.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.written.append(data)
+
+    def reopen(self) -> None:
+        self.calls.append("reopen")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.written).decode()
+
+
+def make_writer(
+    paper: Paper, account: Account, *, flush_interval: float = 60.0, max_pending: int = 1 << 20
+) -> LineWriter:
+    return LineWriter(paper, account, flush_interval=flush_interval, max_pending=max_pending, name="paper")
+
+
+def test_lines_are_gathered_and_written_together(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account)
+
+    for number in range(100):
+        writer.append(f"{number}\n")
+    assert writer.flush(30)
+
+    assert paper.written == ["".join(f"{number}\n" for number in range(100)).encode()]
+    assert counted.lines == 100
+    writer.close(30)
+
+
+def test_a_line_is_written_after_the_interval_without_being_asked(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account, flush_interval=0.001)
+
+    writer.append("a\n")
+
+    assert paper.is_writing.wait(30)
+    writer.close(30)
+    assert paper.text == "a\n"
+
+
+def test_appending_never_waits_and_drops_what_is_too_much(counted: Any) -> None:
+    paper = Paper()
+    paper.may_write.clear()
+    writer = make_writer(paper, counted.account, flush_interval=0.0, max_pending=100)
+
+    for _ in range(50):
+        writer.append("0123456789")
+    stuck = not writer.flush(0.01)
+    paper.may_write.set()
+    writer.close(30)
+
+    assert stuck
+    assert counted.lines == 11  # the one that went over the limit is still taken
+    assert counted.dropped("overflow") == 39
+    assert len(paper.text) == 110
+
+
+def test_what_could_not_be_written_is_counted_and_the_next_lines_are_written(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account)
+
+    paper.failure = OSError(28, "no space left")
+    writer.append("lost\n")
+    assert writer.flush(30)
+    paper.failure = RuntimeError("odd")
+    writer.append("lost\n")
+    assert writer.flush(30)
+    paper.failure = None
+    writer.append("kept\n")
+    writer.close(30)
+
+    assert counted.dropped("write-error") == 2
+    assert paper.text == "kept\n"
+
+
+def test_closing_writes_the_last_lines_and_closes_the_target(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account)
+
+    writer.append("last\n")
+    writer.close(30)
+
+    assert paper.text == "last\n"
+    assert paper.calls == ["close"]
+
+
+def test_closing_does_not_wait_for_ever_and_counts_what_is_lost(counted: Any) -> None:
+    paper = Paper()
+    paper.may_write.clear()
+    writer = make_writer(paper, counted.account, flush_interval=0.0)
+
+    writer.append("under way\n")
+    assert paper.is_writing.wait(30)
+    writer.append("waiting\n")
+    writer.close(0.01)
+
+    assert counted.dropped("stop") == 1
+    paper.may_write.set()
+
+
+def test_reopening_comes_before_the_next_line(counted: Any) -> None:
+    paper = Paper()
+    order: list[str] = []
+    paper.reopen = lambda: order.append("reopen")  # type: ignore[method-assign]
+    paper.write = lambda data: order.append(data.decode())  # type: ignore[method-assign]
+    writer = make_writer(paper, counted.account)
+
+    writer.reopen()
+    writer.append("line\n")
+    writer.close(30)
+
+    assert order == ["reopen", "line\n"]
+
+
+@pytest.mark.parametrize("appenders", [1, 3])
+def test_no_line_is_lost_or_torn_when_they_come_while_others_are_written(counted: Any, appenders: int) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account, flush_interval=0.0, max_pending=1 << 30)
+
+    def append(name: int) -> None:
+        for number in range(5000):
+            writer.append(f"{name}-{number}\n")
+
+    threads = [threading.Thread(target=append, args=(name,)) for name in range(appenders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close(30)
+
+    lines = paper.text.splitlines()
+    for name in range(appenders):
+        assert [line for line in lines if line.startswith(f"{name}-")] == [f"{name}-{n}" for n in range(5000)]
