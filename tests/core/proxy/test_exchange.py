@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.core.proxy.kit import Peer, Proxied, StartProxy
+
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\n\r\n"
 
 
@@ -13,7 +15,7 @@ def field(head: bytes, name: bytes) -> list[bytes]:
     ]
 
 
-async def test_a_request_goes_upstream_and_its_answer_comes_back(proxied):
+async def test_a_request_goes_upstream_and_its_answer_comes_back(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -32,7 +34,7 @@ async def test_a_request_goes_upstream_and_its_answer_comes_back(proxied):
     assert field(sent, b"x-request-id") == field(head, b"x-request-id")
 
 
-async def test_a_connection_serves_one_request_after_another(proxied):
+async def test_a_connection_serves_one_request_after_another(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -44,8 +46,8 @@ async def test_a_connection_serves_one_request_after_another(proxied):
     assert len(upstream.heads) == 3
 
 
-async def test_pipelined_requests_are_answered_in_order(proxied):
-    async def echo_path(peer):
+async def test_pipelined_requests_are_answered_in_order(proxied: Proxied) -> None:
+    async def echo_path(peer: Peer) -> None:
         while True:
             head = await peer.head()
             path = head.split(b" ")[1]
@@ -60,7 +62,7 @@ async def test_pipelined_requests_are_answered_in_order(proxied):
         assert (await client.answer())[2] == b"/%d" % n
 
 
-async def test_a_body_with_a_length_is_passed_on(proxied):
+async def test_a_body_with_a_length_is_passed_on(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -72,7 +74,7 @@ async def test_a_body_with_a_length_is_passed_on(proxied):
     assert upstream.bodies == [b"0123456789"]
 
 
-async def test_a_chunked_body_is_passed_on_in_chunks(proxied):
+async def test_a_chunked_body_is_passed_on_in_chunks(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -84,8 +86,8 @@ async def test_a_chunked_body_is_passed_on_in_chunks(proxied):
     assert field(upstream.heads[0], b"transfer-encoding") == [b"chunked"]
 
 
-async def test_a_chunked_answer_stays_whole(proxied):
-    async def answer(peer):
+async def test_a_chunked_answer_stays_whole(proxied: Proxied) -> None:
+    async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         await asyncio.sleep(0.05)
@@ -102,8 +104,8 @@ async def test_a_chunked_answer_stays_whole(proxied):
     assert await client.reader.readuntil(b"\r\n\r\n") == b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n"
 
 
-async def test_an_answer_that_ends_with_its_connection_is_sent_in_chunks(proxied):
-    async def answer(peer):
+async def test_an_answer_that_ends_with_its_connection_is_sent_in_chunks(proxied: Proxied) -> None:
+    async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
         peer.close()
@@ -118,8 +120,8 @@ async def test_an_answer_that_ends_with_its_connection_is_sent_in_chunks(proxied
     assert await client.reader.readuntil(b"0\r\n\r\n") == b"9\r\nall of it\r\n0\r\n\r\n"
 
 
-async def test_a_truncated_answer_is_a_visible_break(proxied):
-    async def answer(peer):
+async def test_a_truncated_answer_is_a_visible_break(proxied: Proxied) -> None:
+    async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
         await asyncio.sleep(0.05)
@@ -133,8 +135,8 @@ async def test_a_truncated_answer_is_a_visible_break(proxied):
     assert answer_bytes.endswith(b"\r\n\r\nonly this")
 
 
-async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied):
-    async def answer(peer):
+async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied: Proxied) -> None:
+    async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         await asyncio.sleep(0.05)
@@ -145,7 +147,7 @@ async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied):
     assert not (await gateway.send(GET)).endswith(b"0\r\n\r\n")
 
 
-async def test_http_1_0_clients_get_the_body_until_close(proxied):
+async def test_http_1_0_clients_get_the_body_until_close(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
     answer = await gateway.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -155,7 +157,7 @@ async def test_http_1_0_clients_get_the_body_until_close(proxied):
     assert answer.endswith(b"\r\n\r\nhello")
 
 
-async def test_head_answers_have_no_body_whatever_their_length(proxied):
+async def test_head_answers_have_no_body_whatever_their_length(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     client = await gateway.connect()
 
@@ -164,7 +166,7 @@ async def test_head_answers_have_no_body_whatever_their_length(proxied):
         assert field(await client.head(), b"content-length") == [b"1000"]
 
 
-async def test_interim_answers_are_passed_on(proxied):
+async def test_interim_answers_are_passed_on(proxied: Proxied) -> None:
     gateway, _ = await proxied(
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -176,7 +178,7 @@ async def test_interim_answers_are_passed_on(proxied):
     assert (await client.answer())[2] == b"ok"
 
 
-async def test_bytes_behind_an_answer_poison_nothing(proxied):
+async def test_bytes_behind_an_answer_poison_nothing(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 EVIL\r\n\r\n")
     client = await gateway.connect()
 
@@ -187,7 +189,7 @@ async def test_bytes_behind_an_answer_poison_nothing(proxied):
     assert upstream.connections == 2
 
 
-async def test_what_is_no_answer_is_a_502_without_a_word_of_it(proxied):
+async def test_what_is_no_answer_is_a_502_without_a_word_of_it(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nsecret")
     client = await gateway.connect()
 
@@ -200,7 +202,7 @@ async def test_what_is_no_answer_is_a_502_without_a_word_of_it(proxied):
     assert b'"request_id"' in body
 
 
-async def test_an_endpoint_that_refuses_is_a_502(start_proxy):
+async def test_an_endpoint_that_refuses_is_a_502(start_proxy: StartProxy) -> None:
     gateway = await start_proxy('routes: [{id: r, path_prefix: /, target: "http://127.0.0.1:9"}]')
     client = await gateway.connect()
 
@@ -209,7 +211,7 @@ async def test_an_endpoint_that_refuses_is_a_502(start_proxy):
     assert (await client.answer())[0] == 502
 
 
-async def test_no_route_is_a_404_and_a_wrong_method_a_405_with_allow(start_proxy):
+async def test_no_route_is_a_404_and_a_wrong_method_a_405_with_allow(start_proxy: StartProxy) -> None:
     gateway = await start_proxy('routes: [{id: r, path: /a, methods: [PUT, GET], target: "http://127.0.0.1:9"}]')
     client = await gateway.connect()
 
@@ -221,8 +223,8 @@ async def test_no_route_is_a_404_and_a_wrong_method_a_405_with_allow(start_proxy
     assert (status, field(head, b"allow")) == (405, [b"GET, PUT"])
 
 
-async def test_a_stale_idle_connection_is_replaced_for_a_get_but_not_for_a_post(proxied):
-    async def once(peer):
+async def test_a_stale_idle_connection_is_replaced_for_a_get_but_not_for_a_post(proxied: Proxied) -> None:
+    async def once(peer: Peer) -> None:
         head = await peer.head()
         await peer.exactly(1 if head.startswith(b"POST") else 0)
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -243,10 +245,10 @@ async def test_a_stale_idle_connection_is_replaced_for_a_get_but_not_for_a_post(
     assert upstream.connections == 2
 
 
-async def test_a_client_that_leaves_ends_the_upstream_request(proxied):
+async def test_a_client_that_leaves_ends_the_upstream_request(proxied: Proxied) -> None:
     left = asyncio.Event()
 
-    async def never(peer):
+    async def never(peer: Peer) -> None:
         await peer.head()
         await peer.rest()
         left.set()
@@ -262,8 +264,8 @@ async def test_a_client_that_leaves_ends_the_upstream_request(proxied):
     assert gateway.proxy.in_flight == 0
 
 
-async def test_an_upstream_that_does_not_answer_is_a_504(proxied):
-    async def never(peer):
+async def test_an_upstream_that_does_not_answer_is_a_504(proxied: Proxied) -> None:
+    async def never(peer: Peer) -> None:
         await peer.rest()
 
     gateway, _ = await proxied(never, upstream_extra="    timeouts: {response: 200ms}")
@@ -274,8 +276,8 @@ async def test_an_upstream_that_does_not_answer_is_a_504(proxied):
     assert (await client.answer())[0] == 504
 
 
-async def test_expect_gets_100_and_the_body_goes_on(proxied):
-    async def waits(peer):
+async def test_expect_gets_100_and_the_body_goes_on(proxied: Proxied) -> None:
+    async def waits(peer: Peer) -> None:
         head = await peer.head()
         assert b"100-continue" in head
         await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -293,7 +295,7 @@ async def test_expect_gets_100_and_the_body_goes_on(proxied):
     assert (await client.answer())[0] == 200
 
 
-async def test_expect_gets_100_from_the_gateway_if_the_upstream_knows_none(proxied):
+async def test_expect_gets_100_from_the_gateway_if_the_upstream_knows_none(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -305,8 +307,8 @@ async def test_expect_gets_100_from_the_gateway_if_the_upstream_knows_none(proxi
     assert upstream.bodies == [b"abc"]
 
 
-async def test_an_upgrade_becomes_a_tunnel(proxied):
-    async def websocket(peer):
+async def test_an_upgrade_becomes_a_tunnel(proxied: Proxied) -> None:
+    async def websocket(peer: Peer) -> None:
         head = await peer.head()
         assert b"\r\nUpgrade: websocket\r\n" in head
         await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst")
@@ -326,7 +328,7 @@ async def test_an_upgrade_becomes_a_tunnel(proxied):
     await client.writer.wait_closed()
 
 
-async def test_a_refused_upgrade_is_passed_on(proxied):
+async def test_a_refused_upgrade_is_passed_on(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
     client = await gateway.connect()
 
@@ -335,7 +337,7 @@ async def test_a_refused_upgrade_is_passed_on(proxied):
         assert (await client.answer())[0] == 403
 
 
-async def test_a_body_over_the_limit_is_a_413(proxied):
+async def test_a_body_over_the_limit_is_a_413(proxied: Proxied) -> None:
     gateway, upstream = await proxied(extra="limits: {max_body_bytes: 10}")
 
     by_length = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n01234567890")
@@ -348,7 +350,7 @@ async def test_a_body_over_the_limit_is_a_413(proxied):
     assert upstream.heads == []
 
 
-async def test_every_set_cookie_is_kept_in_order(proxied):
+async def test_every_set_cookie_is_kept_in_order(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     client = await gateway.connect()
 
@@ -357,7 +359,7 @@ async def test_every_set_cookie_is_kept_in_order(proxied):
     assert field((await client.answer())[1], b"set-cookie") == [b"a=1", b"b=2"]
 
 
-async def test_listed_and_hop_by_hop_fields_end_here(proxied):
+async def test_listed_and_hop_by_hop_fields_end_here(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 

@@ -1,0 +1,90 @@
+"""Header fields over one block of bytes."""
+
+from __future__ import annotations
+
+import pytest
+from gateway_core.messages import HeaderError, Headers
+from hypothesis import given
+from hypothesis import strategies as st
+
+NAMES = st.text("abcXYZ-_09", min_size=1, max_size=6)
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12)
+FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=8)
+
+
+@given(FIELDS)
+def test_fields_come_back_in_order_with_their_names_as_written(fields: list[tuple[str, str]]) -> None:
+    assert Headers(fields).items() == [(name, value.strip()) for name, value in fields]
+
+
+@given(FIELDS, NAMES)
+def test_get_finds_the_first_of_a_name_in_any_case(fields: list[tuple[str, str]], name: str) -> None:
+    expected = [value.strip() for key, value in fields if key.lower() == name.lower()]
+
+    headers = Headers(fields)
+
+    assert headers.get(name.swapcase()) == (expected[0] if expected else None)
+    assert headers.get_all(name) == expected
+    assert (name in headers) == bool(expected)
+
+
+@given(FIELDS, NAMES)
+def test_remove_takes_every_field_of_a_name_and_no_other(fields: list[tuple[str, str]], name: str) -> None:
+    headers = Headers(fields)
+
+    headers.remove(name)
+
+    assert headers.items() == [(key, value.strip()) for key, value in fields if key.lower() != name.lower()]
+
+
+@given(FIELDS, NAMES, VALUES)
+def test_setting_leaves_one_field_of_the_name(fields: list[tuple[str, str]], name: str, value: str) -> None:
+    headers = Headers(fields)
+
+    headers[name] = value
+
+    assert headers.get_all(name) == [value.strip()]
+
+
+@given(st.text(max_size=8), st.text(max_size=12))
+def test_nothing_that_could_break_a_head_gets_in(name: str, value: str) -> None:
+    headers = Headers()
+    try:
+        headers.add(name, value)
+    except HeaderError:
+        assert headers.block == b""
+        return
+
+    assert headers.block.count(b"\r\n") == 1
+    assert b"\0" not in headers.block
+    assert headers.get_all(name) == [value.strip(" \t")]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: b", "a\nb", "a\rb", "a\0b", "\u20ac"])
+def test_a_value_with_control_characters_is_refused(value: str) -> None:
+    headers = Headers({"A": "1"})
+
+    with pytest.raises(HeaderError):
+        headers["A"] = value
+
+    assert headers["a"] == "1"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\n", "\u00e4"])
+def test_a_name_that_is_no_token_is_refused(name: str) -> None:
+    with pytest.raises(HeaderError):
+        Headers().add(name, "x")
+
+
+def test_a_name_is_not_found_inside_another_line() -> None:
+    headers = Headers({"X-A": "host: evil", "Ghost": "1"})
+
+    assert headers.get("host") is None
+
+
+def test_a_copy_is_its_own() -> None:
+    headers = Headers({"A": "1"})
+
+    headers.copy().add("B", "2")
+
+    assert "b" not in headers

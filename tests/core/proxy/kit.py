@@ -1,0 +1,136 @@
+"""Raw peers on both sides of a real proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+from gateway_core.proxy import Proxy
+from gateway_core.snapshot import Environment, Snapshot, compile_snapshot, load
+
+Handler = Callable[["Peer"], Awaitable[None]]
+
+
+class Peer:
+    """One end of a raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def head(self) -> bytes:
+        """Read up to and with the empty line."""
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def rest(self) -> bytes:
+        """Read until the other end closes."""
+        return await self.reader.read()
+
+    async def exactly(self, count: int) -> bytes:
+        return await self.reader.readexactly(count)
+
+    async def answer(self) -> tuple[int, bytes, bytes]:
+        """Read an answer that has Content-Length; return status, head and body."""
+        head = await self.head()
+        length = int(field(head, b"content-length") or b"0")
+        return int(head[9:12]), head, await self.exactly(length)
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def reset(self) -> None:
+        self.writer.transport.abort()
+
+
+def field(head: bytes, name: bytes) -> bytes | None:
+    """Return the first value of a field in a raw head."""
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.lower() == name:
+            return value.strip()
+    return None
+
+
+class RawUpstream:
+    """Serves each connection with a coroutine; records the heads it read through `serve_answers`."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.connections = 0
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def read_request(self, peer: Peer) -> bytes:
+        head = await peer.head()
+        length = int(field(head, b"content-length") or b"0")
+        body = await peer.exactly(length)
+        if field(head, b"transfer-encoding"):
+            body = await peer.reader.readuntil(b"0\r\n\r\n")
+        self.heads.append(head)
+        self.bodies.append(body)
+        return head
+
+
+StartUpstream = Callable[..., Awaitable[RawUpstream]]
+
+
+class RunningProxy:
+    """A proxy that listens, with the parts that tests look at."""
+
+    def __init__(self, port: int, proxy: Proxy, environment: Environment, folder: Path) -> None:
+        self.port = port
+        self.proxy = proxy
+        self.environment = environment
+        self.folder = folder
+        self._clients: list[Peer] = []
+
+    async def connect(self) -> Peer:
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(peer)
+        return peer
+
+    async def close_clients(self) -> None:
+        for peer in self._clients:
+            peer.reset()
+        await asyncio.sleep(0)
+
+    async def send(self, data: bytes) -> bytes:
+        """Send bytes over a new connection and return everything that comes until it is closed."""
+        peer = await self.connect()
+        try:
+            await peer.send(data)
+            return await asyncio.wait_for(peer.rest(), 20)
+        finally:
+            peer.close()
+
+    async def reload(self, config: str) -> None:
+        self.proxy.holder.swap(await compile_config(config, self.environment, self.folder))
+
+
+async def compile_config(config: str, environment: Environment, folder: Path) -> Snapshot:
+    path = folder / "gateway.yaml"
+    path.write_text(config)
+    loaded = load([path], registry=environment.registry, environ=os.environ)
+    return (await compile_snapshot(loaded, environment)).snapshot
+
+
+StartProxy = Callable[..., Awaitable[RunningProxy]]
+
+
+class Proxied(Protocol):
+    """Starts an upstream and a proxy that sends everything there."""
+
+    async def __call__(
+        self, script: bytes | Handler = ..., extra: str = ..., upstream_extra: str = ...
+    ) -> tuple[RunningProxy, RawUpstream]: ...

@@ -1,0 +1,82 @@
+"""Chunked bodies, however their bytes are cut."""
+
+from __future__ import annotations
+
+import pytest
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk
+from hypothesis import given
+from hypothesis import strategies as st
+
+PIECES = st.lists(st.binary(min_size=1, max_size=20), max_size=6)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    bounds = sorted({place % (len(data) + 1) for place in places})
+    return [data[start:end] for start, end in zip([0, *bounds], [*bounds, len(data)], strict=True)]
+
+
+@given(PIECES, st.lists(st.integers(0, 1000), max_size=12), st.binary(max_size=5))
+def test_the_payload_comes_out_whole_wherever_the_bytes_are_cut(
+    pieces: list[bytes], places: list[int], behind: bytes
+) -> None:
+    decoder, payload, rest = ChunkDecoder(), b"", b""
+
+    for part in cut(b"".join(map(encode_chunk, pieces)) + b"0\r\n\r\n" + behind, places):
+        if decoder.done:
+            rest += part
+        else:
+            payload += decoder.feed(part)
+            rest += decoder.rest
+
+    assert decoder.done
+    assert payload == b"".join(pieces)
+    assert rest == behind
+
+
+REFUSED = {
+    "minus": b"-1\r\n",
+    "plus": b"+1\r\na\r\n",
+    "prefix": b"0x1\r\na\r\n",
+    "space before": b" 1\r\na\r\n",
+    "space behind": b"1 \r\na\r\n",
+    "empty": b"\r\n",
+    "not hexadecimal": b"g\r\n",
+    "overflow": b"1" + b"0" * 16 + b"\r\n",
+    "bare lf behind the size": b"1\na\r\n0\r\n\r\n",
+    "bare lf behind the chunk": b"1\r\na\n0\r\n\r\n",
+    "no end of the chunk": b"1\r\nab\r\n0\r\n\r\n",
+    "nul in an extension": b"1;a=\0\r\na\r\n",
+    "lf in an extension": b"1;a\nb\r\na\r\n",
+    "bad trailer": b"0\r\nA : b\r\n\r\n",
+    "endless extension": b"1;" + b"a" * 5000,
+    "endless trailer": b"0\r\n" + b"A: b\r\n" * 4000,
+}
+
+
+@pytest.mark.parametrize("data", REFUSED.values(), ids=list(REFUSED))
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+def test_what_is_no_chunked_body_is_refused(data: bytes, size: int) -> None:
+    decoder = ChunkDecoder()
+
+    with pytest.raises(BadChunkError):
+        for start in range(0, len(data), size):
+            decoder.feed(data[start : start + size])
+
+
+def test_extensions_end_here() -> None:
+    decoder = ChunkDecoder()
+
+    assert decoder.feed(b'3;a="b;c"\r\nabc\r\n0;x\r\n\r\n') == b"abc"
+    assert decoder.done
+
+
+def test_trailer_fields_go_on_but_for_those_that_must_not_be_trailers() -> None:
+    decoder = ChunkDecoder()
+
+    decoder.feed(b"0\r\nX-Sum: 1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: a\r\nB: 2\r\n\r\n")
+
+    assert decoder.trailer == b"\r\nX-Sum: 1\r\nB: 2"
+
+
+def test_empty_data_is_no_chunk_because_that_would_end_the_body() -> None:
+    assert encode_chunk(b"") == b""

@@ -1,0 +1,121 @@
+"""The strict reading of request heads: one reading or none."""
+
+from __future__ import annotations
+
+import pytest
+from gateway_core.proxy.wire.request_head import read_request_block, valid_host
+from hypothesis import given
+from hypothesis import strategies as st
+
+HOST = b"\r\nHost: a"
+
+REFUSED = {
+    "no host": b"\r\nAccept: a",
+    "two hosts": HOST + b"\r\nHost: b",
+    "two equal hosts": HOST + HOST,
+    "host with a path": b"\r\nHost: a/b",
+    "host with user information": b"\r\nHost: u@a",
+    "empty host": b"\r\nHost: ",
+    "host with a space": b"\r\nHost: a b",
+    "length and coding": HOST + b"\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+    "two lengths": HOST + b"\r\nContent-Length: 1\r\nContent-Length: 1",
+    "listed length": HOST + b"\r\nContent-Length: 1, 1",
+    "plus": HOST + b"\r\nContent-Length: +1",
+    "minus": HOST + b"\r\nContent-Length: -1",
+    "hexadecimal": HOST + b"\r\nContent-Length: 0x1",
+    "space inside": HOST + b"\r\nContent-Length: 1 1",
+    "empty length": HOST + b"\r\nContent-Length: ",
+    "overflow": HOST + b"\r\nContent-Length: " + b"9" * 19,
+    "gzip, chunked": HOST + b"\r\nTransfer-Encoding: gzip, chunked",
+    "chunked twice": HOST + b"\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "identity": HOST + b"\r\nTransfer-Encoding: identity",
+    "xchunked": HOST + b"\r\nTransfer-Encoding: xchunked",
+    "chunked with a parameter": HOST + b"\r\nTransfer-Encoding: chunked;q=1",
+    "space before the colon": HOST + b"\r\nA : b",
+    "space before the name": HOST + b"\r\n A: b",
+    "folded": HOST + b"\r\nA: b\r\n c",
+    "no colon": HOST + b"\r\nAccept",
+    "empty name": HOST + b"\r\n: a",
+    "bare lf": HOST + b"\r\nA: b\nC: d",
+    "bare cr": HOST + b"\r\nA: b\rC: d",
+    "nul": HOST + b"\r\nA: \0",
+    "control character": HOST + b"\r\nA: \x01",
+    "delete": HOST + b"\r\nA: \x7f",
+    "name with a control character": HOST + b"\r\nTransfer\x0b-Encoding: chunked",
+    "name with high bytes": HOST + b"\r\n\xc3\xa4: b",
+}
+
+
+@pytest.mark.parametrize("block", REFUSED.values(), ids=list(REFUSED))
+def test_what_is_not_valid_to_the_letter_is_refused(block: bytes) -> None:
+    assert read_request_block(block) is None
+
+
+def test_a_coding_in_http_1_0_is_refused() -> None:
+    assert read_request_block(HOST + b"\r\nTransfer-Encoding: chunked", http_1_0=True) is None
+
+
+def test_http_1_0_may_do_without_host() -> None:
+    facts = read_request_block(b"\r\nAccept: a", http_1_0=True)
+
+    assert facts is not None
+    assert facts.host == ""
+
+
+@pytest.mark.parametrize(
+    ("http_1_0", "connection", "expected"),
+    [
+        (False, b"", True),
+        (False, b"keep-alive", True),
+        (False, b"close", False),
+        (False, b"Close, x", False),
+        (True, b"", False),
+        (True, b"keep-alive", True),
+        (True, b"keep-alive, close", False),
+    ],
+)
+def test_whether_the_connection_goes_on(http_1_0: bool, connection: bytes, expected: bool) -> None:
+    facts = read_request_block(HOST + b"\r\nConnection: " + connection, http_1_0)
+
+    assert facts is not None
+    assert facts.keep_alive is expected
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "expected"), [(b"websocket", b"websocket"), (b"h2c", None), (b"h2c, WebSocket", b"websocket")]
+)
+def test_upgrades_to_http_2_are_not_passed_on(upgrade: bytes, expected: bytes | None) -> None:
+    facts = read_request_block(HOST + b"\r\nConnection: upgrade\r\nUpgrade: " + upgrade)
+
+    assert facts is not None
+    assert facts.upgrade == expected
+
+
+def test_listed_hop_by_hop_and_forwarding_fields_are_not_kept() -> None:
+    facts = read_request_block(
+        HOST + b"\r\nConnection: x-mine\r\nX-Mine: 1\r\nTE: trailers\r\nX-Forwarded-For: 1.2.3.4\r\nX-Other: 2"
+    )
+
+    assert facts is not None
+    assert facts.kept == b"\r\nX-Other: 2"
+    assert facts.forwarding == {b"x-forwarded-for": b"1.2.3.4"}
+
+
+@given(st.lists(st.sampled_from([*b"\r\n:aAbB \t\0\x7f\xff1,-Host"]), max_size=40).map(bytes))
+def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
+    facts = read_request_block(HOST + b"\r\n" + tail)
+
+    if facts is not None:
+        lines = facts.kept.split(b"\r\n")[1:]
+        assert all(b":" in line and not line[:1].isspace() for line in lines)
+        assert facts.kept.count(b"\n") == facts.kept.count(b"\r") == len(lines)
+
+
+@pytest.mark.parametrize("host", [b"a", b"a.b:80", b"[::1]", b"[::1]:8080", b"127.0.0.1:1", b"a:"])
+def test_authorities_are_hosts(host: bytes) -> None:
+    assert valid_host(host)
+
+
+@pytest.mark.parametrize("host", [b"", b":80", b"a:b", b"a:1:2", b"[::1", b"[]", b"a]b", b"a:123456", b"[::1]x"])
+def test_what_is_no_authority_is_no_host(host: bytes) -> None:
+    assert not valid_host(host)
