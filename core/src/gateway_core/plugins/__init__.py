@@ -12,9 +12,12 @@ from gateway_core.plugins.guard import Blockage, BlockingGuard
 from gateway_core.plugins.hooktable import PluginDefectError, table_of
 from gateway_core.plugins.installed import Published, published_plugins
 from gateway_core.plugins.instances import Bindings, Instance, InstanceLeases
-from gateway_core.plugins.phases import Suspended, reject_result, start_log_phase, start_phase, start_response_phase
+from gateway_core.plugins.log_phase import start_log_phase
+from gateway_core.plugins.outcomes import Suspended
+from gateway_core.plugins.phases import reject_result, start_phase
 from gateway_core.plugins.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.plugins.registry import PluginInfo, PluginRegistry, PluginUnavailableError, ScanReport
+from gateway_core.plugins.response_phase import start_response_phase
 from gateway_core.plugins.timings import HookTime, Timings, server_timing, watch
 
 __all__ = [
