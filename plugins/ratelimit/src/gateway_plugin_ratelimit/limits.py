@@ -24,14 +24,28 @@ UNITS: Final = {"content-length": "content-bytes", "concurrency": "concurrent-re
 class Limit:
     """One limit of one binding; immutable, used by every request."""
 
-    __slots__ = ("_key", "_missing", "_overrides", "_prefix", "_rule", "_when", "cost", "name", "response_cost", "unit")
+    __slots__ = (
+        "_key",
+        "_missing",
+        "_overrides",
+        "_prefix",
+        "_rule",
+        "_when",
+        "cost",
+        "name",
+        "response_cost",
+        "tag",
+        "unit",
+    )
 
-    def __init__(self, name: str, options: LimitOptions, scope: str) -> None:
+    def __init__(self, name: str, options: LimitOptions, scope: str, tag: str | None = None) -> None:
         """Compile.
 
         :param scope: where the limit counts on its own: the binding, or a group that several share.
+        :param tag: what counters have in common that are charged together, see `counter_key` of the Redis store.
         """
         self.name = name
+        self.tag = tag
         self._rule = make_rule(options, options.count_refused)
         self._overrides = tuple(
             (

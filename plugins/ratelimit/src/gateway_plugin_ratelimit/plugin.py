@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
-from gateway_plugin_ratelimit.answers import missing_key, refusal
+from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
 from gateway_plugin_ratelimit.conditions import compile_any
-from gateway_plugin_ratelimit.config import RateLimitConfig
+from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter
 from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.resources import resources_of
+from gateway_plugin_ratelimit.stores.scripts import cluster_tag
 from gateway_plugin_ratelimit.stores.store import Store
 
 
@@ -29,9 +30,11 @@ class RateLimit(Plugin[RateLimitConfig]):
     def __init__(self, config: RateLimitConfig, context: PluginContext) -> None:
         super().__init__(config, context)
         binding = f"{context.route or ''}/{context.binding}"
+        named = config.named_limits(context.binding)
+        tag = _tag_of([options for _, options in named], binding)
         self._limits = tuple(
-            Limit(name, options, f"group {options.group}" if options.group else f"binding {binding}")
-            for name, options in config.named_limits(context.binding)
+            Limit(name, options, f"group {options.group}" if options.group else f"binding {binding}", tag)
+            for name, options in named
         )
         self._is_exempt = compile_any(config.exempt)
         self._slot = f"ratelimit {binding}"
@@ -56,14 +59,14 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     async def start(self) -> None:
         """Find the counters, or make them."""
+        self._store = await resources_of(self.context).acquire(self.config, self.context)
         self._is_started = True
-        self._store = resources_of(self.context).acquire_local(self.config.max_keys, self.context)
 
     async def stop(self) -> None:
         """Give the counters back."""
         if self._is_started:
             self._is_started = False
-            await resources_of(self.context).release_local(self.config.max_keys)
+            await resources_of(self.context).release(self.config)
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
@@ -127,6 +130,8 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     def _answer(self, passage: Passage) -> Response | Awaitable[None] | None:
         """Turn the decisions on a request into what the hook returns."""
+        if passage.unavailable is not None:
+            return unavailable(passage.unavailable, self.config.refusal.retry_jitter)
         held_back = 0.0
         for decision in passage.decisions:
             if not decision.allowed:
@@ -165,3 +170,14 @@ class RateLimit(Plugin[RateLimitConfig]):
             if passage is not None and passage.release is not None:
                 passage.release()
                 passage.release = None
+
+
+def _tag_of(limits: Sequence[LimitOptions], binding: str) -> str | None:
+    """Return what the counters of a binding have in common on a cluster, where only one node decides at once.
+
+    A limit by itself needs nothing: its counters spread over all nodes. Groups are used by several bindings, so all
+    groups are together.
+    """
+    if any(limit.group for limit in limits):
+        return "groups"
+    return cluster_tag(binding) if len(limits) > 1 else None

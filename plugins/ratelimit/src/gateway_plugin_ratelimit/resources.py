@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
 from gateway_plugin_sdk import Metrics, PluginContext, Tasks
 
+from gateway_plugin_ratelimit.config import RateLimitConfig, RedisConfig
 from gateway_plugin_ratelimit.stores.local import LocalStore, open_local_store
+from gateway_plugin_ratelimit.stores.redis import RedisStore
+from gateway_plugin_ratelimit.stores.store import Store
 
 SWEEP_EVERY = 10.0
 """Seconds between two rounds in which idle keys are forgotten."""
+
+RedisKey = tuple[str, int]
 
 
 class Resources:
@@ -22,39 +26,72 @@ class Resources:
     """
 
     def __init__(self) -> None:
-        self._stores: dict[Hashable, tuple[LocalStore, int]] = {}
+        self._local: dict[int, tuple[LocalStore, int]] = {}
+        self._redis: dict[RedisKey, tuple[RedisStore, int]] = {}
         self._tasks: Tasks | None = None
 
-    def acquire_local(self, max_keys: int, context: PluginContext) -> LocalStore:
-        """Return the counters of this machine for all bindings with the same ``max_keys``."""
-        return self._acquire(max_keys, lambda: open_local_store(max_keys, context.clock, context.log, os.environ))
+    async def acquire(self, config: RateLimitConfig, context: PluginContext) -> Store:
+        """Return the store that a configuration asks for."""
+        local = self._acquire_local(config.max_keys, context)
+        if config.store == "local":
+            return local
+        key = _redis_key(config)
+        known = self._redis.get(key)
+        if known is not None:
+            self._redis[key] = (known[0], known[1] + 1)
+            return known[0]
+        try:
+            store = RedisStore(config.redis or RedisConfig(), local, context.clock, context.metrics, context.log)
+        except BaseException:
+            await self._release_local(config.max_keys)
+            raise
+        self._redis[key] = (store, 1)
+        await store.start()
+        return store
 
-    def _acquire(self, key: Hashable, make: Callable[[], LocalStore]) -> LocalStore:
-        store, users = self._stores.get(key) or (make(), 0)
-        self._stores[key] = (store, users + 1)
+    async def release(self, config: RateLimitConfig) -> None:
+        """Give back what `acquire` gave for the same configuration."""
+        if config.store == "redis":
+            key = _redis_key(config)
+            store, users = self._redis.pop(key)
+            if users > 1:
+                self._redis[key] = (store, users - 1)
+            else:
+                await store.aclose()
+        await self._release_local(config.max_keys)
+
+    def _acquire_local(self, max_keys: int, context: PluginContext) -> LocalStore:
+        known = self._local.get(max_keys)
+        if known is None:
+            known = (open_local_store(max_keys, context.clock, context.log, os.environ), 0)
+        self._local[max_keys] = (known[0], known[1] + 1)
         if self._tasks is None:
             self._tasks = Tasks()
             self._tasks.spawn(self._sweep_forever(), name="ratelimit: forget idle keys")
-        return store
+        return known[0]
 
-    async def release_local(self, max_keys: int) -> None:
-        """Give back what `acquire_local` gave."""
-        store, users = self._stores.pop(max_keys)
+    async def _release_local(self, max_keys: int) -> None:
+        store, users = self._local.pop(max_keys)
         if users > 1:
-            self._stores[max_keys] = (store, users - 1)
+            self._local[max_keys] = (store, users - 1)
             return
         store.close()
-        if not self._stores and self._tasks is not None:
+        if not self._local and self._tasks is not None:
             tasks, self._tasks = self._tasks, None
             await tasks.aclose()
 
     async def _sweep_forever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            for store, _ in list(self._stores.values()):
+            for store, _ in list(self._local.values()):
                 for _ in range(store.sweep_steps):
                     store.sweep()
                     await asyncio.sleep(0)
+
+
+def _redis_key(config: RateLimitConfig) -> RedisKey:
+    """Return what two configurations must have in common to use the same connections."""
+    return (config.redis or RedisConfig()).model_dump_json(), config.max_keys
 
 
 _by_gateway: WeakKeyDictionary[Metrics, Resources] = WeakKeyDictionary()

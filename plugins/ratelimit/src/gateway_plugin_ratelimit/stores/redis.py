@@ -1,0 +1,194 @@
+"""Counters on a Redis or Valkey server, shared by all gateways that use it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import random
+from typing import Any
+
+from gateway_plugin_sdk import Clock, Metrics, Tasks
+
+from gateway_plugin_ratelimit.algorithms import Concurrency
+from gateway_plugin_ratelimit.config.redis import RedisConfig
+from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.stores.availability import Availability
+from gateway_plugin_ratelimit.stores.batches import Batcher
+from gateway_plugin_ratelimit.stores.client import RedisClient
+from gateway_plugin_ratelimit.stores.leases import Leases, held_keys
+from gateway_plugin_ratelimit.stores.local import LocalStore
+from gateway_plugin_ratelimit.stores.scripts import Call, admission, counter_key, debit, read_reply
+
+_RENEWALS_A_LEASE = 3
+_GIVEN_BACK_AT_ONCE = 256
+
+
+class RedisStore:
+    """Asks the server, and decides by ``when_unavailable`` without it."""
+
+    def __init__(
+        self, config: RedisConfig, fallback: LocalStore, clock: Clock, metrics: Metrics, log: logging.Logger
+    ) -> None:
+        """Prepare; `start` connects.
+
+        :param fallback: counts on this machine while the server is away, if that is what the configuration wants.
+        :raises RedisMissingError: the redis package is not installed.
+        """
+        self._config = config
+        self._fallback = fallback
+        self._now: Callable[[], float] = clock.monotonic
+        self._log = log
+        self._client = RedisClient(config)
+        self._availability = Availability()
+        self._leases = Leases(config.lease)
+        self._is_giving_back = False
+        self._tasks = Tasks()
+        self._batcher = Batcher(
+            self._client, timeout=config.timeout, at_once=config.max_connections, on_orphan=self._give_back_orphan
+        )
+        self._failures = metrics.counter(
+            "gateway_ratelimit_store_failures", "Calls of the rate limit store that failed."
+        )
+        self._without = metrics.counter(
+            "gateway_ratelimit_decided_without_store", "Requests that were decided while the rate limit store was away."
+        )
+
+    async def start(self) -> None:
+        """Connect. A server that is away does not keep the gateway from starting."""
+        await self._probe()
+        if not self._availability.is_up:
+            self._tasks.spawn(self._recover(), name="ratelimit: wait for redis")
+        self._tasks.spawn(self._renew_forever(), name="ratelimit: renew leases")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests are decided by the server at the moment."""
+        return self._availability.is_up
+
+    def admit(self, passage: Passage) -> Awaitable[None] | None:
+        """Charge a request to all of its limits or to none, and note the outcome in its passage."""
+        if not self._availability.is_up:
+            self._decide_without(passage)
+            return None
+        keys = self._keys(passage)
+        call = admission(keys, passage.rules, passage.costs, member=self._leases.new_member(), lease=self._config.lease)
+        return self._finish(passage, call, self._batcher.submit(call))
+
+    def _keys(self, passage: Passage) -> list[str]:
+        prefix = self._config.prefix
+        return [
+            counter_key(prefix, counter, limit.tag)
+            for counter, limit in zip(passage.counters, passage.limits, strict=True)
+        ]
+
+    async def _finish(self, passage: Passage, call: Call, answer: asyncio.Future[Any]) -> None:
+        try:
+            reply = await answer
+        except Exception as error:  # noqa: BLE001 - a limit that cannot be checked is never the client's problem
+            self._failed(error)
+            self._decide_without(passage)
+            return
+        passage.decisions = read_reply(reply)
+        held = held_keys(call.keys, passage.rules, passage.decisions)
+        if held:
+            give_back = self._leases.hold(_member_of(call), held)
+            passage.release = lambda: self._give_back(give_back)
+
+    def _decide_without(self, passage: Passage) -> None:
+        self._without.inc()
+        match self._config.when_unavailable:
+            case "local":
+                self._fallback.admit(passage)
+            case "closed":
+                passage.unavailable = self._availability.wait(self._now())
+
+    def _failed(self, error: Exception) -> None:
+        self._failures.inc()
+        if self._availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
+            self._log.warning(
+                "redis is away, requests are decided by when_unavailable: %s until it is back: %s: %s",
+                self._config.when_unavailable,
+                type(error).__name__,
+                error,
+            )
+            self._tasks.spawn(self._recover(), name="ratelimit: wait for redis")
+
+    async def _recover(self) -> None:
+        while not self._availability.is_up:
+            await asyncio.sleep(self._availability.wait(self._now()))
+            await self._probe()
+
+    async def _probe(self) -> None:
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                await self._client.probe()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server is away
+            if self._availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
+                self._log.warning("redis is away: %s: %s", type(error).__name__, error)
+            return
+        if self._availability.succeeded():
+            self._log.info("redis is back")
+
+    def debit(self, passage: Passage, extra: Sequence[int]) -> None:
+        """Take units that a request turned out to cost beyond what it was charged, by limit."""
+        picked = [
+            index for index, more in enumerate(extra) if more > 0 and not isinstance(passage.rules[index], Concurrency)
+        ]
+        if not self._availability.is_up:
+            if self._config.when_unavailable == "local":
+                self._fallback.debit(passage, extra)
+            return
+        keys = self._keys(passage)
+        call = debit([keys[i] for i in picked], [passage.rules[i] for i in picked], [extra[i] for i in picked])
+        self._batcher.submit(call).add_done_callback(self._debited)
+
+    def _debited(self, answer: asyncio.Future[Any]) -> None:
+        if not answer.cancelled() and (error := answer.exception()) is not None and isinstance(error, Exception):
+            self._failed(error)
+
+    def _give_back(self, give_back: Callable[[], None]) -> None:
+        give_back()
+        if not self._is_giving_back:
+            self._is_giving_back = True
+            self._tasks.spawn(self._give_all_back(), name="ratelimit: give places back")
+
+    def _give_back_orphan(self, call: Call, answer: Any) -> None:
+        """Give back the places of a request that was let through when its client had left."""
+        member = _member_of(call)
+        if member and all(answer[0::4]):
+            keys = [key for key, code in zip(call.keys, call.arguments[2::7], strict=True) if code == Concurrency.code]
+            self._give_back(lambda: self._leases.give_back(member, keys))
+
+    async def _give_all_back(self) -> None:
+        """Give back what was returned; what cannot be is forgotten by the server when its lease ends."""
+        try:
+            while self._leases.returned and self._availability.is_up:
+                part = self._leases.returned[:_GIVEN_BACK_AT_ONCE]
+                del self._leases.returned[:_GIVEN_BACK_AT_ONCE]
+                await self._client.forget(part)
+        except Exception as error:  # noqa: BLE001 - the lease ends by itself
+            self._failed(error)
+        finally:
+            if not self._availability.is_up:
+                self._leases.returned.clear()
+            self._is_giving_back = False
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease / _RENEWALS_A_LEASE)
+            if not self._availability.is_up:
+                continue
+            for call in self._leases.renewals():
+                self._batcher.submit(call).add_done_callback(self._debited)
+
+    async def aclose(self) -> None:
+        """Give back what is held and close the connections."""
+        await self._batcher.aclose()
+        await self._tasks.aclose()
+        await self._client.aclose()
+
+
+def _member_of(call: Call) -> str:
+    """Return who holds the places of an admission, if it asks for any."""
+    return next((str(member) for member in call.arguments[8::7] if member), "")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from gateway_plugin_ratelimit.stores.availability import LONGEST_PAUSE, Availability
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_goes_down_at_the_first_failure_and_up_with_the_first_success():
+    server = Availability()
+
+    assert server.failed(100.0, 0.5)
+    assert not server.is_up
+    assert not server.failed(100.0, 0.5)
+    assert server.succeeded()
+    assert server.is_up
+    assert not server.succeeded()
+
+
+def test_pauses_between_probes_grow_and_begin_anew_after_a_success():
+    server, pauses = Availability(), []
+
+    for _ in range(8):
+        server.failed(100.0, 0.5)
+        pauses.append(round(server.wait(100.0), 3))
+
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    server.succeeded()
+    server.failed(100.0, 0.5)
+    assert round(server.wait(100.0), 3) == 0.1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_no_pause_is_zero_or_longer_than_the_longest_with_its_spread(draws):
+    server = Availability()
+
+    for draw in draws:
+        server.failed(100.0, draw)
+        assert 0 < server.wait(100.0) <= 1.5 * LONGEST_PAUSE
