@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.end_to_end.kit import Client, Gateway, Upstream, get
+from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
 
@@ -118,56 +118,9 @@ async def test_a_second_signal_ends_it_at_once(start: Start, upstream: Upstream)
 
 async def test_sigterm_under_load_loses_no_answer(start: Start, upstream: Upstream) -> None:
     gateway = start(config(upstream))
-    url = await gateway.ready()
-    clients = [Load(url) for _ in range(16)]
-    running = [asyncio.ensure_future(load.run()) for load in clients]  # noqa: TID251
-    while sum(load.answered for load in clients) < 200:  # noqa: ASYNC110  # sixteen events would say no more
-        await asyncio.sleep(0.01)
 
-    await gateway.stops()
-    for load in clients:
-        load.stopped = True
-    await asyncio.gather(*running)
+    async with clients(await gateway.ready(), 16) as load:
+        await load.answered_more(200)
+        await gateway.stops()
 
-    assert [load.lost for load in clients if load.lost] == []
-
-
-class Load:
-    """One client that asks again and again on a connection that it keeps as long as it may.
-
-    A connection that is closed while nothing was asked on it, or refused, is no loss. One that is closed after a
-    request went out and before any of the answer came may be retried (RFC 9112 section 9.3.1) if it had served one
-    before; on a fresh connection it is a loss.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.answered = 0
-        self.lost: list[str] = []
-        self.stopped = False
-
-    async def run(self) -> None:
-        while not self.stopped:
-            try:
-                client = await Client.to(self.url)
-            except OSError:
-                await asyncio.sleep(0.01)
-                continue
-            await self._use(client)
-
-    async def _use(self, client: Client) -> None:
-        served = 0
-        try:
-            while not self.stopped:
-                await client.send("/load")
-                status, _ = await client.answer()
-                served += 1
-                self.answered += 1
-                if status != 200:
-                    self.lost.append(str(status))
-        except (asyncio.IncompleteReadError, OSError) as error:
-            partial = getattr(error, "partial", b"")
-            if partial or (served == 0 and not isinstance(error, OSError)):
-                self.lost.append(repr(error))
-        finally:
-            client.close()
+    assert load.lost == []

@@ -46,7 +46,7 @@ class Channel:
     @classmethod
     async def over(cls, sock: socket.socket) -> Channel:
         """Take a connected socket over."""
-        return cls(*await asyncio.open_connection(sock=sock))
+        return cls(*await asyncio.open_unix_connection(sock=sock))
 
     async def send(self, kind: str, /, body: bytes = b"", **fields: Any) -> None:
         """Send one message, and wait while the other end is slow to read.

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
+from gateway_core.server.handover import Handover, take_over
 from gateway_core.server.lifecycle import StoppedError
-from gateway_core.server.program import Program, say
-from gateway_core.server.single import Single
+from gateway_core.server.loops import loop_factory
+from gateway_core.server.program import Fleet, Program, say
+from gateway_core.server.validation import Canonical
 
 
 def run(paths: Sequence[Path]) -> int:
     """Serve the configuration at these paths until a signal ends it; return the exit status."""
     logs.configure()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_run(paths))
+        result = runner.run(_run(paths))
+    if isinstance(result, Handover):
+        result.replace_program(program_arguments(paths))
+    return result
 
 
-async def _run(paths: Sequence[Path]) -> int:
+async def _run(paths: Sequence[Path]) -> int | Handover:
+    left = take_over()
     try:
         program = Program(paths)
-        canonical = await program.first()
+        if left is not None:
+            canonical: Canonical | None = left.canonical
+            await program.reloader.follow(left.canonical.watch())
+        else:
+            canonical = await program.first()
         if canonical is None:
             return 1
-        return await program.run(Single(), canonical)
+        return await program.run(_fleet_for(canonical, left), canonical)
     except StoppedError:
         return 0
     except GatewayError as error:
@@ -34,10 +45,20 @@ async def _run(paths: Sequence[Path]) -> int:
         return 1
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's if it is installed; None is asyncio's own."""
-    try:
-        import uvloop  # noqa: PLC0415  # an extra
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+def _fleet_for(canonical: Canonical, left: Handover | None) -> Fleet:
+    """Return what serves: this process if it is to be the only one and always was, else workers."""
+    if canonical.workers == 1 and left is None:
+        from gateway_core.server.single import Single  # noqa: PLC0415  # a supervisor does without the data path
+
+        return Single()
+    from gateway_core.server.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
+
+    return Supervisor(left)
+
+
+def program_arguments(paths: Sequence[Path]) -> list[str]:
+    """Return the command line that runs this program anew."""
+    arguments = [sys.executable, "-m", "gateway_core.cli", "run"]
+    for path in paths:
+        arguments += ["-c", str(path)]
+    return arguments

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
+
+
+HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2})
 
 
 class StoppedError(Exception):
@@ -31,6 +34,7 @@ class Signals:
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, on_reload)
         loop.add_signal_handler(signal.SIGUSR2, on_restart)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def _on_stop(self) -> None:
         if self.stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class SocketTable:
     def descriptors(self) -> dict[str, int]:
         """Return the file descriptor of each, to hand them to another process."""
         return {address: sock.fileno() for address, sock in self._sockets.items()}
+
+    def duplicates(self) -> dict[str, int]:
+        """Return a further file descriptor of each, which outlives this table."""
+        return {address: os.dup(sock.fileno()) for address, sock in self._sockets.items()}
 
     def bind(self, listen: Sequence[ListenConfig]) -> list[str]:
         """Bind what is not bound yet, all or nothing.

@@ -15,6 +15,7 @@ from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
+from gateway_core.server.handover import Handover
 from gateway_core.server.lifecycle import Signals, StoppedError
 from gateway_core.server.reload import Reloader, render
 from gateway_core.server.validation import Canonical
@@ -35,8 +36,8 @@ class Fleet(Protocol):
     async def apply(self, canonical: Canonical) -> str:
         """Put another configuration in force and say what changed; raises if the old one has to stay."""
 
-    async def restart(self, canonical: Canonical) -> None:
-        """Replace the whole program without a gap; returns when this process is to make room."""
+    async def restart(self, canonical: Canonical) -> Handover:
+        """Return what a new program in this process takes over; raises if it would not work."""
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish for at most so many seconds, then end."""
@@ -74,8 +75,8 @@ class Program:
             say(render(verdict.problems))
         return verdict.canonical
 
-    async def run(self, fleet: Fleet, canonical: Canonical) -> int:
-        """Serve until a signal ends it; return the exit status."""
+    async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
+        """Serve until a signal ends it; return the exit status, or what a new program takes over."""
         self.fleet = fleet
         self.canonical = canonical
         try:
@@ -96,9 +97,13 @@ class Program:
             say(f"listening on {url}")
         self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
         self._tasks.spawn(self.reloader.run(), name="reload the configuration")
-        self._tasks.spawn(self._restart_when_wanted(), name="restart the program")
-        await self.signals.stop.wait()
-        return await self._stop()
+        try:
+            handover = await self.signals.unless_stopped(self._restart_when_wanted())
+        except StoppedError:
+            return await self._stop()
+        await self._tasks.aclose()
+        await self._admin.aclose()
+        return handover
 
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
@@ -120,14 +125,18 @@ class Program:
     def _files(self) -> WatchSet:
         return WatchSet() if self.fleet is None else self.fleet.files()
 
-    async def _restart_when_wanted(self) -> None:
+    async def _restart_when_wanted(self) -> Handover:
         while True:
             await self._restart_wanted.wait()
             self._restart_wanted.clear()
             assert self.fleet is not None
-            assert self.canonical is not None
             try:
-                await self.fleet.restart(self.canonical)
+                # By the code that is installed now: if that is broken, it is better found out before the exchange.
+                verdict = await self.reloader.first()
+                if verdict.canonical is not None:
+                    _logger.info("SIGUSR2: restarting")
+                    return await self.fleet.restart(verdict.canonical)
+                _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render(verdict.problems))
             except GatewayError as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)
 

@@ -54,6 +54,12 @@ class Reloader:
         _, verdict = await self._look()
         return verdict
 
+    async def follow(self, watched: WatchSet) -> None:
+        """Watch these files, of which an earlier program made what is in force."""
+        before = await self._watcher.take(watched)
+        self._watched = watched | WatchSet.of(self._paths)
+        await self._watcher.watch(self._watched, before)
+
     async def _look(self) -> tuple[Fingerprint, Verdict]:
         before = await self._watcher.take(self._watched)
         verdict = await self._validate(self._paths)

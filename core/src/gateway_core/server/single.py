@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from gateway_core.config import GatewayConfig
 from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
 from gateway_core.server import collector
+from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.engine import Engine
-from gateway_core.server.handover import Handover
+from gateway_core.server.handover import Handover, WorkerLeft
 from gateway_core.server.listeners import SocketTable
+from gateway_core.server.merge import collect, lasting
 from gateway_core.server.validation import Canonical
+from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
 
 
 class Single:
@@ -23,8 +28,6 @@ class Single:
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets)
-        self.handover: Handover | None = None
-        """What the next program takes over, once this one is to be replaced."""
 
     async def start(self, canonical: Canonical) -> None:
         """Put the first configuration in force and accept connections."""
@@ -58,9 +61,23 @@ class Single:
         collector.set_aside()
         return str(changes)
 
-    async def restart(self, canonical: Canonical) -> None:
-        """Hand over to a supervisor with workers, which this process becomes."""
-        raise NotImplementedError
+    async def restart(self, canonical: Canonical) -> Handover:
+        """Let a worker take over, finish what is under way here, and return what a supervisor goes on with.
+
+        So the process id stays, and whoever watches this process notices nothing.
+        """
+        worker = await WorkerHandle.start(0, self._sockets.descriptors(), self._engine.clock)
+        try:
+            await worker.prepare(canonical)
+            await worker.commit(canonical.version)
+        except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
+            worker.kill()
+            await worker.gone.wait()
+            raise GatewayError(f"the new program cannot serve: {error}") from error
+        await self._engine.stop(self.config.shutdown_timeout)
+        left = WorkerLeft(worker.pid, os.dup(worker.descriptor()), worker.version)
+        counts = lasting(collect(self._engine.metrics.registry))
+        return Handover(self._sockets.duplicates(), [left], canonical, counts)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""

@@ -38,6 +38,11 @@ class Canonical:
     plugins: Mapping[str, str] = field(default_factory=dict)
     """Version of each plugin that the configuration uses, by name, as the validating process found it."""
 
+    def watch(self) -> WatchSet:
+        """Return the files that the configuration was read from."""
+        head = json.loads(self.lines[0])
+        return WatchSet.of(head["files"], head["directories"])
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -116,14 +116,12 @@ class WorkerHandle:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
         except ChannelClosedError:
-            pass
-        finally:
             self._channel.close()
-            self.exit_status = await self._reap()
-            for waiting in self._answers.values():
-                if not waiting.done():
-                    waiting.set_exception(ChannelClosedError(f"worker {self.number} is gone"))
-            self.gone.set()
+        self.exit_status = await self._reap()
+        self.gone.set()
+        for waiting in self._answers.values():
+            if not waiting.done():
+                waiting.set_exception(ChannelClosedError(f"worker {self.number} is gone"))
 
     async def _reap(self) -> int:
         """Wait for the process, whose channel is closed: it is gone or about to be."""

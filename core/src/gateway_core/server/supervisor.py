@@ -1,0 +1,308 @@
+"""Several workers: started, told configurations, replaced one by one, and started anew when they crash.
+
+The supervisor binds the sockets, imports no plugin, and serves nothing but the admin listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
+from gateway_core.server import sockets
+from gateway_core.server.channel import ChannelClosedError
+from gateway_core.server.handover import Handover, WorkerLeft
+from gateway_core.server.listeners import SocketTable
+from gateway_core.server.merge import exposition, lasting, merge
+from gateway_core.server.tls import files_of
+from gateway_core.server.validation import Canonical
+from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
+from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.transfer import from_lines
+from gateway_core.tasks import Tasks
+
+_logger = logging.getLogger("gateway.supervisor")
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
+"""Seconds before a worker that crashed is replaced: doubled with each crash in a row."""
+
+STEADY_AFTER: Final = 10.0
+"""A worker that lived for so many seconds did not crash in a row."""
+
+ASK_TIMEOUT: Final = 5.0
+
+
+class Supervisor:
+    """A fleet of workers."""
+
+    def __init__(self, handover: Handover | None = None, *, clock: Clock | None = None) -> None:
+        """Begin with nothing, or with what an earlier program left."""
+        self.config = GatewayConfig()
+        self._inherited = handover
+        inherited = {} if handover is None else handover.listeners
+        self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
+        self._clock = clock or SystemClock()
+        self._canonical: Canonical | None = None
+        self._workers: dict[int, WorkerHandle] = {}
+        self._leaving: set[WorkerHandle] = set()
+        self._lost: list[Any] = [] if handover is None else list(handover.counts)
+        self._crashes: dict[int, int] = {}
+        self._changing = asyncio.Lock()
+        self._is_stopping = False
+        self._tasks = Tasks()
+
+    # -- configurations
+
+    async def start(self, canonical: Canonical) -> None:
+        """Start all workers; with workers of an earlier program, replace them one by one."""
+        config = await self._read(canonical)
+        await asyncio.to_thread(self._sockets.bind, config.listen)
+        async with self._changing:
+            self._canonical, self.config = canonical, config
+            if self._inherited is not None:
+                await self._adopt(self._inherited)
+                await self._roll(canonical, config)
+                return
+            started = await asyncio.gather(
+                *(self._start_worker(number, canonical) for number in range(count_of(config))), return_exceptions=True
+            )
+            for number, worker in enumerate(started):
+                if isinstance(worker, WorkerHandle):
+                    self._keep(number, worker)
+            failed = [worker for worker in started if isinstance(worker, BaseException)]
+            if failed:
+                raise _as_config_error(failed[0])
+
+    async def apply(self, canonical: Canonical) -> str:
+        """Have every worker take a configuration, or none of them."""
+        config = await self._read(canonical)
+        async with self._changing:
+            reasons = self._reasons_to_roll(canonical, config)
+            new = await asyncio.to_thread(self._sockets.bind, config.listen)
+            try:
+                told = await (self._roll(canonical, config) if reasons else self._together(canonical))
+            except (WorkerRefusedError, ChannelClosedError) as error:
+                await self._restore()
+                self._sockets.close(new)
+                raise _as_config_error(error) from error
+            self._canonical, self.config = canonical, config
+            self._sockets.keep_only(config.listen)
+        if reasons:
+            return f"{told}; {len(self._workers)} workers replaced one by one, since {' and '.join(reasons)}"
+        return f"{told}; {len(self._workers)} workers"
+
+    async def _read(self, canonical: Canonical) -> GatewayConfig:
+        return (await from_lines(canonical.lines, Breather(self._clock))).config
+
+    def _reasons_to_roll(self, canonical: Canonical, config: GatewayConfig) -> list[str]:
+        """Say why running workers cannot take the configuration as they are."""
+        assert self._canonical is not None
+        running = self._canonical.plugins
+        reasons = [
+            f"{name} is {version} now"
+            for name, version in canonical.plugins.items()
+            if name in running and running[name] != version
+        ]
+        if any(listen.address not in self._sockets for listen in config.listen):
+            reasons.append("there is a new listener")
+        if count_of(config) != len(self._workers):
+            reasons.append(f"their number is {count_of(config)} now")
+        return reasons
+
+    async def _together(self, canonical: Canonical) -> str:
+        workers = list(self._workers.values())
+        answers = await asyncio.gather(*(worker.prepare(canonical) for worker in workers), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        if refused:
+            await asyncio.gather(*(worker.discard() for worker in workers))
+            raise refused[0]
+        committed = await asyncio.gather(
+            *(worker.commit(canonical.version) for worker in workers), return_exceptions=True
+        )
+        # A worker that died in between is replaced by one that starts with the new configuration.
+        told = [answer["changes"] for answer in committed if not isinstance(answer, BaseException)]
+        return str(told[0]) if told else "no worker left to tell what changed"
+
+    async def _roll(self, canonical: Canonical, config: GatewayConfig) -> str:
+        """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""
+        wanted = count_of(config)
+        for number in range(wanted):
+            worker = await self._start_worker(number, canonical)
+            self._keep(number, worker)
+        for number in [number for number in self._workers if number >= wanted]:
+            self._drain(self._workers.pop(number))
+        return "all workers are new"
+
+    async def _restore(self) -> None:
+        """Bring back the old configuration where a replacement got through before another one failed."""
+        assert self._canonical is not None
+        for number in [number for number, worker in self._workers.items() if worker.version != self._canonical.version]:
+            try:
+                self._keep(number, await self._start_worker(number, self._canonical))
+            except WorkerRefusedError as error:
+                _logger.error("worker %d cannot go back to the old configuration: %s", number, error)
+
+    # -- workers
+
+    async def _start_worker(self, number: int, canonical: Canonical) -> WorkerHandle:
+        """Start a worker and have it serve.
+
+        :raises WorkerRefusedError: it cannot.
+        """
+        worker = await WorkerHandle.start(number, self._sockets.descriptors(), self._clock)
+        try:
+            await worker.prepare(canonical)
+            await worker.commit(canonical.version)
+        except BaseException as error:
+            worker.is_leaving = True
+            worker.kill()
+            await worker.gone.wait()
+            if isinstance(error, ChannelClosedError | TimeoutError):
+                raise WorkerRefusedError(f"{worker} ended before it was ready") from error
+            raise
+        return worker
+
+    def _keep(self, number: int, worker: WorkerHandle) -> None:
+        """Have a ready worker in this place; the one that was there finishes and ends."""
+        before = self._workers.get(number)
+        self._workers[number] = worker
+        self._tasks.spawn(self._watch(number, worker), name=f"watch {worker}")
+        if before is not None:
+            self._drain(before)
+
+    def _drain(self, worker: WorkerHandle) -> None:
+        worker.is_leaving = True
+        self._leaving.add(worker)
+        self._tasks.spawn(worker.drain(self.config.shutdown_timeout), name=f"drain {worker}")
+
+    async def _watch(self, number: int, worker: WorkerHandle) -> None:
+        """Wait for a worker's end, remember its counts, and replace it if nobody told it to end."""
+        await worker.gone.wait()
+        self._leaving.discard(worker)
+        self._lost = merge([self._lost, lasting(worker.samples)])
+        if worker.is_leaving or self._is_stopping:
+            return
+        _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.exit_status))
+        self._note_crash(number, worker)
+        await self._replace(number, worker)
+
+    def _note_crash(self, number: int, worker: WorkerHandle) -> None:
+        lived = self._clock.monotonic() - worker.started_at
+        self._crashes[number] = 0 if lived >= STEADY_AFTER else self._crashes.get(number, 0) + 1
+
+    async def _replace(self, number: int, worker: WorkerHandle) -> None:
+        while self._workers.get(number) is worker and not self._is_stopping:
+            crashes = self._crashes.get(number, 0)
+            if crashes:
+                await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(crashes - 1, 16)))
+            async with self._changing:
+                if self._workers.get(number) is not worker or self._is_stopping:
+                    return
+                assert self._canonical is not None
+                try:
+                    self._keep(number, await self._start_worker(number, self._canonical))
+                except WorkerRefusedError as error:
+                    self._crashes[number] = crashes + 1
+                    _logger.error("worker %d cannot be replaced yet: %s", number, error)
+
+    # -- the program
+
+    async def _adopt(self, handover: Handover) -> None:
+        for number, left in enumerate(handover.workers):
+            worker = await WorkerHandle.adopt(number, left.pid, left.channel, left.version, self._clock)
+            self._keep(number, worker)
+
+    async def restart(self, canonical: Canonical) -> Handover:
+        """Return what a new program takes over; it replaces the workers, which serve until then."""
+        # Never released: nothing is to change any more.
+        await self._changing.acquire()
+        left = [WorkerLeft(each.pid, os.dup(each.descriptor()), each.version) for each in self._workers.values()]
+        return Handover(self._sockets.duplicates(), left, canonical, self._lost)
+
+    async def stop(self, deadline: float) -> None:
+        """Drain all workers at once."""
+        self._is_stopping = True
+        workers = [*self._workers.values(), *self._leaving]
+        await asyncio.gather(*(worker.drain(deadline) for worker in workers))
+        await self._tasks.aclose()
+        self._sockets.keep_only(())
+
+    def urls(self) -> Sequence[str]:
+        """Return where it listens."""
+        return [
+            sockets.url_of(self._sockets[listen.address], "http" if listen.tls is None else "https")
+            for listen in self.config.listen
+        ]
+
+    def files(self) -> WatchSet:
+        """Return the certificate files."""
+        listen = self.config.listen
+        return WatchSet.of([file for each in listen if each.tls is not None for file in files_of(each.tls)])
+
+    # -- what the admin listener shows
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return the version in force and each worker's state."""
+        answers = await self._ask_all("status", "status")
+        workers = [
+            {"number": worker.number, "pid": worker.pid, **_without_upstreams(answer["status"])}
+            for worker, answer in answers
+        ]
+        upstreams = [
+            {"worker": worker.number, **upstream}
+            for worker, answer in answers
+            for upstream in answer["status"]["upstreams"]
+        ]
+        version = None if self._canonical is None else self._canonical.version
+        return {"version": version, "workers": workers, "upstreams": upstreams}
+
+    async def exposition(self) -> bytes:
+        """Return the sum of the workers' metrics, those that are gone included."""
+        await self._ask_all("metrics", "samples")
+        parts = [self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
+        return await asyncio.to_thread(lambda: exposition(merge(parts)))
+
+    async def _ask_all(self, kind: str, answer: str) -> list[tuple[WorkerHandle, Any]]:
+        workers = [worker for worker in self._workers.values() if not worker.gone.is_set()]
+        answers = await asyncio.gather(
+            *(worker.ask(kind, answer, timeout=ASK_TIMEOUT) for worker in workers), return_exceptions=True
+        )
+        return [(w, a) for w, a in zip(workers, answers, strict=True) if not isinstance(a, BaseException)]
+
+
+def count_of(config: GatewayConfig) -> int:
+    """Return the number of workers that a configuration asks for."""
+    return config.workers or available_cpus()
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def exit_text(status: int | None) -> str:
+    """Say how a process ended."""
+    if status is None:
+        return "status unknown"
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+def _as_config_error(error: BaseException) -> BaseException:
+    if isinstance(error, WorkerRefusedError):
+        if error.problems:
+            return ConfigError(error.problems)
+        return error
+    return GatewayError(str(error)) if isinstance(error, ChannelClosedError) else error
+
+
+def _without_upstreams(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in status.items() if name != "upstreams"}

@@ -1,0 +1,162 @@
+"""A worker process: ``python -m gateway_core.server.worker CHANNEL NUMBER``, started by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from typing import Any
+
+from gateway_core.config import ConfigError
+from gateway_core.errors import GatewayError
+from gateway_core.server import collector, logs, sockets
+from gateway_core.server.channel import Channel, ChannelClosedError, Message
+from gateway_core.server.engine import Engine, Prepared
+from gateway_core.server.listeners import SocketTable
+from gateway_core.server.loops import loop_factory
+from gateway_core.server.merge import collect
+from gateway_core.server.validation import Canonical, problem_to_json
+from gateway_core.tasks import Tasks
+
+_logger = logging.getLogger("gateway.worker")
+
+
+class Worker:
+    """Does what the supervisor says, until it says to end or is gone."""
+
+    def __init__(self, channel: Channel, number: int) -> None:
+        self._channel = channel
+        self._number = number
+        self._engine: Engine | None = None
+        self._parts: list[bytes] = []
+        self._prepared: Prepared | None = None
+        self._tasks = Tasks()
+        self._deadline = 30.0
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once the supervisor has said hello."""
+        assert self._engine is not None
+        return self._engine
+
+    async def run(self) -> None:
+        """Serve until the supervisor says to end, or is gone."""
+        handlers = {
+            "hello": self._hello,
+            "part": self._part,
+            "prepare": self._prepare,
+            "commit": self._commit,
+            "discard": self._discard,
+            "status": self._status,
+            "metrics": self._metrics,
+        }
+        try:
+            while True:
+                message = await self._channel.receive()
+                if message.kind == "drain":
+                    self._deadline = message["deadline"]
+                    break
+                await handlers[message.kind](message)
+        except ChannelClosedError:
+            _logger.warning("the supervisor is gone: finishing")
+        await self._end()
+
+    async def _hello(self, message: Message) -> None:
+        table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
+        self._engine = Engine(table)
+
+    async def _part(self, message: Message) -> None:
+        self._parts.append(message.body)
+
+    async def _prepare(self, message: Message) -> None:
+        lines = tuple(line for part in self._parts for line in part.split(b"\n"))
+        self._parts.clear()
+        # In a task, so that the supervisor can ask for status and metrics meanwhile.
+        self._tasks.spawn(self._build(Canonical(message["version"], lines)), name="prepare a configuration")
+
+    async def _build(self, canonical: Canonical) -> None:
+        refusal, problems = None, []
+        collector.rest()
+        try:
+            self._prepared = await self.engine.prepare(canonical)
+        except ConfigError as error:
+            refusal, problems = "it cannot be started", [problem_to_json(problem) for problem in error.problems]
+        except (GatewayError, ValueError, OSError) as error:
+            refusal = str(error)
+        except Exception as error:
+            _logger.exception("preparing a configuration failed")
+            refusal = repr(error)
+        if refusal is not None:
+            collector.resume()
+        await self._channel.send("prepared", version=canonical.version, refusal=refusal, problems=problems)
+
+    async def _commit(self, _message: Message) -> None:
+        prepared, self._prepared = self._prepared, None
+        assert prepared is not None
+        changes = await self.engine.commit(prepared)
+        logs.configure(prepared.config.log, process=f"worker {self._number}")
+        self._deadline = prepared.config.shutdown_timeout
+        collector.set_aside()
+        await self._channel.send("committed", changes=str(changes))
+
+    async def _discard(self, _message: Message) -> None:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            await self.engine.discard(prepared)
+        collector.resume()
+
+    async def _status(self, _message: Message) -> None:
+        await self._channel.send("status", status=self.engine.status())
+
+    async def _metrics(self, _message: Message) -> None:
+        samples = await asyncio.to_thread(collect, self.engine.metrics.registry)
+        await self._channel.send("samples", samples=samples)
+
+    async def _end(self) -> None:
+        """Finish what is under way; keep telling numbers meanwhile, and tell the last ones."""
+        await self._tasks.aclose()
+        if self._engine is None:
+            return
+        answering = Tasks()
+        answering.spawn(self._answer_while_ending(), name="answer while ending")
+        await self._engine.stop(self._deadline)
+        await answering.aclose()
+        try:
+            await self._metrics(Message("metrics", {}))
+        except ChannelClosedError:
+            return
+        self._channel.close()
+
+    async def _answer_while_ending(self) -> None:
+        handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics}
+        try:
+            while True:
+                message = await self._channel.receive()
+                if message.kind in handlers:
+                    await handlers[message.kind](message)
+        except ChannelClosedError:
+            return
+
+
+async def _main(descriptor: int, number: int) -> None:
+    loop = asyncio.get_running_loop()
+    # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
+        loop.add_signal_handler(ignored, lambda: None)
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    await Worker(await Channel.over(sock), number).run()
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker."""
+    descriptor, number = int(arguments[0]), int(arguments[1])
+    logs.configure(process=f"worker {number}")
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_main(descriptor, number))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
