@@ -134,3 +134,13 @@ def test_references_are_not_fetched() -> None:
 
     with pytest.raises(ValueError, match=r'refers to "https://example\.com/schema\.json"'):
         validator.problems({"a": 1})
+
+
+def test_alternatives_that_one_key_tells_apart_are_named_at_that_key() -> None:
+    def shape(tag: str) -> dict[str, Any]:
+        return {"type": "object", "properties": {"type": {"const": tag}}, "required": ["type"]}
+
+    schema = {"oneOf": [shape("file"), shape("http")]}
+
+    assert told(schema, {"type": "fil"}) == ['type: "fil" is not one of file and http: did you mean "file"?']
+    assert told(schema, {}) == ['type: "type" is missing']

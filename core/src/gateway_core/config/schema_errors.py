@@ -156,12 +156,26 @@ class _Explainer:
             for inner in best:
                 yield from self.explain(inner)
             return
+        if (tags := _tags(branches.values())) is not None:
+            first, allowed = tags
+            where = tuple(first.absolute_path)
+            value = self._show(first, where)
+            yield SchemaProblem(where, not_one_of(self._found(first, where), value, allowed))
+            return
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
         if options:
             yield SchemaProblem(path, f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected")
         else:
             yield SchemaProblem(path, f"{value} fits none of the {len(branches)} forms that are allowed here")
+
+
+def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:
+    """Return what tells the alternatives apart, if it is one key that is a constant of its own in each of them."""
+    tags = [[e for e in errors if e.validator == "const" and len(e.relative_path) == 1] for errors in branches]
+    if not all(tags) or len({tuple(errors[0].relative_path) for errors in tags}) != 1:
+        return None
+    return tags[0][0], [_plain(_limit(errors[0])) for errors in tags]
 
 
 def _limit(error: ValidationError) -> Any:
