@@ -142,8 +142,8 @@ async def test_a_changed_policy_keeps_the_instance_and_what_is_known_of_its_fail
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"step": 0}, "plugins[0].config: step: 0 is less than the minimum of 1 (counting 1.0)"),
-        ({"stop": 1}, 'plugins[0].config: stop: unknown key "stop": did you mean "step"? (counting 1.0)'),
+        ({"step": 0}, "plugins[0].config.step: 0 is less than the minimum of 1 (counting 1.0)"),
+        ({"stop": 1}, 'plugins[0].config.stop: unknown key "stop": did you mean "step"? (counting 1.0)'),
     ],
 )
 async def test_a_configuration_that_the_model_refuses_names_the_place(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.clock import Clock
-from gateway_core.config import BindingConfig, ConfigError, ConfigProblem, Place, QuarantineConfig
+from gateway_core.config import BindingConfig, ConfigError, ConfigProblem, Place, QuarantineConfig, format_path
 from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.plugins.awaiting import awaited
@@ -20,7 +20,7 @@ from gateway_core.plugins.binding import Binding, BindingKey
 from gateway_core.plugins.faults import Faults, HookTimeoutError, describe
 from gateway_core.plugins.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.plugins.registry import PluginRegistry, PluginUnavailableError
-from gateway_core.plugins.schemas import config_check, describe_problems, make_config
+from gateway_core.plugins.schemas import config_check, make_config
 
 _log = logging.getLogger("gateway.plugins")
 
@@ -152,8 +152,12 @@ class Bindings:
         except ValidationError as error:
             description = self._registry.describe(config.name)
             secrets = frozenset[str]() if description is None else description.secret_paths
-            problems = describe_problems(config_check(plugin, secrets)(config.config))
-            raise _problem(place, f"{key_path}.config", f"{problems} ({self._label(config)})") from error
+            raise ConfigError(
+                ConfigProblem(
+                    place, f"{key_path}.{format_path(('config', *path))}", f"{message} ({self._label(config)})"
+                )
+                for path, message in config_check(plugin, secrets)(config.config)
+            ) from error
         except Exception as error:
             text = f"{self._label(config)} cannot read it: {describe(error)}"
             raise _problem(place, f"{key_path}.config", text) from error

@@ -10,7 +10,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from gateway_core.config import KeyPath, SchemaValidator, format_path
+from gateway_core.config import KeyPath, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.words import shown
 from gateway_core.plugins.base import Plugin
@@ -130,8 +130,3 @@ def config_check(
 
 def _fits(pattern: tuple[str, ...], steps: tuple[str, ...]) -> bool:
     return len(pattern) <= len(steps) and all(a in {b, "*"} for a, b in zip(pattern, steps, strict=False))
-
-
-def describe_problems(problems: Iterable[tuple[KeyPath, str]]) -> str:
-    """Return problems of a configuration in one line."""
-    return "; ".join(f"{format_path(path)}: {message}" if path else message for path, message in problems)
