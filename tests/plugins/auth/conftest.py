@@ -253,3 +253,31 @@ def sync_gate(context: PluginContext) -> Callable[..., Callable[[str], int]]:
         return status
 
     return make
+
+
+@pytest.fixture
+async def stalling_server() -> AsyncIterator[Callable[[bytes], Awaitable[str]]]:
+    """A function that starts a server, which sends some bytes and then nothing, and returns its URL."""
+    servers: list[asyncio.Server] = []
+    open_connections: set[asyncio.StreamWriter] = set()
+    all_closed = asyncio.Event()
+
+    async def start(first: bytes) -> str:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            open_connections.add(writer)
+            all_closed.clear()
+            writer.write(first)
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            open_connections.discard(writer)
+            all_closed.set()
+
+        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+        return f"http://127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}/"
+
+    yield start
+    for server in servers:
+        server.close()
+    while open_connections:
+        await all_closed.wait()

@@ -56,7 +56,7 @@ def test_keys_that_are_too_weak_or_odd_are_refused() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_signatures_of_every_algorithm_are_verified(keys: Any, secret: str, name: str) -> None:
-    private = {"RS": keys.rsa, "PS": keys.rsa, "HS": secret.encode(), "Ed": keys.ed25519}.get(name[:2])
+    private: Any = {"RS": keys.rsa, "PS": keys.rsa, "HS": secret.encode(), "Ed": keys.ed25519}.get(name[:2])
     private = {"ES256": keys.p256, "ES384": keys.p384, "ES512": keys.p521, "Ed448": keys.ed448}.get(name, private)
     algorithm = jwt.get_algorithm_by_name("EdDSA" if name.startswith("Ed") else name)
     public = private if isinstance(private, bytes) else private.public_key()

@@ -36,11 +36,11 @@ NOW = 1_000_000.0
     ],
 )  # fmt: skip
 def test_registered_claims(claims: dict[str, Any], policy: dict[str, Any], problem: str | None) -> None:
-    made = ClaimPolicy(
-        **{name: frozenset(value) if isinstance(value, set) else value for name, value in policy.items()}
-    )
+    made: dict[str, Any] = {
+        name: frozenset(value) if isinstance(value, set) else value for name, value in policy.items()
+    }
 
-    assert claims_problem(claims, made, NOW) == problem
+    assert claims_problem(claims, ClaimPolicy(**made), NOW) == problem
 
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])

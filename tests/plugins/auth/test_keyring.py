@@ -141,20 +141,12 @@ async def test_without_keys_everything_is_refused_until_they_come(
     assert (await gate.visit(token())).status == 200
 
 
-async def test_a_server_that_hangs_is_waited_for_no_longer_than_the_timeout(make_gate: Any, token: Any) -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-
-    gate = await make_gate(jwks_url=f"http://127.0.0.1:{port}/", fetch={"timeout": "50ms"})
+async def test_a_server_that_hangs_is_waited_for_no_longer_than_the_timeout(
+    make_gate: Any, token: Any, stalling_server: Any
+) -> None:
+    gate = await make_gate(jwks_url=await stalling_server(b""), fetch={"timeout": "50ms"})
 
     assert (await gate.visit(token())).status == 401
-    server.close()
-    await server.wait_closed()
 
 
 async def test_documents_that_are_too_large_and_redirects_are_not_followed(

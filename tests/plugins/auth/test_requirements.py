@@ -27,7 +27,7 @@ class Fixed:
     """A provider that has made up its mind."""
 
     challenge = "Bearer"
-    header_names = ()
+    header_names: tuple[str, ...] = ()
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_auth.config import CacheOptions, FetchOptions
+from pydantic import ValidationError
+
+
+def test_defaults_are_those_that_the_readme_tells() -> None:
+    options = FetchOptions()
+
+    assert (options.timeout, options.refresh, options.cooldown, options.stale_for) == (5, 900, 30, 86400)
+    assert (CacheOptions().size, CacheOptions().max_age) == (10_000, 300)
+
+
+def test_a_key_needs_its_certificate() -> None:
+    with pytest.raises(ValidationError, match="key is given without cert: give both"):
+        FetchOptions(key="k.pem")
+    assert FetchOptions(cert="both.pem").key is None
+
+
+def test_a_cache_has_a_bound() -> None:
+    with pytest.raises(ValidationError):
+        CacheOptions(size=-1)
+    with pytest.raises(ValidationError):
+        CacheOptions(size=1_000_001)

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import pytest
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+async def test_secrets(make_gate: Any, secret: str, sign: Any, algorithm: str) -> None:
+    gate = await make_gate(secret=secret, algorithms=[algorithm])
+
+    assert (await gate.visit(sign(algorithm=algorithm))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("rsa", f"{kind}{size}") for kind in ("RS", "PS") for size in (256, 384, 512)]
+    + [("p256", "ES256"), ("p384", "ES384"), ("p521", "ES512"), ("ed25519", "EdDSA"), ("ed448", "EdDSA")],
+)
+async def test_public_keys(make_gate: Any, keys: Any, sign: Any, name: str, algorithm: str) -> None:
+    key = getattr(keys, name)
+    pem, jwks = (
+        await make_gate(public_key=keys.pem(key), algorithms=[algorithm]),
+        await make_gate(jwks={"keys": [keys.jwk(key, kid="k")]}, algorithms=[algorithm]),
+    )
+
+    assert (await pem.visit(sign(key, algorithm))).status == 200
+    assert (await jwks.visit(sign(key, algorithm, {"kid": "k"}))).status == 200
+    assert (await jwks.visit(sign(key, algorithm, {"kid": "z"}))).status == 401
+
+
+@pytest.mark.parametrize(
+    ("options", "good", "bad", "reason"),
+    [
+        ({"issuer": "i"}, {"iss": "i"}, {"iss": "j"}, "issuer"),
+        ({"issuer": ["i", "j"]}, {"iss": "j"}, {}, "issuer"),
+        ({"audience": "a"}, {"aud": ["b", "a"]}, {"aud": "b"}, "audience"),
+        ({"required_claims": ["exp"]}, {"exp": 2_000_000_000}, {}, "claim-missing"),
+        ({"forbidden_claims": ["x"]}, {}, {"x": 1}, "claim-forbidden"),
+        ({"leeway": "10s"}, {"exp": 1_699_999_991}, {"exp": 1_699_999_990}, "expired"),
+        ({}, {"nbf": 1_700_000_000}, {"nbf": 1_700_000_001}, "not-yet-valid"),
+        ({"max_age": "1h"}, {"iat": 1_699_996_400}, {"iat": 1_699_996_399}, "too-old"),
+        ({"max_lifetime": "1h"}, {"exp": 1_700_003_600}, {"exp": 1_700_003_601}, "lives-too-long"),
+        ({"claims": [{"claim": "a.b", "equals": 1}]}, {"a": {"b": 1}}, {"a": {"b": 2}}, "claim"),
+        ({"roles": {"any": ["x"]}}, {"roles": ["x"]}, {}, "role"),
+        ({"identity_claim": "uid"}, {"uid": 7}, {}, "identity"),
+        ({"identity_claim": "uid"}, {"uid": "u"}, {"uid": [1]}, "identity"),
+    ],
+)  # fmt: skip
+async def test_claims_are_judged(
+    make_gate: Any, secret: str, sign: Any, options: Any, good: Any, bad: Any, reason: str
+) -> None:
+    gate = await make_gate(secret=secret, **options)
+
+    assert (await gate.visit(sign(**good))).status == 200
+    refused = await gate.visit(sign(**bad))
+
+    assert refused.reason == reason
+    assert refused.status == (403 if reason in {"claim", "role", "scope"} else 401)
+    assert (await gate.visit(sign(**bad))).reason == reason
+
+
+async def test_the_type_of_a_token_can_be_asked_for(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret, types=["at+jwt"])
+
+    assert (await gate.visit(sign(headers={"typ": "at+JWT"}))).status == 200
+    assert (await gate.visit(sign())).reason == "type"
+
+
+@pytest.mark.parametrize(
+    ("claims", "subject"),
+    [
+        ({"sub": "a"}, "a"),
+        ({"client_id": "c", "azp": "d"}, "c"),
+        ({"azp": "d"}, "d"),
+        ({"x": 1}, ""),
+        ({"sub": ""}, ""),
+    ],
+)
+async def test_the_caller_is_named(make_gate: Any, secret: str, claims: dict[str, Any], subject: str) -> None:
+    gate = await make_gate(secret=secret, identity_prefix="x:")
+
+    visit = await gate.visit(jwt.encode(claims, secret, "HS256"))
+
+    assert visit.subject == f"x:{subject}"
+
+
+async def test_tokens_are_found_in_each_configured_place(make_gate: Any, secret: str, sign: Any) -> None:
+    places = [{"header": "Authorization", "scheme": "Bearer"}, {"cookie": "session"}, {"query": "access_token"}]
+    gate = await make_gate(secret=secret, token_from=places, hide_credentials=True)
+    token = sign()
+
+    visits = [
+        await gate.visit(token),
+        await gate.visit(headers={"Cookie": f"session={token}"}),
+        await gate.visit(target=f"/?a=1&access_token={token}"),
+        await gate.visit(headers={"Cookie": f"session={token}", "Authorization": "Basic eDp5"}),
+    ]
+
+    assert [visit.status for visit in visits] == [200] * 4
+    assert token not in str([(visit.request.current_block, visit.request.query) for visit in visits])
+    assert visits[2].request.query == "a=1"
+    assert visits[3].request.headers["authorization"] == "Basic eDp5"
+
+
+async def test_a_cached_token_ends_with_its_time(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret, leeway="5s", max_age="1h")
+    token = sign(exp=1_700_000_060, iat=1_700_000_000)
+
+    for passed, status in ((0, 200), (64, 200), (1, 401)):
+        gate.clock.advance(passed)
+        assert (await gate.visit(token)).status == status
+
+
+async def test_the_cache_is_bounded_and_can_be_switched_off(make_gate: Any, secret: str, sign: Any) -> None:
+    small, none = await make_gate(secret=secret, cache={"size": 3}), await make_gate(secret=secret, cache={"size": 0})
+
+    for number in range(10):
+        for gate in (small, none):
+            assert (await gate.visit(sign(n=number))).status == 200
+            assert (await gate.visit(sign(key="x" * 32, n=number))).status == 401
+
+    for gate, size in ((small, 3), (none, 0)):
+        provider = gate.plugin._providers["jwt"]
+        assert (len(provider._cache), len(provider._refused)) == (size, size)
+
+
+async def test_a_token_in_the_cache_is_not_verified_again(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret)
+    token = sign()
+    first, second = await gate.visit(token), await gate.visit(token)
+
+    assert first.request.identity is second.request.identity
+    gate.clock.advance(300)
+    assert (await gate.visit(token)).request.identity is not first.request.identity
+
+
+async def test_several_providers_each_with_their_issuer(make_gate: Any, keys: Any, sign: Any) -> None:
+    gate = await make_gate(
+        providers={
+            "staff": {"scheme": "jwt", "issuer": "staff", "secret": "s" * 32, "identity_prefix": "staff:"},
+            "customers": {"scheme": "jwt", "issuer": "shop", "public_key": keys.pem(keys.rsa)},
+        }
+    )
+
+    staff, customer = (
+        await gate.visit(sign("s" * 32, iss="staff")),
+        await gate.visit(sign(keys.rsa, "RS256", iss="shop")),
+    )
+    crossed = [await gate.visit(sign("s" * 32, iss="shop")), await gate.visit(sign(keys.rsa, "RS256", iss="staff"))]
+
+    assert (staff.subject, customer.subject) == ("staff:alice", "alice")
+    assert [visit.status for visit in crossed] == [401, 401]
+
+
+async def test_a_provider_whose_keys_are_away_does_not_stop_another(
+    make_gate: Any, key_server: Any, sign: Any, keys: Any, until: Any
+) -> None:
+    gate = await make_gate(
+        providers={
+            "away": {"scheme": "jwt", "jwks_url": f"{key_server.url}/jwks"},
+            "here": {"scheme": "jwt", "public_key": keys.pem(keys.rsa)},
+        }
+    )
+    gate.clock.advance(60)
+    fetched = len(key_server.requests)
+
+    visit = await gate.visit(sign(keys.rsa, "RS256"))
+
+    assert visit.status == 200
+    await until(lambda: len(key_server.requests) == fetched + 1)

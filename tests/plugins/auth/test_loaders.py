@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from gateway_plugin_auth.config import FetchOptions
+from gateway_plugin_auth.documents import FetchError
+from gateway_plugin_auth.loaders import Client, checked_jwks, text_from_url, value_from_file
+
+
+def write_certificate(keys: Any, folder: Path) -> tuple[Path, Path]:
+    """Write a certificate of this machine and its key."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "keys")])
+    day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, keys.p256.public_key(), 1, day, day + datetime.timedelta(36500))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = builder.add_extension(names, critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    certificate.write_bytes(builder.sign(keys.p256, hashes.SHA256()).public_bytes(Encoding.PEM))
+    key.write_bytes(keys.p256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, key
+
+
+async def test_a_document_and_its_cache_control_are_fetched(key_server: Any) -> None:
+    key_server.documents["/a"] = "text"
+    key_server.headers = {"Cache-Control": "max-age=5", "Set-Cookie": "a=b"}
+    client = Client(FetchOptions())
+
+    assert await client.fetch(f"{key_server.url}/a") == (b"text", "max-age=5")
+    await client.fetch(f"{key_server.url}/a")
+
+    assert "Cookie" not in key_server.requests[1].headers
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("/none", "answers 404"),
+        ("http://127.0.0.1:1/", "connect"),
+        ("http://[x/", ""),
+        ("https://127.0.0.1:1/", "connect"),
+    ],
+)
+async def test_what_cannot_be_fetched_is_named(key_server: Any, url: str, reason: str) -> None:
+    url = key_server.url + url if url.startswith("/") else url
+
+    with pytest.raises(FetchError) as error:
+        await Client(FetchOptions()).fetch(url)
+
+    assert url in str(error.value)
+    assert reason in str(error.value)
+
+
+async def test_a_servers_certificate_is_verified_and_ours_is_shown(keys: Any, tmp_path: Path) -> None:
+    certificate, key = write_certificate(keys, tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def answer(_request: web.BaseRequest) -> web.Response:
+        return web.Response(text="secret document")
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+    ours: dict[str, Any] = {"cert": str(certificate), "key": str(key)}
+
+    text, _ = await Client(FetchOptions(ca=str(certificate), **ours)).fetch(url)
+    assert text == b"secret document"
+    with pytest.raises(FetchError, match="certificate verify failed"):
+        await Client(FetchOptions(**ours)).fetch(url)
+    with pytest.raises(FetchError):
+        await Client(FetchOptions(ca=str(certificate))).fetch(url)
+    with pytest.raises(FetchError):
+        await Client(FetchOptions(ca=str(tmp_path / "none.pem"))).fetch(url)
+
+    await runner.cleanup()
+
+
+async def test_a_proxy_is_gone_through(key_server: Any) -> None:
+    key_server.documents["/a"] = "through"
+
+    text, _ = await Client(FetchOptions(proxy=key_server.url)).fetch("http://keys.example/a")
+
+    assert text == b"through"
+    assert key_server.requests[0].headers["Host"] == "keys.example"
+
+
+async def test_a_document_that_trickles_is_given_up_in_time(stalling_server: Any) -> None:
+    url = await stalling_server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+    with pytest.raises(FetchError):
+        await Client(FetchOptions.model_validate({"timeout": "100ms"})).fetch(url)
+
+
+def test_only_a_key_set_counts_as_one(keys: Any) -> None:
+    import json
+
+    text = json.dumps({"keys": [keys.jwk(keys.p256)]})
+
+    assert checked_jwks(text.encode(), "here") == text
+    with pytest.raises(FetchError, match="here: this is not JSON"):
+        checked_jwks(b"<html>", "here")
+
+
+def read_number(text: bytes) -> int:
+    return int(text)
+
+
+async def test_a_text_is_read_as_asked_or_counts_as_missing(key_server: Any, tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    path.write_text("5")
+    key_server.documents |= {"/good": "7", "/bad": "x"}
+
+    assert (await value_from_file(str(path), 9.0, read_number)()).value == 5
+    assert (await text_from_url(f"{key_server.url}/good", FetchOptions(), 9.0, read_number)()).lifetime == 9
+    path.write_text("x")
+    with pytest.raises(FetchError, match="number: invalid literal"):
+        await value_from_file(str(path), 9.0, read_number)()
+    with pytest.raises(FetchError, match="/bad: invalid literal"):
+        await text_from_url(f"{key_server.url}/bad", FetchOptions(), 9.0, read_number)()
+    with pytest.raises(FetchError, match="No such file"):
+        await value_from_file(str(tmp_path / "none"), 9.0, read_number)()
