@@ -158,7 +158,7 @@ async def test_waiting_for_a_discovery_that_does_not_answer_ends(runtime: Upstre
         "users",
         UpstreamSettings(),
         (),
-        DiscoverySettings("dns", {"host": "users.test", "nameservers": ["127.0.0.1:1"], "timeout": 0.01}),
+        DiscoverySettings("dns", {"host": "users.test", "nameservers": ["127.0.0.1:1"], "timeout": "10ms"}),
     )
 
     assert not await live.wait_for_endpoints(0.05)

@@ -17,7 +17,6 @@ from gateway_core.upstreams import (
     StickyCookieSettings,
     Upstream,
     UpstreamSettings,
-    describe_upstream,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -236,24 +235,6 @@ def test_both_snapshots_see_a_change_of_a_shared_endpoint(make_upstream: MakeUps
     by_id(old, "a").notify()
 
     assert set(picks(old, 6)) == set(picks(new, 6)) == {"b", "c"}
-
-
-def test_a_status_page_says_what_is_wrong_with_each(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(
-        UpstreamSettings(outlier_detection=OUTLIERS, circuit_breaker=BREAKER),
-        ["a", "b", EndpointSpec("http", "d", 80, id="d", status=EndpointStatus.DRAIN)],
-    )
-    picks(upstream, 2)
-    fail(upstream, "a", 2, 100.0)
-
-    page = describe_upstream(upstream, 104.0)
-
-    a, b, d = page["endpoints"]
-    assert (a["state"], a["usable"], a["ejected_for"], a["last_error"]) == ("ejected", False, 6.0, "reset")
-    assert a["breaker"]["state"] == "open"
-    assert (b["state"], b["usable"], b["url"]) == ("up", True, "http://b.test:80")
-    assert (d["state"], d["usable"]) == ("drain", False)
-    assert (page["panic"], page["fit"]) == (False, 1)
 
 
 actions = st.lists(

@@ -35,6 +35,7 @@ class Checker:
         "_expected",
         "_headers",
         "_rng",
+        "_server_name",
         "_session",
         "_settings",
         "_ssl",
@@ -51,12 +52,14 @@ class Checker:
         clock: Clock,
         rng: Random,
         tls: ssl.SSLContext | None = None,
+        server_name: str = "",
     ) -> None:
         """Prepare the check.
 
         :param session: gives the session to ask with; it should not keep connections, so that each check proves that
             the endpoint still accepts some.
         :param tls: how https endpoints are verified; None is the system's way.
+        :param server_name: name to ask for and to verify; empty is the endpoint's host.
         :raises ValueError: for expected statuses that are none.
         """
         self._endpoint = endpoint
@@ -65,6 +68,7 @@ class Checker:
         self._clock = clock
         self._rng = rng
         self._ssl: ssl.SSLContext | bool = True if tls is None else tls
+        self._server_name = server_name or None
         self._expected = StatusRanges(settings.expected_statuses)
         self._tasks = Tasks()
         authority = authority_of(endpoint.host, settings.port or endpoint.port)
@@ -109,7 +113,12 @@ class Checker:
 
     async def _ask(self) -> None:
         answer = await self._session().request(
-            self._settings.method, self._url, headers=self._headers, allow_redirects=False, ssl=self._ssl
+            self._settings.method,
+            self._url,
+            headers=self._headers,
+            allow_redirects=False,
+            ssl=self._ssl,
+            server_hostname=self._server_name,
         )
         # Only the head counts; closing does not wait for a body that may have no end.
         answer.close()

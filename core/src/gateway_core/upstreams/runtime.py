@@ -25,6 +25,7 @@ from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory,
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
 from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 from gateway_core.upstreams.upstream import Upstream
 
 
@@ -116,6 +117,7 @@ class UpstreamRuntime:
         self._feeds: Leases[tuple[str, str, str], Feed] = Leases()
         self._closing = Tasks()
         self._session: aiohttp.ClientSession | None = None
+        self._last_tls: tuple[TlsSettings, ssl.SSLContext] | None = None
 
     def extend(self, strategies: Mapping[str, StrategyFactory], discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Offer what extensions bring that were installed while running."""
@@ -138,12 +140,11 @@ class UpstreamRuntime:
         settings: UpstreamSettings,
         endpoints: Iterable[EndpointSpec] = (),
         discovery: DiscoverySettings | None = None,
-        tls: ssl.SSLContext | None = None,
     ) -> LiveUpstream:
         """Build an upstream; health checks and discovery start at once. Needs a running event loop.
 
-        :param tls: how health checks verify https endpoints; say in ``settings.transport`` what it was made of.
         :raises ValueError: for a strategy, discovery or setting that cannot be. Nothing is left behind.
+        :raises OSError: for TLS files that cannot be read, or used (``ssl.SSLError``).
         """
         leases = LeaseHolder()
         upstream = None
@@ -154,7 +155,7 @@ class UpstreamRuntime:
             upstream = Upstream(
                 name,
                 settings,
-                acquire=lambda spec: self._lease_endpoint(name, settings, spec, tls),
+                acquire=lambda spec: self._lease_endpoint(name, settings, spec),
                 strategy=strategy,
                 load=load,
                 rng=self._rng,
@@ -188,14 +189,11 @@ class UpstreamRuntime:
         config = json.dumps(discovery.config, sort_keys=True, default=str)
         return self._feeds.acquire((name, discovery.name, config), start)
 
-    def _lease_endpoint(
-        self, name: str, settings: UpstreamSettings, spec: EndpointSpec, tls: ssl.SSLContext | None
-    ) -> Lease[Endpoint]:
+    def _lease_endpoint(self, name: str, settings: UpstreamSettings, spec: EndpointSpec) -> Lease[Endpoint]:
         def start() -> Endpoint:
             endpoint = Endpoint(spec, settings.circuit_breaker)
-            check = settings.health_check
-            if check.enable:
-                checker = Checker(endpoint, check, session=self.session, clock=self._clock, rng=self._rng, tls=tls)
+            if settings.health_check.enable:
+                checker = self._make_checker(endpoint, settings)
                 endpoint.attach(checker)
                 checker.start()
             return endpoint
@@ -203,3 +201,23 @@ class UpstreamRuntime:
         depends_on = (settings.health_check, settings.circuit_breaker, settings.transport)
         key = EndpointKey(name, spec.id, spec.scheme, spec.host, spec.port, depends_on)
         return self._endpoints.acquire(key, start)
+
+    def _make_checker(self, endpoint: Endpoint, settings: UpstreamSettings) -> Checker:
+        check, transport = settings.health_check, settings.transport
+        tls = transport.tls if isinstance(transport, TransportSettings) else TlsSettings()
+        is_https = (check.type or endpoint.scheme) == "https"
+        return Checker(
+            endpoint,
+            check,
+            session=self.session,
+            clock=self._clock,
+            rng=self._rng,
+            tls=self._tls_context(tls) if is_https else None,
+            server_name=tls.server_name,
+        )
+
+    def _tls_context(self, tls: TlsSettings) -> ssl.SSLContext:
+        # One for all endpoints of an upstream: to load the system's authorities takes milliseconds.
+        if self._last_tls is None or self._last_tls[0] != tls:
+            self._last_tls = (tls, make_tls_context(tls))
+        return self._last_tls[1]

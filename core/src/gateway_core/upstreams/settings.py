@@ -126,4 +126,4 @@ class UpstreamSettings:
     retries: RetrySettings = field(default_factory=RetrySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     transport: Hashable = None
-    """Whatever else the connections to an endpoint depend on (TLS, keep-alive): part of what its state is keyed by."""
+    """How connections are made and kept (`TransportSettings`): part of what an endpoint's state is keyed by."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 
@@ -17,6 +18,22 @@ class TlsSettings:
     """PEM file of the client certificate to show; empty shows none."""
     key: str = ""
     verify: bool = True
+
+
+def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Return the context for connections to https endpoints; they are verified unless the settings say otherwise.
+
+    :raises OSError: for files that cannot be read.
+    :raises ssl.SSLError: for files that hold no certificate or key.
+    """
+    context = ssl.create_default_context(cafile=settings.ca or None)
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.cert:
+        context.load_cert_chain(settings.cert, settings.key or None)
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass(frozen=True, slots=True)

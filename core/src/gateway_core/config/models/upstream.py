@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -126,6 +127,19 @@ def _check_dns_host(value: str) -> str:
     return value
 
 
+def _check_name_server(value: str) -> str:
+    host, _, port = value[1:].partition("]") if value.startswith("[") else value.partition(":")
+    if value.count(":") > 1 and not value.startswith("["):
+        host, port = value, ""
+    try:
+        ip_address(host)
+    except ValueError:
+        raise InvalidValueError("is not the address of a name server such as 10.0.0.2 or 10.0.0.2:53") from None
+    if port and not (port.removeprefix(":").isdecimal() and 0 < int(port.removeprefix(":")) < 1 << 16):
+        raise InvalidValueError("has no valid port: write for example 10.0.0.2:53")
+    return value
+
+
 class DnsDiscoveryConfig(Section):
     """Configuration of the ``dns`` discovery: endpoints are the addresses that a name resolves to."""
 
@@ -141,8 +155,17 @@ class DnsDiscoveryConfig(Section):
     scheme: Literal["http", "https"] = "http"
     """Scheme of the endpoints."""
 
+    family: Literal["any", "ipv4", "ipv6"] = "any"
+    """Which addresses to use."""
+
     interval: PositiveDuration = 10.0
     """Time between two lookups; the last good answer stays in force when one fails."""
+
+    nameservers: tuple[Annotated[str, AfterValidator(_check_name_server)], ...] = ()
+    """Servers to ask, such as ``10.0.0.2`` or ``10.0.0.2:5353``; those of the machine unless given."""
+
+    timeout: PositiveDuration = 2.0
+    """Longest wait for the answer of one server."""
 
 
 class UpstreamConfig(Section):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway_core.upstreams.discovery.dns import DNS_SCHEMA, DnsDiscovery, DnsSettings, make_dns_discovery
+from gateway_core.upstreams.discovery.dns import DnsDiscovery, DnsSettings, make_dns_discovery
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.discovery.static import StaticDiscovery
 
 __all__ = [
     "BUILT_IN",
-    "DNS_SCHEMA",
     "Discovered",
     "Discovery",
     "DiscoveryContext",

@@ -14,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from random import Random
 from typing import Any, Final, Literal, cast
 
+from gateway_core.config import DnsDiscoveryConfig
 from gateway_core.upstreams.discovery.dns_client import DnsClient, DnsError, NameServer, system_name_servers
 from gateway_core.upstreams.discovery.dns_message import RecordType, Service
 from gateway_core.upstreams.discovery.interface import Discovered, DiscoveryContext
@@ -21,38 +22,6 @@ from gateway_core.upstreams.endpoint import DEFAULT_PORTS, EndpointSpec
 
 SHORTEST_PAUSE: Final = 1.0
 JITTER: Final = 0.1
-
-DNS_SCHEMA: Final[Mapping[str, object]] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["host"],
-    "properties": {
-        "host": {"type": "string", "minLength": 1, "description": "Name to resolve, or the SRV name."},
-        "port": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 65535,
-            "description": "Port; SRV records bring their own.",
-        },
-        "scheme": {"enum": ["http", "https"], "default": "http"},
-        "record": {"enum": ["address", "srv"], "default": "address"},
-        "family": {"enum": ["any", "ipv4", "ipv6"], "default": "any"},
-        "interval": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 10,
-            "description": "Seconds between queries; records with a shorter time to live are asked for sooner.",
-        },
-        "nameservers": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Servers to ask, such as 10.0.0.2:53; those of the machine if empty.",
-        },
-        "timeout": {"type": "number", "exclusiveMinimum": 0, "default": 2},
-    },
-}
-"""What ``discovery.config`` of the ``dns`` discovery may hold. Durations may also be given as seconds in a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +151,21 @@ def _ordered(addresses: set[str]) -> list[str]:
 
 
 def make_dns_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> DnsDiscovery:
-    """Make the discovery from ``discovery.config`` (see `DNS_SCHEMA`).
+    """Make the discovery from ``discovery.config`` (see `DnsDiscoveryConfig`).
 
-    :raises ValueError: for unknown or missing keys and for name servers that are none.
+    :raises ValueError: for unknown or missing keys and values that cannot be.
     """
-    known = DnsSettings.__dataclass_fields__
-    unknown = [key for key in config if key not in known]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is not a setting of the dns discovery: known are {', '.join(known)}")
-    if not config.get("host"):
-        raise ValueError("the dns discovery needs a host")
-    settings = DnsSettings(**{**config, "nameservers": tuple(config.get("nameservers", ()))})
-    return DnsDiscovery(settings, context.rng)
+    model = DnsDiscoveryConfig.model_validate(config)
+    return DnsDiscovery(
+        DnsSettings(
+            host=model.host,
+            port=model.port,
+            scheme=model.scheme,
+            record=model.record,
+            family=model.family,
+            interval=model.interval,
+            nameservers=model.nameservers,
+            timeout=model.timeout,
+        ),
+        context.rng,
+    )

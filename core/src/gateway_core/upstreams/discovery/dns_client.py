@@ -125,10 +125,6 @@ class _UdpQuery(asyncio.DatagramProtocol):
         self._query = query
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
-
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - asyncio's signature
         if self.answer.done():
             return
@@ -153,6 +149,7 @@ async def _ask_udp(server: NameServer, query: bytes) -> Answer:
         lambda: _UdpQuery(query), remote_addr=(server.host, server.port)
     )
     try:
+        transport.sendto(query)
         return await protocol.answer
     finally:
         if not protocol.answer.done():
