@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ class Valkey:
                 probe.sendall(b"PING\r\n")
                 if probe.recv(100):
                     return
-            assert time.monotonic() < deadline, "valkey does not start"
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.kill()
+                raise AssertionError("valkey does not start")
             time.sleep(0.01)
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -82,6 +84,55 @@ def calm_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server = Valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.kill()
+
+
+@pytest.fixture
+def valkey_server(tmp_path: Path) -> Iterator[Callable[..., Valkey]]:
+    """Start servers with options of their own."""
+    started: list[Valkey] = []
+
+    def start(*options: str) -> Valkey:
+        folder = tmp_path / f"server{len(started)}"
+        folder.mkdir()
+        started.append(Valkey(folder, *options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def valkey_sentinel(tmp_path: Path) -> Iterator[Callable[[str, int], Valkey]]:
+    """Start a sentinel that watches a server by itself."""
+    started: list[Valkey] = []
+
+    def start(name: str, port: int) -> Valkey:
+        settings = tmp_path / "sentinel.conf"
+        settings.write_text(f"sentinel monitor {name} 127.0.0.1 {port} 1\nsentinel failover-timeout {name} 3000\n")
+        started.append(Valkey(tmp_path, str(settings), "--sentinel"))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def valkey_cluster(valkey_server: Callable[..., Valkey]) -> list[Valkey]:
+    """Three nodes that have the slots between them."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port")
+    buses = [str(free_port()) for _ in range(3)]
+    nodes = [valkey_server(*options, bus) for bus in buses]
+    for number, node in enumerate(nodes):
+        first, last = number * 16384 // 3, (number + 1) * 16384 // 3 - 1
+        assert "OK" in node.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+        assert "OK" in node.command("CLUSTER", "MEET", "127.0.0.1", str(nodes[0].port), buses[0])
+    deadline = time.monotonic() + 30
+    while any("cluster_state:ok" not in node.command("CLUSTER", "INFO") for node in nodes):
+        assert time.monotonic() < deadline, "the cluster does not form"
+        time.sleep(0.05)
+    return nodes
 
 
 async def eventually(condition: Any, *, seconds: float = 20) -> None:

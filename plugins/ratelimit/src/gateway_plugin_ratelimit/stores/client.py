@@ -27,7 +27,7 @@ class StoreError(GatewayError):
 class RedisClient:
     """One client for a server, a cluster, or servers watched by sentinels. It never repeats a call by itself."""
 
-    __slots__ = ("_probe", "_redis", "_script_missing")
+    __slots__ = ("_probe", "_redis", "_script_missing", "_sentinels")
 
     def __init__(self, config: RedisConfig) -> None:
         """Prepare; nothing is connected yet.
@@ -42,8 +42,10 @@ class RedisClient:
                 f"store: redis needs the redis package, which is missing ({error}): "
                 "pip install 'gateway-plugin-ratelimit[redis]'"
             ) from None
+        self._redis: Any
+        self._sentinels: list[Any]
         self._script_missing: type[Exception] = exceptions.NoScriptError
-        self._redis: Any = _connect(library, config)
+        self._redis, *self._sentinels = _connect(library, config)
         self._probe = debit([f"{config.prefix}probe"], [FixedWindow(1, 1.0)], [0])
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
@@ -81,10 +83,12 @@ class RedisClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        for client in (self._redis, *self._sentinels):
+            await client.aclose()
 
 
-def _connect(library: Any, config: RedisConfig) -> Any:
+def _connect(library: Any, config: RedisConfig) -> list[Any]:
+    """Return the client to use, and others that are to be closed with it."""
     options = _common_options(config)
     if config.mode == "sentinel":
         return _sentinel_master(config, options)
@@ -92,14 +96,13 @@ def _connect(library: Any, config: RedisConfig) -> Any:
     options |= _credentials(unquote(address.username or "") or None, unquote(address.password or "") or None)
     options |= _credentials(config.username, config.password)
     if config.mode == "cluster":
-        return _cluster(library, config, options)
+        return [_cluster(library, config, options)]
     # A connection more than batches may use at once: for the probe.
     options["max_connections"] = config.max_connections + 1
     if address.scheme == "unix":
-        return library.Redis(unix_socket_path=address.path, **options)
-    return library.Redis(
-        host=address.hostname or "127.0.0.1", port=address.port or _DEFAULT_PORT, db=_database(address.path), **options
-    )
+        return [library.Redis(unix_socket_path=address.path, **options)]
+    host, port = address.hostname or "127.0.0.1", address.port or _DEFAULT_PORT
+    return [library.Redis(host=host, port=port, db=_database(address.path), **options)]
 
 
 def _cluster(library: Any, config: RedisConfig, options: Mapping[str, Any]) -> Any:
@@ -108,27 +111,27 @@ def _cluster(library: Any, config: RedisConfig, options: Mapping[str, Any]) -> A
     hosts = [(address.hostname or "127.0.0.1", address.port or _DEFAULT_PORT), *map(_host_and_port, config.nodes)]
     return library.RedisCluster(
         startup_nodes=[module.ClusterNode(host, port) for host, port in hosts],
-        cluster_error_retry_attempts=1,
         require_full_coverage=False,
         max_connections=config.max_connections + 1,
         **options,
     )
 
 
-def _sentinel_master(config: RedisConfig, options: Mapping[str, Any]) -> Any:
+def _sentinel_master(config: RedisConfig, options: Mapping[str, Any]) -> list[Any]:
     module = importlib.import_module("redis.asyncio.sentinel")
     timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}
     sentinel = module.Sentinel(
         [_host_and_port(node) for node in config.nodes],
         sentinel_kwargs={**timeouts, **_credentials(config.sentinel_username, config.sentinel_password)},
     )
-    return sentinel.master_for(
+    master = sentinel.master_for(
         config.master,
         db=_database(urlsplit(config.url).path),
         max_connections=config.max_connections + 1,
         **options,
         **_credentials(config.username, config.password),
     )
+    return [master, *sentinel.sentinels]
 
 
 def _common_options(config: RedisConfig) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from gateway_plugin_ratelimit.algorithms import FixedWindow
+from gateway_plugin_ratelimit.config import RedisConfig
+from gateway_plugin_ratelimit.stores.client import RedisClient
+from gateway_plugin_ratelimit.stores.scripts import admission, counter_key, read_reply
+
+RULE = FixedWindow(5, 1000)
+
+
+def admit(*keys: str):
+    return admission(keys, [RULE] * len(keys), [1] * len(keys), member="", lease=30.0)
+
+
+@contextlib.asynccontextmanager
+async def client_of(**options: object):
+    client = RedisClient(RedisConfig.model_validate(options))
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def until_it_works(client: RedisClient, key: str) -> list[int]:
+    """Call until the servers have sorted themselves out; return the answer."""
+    async with asyncio.timeout(40):
+        while True:
+            with contextlib.suppress(Exception):
+                [reply] = await client.run([admit(key)])
+                if not isinstance(reply, Exception):
+                    return reply
+            await asyncio.sleep(0.1)
+
+
+async def test_a_unix_socket_and_another_database(valkey_server, tmp_path):
+    path = tmp_path / "valkey.sock"
+    server = valkey_server("--unixsocket", str(path))
+
+    async with client_of(url=f"unix://{path}") as by_socket, client_of(url=f"redis://127.0.0.1:{server.port}/3") as db3:
+        await by_socket.probe()
+        [reply] = await by_socket.run([admit("a")])
+        [in_other_database] = await db3.run([admit("a")])
+
+    assert read_reply(reply)[0].remaining == 4
+    assert read_reply(in_other_database)[0].remaining == 4
+
+
+async def test_user_and_password_from_the_url_or_beside_it(valkey_server):
+    server = valkey_server()
+    server.command("ACL", "SETUSER", "limits", "on", ">p@ss/word", "~*", "+@all")
+    server.command("ACL", "SETUSER", "default", "off")
+
+    for options in (
+        {"url": f"redis://limits:p%40ss%2Fword@127.0.0.1:{server.port}/0"},
+        {"url": server.url, "username": "limits", "password": "p@ss/word"},
+    ):
+        async with client_of(**options) as client:
+            await client.probe()
+    async with client_of(url=server.url) as client:
+        with pytest.raises(Exception, match=r"(?i)auth"):
+            await client.probe()
+
+
+async def test_a_cluster_keeps_counters_that_are_charged_together_on_one_node(valkey_cluster):
+    keys = [counter_key("p:", f"counter {number}", "tag") for number in range(3)]
+    spread = [counter_key("p:", f"counter {number}", None) for number in range(30)]
+
+    async with client_of(url=valkey_cluster[0].url, mode="cluster") as client:
+        await client.probe()
+        together = await client.run([admit(*keys), admit(*keys)])
+        apart = await client.run([admit(key) for key in spread])
+        again = await client.run([admit(key) for key in spread])
+
+    assert [decision.remaining for decision in read_reply(together[1])] == [3, 3, 3]
+    assert [read_reply(reply)[0].remaining for reply in apart + again] == [4] * 30 + [3] * 30
+    sizes = [int(server.command("DBSIZE")[1:]) for server in valkey_cluster]
+    assert all(sizes)
+    assert sum(sizes) >= 33
+
+
+async def test_a_cluster_without_one_of_its_nodes_serves_the_rest(valkey_cluster):
+    async with client_of(url=valkey_cluster[0].url, mode="cluster") as client:
+        await client.probe()
+        keys = [counter_key("q:", f"counter {number}", None) for number in range(30)]
+        await client.run([admit(key) for key in keys])
+        for server in valkey_cluster:
+            server.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        valkey_cluster[2].kill()
+
+        works = []
+        for key in keys:
+            with contextlib.suppress(Exception):
+                [reply] = await client.run([admit(key)])
+                works.append(not isinstance(reply, Exception))
+
+    assert any(works)
+
+
+async def test_sentinels_name_the_server_and_its_successor(valkey_server, valkey_sentinel):
+    first = valkey_server()
+    second = valkey_server("--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
+    sentinel = valkey_sentinel("main", first.port)
+
+    nodes = [f"127.0.0.1:{sentinel.port}"]
+    async with client_of(mode="sentinel", nodes=nodes, master="main") as client:
+        await until_it_works(client, "a")
+        assert "OK" in sentinel.command("SENTINEL", "SET", "main", "down-after-milliseconds", "200")
+        async with asyncio.timeout(40):
+            while f"port={second.port}" not in sentinel.command("INFO", "sentinel") and (
+                str(second.port) not in sentinel.command("SENTINEL", "REPLICAS", "main")
+            ):
+                await asyncio.sleep(0.1)
+        first.kill()
+
+        await until_it_works(client, "b")
+
+    assert int(second.command("EXISTS", "b")[1:]) == 1
