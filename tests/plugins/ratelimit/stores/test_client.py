@@ -100,7 +100,7 @@ async def test_a_cluster_without_one_of_its_nodes_serves_the_rest(valkey_cluster
     assert any(works)
 
 
-async def test_sentinels_name_the_server_and_its_successor(valkey_server, valkey_sentinel):
+async def test_sentinels_name_the_server_and_its_successor(valkey_server, valkey_sentinel, eventually):
     first = valkey_server()
     second = valkey_server("--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
     sentinel = valkey_sentinel("main", first.port)
@@ -109,11 +109,7 @@ async def test_sentinels_name_the_server_and_its_successor(valkey_server, valkey
     async with client_of(mode="sentinel", nodes=nodes, master="main") as client:
         await until_it_works(client, "a")
         assert "OK" in sentinel.command("SENTINEL", "SET", "main", "down-after-milliseconds", "200")
-        async with asyncio.timeout(40):
-            while f"port={second.port}" not in sentinel.command("INFO", "sentinel") and (
-                str(second.port) not in sentinel.command("SENTINEL", "REPLICAS", "main")
-            ):
-                await asyncio.sleep(0.1)
+        await eventually(lambda: str(second.port) in sentinel.command("SENTINEL", "REPLICAS", "main"))
         first.kill()
 
         await until_it_works(client, "b")
