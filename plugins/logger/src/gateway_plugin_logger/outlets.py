@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_targ
 from gateway_plugin_logger.sinks.sender import Sender
 from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
 
-Append = Callable[[str], None]
+Extend = Callable[[Sequence[str]], None]
 Close = Callable[[float], Awaitable[None]]
 
 
@@ -44,7 +44,7 @@ class Surroundings:
 class Outlet:
     """An open sink."""
 
-    append: Append
+    extend: Extend
     close: Close
     """Writes what is left within so many seconds, and closes."""
 
@@ -119,7 +119,7 @@ def open_outlet(sink: SinkConfig, config: LoggerConfig, around: Surroundings) ->
         client = HttpClient(target, around.clock.wall, partial(counts.dropped, reason="rejected"))
         return _sending(Sender(sink.queue, client.deliver, counts, around.clock, name), client.aclose)
     writer = destinations.OPEN.acquire(sink, lambda: account(destinations.describe(sink)), around.clock)
-    return Outlet(writer.append, partial(destinations.OPEN.release_soon, writer))
+    return Outlet(writer.extend, partial(destinations.OPEN.release_soon, writer))
 
 
 def _sending(sender: Sender, close_client: Callable[[], Awaitable[None]]) -> Outlet:
@@ -129,14 +129,14 @@ def _sending(sender: Sender, close_client: Callable[[], Awaitable[None]]) -> Out
         await sender.aclose(timeout)
         await close_client()
 
-    return Outlet(sender.append, close)
+    return Outlet(sender.extend, close)
 
 
-def renderer_for(sink: SinkConfig, forms: Forms, binding: str) -> Renderer | None:
-    """Return what writes the records of a sink that does not take the plain line."""
+def renderer_for(sink: SinkConfig, forms: Forms, binding: str) -> Renderer:
+    """Return what writes the lines of a sink; the same function for sinks that take the same lines."""
     if isinstance(sink, OtlpSink):
         return forms.otel[sink.body]
     if isinstance(sink, SyslogSink):
         head, line = make_head(sink, binding), forms.line
         return lambda request, response, record: head(request, response, record) + line(request, response, record)
-    return None
+    return forms.line

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.outlets import (
-    Append,
+    Extend,
     Outlet,
     Surroundings,
     make_filter,
@@ -28,6 +28,7 @@ _LONGEST_WAIT: Final = 0.02
 """Seconds after which the lines of fewer requests are made."""
 
 Event = tuple[Request, Response, Record]
+T = TypeVar("T")
 
 
 class Logger(Plugin[LoggerConfig]):
@@ -44,8 +45,7 @@ class Logger(Plugin[LoggerConfig]):
         self._passes = make_filter(config)
         self._forms = make_forms(config)
         self._outlets: list[Outlet] = []
-        self._plain: list[Append] = []
-        self._special: list[tuple[Renderer, Append]] = []
+        self._routes: dict[Renderer, list[Extend]] = {}
         self._account = Account("format", context.metrics, context.clock, context.log)
 
     async def start(self) -> None:
@@ -57,10 +57,7 @@ class Logger(Plugin[LoggerConfig]):
                 outlet = open_outlet(sink, self.config, around)
                 self._outlets.append(outlet)
                 renderer = renderer_for(sink, self._forms, self.context.binding)
-                if renderer is None:
-                    self._plain.append(outlet.append)
-                else:
-                    self._special.append((renderer, outlet.append))
+                self._routes.setdefault(renderer, []).append(outlet.extend)
         except OSError as error:
             await self.stop()
             where = error.filename or "a sink"
@@ -74,7 +71,7 @@ class Logger(Plugin[LoggerConfig]):
         self._make_all_lines()
         destinations.OPEN.no_more_before_exit(self._make_all_lines)
         outlets, self._outlets = self._outlets, []
-        self._plain, self._special, self._loop = [], [], None
+        self._routes, self._loop = {}, None
         await asyncio.gather(*(outlet.close(self.config.stop_timeout) for outlet in outlets))
 
     @hookimpl
@@ -111,18 +108,27 @@ class Logger(Plugin[LoggerConfig]):
         self._make_lines(events)
 
     def _make_lines(self, events: Sequence[Event]) -> None:
-        for event in events:
-            try:
-                self._make_line(*event)
-            except Exception as error:  # noqa: BLE001 - one odd request must not cost the lines of the others
-                self._account.dropped(1, "failed", repr(error))
-
-    def _make_line(self, request: Request, response: Response, record: Record) -> None:
-        if self._passes is not None and not self._passes(request, response, record):
+        chosen = events
+        if self._passes is not None:
+            verdicts = self._of_each(self._passes, events)
+            chosen = [event for event, verdict in zip(events, verdicts, strict=True) if verdict]
+        if not chosen:
             return
-        if self._plain:
-            line = self._forms.line(request, response, record)
-            for append in self._plain:
-                append(line)
-        for render, append in self._special:
-            append(render(request, response, record))
+        for render, outlets in self._routes.items():
+            lines = [line for line in self._of_each(render, chosen) if line is not None]
+            for extend in outlets:
+                extend(lines)
+
+    def _of_each(self, function: Callable[[Request, Response, Record], T], events: Sequence[Event]) -> list[T | None]:
+        """Return what a function says of each request; None where it fails: one odd request costs no other its line."""
+        try:
+            return [function(*event) for event in events]
+        except Exception:  # noqa: BLE001 - looked into below
+            return [self._of_one(function, event) for event in events]
+
+    def _of_one(self, function: Callable[[Request, Response, Record], T], event: Event) -> T | None:
+        try:
+            return function(*event)
+        except Exception as error:  # noqa: BLE001 - counted and logged; the other requests go on
+            self._account.dropped(1, "failed", repr(error))
+            return None

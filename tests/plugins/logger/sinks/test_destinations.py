@@ -21,7 +21,7 @@ def test_one_file_has_one_writer_however_its_path_is_written(tmp_path: Path, cou
 
     assert len(set(map(id, writers))) == 1
     for writer in writers:
-        writer.append("x\n")
+        writer.extend(["x\n"])
         open_.release(writer, 30)
     assert (tmp_path / "logs" / "a.log").read_text() == "x\nx\nx\n"
 
@@ -34,9 +34,9 @@ def test_the_latest_options_count(tmp_path: Path, counted: Any) -> None:
     second = open_.acquire(
         FileSink(type="file", path=path, rotate=Rotation(max_size=1)), lambda: counted.account, counted.clock
     )
-    first.append("1\n")
+    first.extend(["1\n"])
     first.flush(30)
-    first.append("2\n")
+    first.extend(["2\n"])
     open_.release(first, 30)
     open_.release(second, 30)
 
@@ -49,7 +49,7 @@ def test_a_file_that_was_closed_is_opened_again(tmp_path: Path, counted: Any) ->
 
     for line in ("1\n", "2\n"):
         writer = open_.acquire(sink, lambda: counted.account, counted.clock)
-        writer.append(line)
+        writer.extend([line])
         open_.release(writer, 30)
 
     assert (tmp_path / "a.log").read_text() == "1\n2\n"
@@ -58,7 +58,7 @@ def test_a_file_that_was_closed_is_opened_again(tmp_path: Path, counted: Any) ->
 def test_all_that_is_open_is_flushed_at_exit_after_the_last_lines_are_made(tmp_path: Path, counted: Any) -> None:
     open_ = Destinations()
     writer = open_.acquire(FileSink(type="file", path=str(tmp_path / "a.log")), lambda: counted.account, counted.clock)
-    make_lines = lambda: writer.append("last\n")  # noqa: E731
+    make_lines = lambda: writer.extend(["last\n"])  # noqa: E731
 
     open_.before_exit(make_lines)
     open_.flush_all()

@@ -45,7 +45,7 @@ async def test_a_batch_goes_out_when_it_is_full(counted: Any, eventually: Any) -
     sender = make_sender(receiver, counted, batch_lines=3)
 
     for number in range(7):
-        sender.append(str(number))
+        sender.extend([str(number)])
     await eventually(lambda: len(receiver.batches) == 2)
 
     assert receiver.batches == [["0", "1", "2"], ["3", "4", "5"]]
@@ -59,7 +59,7 @@ async def test_a_batch_goes_out_when_it_is_heavy_and_a_heavy_line_is_a_batch(cou
     sender = make_sender(receiver, counted, batch_bytes=1024)
 
     for size in (600, 600, 2000, 10):
-        sender.append("x" * size)
+        sender.extend(["x" * size])
     await sender.aclose(30)
 
     assert [[len(line) for line in batch] for batch in receiver.batches] == [[600], [600], [2000], [10]]
@@ -69,7 +69,7 @@ async def test_a_line_waits_for_others_no_longer_than_the_delay(counted: Any, ev
     receiver = Receiver()
     sender = make_sender(receiver, counted, delay="1ms")
 
-    sender.append("alone")
+    sender.extend(["alone"])
     await eventually(lambda: receiver.batches)
 
     assert receiver.batches == [["alone"]]
@@ -80,7 +80,7 @@ async def test_a_batch_is_sent_again_until_it_is_taken(counted: Any) -> None:
     receiver = Receiver(DeliveryError("503"), DeliveryError("503", retry_after=0.002))
     sender = make_sender(receiver, counted)
 
-    sender.append("a")
+    sender.extend(["a"])
     await sender.aclose(30)
 
     assert receiver.batches == [["a"]]
@@ -91,8 +91,8 @@ async def test_a_batch_that_is_refused_is_lost_and_the_next_is_sent(counted: Any
     receiver = Receiver(RejectedError("400"))
     sender = make_sender(receiver, counted, batch_lines=1)
 
-    sender.append("a")
-    sender.append("b")
+    sender.extend(["a"])
+    sender.extend(["b"])
     await sender.aclose(30)
 
     assert receiver.batches == [["b"]]
@@ -104,7 +104,7 @@ async def test_a_batch_that_is_too_old_is_given_up(counted: Any) -> None:
     receiver = Receiver(DeliveryError("503"))
     sender = make_sender(receiver, counted, retries={"give_up_after": 0})
 
-    sender.append("a")
+    sender.extend(["a"])
     await sender.aclose(30)
 
     assert counted.dropped("gave-up") == 1
@@ -119,7 +119,7 @@ async def test_what_waits_is_bounded_and_what_is_too_much_is_counted(
     sender = make_sender(receiver, counted, batch_lines=2, **limits)
 
     for _ in range(25):
-        sender.append(line)
+        sender.extend([line])
         await asyncio.sleep(0)
     receiver.may_answer.set()
     await sender.aclose(30)
@@ -134,7 +134,7 @@ async def test_a_stop_does_not_wait_for_ever_and_counts_what_is_lost(counted: An
     sender = make_sender(receiver, counted, batch_lines=2)
 
     for _ in range(5):
-        sender.append("x")
+        sender.extend(["x"])
     await sender.aclose(0.01)
 
     assert counted.dropped("stop") == 5
@@ -147,7 +147,7 @@ async def test_batches_under_way_at_once_are_as_many_as_configured(counted: Any,
     sender = make_sender(receiver, counted, batch_lines=1, concurrency=3)
 
     for number in range(9):
-        sender.append(str(number))
+        sender.extend([str(number)])
     await eventually(lambda: receiver.under_way == 3)
     receiver.may_answer.set()
     await sender.aclose(30)

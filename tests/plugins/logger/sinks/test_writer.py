@@ -48,7 +48,7 @@ def test_lines_are_gathered_and_written_together(counted: Any) -> None:
     writer = make_writer(paper, counted.account)
 
     for number in range(100):
-        writer.append(f"{number}\n")
+        writer.extend([f"{number}\n"])
     assert writer.flush(30)
 
     assert paper.written == ["".join(f"{number}\n" for number in range(100)).encode()]
@@ -60,7 +60,7 @@ def test_a_line_is_written_after_the_interval_without_being_asked(counted: Any) 
     paper = Paper()
     writer = make_writer(paper, counted.account, flush_interval=0.001)
 
-    writer.append("a\n")
+    writer.extend(["a\n"])
 
     assert paper.is_writing.wait(30)
     writer.close(30)
@@ -73,7 +73,7 @@ def test_appending_never_waits_and_drops_what_is_too_much(counted: Any) -> None:
     writer = make_writer(paper, counted.account, flush_interval=0.0, max_pending=100)
 
     for _ in range(50):
-        writer.append("0123456789")
+        writer.extend(["0123456789"])
     stuck = not writer.flush(0.01)
     paper.may_write.set()
     writer.close(30)
@@ -89,13 +89,13 @@ def test_what_could_not_be_written_is_counted_and_the_next_lines_are_written(cou
     writer = make_writer(paper, counted.account)
 
     paper.failure = OSError(28, "no space left")
-    writer.append("lost\n")
+    writer.extend(["lost\n"])
     assert writer.flush(30)
     paper.failure = RuntimeError("odd")
-    writer.append("lost\n")
+    writer.extend(["lost\n"])
     assert writer.flush(30)
     paper.failure = None
-    writer.append("kept\n")
+    writer.extend(["kept\n"])
     writer.close(30)
 
     assert counted.dropped("write-error") == 2
@@ -106,7 +106,7 @@ def test_closing_writes_the_last_lines_and_closes_the_target(counted: Any) -> No
     paper = Paper()
     writer = make_writer(paper, counted.account)
 
-    writer.append("last\n")
+    writer.extend(["last\n"])
     writer.close(30)
 
     assert paper.text == "last\n"
@@ -118,9 +118,9 @@ def test_closing_does_not_wait_for_ever_and_counts_what_is_lost(counted: Any) ->
     paper.may_write.clear()
     writer = make_writer(paper, counted.account, flush_interval=0.0)
 
-    writer.append("under way\n")
+    writer.extend(["under way\n"])
     assert paper.is_writing.wait(30)
-    writer.append("waiting\n")
+    writer.extend(["waiting\n"])
     writer.close(0.01)
 
     assert counted.dropped("stop") == 1
@@ -135,7 +135,7 @@ def test_reopening_comes_before_the_next_line(counted: Any) -> None:
     writer = make_writer(paper, counted.account)
 
     writer.reopen()
-    writer.append("line\n")
+    writer.extend(["line\n"])
     writer.close(30)
 
     assert order == ["reopen", "line\n"]
@@ -148,7 +148,7 @@ def test_no_line_is_lost_or_torn_when_they_come_while_others_are_written(counted
 
     def append(name: int) -> None:
         for number in range(5000):
-            writer.append(f"{name}-{number}\n")
+            writer.extend([f"{name}-{number}\n"])
 
     threads = [threading.Thread(target=append, args=(name,)) for name in range(appenders)]
     for thread in threads:

@@ -18,5 +18,8 @@ def _checked_field(name: str) -> str:
 FieldName = Annotated[str, AfterValidator(_checked_field)]
 """A field of the catalogue, or a lookup such as ``header:x-tenant``."""
 
+AnyFieldName = Annotated[str, AfterValidator(lambda name: name if name == "*" else _checked_field(name))]
+"""A field, or ``*`` for every one."""
+
 Template = Annotated[str, AfterValidator(check_template)]
 """Text with fields in braces."""

@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 from gateway_plugin_sdk import ConfigModel
 from pydantic import Field, SecretStr, field_validator
 
-from gateway_plugin_logger.config.names import FieldName
+from gateway_plugin_logger.config.names import AnyFieldName
 from gateway_plugin_logger.redaction.queries import SECRET_PARAMETERS
-
-RuleField = FieldName | Literal["*"]
 
 
 class _Rule(ConfigModel):
-    fields: tuple[RuleField, ...] = Field(min_length=1)
+    fields: tuple[AnyFieldName, ...] = Field(min_length=1)
     """Fields that it changes; ``*`` is every field that is no number."""
 
 
@@ -67,7 +65,7 @@ Rule = Annotated[DeleteRule | ReplaceRule | HashRule | MaskIpRule, Field(discrim
 class Redaction(ConfigModel):
     """What lines do not say."""
 
-    show: tuple[RuleField, ...] = ()
+    show: tuple[AnyFieldName, ...] = ()
     """Credentials to log all the same, such as ``cookie:theme`` or ``query:token``; ``*`` shows all."""
     query: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters whose values are hidden in every URL; ``*`` hides all."""

@@ -10,7 +10,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway_plugin_logger.config.names import Template
 
-_HTTP_URL = r"^https?://[^/?#\s]+(/[^\s]*)?$"
+HttpUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[^/?#\s]+(/[^\s]*)?$",
+        json_schema_extra={"x-expected": "a URL: write for example https://logs.example.com/in"},
+    ),
+]
 
 
 class Rotation(ConfigModel):
@@ -102,7 +108,9 @@ class FileSink(_WriterSink):
     type: Literal["file"]
     path: str = Field(min_length=1)
     """Path; its directory must be there."""
-    mode: str = Field(default="0640", pattern=r"^0[0-7]{3}$")
+    mode: str = Field(
+        default="0640", pattern=r"^0[0-7]{3}$", json_schema_extra={"x-expected": 'a mode: write for example "0640"'}
+    )
     """Permissions of a new file, in octal."""
     rotate: Rotation | None = None
     """When it is put aside; never if this is left out."""
@@ -145,7 +153,7 @@ class HttpSink(ConfigModel):
     """A server that takes lines by HTTP."""
 
     type: Literal["http"]
-    url: str = Field(pattern=_HTTP_URL)
+    url: HttpUrl
     """Where to send."""
     method: Literal["POST", "PUT"] = "POST"
     """Method of the requests."""
@@ -169,7 +177,7 @@ class OtlpSink(ConfigModel):
     """A collector that takes OpenTelemetry logs by HTTP with JSON; ``fields`` and ``add`` become attributes."""
 
     type: Literal["otlp"]
-    endpoint: str = Field(pattern=_HTTP_URL)
+    endpoint: HttpUrl
     """The collector; ``/v1/logs`` is added if there is no path."""
     service_name: str = "gateway"
     """Attribute ``service.name`` of the resource."""

@@ -45,8 +45,12 @@ class Sender:
         for number in range(self._queue.concurrency):
             self._tasks.spawn(self._run(), name=f"access-log {self._name} {number}")
 
-    def append(self, line: str) -> None:
-        """Take a line; drops it if too much is waiting or under way already."""
+    def extend(self, lines: Sequence[str]) -> None:
+        """Take lines; drops those that are too much beside what is waiting or under way already."""
+        for line in lines:
+            self._append(line)
+
+    def _append(self, line: str) -> None:
         queue = self._queue
         size = len(line)
         if self._unsettled_lines >= queue.max_lines or self._unsettled_bytes + size > queue.max_bytes:

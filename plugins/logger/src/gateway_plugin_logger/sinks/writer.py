@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway_plugin_logger.sinks.account import Account
@@ -54,13 +55,13 @@ class LineWriter:
         self._flush_interval = flush_interval
         self._max_pending = max_pending
 
-    def append(self, line: str) -> None:
-        """Take a line; never waits, and drops the line if too much is waiting already."""
+    def extend(self, lines: Sequence[str]) -> None:
+        """Take lines; never waits, and drops them if too much is waiting already."""
         if self._appended - self._settled > self._max_pending:
-            self._account.dropped(1, "overflow", "the sink takes lines more slowly than they come")
+            self._account.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
             return
-        self._appended += len(line)
-        self._lines.append(line)
+        self._appended += sum(map(len, lines))
+        self._lines.extend(lines)
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
