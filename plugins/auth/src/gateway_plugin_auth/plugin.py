@@ -11,6 +11,7 @@ from gateway_plugin_auth.config.requirement import names_in
 from gateway_plugin_auth.forwarding import ReservedHeaders
 from gateway_plugin_auth.outcomes import Needs, Verified
 from gateway_plugin_auth.providers import make_provider
+from gateway_plugin_auth.refusal_log import RefusalLog
 from gateway_plugin_auth.refusals import Refusal, answer
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 
@@ -42,6 +43,7 @@ class Auth(Plugin[AuthConfig]):
         self._refusals = self.metrics.counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
         )
+        self._refusal_log = RefusalLog()
 
     async def start(self) -> None:
         """Fetch keys and lists, so that the first request need not wait for them."""
@@ -102,10 +104,18 @@ class Auth(Plugin[AuthConfig]):
             self._admit(request, ())
             return None
         request.state["auth.refusal"] = refusal.reason
-        route = self.context.route or ""
-        self._refusals.labels(self.context.binding, route, refusal.reason).inc()
-        self.log.info("refused %s: %s", request.request_id, refusal.reason)
+        self._refusals.labels(self.context.binding, self.context.route or "", refusal.reason).inc()
+        self._report(request, refusal.reason)
         return answer(refusal, self._challenges, self.config.realm)
+
+    def _report(self, request: Request, reason: str) -> None:
+        left_out = self._refusal_log.take(reason, self.clock.monotonic())
+        if left_out is None:
+            return
+        more = f", and {left_out} others for this reason before" if left_out else ""
+        route = self.context.route
+        place = f"route {route!r}" if route is not None else "the gateway"
+        self.log.info("%s of %s refused %s: %s%s", self.context.binding, place, request.request_id, reason, more)
 
 
 def _is_preflight(request: Request) -> bool:

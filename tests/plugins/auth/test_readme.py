@@ -1,0 +1,66 @@
+"""The README's examples load, and it tells every option."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gateway_plugin_auth.config import (
+    ApiKeyEntry,
+    ApiKeyProvider,
+    AuthConfig,
+    BasicProvider,
+    BasicUser,
+    CacheOptions,
+    ClaimRule,
+    FetchOptions,
+    RevocationOptions,
+    SourceConfig,
+)
+
+README = Path(__file__).parents[3] / "plugins" / "auth" / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_every_example_loads(tmp_path: Path) -> None:
+    routes = []
+    for number, block in enumerate(BLOCKS):
+        binding = "".join(f"      {line}\n" for line in block.splitlines())
+        head = f"  - id: r{number}\n    path: /r{number}\n    target: http://127.0.0.1:9\n    plugins:\n"
+        routes.append(head + binding)
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes:\n" + "".join(routes), encoding="utf-8")
+    environment = {**os.environ, "JWT_SECRET": "c2VjcmV0" * 20, "PHONE_KEY": "k"}
+
+    command = [sys.executable, "-m", "gateway_core.cli", "check", "-c", str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=50)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(BLOCKS) > 15
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        AuthConfig, ApiKeyProvider, BasicProvider, ApiKeyEntry, BasicUser, CacheOptions, ClaimRule, FetchOptions,
+        RevocationOptions, SourceConfig,
+    ],
+)  # fmt: skip
+def test_every_option_is_told(model: type[AuthConfig]) -> None:
+    missing = [name for name in model.model_fields if not re.search(rf"\b{name}\b", TEXT)]
+
+    assert not missing
+
+
+def test_every_reason_is_told() -> None:
+    source = "".join(path.read_text() for path in (README.parent / "src").rglob("*.py"))
+    reasons = set(re.findall(r'Refusal\("([a-z-]+)"', source)) | set(re.findall(r'return "([a-z-]+)"', source))
+    reasons -= {"unsettled", "name"}  # cannot happen; not a reason
+
+    assert len(reasons) > 20
+    assert not [reason for reason in reasons if f"`{reason}`" not in TEXT]
