@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from gateway_core.messages import Request, Response
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = frozenset({"CONNECT", "TRACE"})
 _ALLOWED: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def _status_of(error: BaseException | None, message: str) -> int:
+    """Return the status for what aiohttp could not read; its errors differ by class or by text only."""
+    if isinstance(error, LineTooLong) or message.startswith("Too many headers"):
+        return 431
+    if message.startswith("Pause on PRI") or "Invalid HTTP version" in message.partition("\n\n")[0]:
+        return 505
+    return 400
 
 
 class Written:
@@ -189,11 +199,8 @@ class AiohttpLane(RequestHandler):
         """Answer what aiohttp could not read, without a byte of it."""
         if status >= 500:
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
-        text = f"{message or ''} {exc or ''}".lower()
-        if status == 400 and "version" in text:
-            status = 505
-        elif status == 400 and ("too long" in text or "too large" in text or "too many headers" in text):
-            status = 431
+        if status == 400:
+            status = _status_of(exc, message or "")
         return Written(False, plain_answer(own_answer(status)))
 
     # -- what the exchange says

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gateway_core.errors import BodyTooLargeError
+from gateway_core.errors import ClientGoneError
 from gateway_core.messages import Attempt, Record, Request, Response
-from gateway_core.plugins import Hook, Stop, Suspended, start_log_phase, start_phase
+from gateway_core.plugins import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.sweeper import NEVER
@@ -60,6 +60,7 @@ class Exchange(Answering):
         if most and len(proxy.exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
         elif (problem := check_path(request.path)) is not None:
+            self.keep_alive = False
             self.fail(400, problem)
         elif hooks := self.chain.request:
             self._run(hooks, "gateway_request", self._match)
@@ -80,11 +81,7 @@ class Exchange(Answering):
     async def _finish_phase(self, suspended: Suspended[Any], phase: str, then: Callable[[Stop | None], None]) -> None:
         try:
             outcome = await suspended.finish()
-        except BodyTooLargeError as error:
-            self.task = None
-            if not self.over:
-                self.keep_alive = False
-                self.fail(413, str(error))
+        except ClientGoneError:
             return
         self.task = None
         if self.over:
@@ -161,12 +158,15 @@ class Exchange(Answering):
         """Take another route if a hook chose one, then decide whether the request may go upstream."""
         if stop is not None and isinstance(stop.result, str):
             other = self.snapshot.routes.get(stop.result)
-            if other is None:
-                self.fail(500, f"binding {stop.hook.binding.id!r} chose a route that there is not: {stop.result!r}")
+            if other is not None:
+                self._take_route(other)
+            elif (verdict := reject_result(stop, self.request, f"there is no route {stop.result!r}")) is not None:
+                self._stopped(verdict, "gateway_route_match", self._matched)
                 return
-            self._take_route(other)
         route, upload = self.route, self.upload
-        assert route is not None
+        if route is None:
+            self.answer(own_answer(404))
+            return
         if upload is not None:
             upload.limit = route.max_body_bytes
             if route.max_body_bytes and max(self.memo.facts.content_length, upload.received) > route.max_body_bytes:
