@@ -15,7 +15,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
-from gateway_core.server import sockets
+from gateway_core.server import shared_folder, sockets
 from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.handover import Handover, WorkerLeft
 from gateway_core.server.listeners import SocketTable
@@ -63,6 +63,7 @@ class Supervisor:
     async def start(self, canonical: Canonical) -> None:
         """Start all workers; with workers of an earlier program, replace them one by one."""
         config = await self._read(canonical)
+        await asyncio.to_thread(shared_folder.provide)
         await asyncio.to_thread(self._sockets.bind, config.listen)
         async with self._changing:
             self._canonical, self.config = canonical, config
@@ -233,6 +234,7 @@ class Supervisor:
         await asyncio.gather(*(worker.drain(deadline) for worker in workers))
         await self._tasks.aclose()
         self._sockets.keep_only(())
+        await asyncio.to_thread(shared_folder.remove)
 
     def urls(self) -> Sequence[str]:
         """Return where it listens."""
