@@ -143,6 +143,18 @@ def test_values_of_the_environment_are_not_shown(load: Load) -> None:
     assert not [problem for problem in problems if "VERY-SECRET" in problem]
 
 
+def test_number_from_the_environment_in_quotes_is_told_its_remedy(load: Load) -> None:
+    text = 'workers: "${N}"\nplugins: [{name: ratelimit, config: {rate: "${N}"}}]'
+    remedy = '"${N}" is text, where a %s is expected: write ${N} without quotes, outside of { } and [ ]'
+
+    problems = problems_of(load, text, environ={"N": "12"})
+
+    assert problems == [
+        f"gateway.yaml:1:10: workers: {remedy % 'whole number'}",
+        f"gateway.yaml:2:44: plugins[0].config.rate: {remedy % 'number'} (ratelimit 1.0.0)",
+    ]
+
+
 def assert_loads_or_has_problems(document: Document) -> None:
     problems = ["none"]
     try:

@@ -95,8 +95,15 @@ def wrong_kind(found: object, value: str, expected: str) -> str:
         answer = _SPELLINGS.get(found.lower())
         hint = f": write {answer}" if answer else ""
     elif expected in {"a number", "a whole number"} and isinstance(found, str) and _is_number(found):
-        hint = f": write {found.replace('_', '')} without quotes"
+        hint = _number_hint(found, value)
     return f"{value} is {kind_of(found)}, where {expected} is expected{hint}"
+
+
+def _number_hint(found: str, value: str) -> str:
+    if value == shown(found):
+        return f": write {found.replace('_', '')} without quotes"
+    # From the environment: what it stands for is not shown, and inside brackets YAML needs the quotes.
+    return f": write {value.strip(chr(34))} without quotes, outside of {{ }} and [ ]"
 
 
 _SPELLINGS: Final = {"yes": "true", "on": "true", "y": "true", "true": "true", "1": "true"} | dict.fromkeys(

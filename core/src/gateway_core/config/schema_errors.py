@@ -122,9 +122,8 @@ class _Explainer:
         return is_marked_secret(error.schema) or self.is_secret(path)
 
     def _found(self, error: ValidationError, path: KeyPath) -> object:
-        """Return the value for hints; a stand-in of the same kind where it must not be shown."""
-        hidden = self._show(error, path) != shown(_instance(error))
-        return "" if hidden and isinstance(_instance(error), str) else _instance(error)
+        """Return the value for hints; an empty text where not even a hint may depend on it."""
+        return "" if self._hides(error, path) and isinstance(error.instance, str) else error.instance
 
     def _dependent(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
         for key, needed in _limit(error).items():

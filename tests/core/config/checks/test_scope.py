@@ -25,6 +25,14 @@ def test_substituted_names_are_kept_out_of_hints() -> None:
     assert "pip install gateway-plugin-plain" in scope().install_hint(("b",), "plain")
 
 
+def test_suggestions_end_when_too_many_names_were_compared() -> None:
+    it = scope()
+    it.comparisons_left = 3
+
+    assert it.suggestion("usrs", ["users", "orders"]) == ': did you mean "users"?'
+    assert it.suggestion("usrs", ["users", "orders"]) == ""
+
+
 def test_problems_point_at_values_or_keys() -> None:
     it = scope()
     it.add(("b",), "wrong")

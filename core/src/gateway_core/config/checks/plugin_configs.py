@@ -12,7 +12,7 @@ from gateway_core.config.place import KeyPath
 from gateway_core.config.redaction import secret_texts
 from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
 from gateway_core.config.views import BindingView, all_bindings, bindings, mappings
-from gateway_core.config.words import did_you_mean, listed, quote
+from gateway_core.config.words import listed, quote
 
 
 def check_plugins(scope: Scope) -> None:
@@ -45,7 +45,7 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     path = (*binding.path, "name")
     if description is None:
         names = sorted(scope.catalog.names())
-        hint = did_you_mean(binding.name, names) or _installed(names) + scope.install_hint(path, binding.name)
+        hint = scope.suggestion(binding.name, names) or _installed(names) + scope.install_hint(path, binding.name)
         scope.add(path, f"no plugin {scope.shown(path, binding.name)} is installed{hint}")
     elif description.load_error is not None:
         label = f"{description.distribution} {description.version}".strip()
@@ -115,7 +115,7 @@ def check_switched_off(scope: Scope) -> None:
     for path, route in mappings(scope.document, "routes"):
         for binding in bindings(route, path):
             if not binding.enabled and binding.id not in inherited:
-                hint = did_you_mean(binding.id, inherited) or _gateway_wide(inherited)
+                hint = scope.suggestion(binding.id, inherited) or _gateway_wide(inherited)
                 scope.add(
                     (*binding.path, "enabled"),
                     f"switches off {quote(binding.id)}, which no gateway-wide binding is called{hint}",

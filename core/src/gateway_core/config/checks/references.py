@@ -12,7 +12,7 @@ from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.place import KeyPath
 from gateway_core.config.views import mappings, text
-from gateway_core.config.words import did_you_mean, listed
+from gateway_core.config.words import listed
 
 STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
 """The strategies that need no extension."""
@@ -27,7 +27,7 @@ def check_targets(scope: Scope) -> None:
     for path, target in _targets(scope.document):
         if "://" in target or target.startswith("//") or target in names:
             continue
-        hint = did_you_mean(target, names) or _known(names)
+        hint = scope.suggestion(target, names) or _known(names)
         scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}")
 
 
@@ -54,7 +54,7 @@ def check_upstreams(scope: Scope) -> None:
     for path, upstream in mappings(scope.document, "upstreams"):
         strategy = text(upstream, "strategy")
         if strategy is not None and strategy not in scope.strategies:
-            hint = did_you_mean(strategy, scope.strategies)
+            hint = scope.suggestion(strategy, scope.strategies)
             known = listed(sorted(scope.strategies), last="and")
             shown = scope.shown((*path, "strategy"), strategy)
             scope.add((*path, "strategy"), f"{shown} is not a strategy{hint or f': there are {known}'}")
@@ -71,7 +71,7 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
         _check_dns(scope, (*path, "config"), discovery.get("config") or {})
     elif name not in scope.discoveries:
         installed = listed(sorted(scope.discoveries), last="and")
-        hint = did_you_mean(
+        hint = scope.suggestion(
             name, scope.discoveries
         ) or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}" + scope.install_hint(
             (*path, "name"), name

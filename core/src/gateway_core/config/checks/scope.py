@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.locate import Locator
 from gateway_core.config.place import KeyPath, Place
 from gateway_core.config.problems import ConfigProblem
-from gateway_core.config.words import quote, shown
+from gateway_core.config.words import did_you_mean, quote, shown
 
 
 @dataclass(slots=True)
@@ -27,6 +27,8 @@ class Scope:
     problems: list[ConfigProblem] = field(default_factory=list)
     broken: set[KeyPath] = field(default_factory=set)
     """Bindings whose plugin or config cannot be used."""
+    comparisons_left: int = 20_000
+    """Names that may still be compared for suggestions: a renamed upstream of 3,000 routes must not take minutes."""
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
 
@@ -41,6 +43,13 @@ class Scope:
     def place(self, path: KeyPath) -> Place:
         """Return where a value is written."""
         return self.locator.place(path)
+
+    def suggestion(self, name: str, candidates: Collection[str]) -> str:
+        """Return ``: did you mean "x"?`` if a candidate is close and there is time to look."""
+        if self.comparisons_left < len(candidates):
+            return ""
+        self.comparisons_left -= len(candidates)
+        return did_you_mean(name, candidates)
 
     def install_hint(self, path: KeyPath, name: str) -> str:
         """Return how a plugin or extension could be installed, if its name may be shown."""
