@@ -104,6 +104,60 @@ def test_the_budget_is_a_share_of_the_live_requests_with_a_minimum() -> None:
     assert isinstance(decide(budget=budget), Retry)
 
 
+def test_good_times_pay_for_a_burst_of_retries() -> None:
+    load = Load()
+    budget = RetryBudget(20.0, 3, load)
+    load.earned = 50
+
+    begun = 0
+    while budget.allows():
+        budget.begin()
+        begun += 1
+
+    assert begun == 3 + 50 // 5
+    assert load.earned == 0
+
+
+def test_no_more_is_earned_than_a_bounded_past() -> None:
+    load = Load()
+    budget = RetryBudget(20.0, 0, load)
+    load.earned = 10**9
+
+    budget.begin()
+
+    assert load.earned == 10_000 - 5
+
+
+def test_a_share_of_nothing_earns_nothing() -> None:
+    load = Load()
+    load.earned = 10**6
+    budget = RetryBudget(0.0, 1, load)
+    assert budget.allows()
+
+    budget.begin()
+
+    assert not budget.allows()
+
+
+@given(st.lists(st.sampled_from(["answer", "retry", "end"]), max_size=200))
+def test_retries_never_exceed_what_was_earned_and_the_minimum(history: list[str]) -> None:
+    load = Load()
+    budget = RetryBudget(25.0, 2, load)
+    answers = begun = ended = 0
+    for event in history:
+        if event == "answer":
+            load.earned += 1
+            answers += 1
+        elif event == "retry" and budget.allows():
+            budget.begin()
+            begun += 1
+        elif event == "end" and load.retrying:
+            budget.end()
+            ended += 1
+        assert load.retrying <= 2 + answers / 4
+        assert load.earned >= 0
+
+
 def test_a_retry_cannot_end_that_has_not_begun() -> None:
     with pytest.raises(RuntimeError):
         RetryBudget(20.0, 3, Load()).end()

@@ -70,6 +70,23 @@ def test_failures_in_a_row_eject_and_time_brings_back(make_upstream: MakeUpstrea
     assert by_id(upstream, "b").last_error == "reset"
 
 
+def test_ejections_and_breakers_are_told_to_the_operator(
+    make_upstream: MakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS, circuit_breaker=BREAKER))
+    picks(upstream, 3)
+    with caplog.at_level("INFO", "gateway.upstreams"):
+        fail(upstream, "b", 2, 100.0)
+        assert picks(upstream, 12, 130.0).count("b") == 1
+        upstream.record(by_id(upstream, "b"), 200, 130.0, 130.0)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "endpoint b is ejected for 10 s: reset",
+        "circuit breaker of endpoint b is open",
+        "circuit breaker of endpoint b is closed",
+    ]
+
+
 def test_a_success_between_failures_keeps_the_endpoint(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
     picks(upstream, 1)
@@ -235,6 +252,17 @@ def test_both_snapshots_see_a_change_of_a_shared_endpoint(make_upstream: MakeUps
     by_id(old, "a").notify()
 
     assert set(picks(old, 6)) == set(picks(new, 6)) == {"b", "c"}
+
+
+def test_answers_pay_for_retries_of_a_burst(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
+    endpoint = upstream.pick(None, 100.0)
+    assert endpoint is not None
+
+    for outcome in (200, 404, 503, Outcome.RESET, Outcome.ABANDONED, 200):
+        upstream.record(endpoint, outcome, 100.0, 100.0)
+
+    assert upstream.admission.load.earned == 3
 
 
 actions = st.lists(

@@ -31,13 +31,15 @@ class Counted(Protocol):
 class Load:
     """The counts of a whole upstream, shared by the snapshots that have it."""
 
-    __slots__ = ("active", "pending", "retrying")
+    __slots__ = ("active", "earned", "pending", "retrying")
 
     def __init__(self) -> None:
         self.active = 0
         self.pending = 0
         self.retrying = 0
         """Retries under way."""
+        self.earned = 0.0
+        """Answers since retries were last paid for with them (see `RetryBudget`)."""
 
 
 def judge(counted: Counted, max_active: int, max_pending: int) -> Verdict:

@@ -49,10 +49,18 @@ class Stop:
     reason: StopReason
 
 
-class RetryBudget:
-    """How many retries may be under way, as a share of the live requests.
+MOST_EARNED: Final = 10_000
+"""Answers that count towards later retries."""
 
-    Without one, an upstream that fails under load gets ``attempts + 1`` times that load.
+
+class RetryBudget:
+    """How many retries may be under way: a share of the live requests, and what good times have earned.
+
+    Without a budget, an upstream that fails under load gets ``attempts + 1`` times that load. With nothing but a share
+    of the live requests, however, an endpoint that dies takes requests with it: all that are under way to it fail in
+    the same moment, which are more than the share. So each answer earns the same share of a retry for later, up to
+    ``MOST_EARNED`` answers' worth, and retries beyond the share of the live requests are paid for with that. In a
+    lasting failure nothing is earned, and only the share of the live requests remains.
     """
 
     __slots__ = ("load", "minimum", "percent")
@@ -64,17 +72,23 @@ class RetryBudget:
 
     def allows(self) -> bool:
         """Tell whether one more retry may start."""
-        return self.load.retrying < max(self.minimum, self.load.active * self.percent / 100)
+        return self._is_within_share() or self.load.earned * self.percent >= 100
 
     def begin(self) -> None:
         """Count a retry that starts."""
-        self.load.retrying += 1
+        load = self.load
+        if not self._is_within_share() and self.percent > 0:
+            load.earned = max(0.0, min(load.earned, MOST_EARNED) - 100 / self.percent)
+        load.retrying += 1
 
     def end(self) -> None:
         """Count a retry that has ended, however."""
         if self.load.retrying <= 0:
             raise RuntimeError("a retry ended that had not begun")
         self.load.retrying -= 1
+
+    def _is_within_share(self) -> bool:
+        return self.load.retrying < max(self.minimum, self.load.active * self.percent / 100)
 
 
 _CONDITIONS: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +10,7 @@ from random import Random
 from typing import Final
 
 from gateway_core.upstreams.admission import Admission, Load
+from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.hash_key import compile_hash_key
@@ -20,6 +22,7 @@ from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy
 
+_logger = logging.getLogger("gateway.upstreams")
 _NOTHING: Final = Selection(NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
 
 
@@ -49,6 +52,7 @@ class Upstream:
     __slots__ = (
         "_is_stale",
         "_limits_endpoints",
+        "_load",
         "_members",
         "_membership",
         "_outliers",
@@ -92,6 +96,7 @@ class Upstream:
         )
         cookie = settings.sticky_cookie
         self.sticky = None if cookie is None else StickyCookie(cookie, sticky_secret or name.encode())
+        self._load = self.admission.load
         self._membership = Membership(acquire, self)
         self._strategy = strategy
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
@@ -180,6 +185,7 @@ class Upstream:
         :param error: why it failed, for status pages.
         """
         if FIRST_STATUS <= outcome < FIRST_SERVER_ERROR and endpoint.is_calm:
+            self._load.earned += 1
             breaker = endpoint.breaker
             if breaker is not None:
                 breaker.record_success(started, now)
@@ -260,11 +266,12 @@ class Upstream:
     def _learn(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str) -> None:
         breaker = endpoint.breaker
         was_guarded = endpoint.is_guarded
-        was_until = endpoint.ejection.until
+        was_until, was_state = endpoint.ejection.until, breaker and breaker.state
         if outcome == Outcome.ABANDONED:
             if breaker is not None:
                 breaker.record_nothing(started)
         elif FIRST_STATUS <= outcome < FIRST_SERVER_ERROR:
+            self._load.earned += 1
             note_success(endpoint.ejection)
             if breaker is not None:
                 breaker.record_success(started, now)
@@ -278,6 +285,12 @@ class Upstream:
         endpoint.refresh_flags()
         if was_guarded or endpoint.is_guarded or endpoint.ejection.until != was_until:
             endpoint.notify()
+        if endpoint.ejection.until != was_until:
+            out_for = endpoint.ejection.until - now
+            _logger.warning("endpoint %s is ejected for %g s: %s", endpoint.id, out_for, endpoint.last_error)
+        if breaker is not None and breaker.state is not was_state:
+            level = logging.INFO if breaker.state is BreakerState.CLOSED else logging.WARNING
+            _logger.log(level, "circuit breaker of endpoint %s is %s", endpoint.id, breaker.state.value)
 
     def _consider_ejection(self, endpoint: Endpoint, outcome: int, started: float, now: float) -> None:
         settings = self._outliers

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
+from random import Random
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from gateway_core.clock import SystemClock
+from gateway_core.upstreams import Endpoint, EndpointSpec, HealthCheckSettings
+from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A certificate for users.test and 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "users.test")])
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    names: list[x509.GeneralName] = [x509.DNSName("users.test"), x509.IPAddress(ip_address("127.0.0.1"))]
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=36500))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(certificate), str(private)
+
+
+@pytest.fixture
+async def endpoint(certificate: tuple[str, str]) -> AsyncIterator[Endpoint]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    yield Endpoint(EndpointSpec("https", "127.0.0.1", server.sockets[0].getsockname()[1]))
+    server.close()
+    await server.wait_closed()
+
+
+async def check(endpoint: Endpoint, tls: TlsSettings) -> str:
+    async with aiohttp.ClientSession() as session:
+        settings = HealthCheckSettings(enable=True, timeout=10.0)
+        checker = Checker(
+            endpoint,
+            settings,
+            session=lambda: session,
+            clock=SystemClock(),
+            rng=Random(1),
+            tls=make_tls_context(tls),
+            server_name=tls.server_name,
+        )
+        await checker.check()
+    return endpoint.last_check_error
+
+
+async def test_an_endpoint_is_verified_against_the_given_authority(
+    endpoint: Endpoint, certificate: tuple[str, str]
+) -> None:
+    assert await check(endpoint, TlsSettings(ca=certificate[0])) == ""
+    assert await check(endpoint, TlsSettings(ca=certificate[0], server_name="users.test")) == ""
+    assert "other.test" in await check(endpoint, TlsSettings(ca=certificate[0], server_name="other.test"))
+
+
+async def test_an_endpoint_that_nobody_vouches_for_fails_unless_told_otherwise(endpoint: Endpoint) -> None:
+    assert "CERTIFICATE_VERIFY_FAILED" in await check(endpoint, TlsSettings())
+    assert await check(endpoint, TlsSettings(verify=False)) == ""
+
+
+def test_a_client_certificate_is_read(certificate: tuple[str, str], tmp_path: Path) -> None:
+    make_tls_context(TlsSettings(cert=certificate[0], key=certificate[1]))
+
+    with pytest.raises(FileNotFoundError):
+        make_tls_context(TlsSettings(cert=str(tmp_path / "none.pem"), key=certificate[1]))
+    with pytest.raises(ssl.SSLError):
+        make_tls_context(TlsSettings(cert=certificate[1], key=certificate[1]))
