@@ -114,7 +114,7 @@ def what_to_try(url: str, config: Path) -> str:
         ("429 after three", f"for i in 1 2 3 4 5; do curl -s -o /dev/null -w '%{{http_code}}\\n' {url}/limited; done"),
         (
             "edit the configuration and see the next answers change",
-            f"{sed}; sleep 3; for i in 1 2 3 4; do curl -s {url}/hello; done",
+            f"{sed}; sleep 5; for i in 1 2 3 4; do curl -s {url}/hello; done",
         ),
     ]
     lines = [

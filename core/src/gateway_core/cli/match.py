@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 import click
 
-from gateway_core.cli.options import PROBLEMS, config_option, json_option, load_or_exit, print_json
+from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
+from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.plugins import PluginRegistry

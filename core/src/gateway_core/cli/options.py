@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
-
-from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig
-from gateway_core.plugins import PluginRegistry
-from gateway_core.snapshot import load
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -37,40 +32,6 @@ def config_option(function: CommandT) -> CommandT:
 def json_option(function: CommandT) -> CommandT:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
-
-
-def load_or_exit(paths: tuple[Path, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
-    """Load a configuration; print its problems and exit with status 1 if it has any."""
-    try:
-        return load(paths, registry=registry, environ=os.environ)
-    except ConfigError as error:
-        report_and_exit(error.problems, as_json=as_json)
-
-
-def report_and_exit(problems: tuple[ConfigProblem, ...], *, as_json: bool = False) -> NoReturn:
-    """Print problems, as JSON on stdout or for people on stderr, and exit with status 1."""
-    if as_json:
-        print_json({"ok": False, "problems": [problem_as_json(problem) for problem in problems]})
-    else:
-        click.echo(rendered(problems), err=True)
-    raise SystemExit(PROBLEMS)
-
-
-def rendered(problems: tuple[ConfigProblem, ...]) -> str:
-    """Return problems with their source lines, and how many there are."""
-    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found"
-    return "\n".join([*(problem.render() for problem in problems), count])
-
-
-def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
-    """Return a problem as programs read it."""
-    return {
-        "file": problem.place.file,
-        "line": problem.place.line,
-        "column": problem.place.column,
-        "key": problem.key_path,
-        "message": problem.message,
-    }
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

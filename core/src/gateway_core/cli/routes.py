@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from gateway_core.cli.options import config_option, json_option, load_or_exit, print_json
+from gateway_core.cli.options import config_option, json_option, print_json
+from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
 from gateway_core.plugins import PluginRegistry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ async def _run(paths: Sequence[Path]) -> int | Handover:
             canonical: Canonical | None = left.canonical
             await program.reloader.follow(left.canonical.watch())
         else:
-            canonical = await program.first()
+            canonical = await _first(program)
         if canonical is None:
             return 1
         return await program.run(_fleet_for(canonical, left), canonical)
@@ -43,6 +44,13 @@ async def _run(paths: Sequence[Path]) -> int | Handover:
     except GatewayError as error:
         say(f"gateway: {error}")
         return 1
+
+
+async def _first(program: Program) -> Canonical | None:
+    """Validate, and load the data path meanwhile: both take a second."""
+    loading = asyncio.to_thread(importlib.import_module, "gateway_core.server.single")
+    canonical, _ = await asyncio.gather(program.first(), loading)
+    return canonical
 
 
 def _fleet_for(canonical: Canonical, left: Handover | None) -> Fleet:

@@ -12,7 +12,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry
+from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry, Timings
 from gateway_core.proxy import Proxy
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.tls import Certificates, files_of
@@ -59,8 +59,12 @@ class Engine:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         registry: PluginRegistry | None = None,
+        timings: Timings | None = None,
     ) -> None:
-        """Begin without a configuration; needs a running event loop."""
+        """Begin without a configuration; needs a running event loop.
+
+        :param timings: what measures or records every hook; None costs nothing.
+        """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.registry = registry or PluginRegistry()
@@ -70,7 +74,7 @@ class Engine:
         self.listeners = Listeners(sockets, self.proxy.server_for)
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)
-        self._environment = Environment(self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics)
+        self._environment = Environment(self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings)
 
     async def prepare(self, canonical: Canonical) -> Prepared:
         """Build a configuration that was found valid, while requests go on.

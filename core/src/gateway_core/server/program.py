@@ -8,9 +8,8 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway_core.admin import AdminListener
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
@@ -20,6 +19,9 @@ from gateway_core.server.lifecycle import Signals, StoppedError
 from gateway_core.server.reload import Reloader, render
 from gateway_core.server.validation import Canonical
 from gateway_core.tasks import Tasks
+
+if TYPE_CHECKING:
+    from gateway_core.admin import AdminListener
 
 _logger = logging.getLogger("gateway.server")
 
@@ -60,7 +62,7 @@ class Program:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Listen to signals; needs a running event loop."""
-        self._admin = AdminListener()
+        self._admin: AdminListener | None = None
         self._restart_wanted = asyncio.Event()
         self._tasks = Tasks()
         self.reloader = Reloader(paths, self._apply, also_watch=self._files)
@@ -102,7 +104,7 @@ class Program:
         except StoppedError:
             return await self._stop()
         await self._tasks.aclose()
-        await self._admin.aclose()
+        await self._close_admin()
         return handover
 
     async def _settle(self) -> None:
@@ -110,7 +112,12 @@ class Program:
         assert self.fleet is not None
         config = self.fleet.config
         logs.configure(config.log)
-        await self._admin.open(None if config.admin is None else config.admin.listen, self.fleet)
+        if self._admin is None and config.admin is not None:
+            from gateway_core.admin import AdminListener  # noqa: PLC0415  # most gateways have none, and it costs time
+
+            self._admin = AdminListener()
+        if self._admin is not None:
+            await self._admin.open(None if config.admin is None else config.admin.listen, self.fleet)
 
     async def _apply(self, canonical: Canonical) -> str:
         assert self.fleet is not None
@@ -145,7 +152,8 @@ class Program:
         deadline = self.fleet.config.shutdown_timeout
         _logger.info("stopping, requests may take %g s to finish", deadline)
         await self._tasks.aclose()
-        self._admin.is_draining = True
+        if self._admin is not None:
+            self._admin.is_draining = True
         try:
             await self.signals.unless_hurried(self.fleet.stop(deadline))
         except StoppedError:
@@ -153,8 +161,12 @@ class Program:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await self.fleet.stop(0)
-        await self._admin.aclose()
+        await self._close_admin()
         return 0
+
+    async def _close_admin(self) -> None:
+        if self._admin is not None:
+            await self._admin.aclose()
 
 
 def say(text: str) -> None:

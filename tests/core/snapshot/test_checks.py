@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from gateway_core.config import ConfigError, LoadedConfig
+
+Load = Callable[[str], LoadedConfig]
+
+
+def problems(load_text: Load, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as failed:
+        load_text(text)
+    return [f"{problem.place.line}:{problem.key_path}: {problem.message}" for problem in failed.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("route", "key", "word"),
+    [
+        ("path: '/a/:'", "path", "name"),
+        ("path: '/a/*rest/b'", "path", "last"),
+        ("path: no-slash", "path", "/"),
+        ("path_prefix: '/a/../b'", "path_prefix", ".."),
+        ("path: '/:id', rewrite: {template: '/x/:other'}", "rewrite", "other"),
+        ("path_regex: '/x.*', strip_path: true", "strip_path", "regex"),
+    ],
+)
+def test_a_route_that_cannot_be_compiled_is_a_problem_at_its_key(
+    load_text: Load, route: str, key: str, word: str
+) -> None:
+    (problem,) = problems(load_text, f"routes:\n  - {{id: a, {route}, target: 'http://127.0.0.1:1'}}\n")
+
+    assert problem.startswith(f"2:routes[0].{key}: ")
+    assert word in problem
+
+
+def test_two_equal_routes_are_a_problem_that_names_both_places(load_text: Load) -> None:
+    (problem,) = problems(
+        load_text,
+        "routes:\n"
+        "  - {id: a, path: '/x/:one', target: 'http://127.0.0.1:1'}\n"
+        "  - {id: b, path: '/x/:two', target: 'http://127.0.0.1:1'}\n",
+    )
+
+    assert problem.startswith("3:routes[1]: route 'b' can never match")
+    assert "gateway.yaml:2:5" in problem
+
+
+def test_conflicts_are_found_beside_other_problems(load_text: Load) -> None:
+    found = problems(
+        load_text,
+        "routes:\n"
+        "  - {id: bad, path: x, target: 'http://127.0.0.1:1'}\n"
+        "  - {id: a, path: /a, target: 'http://127.0.0.1:1'}\n"
+        "  - {id: b, path: /a, target: 'http://127.0.0.1:1'}\n",
+    )
+
+    assert [problem.partition(":")[0] for problem in found] == ["2", "4"]
+
+
+def test_routes_that_can_all_match_are_fine(load_text: Load) -> None:
+    loaded = load_text(
+        "routes:\n"
+        "  - {id: a, path: /a, target: 'http://127.0.0.1:1'}\n"
+        "  - {id: b, path: '/:any', target: 'http://127.0.0.1:1'}\n"
+        "  - {id: c, path_prefix: /, target: 'http://127.0.0.1:1'}\n"
+    )
+
+    assert len(loaded.config.routes) == 3

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from gateway_core.config import ConfigError, LoadedConfig
+from gateway_core.messages import Request
+from gateway_core.routing import Match
+from gateway_core.snapshot import CompiledRoute, Environment, Snapshot, Timeouts, compile_snapshot
+
+Load = Callable[[str], LoadedConfig]
+
+
+def match(snapshot: Snapshot, path: str) -> Match[CompiledRoute]:
+    found = snapshot.router.match("GET", "", path, "", lambda _: None)
+    assert isinstance(found, Match)
+    return found
+
+
+async def compiled(load_text: Load, environment: Environment, text: str) -> Snapshot:
+    return (await compile_snapshot(load_text(text), environment)).snapshot
+
+
+async def test_a_route_knows_its_upstream_chain_and_settings(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+limits: {max_body_bytes: 10MB}
+plugins: [{name: noted}]
+upstreams:
+  - {name: users, timeouts: {response: 7s}, endpoints: [{id: one, url: "http://127.0.0.1:1"}]}
+routes:
+  - {id: user, description: somebody, path: "/users/:id", target: users, strip_path: true, timeouts: {idle: 5s}}
+  - {id: own, path: /own, target: users, max_body_bytes: 1MiB, retries: {attempts: 2}, plugins: [{name: noted, id: x}]}
+""",
+    )
+
+    found = match(snapshot, "/users/7")
+    route = found.payload
+    assert (route.info.id, route.info.pattern, route.info.description) == ("user", "/users/:id", "somebody")
+    assert route.pick_upstream(Random(1)) is snapshot.upstreams["users"]
+    assert [endpoint.id for endpoint in snapshot.upstreams["users"].endpoints] == ["one"]
+    assert route.rewrite is not None
+    assert route.rewrite(found.params, "/users/7") == "/7"
+    assert route.timeouts == Timeouts(connect=2.0, response=7.0, idle=5.0, total=0.0)
+    assert route.max_body_bytes == 10_000_000
+    assert route.retry is None
+    assert route.chain is snapshot.global_chain
+    own = snapshot.routes["own"]
+    assert own.max_body_bytes == 1 << 20
+    assert own.retry is not None
+    assert [binding.id for binding in own.chain.bindings] == ["noted", "x"]
+    await snapshot.aclose()
+
+
+async def test_a_url_is_an_upstream_with_one_endpoint_shared_by_its_routes(
+    load_text: Load, environment: Environment
+) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        "routes: [{id: a, path: /a, target: 'http://127.0.0.1:9'}, {id: b, path: /b, target: 'http://127.0.0.1:9'}]",
+    )
+
+    upstream = snapshot.routes["a"].upstream
+
+    assert upstream is not None
+    assert upstream is snapshot.routes["b"].upstream
+    assert [(endpoint.host, endpoint.port) for endpoint in upstream.endpoints] == [("127.0.0.1", 9)]
+    await snapshot.aclose()
+
+
+async def test_several_targets_share_by_weight(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+routes:
+  - id: split
+    path: /
+    targets: [{target: "http://127.0.0.1:1", weight: 3}, {target: "http://127.0.0.1:2", weight: 1}]
+    mirror: {target: "http://127.0.0.1:3", percent: 50}
+""",
+    )
+    route = snapshot.routes["split"]
+
+    picked = [route.pick_upstream(Random(1)).name for _ in range(8)]
+
+    assert sorted(picked) == ["http://127.0.0.1:1"] * 6 + ["http://127.0.0.1:2"] * 2
+    assert route.mirror == (snapshot.upstreams["http://127.0.0.1:3"], 50.0)
+    await snapshot.aclose()
+
+
+async def test_a_redirect_answers_itself(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text, environment, "routes: [{id: r, path: '/old/:id', redirect: {status: 301, path: '/new/:id'}}]"
+    )
+    found = match(snapshot, "/old/7")
+    request = Request("GET", "/old/7?x=1", host="example.com")
+    request.params = found.params
+
+    assert found.payload.redirect is not None
+    answer = found.payload.redirect(request)
+
+    assert (answer.status, answer.headers["location"]) == (301, "/new/7?x=1")
+    await snapshot.aclose()
+
+
+async def test_what_did_not_change_is_the_same_object_in_the_next_snapshot(
+    load_text: Load, environment: Environment, noted: list[str]
+) -> None:
+    def text(weight: int, tag: str) -> str:
+        return f"""
+plugins: [{{name: noted, config: {{tag: all}}}}]
+upstreams: [{{name: u, endpoints: [{{id: e, url: "http://127.0.0.1:1", weight: {weight}}}]}}]
+routes: [{{id: r, path: /, target: u, plugins: [{{name: noted, id: own, config: {{tag: {tag}}}}}]}}]
+"""
+
+    first = await compile_snapshot(load_text(text(1, "one")), environment)
+    second = await compile_snapshot(load_text(text(5, "two")), environment)
+    await first.snapshot.aclose()
+
+    assert (first.bindings_made, first.bindings_kept) == (2, 0)
+    assert (second.bindings_made, second.bindings_kept) == (1, 1)
+    assert noted == ["start all", "start one", "start two", "stop one"]
+    await second.snapshot.aclose()
+    assert sorted(noted[4:]) == ["stop all", "stop two"]
+
+
+async def test_endpoints_keep_their_state(load_text: Load, environment: Environment) -> None:
+    def text(weight: int) -> str:
+        return f"""
+upstreams: [{{name: u, endpoints: [{{id: e, url: "http://127.0.0.1:1", weight: {weight}}}]}}]
+routes: [{{id: r, path: /, target: u}}]
+"""
+
+    first = await compiled(load_text, environment, text(1))
+    second = await compiled(load_text, environment, text(5))
+
+    assert first.upstreams["u"].endpoints[0] is second.upstreams["u"].endpoints[0]
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_a_plugin_that_does_not_start_is_a_problem_with_its_place_and_stops_the_others(
+    load_text: Load, environment: Environment, noted: list[str]
+) -> None:
+    loaded = load_text(
+        "plugins:\n  - {name: noted, config: {tag: fine}}\n  - {name: noted, id: bad, config: {fail: true}}\n"
+    )
+
+    with pytest.raises(ConfigError) as failed:
+        await compile_snapshot(loaded, environment)
+
+    (problem,) = failed.value.problems
+    assert problem.key_path == "plugins[1]"
+    assert problem.place.line == 3
+    assert "no luck today" in problem.message
+    assert noted == ["start fine", "stop fine"]
+    assert len(environment.instances) == 0
