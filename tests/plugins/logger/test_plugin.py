@@ -38,6 +38,18 @@ async def test_a_single_line_is_written_without_a_stop(
     await eventually(path.read_text)
 
 
+async def test_a_burst_is_written_without_a_stop(
+    loggers: Any, make_event: Any, eventually: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    logger = await loggers.start({"sinks": [{"type": "file", "path": str(path), "flush_interval": 0}]})
+
+    for _ in range(200):
+        logger.gateway_log(*make_event())
+
+    await eventually(lambda: path.read_text().count("\n") == 200)
+
+
 async def test_the_hook_makes_no_line_itself(loggers: Any, make_event: Any, tmp_path: Path) -> None:
     logger = await loggers.start({"path": str(tmp_path / "access.log")})
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import gzip
 import multiprocessing
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,27 @@ def test_a_directory_that_is_gone_is_an_error_until_it_is_back(tmp_path: Path, c
     target.close()
 
     assert (folder / "a.log").read_text() == "kept\n"
+
+
+def test_a_process_that_waited_for_its_turn_to_rotate_finds_it_done(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("old\n")
+    target = make_target(path, clock, max_size=1)
+
+    with path.open("rb") as other:  # another process holds the lock, and rotates meanwhile
+        fcntl.flock(other, fcntl.LOCK_EX)
+        thread = threading.Thread(target=target.write, args=(b"ours\n",))
+        thread.start()
+        inode = f":{os.fstat(other.fileno()).st_ino} "
+        while not any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):
+            assert thread.is_alive()
+        path.rename(tmp_path / "a.log.20261122T000000Z")
+        path.write_text("theirs\n")
+    thread.join(30)
+    target.close()
+
+    assert path.read_text() == "theirs\nours\n"
+    assert asides(path) == [".20261122T000000Z"]
 
 
 class _Clock:

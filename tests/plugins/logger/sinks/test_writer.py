@@ -67,6 +67,19 @@ def test_a_line_is_written_after_the_interval_without_being_asked(counted: Any) 
     assert paper.text == "a\n"
 
 
+def test_every_line_is_written_after_the_interval_and_not_only_the_first(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.account, flush_interval=0.0)
+
+    for number in range(3):
+        paper.is_writing.clear()
+        writer.extend([f"{number}\n"])
+        assert paper.is_writing.wait(30)
+    writer.close(30)
+
+    assert paper.text == "0\n1\n2\n"
+
+
 def test_appending_never_waits_and_drops_what_is_too_much(counted: Any) -> None:
     paper = Paper()
     paper.may_write.clear()

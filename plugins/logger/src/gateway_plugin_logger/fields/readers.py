@@ -172,7 +172,10 @@ def state(request: Request, key: str) -> Any:
 def milliseconds(seconds: float) -> str:
     """Return seconds as milliseconds with three decimals; faster than formatting a float."""
     microseconds = int(seconds * 1e6 + 0.5)
+    if microseconds < 1_000_000:
+        return _WHOLES[microseconds // 1000] + _FRACTIONS[microseconds % 1000]
     return f"{microseconds // 1000}{_FRACTIONS[microseconds % 1000]}"
 
 
+_WHOLES: Final = tuple(str(whole) for whole in range(1000))
 _FRACTIONS: Final = tuple(f".{fraction:03d}" for fraction in range(1000))
