@@ -56,13 +56,20 @@ def _compile_test(source: str, values: tuple[str, ...]) -> Condition:
 
 def _address_test(source: str, values: tuple[str, ...]) -> Condition:
     take = compile_source(source)
-    networks = tuple(ip_network(value, strict=False) for value in values)
+    networks = tuple(_network(value) for value in values)
 
     def test(request: Request) -> bool:
         address = take(request)
         return address is not None and _is_within(address, networks)
 
     return test
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network: write for example 10.0.0.0/8, ::1 or 192.168.1.7") from None
 
 
 @lru_cache(maxsize=16384)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from operator import attrgetter
 from typing import Any, Final
 
 from gateway_plugin_sdk import Request
@@ -64,16 +65,14 @@ def compile_key(sources: Sequence[str], *, ipv4_prefix: int = 32, ipv6_prefix: i
 def _with_prefix(source: str, ipv4_prefix: int, ipv6_prefix: int) -> Source:
     if source not in {"client_ip", "peer_ip"}:
         return compile_source(source)
-    take = compile_source(source)
-    network = partial(network_of, ipv4_prefix=ipv4_prefix, ipv6_prefix=ipv6_prefix)
+    take = attrgetter(source)
+    is_whole = ipv4_prefix == 32
 
     def by_network(request: Request) -> str | None:
-        address = take(request)
-        if address is None:
-            return None
-        if ipv4_prefix == 32 and ":" not in address:
-            return address
-        return network(address)
+        address: str = take(request)
+        if is_whole and ":" not in address:
+            return address or None
+        return network_of(address, ipv4_prefix, ipv6_prefix) or None
 
     return by_network
 

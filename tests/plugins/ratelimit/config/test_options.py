@@ -25,7 +25,7 @@ from pydantic import ValidationError
         ({"rate": 1, "store": "redis", "redis": {"mode": "sentinel"}}, "mode: sentinel needs nodes"),
         ({"rate": 1, "store": "redis", "redis": {"nodes": ["a:1"]}}, "nodes belong to mode: cluster or sentinel"),
         ({"rate": 1, "store": "redis", "redis": {"master": "m"}}, "master belongs to mode: sentinel"),
-        ({"rate": 1, "exempt": [{"client_ip": "10.0.0"}]}, "'10.0.0' does not appear to be an IPv4 or IPv6 network"),
+        ({"rate": 1, "exempt": [{"client_ip": "10.0.0"}]}, "'10.0.0' is not a network: write for example"),
         ({"rate": 1, "key": "ip"}, "String should match pattern"),
         ({"rate": 1, "name": 'a"b'}, "String should match pattern"),
         ({"rate": -1}, "greater than 0"),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway_plugin_ratelimit.conditions import compile_condition
-from gateway_plugin_ratelimit.keys import SOURCE_PATTERN
+from gateway_plugin_ratelimit.keys import PLAIN_SOURCES, SOURCE_PATTERN
 
 COST_PATTERN = r"^(content-length|(header|query|response-header):.+)$"
 
-Source = Annotated[str, Field(pattern=SOURCE_PATTERN)]
+_SOURCE_SCHEMA: Final = {
+    "type": "string",
+    "pattern": SOURCE_PATTERN,
+    "x-expected": f"a property of requests: use {', '.join(PLAIN_SOURCES)}, or header:NAME, cookie:NAME, query:NAME, "
+    "param:NAME or claim:NAME",
+}
+
+Source = Annotated[str, Field(pattern=SOURCE_PATTERN), WithJsonSchema(_SOURCE_SCHEMA)]
 """A property of a request: client_ip, peer_ip, route, identity, method, host, path, constant, header:NAME,
 cookie:NAME, query:NAME, param:NAME or claim:NAME."""
 
@@ -30,7 +37,7 @@ Sources = Annotated[
     tuple[Source, ...],
     BeforeValidator(_listed),
     Field(min_length=1),
-    WithJsonSchema(_one_or_several({"type": "string", "pattern": SOURCE_PATTERN})),
+    WithJsonSchema(_one_or_several(_SOURCE_SCHEMA)),
 ]
 """One source or a list of them."""
 
@@ -51,5 +58,13 @@ def _checked(when: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...
 Condition = Annotated[Mapping[Source, Texts], Field(min_length=1), AfterValidator(_checked)]
 """Values by source; all must fit. A list is any of its values, ``*`` is any value; addresses may be networks."""
 
-Cost = Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(pattern=COST_PATTERN)]
+_COST_SCHEMA: Final = {
+    "type": "string",
+    "pattern": COST_PATTERN,
+    "x-expected": "a cost: use a number, header:NAME, query:NAME, content-length or response-header:NAME",
+}
+
+Cost = (
+    Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(pattern=COST_PATTERN), WithJsonSchema(_COST_SCHEMA)]
+)
 """Units that a request costs."""

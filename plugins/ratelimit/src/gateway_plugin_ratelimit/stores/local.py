@@ -72,10 +72,12 @@ class LocalStore:
     def admit(self, passage: Passage) -> None:
         """Charge a request to all of its limits or to none, and note the decisions in its passage."""
         rules = passage.rules
-        if len(rules) == 1 and not isinstance(rules[0], Concurrency):
-            charge = (rules[0], passage.counters[0], passage.costs[0])
-            passage.decisions = self._table.charge((charge,), self._monotonic() + self._phase)
-            return
+        if len(rules) == 1:
+            rule = rules[0]
+            if not isinstance(rule, Concurrency):
+                charge = (rule, passage.counters[0], passage.costs[0])
+                passage.decisions = self._table.charge((charge,), self._monotonic() + self._phase)
+                return
         self._admit_several(passage)
 
     def _admit_several(self, passage: Passage) -> None:
