@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from gateway_core.config import parse_listen
-from gateway_core.errors import GatewayError
+OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
+"""Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
 
 
 class AdminView(Protocol):
@@ -25,27 +21,25 @@ class AdminView(Protocol):
         """Return the metrics in the text format of Prometheus."""
 
 
-class AdminListenError(GatewayError):
-    """The admin listener's address cannot be had."""
-
-
 class AdminListener:
     """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config`` and ``/upstreams``.
 
     It has no access control: whoever reaches the address may read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, open_site: OpenSite) -> None:
         self.is_draining = False
         """Whether the gateway is about to end: ``/ready`` says so."""
+        self._open_site = open_site
         self._address: str | None = None
+        self._give_up: Callable[[], None] | None = None
         self._runner: web.AppRunner | None = None
         self._view: AdminView | None = None
 
     async def open(self, address: str | None, view: AdminView) -> None:
         """Listen on this address, or on none; nothing happens if that is so already.
 
-        :raises AdminListenError: the address is taken or not ours.
+        :raises GatewayError: the address cannot be had.
         """
         self._view = view
         if address == self._address:
@@ -53,14 +47,13 @@ class AdminListener:
         await self.aclose()
         if address is None:
             return
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         try:
-            await _site(runner, address).start()
-        except OSError as error:
+            self._give_up = await self._open_site(runner, address)
+        except BaseException:
             await runner.cleanup()
-            reason = os.strerror(error.errno).lower() if error.errno else str(error)
-            raise AdminListenError(f"cannot listen on {address} for admin: {reason}") from error
+            raise
         self._runner, self._address = runner, address
 
     async def aclose(self) -> None:
@@ -68,6 +61,9 @@ class AdminListener:
         runner, self._runner, self._address = self._runner, None, None
         if runner is not None:
             await runner.cleanup()
+        give_up, self._give_up = self._give_up, None
+        if give_up is not None:
+            give_up()
 
     def _application(self) -> web.Application:
         application = web.Application()
@@ -110,22 +106,3 @@ class AdminListener:
     async def _upstreams(self, _request: web.Request) -> web.Response:
         status = await self._shown.status()
         return web.json_response(status.get("upstreams", []))
-
-
-def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
-    parsed = parse_listen(address)
-    if not parsed.path:
-        return web.TCPSite(runner, parsed.host or None, parsed.port, shutdown_timeout=1)
-    path = Path(parsed.path)
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_served(parsed.path):
-        path.unlink()
-    return web.UnixSite(runner, parsed.path)
-
-
-def _is_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True

@@ -74,7 +74,9 @@ class Engine:
         self.listeners = Listeners(sockets, self.proxy.server_for)
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)
-        self._environment = Environment(self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings)
+        self._environment = Environment(
+            self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings
+        )
 
     async def prepare(self, canonical: Canonical) -> Prepared:
         """Build a configuration that was found valid, while requests go on.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway_core.config import ListenConfig
+from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.server import sockets
 from gateway_core.server.tls import Certificates, ListenerTls, load_certificates
 
@@ -92,6 +92,24 @@ class _UnixSite(web.SockSite):
         )
 
 
+async def _start_site(runner: web.BaseRunner, sock: socket.socket, tls: ListenerTls | None = None) -> web.BaseSite:
+    kind = _UnixSite if sock.family == socket.AF_UNIX else web.SockSite
+    site = kind(runner, sock, ssl_context=None if tls is None else tls.context, backlog=sockets.BACKLOG)
+    await site.start()
+    return site
+
+
+async def open_site(runner: web.BaseRunner, address: str) -> Callable[[], None]:
+    """Listen on an address for a runner.
+
+    :returns: what gives the address up, once the runner is cleaned up.
+    :raises BindError: the address cannot be had.
+    """
+    sock = await asyncio.to_thread(sockets.bind, parse_listen(address), address)
+    await _start_site(runner, sock.dup())
+    return lambda: sockets.close(sock)
+
+
 class Listeners:
     """Opens and closes listeners as configurations come and go."""
 
@@ -131,10 +149,7 @@ class Listeners:
         runner = web.ServerRunner(self._server_for(config), handle_signals=False)
         await runner.setup()
         # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
-        sock = self._table[config.address].dup()
-        kind = _UnixSite if sock.family == socket.AF_UNIX else web.SockSite
-        site = kind(runner, sock, ssl_context=None if tls is None else tls.context, backlog=sockets.BACKLOG)
-        await site.start()
+        site = await _start_site(runner, self._table[config.address].dup(), tls)
         return _Open(config, runner, site, tls)
 
     async def _shut(self, address: str) -> None:

@@ -114,8 +114,9 @@ class Program:
         logs.configure(config.log)
         if self._admin is None and config.admin is not None:
             from gateway_core.admin import AdminListener  # noqa: PLC0415  # most gateways have none, and it costs time
+            from gateway_core.server.listeners import open_site  # noqa: PLC0415  # likewise
 
-            self._admin = AdminListener()
+            self._admin = AdminListener(open_site)
         if self._admin is not None:
             await self._admin.open(None if config.admin is None else config.admin.listen, self.fleet)
 

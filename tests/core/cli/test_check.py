@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.core.cli.conftest import Invoke
+
+
+def test_says_that_a_good_configuration_is_fine(invoke: Invoke, config: Path) -> None:
+    result = invoke("check", "-c", config)
+
+    assert result.exit_code == 0
+    assert result.output.endswith("fine, 5 routes, 1 upstream\n")
+
+
+def test_prints_every_problem_and_exits_with_1(invoke: Invoke, config: Path) -> None:
+    config.write_text("workers: many\nlimits: {nonsense: 1}\n")
+
+    result = invoke("check", "-c", config)
+
+    assert result.exit_code == 1
+    assert "gateway.yaml:1:10: workers" in result.stderr
+    assert "gateway.yaml:2:10: limits.nonsense" in result.stderr
+    assert result.stderr.endswith("2 problems found\n")
+    assert result.stdout == ""
+
+
+def test_prints_problems_as_json(invoke: Invoke, config: Path) -> None:
+    config.write_text("workers: many\n")
+
+    result = invoke("check", "-c", config, "--json")
+
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["ok"] is False
+    (problem,) = told["problems"]
+    assert (problem["line"], problem["column"], problem["key"]) == (1, 10, "workers")
+
+
+def test_a_good_configuration_is_json_too(invoke: Invoke, config: Path) -> None:
+    told = json.loads(invoke("check", "-c", config, "--json").stdout)
+
+    assert told["ok"] is True
+    assert told["files"] == [str(config)]
+
+
+def test_missing_empty_and_unreadable_files_are_one_clear_line(invoke: Invoke, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yaml"
+    empty.touch()
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x01")
+
+    for path, words in ((tmp_path / "nowhere.yaml", "does not exist"), (empty, "empty"), (binary, "binary.yaml")):
+        result = invoke("check", "-c", path)
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_several_files_are_one_configuration(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("routes: [{id: more, path: /more, target: users}]\n")
+
+    result = invoke("check", "-c", config, "-c", more)
+
+    assert result.output.endswith("fine, 6 routes, 1 upstream\n")
+
+
+def test_wrong_usage_exits_with_2(invoke: Invoke) -> None:
+    assert invoke("check", "--nonsense").exit_code == 2

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click import UsageError
+from gateway_core.cli.match import Asked
+
+from tests.core.cli.conftest import Invoke
+
+
+def told(invoke: Invoke, config: Path, *arguments: str) -> dict[str, Any]:
+    result = invoke("match", *arguments, "-c", config, "--json")
+    answer = json.loads(result.stdout)
+    assert isinstance(answer, dict)
+    assert result.exit_code == (0 if answer["route"] else 1)
+    return answer
+
+
+def test_tells_route_params_target_path_and_chain(invoke: Invoke, config: Path) -> None:
+    answer = told(invoke, config, "GET", "http://h/api/users/a%20b?x=%41")
+
+    assert (answer["route"], answer["params"], answer["target"]) == ("user", {"id": "a b"}, "users")
+    assert answer["path"] == "/a%20b?x=%41"
+    assert answer["chain"] == ["logger"]
+
+
+def test_headers_and_hosts_decide(invoke: Invoke, config: Path) -> None:
+    assert told(invoke, config, "GET", "/api/users/7", "-H", "X-Beta: 1")["route"] == "beta"
+    quiet = told(invoke, config, "GET", "http://a.example.com:8080/quiet/x")
+    assert (quiet["route"], quiet["chain"]) == ("quiet", ["ratelimit"])
+    assert told(invoke, config, "GET", "/quiet", "-H", "Host: b.example.com")["route"] == "quiet"
+    assert told(invoke, config, "GET", "http://other/quiet")["route"] is None
+
+
+def test_says_why_the_nearest_others_lost(invoke: Invoke, config: Path) -> None:
+    losers = told(invoke, config, "POST", "/api/users/7")["losers"]
+
+    assert {"user", "beta"} <= {loser["route"] for loser in losers}
+    assert any("POST is not one of GET" in reason for loser in losers for reason in loser["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"), [("POST", "/api/users/7", 405), ("GET", "/nope", 404), ("GET", "/a/../b", 400)]
+)
+def test_says_what_the_client_would_get_without_a_route(
+    invoke: Invoke, config: Path, method: str, url: str, status: int
+) -> None:
+    assert told(invoke, config, method, url)["status"] == status
+
+
+def test_redirects_and_several_targets_have_their_targets(invoke: Invoke, config: Path) -> None:
+    moved = told(invoke, config, "GET", "/old")
+    assert (moved["target"], moved["path"]) == ("301 /new", None)
+    assert told(invoke, config, "GET", "/split")["target"] == [
+        {"target": "users", "weight": 3},
+        {"target": "http://127.0.0.1:2", "weight": 1},
+    ]
+
+
+def test_is_readable_for_people(invoke: Invoke, config: Path) -> None:
+    output = invoke("match", "GET", "/api/users/7", "-c", config).output
+
+    assert "route    user" in output
+    assert "params   id='7'" in output
+    assert "beta (/api/users/:id): headers: x-beta is absent" in output
+
+
+def test_answers_a_file_of_requests_line_by_line(invoke: Invoke, config: Path) -> None:
+    requests = [
+        {"method": "GET", "url": "http://h/api/users/7?q=1", "headers": {"X-Beta": "1"}},
+        {"method": "GET", "url": "http://h/nope"},
+        {"method": "GET", "url": "http://h/api/users/8"},
+    ]
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+
+    result = invoke("match", "--requests", "-", "--json", "-c", config, input=lines)
+
+    assert result.exit_code == 0
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"route": "beta", "params": {"id": "7"}, "target": "users", "path": "/api/users/7?q=1"},
+        {"route": None, "params": {}, "target": None, "path": None},
+        {"route": "user", "params": {"id": "8"}, "target": "users", "path": "/8"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path", "query"),
+    [
+        ("http://h:1/a%2Fb?x?y", "h:1", "/a%2Fb", "x?y"),
+        ("http://h", "h", "/", ""),
+        ("http://h?x", "h", "/", "x"),
+        ("/only//path/#frag", "", "/only//path/", ""),
+        ("http://user@h/a", "h", "/a", ""),
+    ],
+)
+def test_urls_are_taken_apart_byte_for_byte(url: str, host: str, path: str, query: str) -> None:
+    asked = Asked.of("GET", url, {})
+
+    assert (asked.host, asked.path, asked.query) == (host, path, query)
+
+
+def test_what_is_no_url_is_wrong_usage(invoke: Invoke, config: Path) -> None:
+    with pytest.raises(UsageError):
+        Asked.of("GET", "nonsense", {})
+    assert invoke("match", "-c", config).exit_code == 2
+    assert invoke("match", "GET", "/", "-H", "nonsense", "-c", config).exit_code == 2
+    assert invoke("match", "--requests", "-", "-c", config, input="nonsense\n").exit_code == 2
