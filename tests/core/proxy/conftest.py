@@ -8,14 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from gateway_core.clock import SystemClock
-from gateway_core.leases import Leases
-from gateway_core.metrics import Metrics
-from gateway_core.plugins import PluginRegistry
-from gateway_core.proxy import Proxy
-from gateway_core.snapshot import Environment, SnapshotHolder
-from gateway_core.upstreams.runtime import UpstreamRuntime
 
 from tests.core.proxy.kit import (
     Handler,
@@ -25,7 +17,7 @@ from tests.core.proxy.kit import (
     RunningProxy,
     StartProxy,
     StartUpstream,
-    compile_config,
+    run_proxy,
 )
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -81,35 +73,12 @@ def lane(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def start_proxy(tmp_path: Path, lane: str) -> AsyncIterator[StartProxy]:
     """Start a proxy for a configuration, in the lane that the test runs for."""
-    stack = AsyncExitStack()
+    async with AsyncExitStack() as stack:
 
-    async def start(config: str) -> RunningProxy:
-        clock, metrics = SystemClock(), Metrics()
-        runtime = UpstreamRuntime(clock)
-        environment = Environment(PluginRegistry(), Leases(), runtime, clock, metrics)
-        text = f"fast_lane: {'true' if lane == 'fast' else 'false'}\n{config}"
-        holder = SnapshotHolder()
-        holder.swap(await compile_config(text, environment, tmp_path))
-        proxy = Proxy(holder, clock=clock, metrics=metrics)
-        runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0]))
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        async def start(config: str) -> RunningProxy:
+            text = f"fast_lane: {'true' if lane == 'fast' else 'false'}\n{config}"
+            return await stack.enter_async_context(run_proxy(text, tmp_path))
 
-        running = RunningProxy(runner.addresses[0][1], proxy, environment, tmp_path)
-
-        async def stop() -> None:
-            await site.stop()
-            await running.close_clients()
-            await proxy.drain(1)
-            await runner.cleanup()
-            await proxy.aclose()
-            await holder.aclose()
-
-        stack.push_async_callback(stop)
-        return running
-
-    async with stack:
         yield start
 
 

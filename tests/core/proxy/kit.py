@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+from aiohttp import web
+from gateway_core.clock import SystemClock
+from gateway_core.leases import Leases
+from gateway_core.metrics import Metrics
+from gateway_core.plugins import PluginRegistry
 from gateway_core.proxy import Proxy
-from gateway_core.snapshot import Environment, Snapshot, compile_snapshot, load
+from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
+from gateway_core.upstreams.runtime import UpstreamRuntime
 
 Handler = Callable[["Peer"], Awaitable[None]]
 
@@ -123,6 +130,30 @@ async def compile_config(config: str, environment: Environment, folder: Path) ->
     path.write_text(config)
     loaded = load([path], registry=environment.registry, environ=os.environ)
     return (await compile_snapshot(loaded, environment)).snapshot
+
+
+@asynccontextmanager
+async def run_proxy(config: str, folder: Path) -> AsyncIterator[RunningProxy]:
+    """Run a proxy for a configuration."""
+    clock, metrics = SystemClock(), Metrics()
+    environment = Environment(PluginRegistry(), Leases(), UpstreamRuntime(clock), clock, metrics)
+    holder = SnapshotHolder()
+    holder.swap(await compile_config(config, environment, folder))
+    proxy = Proxy(holder, clock=clock, metrics=metrics)
+    runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0]))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder)
+    try:
+        yield running
+    finally:
+        await site.stop()
+        await running.close_clients()
+        await proxy.drain(1)
+        await runner.cleanup()
+        await proxy.aclose()
+        await holder.aclose()
 
 
 StartProxy = Callable[..., Awaitable[RunningProxy]]

@@ -7,6 +7,8 @@ both lanes put the same bytes on the wire.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -16,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.lane import HeadMemo, Peer
+from gateway_core.proxy.lane import LINGER, HeadMemo, Peer
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.sweeper import NEVER
@@ -44,11 +46,14 @@ def _status_of(error: BaseException | None, message: str) -> int:
 class Written:
     """Stands for an answer that is on the wire already; what aiohttp asks of a response."""
 
-    __slots__ = ("_data", "keep_alive")
+    __slots__ = ("_data", "_linger", "keep_alive")
 
-    def __init__(self, keep_alive: bool, data: bytes = b"") -> None:
+    def __init__(
+        self, keep_alive: bool, data: bytes = b"", linger: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self.keep_alive = keep_alive
         self._data = data
+        self._linger = linger
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write what is still to be written."""
@@ -57,7 +62,9 @@ class Written:
             transport.write(self._data)
 
     async def write_eof(self) -> None:
-        """Do nothing: the answer is complete."""
+        """Wait for the client to have read the answer if it is a last one that it may not expect."""
+        if self._linger is not None:
+            await self._linger()
 
 
 class AiohttpLane(RequestHandler):
@@ -68,6 +75,8 @@ class AiohttpLane(RequestHandler):
         self.proxy = server.proxy
         self.peer: Peer = cast("Peer", None)
         self._is_admitted = False
+        self._is_lingering = False
+        self._gone: asyncio.Future[None] | None = None
         self.exchange: Exchange | None = None
         self.version = "1.1"
         self.deadline = NEVER
@@ -96,6 +105,8 @@ class AiohttpLane(RequestHandler):
         self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
 
     def data_received(self, data: bytes) -> None:
+        if self._is_lingering:
+            return
         if self.exchange is None and self.deadline is NEVER and not self._messages:
             self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
         super().data_received(data)
@@ -164,7 +175,9 @@ class AiohttpLane(RequestHandler):
             self._pump = spawn(self._feed(exchange, base.content), name="upload")
         exchange.start()
         try:
-            return Written(await over)
+            keep_alive = await over
+            expected = keep_alive or not facts.keep_alive
+            return Written(keep_alive, linger=None if expected else self._linger)
         finally:
             if self._pump is not None:
                 self._pump.cancel()
@@ -185,9 +198,28 @@ class AiohttpLane(RequestHandler):
         except Exception:  # noqa: BLE001 - whatever the parser found wrong with the body, it is not a body
             exchange.bad_body()
 
+    async def _linger(self) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        self._is_lingering = True
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._gone = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._gone
+
+    def eof_received(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
     def _refuse(self, status: int, allow: tuple[str, ...] = ()) -> Written:
         """Answer a request that never gets as far as the pipeline; the connection is closed."""
-        return Written(False, plain_answer(own_answer(status, allow=allow)))
+        return Written(False, plain_answer(own_answer(status, allow=allow)), self._linger)
 
     def handle_error(  # type: ignore[override]  # anything that has prepare and write_eof will do
         self,
@@ -201,7 +233,7 @@ class AiohttpLane(RequestHandler):
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
         if status == 400:
             status = _status_of(exc, message or "")
-        return Written(False, plain_answer(own_answer(status)))
+        return Written(False, plain_answer(own_answer(status)), self._linger)
 
     # -- what the exchange says
 
@@ -273,6 +305,7 @@ class AiohttpLane(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.proxy.dismiss(self)
+        self._leave()
         self.deadline = NEVER
         exchange, self.exchange = self.exchange, None
         if exchange is not None:

@@ -6,11 +6,11 @@ It never guesses. What it does not take verbatim as valid, the aiohttp lane judg
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from gateway_core.messages import Request
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.lane import HeadMemo, Peer
+from gateway_core.proxy.lane import LINGER, HeadMemo, Peer
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.sweeper import NEVER
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.snapshot import Snapshot
-
-LINGER: Final = 2.0
-"""Seconds that a connection is kept after an answer that came before the end of the request's body: closing at once
-would send a reset, which may destroy the answer on its way."""
 
 
 class FastLane(asyncio.Protocol):
@@ -207,7 +203,7 @@ class FastLane(asyncio.Protocol):
         if transport.is_closing() or exchange is None:
             return
         if not keep_alive:
-            if self._left:
+            if self._left or exchange.memo.facts.keep_alive:
                 self._linger()
             else:
                 transport.close()
@@ -277,8 +273,11 @@ class FastLane(asyncio.Protocol):
         """Close a connection that is idle, or whose head does not get complete."""
         self.deadline = NEVER
         if self._buffer and self.exchange is None:
+            self._buffer = b""
             self.transport.write(plain_answer(own_answer(408)))
-        self.transport.close()
+            self._linger()
+        else:
+            self.transport.close()
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""

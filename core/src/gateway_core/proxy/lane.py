@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.proxy.wire.forwarding import Origin, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.snapshot import Snapshot
+
+
+LINGER: Final = 2.0
+"""Seconds that a connection is kept after a last answer that the client may not expect to be the last: closing while it
+still sends would be a reset, which may destroy the answer on its way (RFC 9112 section 9.6)."""
 
 
 class HeadMemo:

@@ -1,0 +1,171 @@
+"""Both lanes send the same upstream and answer the same, whatever comes and however it is cut."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.core.proxy.kit import Peer, field, run_proxy
+
+T = TypeVar("T")
+
+CONFIG = """
+limits: {{header_timeout: 700ms, body_timeout: 700ms, max_body_bytes: 100, max_head_bytes: 4KiB, max_headers: 20}}
+upstreams:
+  - {{name: u, endpoints: [{{url: "http://127.0.0.1:{port}"}}]}}
+routes:
+  - {{id: all, path_prefix: /, target: u}}
+  - {{id: one, path: "/one/:x", methods: [GET], target: u, strip_path: true}}
+"""
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each request with the very bytes that came."""
+    peer = Peer(reader, writer)
+    try:
+        while True:
+            head = await peer.head()
+            body = await peer.exactly(int(field(head, b"content-length") or b"0"))
+            if field(head, b"transfer-encoding"):
+                while not body.endswith(b"0\r\n\r\n"):
+                    body += await reader.readuntil(b"\r\n")
+            # White space around a value means nothing (RFC 9112 section 5.1), and aiohttp does not keep it.
+            seen = re.sub(rb"(?m)^([^:\r\n ]+):[ \t]*(.*?)[ \t]*\r\n", rb"\1: \2\r\n", head) + body
+            length = len(seen)
+            seen = b"" if head.startswith(b"HEAD ") else seen
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (length, seen))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+class Pair:
+    """The same configuration in both lanes, on a loop of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._stack = AsyncExitStack()
+        self._ports = self.run(self._start(folder))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    async def _start(self, folder: Path) -> list[int]:
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        self._stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
+        ports = []
+        for lane in ("true", "false"):
+            path = folder / lane
+            path.mkdir()
+            text = f"fast_lane: {lane}\n" + CONFIG.format(port=port)
+            ports.append((await self._stack.enter_async_context(run_proxy(text, path))).port)
+        return ports
+
+    def answers(self, stream: list[list[bytes]]) -> list[bytes]:
+        """Send requests, each in its parts, to both lanes; return what each answers until it closes."""
+        return self.run(self._answers(stream))
+
+    async def _answers(self, stream: list[list[bytes]]) -> list[bytes]:
+        return list(await asyncio.gather(*(_answer(port, stream) for port in self._ports)))
+
+    def close(self) -> None:
+        self.run(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _answer(port: int, stream: list[list[bytes]]) -> bytes:
+    """Send one request after the other: aiohttp forgets a request behind which it finds something broken at once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = b""
+    try:
+        for parts in stream:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0.001)
+            received += await asyncio.wait_for(reader.read(1 << 16), 10)
+        received += await asyncio.wait_for(reader.read(), 10)
+    except ConnectionError:
+        pass  # it was closed with bytes of ours unread
+    finally:
+        writer.transport.abort()
+    received = re.sub(rb'(?i)(request[-_]id"?: "?)[0-9a-f]{32}', rb"\1ID", received)
+    return re.sub(rb"X-Forwarded-Port: \d+", b"X-Forwarded-Port: PORT", received)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    bounds = sorted({place % (len(data) + 1) for place in places})
+    parts = [data[start:end] for start, end in zip([0, *bounds], [*bounds, len(data)], strict=True)]
+    return [part for part in parts if part]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    found = Pair(tmp_path_factory.mktemp("lanes"))
+    yield found
+    found.close()
+
+
+FIELDS = st.sampled_from([
+    b"Accept: */*", b"X-A: 1", b"x-a:2", b"X-A:   padded \t", b"Cookie: a=b; c=d", b"TE: trailers", b"Via: 1.0 x",
+    b"Connection: keep-alive", b"Connection: X-A", b"Connection: close", b"Connection: Upgrade", b"Upgrade: h2c",
+    b"X-Forwarded-For: 1.2.3.4", b"X-Request-Id: abc", b"Forwarded: for=1", b"Keep-Alive: 5", b"Expect: nothing",
+    b"A : b", b" folded", b"no-colon", b": no-name", b"Bad(name): x", b"Nul: \0", b"High: \xff", b"Ctl: \x01",
+    b"Host: y", b"Content-Length: 0", b"Content-Length: x", b"Transfer-Encoding: gzip", b"Lf: a\nb", b"Cr: a\rb",
+])  # fmt: skip
+METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"M-SEARCH", b"get", b"G(T"])
+TARGETS = st.sampled_from([
+    b"/", b"/a?b=c", b"/one/1", b"/one/%41%2F", b"/%2e%2e/a", b"/a//b", b"/a/../b", b"/a\\b", b"/a b", b"/\xff",
+    b"/a?", b"/%zz", b"/%00", b"http://y/a", b"*", b"a", b'/"<>', b"/{}|^`", b"/a#b", b"/?a/../b", b"//a",
+])  # fmt: skip
+VERSIONS = st.sampled_from([b"HTTP/1.1"] * 8 + [b"HTTP/1.0", b"HTTP/1.2", b"http/1.1", b"HTTP/2.0"])
+BODIES = st.sampled_from([
+    (b"", b""), (b"", b""), (b"", b""), (b"Content-Length: 5\r\n", b"hello"), (b"Content-Length: 0\r\n", b""),
+    (b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
+    (b"Transfer-Encoding: chunked\r\n", b"3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n"),
+    (b"Transfer-Encoding: chunked\r\n", b"0x3\r\nabc\r\n0\r\n\r\n"),
+    (b"Content-Length: 200\r\n", b"z" * 200),
+    (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+])  # fmt: skip
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    framing, body = draw(BODIES)
+    fields = draw(st.lists(FIELDS, max_size=3))
+    host = draw(st.sampled_from([b"Host: x\r\n"] * 8 + [b"", b"Host: a/b\r\n", b"host:x:80\r\n"]))
+    head = b"%b %b %b\r\n" % (draw(METHODS), draw(TARGETS), draw(VERSIONS))
+    return head + host + b"".join(line + b"\r\n" for line in fields) + framing + b"\r\n" + body
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(stream=st.lists(st.tuples(requests(), st.lists(st.integers(0, 500), max_size=3)), min_size=1, max_size=3))
+def test_both_lanes_do_the_same(pair: Pair, stream: list[tuple[bytes, list[int]]]) -> None:
+    fast, general = pair.answers([*(cut(data, places) for data, places in stream), [LAST]])
+
+    assert fast == general
+
+
+def test_both_lanes_do_the_same_wherever_a_request_is_cut(pair: Pair) -> None:
+    data = b"POST /one/1?x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nA: b\r\n\r\nhello" + LAST
+
+    whole = pair.answers([[data]])[0]
+
+    assert whole.count(b"HTTP/1.1 200 OK") == 2
+    for place in range(1, len(data)):
+        assert pair.answers([[data[:place], data[place:]]]) == [whole, whole]
