@@ -1,4 +1,4 @@
-# make demo   install everything into .venv and run the demo
+# make demo   install everything into .venv and run the demo (PORT=9000 if 8080 is taken)
 # make test   run all checks: tests on each Python found, lint, types, architecture, wheels
 
 # Interpreters that pyenv manages are found by their own folders: its shims answer for versions that are switched off.
@@ -7,14 +7,15 @@ empty :=
 space := $(empty) $(empty)
 export PATH := $(subst $(space),:,$(strip $(PYENV_BINS)))$(if $(strip $(PYENV_BINS)),:)$(PATH)
 
-PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v))) python3)
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell PATH='$(PATH)'; command -v python$(v))) python3)
+PORT ?= 8080
 DISTRIBUTIONS := $(patsubst %/pyproject.toml,./%,core/pyproject.toml plugin-sdk/pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml)))
 SOURCES := $(patsubst ./%,%/pyproject.toml,$(DISTRIBUTIONS))
 
 .PHONY: demo test clean
 
 demo: .venv/installed
-	@exec .venv/bin/gateway demo
+	@exec .venv/bin/gateway demo --port $(PORT)
 
 .venv/installed: $(SOURCES) constraints.txt
 	$(PYTHON) -m venv .venv
