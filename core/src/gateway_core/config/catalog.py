@@ -18,6 +18,8 @@ class PluginDescription:
     version: str
     schema: Mapping[str, Any] = field(default_factory=dict)
     """JSON Schema 2020-12 of the plugin's config."""
+    is_sound: bool = False
+    """Whether the schema itself is known to be valid, so that nobody needs to check it again."""
     load_error: str | None = None
     """Why the plugin cannot be used; ``None`` if it can."""
     default_on_error: Literal["deny", "continue"] = "deny"

@@ -53,7 +53,7 @@ def _usable(catalog: PluginCatalog, name: str) -> PluginDescription | None:
     if description is None or description.load_error is not None:
         return None
     try:
-        SchemaValidator(description.schema)
+        SchemaValidator(description.schema, is_sound=description.is_sound)
     except ValueError:
         return None  # A broken schema would break the merged one; loading names it as a problem.
     return description

@@ -170,6 +170,7 @@ class PluginRegistry:
             distribution,
             version,
             schema=loaded.schema or {},
+            is_sound=True,
             default_on_error=cast("Literal['deny', 'continue']", plugin.default_on_error),
             provides=frozenset(plugin.provides),
             needs=frozenset(plugin.needs),

@@ -32,20 +32,25 @@ def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
     if model is not None:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise PluginDefectError(f"plugin {plugin.name!r}: config_model {model!r} is not a pydantic model class")
+        # What pydantic makes is sound, and to check it again takes longer than to make it.
         schema: Mapping[str, Any] = model.model_json_schema()
     else:
         schema = _NOTHING if plugin.config_schema is None else plugin.config_schema
-    _check(plugin.name, schema)
+        _check_schema(plugin.name, schema)
+    _check_references(plugin.name, schema)
     return schema
 
 
-def _check(name: str, schema: Mapping[str, Any]) -> None:
+def _check_schema(name: str, schema: Mapping[str, Any]) -> None:
     if not isinstance(schema, Mapping):
         raise PluginDefectError(f"plugin {name!r}: config_schema is a {type(schema).__name__}: make it a mapping")
     try:
         SchemaValidator(schema)
     except ValueError as error:
         raise PluginDefectError(f"plugin {name!r}: its configuration's schema is broken: {error}") from error
+
+
+def _check_references(name: str, schema: Mapping[str, Any]) -> None:
     resource: Resource[Any] = Resource.from_contents(schema, default_specification=DRAFT202012)
     base = resource.id() or ""
     registry: Registry[Any] = Registry().with_resource(base, resource)

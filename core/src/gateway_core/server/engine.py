@@ -93,6 +93,9 @@ class Engine:
         """See what was installed since; load extensions only if the configuration asks for what the core has not."""
         if self.holder.current is not None:
             await asyncio.to_thread(self.registry.scan)
+        bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
+        # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
+        await asyncio.to_thread(self._load, sorted({binding.name for binding in bindings if binding.enabled}))
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         if wanted or found - BUILT_IN_DISCOVERIES.keys():
@@ -100,6 +103,10 @@ class Engine:
             for problem in extensions.problems:
                 _logger.warning("%s", problem)
             self.upstreams.extend(extensions.strategies, extensions.discoveries)
+
+    def _load(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.registry.info(name)
 
     async def commit(self, prepared: Prepared) -> Changes:
         """Put a prepared configuration in force: for requests to come, in one assignment."""

@@ -61,7 +61,7 @@ def _installed(names: list[str]) -> str:
 
 def _validator(scope: Scope, binding: BindingView, description: PluginDescription) -> SchemaValidator | None:
     try:
-        return SchemaValidator(description.schema, description.secret_paths)
+        return SchemaValidator(description.schema, description.secret_paths, is_sound=description.is_sound)
     except ValueError as error:
         _broken_schema(scope, binding, description, error)
         return None

@@ -9,8 +9,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-from gateway_core.config.sources.fingerprint import Fingerprint, WatchSet
 from watchfiles import awatch
+
+from gateway_core.config.sources.fingerprint import Fingerprint, WatchSet
 
 _logger = logging.getLogger("gateway.config")
 
