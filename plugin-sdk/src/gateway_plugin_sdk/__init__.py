@@ -3,24 +3,30 @@
 What ``__all__`` lists is stable by semantic versioning.
 """
 
-from gateway_core.clock import Clock
-from gateway_core.config import ConfigModel, Duration, Size
-from gateway_core.errors import BodyTooLargeError, GatewayError
-from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from gateway_core.messages import (
-    Attempt,
-    BodyTransform,
-    HeaderError,
-    Headers,
-    Identity,
-    Record,
-    Request,
-    Response,
-    RouteInfo,
-)
-from gateway_core.metrics import Metrics
-from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
-from gateway_core.tasks import Tasks, spawn
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway_core.clock import Clock
+    from gateway_core.config import ConfigModel, Duration, Size
+    from gateway_core.errors import BodyTooLargeError, GatewayError
+    from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
+    from gateway_core.messages import (
+        Attempt,
+        BodyTransform,
+        HeaderError,
+        Headers,
+        Identity,
+        Record,
+        Request,
+        Response,
+        RouteInfo,
+    )
+    from gateway_core.metrics import Metrics
+    from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
+    from gateway_core.tasks import Tasks, spawn
 
 __version__ = "0.1.0"
 
@@ -49,3 +55,25 @@ __all__ = [
     "hookimpl_blocking",
     "spawn",
 ]
+
+_HOMES = (
+    "gateway_core.hookspecs",
+    "gateway_core.clock",
+    "gateway_core.errors",
+    "gateway_core.tasks",
+    "gateway_core.metrics",
+    "gateway_core.messages",
+    "gateway_core.plugins",
+    "gateway_core.config",
+)
+"""Where the names are at home; the cheapest to import come first."""
+
+if not TYPE_CHECKING:
+    # pytest imports this package wherever it is installed, for the fixtures: the core comes when somebody needs it.
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            for home in map(import_module, _HOMES):
+                if hasattr(home, name):
+                    globals()[name] = getattr(home, name)
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

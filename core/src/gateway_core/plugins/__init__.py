@@ -16,6 +16,7 @@ from gateway_core.plugins.log_phase import start_log_phase
 from gateway_core.plugins.outcomes import Suspended
 from gateway_core.plugins.phases import reject_result, start_phase
 from gateway_core.plugins.quarantine import Quarantine, QuarantinePolicy
+from gateway_core.plugins.recording import CallRecorder, HookCall
 from gateway_core.plugins.registry import PluginInfo, PluginRegistry, PluginUnavailableError, ScanReport
 from gateway_core.plugins.response_phase import start_response_phase
 from gateway_core.plugins.timings import HookTime, Timings, server_timing, watch
@@ -27,6 +28,7 @@ __all__ = [
     "Blockage",
     "BlockingGuard",
     "BlockingThreads",
+    "CallRecorder",
     "Chain",
     "ChainBuilder",
     "EnvironmentChange",
@@ -35,6 +37,7 @@ __all__ = [
     "Extensions",
     "Faults",
     "Hook",
+    "HookCall",
     "HookTime",
     "Instance",
     "InstanceLeases",

@@ -1,0 +1,28 @@
+"""The test kit: real gateways, scripted upstreams, and plugins without a socket. Plugins get it from the SDK."""
+
+from gateway_core.clock import ManualClock
+from gateway_core.plugins import HookCall
+from gateway_core.testing.client import Answer, Client
+from gateway_core.testing.configuration import InvalidConfigError, one_route
+from gateway_core.testing.conformance import assert_plugin_ok
+from gateway_core.testing.gateway import RunningGateway
+from gateway_core.testing.harness import HarnessResult, PluginHarness
+from gateway_core.testing.loop_thread import eventually
+from gateway_core.testing.upstream import ReceivedRequest, ScriptedUpstream, UpstreamAnswer
+
+__all__ = [
+    "Answer",
+    "Client",
+    "HarnessResult",
+    "HookCall",
+    "InvalidConfigError",
+    "ManualClock",
+    "PluginHarness",
+    "ReceivedRequest",
+    "RunningGateway",
+    "ScriptedUpstream",
+    "UpstreamAnswer",
+    "assert_plugin_ok",
+    "eventually",
+    "one_route",
+]
