@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.documents import Document, FetchError, Loaded
+from gateway_plugin_auth.documents import MOST_WAITING, Document, FetchError, Loaded
 from gateway_plugin_auth.freshness import Terms
 
 LOG = logging.getLogger("gateway.plugin.auth")
@@ -128,4 +128,15 @@ async def test_a_closed_document_is_left_as_it_is(document: Document[str], sourc
 
     assert document.current() == "one"
     await document.refetch()
+    assert source.loads == 1
+
+
+async def test_only_so_many_may_wait_for_one_load(document: Document[str], source: Source) -> None:
+    source.may_answer.clear()
+    waiting = [asyncio.ensure_future(document.refetch()) for _ in range(MOST_WAITING)]  # noqa: TID251 - are awaited
+    await asyncio.sleep(0)
+
+    assert not document.may_ask()
+    source.may_answer.set()
+    await asyncio.gather(*waiting)
     assert source.loads == 1

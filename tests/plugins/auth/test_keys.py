@@ -126,3 +126,10 @@ def test_what_is_no_key_set_is_refused(document: Any) -> None:
 
 def test_a_key_does_not_show_itself() -> None:
     assert "hidden" not in repr(from_secret(b"hidden-secret", ()))
+
+
+def test_a_key_verifies_nothing_of_an_algorithm_that_it_is_not_pinned_to(keys: Any) -> None:
+    key = from_pem(keys.pem(keys.rsa), ["RS256"])
+
+    assert key.verifies(parse_token(jwt.encode({}, keys.rsa, "RS256")))
+    assert not key.verifies(parse_token(jwt.encode({}, keys.rsa, "PS256")))

@@ -15,6 +15,9 @@ from gateway_plugin_auth.freshness import Freshness, Terms
 
 ValueT = TypeVar("ValueT")
 
+MOST_WAITING: Final = 256
+"""Requests that wait for one load at a time."""
+
 _LONGEST_SLEEP: Final = 60.0
 _SHORTEST_SLEEP: Final = 0.05
 
@@ -55,6 +58,7 @@ class Document(Generic[ValueT]):
         self._value: ValueT | None = None
         self._flight: asyncio.Task[None] | None = None
         self._is_kept = False
+        self._waiting = 0
         self._tasks = Tasks()
 
     def current(self) -> ValueT | None:
@@ -65,14 +69,24 @@ class Document(Generic[ValueT]):
         return self._value if self._freshness.is_usable(now) else None
 
     def may_ask(self) -> bool:
-        """Say whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago."""
-        return self._flight is not None or self._freshness.may_ask(self._clock.monotonic())
+        """Say whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago.
+
+        Only so many may wait: whoever sends tokens of unknown keys must not fill the gateway with waiting requests.
+        """
+        if self._flight is not None:
+            return self._waiting < MOST_WAITING
+        return self._freshness.may_ask(self._clock.monotonic())
 
     async def refetch(self) -> None:
         """Load the document now, together with whoever else waits for it. Does not raise if that fails."""
         flight = self._begin()
-        if flight is not None:
+        if flight is None:
+            return
+        self._waiting += 1
+        try:
             await asyncio.wait([flight])
+        finally:
+            self._waiting -= 1
 
     async def start(self) -> None:
         """Load the document for the first time, and begin to keep it fresh. Safe to call by each of several users."""

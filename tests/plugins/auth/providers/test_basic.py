@@ -203,3 +203,14 @@ async def test_a_file_that_is_not_of_users_rejects_the_configuration(
         await make_gate(providers={"people": {"scheme": "basic", "users_file": str(path)}})
     assert "secret" not in caplog.text
     assert ALICE not in caplog.text
+
+
+async def test_it_can_be_started_again(make_gate: Any, config: dict[str, Any]) -> None:
+    gate = await make_gate(config)
+    assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 200
+
+    await gate.plugin.stop()
+    await gate.plugin.stop()
+    await gate.plugin.start()
+
+    assert (await gate.visit(headers=credentials("bob", "builder"))).status == 200

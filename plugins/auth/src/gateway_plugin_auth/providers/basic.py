@@ -68,6 +68,11 @@ def parse_credentials(text: str) -> tuple[str, bytes] | None:
         return None
 
 
+def _make_threads() -> ThreadPoolExecutor:
+    # None runs before it has something to do.
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="auth-basic")
+
+
 class _Judged:
     """What hashing gave, and until when it is remembered."""
 
@@ -95,7 +100,7 @@ class Passwords:
         self._judged: VerifiedCache[_Judged] = VerifiedCache(_MOST_REMEMBERED)
         self._pending: dict[bytes, asyncio.Task[None]] = {}
         self._tasks = Tasks()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="auth-basic")
+        self._threads = _make_threads()
         self._document: Document[tuple[BasicUser, ...]] | None = None
         self._generation: object = None
         self._users: _Users = {}
@@ -111,6 +116,7 @@ class Passwords:
 
         :raises FetchError: there is a file, and it cannot be read.
         """
+        self._tasks, self._threads = Tasks(), _make_threads()
         path = self._config.users_file
         if path is None:
             return
