@@ -64,6 +64,16 @@ async def test_reload_and_restart_are_told() -> None:
     assert sorted(told) == ["reload", "restart"]
 
 
+async def test_files_are_opened_anew_when_sigusr1_says_so_and_nobody_dies_of_it_otherwise() -> None:
+    Signals(on_reload=lambda: None, on_restart=lambda: None)
+    await tell(signal.SIGUSR1)
+
+    told = asyncio.Event()
+    Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=told.set)
+    await tell(signal.SIGUSR1)
+    await asyncio.wait_for(told.wait(), 10)
+
+
 async def test_an_error_of_the_work_passes_through() -> None:
     signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
 

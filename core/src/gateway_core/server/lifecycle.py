@@ -12,7 +12,7 @@ from gateway_core.tasks import spawn
 T = TypeVar("T")
 
 
-HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2})
+HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
 
 
 class StoppedError(Exception):
@@ -23,16 +23,24 @@ class Signals:
     """What the process was told by signals.
 
     SIGTERM and SIGINT stop it, gently the first time and at once the second time; SIGHUP reloads the configuration;
-    SIGUSR2 restarts the program without a gap.
+    SIGUSR1 has files such as access logs opened anew; SIGUSR2 restarts the program without a gap.
     """
 
-    def __init__(self, *, on_reload: Callable[[], None], on_restart: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        on_reload: Callable[[], None],
+        on_restart: Callable[[], None],
+        on_reopen: Callable[[], None] = lambda: None,
+    ) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, on_reload)
+        # Who has such files in this process puts a handler of its own before this one.
+        loop.add_signal_handler(signal.SIGUSR1, on_reopen)
         loop.add_signal_handler(signal.SIGUSR2, on_restart)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 

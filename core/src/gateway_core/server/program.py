@@ -44,6 +44,9 @@ class Fleet(Protocol):
     async def stop(self, deadline: float) -> None:
         """Let requests finish for at most so many seconds, then end."""
 
+    def reopen_files(self) -> None:
+        """Pass SIGUSR1 on to whoever has files open."""
+
     def urls(self) -> Sequence[str]:
         """Return where it listens."""
 
@@ -66,7 +69,11 @@ class Program:
         self._restart_wanted = asyncio.Event()
         self._tasks = Tasks()
         self.reloader = Reloader(paths, self._apply, also_watch=self._files)
-        self.signals = Signals(on_reload=lambda: self.reloader.request("SIGHUP"), on_restart=self._restart_wanted.set)
+        self.signals = Signals(
+            on_reload=lambda: self.reloader.request("SIGHUP"),
+            on_restart=self._restart_wanted.set,
+            on_reopen=self._reopen_files,
+        )
         self.fleet: Fleet | None = None
         self.canonical: Canonical | None = None
 
@@ -129,6 +136,10 @@ class Program:
         except GatewayError as error:
             return f"{told}; but the admin listener is not open: {error}"
         return told
+
+    def _reopen_files(self) -> None:
+        if self.fleet is not None:
+            self.fleet.reopen_files()
 
     def _files(self) -> WatchSet:
         return WatchSet() if self.fleet is None else self.fleet.files()

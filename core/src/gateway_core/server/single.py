@@ -84,6 +84,9 @@ class Single:
         await self._engine.stop(deadline)
         self._sockets.keep_only(())
 
+    def reopen_files(self) -> None:
+        """Do nothing: plugins with files have had the signal themselves."""
+
     def urls(self) -> list[str]:
         """Return where it listens."""
         return self._engine.listeners.urls()

@@ -236,6 +236,11 @@ class Supervisor:
         self._sockets.keep_only(())
         await asyncio.to_thread(shared_folder.remove)
 
+    def reopen_files(self) -> None:
+        """Pass SIGUSR1 on: plugins, and so their files, live in the workers."""
+        for worker in [*self._workers.values(), *self._leaving]:
+            worker.reopen_files()
+
     def urls(self) -> Sequence[str]:
         """Return where it listens."""
         return [

@@ -142,8 +142,9 @@ class Worker:
 
 async def _main(descriptor: int, number: int) -> None:
     loop = asyncio.get_running_loop()
-    # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains.
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
+    # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains. It passes on
+    # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         loop.add_signal_handler(ignored, lambda: None)
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)

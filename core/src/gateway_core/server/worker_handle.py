@@ -195,6 +195,11 @@ class WorkerHandle:
             self.kill()
             await self.gone.wait()
 
+    def reopen_files(self) -> None:
+        """Have the process open its files anew."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+
     def kill(self) -> None:
         """End the process at once."""
         with contextlib.suppress(ProcessLookupError):
