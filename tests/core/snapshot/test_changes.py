@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from gateway_core.clock import SystemClock
+from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.changes import Changes, Difference, compare, counted
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,13 +12,17 @@ from hypothesis import strategies as st
 TABLES = st.dictionaries(st.integers(0, 9), st.integers(0, 2))
 
 
+def compared(old: dict[Any, int], new: dict[Any, int]) -> Difference:
+    return asyncio.run(compare(old, new, Breather(SystemClock())))
+
+
 def test_counts_what_is_new_gone_different_and_as_it_was() -> None:
-    assert compare({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == Difference(1, 1, 1, 1)
+    assert compared({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == Difference(1, 1, 1, 1)
 
 
 @given(TABLES, TABLES)
 def test_every_entry_is_counted_once(old: dict[int, int], new: dict[int, int]) -> None:
-    found = compare(old, new)
+    found = compared(old, new)
 
     assert found.removed + found.changed + found.kept == len(old)
     assert found.added + found.changed + found.kept == len(new)

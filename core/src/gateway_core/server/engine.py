@@ -23,11 +23,11 @@ from gateway_core.snapshot import (
     Environment,
     Snapshot,
     SnapshotHolder,
+    changes_between,
     compile_snapshot,
     from_lines,
 )
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.snapshot.changes import compare
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
@@ -42,6 +42,8 @@ class Prepared:
 
     compiled: Compiled
     certificates: Mapping[str, Certificates]
+    changes: Changes
+    """What is different from the configuration in force."""
 
     @property
     def config(self) -> GatewayConfig:
@@ -87,7 +89,10 @@ class Engine:
         loaded = await from_lines(canonical.lines, Breather(self.clock))
         certificates = await self.listeners.load(loaded.config.listen)
         await self._look_for_plugins(loaded.config)
-        return Prepared(await compile_snapshot(loaded, self._environment), certificates)
+        compiled = await compile_snapshot(loaded, self._environment)
+        current: Snapshot | None = self.holder.current
+        changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
+        return Prepared(compiled, certificates, changes)
 
     async def _look_for_plugins(self, config: GatewayConfig) -> None:
         """See what was installed since; load extensions only if the configuration asks for what the core has not."""
@@ -110,12 +115,11 @@ class Engine:
 
     async def commit(self, prepared: Prepared) -> Changes:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
-        snapshot = prepared.compiled.snapshot
-        previous = self.holder.swap(snapshot)
+        previous = self.holder.swap(prepared.compiled.snapshot)
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         if previous is None:
             self._guard.start()
-        return changes_between(previous, prepared.compiled)
+        return prepared.changes
 
     async def discard(self, prepared: Prepared) -> None:
         """Give up a prepared configuration."""
@@ -163,24 +167,3 @@ class Engine:
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,
         }
-
-
-def changes_between(previous: Snapshot | None, compiled: Compiled) -> Changes:
-    """Compare a new snapshot with the one before."""
-    new = compiled.snapshot.config
-    old = GatewayConfig() if previous is None else previous.config
-    return Changes(
-        routes=compare({route.id: route for route in old.routes}, {route.id: route for route in new.routes}),
-        upstreams=compare(_upstreams(old), _upstreams(new)),
-        endpoints=compare(_endpoints(old), _endpoints(new)),
-        bindings_rebuilt=compiled.bindings_made,
-        bindings_kept=compiled.bindings_kept,
-    )
-
-
-def _upstreams(config: GatewayConfig) -> dict[str, Any]:
-    return {upstream.name: upstream for upstream in config.upstreams}
-
-
-def _endpoints(config: GatewayConfig) -> dict[tuple[str, str], Any]:
-    return {(upstream.name, end.id): end for upstream in config.upstreams for end in upstream.endpoints}

@@ -1,6 +1,6 @@
 """Snapshots: one configuration compiled to what serves requests, put in force, and retired when it has had its day."""
 
-from gateway_core.snapshot.changes import Changes, Difference
+from gateway_core.snapshot.changes import Changes, Difference, changes_between
 from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
 from gateway_core.snapshot.holder import SnapshotHolder
 from gateway_core.snapshot.load import load
@@ -19,6 +19,7 @@ __all__ = [
     "Snapshot",
     "SnapshotHolder",
     "Timeouts",
+    "changes_between",
     "compile_snapshot",
     "from_lines",
     "load",

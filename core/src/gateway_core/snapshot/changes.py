@@ -6,6 +6,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gateway_core.config import GatewayConfig
+from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.compile import Compiled
+
 K = TypeVar("K", bound=Hashable)
 
 
@@ -24,10 +28,13 @@ class Difference:
         return not (self.added or self.removed or self.changed)
 
 
-def compare(old: Mapping[K, Any], new: Mapping[K, Any]) -> Difference:
+async def compare(old: Mapping[K, Any], new: Mapping[K, Any], breather: Breather) -> Difference:
     """Compare two tables entry by entry."""
     both = old.keys() & new.keys()
-    kept = sum(old[key] == new[key] for key in both)
+    kept = 0
+    for key in both:
+        kept += old[key] == new[key]
+        await breather.breathe()
     return Difference(len(new) - len(both), len(old) - len(both), len(both) - kept, kept)
 
 
@@ -66,3 +73,28 @@ def _told(difference: Difference, noun: str) -> list[str]:
         (difference.changed, "changed"),
     ]
     return [f"{counted(number, noun)} {verb}" for number, verb in parts if number]
+
+
+async def changes_between(old: GatewayConfig | None, compiled: Compiled, breather: Breather) -> Changes:
+    """Compare a new snapshot with the configuration in force."""
+    old = old or GatewayConfig()
+    new = compiled.snapshot.config
+    return Changes(
+        routes=await compare(_routes(old), _routes(new), breather),
+        upstreams=await compare(_upstreams(old), _upstreams(new), breather),
+        endpoints=await compare(_endpoints(old), _endpoints(new), breather),
+        bindings_rebuilt=compiled.bindings_made,
+        bindings_kept=compiled.bindings_kept,
+    )
+
+
+def _routes(config: GatewayConfig) -> dict[str, Any]:
+    return {route.id: route for route in config.routes}
+
+
+def _upstreams(config: GatewayConfig) -> dict[str, Any]:
+    return {upstream.name: upstream for upstream in config.upstreams}
+
+
+def _endpoints(config: GatewayConfig) -> dict[tuple[str, str], Any]:
+    return {(upstream.name, end.id): end for upstream in config.upstreams for end in upstream.endpoints}

@@ -94,14 +94,17 @@ class _Compiler:
         chains = ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, self.environment.timings)
         builder: RouterBuilder[CompiledRoute] = RouterBuilder()
         routes: dict[str, CompiledRoute] = {}
+        made_of: list[object] = list(self.loaded.places.values())
         for index, config in enumerate(self.config.routes):
             key_path = f"routes[{index}]"
             try:
                 route = self._route(config, chains, key_path)
-                builder.add(route_rule(config, index, route))
+                rule = route_rule(config, index, route)
+                builder.add(rule)
             except RuleError as error:
                 raise self._problem(key_path, str(error)) from error
             routes[config.id] = route
+            made_of.append(rule)
             await self.breather.breathe()
         await self.bindings.start()
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
@@ -114,6 +117,7 @@ class _Compiler:
             routes=routes,
             trusts=trusts(self.config.trusted_proxies),
             close=self.aclose,
+            made_of=made_of,
         )
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
 

@@ -8,6 +8,8 @@ import logging
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.tasks import spawn
 
+_PIECES = 50
+
 _logger = logging.getLogger("gateway.snapshot")
 
 
@@ -35,8 +37,15 @@ class Retirement:
         task.add_done_callback(self._closing.discard)
 
     async def _finish(self, snapshot: Snapshot) -> None:
+        version = snapshot.version[:12]
         await snapshot.aclose()
-        _logger.debug("snapshot %s is retired", snapshot.version[:12])
+        pieces = snapshot.dismantle()
+        del snapshot
+        # Freeing some hundred thousand objects at once would hold up the requests on the next snapshot.
+        while pieces:
+            del pieces[-_PIECES:]
+            await asyncio.sleep(0)
+        _logger.debug("snapshot %s is retired", version)
 
     async def aclose(self) -> None:
         """Close all that are left, whether or not exchanges are under way, and wait for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Snapshot:
 
     __slots__ = (
         "_close",
+        "_made_of",
         "_on_idle",
         "active",
         "config",
@@ -44,6 +45,7 @@ class Snapshot:
         routes: Mapping[str, CompiledRoute],
         trusts: Callable[[str], bool],
         close: Callable[[], Awaitable[None]],
+        made_of: Sequence[object] = (),
     ) -> None:
         self.version = version
         self.config = config
@@ -59,6 +61,7 @@ class Snapshot:
         self.active = 0
         """Exchanges that are under way on this snapshot."""
         self._close = close
+        self._made_of = made_of
         self._on_idle: Callable[[], None] | None = None
 
     def release(self) -> None:
@@ -78,6 +81,12 @@ class Snapshot:
     async def aclose(self) -> None:
         """Give back what this snapshot shares with others; plugins and endpoints that nobody else uses are closed."""
         await self._close()
+
+    def dismantle(self) -> list[object]:
+        """Take the snapshot apart; nobody may use it any more. The caller lets go of the parts little by little."""
+        parts: list[object] = [*self._made_of, *self.config.routes, *self.config.upstreams, *self.routes.values()]
+        self._made_of, self.routes, self.upstreams = (), {}, {}
+        return parts
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.version[:12]} active={self.active}>"
