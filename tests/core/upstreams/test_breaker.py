@@ -95,6 +95,15 @@ def test_enough_successful_probes_close() -> None:
     assert breaker.counts(131.0) == (0, 0)
 
 
+def test_no_more_probes_are_sent_than_can_still_be_needed() -> None:
+    breaker = make_half_open()
+
+    breaker.record_success(130.0, 131.0)
+
+    assert breaker.enter(131.0)
+    assert not breaker.enter(131.0), "one success and one probe under way are the two that are needed"
+
+
 def test_one_failed_probe_opens_again_for_the_whole_time() -> None:
     breaker = make_half_open()
 

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 
 class Watch:
+    def __init__(self) -> None:
+        self.calls = 0
+
     def invalidate(self) -> None:
-        raise AssertionError("membership changes are known to the upstream already")
+        self.calls += 1
 
 
 class Pool:
@@ -54,11 +57,15 @@ def test_removed_endpoints_are_returned_to_be_closed() -> None:
 
 def test_an_endpoint_that_another_snapshot_uses_is_not_closed() -> None:
     pool = Pool()
-    old, new = Membership(pool.acquire, Watch()), Membership(pool.acquire, Watch())
+    old_watch, new_watch = Watch(), Watch()
+    old, new = Membership(pool.acquire, old_watch), Membership(pool.acquire, new_watch)
     old.replace([spec("a")])
     new.replace([spec("a")])
 
     assert old.replace([]) == []
+    next(iter(new))[1].notify()
+
+    assert (old_watch.calls, new_watch.calls) == (0, 1), "who has left is not told of changes any more"
     assert len(new.replace([])) == 1
 
 

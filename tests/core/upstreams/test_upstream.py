@@ -119,6 +119,16 @@ def test_an_open_breaker_takes_the_endpoint_out_and_one_probe_brings_it_back(mak
     assert picks(upstream, 6, 131.0).count("a") == 3
 
 
+def test_the_only_endpoint_is_refused_while_its_probe_is_under_way(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "a")
+    picks(upstream, 1)
+    fail(upstream, "a", 2, 100.0)
+
+    assert picks(upstream, 3, 130.0) == "a--"
+    assert upstream.refusal(130.0).reason is RefusalReason.BREAKER_OPEN
+    assert picks(upstream, 2, 160.0) == "a-", "a probe that never ends is given up"
+
+
 def test_an_abandoned_probe_makes_room_for_another(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "ab")
     picks(upstream, 2)

@@ -247,10 +247,7 @@ class Upstream:
         breaker = endpoint.breaker
         if breaker is None or not endpoint.is_guarded:
             return endpoint
-        entered = breaker.enter(now)
-        if not breaker.allows(now):
-            endpoint.notify()
-        if entered:
+        if breaker.enter(now):
             return endpoint
         # The list of usable endpoints was older than the last probe; the new one leaves this endpoint out.
         endpoint.notify()

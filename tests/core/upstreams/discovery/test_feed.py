@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from gateway_core.upstreams import EndpointSpec
 from gateway_core.upstreams.discovery import Discovered, Feed
+from gateway_core.upstreams.discovery.feed import GATHER_SECONDS
 
 A, B = EndpointSpec("http", "a", 80), EndpointSpec("http", "b", 80)
 
@@ -150,6 +151,20 @@ async def test_the_first_answer_can_be_waited_for(make_feed: Callable[[Scripted]
     discovery.answers.put_nowait(Discovered(()))
 
     assert await feed.wait_for_first(10), "no endpoints are an answer"
+
+
+async def test_a_closed_feed_tells_nobody(make_feed: Callable[[Scripted], Feed]) -> None:
+    discovery, seen = Scripted(), Seen()
+    feed = make_feed(discovery)
+    feed.subscribe(seen)
+    discovery.answers.put_nowait(Discovered((A,)))
+    discovery.answers.put_nowait(Discovered((B,)))
+    await seen.wait_for("a")
+
+    await feed.aclose()
+    await asyncio.sleep(2 * GATHER_SECONDS)
+
+    assert seen.lists == ["a"]
 
 
 async def test_closing_closes_the_watch(make_feed: Callable[[Scripted], Feed]) -> None:

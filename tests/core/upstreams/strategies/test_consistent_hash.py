@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 from gateway_core.upstreams import Candidates, Endpoint, EndpointSpec
-from gateway_core.upstreams.strategies.consistent_hash import ConsistentHash, hash_of, points_of, scale_of
+from gateway_core.upstreams.strategies.consistent_hash import ConsistentHash, hash_of, points_of, scale_of, splice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,43 @@ def test_changes_one_by_one_give_the_ring_that_is_built_at_once() -> None:
 
     candidates = candidates_of({"e1": 2, "e5": 3, "e6": 1})
     assert owners(step_by_step, candidates) == owners(at_once, candidates)
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1), unique=True, min_size=40, max_size=80),
+    st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=8),
+    st.data(),
+)
+def test_points_are_spliced_into_a_sorted_ring(ring: list[int], come: list[int], data: st.DataObject) -> None:
+    gone = data.draw(st.lists(st.sampled_from(ring), unique=True, max_size=8))
+
+    spliced = splice(array("Q", sorted(ring)), gone, come)
+
+    assert list(spliced) == sorted([point for point in ring if point not in gone] + come)
+
+
+def test_one_change_to_a_large_ring_leaves_the_rest() -> None:
+    strategy = ConsistentHash()
+    everyone, fewer = dict.fromkeys(list(KNOWN), 1), dict.fromkeys(list(KNOWN)[1:], 1)
+    strategy.update(candidates_of(everyone))
+    before = owners(strategy, candidates_of(everyone))
+    strategy.update(candidates_of(fewer))
+    strategy.update(candidates_of(everyone))
+
+    assert owners(strategy, candidates_of(everyone)) == before
+
+
+def test_members_that_are_not_usable_may_come_and_go() -> None:
+    usable = candidates_of({"e0": 1, "e1": 1})
+    strategy = ConsistentHash()
+    strategy.update(usable)
+    before = owners(strategy, usable)
+
+    strategy.update(candidates_of({"e0": 1, "e1": 1, "e2": 1}))
+    assert owners(strategy, usable) == before
+
+    strategy.update(candidates_of({"e0": 1, "e1": 1, "e3": 1}))
+    assert owners(strategy, usable) == before
 
 
 def test_large_weights_keep_the_ring_small() -> None:

@@ -81,12 +81,7 @@ class WeightedRoundRobin(RandomChoice):
         divisor = gcd(*usable.weights)
         self._weights = tuple(weight // divisor for weight in usable.weights)
         self._total = sum(self._weights)
-        kept = [carried[e.id] * self._total // old_total for e in usable.endpoints if e.id in carried]
-        # Credits add up to 0. Those of an endpoint that left are shared out, or else a newcomer, who starts in the
-        # middle, would be flooded or starved by what others are owed.
-        middle = sum(kept) // len(kept) if kept else 0
-        rest = iter(kept)
-        self._credits = [next(rest) - middle if e.id in carried else 0 for e in usable.endpoints]
+        self._credits = [carried.get(e.id, 0) * self._total // max(old_total, 1) for e in usable.endpoints]
         self._usable = usable
         self._base = self._credits
         self._cycle = []
