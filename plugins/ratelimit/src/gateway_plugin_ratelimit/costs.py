@@ -22,10 +22,14 @@ def read_cost(text: str | None) -> int:
 
 
 def compile_cost(cost: int | str) -> Cost:
-    """Return the number, or the function that reads it from a request."""
+    """Return the number, or the function that reads it from a request.
+
+    :raises ValueError: for a header whose name is none.
+    """
     if isinstance(cost, int):
         return cost
     if cost.startswith("response-header:"):
+        compile_source(cost.removeprefix("response-"))
         return 1
     take: Source = compile_source("header:content-length" if cost == "content-length" else cost)
     return lambda request: read_cost(take(request))

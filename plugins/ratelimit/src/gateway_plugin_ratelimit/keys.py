@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from operator import attrgetter
 from typing import Any, Final
 
-from gateway_plugin_sdk import Request
+from gateway_plugin_sdk import Headers, Request
 
 Source = Callable[[Request], str | None]
 """Takes one property of a request, or None where it has none."""
@@ -26,7 +26,7 @@ NEEDS_IDENTITY: Final = ("identity", "claim:")
 def compile_source(source: str) -> Source:
     """Return the function that takes a source, written as `SOURCE_PATTERN` says, from a request.
 
-    :raises ValueError: for a source that does not exist.
+    :raises ValueError: for a source that does not exist, and a header whose name is none.
     """
     kind, colon, name = source.partition(":")
     if not colon and kind in _PLAIN:
@@ -129,6 +129,7 @@ def _constant(_request: Request) -> str:
 
 def _named_header(name: str) -> Source:
     lowered = name.lower()
+    Headers().get(lowered)  # refuses what is no name of a header now rather than with every request
     return lambda request: request.headers.get(lowered)
 
 

@@ -97,7 +97,7 @@ async def test_a_cost_told_by_the_answer_is_taken_on_the_server(limiter, valkey,
 
 @pytest.mark.parametrize(
     ("when_unavailable", "expected"),
-    [("local", [200] * 5 + [429] * 5), ("open", [200] * 10), ("closed", [503] * 10)],
+    [("local", [200] * 2 + [429] * 8), ("open", [200] * 10), ("closed", [503] * 10)],
 )
 async def test_a_server_that_is_killed_and_revived(limiter, valkey, eventually, when_unavailable, expected):
     limited = await limiter(config(valkey.url, redis={"when_unavailable": when_unavailable}))

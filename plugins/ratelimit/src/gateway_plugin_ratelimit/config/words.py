@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway_plugin_ratelimit.conditions import compile_condition
-from gateway_plugin_ratelimit.keys import PLAIN_SOURCES, SOURCE_PATTERN
+from gateway_plugin_ratelimit.costs import compile_cost
+from gateway_plugin_ratelimit.keys import PLAIN_SOURCES, SOURCE_PATTERN, compile_source
 
 COST_PATTERN = r"^(content-length|(header|query|response-header):.+)$"
 
@@ -19,7 +20,13 @@ _SOURCE_SCHEMA: Final = {
     "param:NAME or claim:NAME",
 }
 
-Source = Annotated[str, Field(pattern=SOURCE_PATTERN), WithJsonSchema(_SOURCE_SCHEMA)]
+
+def _existing(source: str) -> str:
+    compile_source(source)
+    return source
+
+
+Source = Annotated[str, Field(pattern=SOURCE_PATTERN), AfterValidator(_existing), WithJsonSchema(_SOURCE_SCHEMA)]
 """A property of a request: client_ip, peer_ip, route, identity, method, host, path, constant, header:NAME,
 cookie:NAME, query:NAME, param:NAME or claim:NAME."""
 
@@ -64,7 +71,14 @@ _COST_SCHEMA: Final = {
     "x-expected": "a cost: use a number, header:NAME, query:NAME, content-length or response-header:NAME",
 }
 
+
+def _readable(cost: str) -> str:
+    compile_cost(cost)
+    return cost
+
+
 Cost = (
-    Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(pattern=COST_PATTERN), WithJsonSchema(_COST_SCHEMA)]
+    Annotated[int, Field(ge=0, strict=True)]
+    | Annotated[str, Field(pattern=COST_PATTERN), AfterValidator(_readable), WithJsonSchema(_COST_SCHEMA)]
 )
 """Units that a request costs."""

@@ -81,6 +81,15 @@ class RedisClient:
         if isinstance(replies[0], Exception):
             raise StoreError(str(replies[0]))
 
+    async def drop_idle(self) -> None:
+        """Close connections that nobody uses: the server that they led to may be gone."""
+        nodes = getattr(self._redis, "get_nodes", None)
+        if nodes is None:
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            return
+        for node in nodes():
+            await node.disconnect_free_connections()
+
     async def aclose(self) -> None:
         """Close the connections."""
         for client in (self._redis, *self._sentinels):

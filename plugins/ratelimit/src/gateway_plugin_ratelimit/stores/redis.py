@@ -43,6 +43,8 @@ class RedisStore:
         self._availability = Availability()
         self._leases = Leases(config.lease)
         self._is_giving_back = False
+        # What the server let through is noted here too, so that its end is not the beginning of new quotas.
+        self._is_mirrored = config.when_unavailable == "local"
         self._tasks = Tasks()
         self._batcher = Batcher(
             self._client, timeout=config.timeout, at_once=config.max_connections, on_orphan=self._give_back_orphan
@@ -90,6 +92,8 @@ class RedisStore:
             self._decide_without(passage)
             return
         passage.decisions = read_reply(reply)
+        if self._is_mirrored and passage.is_allowed:
+            self._fallback.debit(passage, passage.costs)
         held = held_keys(call.keys, passage.rules, passage.decisions)
         if held:
             give_back = self._leases.hold(_member_of(call), held)
@@ -122,6 +126,8 @@ class RedisStore:
     async def _probe(self) -> None:
         try:
             async with asyncio.timeout(self._config.connect_timeout):
+                if not self._availability.is_up:
+                    await self._client.drop_idle()
                 await self._client.probe()
         except Exception as error:  # noqa: BLE001 - whatever it is, the server is away
             if self._availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
@@ -135,9 +141,9 @@ class RedisStore:
         picked = [
             index for index, more in enumerate(extra) if more > 0 and not isinstance(passage.rules[index], Concurrency)
         ]
+        if self._is_mirrored:
+            self._fallback.debit(passage, extra)
         if not self._availability.is_up:
-            if self._config.when_unavailable == "local":
-                self._fallback.debit(passage, extra)
             return
         keys = self._keys(passage)
         call = debit([keys[i] for i in picked], [passage.rules[i] for i in picked], [extra[i] for i in picked])
