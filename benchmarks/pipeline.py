@@ -118,7 +118,7 @@ async def main() -> None:
                 run()
             profile.disable()
             print(name)
-            pstats.Stats(profile).sort_stats("tottime").print_stats(28)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(70)
             return
         print(f"{name:8s} {measure(run):6.2f} us")
 

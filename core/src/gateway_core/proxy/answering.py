@@ -22,6 +22,8 @@ class Answering(Retrying):
 
     chain: Chain
     is_answering = False
+    is_whole = False
+    """Whether the answer came in one piece and goes out at once."""
     task: asyncio.Task[None] | None = None
     """What runs a phase that must be awaited."""
     _held_answer: list[bytes] | None = None
@@ -68,6 +70,7 @@ class Answering(Retrying):
         else:
             self.watch_answer_body()
         if upstream.sticky is None and not self.chain.response:
+            self.is_whole = complete
             self.relay_head(head, body, complete)
             return
         self._run_response_phase(head, body, complete)

@@ -59,13 +59,19 @@ class Exchange(Answering):
         most = snapshot.limits.max_requests
         if most and len(proxy.exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
-        elif (problem := check_path(request.path)) is not None:
+        elif (problem := self._problem_of_path()) is not None:
             self.keep_alive = False
             self.fail(400, problem)
         elif hooks := self.chain.request:
             self._run(hooks, "gateway_request", self._match)
         else:
             self._match(None)
+
+    def _problem_of_path(self) -> str | None:
+        path = self.raw_path
+        if self.request_line is not None and "%" not in path and "/." not in path and "\\" not in path:
+            return None  # the fast lane takes no target with any other byte that could be wrong
+        return check_path(path)
 
     def _run(self, hooks: tuple[Hook, ...], phase: str, then: Callable[[Stop | None], None], *args: Any) -> None:
         """Run a phase and go on with ``then``, at once or from a task if a hook must be awaited."""
@@ -312,7 +318,7 @@ class Exchange(Answering):
             self._is_retrying = False
             self.upstream.retry_budget.end()
         head, response = self.head, self.response
-        now = self.ended_at = proxy.now()
+        now = self.ended_at = self.answered_at if self.is_whole else proxy.now()
         status = response.status if response is not None else head.status if head is not None else 0
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
         if hooks := self.chain.log:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.transport import TransportSettings
@@ -27,8 +26,8 @@ class Pool:
     __slots__ = (
         "_context",
         "_loop",
-        "_now",
         "_on_closed",
+        "_sweeper",
         "_tasks",
         "closed",
         "host",
@@ -48,7 +47,7 @@ class Pool:
         *,
         context: ssl.SSLContext | None = None,
         max_head_bytes: int = 65536,
-        now: Callable[[], float] = time.monotonic,
+        sweeper: Sweeper,
         on_closed: Callable[[Pool], None] = lambda _: None,
     ) -> None:
         self.host = host
@@ -61,7 +60,7 @@ class Pool:
         self.last_head: ResponseHead | None = None
         """The last answer's head: most answers of an endpoint within a second have the same."""
         self._context = context
-        self._now = now
+        self._sweeper = sweeper
         self._on_closed = on_closed
         self._loop = loop
         self._tasks = Tasks()
@@ -113,7 +112,7 @@ class Pool:
         ):
             connection.abort()
             return
-        connection.deadline = self._now() + settings.idle_timeout
+        connection.deadline = self._sweeper.time + settings.idle_timeout
         self.idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gateway_core.proxy.wire.response_head import ResponseHead
     from gateway_core.snapshot import Snapshot
 
+_LENGTH = Framing.LENGTH
+_CHUNKED = Framing.CHUNKED
+_NONE = Framing.NONE
+
 
 class Relaying:
     """Writes one answer to the client.
@@ -75,7 +79,7 @@ class Relaying:
         self.head_sent = True
         size = len(body)
         self.bytes_sent = size
-        if framing is Framing.CHUNKED:
+        if framing is _CHUNKED:
             body = encode_chunk(body)
         self.transport.write(
             b"".join(
@@ -102,7 +106,7 @@ class Relaying:
                 head.block,
                 length,
             )
-        self._framing = Framing.LENGTH
+        self._framing = _LENGTH
         self.head_sent = True
         self.bytes_sent = len(body)
         self.transport.write(b"".join((plain, self.request.request_id.encode("latin-1"), b"\r\n\r\n", body)))
@@ -182,10 +186,10 @@ class Relaying:
 
     def _write_body(self, data: bytes) -> None:
         framing = self._framing
-        if not data or framing is Framing.NONE:
+        if not data or framing is _NONE:
             return
         self.bytes_sent += len(data)
-        self.transport.write(encode_chunk(data) if framing is Framing.CHUNKED else data)
+        self.transport.write(encode_chunk(data) if framing is _CHUNKED else data)
 
     def relay_end(self, trailer: bytes) -> None:
         """Write the end of an upstream's body."""
@@ -195,7 +199,7 @@ class Relaying:
             for transform in response.transforms:
                 data = (transform.feed(data) if data else b"") + transform.finish()
             self._write_body(data)
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             self.transport.write(b"0%b\r\n\r\n" % trailer if trailer else LAST_CHUNK)
         self._finish()
 

@@ -183,14 +183,10 @@ class Sending(Relaying):
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
             authority = own_host.encode("latin-1")
-        lines = [
-            line,
-            b"\r\nHost: ",
-            authority,
-            tail,
-            b"\r\nX-Request-Id: ",
-            request.request_id.encode("latin-1"),
-        ]
+        request_id = request.request_id.encode("latin-1")
+        if facts.is_bare and copy_length is None:
+            return b"%b\r\nHost: %b%b\r\nX-Request-Id: %b\r\n\r\n" % (line, authority, tail, request_id)
+        lines = [line, b"\r\nHost: ", authority, tail, b"\r\nX-Request-Id: ", request_id]
         if copy_length is not None:
             lines.append(b"\r\nContent-Length: %d" % copy_length)
         elif facts.chunked:
@@ -228,11 +224,11 @@ class Sending(Relaying):
 
     def _response_timeout(self) -> float:
         upstream, route = self.upstream, self.route
-        timeout = route.timeouts.response if route is not None else 30.0
-        policy = route.retry if route is not None else None
-        if policy is None and upstream is not None:
-            policy = upstream.retries
-        if policy is not None and policy.is_enabled and policy.settings.per_try_timeout:
+        assert route is not None
+        assert upstream is not None
+        timeout = route.timeouts.response
+        policy = route.retry or upstream.retries
+        if policy.is_enabled and policy.settings.per_try_timeout:
             return min(timeout or NEVER, policy.settings.per_try_timeout)
         return timeout
 

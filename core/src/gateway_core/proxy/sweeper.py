@@ -26,11 +26,13 @@ class Expiring(Protocol):
 class Sweeper:
     """Looks at everything that may expire, again and again."""
 
-    __slots__ = ("_groups", "_handle", "_loop", "_now", "_ticks")
+    __slots__ = ("_groups", "_handle", "_loop", "_now", "_ticks", "time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
         self._loop = loop
         self._now = now
+        self.time = now()
+        """Monotonic seconds of the last sweep: what it costs nothing to know."""
         self._groups: list[tuple[Iterable[Expiring], int]] = []
         self._handle: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -42,7 +44,7 @@ class Sweeper:
             self._handle = self._loop.call_later(TICK, self._sweep)
 
     def _sweep(self) -> None:
-        now = self._now()
+        now = self.time = self._now()
         self._ticks += 1
         for group, every in self._groups:
             if self._ticks % every == 0:

@@ -80,6 +80,11 @@ class RequestFacts:
         """The fields that go on as they are."""
 
     @property
+    def is_bare(self) -> bool:
+        """Whether nothing but its fields goes upstream: no body, no upgrade."""
+        return self.content_length < 0 and not self.chunked and self.upgrade is None
+
+    @property
     def is_plain(self) -> bool:
         """Whether the fast lane may take a request with this head."""
         return not self.chunked and not self.expect

@@ -34,10 +34,11 @@ class BadAnswerError(Exception):
 class ResponseHead:
     """An answer's head; never changed, so it serves every answer with the same bytes."""
 
-    __slots__ = ("block", "content_length", "keep_alive", "length", "plain", "raw", "reason", "status", "upgrade")
+    __slots__ = ("block", "content_length", "ending", "keep_alive", "length", "plain", "reason", "status", "upgrade")
 
     def __init__(self, raw: bytes, status: int, reason: str) -> None:
-        self.raw = raw
+        self.ending = raw + b"\r\n\r\n"
+        """The head with its empty line, by which the next one like it is recognised."""
         self.status = status
         self.reason = reason
         self.block = b""
