@@ -16,12 +16,12 @@ from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
 class Collector:
     """A real server that keeps what it receives."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answers: list[web.Response] = []
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._take)
-        self.server = TestServer(application)
+        self.server = TestServer(application, port=port)
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -212,6 +212,31 @@ async def test_a_logger_sends_lines_and_records_until_it_is_stopped(
     records = json.loads(_plain(bodies["/logs/otlp"]))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert [line["path"] for line in lines] == [f"/{number}" for number in range(10)]
     assert [record["body"]["stringValue"] for record in records] == [f"GET /{number} 200" for number in range(10)]
+
+
+async def test_a_collector_that_dies_and_comes_back_gets_everything_that_fits_the_queue(
+    collector: Collector, loggers: Any, make_event: Any, eventually: Any
+) -> None:
+    port = collector.server.port
+    queue = {"delay": 0, "max_lines": 100, "retries": {"initial_delay": "1ms", "max_delay": "5ms"}}
+    logger = await loggers.start({"sinks": [{"type": "http", "url": collector.url, "compress": False, "queue": queue}]})
+    label = f"http:127.0.0.1:{port}"
+
+    logger.gateway_log(*make_event("/before"))
+    await eventually(lambda: collector.requests)
+    await collector.server.close()
+    for number in range(150):
+        logger.gateway_log(*make_event(f"/{number}"))
+    await eventually(lambda: loggers.counted("retries", sink=label) > 2)
+    revived = Collector(port)
+    await revived.server.start_server()
+    await loggers.stop(logger)
+    await revived.server.close()
+
+    lines = b"".join(body for _, _, _, body in revived.requests).splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [f"/{number}" for number in range(100)]
+    assert loggers.counted("dropped", sink=label, reason="overflow") == 50
+    assert loggers.counted("lines", sink=label) == 101
 
 
 def _plain(body: bytes) -> bytes:

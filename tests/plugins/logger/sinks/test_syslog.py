@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,39 @@ async def test_a_stream_that_the_server_closed_is_opened_anew(server: Server, ev
 
     assert len(server.connections) == 2
     await client.aclose()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "server.crt", folder / "server.key"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    files = ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=log", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
+    return cert, key
+
+
+async def test_tls_is_spoken_with_a_server_that_can_prove_who_it_is(
+    certificate: tuple[Path, Path], eventually: Any
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    server = Server()
+    await server.start(context)
+    address = f"tls://127.0.0.1:{server.port}"
+
+    trusting = SyslogClient(sink(address, tls={"ca": str(certificate[0])}))
+    await trusting.deliver(["one\n"])
+    await eventually(lambda: server.received == b"3 one")
+    await trusting.aclose()
+    with pytest.raises(DeliveryError, match="CERTIFICATE_VERIFY_FAILED"):
+        await SyslogClient(sink(address)).deliver(["two\n"])
+    careless = SyslogClient(sink(address, tls={"verify": False}))
+    await careless.deliver(["two\n"])
+    await eventually(lambda: server.received == b"3 one3 two")
+    await careless.aclose()
+
+    await server.close()
 
 
 async def test_a_server_that_is_away_is_tried_again(server: Server) -> None:

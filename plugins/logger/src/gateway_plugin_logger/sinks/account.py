@@ -57,6 +57,5 @@ class Account:
             count, self._unreported = self._unreported, 0
             self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
         detail = why if isinstance(why, str) else why()
-        self._log.warning(
-            "access log: %d lines lost for %s: %s%s", count, self._label, reason, detail and f": {detail}"
-        )
+        lost = "1 line" if count == 1 else f"{count} lines"
+        self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")

@@ -38,9 +38,10 @@ class LineWriter:
         self._flush_interval = flush_interval
         self._max_pending = max_pending
         self._lines: list[str] = []
-        # The first counter is changed by the event loop only, the second by the thread only: no lock on the way in.
         self._appended = 0
         self._settled = 0
+        """Characters that came in, and those that are written or lost; the lock is for several event loops."""
+        self._lock = threading.Lock()
         self._is_awake = False
         self._is_closing = False
         self._must_reopen = False
@@ -57,11 +58,14 @@ class LineWriter:
 
     def extend(self, lines: Sequence[str]) -> None:
         """Take lines; never waits, and drops them if too much is waiting already."""
-        if self._appended - self._settled > self._max_pending:
+        with self._lock:
+            has_room = self._appended - self._settled <= self._max_pending
+            if has_room:
+                self._appended += sum(map(len, lines))
+                self._lines.extend(lines)
+        if not has_room:
             self._account.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
             return
-        self._appended += sum(map(len, lines))
-        self._lines.extend(lines)
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
