@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -125,3 +127,15 @@ async def limiter(clock: TestClock, metrics: Metrics) -> AsyncIterator[MakeLimit
     yield make
     for plugin in made:
         await plugin.stop()
+
+
+async def eventually(condition: Any, *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Any:
+    return eventually

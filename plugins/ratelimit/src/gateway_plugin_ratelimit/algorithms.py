@@ -64,6 +64,8 @@ class Rule(Protocol):
     def debit(self, state: State, now: float, cost: int) -> State:
         """Return the state after taking ``cost`` units, whether or not they are there."""
 
+    def __hash__(self) -> int: ...
+
 
 class TokenBucket:
     """A bucket of ``burst`` tokens into which ``rate`` tokens a second flow (GCRA, ITU-T I.371 annex A.1).

@@ -17,8 +17,8 @@ from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.resources import resources_of
+from gateway_plugin_ratelimit.stores import Store
 from gateway_plugin_ratelimit.stores.scripts import cluster_tag
-from gateway_plugin_ratelimit.stores.store import Store
 
 
 class RateLimit(Plugin[RateLimitConfig]):

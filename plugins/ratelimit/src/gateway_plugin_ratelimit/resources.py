@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 from gateway_plugin_sdk import Metrics, PluginContext, Tasks
 
 from gateway_plugin_ratelimit.config import RateLimitConfig, RedisConfig
+from gateway_plugin_ratelimit.stores import Store
 from gateway_plugin_ratelimit.stores.local import LocalStore, open_local_store
 from gateway_plugin_ratelimit.stores.redis import RedisStore
-from gateway_plugin_ratelimit.stores.store import Store
 
 SWEEP_EVERY = 10.0
 """Seconds between two rounds in which idle keys are forgotten."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import socket
@@ -133,15 +132,3 @@ def valkey_cluster(valkey_server: Callable[..., Valkey]) -> list[Valkey]:
         assert time.monotonic() < deadline, "the cluster does not form"
         time.sleep(0.05)
     return nodes
-
-
-async def eventually(condition: Any, *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.01)
-
-
-@pytest.fixture(name="eventually")
-def eventually_fixture() -> Any:
-    return eventually

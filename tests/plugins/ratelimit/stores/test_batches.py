@@ -28,7 +28,7 @@ class Server:
 
 
 def call(key: object) -> Call:
-    return Call([str(key)], [])
+    return Call([str(key)], "")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class RedisClient:
     async def _pipelined(self, commands: Sequence[tuple[str, str, Call]]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
         for name, script, call in commands:
-            pipeline.execute_command(name, script, len(call.keys), *call.keys, *call.arguments)
+            pipeline.execute_command(name, script, len(call.keys), *call.keys, call.words)
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 
-from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.stores.scripts import Call, renewal
 
 
@@ -48,10 +47,3 @@ class Leases:
     def renewals(self) -> list[Call]:
         """Return the calls that keep what is held."""
         return [renewal(key, member, self.seconds) for member, keys in self._held.items() for key in keys]
-
-
-def held_keys(keys: Sequence[str], rules: Sequence[Rule | Concurrency], decisions: Sequence[Decision]) -> list[str]:
-    """Return the keys under which a request that was let through holds a place; none if it was refused."""
-    if not all(decision.allowed for decision in decisions):
-        return []
-    return [key for key, rule in zip(keys, rules, strict=True) if isinstance(rule, Concurrency)]

@@ -1,10 +1,12 @@
 -- Charges one request to all of its counters or to none. The same arithmetic as algorithms.py, which a test compares.
 --
 -- KEYS     the counters
--- ARGV[1]  admit, debit (take units whether or not they are there) or renew (leases of requests in progress)
--- ARGV[2]  the time in seconds, or nothing: then it is this server's, the same for all gateways
--- then seven values for each counter: rule, cost, whether refused requests count (1 or 0), three parameters of the
--- rule, and who holds a place (concurrency only)
+-- ARGV[1]  words with spaces between them, "-" for none: first
+--            admit, debit (take units whether or not they are there) or renew (leases of requests in progress)
+--            the time in seconds; with none it is this server's, the same for all gateways
+--          then seven for each counter:
+--            cost, who holds a place (concurrency only), rule, whether refused requests count (1 or 0), and three
+--            parameters of the rule
 --
 -- Returns four integers for each counter: allowed (1 or 0), units left, and microseconds until the quota is whole again
 -- and until the same request would be let through.
@@ -13,8 +15,11 @@ local TOLERANCE = 1e-6
 -- Whole days, so that windows of a day begin at midnight UTC, taken off so that doubles have digits left for fractions.
 local EPOCH = 1699920000
 
-local mode = ARGV[1]
-local now = tonumber(ARGV[2])
+local words = {}
+for word in string.gmatch(ARGV[1], '%S+') do words[#words + 1] = word end
+
+local mode = words[1]
+local now = tonumber(words[2])
 if not now then
   local time = redis.call('TIME')
   now = (tonumber(time[1]) - EPOCH) + tonumber(time[2]) / 1000000
@@ -125,8 +130,9 @@ local items = {}
 for index, key in ipairs(KEYS) do
   local at = 2 + (index - 1) * 7
   local item = {
-    key = key, code = ARGV[at + 1], cost = tonumber(ARGV[at + 2]), counts_refused = ARGV[at + 3] == '1',
-    p1 = tonumber(ARGV[at + 4]), p2 = tonumber(ARGV[at + 5]), p3 = tonumber(ARGV[at + 6]), member = ARGV[at + 7],
+    key = key, cost = tonumber(words[at + 1]), member = words[at + 2],
+    code = words[at + 3], counts_refused = words[at + 4] == '1',
+    p1 = tonumber(words[at + 5]), p2 = tonumber(words[at + 6]), p3 = tonumber(words[at + 7]),
   }
   if item.code ~= 'concurrency' then item.state = {load_state(key)} end
   items[index] = item

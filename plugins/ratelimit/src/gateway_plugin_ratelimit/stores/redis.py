@@ -16,7 +16,7 @@ from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.stores.availability import Availability
 from gateway_plugin_ratelimit.stores.batches import Batcher
 from gateway_plugin_ratelimit.stores.client import RedisClient
-from gateway_plugin_ratelimit.stores.leases import Leases, held_keys
+from gateway_plugin_ratelimit.stores.leases import Leases
 from gateway_plugin_ratelimit.stores.local import LocalStore
 from gateway_plugin_ratelimit.stores.scripts import Call, admission, counter_key, debit, read_reply
 
@@ -94,9 +94,8 @@ class RedisStore:
         passage.decisions = read_reply(reply)
         if self._is_mirrored and passage.is_allowed:
             self._fallback.debit(passage, passage.costs)
-        held = held_keys(call.keys, passage.rules, passage.decisions)
-        if held:
-            give_back = self._leases.hold(_member_of(call), held)
+        if call.places and passage.is_allowed:
+            give_back = self._leases.hold(call.member, call.places)
             passage.release = lambda: self._give_back(give_back)
 
     def _decide_without(self, passage: Passage) -> None:
@@ -161,10 +160,8 @@ class RedisStore:
 
     def _give_back_orphan(self, call: Call, answer: Any) -> None:
         """Give back the places of a request that was let through when its client had left."""
-        member = _member_of(call)
-        if member and all(answer[0::4]):
-            keys = [key for key, code in zip(call.keys, call.arguments[2::7], strict=True) if code == Concurrency.code]
-            self._give_back(lambda: self._leases.give_back(member, keys))
+        if call.places and all(answer[0::4]):
+            self._give_back(lambda: self._leases.give_back(call.member, call.places))
 
     async def _give_all_back(self) -> None:
         """Give back what was returned; what cannot be is forgotten by the server when its lease ends."""
@@ -193,8 +190,3 @@ class RedisStore:
         await self._batcher.aclose()
         await self._tasks.aclose()
         await self._client.aclose()
-
-
-def _member_of(call: Call) -> str:
-    """Return who holds the places of an admission, if it asks for any."""
-    return next((str(member) for member in call.arguments[8::7] if member), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -16,7 +17,8 @@ SCRIPT: Final = files("gateway_plugin_ratelimit.stores").joinpath("limits.lua").
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 """The name under which servers know the script."""
 
-Word = str | int | float
+NONE: Final = "-"
+"""A word that stands for no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,14 @@ class Call:
     """One call of the script."""
 
     keys: Sequence[str]
-    arguments: Sequence[Word]
+    words: str
+    """Everything else: one argument, since each one costs the client and the server time."""
+
+    member: str = ""
+    """Who holds places if the request is let through."""
+
+    places: Sequence[str] = ()
+    """Keys under which."""
 
 
 def counter_key(prefix: str, counter: str, tag: str | None) -> str:
@@ -51,31 +60,36 @@ def admission(
     now: float | None = None,
 ) -> Call:
     """Return the call that charges a request to all of its counters or to none."""
-    arguments: list[Word] = ["admit", "" if now is None else repr(now)]
+    places = [key for key, rule in zip(keys, rules, strict=True) if isinstance(rule, Concurrency)]
+    if not places:
+        member = NONE
+    words = [f"admit {NONE if now is None else repr(now)}"]
     for rule, cost in zip(rules, costs, strict=True):
-        arguments += _described(rule, cost, member, lease)
-    return Call(keys, arguments)
+        words.append(f"{cost} {member} {_described(rule, lease)}")
+    return Call(keys, " ".join(words), member, places)
 
 
 def debit(keys: Sequence[str], rules: Sequence[Rule | Concurrency], costs: Sequence[int]) -> Call:
     """Return the call that takes units whether or not they are there."""
-    arguments: list[Word] = ["debit", ""]
+    words = [f"debit {NONE}"]
     for rule, cost in zip(rules, costs, strict=True):
-        arguments += _described(rule, cost, "", 0.0)
-    return Call(keys, arguments)
+        words.append(f"{cost} {NONE} {_described(rule, 0.0)}")
+    return Call(keys, " ".join(words))
 
 
 def renewal(key: str, member: str, lease: float) -> Call:
     """Return the call that lets a request in progress keep its place."""
-    return Call([key], ["renew", "", *_described(Concurrency(0), 0, member, lease)])
+    return Call([key], f"renew {NONE} 0 {member} {_described(Concurrency(0), lease)}")
 
 
-def _described(rule: Rule | Concurrency, cost: int, member: str, lease: float) -> list[Word]:
+@lru_cache(maxsize=1024)
+def _described(rule: Rule | Concurrency, lease: float) -> str:
+    """Return the five words that tell a rule: made once for each, as rules do not change."""
     if isinstance(rule, Concurrency):
-        return [rule.code, 0, 0, rule.quota, repr(lease), 0, member]
+        return f"{rule.code} 0 {rule.quota} {lease!r} 0"
     parameters = [repr(parameter) for parameter in rule.parameters]
     parameters += ["0"] * (3 - len(parameters))
-    return [rule.code, cost, int(rule.counts_refused), *parameters, ""]
+    return f"{rule.code} {int(rule.counts_refused)} {' '.join(parameters)}"
 
 
 def read_reply(reply: Sequence[int]) -> list[Decision]:

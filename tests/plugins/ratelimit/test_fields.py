@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_ratelimit.config import LimitConfig
+from gateway_plugin_ratelimit.fields import FieldWriter
+from gateway_plugin_ratelimit.limits import Limit
+from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_sdk import Response
+
+
+def passage_of(request, *limits: dict, left: list[int], reset: float = 12.2) -> Passage:
+    from gateway_plugin_ratelimit.algorithms import Decision
+
+    compiled = [Limit(str(options["name"]), LimitConfig.model_validate(options), "scope") for options in limits]
+    rules = [limit.rule_for(request) for limit in compiled]
+    passage = Passage(compiled, rules, ["counter"] * len(left), [1] * len(left))
+    passage.decisions = [Decision(True, None, remaining, reset, 0.0) for remaining in left]
+    return passage
+
+
+BURST = {"name": "burst", "rate": 10, "burst": 25}
+DAY = {"name": "day", "quota": 1000, "window": "1d"}
+AT_ONCE = {"name": "at-once", "concurrency": 4}
+
+
+def test_standard_fields_have_an_item_for_each_limit(request_of):
+    response = Response(200)
+
+    FieldWriter(["standard"]).write(passage_of(request_of(), BURST, DAY, AT_ONCE, left=[24, 7, 3]), response)
+
+    assert response.headers.items() == [
+        ("RateLimit-Policy", '"burst";q=25;w=3, "day";q=1000;w=86400, "at-once";q=4;qu="concurrent-requests"'),
+        ("RateLimit", '"burst";r=24;t=13, "day";r=7;t=13, "at-once";r=3'),
+    ]
+
+
+def test_older_fields_are_those_of_the_limit_of_which_least_is_left(request_of):
+    response = Response(200)
+
+    FieldWriter(["x-ratelimit", "ratelimit"]).write(passage_of(request_of(), BURST, DAY, left=[24, 7]), response)
+
+    assert response.headers.items() == [
+        ("X-RateLimit-Limit", "1000"),
+        ("X-RateLimit-Remaining", "7"),
+        ("X-RateLimit-Reset", "13"),
+        ("RateLimit-Limit", "1000"),
+        ("RateLimit-Remaining", "7"),
+        ("RateLimit-Reset", "13"),
+    ]
+
+
+@pytest.mark.parametrize(("there", "expected"), [("3", "3"), ("7", "7"), ("90", "7"), ("lots", "7")])
+def test_older_fields_that_are_there_stay_if_less_is_left_by_them(request_of, there, expected):
+    response = Response(200, headers={"x-ratelimit-limit": "99", "x-ratelimit-remaining": there, "other": "kept"})
+
+    FieldWriter(["x-ratelimit"]).write(passage_of(request_of(), DAY, left=[7]), response)
+
+    assert response.headers.get_all("X-RateLimit-Remaining") == [expected]
+    assert len(response.headers.get_all("X-RateLimit-Limit")) == 1
+    assert response.headers["other"] == "kept"
+
+
+def test_standard_fields_of_several_bindings_are_one_list(request_of):
+    response, writer = Response(200), FieldWriter(["standard"])
+
+    writer.write(passage_of(request_of(), BURST, left=[24]), response)
+    writer.write(passage_of(request_of(), DAY, left=[7]), response)
+
+    assert response.headers.joined("RateLimit") == '"burst";r=24;t=13, "day";r=7;t=13'
+
+
+def test_a_whole_number_of_seconds_is_not_rounded_up(request_of):
+    response = Response(200)
+
+    FieldWriter(["standard"]).write(passage_of(request_of(), DAY, left=[7], reset=30.0000001), response)
+
+    assert response.headers["RateLimit"] == '"day";r=7;t=30'

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_ratelimit.algorithms import Concurrency, FixedWindow, SlidingWindow, TokenBucket
+from gateway_plugin_ratelimit.config import LimitConfig
+from gateway_plugin_ratelimit.limits import Limit
+
+
+def limit_of(scope: str = "scope", **options: object) -> Limit:
+    return Limit("l", LimitConfig.model_validate({"name": "l", **options}), scope)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "quota", "window"),
+    [
+        ({"rate": 10}, TokenBucket, 10, 1.0),
+        ({"rate": 0.5}, TokenBucket, 1, 2.0),
+        ({"rate": 90, "per": "1m", "burst": 3}, TokenBucket, 3, 2.0),
+        ({"quota": 5, "window": "1h"}, SlidingWindow, 5, 3600.0),
+        ({"quota": 5, "window": "1h", "fixed": True}, FixedWindow, 5, 3600.0),
+        ({"concurrency": 7}, Concurrency, 7, 0.0),
+    ],
+)
+def test_options_name_the_rule(request_of, options, kind, quota, window):
+    rule = limit_of(**options).rule_for(request_of())
+
+    assert type(rule) is kind
+    assert (rule.quota, rule.window) == (quota, window)
+
+
+def test_an_override_keeps_what_it_does_not_name(request_of):
+    limit = limit_of(rate=60, per="1m", burst=5, overrides=[{"when": {"method": "POST"}, "rate": 30}])
+
+    assert limit.rule_for(request_of("GET")).parameters == TokenBucket(1, 5).parameters
+    assert limit.rule_for(request_of("POST")).parameters == TokenBucket(0.5, 5).parameters
+
+
+def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of):
+    limits = [
+        limit_of("a", rate=1),
+        limit_of("b", rate=1),
+        limit_of("a", quota=1, window="1s"),
+        limit_of("a", quota=1, window="2s"),
+        limit_of("a", quota=1, window="1s", fixed=True),
+        limit_of("a", concurrency=1),
+    ]
+
+    assert len({limit.counter_of(request_of()) for limit in limits}) == len(limits)
+
+
+def test_a_changed_amount_keeps_the_counter(request_of):
+    assert limit_of(rate=1).counter_of(request_of()) == limit_of(rate=2, burst=9).counter_of(request_of())
