@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
@@ -21,12 +21,13 @@ from gateway_core.leases import Lease, LeaseHolder, Leases
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.checker import Checker
-from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
+from gateway_core.upstreams.discovery import Discovered, DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
 from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 from gateway_core.upstreams.upstream import Upstream
+from gateway_core.upstreams.wishes import StrategyWishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class DiscoverySettings:
 class LiveUpstream:
     """An upstream of one snapshot, with its discovery."""
 
-    __slots__ = ("_closing", "_leases", "_static", "feed", "upstream")
+    __slots__ = ("_closing", "_leases", "_static", "_wishes", "feed", "upstream")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class LiveUpstream:
         feed: Feed | None,
         leases: LeaseHolder,
         closing: Tasks,
+        lease_strategy: Callable[[str], Lease[Strategy]],
     ) -> None:
         self.upstream = upstream
         self.feed = feed
@@ -56,7 +58,8 @@ class LiveUpstream:
         self._static = tuple(endpoints)
         self._leases = leases
         self._closing = closing
-        self._put(())
+        self._wishes = StrategyWishes(upstream, lease_strategy)
+        self._put(Discovered(()))
         if feed is not None:
             feed.subscribe(self._put)
 
@@ -71,11 +74,13 @@ class LiveUpstream:
         """Give everything back. Requests under way keep the endpoints that they have."""
         if self.feed is not None:
             self.feed.unsubscribe(self._put)
+        self._wishes.release()
         await _close_all(self.upstream.release(), self._leases)
 
-    def _put(self, discovered: tuple[EndpointSpec, ...]) -> None:
+    def _put(self, discovered: Discovered) -> None:
         """Have the configured endpoints and the discovered ones; the configuration wins over an equal id."""
-        for endpoint in self.upstream.set_endpoints([*discovered, *self._static]):
+        self._wishes.hear(discovered.strategy)
+        for endpoint in self.upstream.set_endpoints([*discovered.endpoints, *self._static]):
             self._closing.spawn(endpoint.aclose(), name=f"close endpoint {endpoint.id}")
 
 
@@ -161,7 +166,9 @@ class UpstreamRuntime:
                 rng=self._rng,
                 sticky_secret=self._sticky_secret and self._sticky_secret + name.encode(),
             )
-            return LiveUpstream(upstream, endpoints, feed, leases, self._closing)
+            return LiveUpstream(
+                upstream, endpoints, feed, leases, self._closing, lambda wish: self._lease_wished(name, settings, wish)
+            )
         except Exception:
             unused = [] if upstream is None else upstream.release()
             self._closing.spawn(_close_all(unused, leases), name=f"close upstream {name}")
@@ -178,6 +185,11 @@ class UpstreamRuntime:
             (name, settings.strategy, settings.strategy_options),
             lambda: make_strategy(settings.strategy, dict(settings.strategy_options), self._strategies),
         )
+
+    def _lease_wished(self, name: str, settings: UpstreamSettings, wish: str) -> Lease[Strategy]:
+        if wish == settings.strategy:
+            return self._lease_strategy(name, settings)
+        return self._shared_strategies.acquire((name, wish, ()), lambda: make_strategy(wish, {}, self._strategies))
 
     def _lease_feed(self, name: str, discovery: DiscoverySettings) -> Lease[Feed]:
         def start() -> Feed:

@@ -128,6 +128,12 @@ class Upstream:
         self._recheck_at = ALWAYS
         return closing
 
+    def use_strategy(self, strategy: Strategy) -> None:
+        """Choose with another strategy from the next request on."""
+        self._strategy = strategy
+        self._is_stale = True
+        self._recheck_at = ALWAYS
+
     @property
     def endpoints(self) -> list[Endpoint]:
         """All endpoints, in the order of the configuration."""

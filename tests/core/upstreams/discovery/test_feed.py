@@ -37,8 +37,8 @@ class Seen:
         self.lists: list[str] = []
         self.changed = asyncio.Event()
 
-    def __call__(self, endpoints: tuple[EndpointSpec, ...]) -> None:
-        self.lists.append("".join(endpoint.host for endpoint in endpoints))
+    def __call__(self, answer: Discovered) -> None:
+        self.lists.append("".join(endpoint.host for endpoint in answer.endpoints))
         self.changed.set()
 
     async def wait_for(self, last: str) -> None:

@@ -11,18 +11,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 from typing import Final
 
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery
-from gateway_core.upstreams.endpoint import EndpointSpec
 
 GATHER_SECONDS: Final = 0.1
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 10.0
 
-Listener = Callable[[tuple[EndpointSpec, ...]], None]
+Listener = Callable[[Discovered], None]
 
 _logger = logging.getLogger("gateway.discovery")
 
@@ -54,10 +54,10 @@ class Feed:
         self._tasks.spawn(self._run(), name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
-        """Call the listener with the present endpoints, if any are known, and after each change."""
+        """Call the listener with the present answer, if there is one, and after each change."""
         self._listeners.append(listener)
         if self.latest is not None:
-            listener(self.latest.endpoints)
+            listener(self.latest)
 
     def unsubscribe(self, listener: Listener) -> None:
         """Undo a :meth:`subscribe`."""
@@ -99,7 +99,7 @@ class Feed:
     def _take(self, answer: Discovered) -> None:
         if self.latest is not None and answer.is_stale and not self.latest.is_stale:
             _logger.warning("discovery of %s is stale: %s", self.name, answer.reason)
-        is_new = self.latest is None or self.latest.endpoints != answer.endpoints
+        is_new = self.latest is None or _contents(self.latest) != _contents(answer)
         self.latest = answer
         self._first.set()
         if not is_new or self._flush is not None:
@@ -116,9 +116,14 @@ class Feed:
         self._flushed_at = asyncio.get_running_loop().time()
         if self.latest is not None:
             for listener in list(self._listeners):
-                listener(self.latest.endpoints)
+                listener(self.latest)
 
     def _mark_stale(self, reason: str) -> None:
         _logger.warning("discovery of %s failed, the last good answer stays in force: %s", self.name, reason)
         if self.latest is not None:
-            self.latest = Discovered(self.latest.endpoints, is_stale=True, reason=reason)
+            self.latest = replace(self.latest, is_stale=True, reason=reason)
+
+
+def _contents(answer: Discovered) -> tuple[object, ...]:
+    """Return what upstreams need to hear of when it changes."""
+    return answer.endpoints, answer.strategy

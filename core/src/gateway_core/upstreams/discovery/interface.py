@@ -24,6 +24,9 @@ class Discovered:
     """Whether the registry cannot be asked at present, so that this is its last good answer."""
     reason: str = ""
     """Why it is stale."""
+    strategy: str = ""
+    """How the registry wants requests to be spread, by the name that ``upstreams[].strategy`` uses; empty if it has no
+    wish. It is heard only by an upstream whose own strategy is the default, ``round-robin``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+from gateway_core.clock import SystemClock
+from gateway_core.upstreams import (
+    Discovered,
+    DiscoveryContext,
+    DiscoverySettings,
+    EndpointSpec,
+    LiveUpstream,
+    UpstreamRuntime,
+    UpstreamSettings,
+)
+
+A, B = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("ab", 1))
+REGISTRY = DiscoverySettings("registry")
+
+
+class Registry:
+    """A discovery that says what the test puts into it."""
+
+    def __init__(self) -> None:
+        self.answers: asyncio.Queue[Discovered] = asyncio.Queue()
+
+    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Registry:
+        return self
+
+    async def watch(self) -> AsyncIterator[Discovered]:
+        while True:
+            yield await self.answers.get()
+
+    def say(self, *endpoints: EndpointSpec, strategy: str = "") -> None:
+        self.answers.put_nowait(Discovered(endpoints, strategy=strategy))
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+async def runtime(registry: Registry) -> AsyncIterator[UpstreamRuntime]:
+    runtime = UpstreamRuntime(SystemClock(), discoveries={"registry": registry})
+    yield runtime
+    await runtime.aclose()
+
+
+def strategy_of(live: LiveUpstream) -> str:
+    return type(live.upstream._strategy).__name__
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the state of the code under test has no event
+            await asyncio.sleep(0.005)
+
+
+async def heard(live: LiveUpstream, *endpoints: EndpointSpec) -> None:
+    await until(lambda: {each.id for each in live.upstream.endpoints} == {each.id for each in endpoints})
+
+
+async def test_the_registry_chooses_where_the_configuration_does_not(
+    runtime: UpstreamRuntime, registry: Registry
+) -> None:
+    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    registry.say(A, B, strategy="least-requests")
+    await heard(live, A, B)
+    assert strategy_of(live) == "LeastRequests"
+    assert live.upstream.pick(None, 1.0) is not None
+
+    # The same endpoints with another strategy are a change, too.
+    registry.say(A, B)
+    await until(lambda: strategy_of(live) == "RoundRobin")
+
+    assert {live.upstream.pick(None, 1.0) for _ in range(2)} == set(live.upstream.endpoints)
+    await live.aclose()
+    assert not runtime._shared_strategies
+
+
+async def test_a_configured_strategy_stays(runtime: UpstreamRuntime, registry: Registry) -> None:
+    live = runtime.open("users", UpstreamSettings(strategy="random"), (), REGISTRY)
+
+    registry.say(A, strategy="least-requests")
+    await heard(live, A)
+
+    assert strategy_of(live) == "RandomChoice"
+    await live.aclose()
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [("fastest", "'fastest' is not a strategy: known are"), ("consistent-hash", "'consistent-hash' needs hash_on")],
+)
+async def test_a_strategy_that_cannot_be_is_said_once_and_changes_nothing(
+    runtime: UpstreamRuntime, registry: Registry, caplog: pytest.LogCaptureFixture, wish: str, reason: str
+) -> None:
+    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    registry.say(A, strategy=wish)
+    await heard(live, A)
+    registry.say(B, strategy=wish)
+    await heard(live, B)
+
+    assert strategy_of(live) == "RoundRobin"
+    assert [reason in message for message in caplog.messages] == [True]
+    await live.aclose()
+    assert not runtime._shared_strategies
+
+
+async def test_a_reload_keeps_the_wished_strategy_with_its_position(
+    runtime: UpstreamRuntime, registry: Registry
+) -> None:
+    settings = UpstreamSettings()
+    old = runtime.open("users", settings, (), REGISTRY)
+    registry.say(A, B, strategy="weighted-round-robin")
+    await heard(old, A, B)
+
+    new = runtime.open("users", settings, (), REGISTRY)
+
+    assert new.upstream._strategy is old.upstream._strategy
+    await old.aclose()
+    await new.aclose()
