@@ -174,7 +174,7 @@ class Client:
         return int(head.split(" ", 2)[1]), body.decode()
 
     def close(self) -> None:
-        self.writer.close()
+        self.writer.transport.abort()
 
 
 async def get(url: str, path: str, *, headers: str = "") -> tuple[int, str]:

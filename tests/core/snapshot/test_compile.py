@@ -144,6 +144,17 @@ routes: [{{id: r, path: /, target: u}}]
     await second.aclose()
 
 
+async def test_a_certificate_of_an_upstream_that_cannot_be_read_is_a_problem(
+    load_text: Load, environment: Environment
+) -> None:
+    loaded = load_text(
+        "upstreams:\n  - {name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: /nowhere/ca.pem}}\n"
+    )
+
+    with pytest.raises(ConfigError, match=r"gateway.yaml:2:5: upstreams\[0\]\.tls: /nowhere/ca.pem: cannot be used"):
+        await compile_snapshot(loaded, environment)
+
+
 async def test_a_plugin_that_does_not_start_is_a_problem_with_its_place_and_stops_the_others(
     load_text: Load, environment: Environment, noted: list[str]
 ) -> None:

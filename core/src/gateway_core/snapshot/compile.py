@@ -24,13 +24,20 @@ from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.route import CompiledRoute
 from gateway_core.snapshot.rules import pattern_of, redirect_of, rewrite_of, route_rule
-from gateway_core.snapshot.settings import endpoint_spec, retry_settings, timeouts, upstream_settings
+from gateway_core.snapshot.settings import (
+    endpoint_spec,
+    retry_settings,
+    timeouts,
+    transport_settings,
+    upstream_settings,
+)
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.trust import trusts
 from gateway_core.upstreams.endpoint import EndpointSpec
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.settings import UpstreamSettings
+from gateway_core.upstreams.transport import make_tls_context
 from gateway_core.upstreams.upstream import Upstream
 
 DISCOVERY_WAIT = 5.0
@@ -129,12 +136,23 @@ class _Compiler:
     async def _open_upstreams(self) -> None:
         for index, config in enumerate(self.config.upstreams):
             settings = upstream_settings(config)
+            await self._check_tls(config, f"upstreams[{index}].tls")
             specs = [endpoint_spec(endpoint) for endpoint in config.endpoints]
             discovery = config.discovery
             found_by = None if discovery is None else DiscoverySettings(discovery.name, discovery.config)
             self._open(config.name, settings, specs, found_by, f"upstreams[{index}]")
             self.configured[config.name] = config
             await self.breather.breathe()
+
+    async def _check_tls(self, config: UpstreamConfig, key_path: str) -> None:
+        """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
+        if not (config.tls.ca or config.tls.cert):
+            return
+        try:
+            await asyncio.to_thread(make_tls_context, transport_settings(config).tls)
+        except (OSError, ssl.SSLError) as error:
+            named = ", ".join(name for name in (config.tls.ca, config.tls.cert, config.tls.key) if name)
+            raise self._problem(key_path, f"{named}: cannot be used: {error}") from error
 
     def _open(
         self,

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.end_to_end.kit import Client, Gateway, Upstream
+
+Start = Callable[..., Gateway]
+
+
+def certificate(folder: Path, name: str, files: str) -> None:
+    """Write a self-signed certificate for a name to ``files``.crt and .key."""
+    target = folder / files
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    out = ["-keyout", f"{target}.key.new", "-out", f"{target}.crt.new"]
+    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    subprocess.run(["openssl", "req", "-x509", *kind, *out, *subject], check=True, capture_output=True)
+    Path(f"{target}.key.new").replace(f"{target}.key")
+    Path(f"{target}.crt.new").replace(f"{target}.crt")
+
+
+async def connect(url: str, folder: Path, name: str) -> tuple[Client, bytes]:
+    """Open a connection without trusting anybody; returns it with the certificate that was shown."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    port = int(url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    return Client(reader, writer), writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+
+
+def der(path: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(path.read_text())
+
+
+async def test_new_certificate_files_are_used_without_dropping_connections(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    certificate(tmp_path, "a.test", "a")
+    certificate(tmp_path, "b.test", "b")
+    gateway = start(
+        f"listen: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key,"
+        f" certificates: [{{cert: {tmp_path}/b.crt, key: {tmp_path}/b.key}}]}}}}\n"
+        f"routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
+    )
+    url = await gateway.ready()
+    assert url.startswith("https://127.0.0.1:")
+    old, shown = await connect(url, tmp_path, "a.test")
+    assert shown == der(tmp_path / "a.crt")
+    other, shown = await connect(url, tmp_path, "b.test")
+    assert shown == der(tmp_path / "b.crt")
+    await old.send("/one")
+    assert (await old.answer())[0] == 200
+
+    after = len(gateway.lines)
+    certificate(tmp_path, "a.test", "a")
+    await gateway.says("configuration in force", after=after)
+    for _ in range(100):
+        fresh, shown = await connect(url, tmp_path, "a.test")
+        fresh.close()
+        if shown == der(tmp_path / "a.crt"):
+            break
+        await asyncio.sleep(0.1)
+
+    assert shown == der(tmp_path / "a.crt")
+    await old.send("/two")
+    assert await old.answer() == (200, "one GET /two HTTP/1.1")
+    for client in (old, other):
+        client.close()
+    await gateway.stops()
+
+
+async def test_a_broken_certificate_file_keeps_the_old_one(start: Start, upstream: Upstream, tmp_path: Path) -> None:
+    certificate(tmp_path, "a.test", "a")
+    gateway = start(
+        f"listen: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
+        f"routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
+    )
+    url = await gateway.ready()
+    before = der(tmp_path / "a.crt")
+
+    after = len(gateway.lines)
+    (tmp_path / "a.key").write_text("nonsense")
+    line = await gateway.says("stays in force", after=after)
+
+    assert "a.key" in line
+    client, shown = await connect(url, tmp_path, "a.test")
+    assert shown == before
+    client.close()
+    await gateway.stops()
+
+
+async def test_a_missing_certificate_is_one_line_and_status_1(start: Start, upstream: Upstream, tmp_path: Path) -> None:
+    gateway = start("listen: {address: '127.0.0.1:0', tls: {cert: /nowhere.crt, key: /nowhere.key}}\n")
+
+    assert await gateway.ends() == 1
+    assert "/nowhere.crt" in gateway.text
+    assert "Traceback" not in gateway.text
