@@ -9,7 +9,7 @@ from gateway_core.messages import Response
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
-_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
+_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 _status_lines: dict[tuple[int, str], bytes] = {}
 
 
@@ -59,8 +59,17 @@ def framing_fields(status: int, framing: Framing, length: int | None, version: s
     return block if version == "1.1" else block + b"\r\nConnection: keep-alive"
 
 
-def own_block(response: Response) -> bytes:
-    """Return the fields of an answer that a hook made or changed, without those that are the gateway's."""
+def own_block(response: Response, base: bytes = b"") -> bytes:
+    """Return the fields of an answer that a hook made or changed, without those that are the gateway's.
+
+    :param base: a block that is known to have none of them; what was only added to it is all that is looked at.
+    """
     block = response.headers.block
+    if base and block.startswith(base):
+        kept, block = base, block[len(base) :]
+    else:
+        kept = b""
+    if not block:
+        return kept
     fields = split_block(block)
-    return b"" if fields is None else join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])
+    return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])

@@ -51,7 +51,6 @@ class Relaying:
     aborted: str | None = None
     error: str | None = None
     _framing = Framing.NONE
-    _write_timeout_from: float | None = None
 
     # -- heads
 
@@ -119,48 +118,57 @@ class Relaying:
             self.relay_head(head, body, complete)
             return
         is_head = self.request.method == "HEAD"
-        length = None if response.transforms and not is_head else head.content_length
+        data = self._transformed(response, body, complete) if response.transforms else body
+        length = head.content_length
+        if response.transforms and not is_head:
+            length = len(data) if complete else None
         self._settle_keep_alive()
         framing = self._framing = framing_of(response.status, is_head, length, self.lane.version)
         if framing is Framing.UNTIL_CLOSE:
             self.keep_alive = False
-        self._write_head(response, own_block(response), length)
-        if body:
-            self.relay_body(body)
-        if complete:
-            self.relay_end(b"")
+        self._write(response, own_block(response, head.block), length, data, complete)
 
     def write_own(self, response: Response) -> None:
         """Write an answer that was made here, whole."""
         self.response = response
-        request = self.request
-        body = b"" if response.status in {204, 304} else with_request_id(response, request.request_id)
-        for transform in response.transforms:
-            body = transform.feed(body) + transform.finish()
+        body = b"" if response.status in BODILESS else with_request_id(response, self.request.request_id)
+        if response.transforms:
+            body = self._transformed(response, body, True)
         self._settle_keep_alive()
-        length = None if response.status in {204, 304} else len(body)
-        self._framing = framing_of(response.status, request.method == "HEAD", length, self.lane.version)
-        self._write_head(response, own_block(response), length)
-        if self._framing is Framing.LENGTH and body:
-            self.bytes_sent = len(body)
-            self.transport.write(body)
-        self._finish()
+        length = None if response.status in BODILESS else len(body)
+        self._framing = framing_of(response.status, self.request.method == "HEAD", length, self.lane.version)
+        self._write(response, own_block(response), length, body, True)
 
-    def _write_head(self, response: Response, block: bytes, length: int | None) -> None:
+    def _write(self, response: Response, block: bytes, length: int | None, data: bytes, complete: bool) -> None:
+        """Write head and body together: one call to the system instead of two."""
         self.head_sent = True
-        fields = framing_fields(response.status, self._framing, length, self.lane.version, self.keep_alive)
-        request_id = b"" if b"\r\nx-request-id:" in block.lower() else self.request.request_id.encode("latin-1")
+        framing = self._framing
+        if framing is _NONE:
+            data = b""
+        self.bytes_sent = len(data)
+        if framing is _CHUNKED:
+            data = encode_chunk(data) + (LAST_CHUNK if complete else b"")
+        fields = framing_fields(response.status, framing, length, self.lane.version, self.keep_alive)
         self.transport.write(
-            b"".join(
-                (
-                    status_line(response.status, response.reason),
-                    block,
-                    fields,
-                    b"\r\nX-Request-Id: " + request_id if request_id else b"",
-                    b"\r\n\r\n",
-                )
+            b"%b%b%b\r\nX-Request-Id: %b\r\n\r\n%b"
+            % (
+                status_line(response.status, response.reason),
+                block,
+                fields,
+                self.request.request_id.encode("latin-1"),
+                data,
             )
         )
+        if complete:
+            self._finish()
+
+    @staticmethod
+    def _transformed(response: Response, data: bytes, complete: bool) -> bytes:
+        for transform in response.transforms:
+            data = transform.feed(data) if data else b""
+            if complete:
+                data += transform.finish()
+        return data
 
     def write_interim(self, head: ResponseHead) -> None:
         """Pass on 100, 103 and their like; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
@@ -180,27 +188,22 @@ class Relaying:
         """Write the next part of an upstream's body."""
         response = self.response
         if response is not None and response.transforms:
-            for transform in response.transforms:
-                data = transform.feed(data)
-        self._write_body(data)
-
-    def _write_body(self, data: bytes) -> None:
+            data = self._transformed(response, data, False)
         framing = self._framing
-        if not data or framing is _NONE:
-            return
-        self.bytes_sent += len(data)
-        self.transport.write(encode_chunk(data) if framing is _CHUNKED else data)
+        if data and framing is not _NONE:
+            self.bytes_sent += len(data)
+            self.transport.write(encode_chunk(data) if framing is _CHUNKED else data)
 
     def relay_end(self, trailer: bytes) -> None:
         """Write the end of an upstream's body."""
-        response = self.response
-        if response is not None and response.transforms:
-            data = b""
-            for transform in response.transforms:
-                data = (transform.feed(data) if data else b"") + transform.finish()
-            self._write_body(data)
-        if self._framing is _CHUNKED:
-            self.transport.write(b"0%b\r\n\r\n" % trailer if trailer else LAST_CHUNK)
+        response, framing = self.response, self._framing
+        data = self._transformed(response, b"", True) if response is not None and response.transforms else b""
+        if framing is not _NONE:
+            self.bytes_sent += len(data)
+            if framing is _CHUNKED:
+                data = encode_chunk(data) + (b"0%b\r\n\r\n" % trailer if trailer else LAST_CHUNK)
+            if data:
+                self.transport.write(data)
         self._finish()
 
     # -- a slow client

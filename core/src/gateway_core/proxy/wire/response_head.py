@@ -24,7 +24,7 @@ UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -3
 """``length`` of an answer in chunks."""
 
-_SPECIAL: Final = HOP_BY_HOP | {b"content-length"}
+_SPECIAL: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 
 
 class BadAnswerError(Exception):
@@ -42,7 +42,7 @@ class ResponseHead:
         self.status = status
         self.reason = reason
         self.block = b""
-        """The fields that go on, without Content-Length."""
+        """The fields that go on: neither Content-Length nor X-Request-Id, which are the gateway's."""
         self.content_length: int | None = None
         """What the head says, which for HEAD and 304 is not what follows."""
         self.length = UNTIL_CLOSE
