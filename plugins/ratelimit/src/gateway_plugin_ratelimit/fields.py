@@ -31,28 +31,30 @@ class FieldWriter:
         self._is_standard = "standard" in styles
         self._older = [OLDER[style] for style in styles if style in OLDER]
         self._templates: dict[tuple[Rule | Concurrency, ...], bytes] = {}
-        self._whole: dict[Rule | Concurrency, bytes] = {}
+        self._whole: dict[Rule | Concurrency, tuple[int, bytes]] = {}
 
     def write(self, passage: Passage, response: Response) -> None:
         """Add the fields to an answer."""
         rules, headers = passage.rules, response.headers
-        if len(rules) == 1 and b"\r\nx-ratelimit-" not in headers.lowered and b"\r\nratelimit-" not in headers.lowered:
-            rule, decision = rules[0], passage.decisions[0]
-            template = self._whole.get(rule)
-            if template is None:
-                template = self._whole[rule] = self._whole_template(passage.limits[0], rule)
-            fields = template % {b"left": decision.remaining, b"reset": int(decision.reset + ALMOST_ONE)}
-            response.headers = Headers(block=headers.block + fields)
-        else:
+        if len(rules) > 1 or b"ratelimit-" in headers.lowered:
             self._write_several(passage, response)
+            return
+        rule, decision = rules[0], passage.decisions[0]
+        template = self._whole.get(rule)
+        if template is None:
+            template = self._whole[rule] = self._whole_template(passage.limits[0], rule)
+        pairs, fields = template
+        numbers = (decision.remaining, int(decision.reset + ALMOST_ONE)) * pairs
+        response.headers = Headers(block=headers.block + fields % numbers)
 
-    def _whole_template(self, limit: Limit, rule: Rule | Concurrency) -> bytes:
-        """Return all fields of one limit, when no older fields are there yet."""
+    def _whole_template(self, limit: Limit, rule: Rule | Concurrency) -> tuple[int, bytes]:
+        """Return all fields of one limit when there are no older ones yet, and how many pairs of numbers they take."""
         template = standard_template((limit,), (rule,)) if self._is_standard else ""
-        template = template.replace("r=%d", "r=%(left)d").replace("t=%d", "t=%(reset)d")
+        if template and not rule.window:
+            template += "%.0a"  # takes the other number of the pair and leaves nothing of it
         for prefix in self._older:
-            template += older_fields(prefix, str(rule.quota), "%(left)d", "%(reset)d")
-        return template.encode()
+            template += older_fields(prefix, str(rule.quota), "%d", "%d")
+        return self._is_standard + len(self._older), template.encode()
 
     def _write_several(self, passage: Passage, response: Response) -> None:
         rules, decisions = tuple(passage.rules), passage.decisions
