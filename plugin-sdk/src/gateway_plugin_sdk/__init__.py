@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway_core.clock import Clock
-    from gateway_core.config import ConfigModel, Duration, Size
+    from gateway_core.config import ConfigModel, Document, DocumentFormat, Duration, HeaderName, HeaderValue, Size
+    from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import BodyTooLargeError, GatewayError
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from gateway_core.metrics import Metrics
     from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
     from gateway_core.tasks import Tasks, spawn
+    from gateway_core.upstreams import (
+        Discovered,
+        Discovery,
+        DiscoveryContext,
+        DiscoveryFactory,
+        EndpointSpec,
+        EndpointStatus,
+    )
 
 __version__ = "0.1.0"
 
@@ -37,9 +46,20 @@ __all__ = [
     "BodyTransform",
     "Clock",
     "ConfigModel",
+    "ConfigSource",
+    "Discovered",
+    "Discovery",
+    "DiscoveryContext",
+    "DiscoveryFactory",
+    "Document",
+    "DocumentFormat",
     "Duration",
+    "EndpointSpec",
+    "EndpointStatus",
     "GatewayError",
     "HeaderError",
+    "HeaderName",
+    "HeaderValue",
     "Headers",
     "Identity",
     "Metrics",
@@ -50,6 +70,10 @@ __all__ = [
     "Response",
     "RouteInfo",
     "Size",
+    "SourceContext",
+    "SourceFactory",
+    "SourceState",
+    "SourceUrl",
     "Tasks",
     "hookimpl",
     "hookimpl_blocking",
@@ -65,6 +89,8 @@ _HOMES = (
     "gateway_core.messages",
     "gateway_core.plugins",
     "gateway_core.config",
+    "gateway_core.config.sources",
+    "gateway_core.upstreams",
 )
 """Where the names are at home; the cheapest to import come first."""
 

@@ -80,7 +80,7 @@ async def test_problems_come_back_with_their_places(tmp_path: Path) -> None:
 async def test_a_process_that_comes_to_no_verdict_is_told(
     monkeypatch: pytest.MonkeyPatch, code: str, said: str
 ) -> None:
-    monkeypatch.setattr(validation, "check_command", lambda _paths: [sys.executable, "-c", code])
+    monkeypatch.setattr(validation, "check_command", lambda: [sys.executable, "-c", code])
 
     with pytest.raises(ValidationFailedError, match=said):
         await validate([Path("x")])
@@ -88,7 +88,7 @@ async def test_a_process_that_comes_to_no_verdict_is_told(
 
 async def test_a_process_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import time; time.sleep(1000)"
-    monkeypatch.setattr(validation, "check_command", lambda _paths: [sys.executable, "-c", code])
+    monkeypatch.setattr(validation, "check_command", lambda: [sys.executable, "-c", code])
 
     with pytest.raises(ValidationFailedError, match=r"did not end within 0.3 seconds"):
         await validate([Path("x")], timeout=0.3)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from gateway_core.cli.options import config_option, json_option, print_json
+from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
-from gateway_core.config import ConfigError, LoadedConfig
-from gateway_core.config.sources import WatchSet
+from gateway_core.config import ConfigError, Document, LoadedConfig
+from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry
-from gateway_core.server.validation import Canonical, Verdict, verdict_lines
+from gateway_core.server.validation import Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
 
@@ -21,8 +22,8 @@ from gateway_core.snapshot.changes import counted
 @click.command("check", short_help="Check a configuration and print every problem in it.")
 @config_option
 @json_option
-@click.option("--canonical", is_flag=True, hidden=True, help="Print the verdict for the serving process.")
-def command(paths: tuple[Path, ...], *, as_json: bool, canonical: bool) -> None:
+@click.option("--canonical", is_flag=True, hidden=True, help="Do the job on stdin for the serving process.")
+def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) -> None:
     """Check a configuration as `run` and a reload do, and print every problem with its place.
 
     Exit status: 0 if it is good, 1 if there are problems.
@@ -32,25 +33,45 @@ def command(paths: tuple[Path, ...], *, as_json: bool, canonical: bool) -> None:
         # Whatever plugins print while they are imported must not get between the lines of the verdict.
         with os.fdopen(os.dup(1), "wb") as out:
             os.dup2(2, 1)
-            raise SystemExit(print_verdict(paths, registry, out))
-    loaded = load_or_exit(paths, registry, as_json=as_json)
+            raise SystemExit(answer_job(registry, out))
+    loaded = load_or_exit(roots, registry, as_json=as_json)
     config = loaded.config
     if as_json:
         print_json({"ok": True, "version": loaded.version, "files": [str(path) for path in loaded.files]})
     else:
-        names = ", ".join(str(path) for path in paths)
+        names = ", ".join(str(path) for path in roots)
         held = f"{counted(len(config.routes), 'route')}, {counted(len(config.upstreams), 'upstream')}"
         click.echo(f"{names}: fine, {held}")
 
 
-def print_verdict(paths: tuple[Path, ...], registry: PluginRegistry, out: BinaryIO) -> int:
+def answer_job(registry: PluginRegistry, out: BinaryIO) -> int:
+    """Do what `gateway_core.server.validation` asks on standard input; return the exit status."""
+    warm_up()
+    job = sys.stdin.buffer.read()
+    if not job:
+        return PROBLEMS  # whoever started this process is gone
+    paths, documents = read_job(job)
+    return print_verdict(paths, documents, registry, out)
+
+
+def warm_up() -> None:
+    """Import everything that a validation needs, short of plugins: those must be the ones of when there is a job."""
+    nothing_installed = PluginRegistry(find=dict)
+    load(
+        (), registry=nothing_installed, environ={}, documents=[Document("", "routes: [{path: /, target: 'http://x'}]")]
+    )
+
+
+def print_verdict(
+    paths: tuple[Path, ...], documents: tuple[Document, ...], registry: PluginRegistry, out: BinaryIO
+) -> int:
     """Print what `gateway_core.server.validation` reads; return the exit status."""
     try:
-        verdict = good_verdict(load(paths, registry=registry, environ=os.environ), registry)
+        verdict = good_verdict(load(paths, registry=registry, environ=os.environ, documents=documents), registry)
     except ConfigError as error:
         verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)
     out.writelines(line + b"\n" for line in verdict_lines(verdict))
-    return 0 if verdict.canonical is not None else 1
+    return 0 if verdict.canonical is not None else PROBLEMS
 
 
 def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -14,6 +13,7 @@ from gateway_core.cli.options import PROBLEMS, config_option, json_option, print
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, RouteConfig
+from gateway_core.config.sources import ConfigRoot
 from gateway_core.plugins import PluginRegistry
 from gateway_core.routing import (
     Match,
@@ -41,7 +41,7 @@ from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
 def command(
     method: str | None,
     url: str | None,
-    paths: tuple[Path, ...],
+    roots: tuple[ConfigRoot, ...],
     headers: tuple[str, ...],
     requests: TextIO | None,
     *,
@@ -55,7 +55,7 @@ def command(
     """
     if (requests is None) is (method is None or url is None):
         raise click.UsageError("give METHOD and URL, or --requests FILE")
-    table = Table.of(load_or_exit(paths, PluginRegistry(), as_json=as_json).config)
+    table = Table.of(load_or_exit(roots, PluginRegistry(), as_json=as_json).config)
     if requests is not None:
         for number, line in enumerate(requests, 1):
             if line.strip():

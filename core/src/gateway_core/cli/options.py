@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+
+from gateway_core.config.sources import ConfigRoot, parse_root
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -17,16 +18,24 @@ PROBLEMS: Final = 1
 
 
 def config_option(function: CommandT) -> CommandT:
-    """Add ``-c PATH``, which may be given several times."""
+    """Add ``-c PATH`` or ``-c URL``, which may be given several times."""
     return click.option(
         "-c",
         "--config",
-        "paths",
+        "roots",
         multiple=True,
-        type=click.Path(path_type=Path),
-        help=f"Configuration file or directory; {DEFAULT_CONFIG} unless given. Several are read as one.",
-        callback=lambda _context, _parameter, value: value or (Path(DEFAULT_CONFIG),),
+        metavar="PATH|URL",
+        help="Configuration file, directory, or source such as etcd://127.0.0.1:2379/gateway; "
+        f"{DEFAULT_CONFIG} unless given. Several are read as one, files first.",
+        callback=_roots,
     )(function)
+
+
+def _roots(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[ConfigRoot, ...]:
+    try:
+        return tuple(parse_root(each) for each in value or (DEFAULT_CONFIG,))
+    except ValueError as error:
+        raise click.BadParameter(f"a source {error}") from None
 
 
 def json_option(function: CommandT) -> CommandT:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from gateway_core.cli.options import PROBLEMS, print_json
-from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig
+from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
+from gateway_core.config.sources import ConfigRoot, paths_of, urls_of
 from gateway_core.plugins import PluginRegistry
+from gateway_core.server.source_opening import SourceError, fetch_documents
 from gateway_core.snapshot import load
 
 
-def load_or_exit(paths: tuple[Path, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
+def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
     """Load a configuration; print its problems and exit with status 1 if it has any."""
     try:
-        return load(paths, registry=registry, environ=os.environ)
+        documents = fetch_documents(urls_of(roots))
+        return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
+    except SourceError as error:
+        report_and_exit((ConfigProblem(Place(error.source), "", error.reason),), as_json=as_json)
     except ConfigError as error:
         report_and_exit(error.problems, as_json=as_json)
 

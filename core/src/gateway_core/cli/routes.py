@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,15 +10,16 @@ import click
 from gateway_core.cli.options import config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
+from gateway_core.config.sources import ConfigRoot
 from gateway_core.plugins import PluginRegistry
 
 
 @click.command("routes", short_help="List the routes of a configuration.")
 @config_option
 @json_option
-def command(paths: tuple[Path, ...], *, as_json: bool) -> None:
+def command(roots: tuple[ConfigRoot, ...], *, as_json: bool) -> None:
     """List the routes of a configuration with their targets and effective chains."""
-    loaded = load_or_exit(paths, PluginRegistry(), as_json=as_json)
+    loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
     rows = [route_row(route, loaded.config) for route in loaded.config.routes]
     if as_json:
         print_json(rows)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from gateway_core.cli.options import config_option
+from gateway_core.config.sources import ConfigRoot
+from gateway_core.config.sources.last_good import default_state_directory
 
 
 @click.command("run", short_help="Start the gateway.")
 @config_option
-def command(paths: tuple[Path, ...]) -> None:
+@click.option(
+    "--state",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the last good documents of sources are kept; $XDG_STATE_HOME/gateway unless given.",
+)
+def command(roots: tuple[ConfigRoot, ...], state: Path | None) -> None:
     """Start the gateway and keep it in step with its configuration.
 
     It is ready when it says `listening on ...`. SIGHUP reloads the configuration, SIGTERM and SIGINT stop it gently (at
     once if sent again), SIGUSR2 restarts the program without a gap.
 
+    What sources say (etcd and the like) is kept on disk once it is in force, and served by a gateway that starts while
+    they are away.
+
     Exit status: 0 after a stop, 1 if it could not start.
     """
     from gateway_core.server.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
-    raise SystemExit(run(paths))
+    raise SystemExit(run(roots, default_state_directory(os.environ) if state is None else state))

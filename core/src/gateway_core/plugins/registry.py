@@ -203,10 +203,11 @@ class PluginRegistry:
         entry = self._known.get(name)
         return "" if entry is None else _origin(entry)[1]
 
-    def loaded(self) -> Iterable[tuple[str, Loaded]]:
-        """Load everything and return what loaded, by name."""
+    def loaded(self, names: Iterable[str] | None = None) -> Iterable[tuple[str, Loaded]]:
+        """Load everything, or what has one of these names, and return what loaded, by name."""
+        wanted = None if names is None else frozenset(names)
         for name in self.names():
-            entry = self._loaded(name)
+            entry = self._loaded(name) if wanted is None or name in wanted else None
             if entry is not None and entry.loaded is not None:
                 yield name, entry.loaded
 

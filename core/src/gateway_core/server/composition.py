@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
 from gateway_core.server.handover import Handover, take_over
@@ -17,23 +18,26 @@ from gateway_core.server.program import Fleet, Program, say
 from gateway_core.server.validation import Canonical
 
 
-def run(paths: Sequence[Path]) -> int:
-    """Serve the configuration at these paths until a signal ends it; return the exit status."""
+def run(roots: Sequence[ConfigRoot], state: Path) -> int:
+    """Serve the configuration of these files and sources until a signal ends it; return the exit status.
+
+    :param state: the directory for what has to outlast the process.
+    """
     logs.configure()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        result = runner.run(_run(paths))
+        result = runner.run(_run(roots, state))
     if isinstance(result, Handover):
-        result.replace_program(program_arguments(paths))
+        result.replace_program(program_arguments(roots, state))
     return result
 
 
-async def _run(paths: Sequence[Path]) -> int | Handover:
+async def _run(roots: Sequence[ConfigRoot], state: Path) -> int | Handover:
     left = take_over()
+    program = Program(roots, state)
     try:
-        program = Program(paths)
         if left is not None:
             canonical: Canonical | None = left.canonical
-            await program.reloader.follow(left.canonical.watch())
+            await program.follow(left.canonical)
         else:
             canonical = await _first(program)
         if canonical is None:
@@ -44,6 +48,8 @@ async def _run(paths: Sequence[Path]) -> int | Handover:
     except GatewayError as error:
         say(f"gateway: {error}")
         return 1
+    finally:
+        await program.aclose()
 
 
 async def _first(program: Program) -> Canonical | None:
@@ -64,9 +70,9 @@ def _fleet_for(canonical: Canonical, left: Handover | None) -> Fleet:
     return Supervisor(left)
 
 
-def program_arguments(paths: Sequence[Path]) -> list[str]:
+def program_arguments(roots: Sequence[ConfigRoot], state: Path) -> list[str]:
     """Return the command line that runs this program anew."""
-    arguments = [sys.executable, "-m", "gateway_core.cli", "run"]
-    for path in paths:
-        arguments += ["-c", str(path)]
+    arguments = [sys.executable, "-m", "gateway_core.cli", "run", "--state", str(state)]
+    for root in roots:
+        arguments += ["-c", root.text if isinstance(root, SourceUrl) else str(root)]
     return arguments

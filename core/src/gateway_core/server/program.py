@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway_core.config import ConfigError, GatewayConfig
-from gateway_core.config.sources import WatchSet
+from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
 from gateway_core.server.handover import Handover
 from gateway_core.server.lifecycle import Signals, StoppedError
 from gateway_core.server.reload import Reloader, render
-from gateway_core.server.validation import Canonical
+from gateway_core.server.sources import Sources
+from gateway_core.server.standby import Standby
+from gateway_core.server.validation import Canonical, validate
 from gateway_core.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -63,12 +65,23 @@ class Fleet(Protocol):
 class Program:
     """Starts a fleet, keeps its configuration in step with the files, and stops it."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Listen to signals; needs a running event loop."""
+    def __init__(self, roots: Sequence[ConfigRoot], state: Path) -> None:
+        """Listen to signals; needs a running event loop.
+
+        :param state: the directory for what has to outlast the process.
+        """
         self._admin: AdminListener | None = None
         self._restart_wanted = asyncio.Event()
         self._tasks = Tasks()
-        self.reloader = Reloader(paths, self._apply, also_watch=self._files)
+        urls = urls_of(tuple(roots))
+        self._standby = Standby() if urls else None
+        self._sources = None if self._standby is None else Sources(urls, state, self._standby)
+        self.reloader = Reloader(
+            paths_of(tuple(roots)),
+            self._apply,
+            also_watch=self._files,
+            validate=validate if self._sources is None else self._sources.validate,
+        )
         self.signals = Signals(
             on_reload=lambda: self.reloader.request("SIGHUP"),
             on_restart=self._restart_wanted.set,
@@ -78,11 +91,42 @@ class Program:
         self.canonical: Canonical | None = None
 
     async def first(self) -> Canonical | None:
-        """Validate the configuration; print its problems and return None if it has any."""
+        """Validate the configuration; print its problems and return None if it has any.
+
+        :raises GatewayError: a source cannot be used, or there is no verdict.
+        """
+        if self._sources is not None:
+            await self._sources.start(self.reloader.request)
+            await self.signals.unless_stopped(self._sources.ready())
         verdict = await self.signals.unless_stopped(self.reloader.first())
         if verdict.canonical is None:
             say(render(verdict.problems))
         return verdict.canonical
+
+    async def follow(self, canonical: Canonical) -> None:
+        """Watch what an earlier program in this process made its configuration of.
+
+        :raises GatewayError: a source cannot be used.
+        """
+        await self.reloader.follow(canonical.watch())
+        if self._sources is not None:
+            await self._sources.start(self.reloader.request)
+
+    async def aclose(self) -> None:
+        """Let go of the sources."""
+        if self._sources is not None:
+            await self._sources.aclose()
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+        assert self.fleet is not None
+        status = await self.fleet.status()
+        return status if self._sources is None else {**status, "sources": self._sources.status()}
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        assert self.fleet is not None
+        return await self.fleet.exposition()
 
     async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
         """Serve until a signal ends it; return the exit status, or what a new program takes over."""
@@ -90,6 +134,7 @@ class Program:
         self.canonical = canonical
         try:
             await self.signals.unless_stopped(fleet.start(canonical))
+            await self._keep()
             await self._settle()
         except ConfigError as error:
             say(render(error.problems))
@@ -114,6 +159,10 @@ class Program:
         await self._close_admin()
         return handover
 
+    async def _keep(self) -> None:
+        if self._sources is not None:
+            await self._sources.keep()
+
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
         assert self.fleet is not None
@@ -125,12 +174,13 @@ class Program:
 
             self._admin = AdminListener(open_site)
         if self._admin is not None:
-            await self._admin.open(None if config.admin is None else config.admin.listen, self.fleet)
+            await self._admin.open(None if config.admin is None else config.admin.listen, self)
 
     async def _apply(self, canonical: Canonical) -> str:
         assert self.fleet is not None
         told = await self.fleet.apply(canonical)
         self.canonical = canonical
+        await self._keep()
         try:
             await self._settle()
         except GatewayError as error:
@@ -151,6 +201,8 @@ class Program:
             assert self.fleet is not None
             try:
                 # By the code that is installed now: if that is broken, it is better found out before the exchange.
+                if self._standby is not None:
+                    await self._standby.discard()
                 verdict = await self.reloader.first()
                 if verdict.canonical is not None:
                     _logger.info("SIGUSR2: restarting")

@@ -1,6 +1,7 @@
 """Validate a configuration in another process, so that neither parsing nor plugin code disturbs this one.
 
-The other process is ``gateway check --canonical``. It answers on its standard output in lines of JSON: a head that says
+The other process is ``gateway check --canonical``. It reads paths and documents as JSON from its standard input, and
+answers on its standard output in lines of JSON: a head that says
 whether the configuration is good, then either its problems or the canonical document, one route a line, and an end.
 """
 
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.config.place import Place
-from gateway_core.config.problems import ConfigProblem
+from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources import WatchSet
+from gateway_core.config.sources.last_good import from_plain, to_plain
 from gateway_core.errors import GatewayError
 
 VALIDATION_TIMEOUT: Final = 120.0
@@ -106,45 +107,98 @@ def read_verdict(lines: Sequence[bytes]) -> Verdict:
     return Verdict(watch, Canonical(head["version"], tuple(lines[1:]), head["workers"], head["plugins"]))
 
 
-def check_command(paths: Sequence[Path]) -> list[str]:
+def check_command() -> list[str]:
     """Return the command line of the validating process."""
-    command = [sys.executable, "-m", "gateway_core.cli", "check", "--canonical"]
-    for path in paths:
-        command += ["-c", str(path)]
-    return command
+    return [sys.executable, "-m", "gateway_core.cli", "check", "--canonical"]
 
 
-async def validate(paths: Sequence[Path], *, timeout: float = VALIDATION_TIMEOUT) -> Verdict:  # noqa: ASYNC109  # the process's, not ours
-    """Validate the configuration at these paths.
+async def validate(
+    paths: Sequence[Path],
+    documents: Sequence[Document] = (),
+    *,
+    timeout: float = VALIDATION_TIMEOUT,  # noqa: ASYNC109  # the process's, not ours
+) -> Verdict:
+    """Validate the configuration at these paths and in these documents of sources.
 
     :raises ValidationFailedError: the process crashed, hung or talked nonsense.
     """
-    process = await asyncio.create_subprocess_exec(
-        *check_command(paths),
-        stdin=asyncio.subprocess.DEVNULL,
+    return await judge(await launch(), paths, documents, timeout=timeout)
+
+
+async def launch() -> asyncio.subprocess.Process:
+    """Start a validating process; it waits for its job, and ends by itself when this process does."""
+    return await asyncio.create_subprocess_exec(
+        *check_command(),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=_LONGEST_LINE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+
+
+async def judge(
+    process: asyncio.subprocess.Process,
+    paths: Sequence[Path],
+    documents: Sequence[Document] = (),
+    *,
+    timeout: float = VALIDATION_TIMEOUT,  # noqa: ASYNC109  # the process's, not ours
+) -> Verdict:
+    """Give a process that was launched its job, and return what it says; it ends in any case.
+
+    :raises ValidationFailedError: the process crashed, hung or talked nonsense.
+    """
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         async with asyncio.timeout(timeout):
-            lines, errors = await asyncio.gather(_lines(process.stdout), process.stderr.read())
+            _, lines, errors = await asyncio.gather(
+                _hand_over(process.stdin, write_job(paths, documents)), _lines(process.stdout), process.stderr.read()
+            )
             status = await process.wait()
     except TimeoutError:
         raise ValidationFailedError(f"validation did not end within {timeout:g} seconds and was stopped") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        await end(process)
     try:
         return read_verdict(lines)
     except (ValueError, KeyError, TypeError) as error:
         said = errors.decode(errors="replace").strip()[-_MOST_ERROR_TEXT:] or "it said nothing"
         raise ValidationFailedError(f"validation ended with status {status} and no verdict ({error}): {said}") from None
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill a process if it still runs, and wait for its end."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def write_job(paths: Sequence[Path], documents: Sequence[Document]) -> bytes:
+    """Write what a validating process reads on its standard input."""
+    job = {"paths": [str(path) for path in paths], "documents": [to_plain(each) for each in documents]}
+    return json.dumps(job).encode()
+
+
+def read_job(data: bytes) -> tuple[tuple[Path, ...], tuple[Document, ...]]:
+    """Undo `write_job`.
+
+    :raises ValueError: it is no job.
+    """
+    job = json.loads(data)
+    return tuple(Path(path) for path in job["paths"]), tuple(from_plain(each) for each in job["documents"])
+
+
+async def _hand_over(stream: asyncio.StreamWriter, data: bytes) -> None:
+    # A process that ends early says why on its own streams.
+    with contextlib.suppress(ConnectionError):
+        stream.write(data)
+        await stream.drain()
+    stream.close()
+    with contextlib.suppress(ConnectionError):
+        await stream.wait_closed()
 
 
 async def _lines(stream: asyncio.StreamReader) -> list[bytes]:

@@ -1,0 +1,173 @@
+"""The source ``http://`` and ``https://``: one document, asked for again and again, but sent only when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import aiohttp
+from yarl import URL
+
+from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
+from gateway_core.config.sources.interface import SourceContext, SourceState
+from gateway_core.config.sources.url import SourceUrl
+from gateway_core.errors import GatewayError
+
+INTERVAL: Final = 5.0
+TIMEOUT: Final = 10.0
+LARGEST: Final = 16 * 1024 * 1024
+LONGEST_PAUSE: Final = 60.0
+TOKEN_VARIABLE: Final = "GATEWAY_HTTP_TOKEN"  # noqa: S105  # a name
+
+_OPTIONS: Final = ("interval", "timeout", "max_size", "ca", "cert", "key")
+_MEDIA_TYPES: Final = {"json": DocumentFormat.JSON, "toml": DocumentFormat.TOML, "yaml": DocumentFormat.YAML}
+
+
+class HttpSourceError(GatewayError):
+    """An answer that is no document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The last good answer, and how to ask whether it still holds (RFC 9110 section 13.1)."""
+
+    document: Document
+    etag: str = ""
+    modified: str = ""
+
+    def conditions(self) -> dict[str, str]:
+        """Return the fields of a conditional request."""
+        if self.etag:
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.modified} if self.modified else {}
+
+
+class HttpSource:
+    """One document at a URL.
+
+    Of the URL's query, ``interval``, ``timeout``, ``max_size``, ``ca``, ``cert`` and ``key`` are options and are not
+    sent. Credentials come from the URL's user info (Basic) or the variable ``GATEWAY_HTTP_TOKEN`` (Bearer).
+    """
+
+    def __init__(self, url: SourceUrl, context: SourceContext) -> None:
+        """Prepare to ask.
+
+        :raises ValueError: an option cannot be used.
+        """
+        if len(url.hosts) != 1:
+            raise ValueError("needs exactly one host")
+        self._name = str(url)
+        self._context = context
+        self._interval = url.seconds("interval", INTERVAL)
+        self._timeout = aiohttp.ClientTimeout(total=url.seconds("timeout", TIMEOUT))
+        self._largest = url.size("max_size", LARGEST)
+        self._tls = _tls_context(url)
+        self._url = URL(_without_options(url), encoded=True)
+        self._headers = _headers(url, context)
+
+    async def documents(self) -> AsyncGenerator[SourceState]:
+        """Yield the document when it changed, and again as stale when it cannot be had any more."""
+        known: Known | None = None
+        failures = 0
+        while True:
+            try:
+                latest = await self._ask(known)
+            except (aiohttp.ClientError, TimeoutError, OSError, HttpSourceError) as error:
+                if known is None:
+                    raise
+                failures += 1
+                yield SourceState((known.document,), is_stale=True, reason=_told(error))
+            else:
+                if failures or known is None or latest.document != known.document:
+                    yield SourceState((latest.document,))
+                known, failures = latest, 0
+            await asyncio.sleep(self._pause(failures))
+
+    def _pause(self, failures: int) -> float:
+        """Return the interval with a tenth of jitter, doubled with each failure."""
+        pause = min(self._interval * 2.0 ** min(failures, 10), max(LONGEST_PAUSE, self._interval))
+        return pause * (0.95 + self._context.rng.random() / 10)
+
+    async def _ask(self, known: Known | None) -> Known:
+        headers = {**self._headers, **({} if known is None else known.conditions())}
+        # A redirect is not followed: it could lead the credentials to where the operator did not send them.
+        request = self._context.session().get(
+            self._url, headers=headers, timeout=self._timeout, ssl=self._tls, allow_redirects=False
+        )
+        async with request as response:
+            if response.status == 304 and known is not None:
+                return known
+            if response.status != 200:
+                raise HttpSourceError(_refusal(response))
+            body = await self._body(response)
+        text = decode(body)
+        if isinstance(text, int):
+            raise HttpSourceError(f"byte {text} of the answer is not UTF-8: save the document as UTF-8")
+        document = Document(self._name, text, format_of(response.content_type, self._name))
+        return Known(document, response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise HttpSourceError(f"the answer is encoded as {response.headers['Content-Encoding']!r}, unasked")
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > self._largest:
+                raise HttpSourceError(f"the answer is larger than {self._largest} bytes: raise max_size in the URL")
+        return bytes(body)
+
+
+def format_of(media_type: str, name: str) -> DocumentFormat:
+    """Tell a document's format by its media type, else by the ending of its name; YAML, of which JSON is a part."""
+    for word, found in _MEDIA_TYPES.items():
+        if media_type.endswith((f"/{word}", f"/x-{word}", f"+{word}")):
+            return found
+    return FORMATS.get(PurePosixPath(name).suffix, DocumentFormat.YAML)
+
+
+def _without_options(url: SourceUrl) -> str:
+    parts = urlsplit(url.text)
+    query = [(name, value) for name, value in url.options.items() if name not in _OPTIONS]
+    return urlunsplit((parts.scheme, url.hosts[0], parts.path or "/", urlencode(query), ""))
+
+
+def _headers(url: SourceUrl, context: SourceContext) -> dict[str, str]:
+    headers = {"Accept-Encoding": "identity", "Accept": "application/yaml, application/json, application/toml, */*"}
+    token = context.environ.get(TOKEN_VARIABLE, "")
+    if url.username or url.password:
+        word = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+        headers["Authorization"] = f"Basic {word}"
+    elif token:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _tls_context(url: SourceUrl) -> ssl.SSLContext | bool:
+    ca, cert, key = (url.options.get(name) for name in ("ca", "cert", "key"))
+    if not (ca or cert or key):
+        return True
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise ValueError(f"the files of ca, cert or key cannot be used: {error}") from None
+    return context
+
+
+def _refusal(response: aiohttp.ClientResponse) -> str:
+    if 300 <= response.status < 400:
+        return f"it answers {response.status}, which is not followed: give the URL of the document itself"
+    return f"it answers {response.status} {response.reason}"
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    return str(error) or type(error).__name__

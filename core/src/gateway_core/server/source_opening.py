@@ -1,0 +1,128 @@
+"""From the URLs of sources to sources, with what the gateway lends them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from gateway_core.clock import SystemClock
+from gateway_core.config import Document
+from gateway_core.config.sources import (
+    BUILT_IN,
+    ConfigSource,
+    SourceContext,
+    SourceFactory,
+    SourceUrl,
+    make_source,
+)
+from gateway_core.errors import GatewayError
+from gateway_core.plugins import Extensions, PluginRegistry
+
+if TYPE_CHECKING:
+    import aiohttp
+
+FETCH_TIMEOUT: Final = 15.0
+
+_logger = logging.getLogger("gateway.config")
+
+
+class SourceError(GatewayError):
+    """A source that cannot be used."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        """Say which and why."""
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class Sessions:
+    """One session for all sources, made when the first of them asks for it."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    def get(self) -> aiohttp.ClientSession:
+        """Return the session."""
+        import aiohttp  # noqa: PLC0415  # a supervisor without sources does without it
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=10),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close it, if it was ever made."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def open_sources(urls: Sequence[SourceUrl], context: SourceContext) -> list[ConfigSource]:
+    """Make the sources of these URLs, in their order; nothing is connected yet.
+
+    :raises SourceError: there is no such source, or its URL cannot work.
+    """
+    factories = await asyncio.to_thread(_factories, urls)
+    made = []
+    for url in urls:
+        try:
+            made.append(make_source(url, context, factories))
+        except ValueError as error:
+            raise SourceError(str(url), str(error)) from error
+    return made
+
+
+def fetch_documents(urls: Sequence[SourceUrl], *, timeout: float = FETCH_TIMEOUT) -> list[Document]:
+    """Return what sources say at this moment; for commands that come to an end. Blocks.
+
+    :raises SourceError: one of them cannot be used, or does not answer.
+    """
+    return asyncio.run(_fetch(urls, timeout)) if urls else []
+
+
+async def _fetch(urls: Sequence[SourceUrl], seconds: float) -> list[Document]:
+    sessions = Sessions()
+    context = SourceContext(SystemClock(), Random(), os.environ, sessions.get)  # noqa: S311  # keeps no secret
+    try:
+        sources = await open_sources(urls, context)
+        return [
+            document
+            for url, source in zip(urls, sources, strict=True)
+            for document in await _first(url, source, seconds)
+        ]
+    finally:
+        await sessions.aclose()
+
+
+async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[Document, ...]:
+    try:
+        async with asyncio.timeout(seconds), aclosing(source.documents()) as states:  # type: ignore[type-var]  # async generators
+            async for state in states:
+                return state.documents
+    except TimeoutError:
+        raise SourceError(str(url), f"it does not answer within {seconds:g} seconds") from None
+    except Exception as error:  # an extension's own code
+        raise SourceError(str(url), str(error) or type(error).__name__) from error
+    raise SourceError(str(url), "it said nothing")
+
+
+def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:
+    """Load extensions, if the core does not have what is asked for: first those that are named like it."""
+    wanted = {url.scheme for url in urls} - BUILT_IN.keys()
+    if not wanted:
+        return {}
+    registry = PluginRegistry()
+    extensions = Extensions(registry.loaded(wanted))
+    if wanted - extensions.config_sources.keys():
+        extensions = Extensions(registry.loaded())
+    for problem in extensions.problems:
+        _logger.warning("%s", problem)
+    return extensions.config_sources

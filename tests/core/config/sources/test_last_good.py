@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from gateway_core.config import Document, DocumentFormat
+from gateway_core.config.sources.last_good import LastGood, default_state_directory, from_plain, to_plain
+
+FIRST = (Document("etcd://h/a.yaml", "routes: [ä]"), Document("etcd://h/b.toml", "x = 1", DocumentFormat.TOML))
+
+
+def test_documents_survive(tmp_path: Path) -> None:
+    LastGood(tmp_path / "deep" / "state", ["one", "two"]).save([FIRST, ()])
+
+    assert LastGood(tmp_path / "deep" / "state", ["one", "two"]).load() == [FIRST, ()]
+    assert [from_plain(to_plain(document)) for document in FIRST] == list(FIRST)
+
+
+def test_nothing_was_kept_before_the_first_time(tmp_path: Path) -> None:
+    assert LastGood(tmp_path, ["one"]).load() is None
+
+
+def test_other_sources_have_another_file(tmp_path: Path) -> None:
+    LastGood(tmp_path, ["one"]).save([FIRST])
+
+    assert LastGood(tmp_path, ["two"]).load() is None
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    store = LastGood(tmp_path / "state", ["one"])
+    store.save([FIRST])
+
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    store = LastGood(tmp_path, ["one"])
+    store.save([FIRST])
+
+    with pytest.raises(UnicodeEncodeError):
+        store.save([(Document("a", "\ud800"),)])
+
+    assert store.load() == [FIRST]
+    assert [path.name for path in tmp_path.iterdir()] == [store.path.name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", '{"format": 2}', '{"format": 1, "sources": ["one"], "documents": []}',
+     '{"format": 1, "sources": ["one"], "documents": [[{"name": "a"}]]}'],
+)  # fmt: skip
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
+    store = LastGood(tmp_path, ["one"])
+    store.path.write_text(text)
+
+    with pytest.raises(ValueError):  # noqa: PT011  # json's own errors among them
+        store.load()
+
+
+def test_the_directory_is_that_of_the_base_directory_specification(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
+    assert default_state_directory({"XDG_STATE_HOME": "/state"}) == Path("/state/gateway")
+    assert default_state_directory({}) == Path("/home/me/.local/state/gateway")
+    assert default_state_directory({"XDG_STATE_HOME": "relative"}) == Path("/home/me/.local/state/gateway")

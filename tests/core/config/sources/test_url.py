@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway_core.config.sources.url import SourceUrl, parse_root, paths_of, urls_of
+
+
+def test_a_url_is_taken_apart() -> None:
+    url = SourceUrl.parse("etcd://us%40er:p%3Aw@10.0.0.1:2379,[::1]:2379/gate%20way/?ca=/etc/ca.pem&empty=")
+
+    assert url.scheme == "etcd"
+    assert url.hosts == ("10.0.0.1:2379", "[::1]:2379")
+    assert url.path == "/gate way/"
+    assert (url.username, url.password) == ("us@er", "p:w")
+    assert url.options == {"ca": "/etc/ca.pem", "empty": ""}
+
+
+def test_texts_of_a_url_show_neither_credentials_nor_options() -> None:
+    url = SourceUrl.parse("https://user:word@example.com/g.yaml?token=abc&interval=5s")
+
+    for text in (str(url), repr(url), f"{url}"):
+        assert "example.com/g.yaml" in text
+        assert "word" not in text
+        assert "abc" not in text
+
+
+@pytest.mark.parametrize("other", ["http://u:2@h/p?interval=1s", "http://h/p?token=2&interval=1s"])
+def test_new_credentials_are_the_same_source(other: str) -> None:
+    url = SourceUrl.parse("http://u:1@h/p?interval=1s&token=1")
+
+    assert SourceUrl.parse(other).identity == url.identity
+    assert SourceUrl.parse("http://u:1@h/p?interval=2s").identity != url.identity
+
+
+@pytest.mark.parametrize("text", ["etcd:/x", "ETCD://x", "://x", "etcd://h/#part"])
+def test_what_is_no_url_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a URL such as"):
+        SourceUrl.parse(text)
+
+
+def test_an_option_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="'a' twice"):
+        SourceUrl.parse("http://h/?a=1&a=2")
+
+
+def test_options_are_read_by_their_kind() -> None:
+    url = SourceUrl.parse("http://h/?interval=250ms&max_size=1KiB")
+
+    assert url.seconds("interval", 1) == 0.25
+    assert url.seconds("timeout", 7) == 7
+    assert url.size("max_size", 1) == 1024
+    assert url.size("other", 3) == 3
+
+
+@pytest.mark.parametrize("value", ["5", "-5s", "soon", "0"])
+def test_an_option_that_is_no_duration_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="option interval"):
+        SourceUrl.parse(f"http://h/?interval={value}").seconds("interval", 1)
+
+
+def test_an_option_that_is_no_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="option max_size: 'big'"):
+        SourceUrl.parse("http://h/?max_size=big").size("max_size", 1)
+
+
+def test_unknown_options_are_refused() -> None:
+    url = SourceUrl.parse("http://h/?intervall=5s")
+
+    with pytest.raises(ValueError, match="'intervall' is unknown: known are interval, timeout"):
+        url.allow_options("timeout", "interval")
+
+
+def test_a_root_is_a_path_unless_it_begins_like_a_url() -> None:
+    roots = tuple(parse_root(text) for text in ("gateway.yaml", "/a/b", "etcd://h/x", "c:d"))
+
+    assert paths_of(roots) == (Path("gateway.yaml"), Path("/a/b"), Path("c:d"))
+    assert [str(url) for url in urls_of(roots)] == ["etcd://h/x"]
+
+
+def test_a_root_that_only_begins_like_a_url_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a URL"):
+        parse_root("HTTP://x")
