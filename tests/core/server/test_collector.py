@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from gateway_core.server import collector
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_rests_while_a_snapshot_is_made_and_looks_at_it_no_more() -> None:
+    collector.rest()
+    assert not gc.isenabled()
+    kept = [[number] for number in range(1000)]
+
+    collector.set_aside()
+
+    assert gc.isenabled()
+    assert not any(each is kept for each in gc.get_objects())
+
+
+def test_goes_on_after_a_failure() -> None:
+    collector.rest()
+
+    collector.resume()
+
+    assert gc.isenabled()
