@@ -13,7 +13,12 @@ from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.plugins import PluginInfo, PluginRegistry
 
-MODULES: Final = {"new": "plugins_new", "install": "plugins_install", "lock": "plugins_lock"}
+MODULES: Final = {
+    "new": "plugins_new",
+    "install": "plugins_install",
+    "lock": "plugins_lock",
+    "verify": "plugins_verify",
+}
 """Further commands, each in a module of its own; those whose module is not there do not exist."""
 
 

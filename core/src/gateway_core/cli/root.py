@@ -12,6 +12,7 @@ from gateway_core import __version__
 COMMANDS: Final = {
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",
+    "dev": "Run the plugin in this folder, and follow its files.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show and create plugins.",
     "routes": "List the routes of a configuration.",

@@ -1,0 +1,100 @@
+"""The process that ``gateway dev`` starts, and starts again when a file changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway_core.cli.dev_project import Project, ProjectError
+from gateway_core.config import ConfigError, Document
+from gateway_core.errors import GatewayError
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Record, Request, Response
+from gateway_core.plugins import CallRecorder, HookCall, Plugin, PluginRegistry
+from gateway_core.server import logs
+from gateway_core.server.engine import Engine
+from gateway_core.server.listeners import SocketTable
+from gateway_core.server.sockets import adopt
+from gateway_core.server.validation import Canonical
+from gateway_core.snapshot import load, to_lines
+
+_DRAIN: Final = 1.0
+
+
+class Answers(Plugin[None]):
+    """Tells what each request came to, below what its hooks did."""
+
+    name = "dev-answers"
+    default_on_error = "continue"
+
+    @hookimpl(trylast=True)
+    def gateway_log(self, response: Response, record: Record) -> None:
+        taken = f"{record.duration * 1000:.1f} ms"
+        click.echo(f"  = {response.status} by {record.produced_by}, {record.bytes_sent} bytes in {taken}")
+
+
+class Teller:
+    """Prints what each hook did, request by request."""
+
+    def __init__(self) -> None:
+        self._latest: Request | None = None
+
+    def tell(self, call: HookCall) -> None:
+        """Print one call."""
+        if call.plugin == Answers.name:
+            return
+        request = call.request
+        if request is not self._latest:
+            self._latest = request
+            click.echo(f"{request.method} {request.target}")
+        phase = call.phase.removeprefix("gateway_")
+        click.echo(f"  {call.binding}.{phase}: {call.outcome} ({call.duration * 1e6:.0f} us)")
+
+
+def serve(project: Project, config: Path, inherited: tuple[str, int] | None) -> int:
+    """Serve until a signal comes; return the exit status.
+
+    :param inherited: address and file descriptor of a listening socket that outlives this process.
+    """
+    logs.configure()
+    registry = PluginRegistry()
+    try:
+        registry.register(Answers)
+        project.register(registry)
+        telling = Document("gateway dev", f"plugins: [{{name: {Answers.name}}}]")
+        loaded = load([config], registry=registry, environ=os.environ, documents=[telling])
+    except ProjectError as error:
+        click.echo(str(error), err=True)
+        return 1
+    except ConfigError as error:
+        click.echo(error.render(), err=True)
+        return 1
+    canonical = Canonical(loaded.version, tuple(to_lines(loaded)))
+    sockets = SocketTable({} if inherited is None else {inherited[0]: adopt(inherited[1])})
+    try:
+        return asyncio.run(_serve(canonical, registry, sockets))
+    except (ConfigError, GatewayError) as error:
+        click.echo(str(error), err=True)
+        return 1
+
+
+async def _serve(canonical: Canonical, registry: PluginRegistry, sockets: SocketTable) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    engine = Engine(sockets, registry=registry, timings=CallRecorder(Teller().tell))
+    try:
+        prepared = await engine.prepare(canonical)
+        sockets.bind(prepared.config.listen)
+        await engine.commit(prepared)
+        for url in engine.listeners.urls():
+            click.echo(f"listening on {url}", err=True)
+        await stop.wait()
+    finally:
+        await engine.stop(_DRAIN)
+    return 0

@@ -1,0 +1,98 @@
+"""``gateway plugins install``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway_core.cli.options import PROBLEMS
+
+Plugins = Mapping[str, Mapping[str, Any]]
+"""What ``gateway plugins list --json`` says, by name."""
+
+
+@click.command(
+    "install",
+    short_help="Install plugins into the gateway's environment.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("distributions", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "-c",
+    "--config",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration that must still be good afterwards.",
+)
+def command(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+    """Install distributions by pip, then check in a fresh process that every plugin still loads.
+
+    What pip understands may be given: requirements, folders, wheels and pip's own options. A running gateway notices
+    new plugins by itself.
+
+    Exit status: 1 if pip fails, a plugin does not load, or a configuration is not good any more.
+    """
+    if find_spec("pip") is None:
+        click.echo(
+            f"there is no pip for {sys.executable}: run {sys.executable} -m ensurepip, or install by your own tool",
+            err=True,
+        )
+        raise SystemExit(PROBLEMS)
+    before = _plugins()
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *distributions]
+    if subprocess.run(pip, check=False).returncode:  # noqa: S603  # what the operator wants to have installed
+        click.echo("pip could not install them; nothing was checked", err=True)
+        raise SystemExit(PROBLEMS)
+    after = _plugins()
+    for line in news(before, after):
+        click.echo(line)
+    broken = [f"{name} does not load: {plugin['error']}" for name, plugin in after.items() if plugin["error"]]
+    for line in broken:
+        click.echo(line, err=True)
+    if not _is_good(paths) or broken:
+        raise SystemExit(PROBLEMS)
+
+
+def news(before: Plugins, after: Plugins) -> Iterator[str]:
+    """Yield what an installation changed, one line each."""
+    changes = []
+    for name, plugin in after.items():
+        old, label = before.get(name), f"{plugin['distribution']} {plugin['version']}"
+        if old is None:
+            changes.append(f"new: {name} ({label})")
+        elif old["version"] != plugin["version"]:
+            changes.append(f"changed: {name} ({old['version']} -> {label}): a gateway that runs it needs a restart")
+        elif old["schema"] != plugin["schema"]:
+            changes.append(f"changed: {name} ({label}) takes another configuration")
+    changes += [f"gone: {name}" for name in before if name not in after]
+    yield from changes or ["no plugin is new"]
+
+
+def _plugins() -> dict[str, dict[str, Any]]:
+    """List the plugins as a process does that starts now."""
+    shown = subprocess.run(  # our own command
+        [sys.executable, "-m", "gateway_core.cli", "plugins", "list", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return {plugin["name"]: plugin for plugin in json.loads(shown.stdout)}
+    except ValueError:
+        click.echo(f"the plugins cannot be listed any more:\n{shown.stderr.strip()}", err=True)
+        raise SystemExit(PROBLEMS) from None
+
+
+def _is_good(paths: tuple[Path, ...]) -> bool:
+    if not paths:
+        return True
+    check = [sys.executable, "-m", "gateway_core.cli", "check", *(part for path in paths for part in ("-c", str(path)))]
+    return subprocess.run(check, check=False).returncode == 0  # noqa: S603  # our own command

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway_core.cli.plugins_install import news
+
+from tests.core.cli.fresh import FreshEnvironment, build_wheel
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> FreshEnvironment:
+    return FreshEnvironment(tmp_path / "environment")
+
+
+def test_it_says_what_is_new_and_what_changed(environment: FreshEnvironment, tmp_path: Path) -> None:
+    first = environment.gateway("plugins", "install", "--no-index", build_wheel(tmp_path / "1"))
+    second = environment.gateway("plugins", "install", "--no-index", build_wheel(tmp_path / "2", "2.0"))
+
+    assert first.returncode == 0, first.stderr
+    assert "new: tiny (gateway-plugin-tiny 1.0)" in first.stdout
+    assert second.returncode == 0, second.stderr
+    assert "changed: tiny (1.0 -> gateway-plugin-tiny 2.0)" in second.stdout
+
+
+def test_a_plugin_that_does_not_load_is_status_1(environment: FreshEnvironment, tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path, code="import no_such_module_anywhere\n")
+
+    result = environment.gateway("plugins", "install", "--no-index", wheel)
+
+    assert result.returncode == 1
+    assert "tiny does not load: ModuleNotFoundError" in result.stderr
+
+
+def test_a_configuration_that_is_not_good_any_more_is_status_1(environment: FreshEnvironment, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("plugins: [{name: tiny, config: {a: 1}}]\nroutes: []\n")
+    good = build_wheel(tmp_path / "1", options='"a": {}')
+    bad = build_wheel(tmp_path / "2", "2.0")
+
+    assert environment.gateway("plugins", "install", "--no-index", good, "-c", config).returncode == 0
+    result = environment.gateway("plugins", "install", "--no-index", bad, "-c", config)
+
+    assert result.returncode == 1
+    assert "gateway.yaml:1:" in result.stderr
+
+
+def test_what_pip_refuses_is_status_1(environment: FreshEnvironment) -> None:
+    result = environment.gateway("plugins", "install", "--no-index", "gateway-plugin-that-is-nowhere")
+
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith("pip could not install them; nothing was checked")
+
+
+def test_news_names_every_kind_of_change() -> None:
+    before = {
+        "a": {"distribution": "da", "version": "1", "schema": {}},
+        "b": {"distribution": "db", "version": "1", "schema": {}},
+        "c": {"distribution": "dc", "version": "1", "schema": {}},
+    }
+    after = {
+        "b": {"distribution": "db", "version": "1", "schema": {"x": 1}},
+        "c": {"distribution": "dc", "version": "2", "schema": {}},
+        "d": {"distribution": "dd", "version": "1", "schema": {}},
+    }
+
+    assert list(news(before, after)) == [
+        "changed: b (db 1) takes another configuration",
+        "changed: c (1 -> dc 2): a gateway that runs it needs a restart",
+        "new: d (dd 1)",
+        "gone: a",
+    ]
+    assert list(news(before, before)) == ["no plugin is new"]
