@@ -9,7 +9,7 @@ from gateway_plugin_ratelimit.config import RedisConfig
 from gateway_plugin_ratelimit.settlement import settle
 from gateway_plugin_ratelimit.stores.client import RedisClient
 from gateway_plugin_ratelimit.stores.scripts import admission, counter_key, debit, read_reply, renewal
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 RULES = (
@@ -45,6 +45,7 @@ async def client(calm_valkey):
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
+@example(steps=[(1.0, [(2, 2), (3, 3)]), (1.5, [(2, 2), (3, 2)])])  # held back by one, refused by the other
 def test_the_script_decides_as_the_rules_do(calm_valkey, steps):
     async def compare() -> None:
         client = RedisClient(RedisConfig(url=calm_valkey.url))

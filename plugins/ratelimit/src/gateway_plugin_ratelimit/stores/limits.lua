@@ -171,7 +171,7 @@ for _, item in ipairs(items) do
       store(item.key, item.next)
     elseif item.allowed and item.cost > 0 then
       local _
-      _, item.left, item.reset = rules[item.code](item.state, 0, false, item.p1, item.p2, item.p3)
+      _, item.left, item.reset, item.wait = rules[item.code](item.state, 0, false, item.p1, item.p2, item.p3)
     end
   elseif all_allowed then
     hold(item.key, item.member, item.p2)
