@@ -28,9 +28,7 @@ def test_a_folder_is_made_for_us_alone_and_removed() -> None:
     assert shared_folder.VARIABLE not in os.environ
 
 
-def test_a_folder_that_somebody_else_names_is_used_and_left(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_folder_that_somebody_else_names_is_used_and_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(shared_folder.VARIABLE, str(tmp_path))
 
     assert shared_folder.provide() == tmp_path

@@ -12,7 +12,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry, Timings
+from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginInfo, PluginRegistry, Timings
 from gateway_core.proxy import Proxy
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.tls import Certificates, files_of
@@ -88,28 +88,31 @@ class Engine:
         """
         loaded = await from_lines(canonical.lines, Breather(self.clock))
         certificates = await self.listeners.load(loaded.config.listen)
-        await self._look_for_plugins(loaded.config)
+        await self._look_for_plugins(loaded.config, canonical.plugins)
         compiled = await compile_snapshot(loaded, self._environment)
         current: Snapshot | None = self.holder.current
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(compiled, certificates, changes)
 
-    async def _look_for_plugins(self, config: GatewayConfig) -> None:
-        """See what was installed since; load extensions only if the configuration asks for what the core has not."""
-        if self.holder.current is not None:
-            await asyncio.to_thread(self.registry.scan)
+    async def _look_for_plugins(self, config: GatewayConfig, versions: Mapping[str, str]) -> None:
+        """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
         bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
+        names = sorted({binding.name for binding in bindings if binding.enabled})
         # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
-        await asyncio.to_thread(self._load, sorted({binding.name for binding in bindings if binding.enabled}))
+        await asyncio.to_thread(self._load, names, versions)
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         if wanted or found - BUILT_IN_DISCOVERIES.keys():
+            await asyncio.to_thread(self.registry.scan)
             extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded()))
             for problem in extensions.problems:
                 _logger.warning("%s", problem)
             self.upstreams.extend(extensions.strategies, extensions.discoveries)
 
-    def _load(self, names: Sequence[str]) -> None:
+    def _load(self, names: Sequence[str], versions: Mapping[str, str]) -> None:
+        known = {info.name: info for info in self.registry.states()}
+        if any(_is_outdated(known.get(name), versions.get(name)) for name in names):
+            self.registry.scan()
         for name in names:
             self.registry.info(name)
 
@@ -167,3 +170,10 @@ class Engine:
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,
         }
+
+
+def _is_outdated(known: PluginInfo | None, version: str | None) -> bool:
+    """Whether something was installed since: the name is new, was broken, or has another version and is not in use."""
+    if known is None or known.state == "broken":
+        return True
+    return known.state == "found" and version is not None and version != known.version

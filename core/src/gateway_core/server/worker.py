@@ -74,7 +74,8 @@ class Worker:
         lines = tuple(line for part in self._parts for line in part.split(b"\n"))
         self._parts.clear()
         # In a task, so that the supervisor can ask for status and metrics meanwhile.
-        self._tasks.spawn(self._build(Canonical(message["version"], lines)), name="prepare a configuration")
+        canonical = Canonical(message["version"], lines, plugins=message["plugins"])
+        self._tasks.spawn(self._build(canonical), name="prepare a configuration")
 
     async def _build(self, canonical: Canonical) -> None:
         refusal, problems = None, []

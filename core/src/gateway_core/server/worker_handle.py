@@ -158,7 +158,7 @@ class WorkerHandle:
         try:
             for part in parts(canonical.lines):
                 await self._channel.send("part", body=part)
-            message = await self.ask("prepare", "prepared", version=canonical.version)
+            message = await self.ask("prepare", "prepared", version=canonical.version, plugins=dict(canonical.plugins))
         except ChannelClosedError:
             raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None
         except TimeoutError:

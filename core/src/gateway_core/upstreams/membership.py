@@ -26,6 +26,11 @@ class _Member:
         self.is_open = spec.status is EndpointStatus.UP and spec.weight > 0
 
 
+class _Nobody:
+    def invalidate(self) -> None:
+        """Nobody wants to know."""
+
+
 class Membership:
     """The endpoints of one upstream by id, with the leases that keep their state alive."""
 
@@ -36,6 +41,10 @@ class Membership:
         self._watcher = watcher
         self._members: dict[str, _Member] = {}
         self._leaving: list[Endpoint] = []
+
+    def close(self) -> None:
+        """Forget who watches, which would otherwise be a cycle that only the garbage collector finds."""
+        self._watcher = _Nobody()
 
     def __len__(self) -> int:
         return len(self._members)

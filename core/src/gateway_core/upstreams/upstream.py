@@ -212,7 +212,9 @@ class Upstream:
 
         :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
         """
-        return self.set_endpoints(())
+        closing = self.set_endpoints(())
+        self._membership.close()
+        return closing
 
     def _refresh(self, now: float) -> None:
         if self._is_stale:
