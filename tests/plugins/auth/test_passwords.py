@@ -9,7 +9,12 @@ ARGON2 = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("
 BCRYPT = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 
 
-@pytest.mark.parametrize("text", [ARGON2, BCRYPT, BCRYPT.replace("$2b$", "$2y$"), BCRYPT.replace("$2b$", "$2a$")])
+# Hashes have random salts: without ids of their own, the tests would have other names in every process.
+@pytest.mark.parametrize(
+    "text",
+    [ARGON2, BCRYPT, BCRYPT.replace("$2b$", "$2y$"), BCRYPT.replace("$2b$", "$2a$")],
+    ids=["argon2", "2b", "2y", "2a"],
+)
 def test_argon2_and_bcrypt_are_verified(text: str) -> None:
     check_hash(text)
 
@@ -24,6 +29,7 @@ def test_argon2_and_bcrypt_are_verified(text: str) -> None:
      "$2b$04$short", "$2b$99$" + "a" * 53, BCRYPT + "x", BCRYPT[:-1], "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$x",
      ARGON2[:20],
      "$scrypt$a"],
+    ids=range(16),
 )  # fmt: skip
 def test_other_hashes_are_refused_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match="hash") as error:
@@ -32,7 +38,7 @@ def test_other_hashes_are_refused_without_being_shown(text: str) -> None:
     assert not text or text not in str(error.value)
 
 
-@pytest.mark.parametrize("text", [ARGON2, BCRYPT])
+@pytest.mark.parametrize("text", [ARGON2, BCRYPT], ids=["argon2", "bcrypt"])
 def test_a_decoy_is_a_hash_of_the_same_cost_that_nothing_matches(text: str) -> None:
     decoy = decoy_of(text)
 

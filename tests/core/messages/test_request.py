@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.errors import BodyTooLargeError
+from gateway_core.messages import Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+COOKIE_TEXT = st.text("abcXYZ019-_.", min_size=1, max_size=6)
+
+
+def make(target: str = "/", *lines: str) -> Request:
+    return Request("GET", target, "".join(f"\r\n{line}" for line in lines).encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/", "/", ""),
+        ("/a?b=c", "/a", "b=c"),
+        ("/a?", "/a", ""),
+        ("/a?b=c?d", "/a", "b=c?d"),
+        ("/a%2Fb?%3F", "/a%2Fb", "%3F"),
+    ],
+)
+def test_a_target_is_taken_apart_at_the_first_question_mark_and_not_decoded(target: str, path: str, query: str) -> None:
+    request = make(target)
+
+    assert (request.target, request.path, request.query) == (target, path, query)
+
+
+def test_query_parameters_are_decoded_in_order_with_repetitions_and_empty_values() -> None:
+    assert make("/?a=1&b=%C3%BC&a=2+3&c&d=").query_params == [
+        ("a", "1"),
+        ("b", "ü"),
+        ("a", "2 3"),
+        ("c", ""),
+        ("d", ""),
+    ]
+    assert make("/").query_params == []
+
+
+def test_more_query_parameters_than_anybody_needs_are_refused() -> None:
+    with pytest.raises(ValueError, match="Max number of fields"):
+        _ = make("/?" + "a&" * 1001).query_params
+
+
+@given(st.lists(st.tuples(COOKIE_TEXT, COOKIE_TEXT), max_size=5, unique_by=lambda pair: pair[0]), st.booleans())
+def test_every_cookie_is_found_in_one_line_or_in_several(cookies: list[tuple[str, str]], in_one: bool) -> None:
+    pairs = [f"{name}={value}" for name, value in cookies]
+    lines = [f"Cookie: {'; '.join(pairs)}"] if in_one else [f"cookie: {pair}" for pair in pairs]
+
+    request = make("/", *lines)
+
+    assert [request.cookie(name) for name, _ in cookies] == [value for _, value in cookies]
+
+
+def test_a_cookie_is_found_by_its_whole_name_and_without_its_quotes() -> None:
+    request = make("/", 'Cookie: asid=1; sid="2"; sid=3; flag')
+
+    assert request.cookie("sid") == "2"
+    assert request.cookie("flag") is None
+    assert request.cookie("nothing") is None
+
+
+def test_a_head_that_nobody_changed_is_the_very_block_that_came() -> None:
+    request = make("/", "Host: a", "Accept: b")
+
+    assert request.current_block is request.head_block
+    assert request.header("accept") == "b"
+    assert request.current_block is request.head_block
+
+
+def test_a_changed_head_is_what_goes_on() -> None:
+    request = make("/", "Host: a")
+
+    request.headers["X-New"] = "1"
+
+    assert request.current_block == b"\r\nHost: a\r\nX-New: 1"
+    assert request.head_block == b"\r\nHost: a"
+
+
+def test_state_belongs_to_one_request() -> None:
+    first, second = make(), make()
+
+    first.state["plugin.seen"] = True
+
+    assert first.state == {"plugin.seen": True}
+    assert second.state == {}
+
+
+async def test_a_request_without_a_body_reads_as_empty() -> None:
+    assert await make().read() == b""
+
+
+async def test_the_body_comes_from_the_lane_with_the_limit_that_was_asked_for() -> None:
+    async def read(limit: int) -> bytes:
+        if limit < 4:
+            raise BodyTooLargeError
+        return b"body"
+
+    request = make()
+    request.set_body_reader(read)
+
+    assert await request.read(4) == b"body"
+    with pytest.raises(BodyTooLargeError):
+        await request.read(3)
+
+
+def test_origin_is_set_by_name() -> None:
+    request = Request("GET", "/", client_ip="10.0.0.1", scheme="https", request_id="r-1")
+
+    assert (request.client_ip, request.peer_ip, request.scheme, request.request_id) == ("10.0.0.1", "", "https", "r-1")
+    assert Request("GET", "/").client_ip == ""
+
+
+def test_its_text_has_nothing_that_a_client_sent_but_the_method() -> None:
+    assert repr(Request("GET", "/secret?token=1", request_id="r-1")) == "<Request GET r-1>"
