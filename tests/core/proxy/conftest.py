@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.core.proxy.kit import (
     Handler,
     Peer,
+    Plugins,
     Proxied,
     RawUpstream,
     RunningProxy,
@@ -75,9 +77,9 @@ async def start_proxy(tmp_path: Path, lane: str) -> AsyncIterator[StartProxy]:
     """Start a proxy for a configuration, in the lane that the test runs for."""
     async with AsyncExitStack() as stack:
 
-        async def start(config: str) -> RunningProxy:
+        async def start(config: str, plugins: Plugins = (), tls: ssl.SSLContext | None = None) -> RunningProxy:
             text = f"fast_lane: {'true' if lane == 'fast' else 'false'}\n{config}"
-            return await stack.enter_async_context(run_proxy(text, tmp_path))
+            return await stack.enter_async_context(run_proxy(text, tmp_path, plugins, tls))
 
         yield start
 
@@ -87,7 +89,7 @@ def proxied(start_proxy: StartProxy, start_upstream: StartUpstream) -> Proxied:
     """Start an upstream and a proxy that sends everything there; return both."""
 
     async def start(
-        script: bytes | Handler = OK, extra: str = "", upstream_extra: str = ""
+        script: bytes | Handler = OK, extra: str = "", upstream_extra: str = "", plugins: Plugins = ()
     ) -> tuple[RunningProxy, RawUpstream]:
         upstream = await start_upstream(script)
         config = f"""
@@ -99,6 +101,6 @@ routes:
   - {{id: all, path_prefix: /, target: u}}
 {extra}
 """
-        return await start_proxy(config), upstream
+        return await start_proxy(config, plugins), upstream
 
     return start

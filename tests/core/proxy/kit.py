@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 from gateway_core.clock import SystemClock
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import PluginRegistry
+from gateway_core.plugins import Plugin, PluginRegistry
 from gateway_core.proxy import Proxy
+from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
 from gateway_core.upstreams.runtime import UpstreamRuntime
 
+Plugins = Iterable[type[Plugin[Any]]]
 Handler = Callable[["Peer"], Awaitable[None]]
 
 
@@ -54,6 +57,24 @@ class Peer:
 
     def reset(self) -> None:
         self.writer.transport.abort()
+
+    def reset_hard(self) -> None:
+        """Close with a reset even if everything that came was read."""
+        reset_on_close(self.writer.transport)
+        self.writer.transport.abort()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for knows no event
+            await asyncio.sleep(0.01)
+
+
+def fields(head: bytes, name: bytes) -> list[bytes]:
+    """Return every value of a field in a raw head."""
+    lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
+    return [value.strip() for key, _, value in lines if key.lower() == name]
 
 
 def field(head: bytes, name: bytes) -> bytes | None:
@@ -95,8 +116,11 @@ StartUpstream = Callable[..., Awaitable[RawUpstream]]
 class RunningProxy:
     """A proxy that listens, with the parts that tests look at."""
 
-    def __init__(self, port: int, proxy: Proxy, environment: Environment, folder: Path) -> None:
+    def __init__(
+        self, port: int, proxy: Proxy, environment: Environment, folder: Path, runner: web.ServerRunner
+    ) -> None:
         self.port = port
+        self.runner = runner
         self.proxy = proxy
         self.environment = environment
         self.folder = folder
@@ -111,6 +135,15 @@ class RunningProxy:
         for peer in self._clients:
             peer.reset()
         await asyncio.sleep(0)
+
+    async def ask(self, data: bytes) -> tuple[int, bytes, bytes]:
+        """Send a request over a new connection; return status, head and body of an answer with Content-Length."""
+        peer = await self.connect()
+        try:
+            await peer.send(data)
+            return await asyncio.wait_for(peer.answer(), 20)
+        finally:
+            peer.close()
 
     async def send(self, data: bytes) -> bytes:
         """Send bytes over a new connection and return everything that comes until it is closed."""
@@ -133,18 +166,22 @@ async def compile_config(config: str, environment: Environment, folder: Path) ->
 
 
 @asynccontextmanager
-async def run_proxy(config: str, folder: Path) -> AsyncIterator[RunningProxy]:
-    """Run a proxy for a configuration."""
-    clock, metrics = SystemClock(), Metrics()
-    environment = Environment(PluginRegistry(), Leases(), UpstreamRuntime(clock), clock, metrics)
+async def run_proxy(
+    config: str, folder: Path, plugins: Plugins = (), tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RunningProxy]:
+    """Run a proxy for a configuration, with plugins that no distribution publishes."""
+    clock, metrics, registry = SystemClock(), Metrics(), PluginRegistry()
+    for plugin in plugins:
+        registry.register(plugin)
+    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics)
     holder = SnapshotHolder()
     holder.swap(await compile_config(config, environment, folder))
     proxy = Proxy(holder, clock=clock, metrics=metrics)
     runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0]))
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder)
+    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder, runner)
     try:
         yield running
     finally:
@@ -163,5 +200,5 @@ class Proxied(Protocol):
     """Starts an upstream and a proxy that sends everything there."""
 
     async def __call__(
-        self, script: bytes | Handler = ..., extra: str = ..., upstream_extra: str = ...
+        self, script: bytes | Handler = ..., extra: str = ..., upstream_extra: str = ..., plugins: Plugins = ...
     ) -> tuple[RunningProxy, RawUpstream]: ...

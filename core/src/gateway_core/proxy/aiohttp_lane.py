@@ -18,9 +18,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.lane import LINGER, HeadMemo, Peer
+from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block, valid_host
@@ -82,6 +83,8 @@ class AiohttpLane(RequestHandler):
         self.deadline = NEVER
         self._lane_requests = 0
         self._over: asyncio.Future[bool] | None = None
+        self._awaits_head = False
+        self._is_tunnel = False
         self._pump: asyncio.Task[None] | None = None
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -95,10 +98,10 @@ class AiohttpLane(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._is_admitted:
             self.peer = Peer(transport)
+            read_little(transport)
             if not self.proxy.admit(self):
-                cast("asyncio.Transport", transport).write(plain_answer(own_answer(503, retry_after=1)))
-                transport.close()
-                self._force_close = True
+                self.proxy.turn_away(cast("asyncio.Transport", transport))
+                return
         else:
             self.proxy.lanes.add(self)
         super().connection_made(transport)
@@ -107,14 +110,18 @@ class AiohttpLane(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering:
             return
-        if self.exchange is None and self.deadline is NEVER and not self._messages:
-            self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
+        if self.exchange is None and not self._awaits_head and not self._messages and self._over is None:
+            self._awaits_head = True
+            if self.deadline is NEVER:
+                self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
         super().data_received(data)
 
     # -- a request
 
     async def serve(self, base: web.BaseRequest) -> Written:
         """Take one request through the pipeline."""
+        self._awaits_head = False
+        await self._written()
         self.deadline = NEVER
         message = base._message  # noqa: SLF001 - the raw head has no public name
         version = (message.version.major, message.version.minor)
@@ -179,9 +186,17 @@ class AiohttpLane(RequestHandler):
             expected = keep_alive or not facts.keep_alive
             return Written(keep_alive, linger=None if expected else self._linger)
         finally:
+            self._over = None
             if self._pump is not None:
                 self._pump.cancel()
                 self._pump = None
+
+    async def _written(self) -> None:
+        """Wait until the client has taken the answer before: a request is not begun on top of a pile."""
+        if self._paused:
+            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+            with contextlib.suppress(ConnectionError):
+                await self._drain_helper()
 
     async def _feed(self, exchange: Exchange, content: Any) -> None:
         """Pass the body on, no faster than it is taken."""
@@ -203,8 +218,11 @@ class AiohttpLane(RequestHandler):
         if transport is None:
             return
         self._is_lingering = True
-        if transport.can_write_eof():
-            transport.write_eof()
+        self._may_read.set()
+        if not transport.is_closing():
+            transport.resume_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
         self._gone = asyncio.get_running_loop().create_future()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
@@ -241,6 +259,12 @@ class AiohttpLane(RequestHandler):
         self.exchange = None
         if self._over is not None and not self._over.done():
             self._over.set_result(keep_alive)
+        transport = self.transport
+        if self._is_tunnel:
+            # The transport tells the tunnel, and nobody else, that it is gone.
+            super().connection_lost(None)
+        elif transport is not None and transport.get_write_buffer_size():
+            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
 
     def break_off(self, flush: bool) -> None:
         exchange, self.exchange = self.exchange, None
@@ -264,6 +288,7 @@ class AiohttpLane(RequestHandler):
         assert exchange is not None
         assert transport is not None
         self.proxy.lanes.discard(self)
+        self._is_tunnel = True
         self.exchange = None
         tail, self._message_tail = self._message_tail, b""
         tunnel = self.proxy.open_tunnel(transport, connection.transport, exchange)
@@ -287,13 +312,22 @@ class AiohttpLane(RequestHandler):
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection whose head does not get complete; an idle one is aiohttp's to close."""
         self.deadline = NEVER
-        if self.exchange is None and not self._request_in_progress and self.transport is not None:
-            self.transport.write(plain_answer(own_answer(408)))
+        transport = self.transport
+        if transport is None or self.exchange is not None:
+            return
+        if transport.get_write_buffer_size() or transport.is_closing():
+            transport.abort()  # what is written will not be read any more
+        elif self._awaits_head and not self._request_in_progress:
+            transport.write(plain_answer(own_answer(408)))
+            self.force_close()
+        elif not self._lane_requests:
             self.force_close()
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""
-        if self.exchange is None and not self._request_in_progress:
+        if not self._lane_requests and not self._request_in_progress:
+            self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
+        elif self.exchange is None and not self._request_in_progress:
             self.force_close()
         else:
             self.close()

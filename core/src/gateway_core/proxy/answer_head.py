@@ -10,6 +10,7 @@ from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
 _GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
+_BEGINNINGS: Final = tuple(sorted({b"\r\n" + name[:4] for name in _GATEWAY_FIELDS}))
 _status_lines: dict[tuple[int, str], bytes] = {}
 
 
@@ -69,7 +70,13 @@ def own_block(response: Response, base: bytes = b"") -> bytes:
         kept, block = base, block[len(base) :]
     else:
         kept = b""
-    if not block:
-        return kept
+    if not block or not _may_be_gateways(block):
+        return kept + block
     fields = split_block(block)
     return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])
+
+
+def _may_be_gateways(block: bytes) -> bool:
+    """Whether a block might have a field that is the gateway's, by what names begin with: a glance before the parse."""
+    lowered = block.lower()
+    return any([beginning in lowered for beginning in _BEGINNINGS])

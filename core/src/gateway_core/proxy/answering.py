@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from gateway_core.errors import ClientGoneError
 from gateway_core.messages import Response
 from gateway_core.plugins import Chain, Hook, Suspended, start_response_phase
 from gateway_core.proxy.answer_head import status_line
@@ -45,7 +46,10 @@ class Answering(Retrying):
             self.write_own(outcome)
 
     async def _finish_own(self, suspended: Suspended[Any]) -> None:
-        response = await suspended.finish()
+        try:
+            response = await suspended.finish()
+        except ClientGoneError:
+            return
         self.task = None
         if not self.over:
             self.write_own(response)
@@ -58,6 +62,8 @@ class Answering(Retrying):
         now = self.proxy.now()
         if complete:
             self.connection = None
+            if self.upload is not None:
+                self.upload.disconnect()
         if head.status >= 500 and self.retries_status(connection, head, complete, now):
             return
         self.answered_at = now
@@ -94,7 +100,10 @@ class Answering(Retrying):
             self._respond(outcome, head, body, complete)
 
     async def _finish_response(self, suspended: Suspended[Any], head: ResponseHead) -> None:
-        response = await suspended.finish()
+        try:
+            response = await suspended.finish()
+        except ClientGoneError:
+            return
         self.task = None
         if self.over:
             return
@@ -102,9 +111,14 @@ class Answering(Retrying):
         end, self._held_end = self._held_end, None
         if self.connection is not None and not self.is_client_slow:
             self.connection.transport.resume_reading()
+        is_cut_off = self.aborted is not None
+        if not response.is_streamed:
+            self.aborted = self.error = None
         self._respond(response, head, b"".join(held), False)
         if end is not None and not self.over:
             self.relay_end(end)
+        elif is_cut_off and not self.over:
+            self.break_off(flush=True)
 
     def _respond(self, response: Response, head: ResponseHead, body: bytes, complete: bool) -> None:
         if response.is_streamed:
@@ -135,6 +149,8 @@ class Answering(Retrying):
         self.connection = None
         self._leave(None)
         self.deadline = NEVER
+        if self.upload is not None:
+            self.upload.disconnect()
         if self._held_answer is not None:
             self._held_end = trailer
         elif not self.over:

@@ -7,7 +7,7 @@ the upstream's socket in one go, and its answer likewise. Only a hook that must 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError
@@ -104,7 +104,7 @@ class Exchange(Answering):
             self.give_up()
             if self.head_sent:
                 self.aborted = "gateway"
-                self.lane.break_off(flush=False)
+                self.break_off(flush=False)
             else:
                 self.keep_alive = False
                 self.error = repr(error)
@@ -217,7 +217,7 @@ class Exchange(Answering):
             return
         if not upload.feed(data):
             self._refuse_body()
-        elif self.connection is not None and not self.is_answering:
+        elif (self.connection is not None and not self.is_answering) or upload.is_being_read:
             self._watch(self.snapshot.limits.body_timeout)
 
     def feed_end(self) -> None:
@@ -229,19 +229,29 @@ class Exchange(Answering):
                 self._watch(self._response_timeout())
 
     async def _read_body(self, limit: int) -> bytes:
+        upload = self.upload
+        assert upload is not None
         self.send_continue()
-        assert self.upload is not None
-        return await self.upload.read(limit)
+        if not upload.complete:
+            self._watch(self.snapshot.limits.body_timeout)
+        try:
+            return await upload.read(limit)
+        finally:
+            if not self.over and not self.is_answering:
+                self.deadline = NEVER
 
-    def _refuse_body(self) -> None:
-        self.keep_alive = False
+    def _drop_task(self) -> None:
         if self.task is not None:
             self.task.cancel()
             self.task = None
+
+    def _refuse_body(self) -> None:
+        self.keep_alive = False
+        self._drop_task()
         self.give_up()
         if self.head_sent:
             self.aborted, self.error = "gateway", "the request body is over its limit"
-            self.lane.break_off(flush=True)
+            self.break_off(flush=True)
         else:
             self.fail(413, "the request body is over its limit")
 
@@ -250,10 +260,11 @@ class Exchange(Answering):
         if self.over:
             return
         self.keep_alive = False
+        self._drop_task()
         self.give_up()
         if self.head_sent:
             self.aborted, self.error = "client", "the request body is malformed"
-            self.lane.break_off(flush=True)
+            self.break_off(flush=True)
         else:
             self.fail(400, "the request body is malformed")
 
@@ -274,6 +285,7 @@ class Exchange(Answering):
             self.give_up()
             self.fail(503, "no connection became free in time", retry_after=1)
         elif upload is not None and not upload.complete and not upload.is_paused and now < self.total_deadline:
+            self._drop_task()
             self.give_up()
             self.keep_alive = False
             self.fail(408, "the client did not send its body in time")
@@ -289,16 +301,14 @@ class Exchange(Answering):
         self.aborted = "client" if self.is_client_slow else "upstream"
         self.error = "the client does not read" if self.is_client_slow else "the answer stalled"
         self.give_up()
-        self.lane.break_off(flush=False)
+        self.break_off(flush=False)
 
     def client_gone(self) -> None:
         """Take note that the client's connection is lost."""
         if self.over:
             return
         self.aborted = self.aborted or "client"
-        if self.task is not None:
-            self.task.cancel()
-            self.task = None
+        self._drop_task()
         if self.upload is not None:
             self.upload.client_gone()
         self.give_up()
@@ -333,30 +343,30 @@ class Exchange(Answering):
         self.snapshot.release()
 
     def _record(self, now: float) -> Record:
-        record, request = Record(), self.request
-        record.duration = now - request.started
+        head, endpoint, response, upload = self.head, self.answering_endpoint, self.response, self.upload
+        attempts: Sequence[Attempt] = self.attempts or ()
+        if head is not None and endpoint is not None:
+            attempts = (*attempts, Attempt(endpoint.id, "answered", head.status, self.answered_at - self.picked_at))
+        record = Record(attempts)
+        record.duration = now - self.request.started
         record.started_at = self.proxy.wall() - record.duration
         if self.answered_at:
             record.upstream_duration = self.answered_at - self.first_try_at
-        upload = self.upload
-        record.bytes_received = upload.received if upload is not None else 0
+        if upload is not None:
+            record.bytes_received = upload.received
         record.bytes_sent = self.bytes_sent
         if self._tunnel_bytes is not None:
             record.bytes_received, record.bytes_sent = self._tunnel_bytes
-        if self.attempts is not None:
-            record.attempts = self.attempts
-        head, endpoint = self.head, self.answering_endpoint
-        if head is not None and endpoint is not None:
-            duration = self.answered_at - self.picked_at
-            record.attempts.append(Attempt(endpoint.id, "answered", head.status, duration))
-        response = self.response
         if response is None or response.is_streamed:
             record.produced_by = "upstream"
-        else:
-            record.produced_by = response.produced_by or "gateway"
-        record.upstream = self.upstream.name if self.upstream is not None else ""
-        record.aborted = self.aborted
-        record.error = self.error
+        elif response.produced_by:
+            record.produced_by = response.produced_by
+        if self.upstream is not None:
+            record.upstream = self.upstream.name
+        if self.error is not None:
+            record.error = self.error
+        if self.aborted is not None:
+            record.aborted = self.aborted
         return record
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from gateway_core.messages import Request
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.lane import LINGER, HeadMemo, Peer
+from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_request_block
@@ -30,6 +31,7 @@ class FastLane(asyncio.Protocol):
         "_buffer",
         "_is_lingering",
         "_is_reading_paused",
+        "_is_writing_paused",
         "_left",
         "_requests",
         "_server",
@@ -57,22 +59,23 @@ class FastLane(asyncio.Protocol):
         self._requests = 0
         self._is_lingering = False
         self._is_reading_paused = False
+        self._is_writing_paused = False
         self._turning = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.peer = Peer(transport)
+        read_little(transport)
         proxy = self.proxy
         if not proxy.admit(self):
-            self.transport.write(plain_answer(own_answer(503, retry_after=1)))
-            self.transport.close()
+            proxy.turn_away(self.transport)
             return
         self.deadline = proxy.now() + proxy.limits.header_timeout
 
     # -- reading
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is not None or self._is_lingering:
+        if self.exchange is not None or self._is_lingering or self._is_writing_paused:
             self._more(data)
             return
         if self._buffer:
@@ -88,7 +91,12 @@ class FastLane(asyncio.Protocol):
 
     @property
     def _takes_next(self) -> bool:
-        return self.exchange is None and not self._is_lingering and not self.transport.is_closing()
+        return (
+            self.exchange is None
+            and not self._is_lingering
+            and not self._is_writing_paused
+            and not self.transport.is_closing()
+        )
 
     def _read(self, data: bytes) -> bytes:
         """Take one request from the data; return what is behind it."""
@@ -206,12 +214,16 @@ class FastLane(asyncio.Protocol):
             if self._left or exchange.memo.facts.keep_alive:
                 self._linger()
             else:
-                transport.close()
+                self._close()
+            return
+        limits = exchange.snapshot.limits
+        if self._is_writing_paused:
+            # The next request is not begun before the client has taken this answer.
+            self.deadline = exchange.ended_at + limits.write_timeout
             return
         if self._is_reading_paused:
             self._is_reading_paused = False
             transport.resume_reading()
-        limits = exchange.snapshot.limits
         if self._buffer:
             self.deadline = exchange.ended_at + limits.header_timeout
             if not self._turning:
@@ -229,12 +241,17 @@ class FastLane(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
+    def _close(self) -> None:
+        """Close once what is written is sent, for which the client has as long as for any write."""
+        self.transport.close()
+        self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+
     def break_off(self, flush: bool) -> None:
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.client_gone()
         if flush:
-            self.transport.close()
+            self._close()
         else:
             self.transport.abort()
 
@@ -262,17 +279,34 @@ class FastLane(asyncio.Protocol):
     # -- what the transport says
 
     def pause_writing(self) -> None:
+        self._is_writing_paused = True
         if self.exchange is not None:
             self.exchange.pause_answer()
 
     def resume_writing(self) -> None:
+        self._is_writing_paused = False
         if self.exchange is not None:
             self.exchange.resume_answer()
+        elif not self._is_lingering and not self.transport.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Serve the next request, now that the answer to the last one is taken."""
+        limits = self.proxy.limits
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+        self.deadline = self.proxy.now() + (limits.header_timeout if self._buffer else limits.idle_timeout)
+        data, self._buffer = self._buffer, b""
+        if data:
+            self.data_received(data)
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection that is idle, or whose head does not get complete."""
         self.deadline = NEVER
-        if self._buffer and self.exchange is None:
+        if self.transport.get_write_buffer_size() or self.transport.is_closing():
+            self.transport.abort()  # what is written will not be read any more
+        elif self._buffer and self.exchange is None:
             self._buffer = b""
             self.transport.write(plain_answer(own_answer(408)))
             self._linger()
@@ -280,9 +314,16 @@ class FastLane(asyncio.Protocol):
             self.transport.close()
 
     def close_if_idle(self) -> None:
-        """Close the connection unless a request is under way, which then is its last."""
-        if self.exchange is None and not self._is_lingering:
+        """Close the connection unless a request is under way, which then is its last.
+
+        A connection that has just been made gets a moment for the request that it was made for.
+        """
+        if self.exchange is not None or self._is_lingering or self._is_writing_paused:
+            return
+        if self._requests:
             self.transport.close()
+        else:
+            self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
 
     def abort(self) -> None:
         """Close the connection whatever is under way."""

@@ -19,6 +19,9 @@ LINGER: Final = 2.0
 """Seconds that a connection is kept after a last answer that the client may not expect to be the last: closing while it
 still sends would be a reset, which may destroy the answer on its way (RFC 9112 section 9.6)."""
 
+FRESH_GRACE: Final = 0.5
+"""Seconds that a connection without a request yet is kept when the gateway drains."""
+
 
 class HeadMemo:
     """What a header block means on one connection; clients repeat theirs, so the last one is remembered."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gateway_core.proxy.socket_options import read_little, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.tasks import Tasks
@@ -27,6 +27,7 @@ class Pool:
         "_context",
         "_loop",
         "_on_closed",
+        "_problem",
         "_sweeper",
         "_tasks",
         "closed",
@@ -46,6 +47,7 @@ class Pool:
         settings: TransportSettings,
         *,
         context: ssl.SSLContext | None = None,
+        problem: str = "",
         max_head_bytes: int = 65536,
         sweeper: Sweeper,
         on_closed: Callable[[Pool], None] = lambda _: None,
@@ -60,6 +62,7 @@ class Pool:
         self.last_head: ResponseHead | None = None
         """The last answer's head: most answers of an endpoint within a second have the same."""
         self._context = context
+        self._problem = problem  # why no connection can be made at all
         self._sweeper = sweeper
         self._on_closed = on_closed
         self._loop = loop
@@ -84,6 +87,9 @@ class Pool:
     async def _connect(self, seconds: float, connected: Connected) -> None:
         connection, failure, reason = None, Failure.CONNECT, ""
         server_name = self.settings.tls.server_name or self.host
+        if self._problem:
+            connected(None, failure, self._problem)
+            return
         try:
             async with asyncio.timeout(seconds or None):
                 _, connection = await self._loop.create_connection(
@@ -93,7 +99,8 @@ class Pool:
                     ssl=self._context,
                     server_hostname=server_name if self._context is not None else None,
                 )
-            _set_no_delay(connection.transport)
+            set_no_delay(connection.transport)
+            read_little(connection.transport)
         except TimeoutError:
             failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
         except ssl.SSLCertVerificationError as error:
@@ -131,18 +138,18 @@ class Pool:
             self.idle[0].abort()
 
     async def aclose(self) -> None:
-        """Close idle connections now, and those in use when their answers are complete."""
+        """Close idle connections now, and those in use when their answers are complete.
+
+        Connections that are being made go on: the requests that wait for them were given this endpoint.
+        """
         self.closed = True
         self._on_closed(self)
-        await self._tasks.aclose()
         for connection in list(self.idle):
             connection.abort()
 
+    async def cancel_connecting(self) -> None:
+        """Give up the connections that are being made, whoever waits for them."""
+        await self._tasks.aclose()
+
     def __repr__(self) -> str:
         return f"<Pool {self.host}:{self.port} idle={len(self.idle)}>"
-
-
-def _set_no_delay(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

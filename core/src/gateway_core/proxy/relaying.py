@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.answer_head import BODILESS, Framing, framing_fields, framing_of, own_block, status_line
 from gateway_core.proxy.own_answers import with_request_id
+from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.response_head import NO_BODY
@@ -120,8 +121,10 @@ class Relaying:
         is_head = self.request.method == "HEAD"
         data = self._transformed(response, body, complete) if response.transforms else body
         length = head.content_length
-        if response.transforms and not is_head:
-            length = len(data) if complete else None
+        if response.transforms:
+            length = len(data) if complete and not is_head else None
+        elif head.length == NO_BODY and not is_head and response.status not in BODILESS:
+            length = 0  # a hook changed a status that has no body: what the head says of one does not follow
         self._settle_keep_alive()
         framing = self._framing = framing_of(response.status, is_head, length, self.lane.version)
         if framing is Framing.UNTIL_CLOSE:
@@ -205,6 +208,12 @@ class Relaying:
             if data:
                 self.transport.write(data)
         self._finish()
+
+    def break_off(self, *, flush: bool) -> None:
+        """End an answer before its end so that the client sees it: one that ends with its connection needs a reset."""
+        if self._framing is Framing.UNTIL_CLOSE:
+            reset_on_close(self.transport)
+        self.lane.break_off(flush=flush)
 
     # -- a slow client
 

@@ -47,11 +47,12 @@ class Retrying(Sending):
         now = self.proxy.now()
         if self.upload is not None:
             self.upload.disconnect()
-        if self.head_sent:
+        if self.answered_at:
             self._leave(_OUTCOMES[failure], detail)
             self.aborted, self.error = "upstream", detail
-            self.lane.break_off(flush=True)
-            return
+            if self.head_sent:
+                self.break_off(flush=True)
+            return  # a hook still thinks about the head; the break follows it
         if self._retries_stale(connection, failure):
             return
         self._note_attempt(_ATTEMPT_WORDS[failure], now)
@@ -84,11 +85,10 @@ class Retrying(Sending):
         ):
             return False
         self._is_fresh_only = True
-        self._leave(Outcome.ABANDONED)
         if self.upload is not None:
             self.upload.rewind()
-        self.tries -= 1
-        self.dispatch()
+        # The same pick goes on: the breaker and the limits have counted it, and it is not over.
+        self.take_connection()
         return True
 
     @property

@@ -106,6 +106,13 @@ class Sending(Relaying):
         upstream.admission.enter(endpoint)
         self._is_counted = True
         self.tries += 1
+        self.take_connection()
+
+    def take_connection(self) -> None:
+        """Send over an idle connection to the endpoint, or a new one."""
+        upstream, endpoint = self.upstream, self.endpoint
+        assert upstream is not None
+        assert endpoint is not None
         pool = endpoint.pool or self.proxy.make_pool(endpoint, upstream)
         assert isinstance(pool, Pool)
         connection = None if self._is_fresh_only else pool.take()

@@ -16,12 +16,14 @@ from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.mirror import MirrorTry
+from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
-from gateway_core.upstreams.transport import TlsSettings, TransportSettings
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 
 if TYPE_CHECKING:
     from gateway_core.config import LimitsConfig
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from gateway_core.upstreams.upstream import Upstream
 
 _DRAIN_POLL: Final = 0.05
+TURN_AWAY: Final = 1.0
+"""Seconds that a connection over the limit has to read why."""
 
 
 class Connection(Protocol):
@@ -97,6 +101,9 @@ class Proxy:
         :param deadline: seconds after which the rest is cut off.
         """
         self.keeps_alive = False
+        # What has reached our sockets already is a request, not an idle connection: let it be read first.
+        for _ in range(2):
+            await asyncio.sleep(0)
         for lane in list(self.lanes):
             lane.close_if_idle()
         end = self.loop.time() + deadline
@@ -121,6 +128,7 @@ class Proxy:
             lane.abort()
         for pool in list(self._pools):
             await pool.aclose()
+            await pool.cancel_connecting()
         self._pools.clear()
 
     # -- for lanes
@@ -137,13 +145,24 @@ class Proxy:
     def admit(self, lane: Connection) -> bool:
         """Count a new connection; False if there are too many."""
         limits = self.limits
-        if limits.max_connections and len(self.lanes) >= limits.max_connections:
+        if limits.max_connections and self.connections >= limits.max_connections:
             return False
         if limits.max_connections_per_client and self._per_client[lane.peer.ip] >= limits.max_connections_per_client:
             return False
         self._per_client[lane.peer.ip] += 1
         self.lanes.add(lane)
         return True
+
+    def turn_away(self, transport: asyncio.Transport) -> None:
+        """Answer a connection that is one too many with 503, and let it go."""
+        transport.set_protocol(asyncio.Protocol())
+        transport.write(plain_answer(own_answer(503, retry_after=1)))
+        # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
+        if transport.can_write_eof():
+            transport.write_eof()
+            self.loop.call_later(TURN_AWAY, transport.abort)
+        else:
+            transport.close()
 
     def dismiss(self, lane: Connection) -> None:
         """Count a connection to be gone."""
@@ -184,25 +203,37 @@ class Proxy:
         settings = upstream.settings.transport
         if not isinstance(settings, TransportSettings):
             settings = TransportSettings()
-        context = self._context_for(settings.tls) if endpoint.scheme == "https" else None
+        context, problem = None, ""
+        if endpoint.scheme == "https":
+            try:
+                context = self._context_for(settings.tls)
+            except (OSError, ssl.SSLError) as error:
+                problem = f"its TLS files cannot be used: {error}"
         pool = Pool(
             self.loop,
             endpoint.host,
             endpoint.port,
             settings,
             context=context,
+            problem=problem,
             max_head_bytes=self.limits.max_head_bytes,
             sweeper=self._sweeper,
             on_closed=self._pools.discard,
         )
+        if problem:
+            return pool
         endpoint.pool = pool
-        self._pools.add(pool)
+        if endpoint.closed:
+            # A request outlived the endpoint that it goes to: nothing is kept behind it.
+            pool.closed = True
+        else:
+            self._pools.add(pool)
         return pool
 
     def _context_for(self, tls: TlsSettings) -> ssl.SSLContext:
         context = self._contexts.get(tls)
         if context is None:
-            context = self._contexts[tls] = client_context(tls)
+            context = self._contexts[tls] = make_tls_context(tls)
         return context
 
     def queue_up(self, sending: Sending, upstream: Upstream, endpoint: Endpoint) -> None:
@@ -238,15 +269,3 @@ class Proxy:
         upstream, percent = target
         if self.rng.random() * 100 < percent:
             MirrorTry(exchange, upstream).start()
-
-
-def client_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Return the TLS context for connections to https endpoints; they are verified unless it says otherwise."""
-    context = ssl.create_default_context(cafile=tls.ca or None)
-    context.set_alpn_protocols(["http/1.1"])
-    if tls.cert:
-        context.load_cert_chain(tls.cert, tls.key or None)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

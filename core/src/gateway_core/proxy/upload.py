@@ -57,6 +57,11 @@ class Upload:
         """Whether the client was told to wait."""
         return self._paused
 
+    @property
+    def is_being_read(self) -> bool:
+        """Whether a plugin waits for the whole body."""
+        return self._reader is not None
+
     def feed(self, data: bytes) -> bool:
         """Take the next piece; False if the body is over its limit."""
         self.received += len(data)

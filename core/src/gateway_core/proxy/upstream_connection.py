@@ -200,6 +200,8 @@ class UpstreamConnection(asyncio.Protocol):
         if end < 0:
             if len(data) > self.pool.max_head_bytes:
                 self._fail(Failure.BAD_ANSWER, "its head is too large")
+            elif not data.startswith(b"HTTP/1."[: len(data)]) or data.count(b"\n") != data.count(b"\r\n"):
+                self._fail(Failure.BAD_ANSWER, "what it sends is no HTTP/1 answer")
             else:
                 self._buffer = data
             return

@@ -112,6 +112,7 @@ class Endpoint:
         "active",
         "authority",
         "breaker",
+        "closed",
         "ejection",
         "health",
         "host",
@@ -139,6 +140,8 @@ class Endpoint:
         """What a Host header for this endpoint says."""
         self.active = 0
         """Requests under way; the data path counts them."""
+        self.closed = False
+        """Whether nobody is to send anything new to it."""
         self.pending = 0
         """Requests that wait for a connection; the data path counts them."""
         self.pool: object | None = None
@@ -198,6 +201,7 @@ class Endpoint:
         self._attached.append(closable)
 
     async def aclose(self) -> None:
+        self.closed = True
         attached, self._attached = self._attached, []
         pool, self.pool = self.pool, None
         async with AsyncExitStack() as stack:

@@ -1,0 +1,36 @@
+"""What the kernel is told about single sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any, Final, cast
+
+READ_SIZE: Final = 65536
+"""Bytes taken from a socket at once: what one read brings is in memory before anybody can say that it is too much."""
+
+_LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
+
+
+def reset_on_close(transport: asyncio.BaseTransport) -> None:
+    """Have closing the connection be a reset, where an orderly end would look like the end of a body.
+
+    TLS needs none: what ends without its close_notify is seen to be cut off (RFC 8446 section 6.1).
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and transport.get_extra_info("ssl_object") is None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+
+
+def set_no_delay(transport: asyncio.BaseTransport) -> None:
+    """Have small writes sent at once."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def read_little(transport: asyncio.BaseTransport) -> None:
+    """Bound what one read brings; asyncio takes 256 KiB at once unless told otherwise, uvloop cannot be told."""
+    if hasattr(transport, "max_size"):
+        cast("Any", transport).max_size = READ_SIZE
