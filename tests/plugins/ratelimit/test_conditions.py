@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.conditions import compile_any, compile_condition
+from gateway_plugin_sdk import Request
 
 
 @pytest.mark.parametrize(
@@ -25,7 +29,7 @@ from gateway_plugin_ratelimit.conditions import compile_any, compile_condition
         ({"method": ["GET"], "header:X-Tier": ["silver", "gold"]}, True),
     ],
 )
-def test_every_source_must_have_one_of_its_values(request_of, when, holds):
+def test_every_source_must_have_one_of_its_values(request_of: Callable[..., Request], when: Any, holds: Any) -> None:
     request = request_of(
         headers={"X-Tier": "gold"},
         identity="ann",
@@ -36,15 +40,15 @@ def test_every_source_must_have_one_of_its_values(request_of, when, holds):
 
 
 @pytest.mark.parametrize("when", [{"client_ip": ["10.0.0"]}, {"nothing": ["a"]}])
-def test_a_condition_that_can_never_be_tested_is_refused(when):
+def test_a_condition_that_can_never_be_tested_is_refused(when: Any) -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0|nothing"):
         compile_condition(when)
 
 
-def test_an_ipv4_client_is_recognised_in_ipv6(request_of):
+def test_an_ipv4_client_is_recognised_in_ipv6(request_of: Callable[..., Request]) -> None:
     assert compile_condition({"client_ip": ["10.0.0.0/8"]})(request_of(client_ip="::ffff:10.1.2.3"))
 
 
-def test_no_conditions_are_no_function(request_of):
+def test_no_conditions_are_no_function(request_of: Callable[..., Request]) -> None:
     assert compile_any([]) is None
     assert compile_any([{"method": ["PUT"]}, {"method": ["GET"]}])(request_of())

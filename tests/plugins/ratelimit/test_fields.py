@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.config import LimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter
 from gateway_plugin_ratelimit.limits import Limit
 from gateway_plugin_ratelimit.passage import Passage
-from gateway_plugin_sdk import Response
+from gateway_plugin_sdk import Request, Response
 
 
-def passage_of(request, *limits: dict, left: list[int], reset: float = 12.2) -> Passage:
+def passage_of(request: Any, *limits: dict, left: list[int], reset: float = 12.2) -> Passage:
     from gateway_plugin_ratelimit.algorithms import Decision
 
     compiled = [Limit(str(options["name"]), LimitConfig.model_validate(options), "scope") for options in limits]
@@ -23,7 +26,7 @@ DAY = {"name": "day", "quota": 1000, "window": "1d"}
 AT_ONCE = {"name": "at-once", "concurrency": 4}
 
 
-def test_standard_fields_have_an_item_for_each_limit(request_of):
+def test_standard_fields_have_an_item_for_each_limit(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
     FieldWriter(["standard"]).write(passage_of(request_of(), BURST, DAY, AT_ONCE, left=[24, 7, 3]), response)
@@ -34,7 +37,7 @@ def test_standard_fields_have_an_item_for_each_limit(request_of):
     ]
 
 
-def test_older_fields_are_those_of_the_limit_of_which_least_is_left(request_of):
+def test_older_fields_are_those_of_the_limit_of_which_least_is_left(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
     FieldWriter(["x-ratelimit", "ratelimit"]).write(passage_of(request_of(), BURST, DAY, left=[24, 7]), response)
@@ -50,7 +53,9 @@ def test_older_fields_are_those_of_the_limit_of_which_least_is_left(request_of):
 
 
 @pytest.mark.parametrize(("there", "expected"), [("3", "3"), ("7", "7"), ("90", "7"), ("lots", "7")])
-def test_older_fields_that_are_there_stay_if_less_is_left_by_them(request_of, there, expected):
+def test_older_fields_that_are_there_stay_if_less_is_left_by_them(
+    request_of: Callable[..., Request], there: Any, expected: Any
+) -> None:
     response = Response(200, headers={"x-ratelimit-limit": "99", "x-ratelimit-remaining": there, "other": "kept"})
 
     FieldWriter(["x-ratelimit"]).write(passage_of(request_of(), DAY, left=[7]), response)
@@ -60,7 +65,7 @@ def test_older_fields_that_are_there_stay_if_less_is_left_by_them(request_of, th
     assert response.headers["other"] == "kept"
 
 
-def test_standard_fields_of_several_bindings_are_one_list(request_of):
+def test_standard_fields_of_several_bindings_are_one_list(request_of: Callable[..., Request]) -> None:
     response, writer = Response(200), FieldWriter(["standard"])
 
     writer.write(passage_of(request_of(), BURST, left=[24]), response)
@@ -69,7 +74,7 @@ def test_standard_fields_of_several_bindings_are_one_list(request_of):
     assert response.headers.joined("RateLimit") == '"burst";r=24;t=13, "day";r=7;t=13'
 
 
-def test_a_whole_number_of_seconds_is_not_rounded_up(request_of):
+def test_a_whole_number_of_seconds_is_not_rounded_up(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
     FieldWriter(["standard"]).write(passage_of(request_of(), DAY, left=[7], reset=30.0000001), response)

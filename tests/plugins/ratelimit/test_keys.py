@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.keys import compile_key, compile_source, network_of
+from gateway_plugin_sdk import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +35,7 @@ from hypothesis import strategies as st
         ("peer_ip", None),
     ],
 )
-def test_a_source_takes_its_property(request_of, source, expected):
+def test_a_source_takes_its_property(request_of: Callable[..., Request], source: Any, expected: Any) -> None:
     request = request_of(
         target="/a/7?q=a+b",
         headers={"x-tenant": "t1", "Cookie": "a=b; sid=abc"},
@@ -45,7 +49,7 @@ def test_a_source_takes_its_property(request_of, source, expected):
 
 
 @pytest.mark.parametrize("source", ["ip", "header:", "header", "claim", "client_ip:24", ""])
-def test_a_source_that_does_not_exist_is_refused_with_those_that_do(source):
+def test_a_source_that_does_not_exist_is_refused_with_those_that_do(source: Any) -> None:
     with pytest.raises(ValueError, match=f"{source!r} is not something to count by: use client_ip"):
         compile_source(source)
 
@@ -60,11 +64,11 @@ def test_a_source_that_does_not_exist_is_refused_with_those_that_do(source):
         ("not an address", "not an address"),
     ],
 )
-def test_an_address_is_its_network(address, expected):
+def test_an_address_is_its_network(address: Any, expected: Any) -> None:
     assert network_of(address, 24, 48) == expected
 
 
-def test_one_customer_of_ipv6_is_one_client_by_default(request_of):
+def test_one_customer_of_ipv6_is_one_client_by_default(request_of: Callable[..., Request]) -> None:
     key = compile_key(("client_ip",))
 
     assert key(request_of(client_ip="2001:db8::1")) == key(request_of(client_ip="2001:db8::ffff:1"))
@@ -73,7 +77,7 @@ def test_one_customer_of_ipv6_is_one_client_by_default(request_of):
 
 
 @given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
-def test_combinations_are_equal_only_if_all_their_parts_are(one, other):
+def test_combinations_are_equal_only_if_all_their_parts_are(one: Any, other: Any) -> None:
     from gateway_plugin_sdk import Request
 
     key = compile_key(("claim:a", "claim:b"))
@@ -86,5 +90,5 @@ def test_combinations_are_equal_only_if_all_their_parts_are(one, other):
     assert (of(one) == of(other)) == (one == other)
 
 
-def test_a_combination_is_missing_if_one_of_its_parts_is(request_of):
+def test_a_combination_is_missing_if_one_of_its_parts_is(request_of: Callable[..., Request]) -> None:
     assert compile_key(("route", "header:X-Tenant"))(request_of()) is None

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.algorithms import Concurrency, FixedWindow, SlidingWindow, TokenBucket
 from gateway_plugin_ratelimit.config import LimitConfig
 from gateway_plugin_ratelimit.limits import Limit
+from gateway_plugin_sdk import Request
 
 
 def limit_of(scope: str = "scope", **options: object) -> Limit:
@@ -21,21 +25,23 @@ def limit_of(scope: str = "scope", **options: object) -> Limit:
         ({"concurrency": 7}, Concurrency, 7, 0.0),
     ],
 )
-def test_options_name_the_rule(request_of, options, kind, quota, window):
+def test_options_name_the_rule(
+    request_of: Callable[..., Request], options: Any, kind: Any, quota: Any, window: Any
+) -> None:
     rule = limit_of(**options).rule_for(request_of())
 
     assert type(rule) is kind
     assert (rule.quota, rule.window) == (quota, window)
 
 
-def test_an_override_keeps_what_it_does_not_name(request_of):
+def test_an_override_keeps_what_it_does_not_name(request_of: Callable[..., Request]) -> None:
     limit = limit_of(rate=60, per="1m", burst=5, overrides=[{"when": {"method": "POST"}, "rate": 30}])
 
     assert limit.rule_for(request_of("GET")).parameters == TokenBucket(1, 5).parameters
     assert limit.rule_for(request_of("POST")).parameters == TokenBucket(0.5, 5).parameters
 
 
-def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of):
+def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of: Callable[..., Request]) -> None:
     limits = [
         limit_of("a", rate=1),
         limit_of("b", rate=1),
@@ -48,5 +54,5 @@ def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of
     assert len({limit.counter_of(request_of()) for limit in limits}) == len(limits)
 
 
-def test_a_changed_amount_keeps_the_counter(request_of):
+def test_a_changed_amount_keeps_the_counter(request_of: Callable[..., Request]) -> None:
     assert limit_of(rate=1).counter_of(request_of()) == limit_of(rate=2, burst=9).counter_of(request_of())

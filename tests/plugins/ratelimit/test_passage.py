@@ -13,7 +13,7 @@ def passage_of(*decisions: Decision) -> Passage:
     return passage
 
 
-def test_a_refused_request_waits_for_the_slowest_of_those_that_refuse():
+def test_a_refused_request_waits_for_the_slowest_of_those_that_refuse() -> None:
     passage = passage_of(
         Decision(False, None, 0, 0.0, 2.0), Decision(True, None, 5, 0.0, 9.0), Decision(False, None, 0, 0.0, 3.0)
     )
@@ -23,7 +23,7 @@ def test_a_refused_request_waits_for_the_slowest_of_those_that_refuse():
     assert passage.wait == 3.0
 
 
-def test_an_allowed_request_is_held_back_as_long_as_the_slowest_wants():
+def test_an_allowed_request_is_held_back_as_long_as_the_slowest_wants() -> None:
     passage = passage_of(Decision(True, None, 1, 0.0, 0.0), Decision(True, None, 0, 0.0, 0.4))
 
     assert passage.is_allowed

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
-from gateway_plugin_sdk import Response
+from gateway_plugin_sdk import Metrics, Request, Response
+
+from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
 
 
-async def test_requests_beyond_the_burst_are_refused_until_tokens_flow_in(limiter, clock):
+async def test_requests_beyond_the_burst_are_refused_until_tokens_flow_in(
+    limiter: MakeLimiter, clock: TestClock
+) -> None:
     limited = await limiter({"rate": 2, "burst": 3})
 
     assert await limited.passed(5) == 3
@@ -16,7 +22,9 @@ async def test_requests_beyond_the_burst_are_refused_until_tokens_flow_in(limite
     assert await limited.passed(5) == 1
 
 
-async def test_a_refusal_is_a_429_problem_that_names_the_limit_and_when_to_come_back(limiter, clock):
+async def test_a_refusal_is_a_429_problem_that_names_the_limit_and_when_to_come_back(
+    limiter: MakeLimiter, clock: TestClock
+) -> None:
     limited = await limiter({"rate": 0.4, "burst": 1}, binding="per-client")
     await limited.call()
 
@@ -31,7 +39,7 @@ async def test_a_refusal_is_a_429_problem_that_names_the_limit_and_when_to_come_
     assert problem["detail"] == "too many requests"
 
 
-async def test_every_answer_says_what_is_left(limiter):
+async def test_every_answer_says_what_is_left(limiter: MakeLimiter) -> None:
     limited = await limiter({"rate": 10, "burst": 20}, binding="api")
 
     answer = await limited.call()
@@ -43,14 +51,14 @@ async def test_every_answer_says_what_is_left(limiter):
     assert answer.headers["x-ratelimit-reset"] == "1"
 
 
-async def test_clients_are_counted_apart(limiter, request_of):
+async def test_clients_are_counted_apart(limiter: MakeLimiter, request_of: Callable[..., Request]) -> None:
     limited = await limiter({"rate": 1, "burst": 2})
 
     assert await limited.passed(3, lambda: request_of(client_ip="192.0.2.1")) == 2
     assert await limited.passed(3, lambda: request_of(client_ip="192.0.2.2")) == 2
 
 
-async def test_bindings_of_different_routes_count_apart_unless_they_share_a_group(limiter):
+async def test_bindings_of_different_routes_count_apart_unless_they_share_a_group(limiter: MakeLimiter) -> None:
     config = {"rate": 1, "burst": 2}
     grouped = {**config, "group": "search", "name": "search"}
 
@@ -61,7 +69,7 @@ async def test_bindings_of_different_routes_count_apart_unless_they_share_a_grou
     assert await one.passed(3) + await other.passed(3) == 2
 
 
-async def test_counters_survive_a_binding_that_was_replaced_by_a_changed_one(limiter):
+async def test_counters_survive_a_binding_that_was_replaced_by_a_changed_one(limiter: MakeLimiter) -> None:
     before = await limiter({"rate": 1, "burst": 5})
     assert await before.passed(5) == 5
 
@@ -71,7 +79,7 @@ async def test_counters_survive_a_binding_that_was_replaced_by_a_changed_one(lim
     assert await after.passed(1) == 0
 
 
-async def test_counters_are_forgotten_when_no_binding_uses_them(limiter):
+async def test_counters_are_forgotten_when_no_binding_uses_them(limiter: MakeLimiter) -> None:
     before = await limiter({"rate": 1, "burst": 5})
     assert await before.passed(5) == 5
     await before.plugin.stop()
@@ -81,7 +89,9 @@ async def test_counters_are_forgotten_when_no_binding_uses_them(limiter):
     assert await after.passed(5) == 5
 
 
-async def test_a_request_that_one_of_several_limits_refuses_is_charged_to_none(limiter, clock, request_of):
+async def test_a_request_that_one_of_several_limits_refuses_is_charged_to_none(
+    limiter: MakeLimiter, clock: TestClock, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(
         {
             "limits": [
@@ -101,7 +111,7 @@ async def test_a_request_that_one_of_several_limits_refuses_is_charged_to_none(l
     assert json.loads(refused.body)["violated-policies"] == ["hour"]
 
 
-async def test_refused_requests_count_where_the_limit_says_so(limiter, clock):
+async def test_refused_requests_count_where_the_limit_says_so(limiter: MakeLimiter, clock: TestClock) -> None:
     lenient = await limiter({"rate": 1, "burst": 1}, route="lenient")
     strict = await limiter({"rate": 1, "burst": 1, "count_refused": True}, route="strict")
 
@@ -113,7 +123,9 @@ async def test_refused_requests_count_where_the_limit_says_so(limiter, clock):
     assert await strict.passed(1) == 0
 
 
-async def test_concurrency_counts_requests_until_they_are_logged(limiter, request_of):
+async def test_concurrency_counts_requests_until_they_are_logged(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter({"concurrency": 2})
     first, second = request_of(), request_of()
     first_answer = await limited.answer(first)
@@ -128,7 +140,9 @@ async def test_concurrency_counts_requests_until_they_are_logged(limiter, reques
     assert third.headers["ratelimit"] == '"ratelimit";r=0'
 
 
-async def test_a_request_that_a_rate_refuses_holds_no_place(limiter, request_of):
+async def test_a_request_that_a_rate_refuses_holds_no_place(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(
         {"limits": [{"name": "at-once", "concurrency": 2}, {"name": "rate", "rate": 1, "burst": 1}]}
     )
@@ -140,7 +154,9 @@ async def test_a_request_that_a_rate_refuses_holds_no_place(limiter, request_of)
         assert json.loads(refused.body)["violated-policies"] == ["rate"]
 
 
-async def test_a_request_that_concurrency_refuses_is_not_charged(limiter, clock, request_of):
+async def test_a_request_that_concurrency_refuses_is_not_charged(
+    limiter: MakeLimiter, clock: TestClock, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(
         {"limits": [{"name": "at-once", "concurrency": 1}, {"name": "rate", "rate": 1, "burst": 2}]}
     )
@@ -165,7 +181,9 @@ async def test_a_request_that_concurrency_refuses_is_not_charged(limiter, clock,
         ("content-length", {"headers": {"Content-Length": "42"}}, 42),
     ],
 )
-async def test_a_request_costs_what_the_limit_says(limiter, request_of, cost, request_options, taken):
+async def test_a_request_costs_what_the_limit_says(
+    limiter: MakeLimiter, request_of: Callable[..., Request], cost: Any, request_options: Any, taken: Any
+) -> None:
     limited = await limiter({"quota": 100, "window": "1h", "cost": cost})
 
     answer = await limited.call(request_of(**request_options))
@@ -173,7 +191,9 @@ async def test_a_request_costs_what_the_limit_says(limiter, request_of, cost, re
     assert answer.headers["x-ratelimit-remaining"] == str(100 - taken)
 
 
-async def test_an_enormous_cost_is_refused_and_breaks_nothing(limiter, request_of):
+async def test_an_enormous_cost_is_refused_and_breaks_nothing(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter({"rate": 10, "burst": 100, "cost": "header:X-Cost", "count_refused": True})
 
     answer = await limited.call(request_of(headers={"X-Cost": "9" * 5000}))
@@ -182,7 +202,9 @@ async def test_an_enormous_cost_is_refused_and_breaks_nothing(limiter, request_o
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_cost_that_the_answer_tells_is_taken_after_it(limiter, request_of):
+async def test_a_cost_that_the_answer_tells_is_taken_after_it(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter({"quota": 100, "window": "1h", "cost": "response-header:X-Cost"})
     request = request_of()
     assert limited.plugin.gateway_pre_proxy(request) is None
@@ -191,7 +213,7 @@ async def test_a_cost_that_the_answer_tells_is_taken_after_it(limiter, request_o
     assert (await limited.call()).headers["x-ratelimit-remaining"] == "69"
 
 
-async def test_content_length_is_announced_as_bytes(limiter, request_of):
+async def test_content_length_is_announced_as_bytes(limiter: MakeLimiter, request_of: Callable[..., Request]) -> None:
     limited = await limiter({"quota": 1000, "window": "1m", "cost": "content-length", "name": "upload"})
 
     answer = await limited.call(request_of(headers={"Content-Length": "42"}))
@@ -199,7 +221,9 @@ async def test_content_length_is_announced_as_bytes(limiter, request_of):
     assert answer.headers["ratelimit-policy"] == '"upload";q=1000;qu="content-bytes";w=60'
 
 
-async def test_the_first_override_that_fits_gives_another_amount(limiter, request_of):
+async def test_the_first_override_that_fits_gives_another_amount(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(
         {
             "rate": 1,
@@ -220,7 +244,9 @@ async def test_the_first_override_that_fits_gives_another_amount(limiter, reques
     assert await passed("batch", "gold") == 6
 
 
-async def test_exempt_requests_and_those_that_a_limit_is_not_for_pass(limiter, request_of):
+async def test_exempt_requests_and_those_that_a_limit_is_not_for_pass(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(
         {
             "rate": 1,
@@ -244,21 +270,27 @@ async def test_exempt_requests_and_those_that_a_limit_is_not_for_pass(limiter, r
         ("refuse", [403, 403, 403]),
     ],
 )
-async def test_requests_without_the_key(limiter, request_of, when_missing, statuses):
+async def test_requests_without_the_key(
+    limiter: MakeLimiter, request_of: Callable[..., Request], when_missing: Any, statuses: Any
+) -> None:
     limited = await limiter({"rate": 1, "burst": 1, "key": "header:X-Tenant", "when_missing": when_missing})
 
     addresses = ("192.0.2.1", "192.0.2.1", "192.0.2.2")
     assert [(await limited.call(request_of(client_ip=address))).status for address in addresses] == statuses
 
 
-async def test_a_key_that_looks_like_an_address_is_not_that_address(limiter, request_of):
+async def test_a_key_that_looks_like_an_address_is_not_that_address(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter({"rate": 1, "burst": 1, "key": "header:X-Tenant"})
 
     assert (await limited.call(request_of(client_ip="192.0.2.1"))).status == 200
     assert (await limited.call(request_of(headers={"X-Tenant": "192.0.2.1"}))).status == 200
 
 
-async def test_a_request_within_its_patience_is_held_back_rather_than_refused(limiter, request_of):
+async def test_a_request_within_its_patience_is_held_back_rather_than_refused(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter({"rate": 100, "burst": 1, "max_delay": "15ms"})
 
     results = [limited.plugin.gateway_pre_proxy(request_of()) for _ in range(3)]
@@ -268,7 +300,7 @@ async def test_a_request_within_its_patience_is_held_back_rather_than_refused(li
     assert isinstance(results[2], Response)
 
 
-async def test_refusals_are_counted_by_limit(limiter, metrics):
+async def test_refusals_are_counted_by_limit(limiter: MakeLimiter, metrics: Metrics) -> None:
     limited = await limiter({"rate": 1, "burst": 1}, binding="b")
     await limited.passed(4)
 
@@ -285,7 +317,7 @@ async def test_refusals_are_counted_by_limit(limiter, metrics):
         ({"limits": [{"name": "a", "rate": 1, "overrides": [{"when": {"claim:plan": "x"}, "rate": 2}]}]}, True),
     ],
 )
-def test_a_limit_that_asks_who_is_calling_needs_an_identity(config, needs):
+def test_a_limit_that_asks_who_is_calling_needs_an_identity(config: Any, needs: Any) -> None:
     assert RateLimit.needs_of(RateLimitConfig.model_validate(config)) == (
         frozenset({"identity"}) if needs else frozenset()
     )

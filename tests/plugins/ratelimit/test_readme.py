@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ def bindings(document: dict) -> list[dict]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_readme_loads(example):
+def test_an_example_of_the_readme_loads(example: Any) -> None:
     found = bindings(yaml.safe_load(example))
 
     assert found
@@ -34,7 +35,7 @@ def test_an_example_of_the_readme_loads(example):
 @pytest.mark.parametrize(
     "model", [Amounts, LimitConfig, LimitOptions, OverrideConfig, RateLimitConfig, RedisConfig, RedisTlsConfig]
 )
-def test_every_option_is_described_and_in_an_example(model):
+def test_every_option_is_described_and_in_an_example(model: Any) -> None:
     text = "".join(EXAMPLES)
 
     for name, field in model.model_fields.items():

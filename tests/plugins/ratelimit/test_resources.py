@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 from gateway_plugin_ratelimit import resources
-from gateway_plugin_sdk import Metrics
+from gateway_plugin_sdk import Metrics, Request
+
+from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
 
 
-async def test_idle_keys_are_forgotten_while_nothing_comes(limiter, monkeypatch, clock, request_of, eventually):
+async def test_idle_keys_are_forgotten_while_nothing_comes(
+    limiter: MakeLimiter,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: TestClock,
+    request_of: Callable[..., Request],
+    eventually: Any,
+) -> None:
     monkeypatch.setattr(resources, "SWEEP_EVERY", 0.01)
     limited = await limiter({"rate": 1, "burst": 5})
     for number in range(600):
@@ -17,7 +29,7 @@ async def test_idle_keys_are_forgotten_while_nothing_comes(limiter, monkeypatch,
     await eventually(lambda: store.sweep_steps == 0)
 
 
-async def test_gateways_in_one_process_count_apart(limiter):
+async def test_gateways_in_one_process_count_apart(limiter: MakeLimiter) -> None:
     one, other = await limiter({"rate": 1, "burst": 2}), await limiter({"rate": 1, "burst": 2}, gateway=Metrics())
 
     assert await one.passed(3) + await other.passed(3) == 4

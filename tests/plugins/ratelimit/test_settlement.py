@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from gateway_plugin_ratelimit.algorithms import EMPTY, FixedWindow
 from gateway_plugin_ratelimit.settlement import settle
 from hypothesis import given
@@ -9,7 +11,7 @@ RULES = st.builds(FixedWindow, st.integers(1, 4), st.just(10.0), counts_refused=
 
 
 @given(st.lists(RULES, min_size=1, max_size=4), st.lists(st.integers(1, 3), max_size=20))
-def test_all_or_nothing_except_where_refused_requests_count(rules, costs):
+def test_all_or_nothing_except_where_refused_requests_count(rules: Any, costs: Any) -> None:
     used = [0] * len(rules)
     states = [EMPTY] * len(rules)
     for cost in costs:

@@ -69,7 +69,7 @@ async def lines_until(gateway: asyncio.subprocess.Process, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_a_limit_holds_over_all_workers_and_over_a_reload(tmp_path: Path, upstream: int):
+async def test_a_limit_holds_over_all_workers_and_over_a_reload(tmp_path: Path, upstream: int) -> None:
     port, file = free_port(), tmp_path / "gateway.yaml"
 
     def write(detail: str) -> None:

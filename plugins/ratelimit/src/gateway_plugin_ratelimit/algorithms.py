@@ -14,7 +14,7 @@ State = tuple[float, float, float, float]
 
 EMPTY: Final[State] = (0.0, 0.0, 0.0, 0.0)
 
-TOLERANCE: Final = 1e-6
+TOLERANCE: Final = 1e-7
 """Seconds, and shares of a unit, that float arithmetic may be off."""
 
 
@@ -103,14 +103,14 @@ class TokenBucket:
         charged = full_at + cost * self.interval
         wait = charged - now - self.span
         if wait <= TOLERANCE:
-            left = int((self.span + now - charged) / self.interval + TOLERANCE)
+            left = int((self.span + now - charged + TOLERANCE) / self.interval)
             return Decision(True, (charged, 0.0, 0.0, charged), left, charged - now, 0.0)
         if wait <= self.patience:
             return Decision(True, (charged, 0.0, 0.0, charged), 0, charged - now, wait)
         if self.counts_refused:
             charged = min(charged, now + self.most)
             return Decision(False, (charged, 0.0, 0.0, charged), 0, charged - now, max(wait, charged - now - self.span))
-        left = max(0, int((self.span + now - full_at) / self.interval + TOLERANCE))
+        left = max(0, int((self.span + now - full_at + TOLERANCE) / self.interval))
         return Decision(False, None, left, full_at - now, wait)
 
     def debit(self, state: State, now: float, cost: int) -> State:

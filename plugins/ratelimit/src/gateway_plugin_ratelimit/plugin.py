@@ -41,6 +41,8 @@ class RateLimit(Plugin[RateLimitConfig]):
         self._fields = FieldWriter(config.headers) if config.headers else None
         self._debits = any(limit.response_cost for limit in self._limits)
         self._holds = any(limit.is_concurrency for limit in self._limits)
+        idle = {"gateway_log": not self._holds, "gateway_response": self._fields is None and not self._debits}
+        self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
         self._store: Store
         self._is_started = False
         self._refused = self.metrics.counter(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from pydantic import ValidationError
@@ -14,6 +16,6 @@ from pydantic import ValidationError
         ({"rate": 1, "brust": 2}, "Extra inputs are not permitted"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused_with_the_remedy(config, problem):
+def test_options_that_contradict_each_other_are_refused_with_the_remedy(config: Any, problem: Any) -> None:
     with pytest.raises(ValidationError, match=problem):
         RateLimitConfig.model_validate(config)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from pydantic import ValidationError
@@ -13,6 +15,6 @@ from pydantic import ValidationError
         ({"rate": 1, "store": "redis", "redis": {"master": "m"}}, "master belongs to mode: sentinel"),
     ],
 )
-def test_addresses_that_do_not_fit_the_mode_are_refused(config, problem):
+def test_addresses_that_do_not_fit_the_mode_are_refused(config: Any, problem: Any) -> None:
     with pytest.raises(ValidationError, match=problem):
         RateLimitConfig.model_validate(config)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from pydantic import ValidationError
@@ -16,12 +18,12 @@ from pydantic import ValidationError
         ({"rate": 1, "name": 'a"b'}, "String should match pattern"),
     ],
 )
-def test_what_is_no_source_network_cost_or_name_is_refused(config, problem):
+def test_what_is_no_source_network_cost_or_name_is_refused(config: Any, problem: Any) -> None:
     with pytest.raises(ValidationError, match=problem):
         RateLimitConfig.model_validate(config)
 
 
-def test_one_source_may_stand_without_a_list():
+def test_one_source_may_stand_without_a_list() -> None:
     config = RateLimitConfig.model_validate({"rate": 1, "key": "route", "exempt": [{"method": "OPTIONS"}]})
 
     assert config.key == ("route",)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 from gateway_plugin_ratelimit.stores.availability import LONGEST_PAUSE, Availability
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def test_goes_down_at_the_first_failure_and_up_with_the_first_success():
+def test_goes_down_at_the_first_failure_and_up_with_the_first_success() -> None:
     server = Availability()
 
     assert server.failed(100.0, 0.5)
@@ -16,7 +18,7 @@ def test_goes_down_at_the_first_failure_and_up_with_the_first_success():
     assert not server.succeeded()
 
 
-def test_pauses_between_probes_grow_and_begin_anew_after_a_success():
+def test_pauses_between_probes_grow_and_begin_anew_after_a_success() -> None:
     server, pauses = Availability(), []
 
     for _ in range(8):
@@ -30,7 +32,7 @@ def test_pauses_between_probes_grow_and_begin_anew_after_a_success():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_no_pause_is_zero_or_longer_than_the_longest_with_its_spread(draws):
+def test_no_pause_is_zero_or_longer_than_the_longest_with_its_spread(draws: Any) -> None:
     server = Availability()
 
     for draw in draws:

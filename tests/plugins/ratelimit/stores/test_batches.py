@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -37,21 +37,23 @@ def server() -> Server:
 
 
 @pytest.fixture
-async def batcher(server):
+async def batcher(server: Any) -> AsyncIterator[Any]:
     made = Batcher(server, timeout=30.0, at_once=1)
     yield made
     server.may_answer.set()
     await made.aclose()
 
 
-async def test_calls_of_one_round_of_the_loop_travel_together(server, batcher):
+async def test_calls_of_one_round_of_the_loop_travel_together(server: Any, batcher: Any) -> None:
     answers = await asyncio.gather(*[batcher.submit(call(number)) for number in range(5)])
 
     assert answers == ["0", "1", "2", "3", "4"]
     assert server.batches == [["0", "1", "2", "3", "4"]]
 
 
-async def test_calls_that_find_all_connections_busy_make_the_next_batch(server, batcher, eventually):
+async def test_calls_that_find_all_connections_busy_make_the_next_batch(
+    server: Any, batcher: Any, eventually: Any
+) -> None:
     server.may_answer.clear()
     first = batcher.submit(call("first"))
     await eventually(lambda: server.batches)
@@ -67,13 +69,13 @@ async def test_calls_that_find_all_connections_busy_make_the_next_batch(server, 
     assert server.batches == [["first"], ["0", "1", "2"]]
 
 
-async def test_batches_do_not_grow_without_end(server, batcher):
+async def test_batches_do_not_grow_without_end(server: Any, batcher: Any) -> None:
     await asyncio.gather(*[batcher.submit(call(number)) for number in range(LARGEST + 1)])
 
     assert [len(batch) for batch in server.batches] == [LARGEST, 1]
 
 
-async def test_a_batch_that_fails_fails_for_all_and_a_call_that_fails_for_itself(server, batcher):
+async def test_a_batch_that_fails_fails_for_all_and_a_call_that_fails_for_itself(server: Any, batcher: Any) -> None:
     server.broken_keys = {"b"}
     first, broken, last = (batcher.submit(call(key)) for key in "abc")
     with pytest.raises(RuntimeError, match="broken"):
@@ -85,7 +87,7 @@ async def test_a_batch_that_fails_fails_for_all_and_a_call_that_fails_for_itself
     assert [repr(result) for result in results] == ["ConnectionError('gone')"] * 2
 
 
-async def test_nobody_waits_longer_than_the_deadline_neither_under_way_nor_before(server, eventually):
+async def test_nobody_waits_longer_than_the_deadline_neither_under_way_nor_before(server: Any, eventually: Any) -> None:
     server.may_answer.clear()
     batcher = Batcher(server, timeout=0.02, at_once=1)
     under_way = batcher.submit(call("under way"))
@@ -100,7 +102,7 @@ async def test_nobody_waits_longer_than_the_deadline_neither_under_way_nor_befor
     await batcher.aclose()
 
 
-async def test_the_answer_to_a_caller_that_left_is_an_orphan(server, eventually):
+async def test_the_answer_to_a_caller_that_left_is_an_orphan(server: Any, eventually: Any) -> None:
     orphans: list[tuple[str, Any]] = []
     batcher = Batcher(
         server, timeout=30.0, at_once=1, on_orphan=lambda asked, answer: orphans.append((asked.keys[0], answer))
@@ -117,7 +119,7 @@ async def test_the_answer_to_a_caller_that_left_is_an_orphan(server, eventually)
     await batcher.aclose()
 
 
-async def test_closing_tells_everybody_who_waits(server, eventually):
+async def test_closing_tells_everybody_who_waits(server: Any, eventually: Any) -> None:
     server.may_answer.clear()
     batcher = Batcher(server, timeout=30.0, at_once=1)
     under_way = batcher.submit(call("under way"))

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit.algorithms import FixedWindow
@@ -12,12 +15,12 @@ from gateway_plugin_ratelimit.stores.scripts import admission, counter_key, read
 RULE = FixedWindow(5, 1000)
 
 
-def admit(*keys: str):
+def admit(*keys: str) -> Any:
     return admission(keys, [RULE] * len(keys), [1] * len(keys), member="", lease=30.0)
 
 
 @contextlib.asynccontextmanager
-async def client_of(**options: object):
+async def client_of(**options: object) -> AsyncIterator[Any]:
     client = RedisClient(RedisConfig.model_validate(options))
     try:
         yield client
@@ -36,7 +39,7 @@ async def until_it_works(client: RedisClient, key: str) -> list[int]:
             await asyncio.sleep(0.1)
 
 
-async def test_a_unix_socket_and_another_database(valkey_server, tmp_path):
+async def test_a_unix_socket_and_another_database(valkey_server: Any, tmp_path: Path) -> None:
     path = tmp_path / "valkey.sock"
     server = valkey_server("--unixsocket", str(path))
 
@@ -49,7 +52,7 @@ async def test_a_unix_socket_and_another_database(valkey_server, tmp_path):
     assert read_reply(in_other_database)[0].remaining == 4
 
 
-async def test_user_and_password_from_the_url_or_beside_it(valkey_server):
+async def test_user_and_password_from_the_url_or_beside_it(valkey_server: Any) -> None:
     server = valkey_server()
     server.command("ACL", "SETUSER", "limits", "on", ">p@ss/word", "~*", "+@all")
     server.command("ACL", "SETUSER", "default", "off")
@@ -65,7 +68,7 @@ async def test_user_and_password_from_the_url_or_beside_it(valkey_server):
             await client.probe()
 
 
-async def test_a_cluster_keeps_counters_that_are_charged_together_on_one_node(valkey_cluster):
+async def test_a_cluster_keeps_counters_that_are_charged_together_on_one_node(valkey_cluster: Any) -> None:
     keys = [counter_key("p:", f"counter {number}", "tag") for number in range(3)]
     spread = [counter_key("p:", f"counter {number}", None) for number in range(30)]
 
@@ -82,7 +85,7 @@ async def test_a_cluster_keeps_counters_that_are_charged_together_on_one_node(va
     assert sum(sizes) >= 33
 
 
-async def test_a_cluster_without_one_of_its_nodes_serves_the_rest(valkey_cluster):
+async def test_a_cluster_without_one_of_its_nodes_serves_the_rest(valkey_cluster: Any) -> None:
     async with client_of(url=valkey_cluster[0].url, mode="cluster") as client:
         await client.probe()
         keys = [counter_key("q:", f"counter {number}", None) for number in range(30)]
@@ -100,7 +103,9 @@ async def test_a_cluster_without_one_of_its_nodes_serves_the_rest(valkey_cluster
     assert any(works)
 
 
-async def test_sentinels_name_the_server_and_its_successor(valkey_server, valkey_sentinel, eventually):
+async def test_sentinels_name_the_server_and_its_successor(
+    valkey_server: Any, valkey_sentinel: Any, eventually: Any
+) -> None:
     first = valkey_server()
     second = valkey_server("--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
     sentinel = valkey_sentinel("main", first.port)

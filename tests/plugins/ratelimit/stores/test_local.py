@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from gateway_plugin_ratelimit.stores.local import open_local_store, phase_of
+from gateway_plugin_sdk import Request
+
+from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
 
 
-async def test_workers_with_a_common_folder_count_together(limiter, monkeypatch, tmp_path, clock):
+async def test_workers_with_a_common_folder_count_together(
+    limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: TestClock
+) -> None:
     from gateway_plugin_sdk import Metrics
 
     monkeypatch.setenv("GATEWAY_SHARED_DIR", str(tmp_path))
@@ -18,7 +26,9 @@ async def test_workers_with_a_common_folder_count_together(limiter, monkeypatch,
     assert await other.passed(3) == 1
 
 
-async def test_concurrency_is_counted_over_all_workers(limiter, request_of, monkeypatch, tmp_path):
+async def test_concurrency_is_counted_over_all_workers(
+    limiter: MakeLimiter, request_of: Callable[..., Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from gateway_plugin_sdk import Metrics
 
     monkeypatch.setenv("GATEWAY_SHARED_DIR", str(tmp_path))
@@ -32,7 +42,9 @@ async def test_concurrency_is_counted_over_all_workers(limiter, request_of, monk
     assert (await other.call()).status == 200
 
 
-def test_a_folder_that_cannot_be_used_is_said_and_each_worker_counts_by_itself(clock, tmp_path, caplog):
+def test_a_folder_that_cannot_be_used_is_said_and_each_worker_counts_by_itself(
+    clock: TestClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     missing = tmp_path / "missing"
 
     store = open_local_store(100, clock, logging.getLogger("test"), {"GATEWAY_SHARED_DIR": str(missing)})
@@ -42,13 +54,13 @@ def test_a_folder_that_cannot_be_used_is_said_and_each_worker_counts_by_itself(c
     assert str(missing) in caplog.text
 
 
-def test_days_of_the_phased_clock_begin_when_those_of_utc_do():
+def test_days_of_the_phased_clock_begin_when_those_of_utc_do() -> None:
     midnight = 19_000 * 86400.0
 
     assert (1234.5 + phase_of(midnight, 1234.5)) % 86400 == 0
 
 
-async def test_windows_of_a_day_begin_at_midnight_utc(limiter, clock):
+async def test_windows_of_a_day_begin_at_midnight_utc(limiter: MakeLimiter, clock: TestClock) -> None:
     limited = await limiter({"quota": 5, "window": "1d", "fixed": True})
     clock.advance(86400 - 30 - (clock.wall() % 86400))
 

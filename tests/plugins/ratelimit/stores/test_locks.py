@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
+import pytest
 from gateway_plugin_ratelimit.stores.locks import Stripes, claim
 
 
-def test_a_stripe_is_held_by_one_at_a_time_and_others_are_free(tmp_path):
+def test_a_stripe_is_held_by_one_at_a_time_and_others_are_free(tmp_path: Path) -> None:
     one, other = Stripes(tmp_path, "t"), Stripes(tmp_path, "t")
 
     assert one.lock(3)
@@ -20,7 +22,7 @@ def test_a_stripe_is_held_by_one_at_a_time_and_others_are_free(tmp_path):
     other.close()
 
 
-def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path, monkeypatch):
+def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway_plugin_ratelimit.stores.locks.PATIENCE", 30.0)
     one, other = Stripes(tmp_path, "t"), Stripes(tmp_path, "t")
     one.lock(0)
@@ -33,7 +35,7 @@ def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path, monkeypatch):
     other.close()
 
 
-def test_two_that_want_the_same_locks_never_wait_for_each_other(tmp_path):
+def test_two_that_want_the_same_locks_never_wait_for_each_other(tmp_path: Path) -> None:
     stripes = Stripes(tmp_path, "t")
 
     assert stripes.lock_all([5, 1, 5, 3]) == [1, 3, 5]
@@ -41,7 +43,7 @@ def test_two_that_want_the_same_locks_never_wait_for_each_other(tmp_path):
     stripes.close()
 
 
-def test_numbers_are_claimed_from_the_lowest_and_free_again_when_closed(tmp_path):
+def test_numbers_are_claimed_from_the_lowest_and_free_again_when_closed(tmp_path: Path) -> None:
     first, second = claim(tmp_path, "worker", 2), claim(tmp_path, "worker", 2)
     assert [first[0], second[0]] == [0, 1]
     assert claim(tmp_path, "worker", 2) is None

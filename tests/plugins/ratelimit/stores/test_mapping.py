@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from gateway_plugin_ratelimit.stores.mapping import SharedFile
 
 
-def open_file(path, phase: float = 0.0) -> SharedFile:
+def open_file(path: Any, phase: float = 0.0) -> SharedFile:
     return SharedFile(path, sets=16, set_size=64, phase=phase)
 
 
-def test_whoever_comes_first_decides_and_all_find_a_key_in_the_same_place(tmp_path):
+def test_whoever_comes_first_decides_and_all_find_a_key_in_the_same_place(tmp_path: Path) -> None:
     one, other = open_file(tmp_path / "t", phase=5.0), open_file(tmp_path / "t", phase=9.0)
 
     assert (one.phase, other.phase) == (5.0, 5.0)
@@ -19,7 +22,7 @@ def test_whoever_comes_first_decides_and_all_find_a_key_in_the_same_place(tmp_pa
     other.close()
 
 
-def test_places_differ_between_files_so_that_nobody_can_choose_keys_that_collide(tmp_path):
+def test_places_differ_between_files_so_that_nobody_can_choose_keys_that_collide(tmp_path: Path) -> None:
     one, other = open_file(tmp_path / "one"), open_file(tmp_path / "other")
 
     assert one.place_of("key")[0] != other.place_of("key")[0]
@@ -28,13 +31,13 @@ def test_places_differ_between_files_so_that_nobody_can_choose_keys_that_collide
     other.close()
 
 
-def test_only_the_owner_may_read_the_file(tmp_path):
+def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     open_file(tmp_path / "t").close()
 
     assert (tmp_path / "t").stat().st_mode & 0o777 == 0o600
 
 
-def test_keys_of_any_text_have_a_place_and_few_are_remembered(tmp_path):
+def test_keys_of_any_text_have_a_place_and_few_are_remembered(tmp_path: Path) -> None:
     shared = open_file(tmp_path / "t")
 
     for number in range(20_000):

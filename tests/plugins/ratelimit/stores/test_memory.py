@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from gateway_plugin_ratelimit.algorithms import TokenBucket
 from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 BUCKET = TokenBucket(1, 10)
 
 
-def test_a_million_keys_stay_within_the_table():
+def test_a_million_keys_stay_within_the_table() -> None:
     table = MemoryTable(1000)
 
     for number in range(20_000):
@@ -18,7 +20,7 @@ def test_a_million_keys_stay_within_the_table():
     assert table.evictions == 19_000
 
 
-def test_a_client_at_its_limit_is_not_forgotten_for_clients_that_called_once():
+def test_a_client_at_its_limit_is_not_forgotten_for_clients_that_called_once() -> None:
     table = MemoryTable(100)
     table.charge(((BUCKET, "greedy", 10),), 1000.0)
 
@@ -28,7 +30,7 @@ def test_a_client_at_its_limit_is_not_forgotten_for_clients_that_called_once():
     assert not table.charge(((BUCKET, "greedy", 1),), 1000.0)[0].allowed
 
 
-def test_idle_keys_make_room_before_any_other():
+def test_idle_keys_make_room_before_any_other() -> None:
     table = MemoryTable(100)
     for number in range(50):
         table.charge(((BUCKET, f"idle {number}", 1),), 1000.0)
@@ -39,7 +41,7 @@ def test_idle_keys_make_room_before_any_other():
     assert len(table) == 100
 
 
-def test_sweeping_forgets_idle_keys_and_no_other():
+def test_sweeping_forgets_idle_keys_and_no_other() -> None:
     table = MemoryTable(10_000)
     for number in range(2000):
         table.charge(((BUCKET, f"key {number}", 1 if number % 2 else 9),), 1000.0)
@@ -53,7 +55,7 @@ def test_sweeping_forgets_idle_keys_and_no_other():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60), st.integers(1, 4))
-def test_never_more_requests_in_progress_than_allowed(history, most):
+def test_never_more_requests_in_progress_than_allowed(history: Any, most: Any) -> None:
     inflight, running = MemoryInflight(), dict.fromkeys("abc", 0)
 
     for key, is_start in history:

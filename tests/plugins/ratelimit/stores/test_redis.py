@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit.stores.client import RedisMissingError
 from gateway_plugin_ratelimit.stores.redis import RedisStore
-from gateway_plugin_sdk import Metrics, Response, spawn
+from gateway_plugin_sdk import Metrics, Request, Response, spawn
+
+from tests.plugins.ratelimit.conftest import MakeLimiter
 
 GENEROUS = "5s"
 """For tests in which the server answers: a slow machine is not what they are about."""
@@ -18,13 +22,13 @@ def config(url: str, **options: object) -> dict[str, object]:
     return {"quota": 5, "window": "1h", "store": "redis", "redis": redis, **options}
 
 
-def store_of(limited) -> RedisStore:
+def store_of(limited: Any) -> RedisStore:
     store = limited.plugin._store
     assert isinstance(store, RedisStore)
     return store
 
 
-async def test_gateways_with_the_same_server_count_together(limiter, valkey):
+async def test_gateways_with_the_same_server_count_together(limiter: MakeLimiter, valkey: Any) -> None:
     one = await limiter(config(valkey.url))
     other = await limiter(config(valkey.url), gateway=Metrics())
 
@@ -32,7 +36,9 @@ async def test_gateways_with_the_same_server_count_together(limiter, valkey):
     assert await other.passed(4) == 1
 
 
-async def test_concurrent_requests_never_pass_more_than_the_limit(limiter, valkey, request_of):
+async def test_concurrent_requests_never_pass_more_than_the_limit(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
     gateways = [await limiter(config(valkey.url), gateway=Metrics()) for _ in range(3)]
 
     answers = await asyncio.gather(*[gateways[index % 3].call() for index in range(60)])
@@ -40,7 +46,7 @@ async def test_concurrent_requests_never_pass_more_than_the_limit(limiter, valke
     assert sum(answer.status == 200 for answer in answers) == 5
 
 
-async def test_answers_carry_what_the_server_says(limiter, valkey):
+async def test_answers_carry_what_the_server_says(limiter: MakeLimiter, valkey: Any) -> None:
     limited = await limiter(config(valkey.url), binding="quota")
 
     answer = await limited.call()
@@ -54,7 +60,9 @@ async def test_answers_carry_what_the_server_says(limiter, valkey):
     assert json.loads(refused.body)["violated-policies"] == ["quota"]
 
 
-async def test_concurrency_is_counted_over_gateways_and_given_back(limiter, valkey, request_of):
+async def test_concurrency_is_counted_over_gateways_and_given_back(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
     options = {"quota": None, "window": None, "concurrency": 1}
     one = await limiter(config(valkey.url, **options))
     other = await limiter(config(valkey.url, **options), gateway=Metrics())
@@ -69,7 +77,9 @@ async def test_concurrency_is_counted_over_gateways_and_given_back(limiter, valk
             pass
 
 
-async def test_a_client_that_leaves_while_the_server_is_asked_holds_no_place(limiter, valkey, request_of):
+async def test_a_client_that_leaves_while_the_server_is_asked_holds_no_place(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(config(valkey.url, quota=None, window=None, concurrency=1))
     valkey.send_signal(signal.SIGSTOP)
     task = spawn(limited.plugin.gateway_pre_proxy(request_of()), name="a client that leaves")
@@ -84,7 +94,9 @@ async def test_a_client_that_leaves_while_the_server_is_asked_holds_no_place(lim
             pass
 
 
-async def test_a_cost_told_by_the_answer_is_taken_on_the_server(limiter, valkey, request_of):
+async def test_a_cost_told_by_the_answer_is_taken_on_the_server(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(config(valkey.url, quota=100, cost="response-header:X-Cost"))
     request = request_of()
     await limited.plugin.gateway_pre_proxy(request)
@@ -99,7 +111,9 @@ async def test_a_cost_told_by_the_answer_is_taken_on_the_server(limiter, valkey,
     ("when_unavailable", "expected"),
     [("local", [200] * 2 + [429] * 8), ("open", [200] * 10), ("closed", [503] * 10)],
 )
-async def test_a_server_that_is_killed_and_revived(limiter, valkey, eventually, when_unavailable, expected):
+async def test_a_server_that_is_killed_and_revived(
+    limiter: MakeLimiter, valkey: Any, eventually: Any, when_unavailable: Any, expected: Any
+) -> None:
     limited = await limiter(config(valkey.url, redis={"when_unavailable": when_unavailable}))
     assert await limited.passed(3) == 3
     valkey.kill()
@@ -114,7 +128,9 @@ async def test_a_server_that_is_killed_and_revived(limiter, valkey, eventually, 
     assert await limited.passed(10) == 5
 
 
-async def test_a_server_that_hangs_costs_one_deadline_and_then_nothing(limiter, valkey, eventually, request_of):
+async def test_a_server_that_hangs_costs_one_deadline_and_then_nothing(
+    limiter: MakeLimiter, valkey: Any, eventually: Any, request_of: Callable[..., Request]
+) -> None:
     limited = await limiter(config(valkey.url, redis={"timeout": "50ms", "when_unavailable": "open"}))
     await limited.call()
     valkey.send_signal(signal.SIGSTOP)
@@ -128,7 +144,9 @@ async def test_a_server_that_hangs_costs_one_deadline_and_then_nothing(limiter, 
     await eventually(lambda: store_of(limited).is_up)
 
 
-async def test_answers_after_a_hang_belong_to_their_requests(limiter, valkey, eventually, request_of):
+async def test_answers_after_a_hang_belong_to_their_requests(
+    limiter: MakeLimiter, valkey: Any, eventually: Any, request_of: Callable[..., Request]
+) -> None:
     """An answer that comes after its deadline must not be taken for that of a later request."""
     limited = await limiter(
         config(valkey.url, quota=1000, key="header:x", redis={"timeout": "50ms", "when_unavailable": "open"})
@@ -145,7 +163,9 @@ async def test_answers_after_a_hang_belong_to_their_requests(limiter, valkey, ev
         assert answer.headers["x-ratelimit-remaining"] == "999"
 
 
-async def test_a_gateway_starts_without_its_server_and_finds_it_later(limiter, valkey, eventually):
+async def test_a_gateway_starts_without_its_server_and_finds_it_later(
+    limiter: MakeLimiter, valkey: Any, eventually: Any
+) -> None:
     valkey.kill()
     limited = await limiter(config(valkey.url))
     assert await limited.passed(10) == 5
@@ -156,7 +176,9 @@ async def test_a_gateway_starts_without_its_server_and_finds_it_later(limiter, v
     assert await limited.passed(10) == 5
 
 
-async def test_a_server_that_came_back_is_probed_by_one_and_not_by_all(limiter, valkey, eventually):
+async def test_a_server_that_came_back_is_probed_by_one_and_not_by_all(
+    limiter: MakeLimiter, valkey: Any, eventually: Any
+) -> None:
     limited = await limiter(config(valkey.url, redis={"when_unavailable": "open"}))
     valkey.kill()
     await asyncio.gather(*[limited.call() for _ in range(200)])
@@ -172,7 +194,9 @@ async def test_a_server_that_came_back_is_probed_by_one_and_not_by_all(limiter, 
     assert connections <= 20
 
 
-async def test_failures_and_what_was_decided_without_the_server_are_counted(limiter, valkey, metrics, caplog):
+async def test_failures_and_what_was_decided_without_the_server_are_counted(
+    limiter: MakeLimiter, valkey: Any, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     limited = await limiter(config(valkey.url))
     valkey.kill()
     await limited.passed(3)
@@ -183,7 +207,9 @@ async def test_failures_and_what_was_decided_without_the_server_are_counted(limi
     assert caplog.text.count("redis is away") == 1
 
 
-async def test_bindings_with_the_same_server_share_connections_and_close_them(limiter, valkey):
+async def test_bindings_with_the_same_server_share_connections_and_close_them(
+    limiter: MakeLimiter, valkey: Any
+) -> None:
     one, other = await limiter(config(valkey.url), route="r1"), await limiter(config(valkey.url), route="r2")
     assert store_of(one) is store_of(other)
     assert await one.passed(9) + await other.passed(9) == 10
@@ -193,7 +219,9 @@ async def test_bindings_with_the_same_server_share_connections_and_close_them(li
     assert (await other.call()).status == 429
 
 
-async def test_a_missing_package_is_named_with_what_to_install(limiter, monkeypatch):
+async def test_a_missing_package_is_named_with_what_to_install(
+    limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
@@ -202,7 +230,7 @@ async def test_a_missing_package_is_named_with_what_to_install(limiter, monkeypa
         await limiter(config("redis://127.0.0.1:1"), gateway=Metrics())
 
 
-async def test_a_server_that_wants_a_password_is_given_it(limiter, valkey):
+async def test_a_server_that_wants_a_password_is_given_it(limiter: MakeLimiter, valkey: Any) -> None:
     valkey.command("CONFIG", "SET", "requirepass", "hunter2")
     without = await limiter(config(valkey.url, redis={"when_unavailable": "closed"}))
     with_password = await limiter(config(valkey.url, redis={"password": "hunter2"}), gateway=Metrics())

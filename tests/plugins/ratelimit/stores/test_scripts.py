@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit.algorithms import EMPTY, Concurrency, FixedWindow, SlidingWindow, TokenBucket
@@ -37,7 +39,7 @@ _prefixes = (f"test{number}:" for number in itertools.count())
 
 
 @pytest.fixture
-async def client(calm_valkey):
+async def client(calm_valkey: Any) -> AsyncIterator[Any]:
     connected = RedisClient(RedisConfig(url=calm_valkey.url))
     yield connected
     await connected.aclose()
@@ -46,7 +48,7 @@ async def client(calm_valkey):
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
 @example(steps=[(1.0, [(2, 2), (3, 3)]), (1.5, [(2, 2), (3, 2)])])  # held back by one, refused by the other
-def test_the_script_decides_as_the_rules_do(calm_valkey, steps):
+def test_the_script_decides_as_the_rules_do(calm_valkey: Any, steps: Any) -> None:
     async def compare() -> None:
         client = RedisClient(RedisConfig(url=calm_valkey.url))
         prefix, states, now = next(_prefixes), {}, 50_000_000.0
@@ -71,7 +73,7 @@ def test_the_script_decides_as_the_rules_do(calm_valkey, steps):
     asyncio.run(compare())
 
 
-async def test_keys_live_as_long_as_they_matter_and_in_milliseconds(client, calm_valkey):
+async def test_keys_live_as_long_as_they_matter_and_in_milliseconds(client: Any, calm_valkey: Any) -> None:
     bucket = TokenBucket(1, 10)
 
     await client.run([admission(["ttl:bucket"], [bucket], [10], member="", lease=30.0)])
@@ -81,7 +83,7 @@ async def test_keys_live_as_long_as_they_matter_and_in_milliseconds(client, calm
     assert 0 < int(calm_valkey.command("PTTL", "ttl:window")[1:]) <= 5_001
 
 
-async def test_a_debit_is_taken_whether_or_not_it_is_there(client):
+async def test_a_debit_is_taken_whether_or_not_it_is_there(client: Any) -> None:
     rule = FixedWindow(10, 1000)
     await client.run([debit(["debit:a"], [rule], [30])])
 
@@ -90,7 +92,7 @@ async def test_a_debit_is_taken_whether_or_not_it_is_there(client):
     assert not read_reply(reply)[0].allowed
 
 
-async def test_places_are_held_by_member_and_forgotten_with_their_lease(client, eventually):
+async def test_places_are_held_by_member_and_forgotten_with_their_lease(client: Any, eventually: Any) -> None:
     rule, keys = Concurrency(2), ["places:a"]
 
     async def admit(member: str, lease: float = 30.0) -> tuple[bool, int]:
@@ -106,7 +108,7 @@ async def test_places_are_held_by_member_and_forgotten_with_their_lease(client, 
     assert await admit("e") == (True, 0)
 
 
-async def test_a_renewed_place_is_kept(client, calm_valkey):
+async def test_a_renewed_place_is_kept(client: Any, calm_valkey: Any) -> None:
     await client.run([admission(["renew:a"], [Concurrency(1)], [1], member="m", lease=1.0)])
     before = float(calm_valkey.command("ZSCORE", "renew:a", "m").split("\r\n")[1])
 
@@ -115,7 +117,7 @@ async def test_a_renewed_place_is_kept(client, calm_valkey):
     assert float(calm_valkey.command("ZSCORE", "renew:a", "m").split("\r\n")[1]) > before + 50
 
 
-async def test_a_request_that_a_rate_refuses_holds_no_place_and_the_other_way_round(client):
+async def test_a_request_that_a_rate_refuses_holds_no_place_and_the_other_way_round(client: Any) -> None:
     keys, rules = ["both:rate", "both:places"], [FixedWindow(2, 1000), Concurrency(1)]
 
     async def admit(member: str) -> list[bool]:
@@ -131,7 +133,7 @@ async def test_a_request_that_a_rate_refuses_holds_no_place_and_the_other_way_ro
     assert await admit("e") == [False, True]
 
 
-async def test_a_server_that_does_not_know_the_script_is_given_it(client, calm_valkey):
+async def test_a_server_that_does_not_know_the_script_is_given_it(client: Any, calm_valkey: Any) -> None:
     call = admission(["flushed"], [FixedWindow(5, 1000)], [1], member="", lease=30.0)
     calm_valkey.command("SCRIPT", "FLUSH")
 
@@ -140,7 +142,7 @@ async def test_a_server_that_does_not_know_the_script_is_given_it(client, calm_v
     assert [read_reply(reply)[0].remaining for reply in replies] == [4, 3]
 
 
-async def test_a_call_that_fails_does_not_fail_the_others(client, calm_valkey):
+async def test_a_call_that_fails_does_not_fail_the_others(client: Any, calm_valkey: Any) -> None:
     calm_valkey.command("LPUSH", "wrong-type", "x")
     rule = FixedWindow(5, 1000)
 
@@ -151,14 +153,14 @@ async def test_a_call_that_fails_does_not_fail_the_others(client, calm_valkey):
     assert [isinstance(reply, Exception) for reply in replies] == [False, True, False]
 
 
-def test_what_requests_are_counted_by_is_not_in_the_key():
+def test_what_requests_are_counted_by_is_not_in_the_key() -> None:
     key = counter_key("p:", "binding r1/limit|=secret-api-key", None)
 
     assert "secret" not in key
     assert key != counter_key("p:", "binding r1/limit|=other", None)
 
 
-def test_counters_that_are_charged_together_are_on_one_node_of_a_cluster():
+def test_counters_that_are_charged_together_are_on_one_node_of_a_cluster() -> None:
     one, other = counter_key("p:", "a", "tag"), counter_key("p:", "b", "tag")
 
     assert one[: one.index("}")] == other[: other.index("}")]

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit.algorithms import FixedWindow, SlidingWindow, TokenBucket
@@ -34,13 +36,13 @@ print(started, now, passed)
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Iterator[Any]:
     with_file = SharedTable(tmp_path, 1000, phase=0.0)
     yield with_file
     with_file.close()
 
 
-def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path):
+def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path: Path) -> None:
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -60,7 +62,7 @@ def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path):
     assert passed >= 2000 * 1.5 * 0.9
 
 
-def test_two_openings_see_the_same_counters_and_the_same_phase(tmp_path, table):
+def test_two_openings_see_the_same_counters_and_the_same_phase(tmp_path: Path, table: Any) -> None:
     other = SharedTable(tmp_path, 1000, phase=77.0)
 
     table.charge(((BUCKET, "a", 7),), 1000.0)
@@ -70,7 +72,7 @@ def test_two_openings_see_the_same_counters_and_the_same_phase(tmp_path, table):
     other.close()
 
 
-def test_counters_outlive_the_worker(tmp_path):
+def test_counters_outlive_the_worker(tmp_path: Path) -> None:
     first = SharedTable(tmp_path, 1000, phase=0.0)
     first.charge(((BUCKET, "a", 10),), 1000.0)
     first.close()
@@ -81,7 +83,7 @@ def test_counters_outlive_the_worker(tmp_path):
     second.close()
 
 
-def test_the_table_never_grows_and_gives_up_what_would_be_forgotten_first(tmp_path):
+def test_the_table_never_grows_and_gives_up_what_would_be_forgotten_first(tmp_path: Path) -> None:
     table = SharedTable(tmp_path, 64, phase=0.0)
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
     table.charge(((BUCKET, "greedy", 10),), 1000.0)
@@ -96,14 +98,14 @@ def test_the_table_never_grows_and_gives_up_what_would_be_forgotten_first(tmp_pa
     table.close()
 
 
-def test_half_full_tables_evict_next_to_nothing(table):
+def test_half_full_tables_evict_next_to_nothing(table: Any) -> None:
     for number in range(500):
         table.charge(((BUCKET, f"key {number}", 1),), 1000.0)
 
     assert table.evictions <= 500 / WAYS
 
 
-def test_a_lock_that_is_never_freed_holds_nobody_up_for_long(tmp_path, table):
+def test_a_lock_that_is_never_freed_holds_nobody_up_for_long(tmp_path: Path, table: Any) -> None:
     stuck = [os.open(lock, os.O_RDWR) for lock in tmp_path.glob("*.lock")]
     for file in stuck:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -116,7 +118,7 @@ def test_a_lock_that_is_never_freed_holds_nobody_up_for_long(tmp_path, table):
     assert table._locks.missed == 1
 
 
-def test_a_file_of_another_layout_is_refused_with_its_name(tmp_path):
+def test_a_file_of_another_layout_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "ratelimit-1000.table").write_bytes(b"something else" * 100)
 
     with pytest.raises(OSError, match=r"ratelimit-1000\.table is not a table of \d+ bytes: remove it"):
@@ -140,7 +142,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_shared_counters_decide_as_those_of_one_process_do(steps):
+def test_shared_counters_decide_as_those_of_one_process_do(steps: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shared, memory, now = SharedTable(Path(folder), 1000, phase=0.0), MemoryTable(1000), 1000.0
         for pause, picked, is_debit in steps:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from gateway_plugin_ratelimit.stores.shared_inflight import SharedInflight
 
@@ -17,7 +18,7 @@ os._exit(1)
 """
 
 
-def test_workers_count_together(tmp_path):
+def test_workers_count_together(tmp_path: Path) -> None:
     one, other = SharedInflight(tmp_path), SharedInflight(tmp_path)
 
     assert [one.acquire("a", 3), other.acquire("a", 3), one.acquire("a", 3), other.acquire("a", 3)] == [1, 2, 3, 0]
@@ -28,7 +29,7 @@ def test_workers_count_together(tmp_path):
     other.close()
 
 
-def test_a_worker_that_ends_takes_its_requests_with_it(tmp_path):
+def test_a_worker_that_ends_takes_its_requests_with_it(tmp_path: Path) -> None:
     one, other = SharedInflight(tmp_path), SharedInflight(tmp_path)
     one.acquire("a", 2)
     other.acquire("a", 2)
@@ -40,7 +41,7 @@ def test_a_worker_that_ends_takes_its_requests_with_it(tmp_path):
     other.close()
 
 
-def test_what_a_dead_worker_had_in_progress_ends_with_its_successor(tmp_path):
+def test_what_a_dead_worker_had_in_progress_ends_with_its_successor(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DYING, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "[1, 2, 3]\n"
@@ -55,7 +56,7 @@ def test_what_a_dead_worker_had_in_progress_ends_with_its_successor(tmp_path):
     successor.close()
 
 
-def test_slots_of_finished_requests_are_taken_again(tmp_path):
+def test_slots_of_finished_requests_are_taken_again(tmp_path: Path) -> None:
     inflight = SharedInflight(tmp_path)
 
     for number in range(50_000):
@@ -67,7 +68,7 @@ def test_slots_of_finished_requests_are_taken_again(tmp_path):
     inflight.close()
 
 
-def test_releasing_what_was_never_counted_changes_nothing(tmp_path):
+def test_releasing_what_was_never_counted_changes_nothing(tmp_path: Path) -> None:
     inflight = SharedInflight(tmp_path)
 
     inflight.release("a")

@@ -11,7 +11,7 @@
 -- Returns four integers for each counter: allowed (1 or 0), units left, and microseconds until the quota is whole again
 -- and until the same request would be let through.
 
-local TOLERANCE = 1e-6
+local TOLERANCE = 1e-7
 -- Whole days, so that windows of a day begin at midnight UTC, taken off so that doubles have digits left for fractions.
 local EPOCH = 1699920000
 
@@ -42,7 +42,7 @@ rules['token-bucket'] = function(state, cost, counts_refused, interval, span, pa
   local charged = full_at + cost * interval
   local wait = charged - now - span
   if wait <= TOLERANCE then
-    local left = math.floor((span + now - charged) / interval + TOLERANCE)
+    local left = math.floor((span + now - charged + TOLERANCE) / interval)
     return true, math.max(0, left), charged - now, 0, {charged, 0, 0, charged}
   end
   if wait <= patience then return true, 0, charged - now, wait, {charged, 0, 0, charged} end
@@ -50,7 +50,7 @@ rules['token-bucket'] = function(state, cost, counts_refused, interval, span, pa
     charged = math.min(charged, now + most)
     return false, 0, charged - now, math.max(wait, charged - now - span), {charged, 0, 0, charged}
   end
-  local left = math.max(0, math.floor((span + now - full_at) / interval + TOLERANCE))
+  local left = math.max(0, math.floor((span + now - full_at + TOLERANCE) / interval))
   return false, left, full_at - now, wait, nil
 end
 
