@@ -1,0 +1,162 @@
+"""The endpoints of Services, kept up to date by differences: a change costs the EndpointSlice that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway_plugin_sdk import EndpointSpec, EndpointStatus
+
+from gateway_plugin_kubernetes.mirror import Key
+from gateway_plugin_kubernetes.objects import Service, Slice, SlicePort
+
+DEFAULT_PORTS: Final = ("http", "web", "gateway")
+"""Names of ports that are taken, in this order, when none is configured."""
+
+Scheme = Literal["auto", "http", "https"]
+
+
+@dataclass(frozen=True, slots=True)
+class PortChoice:
+    """Which port of the endpoints to use, and how to speak there."""
+
+    port: int | str | None = None
+    scheme: Scheme = "auto"
+
+    def find(self, ports: tuple[SlicePort, ...], service: Service | None) -> SlicePort | None:
+        """Return the port among those of an EndpointSlice.
+
+        A number is one of the Service first (its name leads to the endpoints' port), then one of the endpoints. A
+        Service with a single port need not name it, so such a port is taken where no port is configured.
+        """
+        if isinstance(self.port, str):
+            return _named(ports, self.port)
+        if self.port is not None:
+            names = dict(service.port_names) if service is not None else {}
+            if self.port in names:
+                return _named(ports, names[self.port])
+            return next((port for port in ports if port.number == self.port), None)
+        for name in DEFAULT_PORTS:
+            found = _named(ports, name)
+            if found is not None:
+                return found
+        return ports[0] if len(ports) == 1 and not ports[0].name else None
+
+    def scheme_of(self, port: SlicePort) -> str:
+        """Return ``http`` or ``https``; unless configured, as the port's protocol or name says."""
+        if self.scheme != "auto":
+            return self.scheme
+        return "https" if "https" in {port.app_protocol.lower(), port.name} else "http"
+
+
+def _named(ports: tuple[SlicePort, ...], name: str) -> SlicePort | None:
+    return next((port for port in ports if port.name == name), None)
+
+
+class EndpointTable:
+    """Endpoints out of EndpointSlices."""
+
+    def __init__(self, choice: PortChoice, *, needs_service: bool) -> None:
+        """Begin empty.
+
+        :param needs_service: whether only endpoints of Services count that were put in.
+        """
+        self._choice = choice
+        self._needs_service = needs_service
+        self._services: dict[Key, Service] = {}
+        self._slices: dict[Key, Slice] = {}
+        self._slices_of: dict[Key, set[Key]] = {}
+        self._specs_in: dict[Key, dict[str, EndpointSpec]] = {}
+        """Of each slice, its endpoints by id."""
+        self._slices_with: dict[str, set[Key]] = {}
+        """Of each endpoint's id, the slices that have it: for a moment two may, while it moves from one to another."""
+        self._merged: dict[str, EndpointSpec] = {}
+        self._listed: tuple[EndpointSpec, ...] | None = ()
+
+    @property
+    def strategy(self) -> str:
+        """The strategy of the first Service, by name, that has a wish."""
+        wishes = ((key, service.strategy) for key, service in self._services.items() if service.strategy)
+        return min(wishes, default=(("", ""), ""))[1]
+
+    def endpoints(self) -> tuple[EndpointSpec, ...]:
+        """Return all endpoints; unchanged ones are the same objects as before."""
+        if self._listed is None:
+            self._listed = tuple(self._merged.values())
+        return self._listed
+
+    def put_service(self, key: Key, service: Service | None) -> None:
+        """Take a Service that is new, changed or (None) gone."""
+        before = self._services.get(key)
+        if service is None:
+            self._services.pop(key, None)
+        else:
+            self._services[key] = service
+        ports = None if service is None else service.port_names
+        if ports == (None if before is None else before.port_names):
+            return
+        for slice_key in list(self._slices_of.get(key, ())):
+            self._set(slice_key, self._specs_of(slice_key))
+
+    def put_slice(self, key: Key, item: Slice | None) -> None:
+        """Take an EndpointSlice that is new, changed or (None) gone."""
+        before = self._slices.pop(key, None)
+        if before is not None:
+            owner = (key[0], before.service)
+            self._slices_of[owner].discard(key)
+            if not self._slices_of[owner]:
+                del self._slices_of[owner]
+        if item is not None:
+            self._slices[key] = item
+            self._slices_of.setdefault((key[0], item.service), set()).add(key)
+        self._set(key, self._specs_of(key))
+
+    def _specs_of(self, key: Key) -> dict[str, EndpointSpec]:
+        item = self._slices.get(key)
+        if item is None:
+            return {}
+        service = self._services.get((key[0], item.service))
+        if service is None and self._needs_service:
+            return {}
+        port = self._choice.find(item.ports, service)
+        if port is None:
+            return {}
+        return _specs(item, self._choice.scheme_of(port), port.number)
+
+    def _set(self, key: Key, specs: dict[str, EndpointSpec]) -> None:
+        before = self._specs_in.pop(key, {})
+        if specs:
+            self._specs_in[key] = specs
+        for name in before.keys() - specs.keys():
+            self._slices_with[name].discard(key)
+        for name in specs.keys() - before.keys():
+            self._slices_with.setdefault(name, set()).add(key)
+        for name in before.keys() | specs.keys():
+            if before.get(name) != specs.get(name):
+                self._merge(name)
+
+    def _merge(self, name: str) -> None:
+        """Settle what counts of an endpoint that several slices have: ready in one of them is ready."""
+        holders = self._slices_with[name]
+        if not holders:
+            del self._slices_with[name], self._merged[name]
+            self._listed = None
+            return
+        specs = [self._specs_in[key][name] for key in holders]
+        best = next((spec for spec in specs if spec.status is EndpointStatus.UP), specs[0])
+        if self._merged.get(name) != best:
+            self._merged[name] = best
+            self._listed = None
+
+
+def _specs(item: Slice, scheme: str, port: int) -> dict[str, EndpointSpec]:
+    return {spec.id: spec for spec in _each_spec(item, scheme, port)}
+
+
+def _each_spec(item: Slice, scheme: str, port: int) -> Iterator[EndpointSpec]:
+    for endpoint in item.endpoints:
+        if endpoint.is_terminating:
+            yield EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN)
+        elif endpoint.is_ready:
+            yield EndpointSpec(scheme, endpoint.address, port)

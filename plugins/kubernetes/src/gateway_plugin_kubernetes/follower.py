@@ -1,0 +1,166 @@
+"""Keep a mirror of a collection up to date: list it, then watch it from the version of the list.
+
+As the API server asks for it (https://kubernetes.io/docs/reference/using-api/api-concepts): a watch that ends goes on
+from the last version seen, of a bookmark or of an event; a version that has expired, which is told as a status 410 or
+as an event of the type ``ERROR`` within the stream, means a new list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+from gateway_plugin_sdk import Clock
+
+from gateway_plugin_kubernetes.api import Api, ApiError, Object
+from gateway_plugin_kubernetes.cluster import ClusterError
+from gateway_plugin_kubernetes.lines import LineTooLongError
+from gateway_plugin_kubernetes.mirror import Mirror
+from gateway_plugin_kubernetes.pauses import Pauses
+
+PAGE: Final = 500
+"""Objects in one answer of a list."""
+MOST_PAGES: Final = 10_000
+LONG_WATCH: Final = 1.0
+"""Seconds after which a watch counts as one that worked, even if nothing happened."""
+
+_FAILURES: Final = (aiohttp.ClientError, ApiError, ClusterError, LineTooLongError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What to follow."""
+
+    path: str
+    """Such as ``/api/v1/namespaces/shop/services``."""
+    query: dict[str, str] = field(default_factory=dict)
+    """Selectors."""
+    missing: str = ""
+    """What to say if the server does not know the collection."""
+
+    @classmethod
+    def of(cls, prefix: str, namespace: str, plural: str, query: dict[str, str], missing: str = "") -> Collection:
+        """Return a collection of one namespace, or of all for ``*``."""
+        scope = "" if namespace == "*" else f"/namespaces/{namespace}"
+        return cls(f"{prefix}{scope}/{plural}", query, missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often things are done, in seconds."""
+
+    watch: float = 120.0
+    """Shortest duration of a watch; the longest is half as much again."""
+    resync: float = 1800.0
+    """How long a list may be old before everything is listed anew, in case an event was lost; 0 is forever."""
+
+
+class Follower:
+    """Follows one collection until it is cancelled."""
+
+    def __init__(
+        self, api: Api, collection: Collection, mirror: Mirror[Any], rhythm: Rhythm, clock: Clock, rng: Random
+    ) -> None:
+        self._api = api
+        self._collection = collection
+        self._mirror = mirror
+        self._rhythm = rhythm
+        self._clock = clock
+        self._rng = rng
+        self._pauses = Pauses(rng)
+        self._version = ""
+        self._listed_at = 0.0
+
+    async def run(self) -> None:
+        """List and watch, again and again; failures are noted in the mirror."""
+        while True:
+            wait = 0.0
+            try:
+                await self._follow_once()
+            except _FAILURES as error:
+                if isinstance(error, ApiError):
+                    wait = error.retry_after
+                if isinstance(error, ApiError) and error.is_expired:
+                    self._version = ""
+                else:
+                    self._mirror.note(self._told(error))
+            await asyncio.sleep(self._pauses.take(at_least=wait))
+
+    async def _follow_once(self) -> None:
+        if not self._version or self._is_resync_due():
+            self._version = await self._list()
+            self._listed_at = self._clock.monotonic()
+        seconds = max(1, round(self._rhythm.watch * (1 + self._rng.random() / 2)))
+        query = {**self._collection.query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
+        began = self._clock.monotonic()
+        async with self._api.watch(self._collection.path, query, seconds) as events:
+            self._mirror.note("")
+            async for event in events:
+                self._take(event)
+        if self._clock.monotonic() - began >= LONG_WATCH:
+            self._pauses.reset()
+
+    def _is_resync_due(self) -> bool:
+        return 0 < self._rhythm.resync <= self._clock.monotonic() - self._listed_at
+
+    async def _list(self) -> str:
+        """Put the whole collection into the mirror.
+
+        :returns: the version to watch from.
+        """
+        try:
+            objects, version = await self._pages(PAGE)
+        except ApiError as error:
+            if not error.is_expired:
+                raise
+            # The list changed faster than we took its pages: take it in one.
+            objects, version = await self._pages(0)
+        self._mirror.replace(objects)
+        self._mirror.note("")
+        return version
+
+    async def _pages(self, limit: int) -> tuple[list[Object], str]:
+        objects: list[Object] = []
+        following = ""
+        for _ in range(MOST_PAGES):
+            query = {**self._collection.query, **({"limit": str(limit)} if limit else {})}
+            page = await self._api.get(
+                self._collection.path, {**query, **({"continue": following} if following else {})}
+            )
+            objects += page.get("items") or ()
+            metadata: Object = page.get("metadata") or {}
+            following = str(metadata.get("continue") or "")
+            if not following:
+                return objects, str(metadata.get("resourceVersion") or "")
+        raise ApiError(200, f"the list of {self._collection.path} does not end")
+
+    def _take(self, event: Object) -> None:
+        kind, item = event.get("type"), event.get("object") or {}
+        if kind == "ERROR":
+            code = item.get("code")
+            message = item.get("message") or item.get("reason") or "unknown error"
+            # Whatever it is, the server will not go on from here.
+            self._version = ""
+            raise ApiError(code if isinstance(code, int) else 500, f"the API server ends the watch: {message}")
+        version = (item.get("metadata") or {}).get("resourceVersion")
+        if kind in {"ADDED", "MODIFIED"}:
+            self._mirror.put(item)
+        elif kind == "DELETED":
+            self._mirror.remove(item)
+        elif kind != "BOOKMARK":
+            return
+        if isinstance(version, str) and version:
+            self._version = version
+        self._pauses.reset()
+
+    def _told(self, error: BaseException) -> str:
+        if isinstance(error, ApiError) and error.status == 404 and self._collection.missing:
+            return self._collection.missing
+        server = self._api.cluster.server
+        if isinstance(error, TimeoutError):
+            return f"{server} does not answer in time"
+        text = str(error) or type(error).__name__
+        return text if isinstance(error, ApiError | ClusterError) else f"{server}: {text}"

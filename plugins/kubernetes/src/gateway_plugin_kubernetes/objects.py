@@ -1,0 +1,113 @@
+"""What we need of Services, EndpointSlices and ConfigMaps, read without trust in optional fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway_plugin_kubernetes.api import Object
+
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
+"""The label of an EndpointSlice that names its Service."""
+STRATEGY_ANNOTATION: Final = "gateway/load-balancer"
+"""The annotation of a Service that names the strategy of its callers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service."""
+
+    strategy: str = ""
+    port_names: tuple[tuple[int, str], ...] = ()
+    """Its port numbers, with the names by which EndpointSlices speak of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePort:
+    """A port that all endpoints of an EndpointSlice have."""
+
+    name: str
+    number: int
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEndpoint:
+    """A pod, usually."""
+
+    address: str
+    is_ready: bool
+    is_terminating: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the endpoints of a Service."""
+
+    service: str
+    ports: tuple[SlicePort, ...] = ()
+    endpoints: tuple[SliceEndpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """Texts by name."""
+
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+def read_service(item: Object) -> Service:
+    """Read a Service."""
+    annotations = _part(item, "metadata", "annotations")
+    ports = _items(_part(item, "spec"), "ports")
+    return Service(
+        str(annotations.get(STRATEGY_ANNOTATION) or "").strip(),
+        tuple((int(port["port"]), str(port.get("name") or "")) for port in ports if _is_tcp(port)),
+    )
+
+
+def read_slice(item: Object) -> Slice:
+    """Read an EndpointSlice of discovery.k8s.io/v1.
+
+    Of several addresses of an endpoint the first is taken: they are fungible. A condition that is not said counts as
+    the API says it: ready unless false, terminating only if true.
+    """
+    endpoints = []
+    for endpoint in _items(item, "endpoints"):
+        addresses = endpoint.get("addresses")
+        conditions = _part(endpoint, "conditions")
+        if isinstance(addresses, list) and addresses:
+            is_terminating = conditions.get("terminating") is True
+            endpoints.append(SliceEndpoint(str(addresses[0]), conditions.get("ready") is not False, is_terminating))
+    ports = tuple(
+        SlicePort(str(port.get("name") or ""), int(port["port"]), str(port.get("appProtocol") or ""))
+        for port in _items(item, "ports")
+        if _is_tcp(port)
+    )
+    return Slice(str(_part(item, "metadata", "labels").get(SERVICE_LABEL) or ""), ports, tuple(endpoints))
+
+
+def read_config_map(item: Object) -> ConfigMap:
+    """Read a ConfigMap; binary entries are left out."""
+    texts = _part(item, "data")
+    return ConfigMap(tuple(sorted((str(name), text) for name, text in texts.items() if isinstance(text, str))))
+
+
+def _is_tcp(port: Object) -> bool:
+    return isinstance(port.get("port"), int) and port.get("protocol") in {None, "", "TCP"}
+
+
+def _part(item: Object, *keys: str) -> Object:
+    """Return an object below, empty if there is none."""
+    for key in keys:
+        value = item.get(key)
+        if not isinstance(value, dict):
+            return {}
+        item = value
+    return item
+
+
+def _items(item: Object, key: str) -> list[dict[str, Any]]:
+    """Return a list of objects; Kubernetes writes ``null`` for an empty one."""
+    value = item.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

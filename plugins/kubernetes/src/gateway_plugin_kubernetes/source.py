@@ -1,0 +1,81 @@
+"""The source ``kubernetes://``: configuration documents in the ConfigMaps that have a label."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Final
+
+from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl, Tasks
+
+from gateway_plugin_kubernetes.api import Api
+from gateway_plugin_kubernetes.cluster import LoadCluster
+from gateway_plugin_kubernetes.discovery import GATHER_SECONDS, NoAnswerError
+from gateway_plugin_kubernetes.documents import documents_of
+from gateway_plugin_kubernetes.follower import Collection, Follower, Rhythm
+from gateway_plugin_kubernetes.kubeconfig import cluster_loader
+from gateway_plugin_kubernetes.mirror import Mirror
+from gateway_plugin_kubernetes.objects import read_config_map
+
+DEFAULT_LABEL: Final = "gateway/config"
+OPTIONS: Final = ("label", "kubeconfig", "context", "timeout", "watch_timeout", "resync")
+
+
+class KubernetesSource:
+    """Follows the ConfigMaps of one namespace, or of all."""
+
+    def __init__(self, url: SourceUrl, context: SourceContext, load: LoadCluster) -> None:
+        """Read the options and the credentials.
+
+        :raises ValueError: one of them cannot be used.
+        """
+        url.allow_options(*OPTIONS)
+        if len(url.hosts) > 1 or url.path not in {"", "/"} or url.username or url.password:
+            raise ValueError(
+                "has more than a namespace and options: write for example kubernetes://shop?label=app=gateway"
+            )
+        self._context = context
+        self._rhythm = Rhythm(url.seconds("watch_timeout", 120.0), _resync(url))
+        self._api = Api(load, context.session, url.seconds("timeout", 10.0))
+        namespace = url.hosts[0] if url.hosts else self._api.cluster.namespace
+        label = url.options.get("label") or DEFAULT_LABEL
+        self._collection = Collection.of("/api/v1", namespace, "configmaps", {"labelSelector": label})
+
+    async def documents(self) -> AsyncGenerator[SourceState]:
+        """Yield the documents once the list is there, and after each change.
+
+        :raises NoAnswerError: the API server fails before that.
+        """
+        changed = asyncio.Event()
+        maps = Mirror(read_config_map, changed)
+        follower = Follower(self._api, self._collection, maps, self._rhythm, self._context.clock, self._context.rng)
+        tasks = Tasks()
+        try:
+            tasks.spawn(follower.run(), name=f"follow {self._collection.path}")
+            while True:
+                await changed.wait()
+                changed.clear()
+                if maps.is_listed:
+                    yield SourceState(documents_of(maps.items), is_stale=bool(maps.failure), reason=maps.failure)
+                    await asyncio.sleep(GATHER_SECONDS)
+                elif maps.failure:
+                    raise NoAnswerError(maps.failure)
+        finally:
+            await tasks.aclose()
+
+
+def _resync(url: SourceUrl) -> float:
+    with suppress(KeyError):
+        if url.options["resync"] == "0":
+            return 0.0
+    return url.seconds("resync", 1800.0)
+
+
+def make_source(url: SourceUrl, context: SourceContext) -> KubernetesSource:
+    """Make the source of a URL such as ``kubernetes://shop?label=app=gateway``.
+
+    :raises ValueError: an option, or the credentials, cannot be used.
+    """
+    load = cluster_loader(url.options.get("kubeconfig", ""), url.options.get("context", ""), context.environ)
+    return KubernetesSource(url, context, load)
