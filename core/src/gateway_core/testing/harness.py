@@ -282,7 +282,7 @@ class PluginHarness(Generic[PluginT]):
         record.produced_by = response.produced_by or "gateway"
         if asked_upstream:
             record.upstream, record.upstream_duration = _TARGET, 0.0
-            record.attempts.append(Attempt("test", "answered", response.status))
+            record.attempts = [Attempt("test", "answered", response.status)]
         return record
 
 
