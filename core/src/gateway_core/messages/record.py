@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -28,37 +29,26 @@ class Record:
     Times are seconds; ``started_at`` is seconds since the epoch.
     """
 
-    __slots__ = (
-        "aborted",
-        "attempts",
-        "bytes_received",
-        "bytes_sent",
-        "duration",
-        "error",
-        "produced_by",
-        "started_at",
-        "upstream",
-        "upstream_duration",
-    )
+    # Defaults stand in the class: a record is made for every request, and most of it is as usual.
+    started_at = 0.0
+    """Wall-clock time at which the head was read."""
+    duration = 0.0
+    """From the complete request head to the last byte or the abort."""
+    upstream = ""
+    """Name of the upstream that an endpoint was picked from; empty if none was."""
+    upstream_duration: float | None = None
+    """From the first try to the response head; None if no upstream answered."""
+    bytes_received = 0
+    """Bytes of the request's body."""
+    bytes_sent = 0
+    """Bytes of the answer's body that were handed to the client's connection."""
+    produced_by = "gateway"
+    """``upstream``, ``gateway``, or the id of the binding that answered."""
+    aborted: str | None = None
+    """``client``, ``upstream`` or ``gateway`` if the answer did not reach its end because of it, else None."""
+    error: str | None = None
+    """Why the gateway answered for itself; for logs, never for clients."""
 
-    def __init__(self) -> None:
-        self.started_at = 0.0
-        """Wall-clock time at which the head was read."""
-        self.duration = 0.0
-        """From the complete request head to the last byte or the abort."""
-        self.upstream = ""
-        """Name of the upstream that an endpoint was picked from; empty if none was."""
-        self.upstream_duration: float | None = None
-        """From the first try to the response head; None if no upstream answered."""
-        self.bytes_received = 0
-        """Bytes of the request's body."""
-        self.bytes_sent = 0
-        """Bytes of the answer's body that were handed to the client's connection."""
-        self.attempts: list[Attempt] = []
+    def __init__(self, attempts: Sequence[Attempt] = ()) -> None:
+        self.attempts = attempts
         """Each try at an endpoint, in order."""
-        self.produced_by = "gateway"
-        """``upstream``, ``gateway``, or the id of the binding that answered."""
-        self.aborted: str | None = None
-        """``client``, ``upstream`` or ``gateway`` if the answer did not reach its end because of it, else None."""
-        self.error: str | None = None
-        """Why the gateway answered for itself; for logs, never for clients."""

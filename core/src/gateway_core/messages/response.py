@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -36,7 +36,12 @@ class Response:
     here: ``is_streamed`` says so, and `transform_body` changes it piece by piece.
     """
 
-    __slots__ = ("body", "headers", "is_streamed", "produced_by", "reason", "status", "transforms")
+    # Defaults stand in the class: most answers pass by unchanged.
+    body = b""
+    is_streamed = False
+    produced_by = ""
+    """``upstream``, ``gateway``, or the id of the binding that answered."""
+    transforms: Sequence[BodyTransform] = ()
 
     def __init__(
         self,
@@ -52,9 +57,6 @@ class Response:
         self.reason = reason_phrase(status) if reason is None else checked_value(reason).decode("latin-1")
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.body = body.encode() if isinstance(body, str) else body
-        self.is_streamed = False
-        self.produced_by = ""
-        self.transforms: list[BodyTransform] = []
 
     @classmethod
     def streamed(cls, status: int, reason: str, block: bytes) -> Response:
@@ -62,11 +64,9 @@ class Response:
         response = cls.__new__(cls)
         response.status = status
         response.reason = reason
-        response.headers = Headers(block=block)
-        response.body = b""
+        response.headers = Headers((), block=block)
         response.is_streamed = True
         response.produced_by = "upstream"
-        response.transforms = []
         return response
 
     @classmethod
@@ -106,7 +106,7 @@ class Response:
 
     def transform_body(self, transform: BodyTransform) -> None:
         """Send the body through ``transform``; several are applied in the order in which they were added."""
-        self.transforms.append(transform)
+        self.transforms = (*self.transforms, transform)
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"

@@ -68,6 +68,9 @@ class Plugin(Generic[ConfigT]):
         self.log = context.log
         self.metrics = context.metrics
 
+    idle_hooks: frozenset[str] = frozenset()
+    """Names of hooks that this instance does not need with its configuration; they are not called. Set in __init__."""
+
     @classmethod
     def needs_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
         """Return what a binding with this configuration needs; by default `needs`."""

@@ -109,6 +109,8 @@ def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> 
         for phase, entries in table_of(type(binding.instance)).items():
             if phase == "gateway_request" and binding.route is not None:
                 continue
+            if phase in binding.instance.idle_hooks:
+                continue
             for entry in entries:
                 hooks[phase].append(_hook(binding, phase, entry, timings))
     hooks["gateway_response"].reverse()

@@ -73,7 +73,7 @@ def copy_response(response: Response) -> Response:
     """Return a copy whose head can be changed without changing the original."""
     copied = copy.copy(response)
     copied.headers = response.headers.copy()
-    copied.transforms = list(response.transforms)
+    copied.transforms = response.transforms
     return copied
 
 
