@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from gateway_plugin_ratelimit.algorithms import EMPTY, Concurrency, FixedWindow, Rule, SlidingWindow, State, TokenBucket
 from hypothesis import example, given
@@ -20,7 +22,7 @@ def run(rule: Rule, history: list[tuple[float, int]], start: float = 1000.0) -> 
     return passed
 
 
-def test_token_bucket_lets_a_burst_through_and_then_the_rate():
+def test_token_bucket_lets_a_burst_through_and_then_the_rate() -> None:
     bucket = TokenBucket(10, 20)
 
     burst = run(bucket, [(0, 1)] * 25)
@@ -30,7 +32,7 @@ def test_token_bucket_lets_a_burst_through_and_then_the_rate():
     assert len(steady) == 70
 
 
-def test_token_bucket_says_what_is_left_and_when_it_is_full_again():
+def test_token_bucket_says_what_is_left_and_when_it_is_full_again() -> None:
     bucket = TokenBucket(10, 20)
 
     first = bucket.decide(EMPTY, 1000.0, 1)
@@ -41,7 +43,7 @@ def test_token_bucket_says_what_is_left_and_when_it_is_full_again():
     assert (second.remaining, round(second.reset, 6)) == (15, 0.5)
 
 
-def test_token_bucket_refuses_with_the_time_after_which_the_same_request_passes():
+def test_token_bucket_refuses_with_the_time_after_which_the_same_request_passes() -> None:
     bucket = TokenBucket(10, 20)
     state = bucket.debit(EMPTY, 1000.0, 20)
 
@@ -53,7 +55,7 @@ def test_token_bucket_refuses_with_the_time_after_which_the_same_request_passes(
     assert bucket.decide(state, 1000.0 + refused.wait, 3).allowed
 
 
-def test_token_bucket_with_patience_holds_back_in_order_and_then_refuses():
+def test_token_bucket_with_patience_holds_back_in_order_and_then_refuses() -> None:
     bucket = TokenBucket(10, 1, patience=0.25)
     state, waits = EMPTY, []
 
@@ -65,7 +67,7 @@ def test_token_bucket_with_patience_holds_back_in_order_and_then_refuses():
     assert waits == [0.0, 0.1, 0.2, None, None]
 
 
-def test_refused_requests_that_count_keep_a_client_out_but_owe_at_most_one_more_bucket():
+def test_refused_requests_that_count_keep_a_client_out_but_owe_at_most_one_more_bucket() -> None:
     lenient, strict = TokenBucket(1, 2), TokenBucket(1, 2, counts_refused=True)
     hammering = [(0.0, 1)] * 3 + [(0.5, 1)] * 100
 
@@ -75,7 +77,7 @@ def test_refused_requests_that_count_keep_a_client_out_but_owe_at_most_one_more_
 
 
 @pytest.mark.parametrize("rule", [TokenBucket(5, 10), FixedWindow(10, 60), SlidingWindow(10, 60)])
-def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_the_limit_would(rule):
+def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_the_limit_would(rule: Any) -> None:
     state = rule.debit(EMPTY, 1_000_000.0, 10)
 
     refusal = rule.decide(state, 1000.0, 1)
@@ -83,14 +85,14 @@ def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_the_limit_would
     assert refusal.allowed or refusal.wait <= 2 * rule.window + 1
 
 
-def test_fixed_window_starts_anew_with_each_window():
+def test_fixed_window_starts_anew_with_each_window() -> None:
     window = FixedWindow(3, 60)
 
     assert len(run(window, [(0, 1)] * 5, start=60.0)) == 3
     assert len(run(window, [(59.9, 1), (0, 1), (0, 1), (0, 1), (0.1, 1)], start=60.0)) == 4
 
 
-def test_fixed_window_says_when_the_window_ends():
+def test_fixed_window_says_when_the_window_ends() -> None:
     window = FixedWindow(3, 60)
     state = window.debit(EMPTY, 70.0, 3)
 
@@ -99,7 +101,7 @@ def test_fixed_window_says_when_the_window_ends():
     assert (refused.allowed, refused.remaining, refused.wait, refused.reset) == (False, 0, 50.0, 50.0)
 
 
-def test_sliding_window_weighs_the_previous_window():
+def test_sliding_window_weighs_the_previous_window() -> None:
     window = SlidingWindow(100, 60)
     state = window.debit(EMPTY, 60.0, 80)
 
@@ -113,13 +115,14 @@ def test_sliding_window_weighs_the_previous_window():
     quota=st.integers(1, 20),
     history=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 5)), max_size=60),
 )
-def test_sliding_window_waits_are_exact(quota, history):
+def test_sliding_window_waits_are_exact(quota: Any, history: Any) -> None:
     window = SlidingWindow(quota, 60)
     state, now = EMPTY, 1000.0
     for pause, cost in history:
         now += pause
         decision = window.decide(state, now, cost)
         if decision.allowed:
+            assert decision.state is not None
             state = decision.state
         elif cost <= quota:
             assert decision.wait > 0
@@ -134,7 +137,9 @@ def test_sliding_window_waits_are_exact(quota, history):
     history=st.lists(st.tuples(st.floats(0, 2), st.integers(1, 5)), max_size=80),
     counts_refused=st.booleans(),
 )
-def test_token_bucket_never_passes_more_than_burst_and_rate_in_any_interval(rate, burst, history, counts_refused):
+def test_token_bucket_never_passes_more_than_burst_and_rate_in_any_interval(
+    rate: Any, burst: Any, history: Any, counts_refused: Any
+) -> None:
     passed = run(TokenBucket(rate, burst, counts_refused=counts_refused), history)
 
     for first, (since, _) in enumerate(passed):
@@ -145,7 +150,7 @@ def test_token_bucket_never_passes_more_than_burst_and_rate_in_any_interval(rate
 
 
 @given(quota=st.integers(1, 20), history=st.lists(st.tuples(st.floats(0, 40), st.integers(1, 5)), max_size=80))
-def test_fixed_window_never_passes_more_than_its_quota_in_a_window(quota, history):
+def test_fixed_window_never_passes_more_than_its_quota_in_a_window(quota: Any, history: Any) -> None:
     passed = run(FixedWindow(quota, 60), history)
 
     used: dict[float, int] = {}
@@ -161,7 +166,9 @@ def test_fixed_window_never_passes_more_than_its_quota_in_a_window(quota, histor
     counts_refused=st.booleans(),
 )
 @example(quota=2, history=[(0.0, 2), (0.999999, 0)], counts_refused=False)
-def test_what_is_left_is_what_can_still_be_taken_at_once(make, quota, history, counts_refused):
+def test_what_is_left_is_what_can_still_be_taken_at_once(
+    make: Any, quota: Any, history: Any, counts_refused: Any
+) -> None:
     rule = make(quota, 10, counts_refused=counts_refused)
     state, now = EMPTY, 1000.0
     for pause, cost in history:
@@ -182,7 +189,7 @@ def test_what_is_left_is_what_can_still_be_taken_at_once(make, quota, history, c
     history=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 5)), max_size=40),
     make=st.sampled_from([TokenBucket, FixedWindow, SlidingWindow]),
 )
-def test_a_state_may_be_forgotten_when_its_time_is_over(history, make):
+def test_a_state_may_be_forgotten_when_its_time_is_over(history: Any, make: Any) -> None:
     rule = make(7, 10)
     state, now = EMPTY, 1000.0
     for pause, cost in history:
@@ -193,7 +200,7 @@ def test_a_state_may_be_forgotten_when_its_time_is_over(history, make):
         state = rule.decide(state, now, cost).state or state
 
 
-def test_concurrency_says_how_many_more_may_come():
+def test_concurrency_says_how_many_more_may_come() -> None:
     rule = Concurrency(3)
 
     assert [rule.decide(count).remaining for count in (1, 2, 3)] == [2, 1, 0]

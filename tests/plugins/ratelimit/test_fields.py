@@ -11,11 +11,11 @@ from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_sdk import Request, Response
 
 
-def passage_of(request: Any, *limits: dict, left: list[int], reset: float = 12.2) -> Passage:
+def passage_of(request: Any, *limits: dict[str, Any], left: list[int], reset: float = 12.2) -> Passage:
     from gateway_plugin_ratelimit.algorithms import Decision
 
     compiled = [Limit(str(options["name"]), LimitConfig.model_validate(options), "scope") for options in limits]
-    rules = [limit.rule_for(request) for limit in compiled]
+    rules: list[Any] = [limit.rule_for(request) for limit in compiled]
     passage = Passage(compiled, rules, ["counter"] * len(left), [1] * len(left))
     passage.decisions = [Decision(True, None, remaining, reset, 0.0) for remaining in left]
     return passage

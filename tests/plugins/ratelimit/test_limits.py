@@ -28,7 +28,7 @@ def limit_of(scope: str = "scope", **options: object) -> Limit:
 def test_options_name_the_rule(
     request_of: Callable[..., Request], options: Any, kind: Any, quota: Any, window: Any
 ) -> None:
-    rule = limit_of(**options).rule_for(request_of())
+    rule: Any = limit_of(**options).rule_for(request_of())
 
     assert type(rule) is kind
     assert (rule.quota, rule.window) == (quota, window)
@@ -37,8 +37,8 @@ def test_options_name_the_rule(
 def test_an_override_keeps_what_it_does_not_name(request_of: Callable[..., Request]) -> None:
     limit = limit_of(rate=60, per="1m", burst=5, overrides=[{"when": {"method": "POST"}, "rate": 30}])
 
-    assert limit.rule_for(request_of("GET")).parameters == TokenBucket(1, 5).parameters
-    assert limit.rule_for(request_of("POST")).parameters == TokenBucket(0.5, 5).parameters
+    rules: list[Any] = [limit.rule_for(request_of(method)) for method in ("GET", "POST")]
+    assert [rule.parameters for rule in rules] == [TokenBucket(1, 5).parameters, TokenBucket(0.5, 5).parameters]
 
 
 def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of: Callable[..., Request]) -> None:

@@ -16,7 +16,7 @@ README = Path(__file__).parents[3] / "plugins" / "ratelimit" / "README.md"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
 
 
-def bindings(document: dict) -> list[dict]:
+def bindings(document: dict[str, Any]) -> list[dict[str, Any]]:
     found = list(document.get("plugins", ()))
     for route in document.get("routes", ()):
         found += route.get("plugins", ())

@@ -29,7 +29,8 @@ routes:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ async def statuses(port: int, requests: int) -> Counter[str]:
 
 
 async def lines_until(gateway: asyncio.subprocess.Process, text: str) -> None:
+    assert gateway.stderr is not None
     async with asyncio.timeout(100):
         while text.encode() not in (line := await gateway.stderr.readline()):
             assert line, f"the gateway ended without saying {text!r}"

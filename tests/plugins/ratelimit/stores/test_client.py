@@ -34,7 +34,7 @@ async def until_it_works(client: RedisClient, key: str) -> list[int]:
         while True:
             with contextlib.suppress(Exception):
                 [reply] = await client.run([admit(key)])
-                if not isinstance(reply, Exception):
+                if isinstance(reply, list):
                     return reply
             await asyncio.sleep(0.1)
 

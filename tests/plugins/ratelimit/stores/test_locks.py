@@ -45,12 +45,15 @@ def test_two_that_want_the_same_locks_never_wait_for_each_other(tmp_path: Path) 
 
 def test_numbers_are_claimed_from_the_lowest_and_free_again_when_closed(tmp_path: Path) -> None:
     first, second = claim(tmp_path, "worker", 2), claim(tmp_path, "worker", 2)
+    assert first is not None
+    assert second is not None
     assert [first[0], second[0]] == [0, 1]
     assert claim(tmp_path, "worker", 2) is None
 
     os.close(first[1])
 
     again = claim(tmp_path, "worker", 2)
+    assert again is not None
     assert again[0] == 0
     os.close(again[1])
     os.close(second[1])

@@ -17,7 +17,7 @@ GENEROUS = "5s"
 """For tests in which the server answers: a slow machine is not what they are about."""
 
 
-def config(url: str, **options: object) -> dict[str, object]:
+def config(url: str, **options: Any) -> dict[str, Any]:
     redis = {"url": url, "timeout": GENEROUS, **options.pop("redis", {})}
     return {"quota": 5, "window": "1h", "store": "redis", "redis": redis, **options}
 
@@ -82,7 +82,7 @@ async def test_a_client_that_leaves_while_the_server_is_asked_holds_no_place(
 ) -> None:
     limited = await limiter(config(valkey.url, quota=None, window=None, concurrency=1))
     valkey.send_signal(signal.SIGSTOP)
-    task = spawn(limited.plugin.gateway_pre_proxy(request_of()), name="a client that leaves")
+    task: asyncio.Task[Any] = spawn(limited.plugin.gateway_pre_proxy(request_of()), name="a client that leaves")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()

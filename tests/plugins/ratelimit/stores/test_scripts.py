@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from gateway_plugin_ratelimit.algorithms import EMPTY, Concurrency, FixedWindow, SlidingWindow, TokenBucket
+from gateway_plugin_ratelimit.algorithms import EMPTY, Concurrency, FixedWindow, Rule, SlidingWindow, TokenBucket
 from gateway_plugin_ratelimit.config import RedisConfig
 from gateway_plugin_ratelimit.settlement import settle
 from gateway_plugin_ratelimit.stores.client import RedisClient
@@ -51,7 +51,8 @@ async def client(calm_valkey: Any) -> AsyncIterator[Any]:
 def test_the_script_decides_as_the_rules_do(calm_valkey: Any, steps: Any) -> None:
     async def compare() -> None:
         client = RedisClient(RedisConfig(url=calm_valkey.url))
-        prefix, states, now = next(_prefixes), {}, 50_000_000.0
+        prefix, now = next(_prefixes), 50_000_000.0
+        states: dict[Any, Any] = {}
         try:
             for pause, picked in steps:
                 now += pause
@@ -118,7 +119,8 @@ async def test_a_renewed_place_is_kept(client: Any, calm_valkey: Any) -> None:
 
 
 async def test_a_request_that_a_rate_refuses_holds_no_place_and_the_other_way_round(client: Any) -> None:
-    keys, rules = ["both:rate", "both:places"], [FixedWindow(2, 1000), Concurrency(1)]
+    keys = ["both:rate", "both:places"]
+    rules: list[Rule | Concurrency] = [FixedWindow(2, 1000), Concurrency(1)]
 
     async def admit(member: str) -> list[bool]:
         [reply] = await client.run([admission(keys, rules, [1, 1], member=member, lease=30.0)])

@@ -50,8 +50,10 @@ def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path: 
         for _ in range(4)
     ]
     for worker in workers:
+        assert worker.stdout is not None
         assert worker.stdout.readline() == "ready\n"
     for worker in workers:
+        assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
     results = [[float(number) for number in worker.communicate()[0].split()] for worker in workers]

@@ -44,6 +44,7 @@ def test_a_worker_that_ends_takes_its_requests_with_it(tmp_path: Path) -> None:
 def test_what_a_dead_worker_had_in_progress_ends_with_its_successor(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DYING, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
         assert worker.stdout.readline() == "[1, 2, 3]\n"
         survivor = SharedInflight(tmp_path)
         assert survivor.acquire("a", 5) == 4
