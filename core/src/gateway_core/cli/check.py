@@ -14,6 +14,7 @@ from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry
+from gateway_core.server.tls import files_of
 from gateway_core.server.validation import Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
@@ -80,4 +81,5 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
     plugins = {name: registry.version(name) for name in sorted({binding.name for binding in bindings})}
     canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, plugins)
-    return Verdict(WatchSet.of(loaded.files, loaded.directories), canonical)
+    certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
+    return Verdict(WatchSet.of([*loaded.files, *certificates], loaded.directories), canonical)

@@ -79,8 +79,6 @@ class Reloader:
 
     async def watch(self) -> None:
         """Request a reload whenever a file changes; ends only when it is cancelled."""
-        # What is in force is known only now, and so are the files that it depends on.
-        await self._watcher.watch_more(self._also_watch())
         async with aclosing(self._watcher.changes()) as changes:
             async for changed in changes:
                 self.request(_told(changed))

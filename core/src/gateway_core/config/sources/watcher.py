@@ -44,10 +44,6 @@ class FileWatcher:
             self._directories = directories
             self._rearm.set()
 
-    async def watch_more(self, watched: WatchSet) -> None:
-        """Watch these beside what is watched already."""
-        await self.watch(self._watched | watched, self._seen)
-
     async def changes(self) -> AsyncGenerator[tuple[Path, ...]]:
         """Yield the paths that changed, each time that some did; ends only when it is cancelled."""
         while True:
