@@ -108,7 +108,12 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
-    cases = {"plain": (PLAIN, ANSWER), "headers": (HEADERS, ANSWER), "post": (POST, ANSWER), "chunked": (PLAIN, CHUNKED)}
+    cases = {
+        "plain": (PLAIN, ANSWER),
+        "headers": (HEADERS, ANSWER),
+        "post": (POST, ANSWER),
+        "chunked": (PLAIN, CHUNKED),
+    }
     for name, (request, answer) in cases.items():
         run = round_trip(await prepare(), request, answer)
         if arguments.profile:

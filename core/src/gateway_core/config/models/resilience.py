@@ -54,8 +54,8 @@ class RetriesConfig(Section):
     """Longest pause of all."""
 
     budget_percent: Percent = 20.0
-    """Retries under way at most, as a share of the upstream's requests under way. As large a share of the answers so far
-    may be spent on a burst of retries, such as when an endpoint dies."""
+    """Retries under way at most, as a share of the upstream's requests under way. As large a share of the answers so
+    far may be spent on a burst of retries, such as when an endpoint dies."""
 
     budget_minimum: Count = 3
     """Retries under way that are allowed whatever the share."""
