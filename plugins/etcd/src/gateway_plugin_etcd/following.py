@@ -1,0 +1,103 @@
+"""Keep in step with the keys under a prefix: list them, then watch from that revision on, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+
+from gateway_plugin_etcd.client import EtcdClient
+from gateway_plugin_etcd.errors import CompactedError, EtcdError, UnauthenticatedError
+from gateway_plugin_etcd.keyspace import Keyspace, Scope
+from gateway_plugin_etcd.members import pause_after
+from gateway_plugin_etcd.wire import KeyValue, WatchMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The keys of a scope at one moment, in order."""
+
+    entries: tuple[KeyValue, ...]
+    """Those that did not change are the same objects as before."""
+    is_stale: bool = False
+    reason: str = ""
+
+
+class Follower:
+    """Follows one scope."""
+
+    def __init__(self, client: EtcdClient, scope: Scope, rng: Random) -> None:
+        self._client = client
+        self._rng = rng
+        self._keyspace = Keyspace(scope)
+        self._revision = 0
+        """Up to which everything is known; 0 means nothing is."""
+        self._cluster = ""
+        self._has_answered = False
+        self._is_stale = False
+        self._failures = 0
+
+    async def follow(self) -> AsyncGenerator[Heard]:
+        """Yield the keys first, then after each change, and when etcd goes away or is back; ends only by an error.
+
+        :raises EtcdError: etcd did not answer at all yet.
+        """
+        while True:
+            try:
+                async with aclosing(self._attempt()) as steps:
+                    async for heard in steps:
+                        yield heard
+            except CompactedError:
+                self._revision = 0
+                continue
+            except EtcdError as error:
+                if not self._has_answered:
+                    raise
+                failure = error
+            self._failures += 1
+            # A token that ended while all is well is no reason to call anything stale.
+            if not isinstance(failure, UnauthenticatedError) or self._failures > 1:
+                self._is_stale = True
+                yield self._heard(str(failure))
+            await asyncio.sleep(pause_after(self._failures, self._rng))
+
+    async def _attempt(self) -> AsyncGenerator[Heard]:
+        if not self._revision:
+            listing = await self._client.list(self._keyspace.scope)
+            has_changed = self._keyspace.replace(listing.entries)
+            self._revision, self._cluster = listing.revision, listing.cluster
+            if self._is_news() or has_changed:
+                yield self._heard()
+        async with aclosing(self._client.watch(self._keyspace.scope, self._revision + 1)) as messages:
+            async for message in messages:
+                if self._is_another_history(message):
+                    raise CompactedError("the cluster has another history than before")
+                has_changed = self._keyspace.apply(message.events)
+                self._advance(message)
+                if self._is_news() or has_changed:
+                    yield self._heard()
+
+    def _is_news(self) -> bool:
+        """Tell whether etcd was away before this message, and note that it is back."""
+        is_news = self._is_stale or not self._has_answered
+        self._is_stale, self._has_answered, self._failures = False, True, 0
+        return is_news
+
+    def _is_another_history(self, message: WatchMessage) -> bool:
+        """Tell whether this is a restored or another cluster: a watch from a future revision would wait for ever."""
+        return message.is_created and (message.revision < self._revision or message.cluster != self._cluster)
+
+    def _advance(self, message: WatchMessage) -> None:
+        """Note up to where everything is known, as etcd's own client does.
+
+        The revision of a message with events may be ahead of events that are still to come.
+        """
+        if message.events:
+            self._revision = max(self._revision, message.events[-1].revision)
+        elif not message.is_created:
+            self._revision = max(self._revision, message.revision)
+
+    def _heard(self, reason: str = "") -> Heard:
+        return Heard(tuple(self._keyspace.sorted()), is_stale=bool(reason), reason=reason)

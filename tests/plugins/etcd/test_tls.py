@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import aiohttp
+import pytest
+from gateway_plugin_etcd.source import make_source
+from gateway_plugin_etcd.tls import tls_context
+from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl
+from gateway_plugin_sdk.testing import ManualClock
+
+from tests.core.server import certificates
+from tests.plugins.etcd.server import PATIENCE, Etcd
+
+
+async def first(session: aiohttp.ClientSession, text: str) -> SourceState:
+    source = make_source(SourceUrl.parse(text), SourceContext(ManualClock(), Random(1), {}, lambda: session))
+    states = source.documents()
+    try:
+        return await asyncio.wait_for(anext(states), PATIENCE)
+    finally:
+        await states.aclose()
+
+
+async def test_etcd_behind_tls_with_client_certificates(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    server = await asyncio.to_thread(certificates.make, tmp_path, "localhost")
+    client = await asyncio.to_thread(certificates.make, tmp_path, "client")
+    tls = certificates.trusting(server, client)
+    # etcd's JSON gateway is a client of etcd itself, with the server's certificate.
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_text(client.cert.read_text() + server.cert.read_text())
+    files = ("--cert-file", str(server.cert), "--key-file", str(server.key), "--trusted-ca-file", str(trusted))
+    etcd = Etcd(tmp_path / "etcd", *files, "--client-cert-auth", scheme="https", name="localhost", ssl=tls)
+    async with etcd:
+        await etcd.put("/gateway/a.yaml", "one")
+
+        state = await first(session, f"etcd://{etcd.host}/gateway?ca={server.cert}&cert={client.cert}&key={client.key}")
+        assert [document.text for document in state.documents] == ["one"]
+
+        with pytest.raises(Exception, match="certificate verify failed"):
+            await first(session, f"etcd://{etcd.host}/gateway?tls=true")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("/nowhere.pem", "", ""), "cannot be used"),
+        (("", "/nowhere.pem", ""), "cannot be used"),
+        (("", "", "/nowhere.pem"), "key is given without cert"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused(files: tuple[str, str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        tls_context(*files)
