@@ -32,17 +32,21 @@ def test_a_plugin_that_does_not_load_is_status_1(environment: FreshEnvironment, 
     assert "tiny does not load: ModuleNotFoundError" in result.stderr
 
 
-def test_a_configuration_that_is_not_good_any_more_is_status_1(environment: FreshEnvironment, tmp_path: Path) -> None:
+def test_options_that_would_not_fit_any_more_are_named_first(environment: FreshEnvironment, tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("plugins: [{name: tiny, config: {a: 1}}]\nroutes: []\n")
     good = build_wheel(tmp_path / "1", options='"a": {}')
     bad = build_wheel(tmp_path / "2", "2.0")
 
     assert environment.gateway("plugins", "install", "--no-index", good, "-c", config).returncode == 0
-    result = environment.gateway("plugins", "install", "--no-index", bad, "-c", config)
+    refused = environment.gateway("plugins", "install", "--no-index", bad, "-c", config)
+    forced = environment.gateway("plugins", "install", "--no-index", bad, "-c", config, "--force")
 
-    assert result.returncode == 1
-    assert "gateway.yaml:1:" in result.stderr
+    assert refused.returncode == 1
+    assert "gateway.yaml:1:" in refused.stderr
+    assert "nothing was installed" in refused.stderr
+    assert forced.returncode == 1
+    assert "changed: tiny (1.0 -> gateway-plugin-tiny 2.0)" in forced.stdout
 
 
 def test_what_pip_refuses_is_status_1(environment: FreshEnvironment) -> None:

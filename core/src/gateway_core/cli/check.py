@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import click
 
+from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import ConfigError, Document, LoadedConfig
@@ -68,7 +69,9 @@ def print_verdict(
 ) -> int:
     """Print what `gateway_core.server.validation` reads; return the exit status."""
     try:
-        verdict = good_verdict(load(paths, registry=registry, environ=os.environ, documents=documents), registry)
+        loaded = load(paths, registry=registry, environ=os.environ, documents=documents)
+        check_lock(loaded, os.environ)
+        verdict = good_verdict(loaded, registry)
     except ConfigError as error:
         verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)
     out.writelines(line + b"\n" for line in verdict_lines(verdict))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -30,9 +32,10 @@ Plugins = Mapping[str, Mapping[str, Any]]
     "paths",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A configuration that must still be good afterwards.",
+    help="A configuration that must go on to be good; what would not fit any more is named before anything happens.",
 )
-def command(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+@click.option("--force", is_flag=True, help="Install even what the configuration does not fit.")
+def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: bool) -> None:
     """Install distributions by pip, then check in a fresh process that every plugin still loads.
 
     What pip understands may be given: requirements, folders, wheels and pip's own options. A running gateway notices
@@ -45,6 +48,10 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> None:
             f"there is no pip for {sys.executable}: run {sys.executable} -m ensurepip, or install by your own tool",
             err=True,
         )
+        raise SystemExit(PROBLEMS)
+    if paths and not force and (problems := trial(distributions, paths)):
+        click.echo("\n".join(problems), err=True)
+        click.echo("nothing was installed: change the configuration first, or use --force", err=True)
         raise SystemExit(PROBLEMS)
     before = _plugins()
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *distributions]
@@ -76,6 +83,31 @@ def news(before: Plugins, after: Plugins) -> Iterator[str]:
     yield from changes or ["no plugin is new"]
 
 
+def trial(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
+    """Return what a configuration's options for plugins would have wrong with these distributions.
+
+    They are put into a folder of their own, which a fresh process looks into first. Nothing is said of what a plugin
+    lacks there: its own requirements are not tried.
+    """
+    with TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]
+        if subprocess.run([*pip, "--target", folder, *distributions], check=False).returncode:  # noqa: S603
+            return []  # pip will say the same when it is asked in earnest
+        path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))
+        environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        check = [*_check_command(paths), "--json"]
+        told = subprocess.run(check, env=environ, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    try:
+        problems = json.loads(told).get("problems", ())
+    except ValueError:
+        return []
+    return [
+        f"{each['file']}:{each['line']}:{each['column']}: {each['key']}: {each['message']}"
+        for each in problems
+        if ".config" in each["key"]
+    ]
+
+
 def _plugins() -> dict[str, dict[str, Any]]:
     """List the plugins as a process does that starts now."""
     shown = subprocess.run(  # our own command
@@ -94,5 +126,8 @@ def _plugins() -> dict[str, dict[str, Any]]:
 def _is_good(paths: tuple[Path, ...]) -> bool:
     if not paths:
         return True
-    check = [sys.executable, "-m", "gateway_core.cli", "check", *(part for path in paths for part in ("-c", str(path)))]
-    return subprocess.run(check, check=False).returncode == 0  # noqa: S603  # our own command
+    return subprocess.run(_check_command(paths), check=False).returncode == 0  # noqa: S603  # our own command
+
+
+def _check_command(paths: tuple[Path, ...]) -> list[str]:
+    return [sys.executable, "-m", "gateway_core.cli", "check", *(part for path in paths for part in ("-c", str(path)))]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from gateway_core.cli.locked import VARIABLE
 from gateway_core.cli.options import config_option
+from gateway_core.cli.plugins_lock import LOCK_FILE
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
 
@@ -20,7 +22,15 @@ from gateway_core.config.sources.last_good import default_state_directory
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the last good documents of sources are kept; $XDG_STATE_HOME/gateway unless given.",
 )
-def command(roots: tuple[ConfigRoot, ...], state: Path | None) -> None:
+@click.option(
+    "--locked",
+    metavar="FILE",
+    is_flag=False,
+    flag_value=LOCK_FILE,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Refuse plugins that are not as `gateway plugins lock` wrote them down; {LOCK_FILE} unless --locked=FILE.",
+)
+def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | None) -> None:
     """Start the gateway and keep it in step with its configuration.
 
     It is ready when it says `listening on ...`. SIGHUP reloads the configuration, SIGTERM and SIGINT stop it gently (at
@@ -33,4 +43,6 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None) -> None:
     """
     from gateway_core.server.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
+    if locked is not None:
+        os.environ[VARIABLE] = str(locked.resolve())
     raise SystemExit(run(roots, default_state_directory(os.environ) if state is None else state))

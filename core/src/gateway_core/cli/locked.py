@@ -1,0 +1,37 @@
+"""``gateway run --locked``: the lock file as one more check of every configuration.
+
+The path travels in the environment, so that whatever process validates next (at the start, for a reload, after a
+restart) refuses drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway_core.cli.plugins_lock import problems_with
+from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
+from gateway_core.plugins import PluginRegistry
+from gateway_core.plugins.locking import LockError
+
+VARIABLE: Final = "GATEWAY_LOCK"
+"""The environment variable with the path of the lock file; unset or empty if nothing is locked."""
+
+
+def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """Refuse a configuration while the installed plugins are not as they were locked.
+
+    :raises ConfigError: with a problem for each plugin that is not.
+    """
+    path = environ.get(VARIABLE)
+    if not path:
+        return
+    try:
+        # A registry of its own: the caller's goes on to know which plugins the configuration made it load.
+        drift = problems_with(Path(path), PluginRegistry())
+    except LockError as error:
+        drift = [str(error)]
+    if drift:
+        problems = [ConfigProblem(Place(path), "", text) for text in drift]
+        raise ConfigError(problems, files=[*loaded.files, Path(path)], directories=loaded.directories)
