@@ -84,6 +84,7 @@ class AiohttpLane(RequestHandler):
         self._lane_requests = 0
         self._over: asyncio.Future[bool] | None = None
         self._awaits_head = False
+        self._body: Any = None
         self._is_tunnel = False
         self._pump: asyncio.Task[None] | None = None
         self._may_read = asyncio.Event()
@@ -115,6 +116,10 @@ class AiohttpLane(RequestHandler):
             if self.deadline is NEVER:
                 self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
         super().data_received(data)
+        body, exchange = self._body, self.exchange
+        if body is not None and exchange is not None and self._messages and not body.is_eof():
+            # Behind a body that is not at its end there can be no request, only what aiohttp could not read.
+            exchange.bad_body()
 
     # -- a request
 
@@ -179,6 +184,7 @@ class AiohttpLane(RequestHandler):
         over = self._over = asyncio.get_running_loop().create_future()
         if facts.chunked or facts.content_length > 0:
             exchange.upload = Upload(self, 0)
+            self._body = base.content
             self._pump = spawn(self._feed(exchange, base.content), name="upload")
         exchange.start()
         try:
@@ -186,7 +192,7 @@ class AiohttpLane(RequestHandler):
             expected = keep_alive or not facts.keep_alive
             return Written(keep_alive, linger=None if expected else self._linger)
         finally:
-            self._over = None
+            self._over = self._body = None
             if self._pump is not None:
                 self._pump.cancel()
                 self._pump = None

@@ -88,7 +88,7 @@ class Proxy:
     @property
     def in_flight(self) -> int:
         """Requests and tunnels under way."""
-        return len(self.exchanges) + len(self._tunnels)
+        return len(self.exchanges)
 
     @property
     def connections(self) -> int:
@@ -107,7 +107,7 @@ class Proxy:
         for lane in list(self.lanes):
             lane.close_if_idle()
         end = self.loop.time() + deadline
-        await self._until(lambda: not self.exchanges and not self._tunnels, end)
+        await self._until(lambda: not self.exchanges, end)
         for tunnel in list(self._tunnels):
             tunnel.close()
         # Answers that are written but not sent yet get the rest of the time.

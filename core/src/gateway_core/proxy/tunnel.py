@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from gateway_core.proxy.sweeper import NEVER
+
+_FLUSH: Final = 60.0
+"""Seconds to read what the other side sent before it closed, where nothing else is configured."""
 
 
 class Tunnel:
@@ -57,8 +60,10 @@ class Tunnel:
             self.deadline = self._now() + self._idle_timeout
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
-        """Close both ends: nothing passed for too long."""
+        """Close both ends: nothing passed for too long, so what is written is not read either."""
         self.close()
+        self._client.transport.abort()
+        self._upstream.transport.abort()
 
     def close(self) -> None:
         """Close both ends; what is written is still sent."""
@@ -66,19 +71,22 @@ class Tunnel:
             return
         self._closed = True
         self.deadline = NEVER
-        self._client.transport.close()
-        self._upstream.transport.close()
+        for transport in (self._client.transport, self._upstream.transport):
+            transport.close()
+            if transport.get_write_buffer_size():
+                asyncio.get_running_loop().call_later(self._idle_timeout or _FLUSH, transport.abort)
         self._on_closed(self, self._client.received, self._upstream.received)
 
 
 class _End(asyncio.Protocol):
-    __slots__ = ("other", "received", "transport", "tunnel")
+    __slots__ = ("is_at_end", "other", "received", "transport", "tunnel")
 
     def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
         self.tunnel = tunnel
         self.transport = transport
         self.other: _End = cast("_End", None)
         self.received = 0
+        self.is_at_end = False
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -95,7 +103,11 @@ class _End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Pass a half-close on; TLS knows none, so there both ways end."""
+        self.is_at_end = True
         transport = self.other.transport
+        if self.other.is_at_end:
+            self.tunnel.close()
+            return False
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
             return True

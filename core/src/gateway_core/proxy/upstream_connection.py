@@ -7,6 +7,8 @@ its framing, and flows no faster than the receiver lets it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -353,7 +355,21 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
+    def _read_last_words(self) -> None:
+        """Read what the endpoint said before it refused the rest of the request's body with a reset.
+
+        Writing notices the reset before reading has brought the answer, which may say why (RFC 9112 section 9.5).
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.get_extra_info("ssl_object") is not None or sock.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):
+            while self._state in {_HEAD, _LENGTH, _CHUNKS} and (data := os.read(sock.fileno(), 65536)):
+                self.data_received(data)
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None and self._state == _HEAD and not self.upload_complete:
+            self._read_last_words()
         receiver, state = self.receiver, self._state
         began = bool(self._buffer) or self._interims > 0
         self.receiver = None

@@ -1,0 +1,275 @@
+"""Request bodies: answers that come before their end, stalls, and backpressure."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+from gateway_core.plugins import Plugin
+
+from tests.core.proxy.kit import Peer, Proxied, fields, until
+
+EARLY = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much"
+
+
+async def answers_at_once(peer: Peer) -> None:
+    """Answer as soon as the head is there, and close with the body unread: often that is a reset."""
+    await peer.head()
+    await peer.send(EARLY)
+    peer.close()
+
+
+async def answers_and_reads_no_more(peer: Peer) -> None:
+    await peer.head()
+    await peer.send(EARLY)
+    await asyncio.sleep(30)
+
+
+SIZES = [1_000, 200_000, 10 << 20]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("script", [answers_at_once, answers_and_reads_no_more])
+async def test_an_answer_before_the_end_of_the_body_reaches_a_client_that_sends_everything_first(
+    proxied: Proxied, script: Any, size: int
+) -> None:
+    gateway, _ = await proxied(script)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    for _ in range(0, size, 1 << 16):
+        await asyncio.wait_for(client.send(b"x" * min(size, 1 << 16)), 10)
+    status, head, body = await asyncio.wait_for(client.answer(), 10)
+
+    assert (status, body) == (413, b"too much")
+    if size > 1_000:
+        assert fields(head, b"connection") == [b"close"]
+        assert await asyncio.wait_for(client.rest(), 10) == b""
+
+
+@pytest.mark.parametrize("script", [answers_at_once, answers_and_reads_no_more])
+async def test_an_answer_before_the_end_of_the_body_closes_the_connection(proxied: Proxied, script: Any) -> None:
+    gateway, _ = await proxied(script)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+    status, head, body = await client.answer()
+
+    assert (status, body) == (413, b"too much")
+    assert fields(head, b"connection") == [b"close"]
+    assert await client.rest() == b""
+    await until(lambda: gateway.proxy.in_flight == 0)
+
+
+async def test_an_early_answer_to_a_chunked_body_closes_the_connection(proxied: Proxied) -> None:
+    gateway, _ = await proxied(answers_and_reads_no_more)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    status, head, body = await client.answer()
+
+    assert (status, body) == (413, b"too much")
+    assert fields(head, b"connection") == [b"close"]
+    assert await client.rest() == b""
+
+
+async def test_bytes_behind_an_early_answer_are_not_a_request(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(answers_and_reads_no_more)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+    await client.answer()
+    await client.send(b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert await client.rest() == b""
+    assert upstream.connections == 1
+
+
+async def test_a_body_and_its_answer_may_pass_each_other(proxied: Proxied) -> None:
+    async def echo(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n")
+        for _ in range(3):
+            await peer.send(await peer.exactly(5))
+
+    gateway, _ = await proxied(echo)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n")
+    head = await client.head()
+    for part in (b"first", b"secon", b"third"):
+        await client.send(part)
+        assert await client.exactly(5) == part
+
+    assert fields(head, b"connection") == [b"close"]
+
+
+async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra="limits: {body_timeout: 200ms}")
+
+    answer = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"Connection: close\r\n" in answer
+
+
+async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
+    gateway, _ = await proxied()
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    await asyncio.sleep(0.05)
+    await client.send(b"zz\r\n")
+    answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert gateway.proxy.in_flight == 0
+
+
+async def test_a_client_that_leaves_within_its_body_is_no_end_of_it(proxied: Proxied) -> None:
+    bodies: list[bytes] = []
+
+    async def collect(peer: Peer) -> None:
+        await peer.head()
+        bodies.append(await peer.rest())
+
+    gateway, _ = await proxied(collect)
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    await asyncio.sleep(0.1)
+    client.close()
+
+    await until(lambda: bodies)
+    assert not bodies[0].endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_an_upload_is_no_faster_than_the_upstream(proxied: Proxied, framing: str) -> None:
+    go_on = asyncio.Event()
+    received: list[int] = []
+
+    async def slow(peer: Peer) -> None:
+        await peer.head()
+        await go_on.wait()
+        count = 0
+        while count < 64 << 20:
+            data = await peer.reader.read(1 << 20)
+            if not data or data.endswith(b"\r\n0\r\n\r\n"):
+                break
+            count += len(data)
+        received.append(count)
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    gateway, _ = await proxied(slow)
+    client = await gateway.connect()
+    size, piece = 64 << 20, b"x" * (1 << 20)
+    if framing == "length":
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    else:
+        piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    async def pour() -> None:
+        for _ in range(64):
+            await client.send(piece)
+        if framing == "chunked":
+            await client.send(b"0\r\n\r\n")
+
+    pouring = asyncio.ensure_future(pour())
+    done, _ = await asyncio.wait([pouring], timeout=1)
+    assert not done
+    go_on.set()
+
+    await asyncio.wait_for(pouring, 30)
+    assert (await client.answer())[0] == 200
+
+
+class Refuses(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response:
+        return Response.problem(401)
+
+
+async def test_a_plugin_that_refuses_stops_the_upload_too(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(extra="plugins: [{name: p}]", plugins=[Refuses])
+    client = await gateway.connect()
+
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000)
+    status, head, _ = await client.answer()
+
+    assert status == 401
+    assert fields(head, b"connection") == [b"close"]
+    assert await client.rest() == b""
+    assert upstream.connections == 0
+
+
+EXPECTING = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+
+
+async def test_a_plugin_that_refuses_asks_for_no_body(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra="plugins: [{name: p}]", plugins=[Refuses])
+
+    answer = await gateway.send(EXPECTING)
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"HTTP/1.1 100" not in answer
+
+
+@pytest.mark.parametrize("status", [b"417 Expectation Failed", b"401 Unauthorized"])
+async def test_an_upstream_that_refuses_to_go_on_gets_no_body(proxied: Proxied, status: bytes) -> None:
+    rest: list[bytes] = []
+
+    async def refuse(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+        rest.append(await peer.rest())
+
+    gateway, _ = await proxied(refuse)
+
+    answer = await gateway.send(EXPECTING)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"HTTP/1.1 100" not in answer
+    await until(lambda: rest)
+    assert rest == [b""]
+
+
+async def test_http_1_0_gets_no_100(proxied: Proxied) -> None:
+    gateway, upstream = await proxied()
+
+    answer = await gateway.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert fields(upstream.heads[0], b"expect") == []
+    assert upstream.bodies == [b"abc"]
+
+
+async def test_an_upstream_that_answers_without_100_has_its_say(proxied: Proxied) -> None:
+    async def late(peer: Peer) -> None:
+        await peer.head()
+        await peer.exactly(3)
+        await peer.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await peer.head()
+
+    gateway, _ = await proxied(late)
+    client = await gateway.connect()
+
+    await client.send(EXPECTING + b"abc")
+    head = await client.head()
+    while head.startswith(b"HTTP/1.1 100 "):
+        head = await client.head()
+
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert await client.exactly(2) == b"ok"
+
+
+async def test_a_100_that_nobody_asked_for_is_dropped(proxied: Proxied) -> None:
+    gateway, _ = await proxied(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    assert (await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
