@@ -51,6 +51,13 @@ def test_the_readme_has_every_command() -> None:
     assert [name for name in COMMANDS if f"`gateway {name}" not in table] == []
 
 
+def test_the_readme_has_every_plugin() -> None:
+    text = (ROOT / "README.md").read_text()
+    plugins = [folder.name for folder in (ROOT / "plugins").iterdir() if (folder / "README.md").exists()]
+
+    assert [name for name in plugins if f"](plugins/{name}/README.md)" not in text] == []
+
+
 def test_contributing_names_only_files_that_are_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     named = re.findall(r"`((?:tests|core|docs|examples|benchmarks)/[\w/.-]*)`", text)
