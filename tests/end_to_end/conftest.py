@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -27,11 +28,17 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     """Write a configuration and start ``gateway run`` on it; what is still running at the end is killed."""
     started: list[Gateway] = []
 
-    def begin(text: str, *, name: str = "gateway.yaml", path: Path | None = None) -> Gateway:
+    def begin(
+        text: str,
+        *more: str,
+        name: str = "gateway.yaml",
+        path: Path | None = None,
+        python: str | Path = sys.executable,
+    ) -> Gateway:
         config = path or tmp_path / name
         if path is None:
             config.write_text(text)
-        gateway = Gateway(config)
+        gateway = Gateway(config, *more, python=python)
         started.append(gateway)
         return gateway
 

@@ -69,12 +69,14 @@ class Upstream:
 class Gateway:
     """A running ``gateway run``; its stderr is kept line by line."""
 
-    def __init__(self, config: Path, *more: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, *more: str, environ: dict[str, str] | None = None, python: str | Path = sys.executable
+    ) -> None:
         self.config = config
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway_core.cli", "run", "-c", str(config), *more],
+            [str(python), "-m", "gateway_core.cli", "run", "-c", str(config), *more],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,

@@ -21,6 +21,9 @@ class View:
     async def status(self) -> Mapping[str, Any]:
         return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}]}
 
+    async def plugins(self) -> Mapping[str, Any]:
+        return {"workers": [{"installed": []}]}
+
     async def exposition(self) -> bytes:
         return b"# TYPE a counter\na 1.0\n"
 
@@ -51,6 +54,7 @@ async def test_shows_metrics_configuration_and_upstreams(listener: AdminListener
     assert await ask(tmp_path, "/metrics") == (200, "# TYPE a counter\na 1.0\n")
     assert json.loads((await ask(tmp_path, "/config"))[1]) == {"version": "v1", "in_flight": 3}
     assert json.loads((await ask(tmp_path, "/upstreams"))[1]) == [{"name": "users"}]
+    assert json.loads((await ask(tmp_path, "/plugins"))[1]) == {"workers": [{"installed": []}]}
     assert (await ask(tmp_path, "/other"))[0] == 404
 
 

@@ -17,12 +17,15 @@ class AdminView(Protocol):
     async def status(self) -> Mapping[str, Any]:
         """Return version, upstreams and counts, ready for JSON, without secrets."""
 
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return plugins, bindings and times of each worker, ready for JSON, without configurations."""
+
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
 
 
 class AdminListener:
-    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config`` and ``/upstreams``.
+    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``.
 
     It has no access control: whoever reaches the address may read.
     """
@@ -74,6 +77,7 @@ class AdminListener:
                 web.get("/metrics", self._metrics),
                 web.get("/config", self._config),
                 web.get("/upstreams", self._upstreams),
+                web.get("/plugins", self._plugins),
             ]
         )
         return application
@@ -106,3 +110,6 @@ class AdminListener:
     async def _upstreams(self, _request: web.Request) -> web.Response:
         status = await self._shown.status()
         return web.json_response(status.get("upstreams", []))
+
+    async def _plugins(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._shown.plugins())

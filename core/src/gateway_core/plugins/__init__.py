@@ -19,6 +19,7 @@ from gateway_core.plugins.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.plugins.recording import CallRecorder, HookCall
 from gateway_core.plugins.registry import PluginInfo, PluginRegistry, PluginUnavailableError, ScanReport
 from gateway_core.plugins.response_phase import start_response_phase
+from gateway_core.plugins.timing_answers import timing_answers
 from gateway_core.plugins.timings import HookTime, Timings, server_timing, watch
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "start_phase",
     "start_response_phase",
     "table_of",
+    "timing_answers",
     "unreachable_bindings",
     "watch",
 ]

@@ -9,6 +9,7 @@ from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.chains import Chain, build_chain
 from gateway_core.plugins.instances import Bindings
 from gateway_core.plugins.registry import PluginRegistry
+from gateway_core.plugins.timing_answers import answer_with_times
 from gateway_core.plugins.timings import Timings
 
 
@@ -21,21 +22,25 @@ class ChainBuilder:
         gateway_wide: Sequence[BindingConfig],
         place_of: PlaceOf,
         timings: Timings | None = None,
+        answers: Binding | None = None,
     ) -> None:
         """Bind the gateway-wide bindings.
 
         :param place_of: the place of a key path such as ``routes[3].plugins[0]``.
+        :param timings: measures every hook; None costs nothing.
+        :param answers: goes around every chain (see `answer_with_times`).
         :raises ConfigError: a binding cannot be made.
         """
         self._bindings = bindings
         self._gateway_wide = gateway_wide
         self._place_of = place_of
         self._timings = timings
+        self._answers = answers
         self._inherited: dict[str, Binding] = {}
         for index, config in enumerate(gateway_wide):
             if config.enabled:
                 self._inherited[config.id] = self._bind(config, None, f"plugins[{index}]")
-        self.global_chain: Chain = build_chain(list(self._inherited.values()), timings)
+        self.global_chain: Chain = self._build(list(self._inherited.values()))
         """The gateway-wide bindings alone, for the request phase and for requests without a route."""
 
     def chain_for(self, route: str, own: Sequence[BindingConfig], key_path: str) -> Chain:
@@ -53,7 +58,11 @@ class ChainBuilder:
                 chain.append(self._bind(entry.binding, route, f"{key_path}.plugins[{entry.index}]"))
             else:
                 chain.append(self._inherited[entry.binding.id])
-        return build_chain(chain, self._timings)
+        return self._build(chain)
+
+    def _build(self, bindings: Sequence[Binding]) -> Chain:
+        chain = build_chain(bindings, self._timings)
+        return chain if self._answers is None else answer_with_times(chain, self._answers)
 
     def _bind(self, config: BindingConfig, route: str | None, key_path: str) -> Binding:
         return self._bindings.bind(config, route=route, place=self._place_of(key_path), key_path=key_path)

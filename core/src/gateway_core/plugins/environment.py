@@ -49,7 +49,9 @@ def is_complete(published: Published) -> bool:
         return False
     # Not distribution.files: it leaves out what is missing.
     record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
-    return all(Path(str(distribution.locate_file(row[0]))).exists() for row in record if row)
+    names = (row[0] for row in record if row)
+    # Compiled files come and go.
+    return all(Path(str(distribution.locate_file(name))).exists() for name in names if not name.endswith(".pyc"))
 
 
 class EnvironmentWatch:
@@ -68,6 +70,11 @@ class EnvironmentWatch:
         self._stamped = stamp()
         self._believed = read()
         self._pending: tuple[Reading, float] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing has happened since the last change that was believed; costs some microseconds."""
+        return self._pending is None and self._stamp() == self._stamped
 
     def look(self, now: float) -> EnvironmentChange | None:
         """Look once; call it every second or so.

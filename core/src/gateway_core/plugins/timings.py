@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from gateway_core.messages import Request
+from gateway_core.metrics import Metrics
 from gateway_core.plugins.awaiting import Deferred
 from gateway_core.plugins.binding import Binding
 
@@ -31,6 +32,8 @@ class HookTime:
 
     longest: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    observe: Callable[[float], None] | None = field(default=None, repr=False, compare=False)
+    """Told of each call as well, such as a metric."""
 
     def add(self, seconds: float) -> None:
         """Take note of one call."""
@@ -38,12 +41,31 @@ class HookTime:
         self.total += seconds
         self.longest = max(self.longest, seconds)
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
+        if self.observe is not None:
+            self.observe(seconds)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what status pages show of it; times in seconds."""
+        return {
+            "plugin": self.plugin,
+            "binding": self.binding,
+            "phase": self.phase,
+            "calls": self.calls,
+            "total": self.total,
+            "mean": self.total / self.calls if self.calls else 0.0,
+            "longest": self.longest,
+        }
 
 
 class Timings:
     """The times of every hook of the chains that were built with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        """Begin with no times.
+
+        :param metrics: where to publish them as ``gateway_plugin_seconds``.
+        """
+        self._metrics = metrics
         self._times: dict[tuple[str, str, str], HookTime] = {}
 
     def all(self) -> list[HookTime]:
@@ -53,7 +75,9 @@ class Timings:
     def timed(self, call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
         """Wrap a hook so that its time is noted down here, and for the request if `watch` was called on it."""
         key = (binding.plugin, binding.id, phase)
-        times = self._times.setdefault(key, HookTime(*key))
+        times = self._times.get(key)
+        if times is None:
+            times = self._times[key] = HookTime(*key, observe=self._observer(key))
 
         def timed(request: Request, *rest: Any) -> Any:
             started = perf_counter()
@@ -68,6 +92,14 @@ class Timings:
             return result
 
         return timed
+
+    def _observer(self, key: tuple[str, str, str]) -> Callable[[float], None] | None:
+        if self._metrics is None:
+            return None
+        seconds = self._metrics.histogram(
+            "gateway_plugin_seconds", "Seconds that hooks took.", ("plugin", "binding", "phase"), BOUNDS
+        )
+        return seconds.labels(*key).observe
 
 
 async def _timed_awaitable(awaitable: Awaitable[Any], times: HookTime, request: Request, started: float) -> Any:
@@ -87,6 +119,11 @@ def _note(times: HookTime, request: Request, seconds: float) -> None:
 def watch(request: Request) -> None:
     """Note down the times of this request's hooks, for `server_timing`."""
     request.state[_REQUEST_KEY] = []
+
+
+def is_watched(request: Request) -> bool:
+    """Tell whether `watch` was called on this request."""
+    return _REQUEST_KEY in request.state
 
 
 def server_timing(request: Request) -> str:

@@ -76,8 +76,9 @@ class Engine:
         self.listeners = Listeners(sockets, self.proxy.server_for)
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)
+        self._times = timings or Timings(self.metrics)
         self._environment = Environment(
-            self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings
+            self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings, self._times
         )
 
     async def prepare(self, canonical: Canonical) -> Prepared:
@@ -170,6 +171,17 @@ class Engine:
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,
         }
+
+    def plugins(self) -> dict[str, Any]:
+        """Return what the admin listener shows of plugins: what is known, where it is bound, what it took."""
+        current: Snapshot | None = self.holder.current
+        now = self.clock.monotonic()
+        installed = [
+            {name: getattr(info, name) for name in ("name", "distribution", "version", "kind", "state", "error")}
+            for info in self.registry.states()
+        ]
+        bindings = [] if current is None else [each.describe(now) for each in current.bindings()]
+        return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self._times.all()]}
 
 
 def _is_outdated(known: PluginInfo | None, version: str | None) -> bool:

@@ -11,10 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
+from gateway_core.errors import GatewayError
 from gateway_core.server.lifecycle import HANDLED
 from gateway_core.server.validation import Canonical
 
 VARIABLE = "GATEWAY_HANDOVER"
+
+
+class RestartNeededError(GatewayError):
+    """A configuration needs code that a running process cannot take in; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)

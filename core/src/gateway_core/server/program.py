@@ -14,12 +14,13 @@ from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
-from gateway_core.server.handover import Handover
+from gateway_core.server.handover import Handover, RestartNeededError
 from gateway_core.server.lifecycle import Signals, StoppedError
+from gateway_core.server.plugin_watch import PluginWatch
 from gateway_core.server.reload import Reloader, render
 from gateway_core.server.sources import Sources
 from gateway_core.server.standby import Standby
-from gateway_core.server.validation import Canonical, validate
+from gateway_core.server.validation import Canonical, Verdict, validate
 from gateway_core.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class Fleet(Protocol):
         """Put the first configuration in force and accept connections."""
 
     async def apply(self, canonical: Canonical) -> str:
-        """Put another configuration in force and say what changed; raises if the old one has to stay."""
+        """Put another configuration in force and say what changed; raises if the old one has to stay.
+
+        :raises RestartNeededError: it can be in force only after `restart`.
+        """
 
     async def restart(self, canonical: Canonical) -> Handover:
         """Return what a new program in this process takes over; raises if it would not work."""
@@ -58,6 +62,9 @@ class Fleet(Protocol):
     async def status(self) -> Mapping[str, Any]:
         """Return what the admin listener shows."""
 
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
 
@@ -72,6 +79,9 @@ class Program:
         """
         self._admin: AdminListener | None = None
         self._restart_wanted = asyncio.Event()
+        self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
+        self._exchanging = asyncio.Lock()
+        self._plugins = PluginWatch()
         self._tasks = Tasks()
         urls = urls_of(tuple(roots))
         self._standby = Standby() if urls else None
@@ -80,7 +90,7 @@ class Program:
             paths_of(tuple(roots)),
             self._apply,
             also_watch=self._files,
-            validate=validate if self._sources is None else self._sources.validate,
+            validate=self._validate,
         )
         self.signals = Signals(
             on_reload=lambda: self.reloader.request("SIGHUP"),
@@ -98,16 +108,31 @@ class Program:
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
             await self.signals.unless_stopped(self._sources.ready())
-        verdict = await self.signals.unless_stopped(self.reloader.first())
+        verdict = await self.signals.unless_stopped(self._first_verdict())
         if verdict.canonical is None:
             say(render(verdict.problems))
         return verdict.canonical
+
+    async def _first_verdict(self) -> Verdict:
+        # What is installed is read while the validating process starts: whatever it finds cannot be older.
+        verdict, _ = await asyncio.gather(self.reloader.first(), self._plugins.start())
+        return verdict
+
+    async def _validate(self, paths: Sequence[Path]) -> Verdict:
+        has_changed = await self._plugins.settle()
+        if self._sources is None or self._standby is None:
+            return await validate(paths)
+        if has_changed:
+            # It may have looked around already.
+            await self._standby.discard()
+        return await self._sources.validate(paths)
 
     async def follow(self, canonical: Canonical) -> None:
         """Watch what an earlier program in this process made its configuration of.
 
         :raises GatewayError: a source cannot be used.
         """
+        await self._plugins.start()
         await self.reloader.follow(canonical.watch())
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
@@ -122,6 +147,11 @@ class Program:
         assert self.fleet is not None
         status = await self.fleet.status()
         return status if self._sources is None else {**status, "sources": self._sources.status()}
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+        assert self.fleet is not None
+        return await self.fleet.plugins()
 
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
@@ -151,8 +181,10 @@ class Program:
             say(f"listening on {url}")
         self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
         self._tasks.spawn(self.reloader.run(), name="reload the configuration")
+        self._tasks.spawn(self._plugins.follow(self.reloader.request), name="watch the installed plugins")
+        self._tasks.spawn(self._restart_when_wanted(), name="restart on SIGUSR2")
         try:
-            handover = await self.signals.unless_stopped(self._restart_when_wanted())
+            handover = await self.signals.unless_stopped(self._handed_over())
         except StoppedError:
             return await self._stop()
         await self._tasks.aclose()
@@ -178,7 +210,12 @@ class Program:
 
     async def _apply(self, canonical: Canonical) -> str:
         assert self.fleet is not None
-        told = await self.fleet.apply(canonical)
+        async with self._exchanging:
+            try:
+                told = await self.fleet.apply(canonical)
+            except RestartNeededError as needed:
+                await self._restart(canonical)
+                return f"taken over by a new process with {needed}"
         self.canonical = canonical
         await self._keep()
         try:
@@ -194,11 +231,20 @@ class Program:
     def _files(self) -> WatchSet:
         return WatchSet() if self.fleet is None else self.fleet.files()
 
-    async def _restart_when_wanted(self) -> Handover:
+    async def _handed_over(self) -> Handover:
+        return await self._handover
+
+    async def _restart(self, canonical: Canonical) -> None:
+        """Have a new program take over; raises if it would not work, and this one goes on then."""
+        assert self.fleet is not None
+        handover = await self.fleet.restart(canonical)
+        if not self._handover.done():
+            self._handover.set_result(handover)
+
+    async def _restart_when_wanted(self) -> None:
         while True:
             await self._restart_wanted.wait()
             self._restart_wanted.clear()
-            assert self.fleet is not None
             try:
                 # By the code that is installed now: if that is broken, it is better found out before the exchange.
                 if self._standby is not None:
@@ -206,7 +252,9 @@ class Program:
                 verdict = await self.reloader.first()
                 if verdict.canonical is not None:
                     _logger.info("SIGUSR2: restarting")
-                    return await self.fleet.restart(verdict.canonical)
+                    async with self._exchanging:
+                        await self._restart(verdict.canonical)
+                    return
                 _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render(verdict.problems))
             except GatewayError as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)

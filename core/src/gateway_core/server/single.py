@@ -13,7 +13,7 @@ from gateway_core.errors import GatewayError
 from gateway_core.server import collector
 from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.engine import Engine
-from gateway_core.server.handover import Handover, WorkerLeft
+from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import collect, lasting
 from gateway_core.server.validation import Canonical
@@ -34,11 +34,14 @@ class Single:
         await self._take(canonical)
 
     async def apply(self, canonical: Canonical) -> str:
-        """Put another configuration in force and say what changed."""
+        """Put another configuration in force and say what changed.
+
+        :raises RestartNeededError: it was checked with other versions of plugins than run here.
+        """
         outdated = self._engine.changed_plugins(canonical.plugins)
-        told = [await self._take(canonical)]
         if outdated:
-            told.append(f"still running the old code of {', '.join(outdated)}: send SIGUSR2 to restart")
+            raise RestartNeededError(f"new code of {', '.join(outdated)}")
+        told = [await self._take(canonical)]
         if canonical.workers != 1:
             told.append(f"still one process although workers is {canonical.workers}: send SIGUSR2 to restart")
         return "; ".join(told)
@@ -98,6 +101,10 @@ class Single:
     async def status(self) -> Mapping[str, Any]:
         """Return what the admin listener shows."""
         return self._engine.status()
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+        return {"workers": [{"number": 0, "pid": os.getpid(), **self._engine.plugins()}]}
 
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""

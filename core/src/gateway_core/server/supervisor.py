@@ -17,7 +17,7 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server import shared_folder, sockets
 from gateway_core.server.channel import ChannelClosedError
-from gateway_core.server.handover import Handover, WorkerLeft
+from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import exposition, lasting, merge
 from gateway_core.server.tls import files_of
@@ -88,7 +88,7 @@ class Supervisor:
             reasons = self._reasons_to_roll(canonical, config)
             new = await asyncio.to_thread(self._sockets.bind, config.listen)
             try:
-                told = await (self._roll(canonical, config) if reasons else self._together(canonical))
+                told = await self._take(canonical, config, reasons)
             except (WorkerRefusedError, ChannelClosedError) as error:
                 await self._restore()
                 self._sockets.close(new)
@@ -98,6 +98,14 @@ class Supervisor:
         if reasons:
             return f"{told}; {len(self._workers)} workers replaced one by one, since {' and '.join(reasons)}"
         return f"{told}; {len(self._workers)} workers"
+
+    async def _take(self, canonical: Canonical, config: GatewayConfig, reasons: list[str]) -> str:
+        if not reasons:
+            try:
+                return await self._together(canonical)
+            except RestartNeededError as needed:
+                reasons.append(f"they lack {needed}")
+        return await self._roll(canonical, config)
 
     async def _read(self, canonical: Canonical) -> GatewayConfig:
         return (await from_lines(canonical.lines, Breather(self._clock))).config
@@ -269,6 +277,11 @@ class Supervisor:
         ]
         version = None if self._canonical is None else self._canonical.version
         return {"version": version, "workers": workers, "upstreams": upstreams}
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins, by worker."""
+        answers = await self._ask_all("plugins", "plugins")
+        return {"workers": [{"number": each.number, "pid": each.pid, **answer["plugins"]} for each, answer in answers]}
 
     async def exposition(self) -> bytes:
         """Return the sum of the workers' metrics, those that are gone included."""

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway_core.config import ConfigError
@@ -51,6 +52,7 @@ class Worker:
             "discard": self._discard,
             "status": self._status,
             "metrics": self._metrics,
+            "plugins": self._plugins,
         }
         try:
             while True:
@@ -78,6 +80,10 @@ class Worker:
         self._tasks.spawn(self._build(canonical), name="prepare a configuration")
 
     async def _build(self, canonical: Canonical) -> None:
+        outdated = self.engine.changed_plugins(canonical.plugins)
+        if outdated:
+            await self._answer(canonical, outdated=outdated)
+            return
         refusal, problems = None, []
         collector.rest()
         try:
@@ -91,7 +97,18 @@ class Worker:
             refusal = repr(error)
         if refusal is not None:
             collector.resume()
-        await self._channel.send("prepared", version=canonical.version, refusal=refusal, problems=problems)
+        await self._answer(canonical, refusal=refusal, problems=problems)
+
+    async def _answer(
+        self,
+        canonical: Canonical,
+        *,
+        refusal: str | None = None,
+        problems: Sequence[Mapping[str, Any]] = (),
+        outdated: Sequence[str] = (),
+    ) -> None:
+        told: dict[str, Any] = {"refusal": refusal, "problems": list(problems), "outdated": list(outdated)}
+        await self._channel.send("prepared", version=canonical.version, **told)
 
     async def _commit(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None
@@ -110,6 +127,9 @@ class Worker:
 
     async def _status(self, _message: Message) -> None:
         await self._channel.send("status", status=self.engine.status())
+
+    async def _plugins(self, _message: Message) -> None:
+        await self._channel.send("plugins", plugins=self.engine.plugins())
 
     async def _metrics(self, _message: Message) -> None:
         samples = await asyncio.to_thread(collect, self.engine.metrics.registry)

@@ -17,6 +17,7 @@ from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem
 from gateway_core.errors import GatewayError
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
+from gateway_core.server.handover import RestartNeededError
 from gateway_core.server.validation import Canonical, problem_from_json
 from gateway_core.tasks import spawn
 
@@ -154,6 +155,7 @@ class WorkerHandle:
         """Have the worker build a configuration beside the one it runs.
 
         :raises WorkerRefusedError: it cannot.
+        :raises RestartNeededError: it runs other versions of plugins than the configuration was checked with.
         """
         try:
             for part in parts(canonical.lines):
@@ -163,6 +165,8 @@ class WorkerHandle:
             raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None
         except TimeoutError:
             raise WorkerRefusedError(f"worker {self.number} did not prepare the configuration in time") from None
+        if message["outdated"]:
+            raise RestartNeededError(f"new code of {', '.join(message['outdated'])}")
         if message["refusal"] is not None:
             problems = [problem_from_json(entry) for entry in message["problems"]]
             raise WorkerRefusedError(f"worker {self.number}: {message['refusal']}", problems)

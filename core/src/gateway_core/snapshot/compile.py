@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gateway_core.clock import Clock
 from gateway_core.config import (
@@ -19,7 +20,7 @@ from gateway_core.config import (
 )
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginRegistry, Timings
+from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginRegistry, Timings, timing_answers
 from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.route import CompiledRoute
@@ -63,6 +64,10 @@ class Environment:
     clock: Clock
     metrics: Metrics
     timings: Timings | None = None
+    """Measures or records every hook, whatever the configuration says."""
+
+    times: Timings = field(default_factory=Timings)
+    """Measures every hook of configurations with ``server_timing: true``."""
 
 
 async def compile_snapshot(loaded: LoadedConfig, environment: Environment) -> Compiled:
@@ -98,7 +103,8 @@ class _Compiler:
 
     async def compile(self) -> Compiled:
         await self._open_upstreams()
-        chains = ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, self.environment.timings)
+        trusted = trusts(self.config.trusted_proxies)
+        chains = self._chains(trusted)
         builder: RouterBuilder[CompiledRoute] = RouterBuilder()
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
@@ -122,11 +128,18 @@ class _Compiler:
             global_chain=chains.global_chain,
             upstreams={name: live.upstream for name, live in self.live.items()},
             routes=routes,
-            trusts=trusts(self.config.trusted_proxies),
+            trusts=trusted,
             close=self.aclose,
             made_of=made_of,
         )
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
+
+    def _chains(self, trusted: Callable[[str], bool]) -> ChainBuilder:
+        environment, timings, answers = self.environment, self.environment.timings, None
+        if self.config.server_timing:
+            timings = timings or environment.times
+            answers = timing_answers(trusted, environment.clock, environment.metrics)
+        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, answers)
 
     def _problem(self, key_path: str, message: str) -> ConfigError:
         return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message)])

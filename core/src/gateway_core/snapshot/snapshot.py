@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
-    from gateway_core.plugins import Chain
+    from gateway_core.plugins import Binding, Chain
     from gateway_core.routing import Router
     from gateway_core.snapshot.route import CompiledRoute
     from gateway_core.upstreams.upstream import Upstream
@@ -77,6 +77,12 @@ class Snapshot:
             call()
         else:
             self._on_idle = call
+
+    def bindings(self) -> list[Binding]:
+        """Return every binding that runs, the gateway-wide ones first."""
+        chains = [self.global_chain, *(route.chain for route in self.routes.values())]
+        # By identity, in order; what the core itself puts around chains has no place in the configuration.
+        return list(dict.fromkeys(each for chain in chains for each in chain.bindings if each.place))
 
     async def aclose(self) -> None:
         """Give back what this snapshot shares with others; plugins and endpoints that nobody else uses are closed."""

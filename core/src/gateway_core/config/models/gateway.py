@@ -37,6 +37,10 @@ class GatewayConfig(Section):
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""
 
+    server_timing: Switch = False
+    """``true`` measures every plugin in every phase: for ``/plugins`` and ``/metrics`` of the admin listener, and in a
+    ``Server-Timing`` field for requests from trusted_proxies that carry ``X-Gateway-Timing: 1``."""
+
     fast_lane: Switch = True
     """``false`` gives every connection to aiohttp: slower, and the same otherwise."""
 

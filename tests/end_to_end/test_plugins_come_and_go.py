@@ -1,0 +1,154 @@
+"""Plugins that are installed, upgraded and removed while the gateway serves."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.core.cli.fresh import FreshEnvironment, build_wheel
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.load import clients
+
+Start = Callable[..., Gateway]
+
+PLUGIN = """
+from gateway_plugin_sdk import Plugin, Response, hookimpl
+
+class Tiny(Plugin[dict]):
+    \"\"\"Answers with its version.\"\"\"
+
+    name = "tiny"
+    config_schema = {"type": "object", "properties": {"word": {"type": "string"}}, "additionalProperties": False}
+
+    async def start(self):
+        %s
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        return Response(200, body=b"tiny %s")
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+class Environment(FreshEnvironment):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "environment")
+        self._wheels = folder / "wheels"
+        (self._site,) = self.folder.glob("lib/python*/site-packages")
+
+    def pip_install(self, version: str) -> None:
+        """Install or upgrade the plugin as an operator does."""
+        wheel = build_wheel(self._wheels, version, code=PLUGIN % ("pass", version))
+        done = self.run("pip", "--disable-pip-version-check", "install", "--no-index", "--no-deps", str(wheel))
+        assert done.returncode == 0, done.stderr
+
+    def install(self, version: str, *, start: str = "pass", code: str = "") -> None:
+        """Do what pip does to the files, which takes pip some seconds."""
+        self.uninstall()
+        with zipfile.ZipFile(build_wheel(self._wheels, version, code=code or PLUGIN % (start, version))) as wheel:
+            wheel.extractall(self._site)
+
+    def uninstall(self) -> None:
+        for metadata in self._site.glob("gateway_plugin_tiny-*.dist-info"):
+            shutil.rmtree(metadata)
+        (self._site / "gateway_plugin_tiny.py").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
+
+
+def config(upstream: Upstream, workers: int, binding: str = "{name: tiny}") -> str:
+    return (
+        f"listen: 127.0.0.1:0\nworkers: {workers}\n"
+        f"routes:\n  - {{id: plain, path: /plain, target: '{upstream.url}'}}\n"
+        f"  - {{id: load, path: /load, target: '{upstream.url}', plugins: [{binding}]}}\n"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_installed_while_running_is_used_without_a_restart(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    gateway = start(config(upstream, workers, ""), python=environment.python)
+    url = await gateway.ready()
+    await gateway.rewrites(config(upstream, workers), 'no plugin "tiny" is installed')
+    after = len(gateway.lines)
+
+    # Nothing is edited any more: it is the refused configuration that is tried again.
+    environment.install("1.0")
+
+    await gateway.says(r"plugin tiny installed: configuration in force: 1 route changed", after=after)
+    assert await get(url, "/load") == (200, "tiny 1.0")
+    assert not [line for line in gateway.lines if "replaced" in line or "restart" in line]
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_upgrade_under_load_loses_no_answer(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0")
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+
+    async with clients(url) as load:
+        await load.answered_more(20)
+        await asyncio.to_thread(environment.pip_install, "2.0")
+        await eventually(url, "/load", "tiny 2.0")
+        await load.answered_more(20)
+
+    assert load.lost == []
+    assert gateway.process.poll() is None
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_what_is_broken_or_gone_leaves_the_old_code_serving(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0")
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+
+    async with clients(url, 2) as load:
+        changes: list[tuple[Callable[[], None], str]] = [
+            (lambda: environment.install("2.0", code="import nothing_of_that_name\n"), '"tiny".*nothing_of_that_name'),
+            (lambda: environment.install("3.0", start="raise RuntimeError('no luck')"), "no luck"),
+            (environment.uninstall, 'no plugin "tiny" is installed'),
+        ]
+        for change, told in changes:
+            after = len(gateway.lines)
+            change()
+            await gateway.says(told, after=after)
+            assert await get(url, "/load") == (200, "tiny 1.0")
+        await load.answered_more(20)
+        environment.install("4.0")
+        await eventually(url, "/load", "tiny 4.0")
+
+    assert load.lost == []
+    await gateway.stops()
+
+
+async def test_code_that_was_loaded_once_does_not_come_back_after_an_upgrade(
+    start: Start, upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0")
+    gateway = start(config(upstream, 2), python=environment.python)
+    url = await gateway.ready()
+    await gateway.rewrites(config(upstream, 2, ""))
+    environment.install("2.0")
+    await gateway.says("plugin tiny changed: configuration in force")
+
+    line = await gateway.rewrites(config(upstream, 2), r"gateway.yaml changed: configuration in force")
+
+    assert "replaced one by one" in line
+    assert await get(url, "/load") == (200, "tiny 2.0")
+    await gateway.stops()
