@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
+from gateway_core.cli.options import LOCK_VARIABLE
 from gateway_core.cli.plugins_lock import problems_with
 from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
 from gateway_core.plugins import PluginRegistry
 from gateway_core.plugins.locking import LockError
-
-VARIABLE: Final = "GATEWAY_LOCK"
-"""The environment variable with the path of the lock file; unset or empty if nothing is locked."""
 
 
 def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
@@ -24,7 +21,7 @@ def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
 
     :raises ConfigError: with a problem for each plugin that is not.
     """
-    path = environ.get(VARIABLE)
+    path = environ.get(LOCK_VARIABLE)
     if not path:
         return
     try:

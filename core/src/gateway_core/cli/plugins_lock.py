@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
-from gateway_core.cli.options import PROBLEMS
+from gateway_core.cli.options import LOCK_FILE, PROBLEMS
 from gateway_core.plugins import PluginRegistry
 from gateway_core.plugins.locking import LockError, drift, installed_plugins, read_lock, write_lock
-
-LOCK_FILE: Final = "plugins.lock"
 
 file_option = click.option(
     "--file",

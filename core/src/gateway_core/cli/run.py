@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway_core.cli.locked import VARIABLE
-from gateway_core.cli.options import config_option
-from gateway_core.cli.plugins_lock import LOCK_FILE
+from gateway_core.cli.options import LOCK_FILE, LOCK_VARIABLE, config_option
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
 
@@ -44,5 +42,5 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
     from gateway_core.server.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
     if locked is not None:
-        os.environ[VARIABLE] = str(locked.resolve())
+        os.environ[LOCK_VARIABLE] = str(locked.resolve())
     raise SystemExit(run(roots, default_state_directory(os.environ) if state is None else state))
