@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from gateway_core.config import LoadedConfig
@@ -34,6 +35,8 @@ async def test_the_old_snapshot_ends_with_its_last_exchange(
 
     holder.swap((await compile_snapshot(load_text(text("two")), environment)).snapshot)
     old.release()
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert len(holder.retirement) == 1
     assert "stop one" not in noted
 
