@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import click
 
+from gateway_core.cli.chain_view import bindings_of, chain_lines
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
@@ -47,7 +48,9 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Show the route that takes METHOD URL, its parameters and chain, what its upstream gets, and why others lost.
+    """Show the route that takes METHOD URL, its parameters, what its upstream gets, and why others lost.
+
+    Every binding of its chain is listed with its place, and with the reason if it is off.
 
     Nothing is started and nothing is sent. Hooks that rewrite requests or choose routes are not run.
 
@@ -55,7 +58,8 @@ def command(
     """
     if (requests is None) is (method is None or url is None):
         raise click.UsageError("give METHOD and URL, or --requests FILE")
-    table = Table.of(load_or_exit(roots, PluginRegistry(), as_json=as_json).config)
+    loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
+    table = Table.of(loaded.config)
     if requests is not None:
         for number, line in enumerate(requests, 1):
             if line.strip():
@@ -65,6 +69,8 @@ def command(
     assert url is not None
     asked = Asked.of(method, url, _read_headers(headers))
     told = table.explain(asked)
+    if told["route"] is not None:
+        told["bindings"] = bindings_of(told["route"], loaded)
     if as_json:
         print_json(told)
     else:
@@ -208,6 +214,7 @@ def _for_people(told: Mapping[str, Any]) -> str:
             f"target   {told['target']}",
             f"path     {told['path'] or '-'}",
             f"chain    {' > '.join(told['chain']) or '-'}",
+            *chain_lines(told["bindings"]),
         ]
     if told["losers"]:
         lines.append("nearest others:")
