@@ -1,0 +1,120 @@
+"""Blocking queries: ask for what is newer than an index, and get an answer when there is something.
+
+As https://developer.hashicorp.com/consul/api-docs/features/blocking asks for it: an index that goes backwards is
+forgotten, one below 1 is taken as 1, and a client that gets answers fast takes its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import aiohttp
+from gateway_plugin_sdk import Clock
+
+from gateway_plugin_consul.access import AccessError
+from gateway_plugin_consul.agents import AgentError, Agents, Answer, Query
+from gateway_plugin_consul.pauses import Pauses
+
+SHORTEST_GAP: Final = 0.05
+LONGEST_GAP: Final = 0.5
+"""Seconds between two queries: in a burst, where every answer has everything, and while answers bring nothing new."""
+
+BUSY_SHARE: Final = 0.1
+"""Share of the time that may go into reading answers while many come."""
+
+_FAILURES: Final = (aiohttp.ClientError, AgentError, AccessError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one query has brought: another content, or that the agents went away or came back."""
+
+    body: bytes | None
+    """The last content; empty if there is nothing, None if nothing was ever heard."""
+    failure: str = ""
+    """Why it may be out of date; empty if it is not."""
+
+
+def next_index(previous: int, answered: int | None) -> int:
+    """Return the index to wait for; 0 is to ask without waiting."""
+    if answered is None or answered < 1:
+        return 1
+    return answered if answered >= previous else 0
+
+
+class BlockingQuery:
+    """Asks the same again and again, until it is cancelled."""
+
+    def __init__(
+        self,
+        agents: Agents,
+        path: str,
+        query: Query,
+        *,
+        wait: float,
+        timeout: float,
+        clock: Clock,
+        rng: Random,
+        may_be_missing: bool = False,
+    ) -> None:
+        """Prepare to ask.
+
+        :param wait: seconds that the agent may take until something changes.
+        :param timeout: seconds that an answer may take beyond that.
+        """
+        self._agents = agents
+        self._path = path
+        self._query = tuple(query)
+        self._wait = wait
+        self._timeout = timeout
+        self._clock = clock
+        self._pauses = Pauses(rng)
+        self._may_be_missing = may_be_missing
+
+    async def rounds(self) -> AsyncGenerator[Round]:
+        """Yield the content when it changed, and when the agents went away or came back."""
+        index = 0
+        latest = Round(None)
+        gap = SHORTEST_GAP
+        while True:
+            try:
+                answer = await self._ask(index)
+            except _FAILURES as error:
+                failed = Round(latest.body, self._told(error))
+                # Another agent, or the same after a restart, may have another index.
+                self._agents.use_next()
+                index = 0
+                if failed != latest:
+                    latest = failed
+                    yield latest
+                await asyncio.sleep(self._pauses.take())
+                continue
+            self._pauses.reset()
+            index = next_index(index, answer.index)
+            gap = min(gap * 2, LONGEST_GAP)
+            if answer.body != latest.body or latest.failure:
+                latest = Round(answer.body)
+                began = self._clock.monotonic()
+                yield latest
+                busy = self._clock.monotonic() - began
+                gap = min(max(SHORTEST_GAP, busy / BUSY_SHARE), LONGEST_GAP)
+            await asyncio.sleep(gap)
+
+    async def _ask(self, index: int) -> Answer:
+        query, limit = self._query, self._timeout
+        if index:
+            query = (*query, ("index", str(index)), ("wait", f"{round(self._wait * 1000)}ms"))
+            # Agents add up to a sixteenth of the time, so that not all clients come back at once.
+            limit += self._wait * 17 / 16
+        return await self._agents.get(self._path, query, limit=limit, may_be_missing=self._may_be_missing)
+
+    def _told(self, error: BaseException) -> str:
+        if isinstance(error, AgentError | AccessError):
+            return str(error)
+        if isinstance(error, TimeoutError):
+            return f"{self._agents.address} does not answer in time"
+        return f"{self._agents.address}: {str(error) or type(error).__name__}"

@@ -1,0 +1,114 @@
+"""The discovery ``consul``: the healthy instances of a service, by blocking queries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote
+
+from gateway_plugin_sdk import Discovered, DiscoveryContext, EndpointSpec, GatewayError
+from pydantic import ValidationError
+
+from gateway_plugin_consul.access import Access, AccessError, Token, check_address, tls_context
+from gateway_plugin_consul.agents import Agents
+from gateway_plugin_consul.blocking import BlockingQuery
+from gateway_plugin_consul.instances import InstancesError, keep_same, read_instances
+from gateway_plugin_consul.options import ConsulConfig
+
+
+class NoAnswerError(GatewayError):
+    """Nothing was ever heard."""
+
+
+class ConsulDiscovery:
+    """Follows the instances of one service."""
+
+    def __init__(self, config: ConsulConfig, context: DiscoveryContext, access: Access) -> None:
+        self._config = config
+        self._query = BlockingQuery(
+            Agents(access, context.session),
+            f"/v1/health/service/{quote(config.service, safe='')}",
+            query_of(config),
+            wait=config.wait,
+            timeout=config.timeout,
+            clock=context.clock,
+            rng=context.rng,
+        )
+
+    async def watch(self) -> AsyncGenerator[Discovered]:
+        """Yield the endpoints as soon as they are known, and after each change.
+
+        :raises NoAnswerError: the agents fail before that.
+        """
+        known: dict[str, EndpointSpec] = {}
+        body: bytes | None = None
+        async with aclosing(self._query.rounds()) as rounds:
+            async for each in rounds:
+                failure = each.failure
+                if each.body is None:
+                    raise NoAnswerError(failure)
+                if each.body is not body:
+                    try:
+                        found = self._read(each.body)
+                    except InstancesError as error:
+                        if body is None:
+                            raise
+                        failure = str(error)
+                    else:
+                        known, body = keep_same(known, found), each.body
+                yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=failure)
+
+    def _read(self, body: bytes) -> dict[str, EndpointSpec]:
+        return read_instances(body, self._config.scheme, include_warning=self._config.include_warning)
+
+
+def query_of(config: ConsulConfig) -> list[tuple[str, str]]:
+    """Return the parameters that every query has."""
+    query = [] if config.include_warning else [("passing", "true")]
+    query += [("tag", tag) for tag in config.tags]
+    named = {"filter": config.filter, "dc": config.datacenter, "ns": config.namespace, "partition": config.partition}
+    query += [(name, value) for name, value in named.items() if value]
+    if config.consistency != "default":
+        query.append((config.consistency, ""))
+    return query
+
+
+def make_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> ConsulDiscovery:
+    """Make the discovery from ``discovery.config`` (see `ConsulConfig`).
+
+    :raises ValueError: an option cannot be used.
+    """
+    try:
+        options = ConsulConfig.model_validate(config)
+        return ConsulDiscovery(options, context, access_of(options, os.environ))
+    except ValidationError as error:
+        raise ValueError(f"discovery consul: {explain(error)}") from None
+    except AccessError as error:
+        raise ValueError(f"discovery consul: {error}") from None
+
+
+def access_of(options: ConsulConfig, environ: Mapping[str, str]) -> Access:
+    """Return where the agents are and who we are.
+
+    :raises AccessError: an address or a file cannot be used.
+    """
+    tls = options.tls
+    return Access(
+        tuple(check_address(address) for address in options.addresses),
+        Token.of(options.token, options.token_file, environ),
+        tls_context(tls.ca, tls.cert, tls.key, verify=tls.verify),
+        tls.server_name or None,
+    )
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with options in one line, without the values of secrets."""
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False):
+        where = ".".join(map(str, problem["loc"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        is_shown = where and problem["type"] != "missing" and not where.startswith("token")
+        problems.append(f"{where}: {message}" + (f" (found {problem['input']!r})" if is_shown else ""))
+    return "; ".join(problems)

@@ -1,0 +1,73 @@
+"""Endpoints out of the instances of a service, as ``/v1/health/service/NAME`` tells them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway_plugin_sdk import EndpointSpec, GatewayError
+
+LARGEST_WEIGHT: Final = 65_535
+
+
+class InstancesError(GatewayError):
+    """An answer that has no list of instances."""
+
+
+def read_instances(body: bytes, scheme: str, *, include_warning: bool) -> dict[str, EndpointSpec]:
+    """Return the endpoints of an answer by id.
+
+    An instance of which a check is critical (maintenance is one) is left out; one with a warning has the weight that
+    the service has for it, and is left out unless wanted. Without an address of its own it has that of its node.
+
+    :raises InstancesError: the answer is none.
+    """
+    try:
+        entries = json.loads(body)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
+        raise InstancesError("the answer is no list of service instances")
+    found: dict[str, EndpointSpec] = {}
+    for spec in _specs(entries, scheme, include_warning=include_warning):
+        found.setdefault(spec.id, spec)
+    return found
+
+
+def _specs(entries: list[Any], scheme: str, *, include_warning: bool) -> Iterator[EndpointSpec]:
+    for entry in entries:
+        if not isinstance(entry, dict):
+            continue
+        service, node = _part(entry, "Service"), _part(entry, "Node")
+        status = _status(entry.get("Checks"))
+        host, port = service.get("Address") or node.get("Address"), service.get("Port")
+        if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 1 << 16:
+            continue
+        if status == "passing" or (status == "warning" and include_warning):
+            yield EndpointSpec(scheme, host, port, weight=_weight(service, status))
+
+
+def _status(checks: object) -> str:
+    """Return the worst status of the checks; one that is unknown counts as critical."""
+    statuses = (
+        {check.get("Status") for check in checks if isinstance(check, dict)} if isinstance(checks, list) else set()
+    )
+    if not statuses - {"passing"}:
+        return "passing"
+    return "warning" if not statuses - {"passing", "warning"} else "critical"
+
+
+def _weight(service: Mapping[str, Any], status: str) -> int:
+    weight = _part(service, "Weights").get(status.capitalize())
+    return min(weight, LARGEST_WEIGHT) if isinstance(weight, int) and weight >= 0 else 1
+
+
+def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def keep_same(before: Mapping[str, EndpointSpec], found: Mapping[str, EndpointSpec]) -> dict[str, EndpointSpec]:
+    """Return what was found, with the objects of before where nothing changed: comparing long lists is cheap then."""
+    return {name: before[name] if before.get(name) == spec else spec for name, spec in found.items()}

@@ -1,0 +1,87 @@
+"""What the configuration of the discovery may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from gateway_plugin_sdk import ConfigModel, Duration
+from pydantic import Field
+
+from gateway_plugin_consul.access import DEFAULT_ADDRESS
+
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[Duration, Field(gt=0)]
+Consistency = Literal["default", "stale", "consistent"]
+
+
+class TlsConfig(ConfigModel):
+    """TLS with agents whose address is https."""
+
+    verify: bool = True
+    """Whether the agent's certificate is checked."""
+
+    ca: str = ""
+    """File with the authorities that agents' certificates come from; those of the system unless given."""
+
+    cert: str = ""
+    """File with our own certificate."""
+
+    key: str = ""
+    """File with its key."""
+
+    server_name: str = ""
+    """The name in the agents' certificates, such as ``server.dc1.consul``, if it is not that of the address."""
+
+
+class ConsulConfig(ConfigModel):
+    """``discovery.config`` of the discovery ``consul``."""
+
+    service: Text
+    """The service whose instances are wanted."""
+
+    tags: tuple[Text, ...] = ()
+    """Tags that an instance must have, all of them."""
+
+    filter: str = ""
+    """Filter expression of Consul, such as ``Service.Meta.version == 2``."""
+
+    include_warning: bool = False
+    """Whether instances get requests of which a check warns, with the weight that the service has for them."""
+
+    scheme: Literal["http", "https"] = "http"
+    """How to speak with instances."""
+
+    address: Text | Annotated[tuple[Text, ...], Field(min_length=1)] = DEFAULT_ADDRESS
+    """The agent, or a list of agents that are asked in turn when one does not answer."""
+
+    token: Annotated[str, Field(json_schema_extra={"writeOnly": True})] = ""
+    """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names."""
+
+    token_file: str = ""
+    """File with the ACL token, read for each query."""
+
+    datacenter: str = ""
+    """Datacenter to ask about; the agent's own unless given."""
+
+    namespace: str = ""
+    """Namespace (Consul Enterprise)."""
+
+    partition: str = ""
+    """Admin partition (Consul Enterprise)."""
+
+    consistency: Consistency = "default"
+    """``stale`` lets any server answer, ``consistent`` makes the leader ask the others first."""
+
+    wait: Annotated[Duration, Field(gt=0, le=600)] = 60.0
+    """How long the agent may hold a query back until something changes, 10m at most."""
+
+    timeout: Positive = 10.0
+    """Longest wait for an answer beyond that."""
+
+    tls: TlsConfig = TlsConfig()
+    """TLS with agents whose address is https."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The agents."""
+        return (self.address,) if isinstance(self.address, str) else self.address

@@ -1,0 +1,32 @@
+"""How long to wait before trying again."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+FIRST: Final = 0.1
+LONGEST: Final = 10.0
+
+
+class Pauses:
+    """Seconds that double from try to try, each between the half and the whole: many gateways must not come at once."""
+
+    __slots__ = ("_next", "_rng")
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._next = FIRST
+
+    def take(self, at_least: float = 0.0) -> float:
+        """Return the next pause in seconds.
+
+        :param at_least: what the server asked for.
+        """
+        pause = self._next * (0.5 + self._rng.random() / 2)
+        self._next = min(self._next * 2, LONGEST)
+        return max(pause, at_least)
+
+    def reset(self) -> None:
+        """Begin anew: something worked."""
+        self._next = FIRST

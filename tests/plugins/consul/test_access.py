@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+from gateway_plugin_consul.access import AccessError, Token, check_address, tls_context
+
+
+def test_a_token_comes_from_the_configuration_before_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    environ = {"CONSUL_HTTP_TOKEN": "from-environment"}
+
+    assert Token.of("given", "", environ).header() == {"X-Consul-Token": "given"}
+    assert Token.of("", str(file), environ).header() == {"X-Consul-Token": "from-file"}
+    assert Token.of("", "", environ).header() == {"X-Consul-Token": "from-environment"}
+    assert Token.of("", "", {"CONSUL_HTTP_TOKEN_FILE": str(file)}).header() == {"X-Consul-Token": "from-file"}
+    assert Token.of("", "", {}).header() == {}
+
+
+def test_a_file_that_changed_is_another_token_and_one_that_is_gone_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    token = Token.of("", str(file), {})
+    file.write_text("two")
+    assert token.header() == {"X-Consul-Token": "two"}
+
+    file.unlink()
+    with pytest.raises(AccessError, match="cannot be read"):
+        token.header()
+
+
+def test_a_token_is_not_shown() -> None:
+    assert "word" not in repr(Token("word"))
+
+
+@pytest.mark.parametrize("address", ["", "consul", "ftp://x", "http://", "http://x?y", "http://a:b@x"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(AccessError):
+        check_address(address)
+
+
+def test_an_address_may_have_a_path() -> None:
+    assert check_address("https://proxy.test/consul/") == "https://proxy.test/consul"
+
+
+def test_tls_is_that_of_the_system_unless_something_is_given(tmp_path: Path) -> None:
+    assert tls_context("", "", "") is True
+    unchecked = tls_context("", "", "", verify=False)
+    assert isinstance(unchecked, ssl.SSLContext)
+    assert unchecked.verify_mode is ssl.CERT_NONE
+
+    (tmp_path / "ca.pem").write_text("none")
+    with pytest.raises(AccessError, match="cannot be used"):
+        tls_context(str(tmp_path / "ca.pem"), "", "")

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.plugins.consul.agent import Agent, instance
+from tests.plugins.consul.conftest import Start, eventually
+
+A, B, C = (f"10.0.0.{number}:8080" for number in (1, 2, 3))
+
+
+async def test_instances_come_and_go(agent: Agent, start: Start) -> None:
+    found = start.discovery(service="users")
+    await found.until_endpoints()
+
+    agent.put("users", instance("10.0.0.1"), instance("10.0.0.2", status="critical"))
+    await found.until_endpoints(A)
+    agent.put("users", instance("10.0.0.1"), instance("10.0.0.2"), instance("10.0.0.3", status="warning"))
+    await found.until_endpoints(A, B)
+    agent.put("users")
+    answer = await found.until_endpoints()
+
+    assert not answer.is_stale
+    assert agent.requests[-1].query["wait"] == "60000ms"
+
+
+async def test_only_instances_with_all_tags_are_wanted(agent: Agent, start: Start) -> None:
+    agent.put(
+        "users", instance("10.0.0.1", tags=("v2", "eu")), instance("10.0.0.2", tags=("v2",)), instance("10.0.0.3")
+    )
+
+    await start.discovery(service="users", tags=["v2", "eu"]).until_endpoints(A)
+    await start.discovery(service="users", tags=["v2"]).until_endpoints(A, B)
+
+
+async def test_weights_are_those_of_the_state(agent: Agent, start: Start) -> None:
+    weights = {"Passing": 5, "Warning": 2}
+    agent.put("users", instance("10.0.0.1", Weights=weights), instance("10.0.0.2", status="warning", Weights=weights))
+
+    answer = await start.discovery(service="users", include_warning=True).until_endpoints(A, B)
+
+    assert {each.id: each.weight for each in answer.endpoints} == {A: 5, B: 2}
+
+
+async def test_everything_that_is_configured_is_asked_for(agent: Agent, start: Start) -> None:
+    agent.token = "word"
+    found = start.discovery(
+        service="a b/c",
+        token="word",
+        datacenter="dc2",
+        namespace="n",
+        partition="p",
+        filter="Service.Port == 1",
+        consistency="stale",
+    )
+
+    await eventually(lambda: bool(agent.requests))
+    assert agent.requests[0].raw_path.startswith("/v1/health/service/a%20b%2Fc?")
+    assert dict(agent.requests[0].query) == {
+        "passing": "true",
+        "filter": "Service.Port == 1",
+        "dc": "dc2",
+        "ns": "n",
+        "partition": "p",
+        "stale": "",
+    }
+    assert found.failure is None
+
+
+async def test_an_index_that_goes_backwards_is_forgotten(agent: Agent, start: Start) -> None:
+    agent.index = 1000
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    # A snapshot was restored: what it has is older, and so is its index.
+    agent.services["users"] = [instance("10.0.0.2")]
+    agent.bump(5)
+    await found.until_endpoints(B)
+    await eventually(lambda: agent.waiting == 1)
+    assert [each.query.get("index") for each in agent.requests] == [None, "1001", None, "5"]
+
+    agent.put("users", instance("10.0.0.3"))
+    await found.until_endpoints(C)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+async def test_an_agent_without_a_usable_index_is_asked_in_measure(agent: Agent, start: Start, has_index: bool) -> None:
+    agent.index, agent.headers = 0, has_index
+    agent.services["users"] = [instance("10.0.0.1")]
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+
+    agent.services["users"] = [instance("10.0.0.2")]
+    await found.until_endpoints(B)
+
+    assert {each.query.get("index") for each in agent.requests} == {None, "1"}
+    assert len(agent.requests) < 20
+
+
+async def test_a_wait_that_ends_without_news_says_nothing(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users", wait="100ms")
+
+    await eventually(lambda: len(agent.requests) >= 4)
+
+    assert len(found.answers) == 1
+
+
+async def test_a_dropped_query_is_asked_again(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    agent.drop()
+    agent.put("users", instance("10.0.0.2"))
+
+    await found.until_endpoints(B)
+    await found.until(lambda answer: not answer.is_stale)
+
+
+async def test_while_the_agent_is_away_the_last_endpoints_stay_and_are_stale(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    await agent.stop()
+    answer = await found.until(lambda answer: answer.is_stale)
+    assert [each.id for each in answer.endpoints] == [A]
+    assert agent.url in answer.reason
+
+    agent.services["users"] = [instance("10.0.0.2")]
+    agent.index = 3
+    await agent.start()
+    await found.until_endpoints(B)
+    await found.until(lambda answer: not answer.is_stale)
+
+
+async def test_a_cluster_without_a_leader_is_a_failure_that_passes(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    agent.refusals = [web.Response(status=500, text="No cluster leader")]
+    agent.bump()
+
+    answer = await found.until(lambda answer: answer.is_stale)
+    assert "500" in answer.reason
+    assert "No cluster leader" in answer.reason
+    await found.until(lambda answer: not answer.is_stale)
+
+
+async def test_an_answer_that_is_no_list_keeps_the_last_one(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users")
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    agent.refusals = [web.Response(text='{"Key": "', headers={"X-Consul-Index": "1"})]
+    agent.bump()
+
+    answer = await found.until(lambda answer: answer.is_stale)
+    assert [each.id for each in answer.endpoints] == [A]
+    await found.until(lambda answer: not answer.is_stale)
+
+
+async def test_a_token_that_is_refused_is_said_without_the_token(agent: Agent, start: Start) -> None:
+    agent.token = "right"
+
+    said = await start.discovery(service="users", token="wrong-word").failed()
+
+    assert "403" in said
+    assert "Permission denied" in said
+    assert "wrong-word" not in said
+
+
+async def test_another_agent_is_asked_when_one_is_away(agent: Agent, start: Start) -> None:
+    other = Agent()
+    await other.start()
+    agent.put("users", instance("10.0.0.1"))
+    other.put("users", instance("10.0.0.2"))
+    found = start.discovery(service="users", address=[agent.url, other.url])
+    await found.until_endpoints(A)
+    await eventually(lambda: agent.waiting == 1)
+
+    await agent.stop()
+
+    await found.until_endpoints(B)
+    await other.stop()
+
+
+async def test_a_burst_is_told_in_few_answers_that_keep_what_is_the_same(agent: Agent, start: Start) -> None:
+    many = [instance(f"10.{number // 250}.{number % 250}.1") for number in range(2_000)]
+    agent.put("users", *many)
+    found = start.discovery(service="users")
+    first = await found.until(lambda answer: len(answer.endpoints) == 2_000)
+    await eventually(lambda: agent.waiting == 1)
+    before = {each.id: each for each in first.endpoints}
+
+    for number in range(500):
+        agent.put("users", *many[: 1_500 + number])
+
+    last = await found.until(lambda answer: len(answer.endpoints) == 1_999)
+    assert len(found.answers) < 50
+    assert all(before[each.id] is each for each in last.endpoints)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "service: Field required"),
+        ({"service": "a", "colour": 1}, "colour: .*found 1"),
+        ({"service": "a", "address": "consul:8500"}, "address 'consul:8500' is not a URL"),
+        ({"service": "a", "address": "http://me:word@consul:8500"}, "give the token as token"),
+        ({"service": "a", "wait": "1h"}, "wait"),
+        ({"service": "a", "tls": {"ca": "/nowhere"}}, "files of ca, cert or key cannot be used"),
+    ],
+)
+async def test_options_that_cannot_work_are_refused(start: Start, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        start.make_discovery(**config)
+
+    assert "\n" not in str(refused.value)
+    assert "word" not in str(refused.value)

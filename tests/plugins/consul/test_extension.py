@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from gateway_core.plugins import Extensions, PluginRegistry
+
+
+def test_the_installed_extension_offers_a_discovery_and_a_source() -> None:
+    registry = PluginRegistry()
+    extensions = Extensions((name, loaded) for name, loaded in registry.loaded() if name == "consul")
+
+    assert extensions.problems == []
+    assert set(extensions.discoveries) == {"consul"}
+    assert set(extensions.config_sources) == {"consul"}
