@@ -1,0 +1,135 @@
+"""What a plugin that raises, hangs, blocks or only watches does to requests of a real gateway, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gateway_core.clock import ManualClock
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+from gateway_core.plugins import Plugin
+from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
+
+
+class Moody(Plugin[Any]):
+    """Does what the path says."""
+
+    name = "moody"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Any:
+        if request.path == "/raise":
+            raise RuntimeError("no luck")
+        if request.path == "/nonsense":
+            return 42
+        if request.path == "/refuse":
+            return Response(403)
+        if request.path == "/block":
+            time.sleep(0.3)  # what the guard is there to find
+        request.headers["x-moody"] = "1"
+        return None
+
+
+class Hanging(Plugin[Any]):
+    """Never comes back from /hang."""
+
+    name = "hanging"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> None:
+        if request.path == "/hang":
+            await asyncio.Event().wait()
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+def gateway(upstream: ScriptedUpstream, binding: str, clock: ManualClock | None = None) -> RunningGateway:
+    config = f"plugins: [{{{binding}}}]\nroutes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]\n"
+    return RunningGateway(config, plugins=[Moody, Hanging], clock=clock)
+
+
+def counted(running: RunningGateway, name: str) -> float:
+    """Return a counter's sum over all labels."""
+    return sum(
+        float(value) for value in re.findall(rf"^{name}_total{{[^}}]*}} (\S+)$", running.metrics(), re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("path", ["/raise", "/nonsense"])
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", 200)])
+def test_a_failing_hook_does_to_a_request_what_its_binding_says(
+    upstream: ScriptedUpstream, path: str, on_error: str, status: int
+) -> None:
+    with gateway(upstream, f"name: moody, on_error: {on_error}") as running:
+        answer = running.get(path)
+
+        assert answer.status == status
+        assert "no luck" not in answer.text
+        assert len(upstream.requests) == (1 if status == 200 else 0)
+        assert counted(running, "gateway_plugin_errors") == 1
+        assert running.get("/fine").status == 200
+
+
+@pytest.mark.parametrize(("on_timeout", "status"), [("deny", 500), ("continue", 200)])
+def test_a_hanging_hook_is_given_up_and_does_what_its_binding_says(
+    upstream: ScriptedUpstream, on_timeout: str, status: int
+) -> None:
+    with gateway(upstream, f"name: hanging, timeout: 100ms, on_timeout: {on_timeout}") as running:
+        assert running.get("/hang").status == status
+
+        assert counted(running, "gateway_plugin_timeouts") == 1
+        assert running.get("/fine").status == 200
+
+
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", 200)])
+def test_quarantine_takes_a_failing_binding_out_and_one_good_try_brings_it_back(
+    upstream: ScriptedUpstream, on_error: str, status: int
+) -> None:
+    clock = ManualClock()
+    binding = f"name: moody, on_error: {on_error}, quarantine: {{failures: 3, window: 60s, open_for: 30s}}"
+    with gateway(upstream, binding, clock) as running:
+        for _ in range(3):
+            assert running.get("/raise").status == status
+        # It is not asked any more, whatever the request is.
+        assert running.get("/refuse").status == status
+        assert counted(running, "gateway_plugin_quarantines") == 1
+        assert counted(running, "gateway_plugin_quarantined") == 1
+
+        clock.advance(31)
+        assert running.get("/raise").status == status
+        assert running.get("/refuse").status == status
+
+        clock.advance(31)
+        assert running.get("/fine").status == 200
+        assert running.get("/refuse").status == 403
+
+
+def test_what_a_binding_in_shadow_mode_decides_is_counted_and_not_done(upstream: ScriptedUpstream) -> None:
+    with gateway(upstream, "name: moody, mode: shadow") as running:
+        assert [running.get(path).status for path in ("/refuse", "/raise", "/fine")] == [200, 200, 200]
+
+        assert all("x-moody" not in request.headers for request in upstream.requests)
+        labels = 'binding="moody",decision="%s",phase="gateway_pre_proxy",plugin="moody"'
+        for decision in ("answer", "change"):
+            assert f"gateway_plugin_shadow_total{{{labels % decision}}} 1.0" in running.metrics()
+        assert counted(running, "gateway_plugin_errors") == 1
+
+
+def test_a_hook_that_blocks_the_loop_is_reported_with_its_line(upstream: ScriptedUpstream) -> None:
+    with gateway(upstream, "name: moody") as running:
+        assert running.get("/block").status == 200
+
+        eventually(lambda: any("plugin 'moody' blocks the event loop" in each.getMessage() for each in running.logs))
+        assert counted(running, "gateway_plugin_blocked") >= 1
+        (line,) = [each.getMessage() for each in running.logs if "blocks the event loop" in each.getMessage()]
+        assert "gateway_pre_proxy at " in line
+        assert "test_misbehaving_plugins.py:" in line
