@@ -55,7 +55,8 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
         async def stop() -> None:
             server.close()
             for writer in writers:
-                writer.transport.abort()
+                if not writer.transport.is_closing() or writer.transport.get_write_buffer_size():
+                    writer.transport.abort()
             await asyncio.sleep(0)
 
         stack.push_async_callback(stop)

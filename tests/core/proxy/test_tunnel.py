@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.plugins import Plugin
+from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, fields, until
 
@@ -49,7 +50,8 @@ async def test_h2c_is_never_asked_of_an_upstream(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
 
     status, _, _ = await gateway.ask(
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
     )
 
     assert status == 200
@@ -64,7 +66,7 @@ async def test_much_data_passes_both_ways_at_once(proxied: Proxied) -> None:
     await client.head()
     data = bytes(range(256)) * 40_000
 
-    sending = asyncio.ensure_future(client.send(data))
+    sending = spawn(client.send(data), name="test")
     received = await asyncio.wait_for(client.exactly(len(data)), 20)
     await sending
 
@@ -114,7 +116,7 @@ async def test_an_upstream_that_does_not_read_holds_the_client_back(proxied: Pro
     await client.send(UPGRADE)
     await client.head()
 
-    sending = asyncio.ensure_future(client.send(b"x" * (64 << 20)))
+    sending = spawn(client.send(b"x" * (64 << 20)), name="test")
     done, _ = await asyncio.wait([sending], timeout=1)
     assert not done
     go_on.set()
@@ -162,7 +164,7 @@ async def test_a_stuck_tunnel_is_closed_although_nobody_reads(proxied: Proxied) 
 
     gateway, _ = await proxied(pour, upstream_extra="    timeouts: {idle: 300ms}")
     client = await gateway.connect()
-    client.writer.transport.pause_reading()
+    cast("asyncio.Transport", client.writer.transport).pause_reading()
     await client.send(UPGRADE)
     await until(lambda: gateway.proxy.in_flight == 1)
     [tunnel] = gateway.proxy._tunnels
@@ -226,7 +228,7 @@ async def test_draining_waits_for_a_tunnel_and_then_cuts_it_off(proxied: Proxied
     await client.send(UPGRADE)
     await client.head()
 
-    draining = asyncio.ensure_future(gateway.proxy.drain(0.5))
+    draining = spawn(gateway.proxy.drain(0.5), name="test")
     await client.send(b"still there")
     assert await client.exactly(11) == b"still there"
 

@@ -9,6 +9,7 @@ import pytest
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.plugins import Plugin
+from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, fields, until
 
@@ -179,7 +180,7 @@ async def test_an_upload_is_no_faster_than_the_upstream(proxied: Proxied, framin
         if framing == "chunked":
             await client.send(b"0\r\n\r\n")
 
-    pouring = asyncio.ensure_future(pour())
+    pouring = spawn(pour(), name="test")
     done, _ = await asyncio.wait([pouring], timeout=1)
     assert not done
     go_on.set()

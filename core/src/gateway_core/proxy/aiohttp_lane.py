@@ -331,12 +331,13 @@ class AiohttpLane(RequestHandler):
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""
-        if not self._lane_requests and not self._request_in_progress:
-            self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
-        elif self.exchange is None and not self._request_in_progress:
+        # Not aiohttp's close(): it drops what still comes of a body that is under way.
+        if self.exchange is not None or self._request_in_progress or self._messages:
+            return
+        if self._lane_requests:
             self.force_close()
         else:
-            self.close()
+            self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
 
     def abort(self) -> None:
         """Close the connection whatever is under way."""

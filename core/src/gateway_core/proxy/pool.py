@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway_core.proxy.socket_options import read_little, set_no_delay
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.tasks import Tasks
@@ -101,6 +101,7 @@ class Pool:
                 )
             set_no_delay(connection.transport)
             read_little(connection.transport)
+            connection.transport.set_write_buffer_limits(high=READ_SIZE // 2)
         except TimeoutError:
             failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
         except ssl.SSLCertVerificationError as error:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway_core.proxy.aiohttp_lane import AiohttpLane, Written
 from gateway_core.proxy.fast_lane import FastLane
+from gateway_core.proxy.socket_options import READ_SIZE
 
 if TYPE_CHECKING:
     from gateway_core.proxy.service import Proxy
@@ -44,6 +45,6 @@ class GatewayServer(web.Server):
             max_field_size=limits.max_head_bytes,
             max_headers=limits.max_headers,
             lingering_time=2.0,
-            read_bufsize=65536,
+            read_bufsize=READ_SIZE // 4,
             auto_decompress=False,
         )

@@ -23,6 +23,17 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
 
 
+def abort_later(transport: asyncio.Transport, seconds: float) -> None:
+    """Abort a connection if it is still there, or not all is sent, after so many seconds."""
+
+    def abort() -> None:
+        # asyncio's transports do not survive an abort once they are closed.
+        if not transport.is_closing() or transport.get_write_buffer_size():
+            transport.abort()
+
+    asyncio.get_running_loop().call_later(seconds, abort)
+
+
 def set_no_delay(transport: asyncio.BaseTransport) -> None:
     """Have small writes sent at once."""
     sock = transport.get_extra_info("socket")

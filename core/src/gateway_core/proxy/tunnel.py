@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+from gateway_core.proxy.socket_options import abort_later
 from gateway_core.proxy.sweeper import NEVER
 
 _FLUSH: Final = 60.0
@@ -74,7 +75,7 @@ class Tunnel:
         for transport in (self._client.transport, self._upstream.transport):
             transport.close()
             if transport.get_write_buffer_size():
-                asyncio.get_running_loop().call_later(self._idle_timeout or _FLUSH, transport.abort)
+                abort_later(transport, self._idle_timeout or _FLUSH)
         self._on_closed(self, self._client.received, self._upstream.received)
 
 
