@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import click
 
+from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
@@ -24,19 +25,19 @@ from gateway_core.snapshot.changes import counted
 @click.command("check", short_help="Check a configuration and print every problem in it.")
 @config_option
 @json_option
-@click.option("--canonical", is_flag=True, hidden=True, help="Do the job on stdin for the serving process.")
+@click.option("--canonical", is_flag=True, hidden=True, help="Do jobs on stdin for the serving process.")
 def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) -> None:
     """Check a configuration as `run` and a reload do, and print every problem with its place.
 
     Exit status: 0 if it is good, 1 if there are problems.
     """
-    registry = PluginRegistry()
     if canonical:
-        # Whatever plugins print while they are imported must not get between the lines of the verdict.
         with os.fdopen(os.dup(1), "wb") as out:
             os.dup2(2, 1)
-            raise SystemExit(answer_job(registry, out))
-    loaded = load_or_exit(roots, registry, as_json=as_json)
+            warm_up()
+            serve_jobs(answer_job, sys.stdin.buffer, out)
+        return
+    loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
     config = loaded.config
     if as_json:
         print_json({"ok": True, "version": loaded.version, "files": [str(path) for path in loaded.files]})
@@ -46,14 +47,10 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
         click.echo(f"{names}: fine, {held}")
 
 
-def answer_job(registry: PluginRegistry, out: BinaryIO) -> int:
-    """Do what `gateway_core.server.validation` asks on standard input; return the exit status."""
-    warm_up()
-    job = sys.stdin.buffer.read()
-    if not job:
-        return PROBLEMS  # whoever started this process is gone
+def answer_job(job: bytes, out: BinaryIO) -> int:
+    """Do what `gateway_core.server.validation` asks; return the exit status."""
     paths, documents = read_job(job)
-    return print_verdict(paths, documents, registry, out)
+    return print_verdict(paths, documents, PluginRegistry(), out)
 
 
 def warm_up() -> None:
@@ -82,7 +79,9 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     """Return the verdict on a configuration that has no problems."""
     config = loaded.config
     bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
-    plugins = {name: registry.version(name) for name in sorted({binding.name for binding in bindings})}
+    # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
+    used = {binding.name for binding in bindings} | {info.name for info in registry.states() if info.state == "loaded"}
+    plugins = {name: registry.version(name) for name in sorted(used)}
     canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, plugins)
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
     return Verdict(WatchSet.of([*loaded.files, *certificates], loaded.directories), canonical)

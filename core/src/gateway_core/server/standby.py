@@ -1,4 +1,4 @@
-"""A validating process that is ready before it is needed: an interpreter takes a second to start, a change may not."""
+"""A validating process that is there before it is needed: an interpreter takes a second to start, a change may not."""
 
 from __future__ import annotations
 
@@ -7,43 +7,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway_core.config import Document
-from gateway_core.server.validation import Verdict, end, judge, launch
-from gateway_core.tasks import Tasks
+from gateway_core.server.validation import ValidationFailedError, Verdict, end, judge, launch
 
 
 class Standby:
-    """Keeps one process that has imported the gateway and no plugin yet, so that it sees what is installed then."""
+    """Keeps one process that has imported the gateway and no plugin; each of its jobs sees what is installed then."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.subprocess.Process | None = None
-        self._tasks = Tasks()
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
 
     async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
-        """Validate a configuration, and have a process ready for the next one.
+        """Validate a configuration.
 
         :raises ValidationFailedError: the process crashed, hung or talked nonsense.
         """
-        process, self._ready = self._ready, None
-        if process is None or process.returncode is not None:
-            process = await launch()
-        try:
-            return await judge(process, paths, documents)
-        finally:
-            self._tasks.spawn(self._prepare(), name="prepare the next validation")
+        async with self._turn:
+            if self._process is not None and self._process.returncode is None:
+                try:
+                    return await self._judge(self._process, paths, documents)
+                except ValidationFailedError:
+                    pass  # It may have been killed, or outdated by an installation: a fresh one decides.
+            self._process = await launch()
+            return await self._judge(self._process, paths, documents)
 
     async def discard(self) -> None:
-        """Give up the process that is ready: what it imported may be outdated."""
-        process, self._ready = self._ready, None
-        if process is not None:
-            await end(process)
+        """Give up the process: what it imported may be outdated."""
+        async with self._turn:
+            await self._end()
 
     async def aclose(self) -> None:
-        """End everything."""
-        await self._tasks.aclose()
-        await self.discard()
+        """End the process."""
+        await self._end()
 
-    async def _prepare(self) -> None:
-        process = await launch()
-        surplus, self._ready = self._ready, process
-        if surplus is not None:
-            await end(surplus)
+    async def _judge(
+        self, process: asyncio.subprocess.Process, paths: Sequence[Path], documents: Sequence[Document]
+    ) -> Verdict:
+        try:
+            return await judge(process, paths, documents)
+        except BaseException:
+            # Whoever was interrupted in the middle of an answer would take its rest for the next one.
+            await self._end()
+            raise
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            await end(process)

@@ -1,8 +1,8 @@
 """Validate a configuration in another process, so that neither parsing nor plugin code disturbs this one.
 
-The other process is ``gateway check --canonical``. It reads paths and documents as JSON from its standard input, and
-answers on its standard output in lines of JSON: a head that says
-whether the configuration is good, then either its problems or the canonical document, one route a line, and an end.
+The other process is ``gateway check --canonical``. It reads jobs (paths and documents as JSON, after their length) from
+its standard input, and answers each on its standard output in lines of JSON: a head that says whether the configuration
+is good, then either its problems or the canonical document, one route a line, and an end.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources import WatchSet
@@ -23,6 +24,9 @@ from gateway_core.config.sources.last_good import from_plain, to_plain
 from gateway_core.errors import GatewayError
 
 VALIDATION_TIMEOUT: Final = 120.0
+END: Final = b"end "
+"""Begins the line after a verdict; all others are JSON documents."""
+
 _LONGEST_LINE: Final = 256 << 20
 _MOST_ERROR_TEXT: Final = 2000
 
@@ -122,11 +126,15 @@ async def validate(
 
     :raises ValidationFailedError: the process crashed, hung or talked nonsense.
     """
-    return await judge(await launch(), paths, documents, timeout=timeout)
+    process = await launch()
+    try:
+        return await judge(process, paths, documents, timeout=timeout)
+    finally:
+        await end(process)
 
 
 async def launch() -> asyncio.subprocess.Process:
-    """Start a validating process; it waits for its job, and ends by itself when this process does."""
+    """Start a validating process; it waits for jobs, and ends by itself when this process does."""
     return await asyncio.create_subprocess_exec(
         *check_command(),
         stdin=asyncio.subprocess.PIPE,
@@ -134,6 +142,7 @@ async def launch() -> asyncio.subprocess.Process:
         stderr=asyncio.subprocess.PIPE,
         limit=_LONGEST_LINE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # it ends with its children, and not by a Ctrl-C that is for this process
     )
 
 
@@ -144,40 +153,53 @@ async def judge(
     *,
     timeout: float = VALIDATION_TIMEOUT,  # noqa: ASYNC109  # the process's, not ours
 ) -> Verdict:
-    """Give a process that was launched its job, and return what it says; it ends in any case.
+    """Give a process that was launched a job, and return what it says; it is ready for the next one then.
 
-    :raises ValidationFailedError: the process crashed, hung or talked nonsense.
+    :raises ValidationFailedError: the process crashed, hung or talked nonsense: end it.
     """
     assert process.stdin is not None
     assert process.stdout is not None
-    assert process.stderr is not None
     try:
         async with asyncio.timeout(timeout):
-            _, lines, errors = await asyncio.gather(
-                _hand_over(process.stdin, write_job(paths, documents)), _lines(process.stdout), process.stderr.read()
-            )
-            status = await process.wait()
+            # A process that ended early says why on its own streams.
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(frame(write_job(paths, documents)))
+                await process.stdin.drain()
+            lines, ending = await _answer(process.stdout)
+            status, said = await _last_words(process) if ending is None else (ending["status"], ending["said"])
     except TimeoutError:
         raise ValidationFailedError(f"validation did not end within {timeout:g} seconds and was stopped") from None
-    finally:
-        await end(process)
     try:
         return read_verdict(lines)
     except (ValueError, KeyError, TypeError) as error:
-        said = errors.decode(errors="replace").strip()[-_MOST_ERROR_TEXT:] or "it said nothing"
-        raise ValidationFailedError(f"validation ended with status {status} and no verdict ({error}): {said}") from None
+        text = str(said).strip()[-_MOST_ERROR_TEXT:] or "it said nothing"
+        raise ValidationFailedError(f"validation ended with status {status} and no verdict ({error}): {text}") from None
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Kill a process if it still runs, and wait for its end."""
+    """Kill a process and its children if it still runs, and wait for its end."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
+def frame(data: bytes) -> bytes:
+    """Put the length before a job."""
+    return len(data).to_bytes(8, "big") + data
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """Read what `frame` made; None at the end of the stream, or if it breaks off. Blocks."""
+    size = stream.read(8)
+    if len(size) < 8:
+        return None
+    data = stream.read(int.from_bytes(size, "big"))
+    return data if len(data) == int.from_bytes(size, "big") else None
+
+
 def write_job(paths: Sequence[Path], documents: Sequence[Document]) -> bytes:
-    """Write what a validating process reads on its standard input."""
+    """Write a job for a validating process."""
     job = {"paths": [str(path) for path in paths], "documents": [to_plain(each) for each in documents]}
     return json.dumps(job).encode()
 
@@ -191,16 +213,21 @@ def read_job(data: bytes) -> tuple[tuple[Path, ...], tuple[Document, ...]]:
     return tuple(Path(path) for path in job["paths"]), tuple(from_plain(each) for each in job["documents"])
 
 
-async def _hand_over(stream: asyncio.StreamWriter, data: bytes) -> None:
-    # A process that ends early says why on its own streams.
-    with contextlib.suppress(ConnectionError):
-        stream.write(data)
-        await stream.drain()
-    stream.close()
-    with contextlib.suppress(ConnectionError):
-        await stream.wait_closed()
+async def _answer(stream: asyncio.StreamReader) -> tuple[list[bytes], dict[str, Any] | None]:
+    """Read the lines of a verdict and what ends it; None if the process ended instead.
+
+    One line at a time, so that a long document is never one long copy.
+    """
+    lines: list[bytes] = []
+    async for line in stream:
+        if line.startswith(END):
+            ending: dict[str, Any] = json.loads(line.removeprefix(END))
+            return lines, ending
+        lines.append(line.rstrip(b"\n"))
+    return lines, None
 
 
-async def _lines(stream: asyncio.StreamReader) -> list[bytes]:
-    """Read all lines; one at a time, so that a long document is never one long copy."""
-    return [line.rstrip(b"\n") async for line in stream]
+async def _last_words(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    assert process.stderr is not None
+    said = await process.stderr.read()
+    return await process.wait(), said.decode(errors="replace")

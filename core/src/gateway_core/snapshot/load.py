@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from gateway_core.config import ConfigError, Document, LoadedConfig, load_config
 from gateway_core.plugins import Extensions, PluginRegistry, unreachable_bindings
@@ -24,9 +26,33 @@ def load(
     """
     try:
         return _load(paths, registry, environ, documents, None)
-    except ConfigError:
-        # Only now are all plugins loaded: what they offer may be what was missing.
-        return _load(paths, registry, environ, documents, Extensions(registry.loaded()))
+    except ConfigError as error:
+        names = _missing_names(error)
+        if not names:
+            raise
+    # What extensions offer may be what was missing. To load all that is installed takes seconds, so those that are
+    # named like it come first.
+    try:
+        return _load(paths, registry, environ, documents, Extensions(registry.loaded(names)))
+    except ConfigError as error:
+        if not _missing_names(error):
+            raise
+    return _load(paths, registry, environ, documents, Extensions(registry.loaded()))
+
+
+_OFFERED: Final = re.compile(r"upstreams\[\d+\]\.(strategy|discovery\.name)")
+_WORD: Final = re.compile(r"[^\s\"',}]+")
+
+
+def _missing_names(error: ConfigError) -> set[str]:
+    """Return the names in a configuration that an extension may offer, as they are written there."""
+    names = set()
+    for problem in error.problems:
+        if _OFFERED.fullmatch(problem.key_path):
+            written = (problem.excerpt or "")[max(problem.place.column - 1, 0) :].lstrip("\"'")
+            match = _WORD.match(written)
+            names.add(match[0] if match else "")
+    return names
 
 
 def _load(

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gateway_core.config import ConfigError, Document
+from gateway_core.hookspecs import hookimpl
+from gateway_core.plugins import PluginRegistry
+from gateway_core.plugins.loading import Loaded
+from gateway_core.snapshot import load
+
+
+def offering(hook: str, *names: str) -> Any:
+    """Return an extension that offers these names."""
+
+    def offer() -> Mapping[str, Any]:
+        return dict.fromkeys(names, dict)
+
+    offer.__name__ = hook
+    return SimpleNamespace(**{hook: hookimpl(offer)})
+
+
+def registry(**extensions: Any) -> PluginRegistry:
+    made = PluginRegistry(find=dict)
+    for name, extension in extensions.items():
+        made.register(extension, name=name)
+    return made
+
+
+def check(text: str, registry: PluginRegistry) -> None:
+    load((), registry=registry, environ={}, documents=[Document("etcd://h/a.yaml", text)])
+
+
+DISCOVERED = "upstreams: [{name: u, discovery: {name: 'mine', config: {}}}]\nroutes: [{path: /, target: u}]\n"
+SPREAD = "upstreams:\n- name: u\n  strategy: mine\n  endpoints: [{url: 'http://h'}]\nroutes: [{path: /, target: u}]\n"
+
+
+@pytest.mark.parametrize("extension", ["mine", "another"])
+@pytest.mark.parametrize(("text", "hook"), [(DISCOVERED, "gateway_discovery"), (SPREAD, "gateway_strategies")])
+def test_what_an_extension_offers_is_known_whatever_its_name_is(extension: str, text: str, hook: str) -> None:
+    check(text, registry(**{extension: offering(hook, "mine")}))
+
+
+@pytest.mark.parametrize("text", [DISCOVERED, SPREAD])
+def test_what_nobody_offers_is_a_problem_that_names_what_there_is(text: str) -> None:
+    offers = {"a": offering("gateway_discovery", "ours"), "b": offering("gateway_strategies", "ours")}
+
+    with pytest.raises(ConfigError, match="ours"):
+        check(text, registry(**offers))
+
+
+def test_plugins_are_loaded_only_if_they_may_help() -> None:
+    asked: list[object] = []
+
+    class Watched(PluginRegistry):
+        def loaded(self, names: Iterable[str] | None = None) -> Iterable[tuple[str, Loaded]]:
+            asked.append(names)
+            return super().loaded(names)
+
+    found = Watched(find=dict)
+    found.register(offering("gateway_discovery", "mine"), name="mine")
+    with pytest.raises(ConfigError, match="tarrget"):
+        check("routes: [{path: /, tarrget: x}]", found)
+    assert asked == []
+
+    with pytest.raises(ConfigError, match="tarrget"):
+        check(DISCOVERED.replace("target", "tarrget"), found)
+    assert asked == [{"mine"}]
