@@ -6,14 +6,14 @@ import ast
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Distribution:
     """One folder that pip installs."""
 
@@ -28,11 +28,11 @@ class Distribution:
         name: str = self.settings["project"]["name"]
         return name
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         return tomllib.loads((self.folder / "pyproject.toml").read_text("utf-8"))
 
-    @property
+    @cached_property
     def sources(self) -> list[Path]:
         """Its modules; what only becomes a module when a template is filled in is none."""
         return sorted(path for path in self.package.rglob("*.py") if "template" not in path.parts)
@@ -69,8 +69,13 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
-def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield the modules that a file imports, at its top or anywhere below, with their lines."""
+@cache
+def imports_of(path: Path) -> list[tuple[str, int]]:
+    """Return the modules that a file imports, at its top or anywhere below, with their lines."""
+    return list(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree_of(path)):
         match node:
             case ast.Import(names=names):

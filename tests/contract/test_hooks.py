@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 from gateway_core.hookspecs import ProcessHooks, RequestHooks
@@ -22,23 +23,23 @@ HOOKS: dict[str, Callable[..., object]] = {
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def implemented() -> Iterator[str]:
-    """Yield the hooks that plugins, extensions and examples of this repository implement."""
+@cache
+def implemented() -> frozenset[str]:
+    """Return the hooks that plugins, extensions and examples of this repository implement."""
     sources = [source for distribution in DISTRIBUTIONS for source in distribution.sources]
-    for path in (*sources, *(ROOT / "examples").rglob("*.py")):
-        if path.name != "hookspecs.py":
-            functions = (node for node in ast.walk(tree_of(path)) if isinstance(node, FUNCTIONS))
-            yield from {node.name for node in functions} & set(HOOKS)
+    paths = [path for path in (*sources, *(ROOT / "examples").rglob("*.py")) if path.name != "hookspecs.py"]
+    return frozenset(
+        node.name for path in paths for node in ast.walk(tree_of(path)) if isinstance(node, FUNCTIONS)
+    ) & frozenset(HOOKS)
 
 
-def used_in_tests() -> Iterator[str]:
-    """Yield the hooks that tests implement or call by name."""
-    for path in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, FUNCTIONS):
-                yield node.name
-            elif isinstance(node, ast.Attribute):
-                yield node.attr
+@cache
+def used_in_tests() -> frozenset[str]:
+    """Return the hooks that tests implement or call by name."""
+    nodes = [node for path in (ROOT / "tests").rglob("*.py") for node in ast.walk(tree_of(path))]
+    names = {node.name for node in nodes if isinstance(node, FUNCTIONS)}
+    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return frozenset(HOOKS) & names
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -56,9 +57,9 @@ def test_documentation_tells_when_it_runs_its_arguments_and_its_result(name: str
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_somebody_in_this_repository_implements_it(name: str) -> None:
-    assert name in set(implemented()), f"no plugin, extension or example implements {name}"
+    assert name in implemented(), f"no plugin, extension or example implements {name}"
 
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_test_runs_it(name: str) -> None:
-    assert name in set(used_in_tests()), f"no test has anything to do with {name}"
+    assert name in used_in_tests(), f"no test has anything to do with {name}"
