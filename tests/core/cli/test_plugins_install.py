@@ -49,6 +49,17 @@ def test_options_that_would_not_fit_any_more_are_named_first(environment: FreshE
     assert "changed: tiny (1.0 -> gateway-plugin-tiny 2.0)" in forced.stdout
 
 
+def test_pips_own_options_are_passed_on(environment: FreshEnvironment, tmp_path: Path) -> None:
+    build_wheel(tmp_path / "wheels")
+
+    result = environment.gateway(
+        "plugins", "install", "--no-index", "--find-links", tmp_path / "wheels", "-U", "gateway-plugin-tiny"
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "new: tiny (gateway-plugin-tiny 1.0)" in result.stdout
+
+
 def test_what_pip_refuses_is_status_1(environment: FreshEnvironment) -> None:
     result = environment.gateway("plugins", "install", "--no-index", "gateway-plugin-that-is-nowhere")
 

@@ -28,12 +28,15 @@ class Changer(Plugin[None]):
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         response.status = 202
+        response.headers.add("x-twin", "1")
 
 
 @pytest.fixture
 def calls() -> list[HookCall]:
     with PluginHarness(Changer) as harness:
-        return harness.request("GET", "/", headers={"X-Old": "0"}).calls
+        return harness.request(
+            "GET", "/", headers={"X-Old": "0"}, upstream_response=Response(200, headers={"X-Twin": "1"})
+        ).calls
 
 
 def test_what_a_hook_changed_is_told_in_words(calls: list[HookCall]) -> None:
@@ -41,7 +44,7 @@ def test_what_a_hook_changed_is_told_in_words(calls: list[HookCall]) -> None:
         "changer.request: path '/' -> '/new', removed x-old",
         "changer.route_match: chose route 'elsewhere'",
         "changer.pre_proxy: set x-new: '1'",
-        "changer.response: status 200 -> 202",
+        "changer.response: status 200 -> 202, set x-twin: '1'",
     ]
 
 

@@ -121,6 +121,26 @@ def test_other_plugins_may_come_before(greeter: Any) -> None:
     assert isinstance(harness, PluginHarness)
 
 
+class Marking(Plugin[None]):
+    """Marks answers."""
+
+    name = "marking"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        response.headers.add("x-marked", self.name)
+
+
+def test_the_response_phase_leaves_out_bindings_that_were_not_reached(greeter: Any) -> None:
+    with PluginHarness(Marking, beside=(greeter,)) as harness:
+        reached = harness.request("GET", "/")
+        not_reached = harness.request("GET", "/forbidden")
+
+    assert reached.response.headers.get_all("x-marked") == ["marking"]
+    assert not_reached.response.headers.get_all("x-marked") == []
+    assert "x-at" in not_reached.response.headers
+
+
 def test_it_starts_again_with_a_new_instance() -> None:
     harness = PluginHarness(Everything)
 

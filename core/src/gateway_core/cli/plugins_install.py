@@ -91,8 +91,9 @@ def trial(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
     """
     with TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]
-        if subprocess.run([*pip, "--target", folder, *distributions], check=False).returncode:  # noqa: S603
-            return []  # pip will say the same when it is asked in earnest
+        tried = subprocess.run([*pip, "--target", folder, *distributions], check=False, capture_output=True)  # noqa: S603
+        if tried.returncode:
+            return []  # pip will say why when it is asked in earnest; an editable installation cannot be tried
         path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         check = [*_check_command(paths), "--json"]
