@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.cli.fresh import FreshEnvironment, build_wheel
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_json
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -40,7 +40,7 @@ class Environment(FreshEnvironment):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "environment")
         self._wheels = folder / "wheels"
-        (self._site,) = self.folder.glob("lib/python*/site-packages")
+        (self.site,) = self.folder.glob("lib/python*/site-packages")
 
     def pip_install(self, version: str) -> None:
         """Install or upgrade the plugin as an operator does."""
@@ -52,12 +52,12 @@ class Environment(FreshEnvironment):
         """Do what pip does to the files, which takes pip some seconds."""
         self.uninstall()
         with zipfile.ZipFile(build_wheel(self._wheels, version, code=code or PLUGIN % (start, version))) as wheel:
-            wheel.extractall(self._site)
+            wheel.extractall(self.site)
 
     def uninstall(self) -> None:
-        for metadata in self._site.glob("gateway_plugin_tiny-*.dist-info"):
+        for metadata in self.site.glob("gateway_plugin_tiny-*.dist-info"):
             shutil.rmtree(metadata)
-        (self._site / "gateway_plugin_tiny.py").unlink(missing_ok=True)
+        (self.site / "gateway_plugin_tiny.py").unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -137,6 +137,29 @@ async def test_what_is_broken_or_gone_leaves_the_old_code_serving(
     await gateway.stops()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_that_needs_an_upgraded_library_is_served_by_fresh_processes(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    (environment.site / "its_library.py").write_text("version = 1\n")
+    environment.install("1.0", code=f"import its_library\n{PLUGIN % ('pass', '1.0')}")
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+
+    (environment.site / "its_library.py").write_text("version = 'as new'\n")
+    (environment.site / "other.py").write_text(
+        f"import its_library\nits_library.version.upper()\n{PLUGIN % ('pass', '1.0')}".replace("tiny", "other")
+    )
+    metadata = environment.site / "other-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\nother = other:Tiny\n")
+    gateway.config.write_text(config(upstream, workers, "{name: other}"))
+
+    await eventually(url, "/load", "other 1.0")
+    await gateway.stops()
+
+
 async def test_code_that_was_loaded_once_does_not_come_back_after_an_upgrade(
     start: Start, upstream: Upstream, environment: Environment
 ) -> None:
@@ -151,4 +174,52 @@ async def test_code_that_was_loaded_once_does_not_come_back_after_an_upgrade(
 
     assert "replaced one by one" in line
     assert await get(url, "/load") == (200, "tiny 2.0")
+    await gateway.stops()
+
+
+async def test_with_a_lock_only_locked_plugins_come_in(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path
+) -> None:
+    lock = tmp_path / "plugins.lock"
+    assert environment.gateway("plugins", "lock", "--file", lock).returncode == 0
+    gateway = start(config(upstream, 1, ""), f"--locked={lock}", python=environment.python)
+    url = await gateway.ready()
+    environment.install("1.0")
+    await gateway.says("tiny: gateway-plugin-tiny 1.0 is installed and not locked")
+
+    await gateway.rewrites(config(upstream, 1), "tiny: gateway-plugin-tiny 1.0 is installed and not locked")
+    assert (await get(url, "/load"))[1].startswith("one ")
+
+    # The lock file is watched like the configuration.
+    assert environment.gateway("plugins", "lock", "--file", lock).returncode == 0
+    await eventually(url, "/load", "tiny 1.0")
+    await gateway.stops()
+
+
+async def test_the_admin_listener_shows_plugins_with_their_states_and_times(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path
+) -> None:
+    environment.install("1.0")
+    admin = f"unix:{tmp_path}/admin.sock"
+    more = f"admin: {{listen: '{admin}'}}\nserver_timing: true\n"
+    binding = "{name: tiny, id: it, quarantine: {failures: 2}}"
+    gateway = start(more + config(upstream, 2, binding), python=environment.python)
+    url = await gateway.ready()
+    for _ in range(10):
+        await get(url, "/load")
+
+    workers = (await get_json(admin, "/plugins"))["workers"]
+
+    assert [worker["number"] for worker in workers] == [0, 1]
+    for worker in workers:
+        (tiny,) = [each for each in worker["installed"] if each["name"] == "tiny"]
+        assert (tiny["version"], tiny["state"], tiny["distribution"]) == ("1.0", "loaded", "gateway-plugin-tiny")
+        (bound,) = worker["bindings"]
+        assert (bound["id"], bound["route"], bound["quarantine"]) == ("it", "load", "closed")
+        assert "gateway.yaml:7:" in bound["place"]
+    times = [each for worker in workers for each in worker["times"]]
+    assert {(each["binding"], each["phase"]) for each in times} == {("it", "gateway_pre_proxy")}
+    assert sum(each["calls"] for each in times) == 10
+    _, metrics = await get(admin, "/metrics")
+    assert 'gateway_plugin_seconds_count{binding="it",phase="gateway_pre_proxy",plugin="tiny"} 10.0' in metrics
     await gateway.stops()

@@ -91,6 +91,7 @@ async def test_workers_are_replaced_one_by_one_without_a_lost_answer(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_sigusr2_restarts_the_program_without_a_lost_answer(
     start: Start, upstream: Upstream, admin: str, workers: int

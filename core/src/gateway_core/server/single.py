@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
-from gateway_core.config import GatewayConfig
+from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server import collector
@@ -28,10 +28,13 @@ class Single:
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets)
+        self._plugins: Set[str] = frozenset()
+        """Names of the plugins that the configuration in force uses."""
 
     async def start(self, canonical: Canonical) -> None:
         """Put the first configuration in force and accept connections."""
         await self._take(canonical)
+        self._plugins = canonical.plugins.keys()
 
     async def apply(self, canonical: Canonical) -> str:
         """Put another configuration in force and say what changed.
@@ -41,7 +44,14 @@ class Single:
         outdated = self._engine.changed_plugins(canonical.plugins)
         if outdated:
             raise RestartNeededError(f"new code of {', '.join(outdated)}")
-        told = [await self._take(canonical)]
+        try:
+            told = [await self._take(canonical)]
+        except ConfigError as error:
+            if canonical.plugins.keys() <= self._plugins:
+                raise
+            # It may need what was upgraded along with it, and is imported here as it was.
+            raise RestartNeededError(f"what a plugin that is new may need: {error}") from error
+        self._plugins = canonical.plugins.keys()
         if canonical.workers != 1:
             told.append(f"still one process although workers is {canonical.workers}: send SIGUSR2 to restart")
         return "; ".join(told)
@@ -76,6 +86,8 @@ class Single:
         except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
             worker.kill()
             await worker.gone.wait()
+            if isinstance(error, WorkerRefusedError) and error.problems:
+                raise ConfigError(error.problems) from error
             raise GatewayError(f"the new program cannot serve: {error}") from error
         await self._engine.stop(self.config.shutdown_timeout)
         left = WorkerLeft(worker.pid, os.dup(worker.descriptor()), worker.version)

@@ -105,6 +105,12 @@ class Supervisor:
                 return await self._together(canonical)
             except RestartNeededError as needed:
                 reasons.append(f"they lack {needed}")
+            except WorkerRefusedError as error:
+                assert self._canonical is not None
+                if canonical.plugins.keys() <= self._canonical.plugins.keys():
+                    raise
+                # A plugin that is new may need what was upgraded along with it, and is imported there as it was.
+                reasons.append(f"they refused a plugin that is new: {error}")
         return await self._roll(canonical, config)
 
     async def _read(self, canonical: Canonical) -> GatewayConfig:
