@@ -38,7 +38,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(full) if importlib.util.find_spec(full) is not None else None
 
 
-@click.group("plugins", cls=PluginCommands, short_help="List, show and create plugins.")
+@click.group("plugins", cls=PluginCommands, short_help="List, show, make, install and lock plugins.")
 def command() -> None:
     """Work with the plugins of this Python environment."""
 

@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",
     "match": "Show which route a request would take, and why.",
-    "plugins": "List, show and create plugins.",
+    "plugins": "List, show, make, install and lock plugins.",
     "routes": "List the routes of a configuration.",
     "run": "Start the gateway.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
