@@ -198,6 +198,7 @@ async def test_another_member_takes_over(tmp_path: Path, ears: Any) -> None:
 
         await ear.until(**{"1": "one", "2": "two"})
         assert ear.client.members.current != watched.url
+        assert not any(heard.is_stale for heard in ear.all)
     finally:
         for member in members:
             await member.__aexit__(None, None, None)

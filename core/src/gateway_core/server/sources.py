@@ -129,7 +129,7 @@ class Sources:
                 return Verdict(watch, verdict.canonical)
             told = tuple(dict.fromkeys([*told, *verdict.problems]))
             # Without anything that was good before, to leave a document out could mean to serve without its plugins.
-            following = trial.without({problem.place.file for problem in verdict.problems}, good) if good else None
+            following = trial.without(verdict.problems, good) if good else None
             if following is None or (self._is_in_force and not paths and following.documents == good):
                 break
             trial = following

@@ -57,8 +57,8 @@ class Follower:
                     raise
                 failure = error
             self._failures += 1
-            # A token that ended while all is well is no reason to call anything stale.
-            if not isinstance(failure, UnauthenticatedError) or self._failures > 1:
+            # A token that ended, or a member of several, while all is well is no reason to call anything stale.
+            if self._failures > 1 or not (isinstance(failure, UnauthenticatedError) or len(self._client.members) > 1):
                 self._is_stale = True
                 yield self._heard(str(failure))
             await asyncio.sleep(pause_after(self._failures, self._rng))

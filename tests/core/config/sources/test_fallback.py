@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_core.config import Document
+from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources.fallback import Trial
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +10,17 @@ def docs(**texts: str) -> dict[str, Document]:
     return {name: Document(name, text) for name, text in texts.items()}
 
 
+def at(*names: str, message: str = "is bad") -> list[ConfigProblem]:
+    return [ConfigProblem(Place(name, 1, 1), "routes", message) for name in names]
+
+
 def texts(trial: Trial | None) -> dict[str, str]:
     assert trial is not None
     return {name: document.text for name, document in trial.documents.items()}
 
 
 def test_the_last_good_version_stands_in_for_a_bad_document() -> None:
-    trial = Trial(docs(a="2", b="2")).without({"b"}, docs(a="1", b="1"))
+    trial = Trial(docs(a="2", b="2")).without(at("b"), docs(a="1", b="1"))
 
     assert texts(trial) == {"a": "2", "b": "1"}
     assert trial is not None
@@ -24,23 +28,29 @@ def test_the_last_good_version_stands_in_for_a_bad_document() -> None:
 
 
 def test_a_document_that_was_never_good_is_left_out() -> None:
-    assert texts(Trial(docs(a="1", b="1")).without({"b"}, docs(a="1"))) == {"a": "1"}
+    assert texts(Trial(docs(a="1", b="1")).without(at("b"), docs(a="1"))) == {"a": "1"}
 
 
 def test_documents_that_are_gone_come_back_to_where_they_were_if_unchanged_ones_are_bad() -> None:
-    trial = Trial(docs(new="1", c="1", d="2")).without({"c"}, docs(a="1", b="1", c="1", d="1", e="1"))
+    trial = Trial(docs(new="1", c="1", d="2")).without(at("c"), docs(a="1", b="1", c="1", d="1", e="1"))
 
     assert list(texts(trial)) == ["a", "b", "new", "c", "d", "e"]
     assert texts(trial)["d"] == "2"
 
 
+def test_a_changed_document_that_a_problem_mentions_is_the_culprit_if_the_named_one_did_not_change() -> None:
+    problems = at("b", message='"x" is already a route\'s id at a:1:9')
+
+    assert texts(Trial(docs(a="new", aa="2", b="1")).without(problems, docs(b="1"))) == {"aa": "2", "b": "1"}
+
+
 def test_there_is_nothing_to_go_back_to_when_nothing_changed() -> None:
-    assert Trial(docs(a="1")).without({"a"}, docs(a="1")) is None
-    assert Trial(docs(a="1")).without({"gateway.yaml"}, docs(a="1")) is None
+    assert Trial(docs(a="1")).without(at("a"), docs(a="1")) is None
+    assert Trial(docs(a="1")).without(at("gateway.yaml"), docs(a="1")) is None
 
 
 def test_no_trial_is_without_documents() -> None:
-    assert Trial(docs(a="1")).without({"a"}, {}) is None
+    assert Trial(docs(a="1")).without(at("a"), {}) is None
 
 
 names = st.sampled_from("abcd")
@@ -54,7 +64,7 @@ def test_trials_come_to_an_end_and_hold_only_wanted_or_good_documents(
     trial, rounds = Trial(wanted), 0
 
     for each in [*bad, *[set("abcd")] * 20]:
-        following = trial.without(each, good)
+        following = trial.without(at(*each), good)
         if following is None:
             break
         trial, rounds = following, rounds + 1

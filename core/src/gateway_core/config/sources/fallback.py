@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gateway_core.config.documents import Document
+from gateway_core.config.problems import ConfigProblem
 
 Documents = Mapping[str, Document]
 """Documents by their names, in the order in which they are read."""
@@ -19,13 +20,17 @@ class Trial:
     kept: frozenset[str] = frozenset()
     """Names whose last good version (or absence) stands in for the wanted version."""
 
-    def without(self, bad: Collection[str], good: Documents) -> Trial | None:
-        """Return what to try after problems in these documents; None if nothing is left to go back to.
+    def without(self, problems: Collection[ConfigProblem], good: Documents) -> Trial | None:
+        """Return what to try after these problems; None if nothing is left to go back to.
 
-        A document that was never good is left out. If the problems are in documents that did not change, they may come
-        from one that is gone: then all that are gone come back.
+        A document that was never good is left out. If the problems are in documents that did not change, they come from
+        one that did and that they mention, such as a new document with the id of an old route, or from one that is
+        gone: then all that are gone come back.
         """
-        to_keep = {name for name in bad if name in self.documents and self.documents[name] != good.get(name)}
+        changed = {name for name, document in self.documents.items() if document != good.get(name)}
+        to_keep = {name for name in changed if any(problem.place.file == name for problem in problems)}
+        if not to_keep:
+            to_keep = {name for name in changed if any(f" {name}:" in problem.message for problem in problems)}
         if not to_keep:
             to_keep = good.keys() - self.documents.keys() - self.kept
         if not to_keep:

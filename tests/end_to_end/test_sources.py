@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+
+Start = Callable[..., Gateway]
+
+
+class Site:
+    """A web server that gives away one document, and can be stopped and started."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/gateway.yaml"
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_get("/gateway.yaml", self._answer)
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self.text, content_type="application/yaml")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    await site.start()
+    yield site
+    await site.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, site: Site) -> Iterator[Start]:
+    """Start ``gateway run`` on a file with the listeners and on the site."""
+    started: list[Gateway] = []
+    base = tmp_path / "base.yaml"
+
+    def begin(workers: int = 1) -> Gateway:
+        base.write_text(f"listen: 127.0.0.1:0\nworkers: {workers}\n")
+        more = ("-c", f"{site.url}?interval=50ms")
+        started.append(Gateway(base, *more, environ={"XDG_STATE_HOME": str(tmp_path / "state")}))
+        return started[-1]
+
+    yield begin
+    for gateway in started:
+        gateway.kill()
+
+
+def route(name: str, upstream: Upstream) -> str:
+    return f"routes: [{{id: {name}, path: /{name}, target: '{upstream.url}'}}]"
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway_core.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+async def test_a_url_is_polled_and_survives_a_restart_of_the_program(
+    start: Start, site: Site, upstream: Upstream, tmp_path: Path
+) -> None:
+    site.text = route("a", upstream)
+    gateway = start(workers=2)
+    url = await gateway.ready()
+    assert (await get(url, "/a"))[0] == 200
+
+    site.text = route("b", upstream)
+    await eventually(url, "/b", "200")
+
+    # The new program follows the source as well.
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGUSR2)
+    await gateway.says("^listening on ", after=after)
+    site.text = route("c", upstream)
+    await eventually(url, "/c", "200")
+    assert (await get(url, "/b"))[0] == 404
+    assert list((tmp_path / "state" / "gateway").iterdir())
+    await gateway.stops()
+
+
+async def test_a_start_without_the_site_serves_what_was_good_last(start: Start, site: Site, upstream: Upstream) -> None:
+    site.text = route("a", upstream)
+    first = start()
+    await first.ready()
+    await first.stops()
+    await site.stop()
+
+    second = start()
+    url = await second.ready()
+
+    assert f"{site.url} is away, its last good documents are served from" in second.text
+    assert (await get(url, "/a"))[0] == 200
+    site.text = route("b", upstream)
+    await site.start()
+    await eventually(url, "/b", "200")
+    await second.stops()
+
+
+async def test_a_first_start_waits_for_its_source(start: Start, site: Site, upstream: Upstream) -> None:
+    await site.stop()
+    gateway = start()
+    await gateway.says(f"{site.url} has not answered yet: ")
+
+    site.text = route("a", upstream)
+    await site.start()
+
+    url = await gateway.ready()
+    assert (await get(url, "/a"))[0] == 200
+    await gateway.stops()
+
+
+async def test_a_first_start_on_a_bad_document_says_what_is_wrong(start: Start, site: Site) -> None:
+    site.text = "routes:\n  - {path: /, tarrget: x}\n"
+    gateway = start()
+
+    assert await gateway.ends() == 1
+    assert f'{site.url}:2:15: routes[0].tarrget: unknown key "tarrget"' in gateway.text
+
+
+async def test_a_source_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path / "none.yaml", "-c", "nonsense://user:secret@h/x")
+
+    assert await gateway.ends() == 1
+    assert "'nonsense' is no source of configuration: known are http, https" in gateway.text
+    assert "secret" not in gateway.text
+    gateway.kill()
+
+
+async def test_commands_read_a_source_once(site: Site, upstream: Upstream) -> None:
+    site.text = route("a", upstream)
+
+    checked = await asyncio.to_thread(command, "check", "-c", site.url)
+    listed = await asyncio.to_thread(command, "routes", "--json", "-c", site.url)
+    await site.stop()
+    gone = await asyncio.to_thread(command, "check", "-c", site.url)
+
+    assert (checked.returncode, checked.stdout) == (0, f"{site.url}: fine, 1 route, 0 upstreams\n")
+    assert [each["id"] for each in json.loads(listed.stdout)] == ["a"]
+    assert gone.returncode == 1
+    assert f"{site.url}: Cannot connect to host" in gone.stderr
