@@ -36,7 +36,7 @@ class Agent:
         app = web.Application()
         app.router.add_get("/v1/health/service/{name}", self._health)
         app.router.add_get("/v1/kv/{prefix:.*}", self._kv)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -42,6 +43,8 @@ class ApiServer:
         self.kinds = dict(GROUPS)
         self.objects: dict[Key, Object] = {}
         self.requests: list[web.Request] = []
+        self.certificates: list[object] = []
+        """The client's certificate of each request, if it had one."""
         self.refusals: list[web.Response] = []
         """Answers for the next requests, whatever they ask for."""
         self.largest_page = 500
@@ -54,12 +57,12 @@ class ApiServer:
 
     # -- life
 
-    async def start(self) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -156,6 +159,7 @@ class ApiServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        self.certificates.append(request.get_extra_info("peercert") or None)
         if self.refusals:
             return self.refusals.pop(0)
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:

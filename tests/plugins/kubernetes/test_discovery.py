@@ -95,7 +95,7 @@ async def test_dropped_and_ended_watches_go_on_without_a_new_list(shop: ApiServe
     shop.put_slice("users-2", "users", [pod("10.0.0.3")])
     await found.until_endpoints(A, B, C)
 
-    assert len(shop.seen(limit="500")) == 2
+    assert len(shop.seen(limit="100")) == 2
     assert not any(answer.is_stale for answer in found.answers)
 
 
@@ -135,7 +135,7 @@ async def test_an_expired_version_as_a_status_means_a_new_list(shop: ApiServer, 
     shop.refusals = [status(410, "too old"), status(410, "too old")]
     shop.send(None)
 
-    await eventually(lambda: len(shop.seen(limit="500")) == 4)
+    await eventually(lambda: len(shop.seen(limit="100")) == 4)
     assert len(found.answers) == 1
 
 

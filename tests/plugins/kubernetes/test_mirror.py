@@ -22,12 +22,12 @@ def mirror(changed: asyncio.Event) -> Mirror[int]:
 
 
 def test_what_is_the_same_as_before_is_no_change(mirror: Mirror[int], changed: asyncio.Event) -> None:
-    mirror.replace([thing("a", 1), thing("b", 1)])
+    mirror.replace(mirror.read([thing("a", 1), thing("b", 1)]))
     assert mirror.take() == {("shop", "a"), ("shop", "b")}
     changed.clear()
 
     mirror.put(thing("a", 1))
-    mirror.replace([thing("b", 1), thing("a", 1)])
+    mirror.replace(mirror.read([thing("b", 1), thing("a", 1)]))
     mirror.remove(thing("c", 1))
     mirror.note("")
 
@@ -36,7 +36,7 @@ def test_what_is_the_same_as_before_is_no_change(mirror: Mirror[int], changed: a
 
 
 def test_what_changed_is_taken_once(mirror: Mirror[int], changed: asyncio.Event) -> None:
-    mirror.replace([thing("a", 1), thing("b", 1)])
+    mirror.replace(mirror.read([thing("a", 1), thing("b", 1)]))
     mirror.take()
     changed.clear()
 
@@ -50,7 +50,7 @@ def test_what_changed_is_taken_once(mirror: Mirror[int], changed: asyncio.Event)
 
 
 def test_an_empty_list_is_an_answer(mirror: Mirror[int], changed: asyncio.Event) -> None:
-    mirror.replace([])
+    mirror.replace({})
 
     assert mirror.is_listed
     assert changed.is_set()

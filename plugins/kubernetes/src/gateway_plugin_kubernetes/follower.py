@@ -18,11 +18,11 @@ from gateway_plugin_sdk import Clock
 from gateway_plugin_kubernetes.api import Api, ApiError, Object
 from gateway_plugin_kubernetes.cluster import ClusterError
 from gateway_plugin_kubernetes.lines import LineTooLongError
-from gateway_plugin_kubernetes.mirror import Mirror
+from gateway_plugin_kubernetes.mirror import Key, Mirror
 from gateway_plugin_kubernetes.pauses import Pauses
 
-PAGE: Final = 500
-"""Objects in one answer of a list."""
+PAGE: Final = 100
+"""Objects in one answer of a list: full EndpointSlices are 20 KiB each, and requests wait while a page is read."""
 MOST_PAGES: Final = 10_000
 LONG_WATCH: Final = 1.0
 """Seconds after which a watch counts as one that worked, even if nothing happened."""
@@ -112,29 +112,29 @@ class Follower:
         :returns: the version to watch from.
         """
         try:
-            objects, version = await self._pages(PAGE)
+            found, version = await self._pages(PAGE)
         except ApiError as error:
             if not error.is_expired:
                 raise
             # The list changed faster than we took its pages: take it in one.
-            objects, version = await self._pages(0)
-        self._mirror.replace(objects)
+            found, version = await self._pages(0)
+        self._mirror.replace(found)
         self._mirror.note("")
         return version
 
-    async def _pages(self, limit: int) -> tuple[list[Object], str]:
-        objects: list[Object] = []
+    async def _pages(self, limit: int) -> tuple[dict[Key, Any], str]:
+        found: dict[Key, Any] = {}
         following = ""
         for _ in range(MOST_PAGES):
             query = {**self._collection.query, **({"limit": str(limit)} if limit else {})}
             page = await self._api.get(
                 self._collection.path, {**query, **({"continue": following} if following else {})}
             )
-            objects += page.get("items") or ()
+            found |= self._mirror.read(page.get("items") or ())
             metadata: Object = page.get("metadata") or {}
             following = str(metadata.get("continue") or "")
             if not following:
-                return objects, str(metadata.get("resourceVersion") or "")
+                return found, str(metadata.get("resourceVersion") or "")
         raise ApiError(200, f"the list of {self._collection.path} does not end")
 
     def _take(self, event: Object) -> None:

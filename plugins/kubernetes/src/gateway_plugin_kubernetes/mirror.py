@@ -39,9 +39,12 @@ class Mirror(Generic[ItemT]):
         self._changed = changed
         self._touched: set[Key] = set()
 
-    def replace(self, objects: Iterable[Object]) -> None:
-        """Have exactly these objects."""
-        found = {key_of(item): self._read(item) for item in objects}
+    def read(self, objects: Iterable[Object]) -> dict[Key, ItemT]:
+        """Return what is needed of some objects, for `replace`: a long list is read page by page."""
+        return {key_of(item): self._read(item) for item in objects}
+
+    def replace(self, found: dict[Key, ItemT]) -> None:
+        """Have exactly these items."""
         different = {key for key in self.items.keys() | found.keys() if self.items.get(key) != found.get(key)}
         if different or not self.is_listed:
             self._changed.set()
