@@ -56,7 +56,7 @@ class Authority:
         self.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)  # noqa: TID251  # certificates are valid in real time
+        now = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - certificates live in real time
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -108,8 +108,13 @@ def listener(config: dict[str, Any]) -> ssl.SSLContext:
 async def ask_tls(gateway: RunningProxy, context: ssl.SSLContext, name: str, data: bytes = GET) -> tuple[bytes, Peer]:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=context, server_hostname=name)
     peer = Peer(reader, writer)
-    await peer.send(data)
-    return await asyncio.wait_for(peer.head(), 10), peer
+    try:
+        await peer.send(data)
+        return await asyncio.wait_for(peer.head(), 10), peer
+    except BaseException:
+        peer.reset()
+        await asyncio.sleep(0)
+        raise
 
 
 async def test_the_name_that_a_client_asks_for_selects_the_certificate(
@@ -166,15 +171,19 @@ async def tls_upstream(pair: Pair, client_ca: Path | None = None) -> AsyncIterat
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     seen: list[str | None] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         certificate = writer.get_extra_info("peercert") or {}
         seen.append(dict(part[0] for part in certificate.get("subject", ())).get("commonName"))
         try:
             while True:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(OK)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -182,6 +191,9 @@ async def tls_upstream(pair: Pair, client_ca: Path | None = None) -> AsyncIterat
         yield server.sockets[0].getsockname()[1], seen
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
 
 class Logs(Plugin[Any]):

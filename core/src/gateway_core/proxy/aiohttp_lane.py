@@ -332,8 +332,10 @@ class AiohttpLane(RequestHandler):
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""
         # Not aiohttp's close(): it drops what still comes of a body that is under way.
-        if self.exchange is not None or self._request_in_progress or self._messages:
+        if self.exchange is not None or self._request_in_progress:
             return
+        if self._awaits_head:
+            return  # a request that has begun to arrive, or is between aiohttp's tasks, is answered or times out
         if self._lane_requests:
             self.force_close()
         else:

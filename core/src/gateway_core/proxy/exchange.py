@@ -32,6 +32,8 @@ class Exchange(Answering):
     """A request in progress, from its head to its log line."""
 
     ended_at = 0.0
+    _mirrors_later = False
+    """Whether a copy is to be sent once the body is there."""
 
     def __init__(
         self, lane: Lane, transport: asyncio.Transport, snapshot: Snapshot, memo: HeadMemo, request: Request
@@ -59,6 +61,8 @@ class Exchange(Answering):
         most = snapshot.limits.max_requests
         if most and len(proxy.exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
+        elif self.memo.origin.goes_round:
+            self.fail(508, "the request has come round to this gateway again and again")
         elif (problem := self._problem_of_path()) is not None:
             self.keep_alive = False
             self.fail(400, problem)
@@ -201,7 +205,10 @@ class Exchange(Answering):
             self.fail(500, f"a plugin left a path that is not valid: {problem}")
             return
         if route.mirror is not None:
-            self.proxy.mirror(self, route.mirror)
+            if self.upload is None or self.upload.complete:
+                self.proxy.mirror(self, route.mirror)
+            else:
+                self._mirrors_later = True
         try:
             self.send(upstream)
         except UnsafePathError as error:
@@ -225,6 +232,8 @@ class Exchange(Answering):
         upload = self.upload
         if upload is not None and not self.over:
             upload.end()
+            if self._mirrors_later and self.route is not None and self.route.mirror is not None:
+                self.proxy.mirror(self, self.route.mirror)
             if self.connection is not None and not self.is_answering:
                 self._watch(self._response_timeout())
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.proxy.pool import Pool
+from gateway_core.proxy.sending import MOST_MIRRORED
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.upstreams.outcome import Outcome
 
@@ -14,14 +16,14 @@ if TYPE_CHECKING:
     from gateway_core.upstreams.endpoint import Endpoint
     from gateway_core.upstreams.upstream import Upstream
 
-MOST_BODY: Final = 65536
-"""Bytes of a request body at most that is copied; longer ones, and those of unknown length, are not mirrored."""
+_MOST_TIME: Final = 30.0
+"""Seconds that a copy may take: a mirror that hangs must not pile up connections."""
 
 
 class MirrorTry:
     """One copy of one request on its way."""
 
-    __slots__ = ("_endpoint", "_exchange", "_head", "_picked_at", "_proxy", "_upstream")
+    __slots__ = ("_connection", "_endpoint", "_exchange", "_head", "_picked_at", "_proxy", "_timer", "_upstream")
 
     def __init__(self, exchange: Exchange, upstream: Upstream) -> None:
         self._exchange = exchange
@@ -30,6 +32,8 @@ class MirrorTry:
         self._endpoint: Endpoint | None = None
         self._head = b""
         self._picked_at = 0.0
+        self._connection: UpstreamConnection | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Send the copy if its body is complete and small; otherwise nothing happens."""
@@ -37,7 +41,7 @@ class MirrorTry:
         upload = exchange.upload
         body = b""
         if upload is not None:
-            if not upload.complete or upload.received > MOST_BODY:
+            if not upload.complete or upload.received > MOST_MIRRORED:
                 return
             body = upload.peek()
         now = self._picked_at = self._proxy.now()
@@ -66,10 +70,21 @@ class MirrorTry:
             self._send(connection)
 
     def _send(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        self._timer = self._proxy.loop.call_later(_MOST_TIME, self._expire)
         is_head = self._exchange.request.method == "HEAD"
         connection.send(self, self._head, method_is_head=is_head, upload_complete=True)
 
+    def _expire(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+        self._over(Outcome.TIMEOUT, "the copy was not answered in time")
+
     def _over(self, outcome: int, detail: str = "") -> None:
+        self._connection = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self._upstream.record(endpoint, outcome, self._picked_at, self._proxy.now(), detail)

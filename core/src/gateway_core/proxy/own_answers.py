@@ -19,6 +19,7 @@ _DETAILS = {
     503: "the service is not available at the moment",
     504: "the upstream did not answer in time",
     505: "the HTTP version is not supported",
+    508: "the request goes round in circles",
 }
 
 

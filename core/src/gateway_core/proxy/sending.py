@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gateway_core.upstreams.endpoint import Endpoint
     from gateway_core.upstreams.upstream import Upstream
 
+MOST_MIRRORED: Final = 65536
+"""Bytes of a request body at most that is copied for a mirror; longer ones are not mirrored."""
+
 EXPECT_WAIT: Final = 1.0
 """Seconds to wait for an upstream's 100 before the client is told to go on (RFC 9110 section 10.1.1)."""
 
@@ -67,6 +70,8 @@ class Sending(Relaying):
             policy = route.retry or upstream.retries
             keeps = policy.keeps_body(self.memo.facts.content_length)
             self.upload.keep_limit = policy.settings.max_body_bytes if keeps else 0
+            if route.mirror is not None:
+                self.upload.keep_limit = max(self.upload.keep_limit, MOST_MIRRORED)
         self._try(now)
 
     def _try(self, now: float) -> None:

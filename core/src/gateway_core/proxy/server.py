@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway_core.proxy.aiohttp_lane import AiohttpLane, Written
 from gateway_core.proxy.fast_lane import FastLane
-from gateway_core.proxy.socket_options import READ_SIZE
+from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
 
 if TYPE_CHECKING:
     from gateway_core.proxy.service import Proxy
@@ -28,6 +28,7 @@ class GatewayServer(web.Server):
         # aiohttp's type wants a StreamResponse; what it uses of one is what Written has.
         super().__init__(_serve, handler_cancellation=False)  # type: ignore[arg-type]
         self.proxy = proxy
+        read_little_over_tls()
 
     def __call__(self) -> Any:
         return FastLane(self) if self.proxy.holder.current.config.fast_lane else self.general_lane()

@@ -108,11 +108,14 @@ class Proxy:
         for lane in list(self.lanes):
             lane.close_if_idle()
         end = self.loop.time() + deadline
-        await self._until(lambda: not self.exchanges, end)
+        is_over = False
+        while not is_over:
+            await self._until(lambda: not self.exchanges, end)
+            # Answers that are written but not sent yet, and requests that are still to be read, get a moment.
+            await self._until(lambda: bool(self.exchanges) or not self.lanes, min(end, self.loop.time() + 1))
+            is_over = not self.exchanges or self.loop.time() >= end
         for tunnel in list(self._tunnels):
             tunnel.close()
-        # Answers that are written but not sent yet get the rest of the time.
-        await self._until(lambda: not self.lanes, min(end, self.loop.time() + 1))
         for lane in list(self.lanes):
             lane.abort()
 

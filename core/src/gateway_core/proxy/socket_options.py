@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from asyncio import sslproto
 from typing import Any, Final, cast
 
 READ_SIZE: Final = 65536
@@ -21,6 +22,11 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and transport.get_extra_info("ssl_object") is None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+
+
+def read_little_over_tls() -> None:
+    """Bound what a TLS connection reads at once: asyncio gives each a buffer of 256 KiB for life otherwise."""
+    sslproto.SSLProtocol.max_size = READ_SIZE
 
 
 def abort_later(transport: asyncio.Transport, seconds: float) -> None:

@@ -10,18 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway_core.messages import Request
+from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
 
 VIA: Final = b"1.1 gateway"
 _SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 _MOST_ID: Final = 128
+_MOST_ROUNDS: Final = 8
+"""Gateways of ours in a row at most: more is a loop, since all of them go by one name."""
 _ID_BYTES: Final = b"-._~+/=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Origin:
     """Where a connection's requests come from, and the fields that say so; one per connection and header block."""
 
-    __slots__ = ("client_ip", "peer_ip", "request_id", "scheme", "tail", "tls_peer")
+    __slots__ = ("client_ip", "goes_round", "peer_ip", "request_id", "scheme", "tail", "tls_peer")
 
     def __init__(self, client_ip: str, peer_ip: str, scheme: str, request_id: str, tail: bytes) -> None:
         self.client_ip = client_ip
@@ -30,6 +33,8 @@ class Origin:
         self.scheme = scheme
         self.request_id = request_id
         """The id that a trusted proxy gave; empty if there is none."""
+        self.goes_round = False
+        """Whether it was here so often that it will not stop coming (RFC 9110 section 7.6.3)."""
         self.tail = tail
         """The block of the forwarding fields, X-Request-Id left out."""
 
@@ -67,7 +72,9 @@ def origin_of(facts: RequestFacts, peer_ip: str, scheme: str, port: int, trusts:
         b"\r\nForwarded: " + _forwarded(given.get(b"forwarded"), peer, host, proto),
         b"\r\nVia: " + (via + b", " + VIA if via else VIA),
     ]
-    return Origin(_client_ip(before, peer_ip, trusts), peer_ip, proto, _given_id(given), b"".join(lines))
+    origin = Origin(_client_ip(before, peer_ip, trusts), peer_ip, proto, _given_id(given), b"".join(lines))
+    origin.goes_round = via is not None and list_members([via]).count(VIA) >= _MOST_ROUNDS
+    return origin
 
 
 def _client_ip(forwarded_for: bytes, peer_ip: str, trusts: Callable[[str], bool]) -> str:
