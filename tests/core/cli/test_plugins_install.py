@@ -81,7 +81,7 @@ def test_news_names_every_kind_of_change() -> None:
 
     assert list(news(before, after)) == [
         "changed: b (db 1) takes another configuration",
-        "changed: c (1 -> dc 2): a gateway that runs it needs a restart",
+        "changed: c (1 -> dc 2): a gateway that runs it takes it over by itself",
         "new: d (dd 1)",
         "gone: a",
     ]
