@@ -2,34 +2,78 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, field, until
-
-GET = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
+from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, until
 
 
-def mirrored(target: str, mirror: str) -> str:
+def config(target: str, mirror: str, percent: float = 100) -> str:
     return f"""
+upstreams:
+  - name: main
+    endpoints: [{{url: "{target}"}}]
+  - name: copies
+    endpoints: [{{url: "{mirror}"}}]
 routes:
-  - {{id: all, path_prefix: /, target: "{target}", mirror: {{target: "{mirror}", percent: 100}}}}
+  - {{id: all, path_prefix: /, target: main, mirror: {{target: copies, percent: {percent}}}}}
 """
 
 
-async def test_a_mirror_gets_a_copy_and_its_answer_goes_nowhere(
+async def ask(gateway: RunningProxy, data: bytes) -> int:
+    return (await gateway.ask(data))[0]
+
+
+async def test_a_mirror_gets_the_same_request_and_its_answer_is_dropped(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
     upstream = await start_upstream()
-    mirror = await start_upstream(b"HTTP/1.1 500 Bad\r\nContent-Length: 6\r\n\r\nmirror")
-    gateway = await start_proxy(mirrored(upstream.url, mirror.url))
+    mirror = await start_upstream(b"HTTP/1.1 500 Broken\r\nContent-Length: 6\r\n\r\nbroken")
+    gateway = await start_proxy(config(upstream.url, mirror.url))
 
-    for _ in range(3):
-        status, _, body = await gateway.ask(GET)
-        assert (status, body) == (200, b"ok")
+    status, _, body = await gateway.ask(b"DELETE /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n")
+    await until(lambda: mirror.heads)
 
-    await until(lambda: len(mirror.heads) == 3)
-    assert mirror.heads[0].startswith(b"GET /a?b HTTP/1.1\r\n")
-    assert field(mirror.heads[0], b"x-request-id") == field(upstream.heads[0], b"x-request-id")
+    assert (status, body) == (200, b"ok")
+    sent, copied = upstream.heads[0], mirror.heads[0]
+    assert copied.startswith(b"DELETE /a?b HTTP/1.1\r\n")
+    assert [field(head, b"x-a") for head in (sent, copied)] == [b"1", b"1"]
+    assert field(copied, b"x-request-id") == field(sent, b"x-request-id")
+
+
+async def test_a_mirror_that_is_away_or_hangs_is_nobodys_business(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(peer: Peer) -> None:
+        await peer.head()
+        hanging.set()
+        await peer.rest()
+
+    upstream = await start_upstream()
+    mirror = await start_upstream(hang)
+    gateway = await start_proxy(config(upstream.url, mirror.url))
+
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await hanging.wait()
+    await gateway.reload(config(upstream.url, "http://127.0.0.1:1"))
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+
+
+@pytest.mark.parametrize(("percent", "copies"), [(0, 0), (100, 5)])
+async def test_the_share_decides_how_many_are_copied(
+    start_proxy: StartProxy, start_upstream: StartUpstream, percent: float, copies: int
+) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream()
+    gateway = await start_proxy(config(upstream.url, mirror.url, percent))
+
+    for _ in range(5):
+        assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: len(mirror.heads) >= copies)
+
+    assert len(mirror.heads) == copies
 
 
 @pytest.mark.parametrize(
@@ -42,7 +86,7 @@ async def test_a_mirror_gets_a_copy_and_its_answer_goes_nowhere(
 )
 async def test_a_copy_has_the_body(start_proxy: StartProxy, start_upstream: StartUpstream, parts: list[bytes]) -> None:
     upstream, mirror = await start_upstream(), await start_upstream()
-    gateway = await start_proxy(mirrored(upstream.url, mirror.url))
+    gateway = await start_proxy(config(upstream.url, mirror.url))
     client = await gateway.connect()
 
     for part in parts:
@@ -53,24 +97,14 @@ async def test_a_copy_has_the_body(start_proxy: StartProxy, start_upstream: Star
     assert mirror.bodies == [b"abcdef"]
 
 
-async def test_large_bodies_are_not_copied(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+async def test_a_long_body_is_not_copied(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
     upstream, mirror = await start_upstream(), await start_upstream()
-    gateway = await start_proxy(mirrored(upstream.url, mirror.url))
+    gateway = await start_proxy(config(upstream.url, mirror.url))
+    size = 100_000
 
-    status, _, _ = await gateway.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n" + bytes(70_000))
+    long = b"POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    assert await ask(gateway, long) == 200
+    assert await ask(gateway, b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: mirror.heads)
 
-    assert status == 200
-    assert mirror.connections == 0
-
-
-async def test_nobody_feels_a_mirror_that_is_not_there_or_hangs(
-    start_proxy: StartProxy, start_upstream: StartUpstream
-) -> None:
-    async def never(peer: Peer) -> None:
-        await peer.rest()
-
-    upstream, hanging = await start_upstream(), await start_upstream(never)
-    for mirror in ("http://127.0.0.1:9", hanging.url):
-        gateway = await start_proxy(mirrored(upstream.url, mirror))
-        for _ in range(3):
-            assert (await gateway.ask(GET))[0] == 200
+    assert [head.split(b" ")[1] for head in mirror.heads] == [b"/short"]

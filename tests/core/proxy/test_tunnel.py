@@ -166,7 +166,7 @@ async def test_a_stuck_tunnel_is_closed_although_nobody_reads(proxied: Proxied) 
     client = await gateway.connect()
     cast("asyncio.Transport", client.writer.transport).pause_reading()
     await client.send(UPGRADE)
-    await until(lambda: gateway.proxy.in_flight == 1)
+    await until(lambda: gateway.proxy._tunnels)
     [tunnel] = gateway.proxy._tunnels
     transport = tunnel._client.transport
 

@@ -46,7 +46,7 @@ async def test_an_answer_before_the_end_of_the_body_reaches_a_client_that_sends_
     status, head, body = await asyncio.wait_for(client.answer(), 10)
 
     assert (status, body) == (413, b"too much")
-    if size > 1_000:
+    if size == SIZES[-1]:  # shorter ones may be complete before their answer is there
         assert fields(head, b"connection") == [b"close"]
         assert await asyncio.wait_for(client.rest(), 10) == b""
 
