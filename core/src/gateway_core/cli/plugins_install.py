@@ -76,7 +76,9 @@ def news(before: Plugins, after: Plugins) -> Iterator[str]:
         if old is None:
             changes.append(f"new: {name} ({label})")
         elif old["version"] != plugin["version"]:
-            changes.append(f"changed: {name} ({old['version']} -> {label}): a gateway that runs it takes it over by itself")
+            changes.append(
+                f"changed: {name} ({old['version']} -> {label}): a gateway that runs it takes it over by itself"
+            )
         elif old["schema"] != plugin["schema"]:
             changes.append(f"changed: {name} ({label}) takes another configuration")
     changes += [f"gone: {name}" for name in before if name not in after]
