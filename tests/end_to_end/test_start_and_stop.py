@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.kit import Client, Gateway, Upstream, get
+from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, get
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -65,6 +66,23 @@ async def test_every_problem_is_printed_with_its_place(start: Start, upstream: U
     assert 'gateway.yaml:3:31: routes[0].target: "nobody"' in gateway.text
     assert "gateway.yaml:4" in gateway.text
     assert "^" in gateway.text
+
+
+async def test_a_signal_before_it_is_ready_is_told(start: Start, upstream: Upstream) -> None:
+    asked = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        gateway = start(config(upstream), "-c", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/gateway.yaml")
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        gateway.signal(signal.SIGTERM)
+
+        assert await gateway.ends() == 0
+    assert "gateway: stopped by SIGTERM before it was ready" in gateway.lines
 
 
 def test_wrong_usage_is_status_2() -> None:

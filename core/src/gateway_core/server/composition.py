@@ -44,7 +44,7 @@ async def _run(roots: Sequence[ConfigRoot], state: Path) -> int | Handover:
             return 1
         return await program.run(_fleet_for(canonical, left), canonical)
     except StoppedError:
-        return 0
+        return program.given_up()
     except GatewayError as error:
         say(f"gateway: {error}")
         return 1

@@ -35,18 +35,21 @@ class Signals:
     ) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.stopped_by = ""
+        """Name of the first signal to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop)
+            loop.add_signal_handler(number, self._on_stop, number)
         loop.add_signal_handler(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
         loop.add_signal_handler(signal.SIGUSR1, on_reopen)
         loop.add_signal_handler(signal.SIGUSR2, on_restart)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
-    def _on_stop(self) -> None:
+    def _on_stop(self, number: signal.Signals) -> None:
         if self.stop.is_set():
             self.hurry.set()
+        self.stopped_by = self.stopped_by or number.name
         self.stop.set()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:

@@ -137,6 +137,11 @@ class Program:
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
 
+    def given_up(self) -> int:
+        """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
+        say(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
+        return 0
+
     async def aclose(self) -> None:
         """Let go of the sources."""
         if self._sources is not None:
@@ -176,7 +181,7 @@ class Program:
             return 1
         except StoppedError:
             await fleet.stop(0)
-            return 0
+            return self.given_up()
         for url in fleet.urls():
             say(f"listening on {url}")
         self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
