@@ -108,3 +108,19 @@ def test_what_is_no_url_is_wrong_usage(invoke: Invoke, config: Path) -> None:
     assert invoke("match", "-c", config).exit_code == 2
     assert invoke("match", "GET", "/", "-H", "nonsense", "-c", config).exit_code == 2
     assert invoke("match", "--requests", "-", "-c", config, input="nonsense\n").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{,}", "line 1 of the requests is not JSON: "),
+        ('{"method": "GET"}', 'line 1 of the requests is not a request: write {"method": "GET", "url": '),
+        ("[1]", "line 1 of the requests is not a request: write "),
+        ('{"url": "not a url"}', "line 1 of the requests: 'not a url' is not a URL: write "),
+    ],
+)
+def test_a_bad_line_of_requests_is_told_with_its_number(invoke: Invoke, config: Path, line: str, expected: str) -> None:
+    result = invoke("match", "--requests", "-", "-c", config, input=f"{line}\n")
+
+    assert result.exit_code == 2
+    assert expected in result.stderr

@@ -122,9 +122,17 @@ def _read_request(line: str, number: int) -> Asked:
     try:
         entry = json.loads(line)
         headers = {str(name): str(value) for name, value in (entry.get("headers") or {}).items()}
-        return Asked.of(str(entry.get("method", "GET")), str(entry["url"]), headers)
-    except (ValueError, KeyError, AttributeError) as error:
-        raise click.UsageError(f"line {number} of the requests is not a request: {error!r}") from error
+        method, url = entry.get("method", "GET"), entry["url"]
+    except ValueError as error:
+        raise click.UsageError(f"line {number} of the requests is not JSON: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise click.UsageError(
+            f'line {number} of the requests is not a request: write {{"method": "GET", "url": "http://host/path"}}'
+        ) from error
+    try:
+        return Asked.of(str(method), str(url), headers)
+    except click.UsageError as error:
+        raise click.UsageError(f"line {number} of the requests: {error.message}") from error
 
 
 @dataclass(frozen=True, slots=True)
