@@ -68,3 +68,16 @@ def test_several_files_are_one_configuration(invoke: Invoke, config: Path, tmp_p
 
 def test_wrong_usage_exits_with_2(invoke: Invoke) -> None:
     assert invoke("check", "--nonsense").exit_code == 2
+
+
+def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    missing, nonsense = tmp_path / "missing.pem", tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense")
+    tls = [f'{{address: "127.0.0.1:0", tls: {{cert: "{cert}", key: "{cert}"}}}}' for cert in (missing, nonsense)]
+    config.write_text(f"listen:\n  - {tls[0]}\n  - {tls[1]}\n{config.read_text()}")
+
+    result = invoke("check", "-c", config)
+
+    assert result.exit_code == 1
+    assert f"gateway.yaml:2:5: listen[0].tls: cannot read '{missing}': no such file or directory" in result.stderr
+    assert f"gateway.yaml:3:5: listen[1].tls: certificate '{nonsense}'" in result.stderr

@@ -12,11 +12,11 @@ import click
 from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
-from gateway_core.cli.reporting import load_or_exit
-from gateway_core.config import ConfigError, Document, LoadedConfig
+from gateway_core.cli.reporting import load_or_exit, report_and_exit
+from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry
-from gateway_core.server.tls import files_of
+from gateway_core.server.tls import CertificateError, files_of, load_certificates
 from gateway_core.server.validation import Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
@@ -38,6 +38,8 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
             serve_jobs(answer_job, sys.stdin.buffer, out)
         return
     loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
+    if problems := certificate_problems(loaded):
+        report_and_exit(problems, as_json=as_json)
     config = loaded.config
     if as_json:
         print_json({"ok": True, "version": loaded.version, "files": [str(path) for path in loaded.files]})
@@ -45,6 +47,23 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
         names = ", ".join(str(path) for path in roots)
         held = f"{counted(len(config.routes), 'route')}, {counted(len(config.upstreams), 'upstream')}"
         click.echo(f"{names}: fine, {held}")
+
+
+def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
+    """Return what is wrong with the certificate files of listeners. Blocks.
+
+    A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
+    files that are missing.
+    """
+    problems = []
+    for index, listen in enumerate(loaded.config.listen):
+        try:
+            if listen.tls is not None:
+                load_certificates(listen.tls)
+        except CertificateError as error:
+            key_path = f"listen[{index}].tls"
+            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, str(error)))
+    return tuple(problems)
 
 
 def answer_job(job: bytes, out: BinaryIO) -> int:
