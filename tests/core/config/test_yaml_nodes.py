@@ -57,6 +57,7 @@ def test_deep_nesting_is_refused_before_the_composer_overflows(text: str) -> Non
     [
         ("a: b: c", 1, 5, 'a second ": "'),
         ("a:\n\tb: 1", 2, 1, "a tab cannot indent"),
+        ("a:\n  - b: 1\n\tc: 2", 3, 1, "a tab cannot indent"),
         ("a: @x", 1, 4, 'cannot start with "@"'),
         ("a: `x", 1, 4, 'cannot start with "`"'),
         ("a: [1, 2", 1, 4, "never closed"),

@@ -226,6 +226,7 @@ def _flow(line: str, column: int, context: str) -> str:
 
 _EXPLANATIONS: Final[tuple[tuple[re.Pattern[str], Callable[[str, int, str], str]], ...]] = (
     (re.compile("cannot start any token"), _cannot_start),
+    (re.compile("tab character that violates indentation"), lambda *_: "a tab cannot indent YAML: use spaces"),
     (re.compile("mapping values are not allowed"), _colon),
     (re.compile("did not find expected key"), _no_key),
     (re.compile("did not find expected ',' or|expected ',' or"), _flow),
