@@ -368,7 +368,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if exc is not None and self._state == _HEAD and not self.upload_complete:
+        if exc is not None and self._state == _HEAD:
             self._read_last_words()
         receiver, state = self.receiver, self._state
         began = bool(self._buffer) or self._interims > 0
