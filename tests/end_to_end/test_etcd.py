@@ -10,6 +10,8 @@ import pytest
 from tests.end_to_end.kit import Gateway, Upstream, eventually, get
 from tests.plugins.etcd.server import Etcd
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[], Gateway]
 
 BASE = "listen: 127.0.0.1:0\n"

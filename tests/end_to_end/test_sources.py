@@ -13,6 +13,8 @@ from aiohttp import web
 
 from tests.end_to_end.kit import Gateway, Upstream, eventually, get
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Gateway]
 
 

@@ -6,7 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.kit import Client, Gateway, Upstream
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., Gateway]
 

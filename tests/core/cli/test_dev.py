@@ -14,6 +14,8 @@ from gateway_core.testing import Client, eventually
 
 from tests.core.cli.conftest import Invoke
 
+pytestmark = pytest.mark.slow
+
 
 class Dev:
     """A running ``gateway dev``."""

@@ -7,6 +7,8 @@ from gateway_core.cli.plugins_install import news
 
 from tests.core.cli.fresh import FreshEnvironment, build_wheel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> FreshEnvironment:

@@ -8,6 +8,8 @@ import pytest
 from tests.core.cli.conftest import Invoke
 from tests.core.cli.fresh import FreshEnvironment, build_wheel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lock(invoke: Invoke, tmp_path: Path) -> Path:
