@@ -82,8 +82,13 @@ class Pair:
     async def _answers(self, stream: list[list[bytes]]) -> list[bytes]:
         return list(await asyncio.gather(*(_answer(port, stream) for port in self._ports)))
 
+    async def _stop(self) -> None:
+        await self._stack.aclose()
+        if echoing := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(echoing, timeout=5)
+
     def close(self) -> None:
-        self.run(self._stack.aclose())
+        self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
