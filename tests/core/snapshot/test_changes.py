@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from gateway_core.clock import SystemClock
+from gateway_core.config import GatewayConfig
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.snapshot.changes import Changes, Difference, compare, counted
+from gateway_core.snapshot.changes import Changes, Difference, changed_settings, compare, counted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,18 @@ def test_says_only_what_is_different_and_always_the_bindings() -> None:
 
 def test_says_that_nothing_is_different() -> None:
     assert str(Changes(Difference(kept=4), Difference(), Difference(), 0, 1)) == "0 bindings rebuilt, 1 kept"
+
+
+def test_says_which_settings_are_different() -> None:
+    old = GatewayConfig.model_validate({"workers": 1, "shutdown_timeout": "5s"})
+    new = GatewayConfig.model_validate({"workers": 2, "shutdown_timeout": "6s", "plugins": [{"name": "logger"}]})
+    settings = changed_settings(old, new)
+
+    assert sorted(settings) == ["shutdown_timeout", "workers"]
+    assert changed_settings(old, old) == ()
+    nothing = Difference()
+    told = str(Changes(nothing, nothing, nothing, 0, 1, settings=("limits", "workers")))
+    assert told == "limits and workers changed, 0 bindings rebuilt, 1 kept"
 
 
 def test_counts_in_plain_english() -> None:

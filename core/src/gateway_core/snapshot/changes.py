@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway_core.config import GatewayConfig
 from gateway_core.snapshot.breathe import Breather
@@ -47,12 +47,15 @@ class Changes:
     endpoints: Difference
     bindings_rebuilt: int
     bindings_kept: int
+    settings: tuple[str, ...] = ()
+    """Other keys of the document that are different: ``limits``."""
 
     def __str__(self) -> str:
         told = [
             *_told(self.routes, "route"),
             *_told(self.upstreams, "upstream"),
             *_told(self.endpoints, "endpoint"),
+            *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
             f"{counted(self.bindings_rebuilt, 'binding')} rebuilt",
             f"{self.bindings_kept} kept",
         ]
@@ -77,14 +80,26 @@ def _told(difference: Difference, noun: str) -> list[str]:
 
 async def changes_between(old: GatewayConfig | None, compiled: Compiled, breather: Breather) -> Changes:
     """Compare a new snapshot with the configuration in force."""
-    old = old or GatewayConfig()
     new = compiled.snapshot.config
+    settings = () if old is None else changed_settings(old, new)
+    old = old or GatewayConfig()
     return Changes(
         routes=await compare(_routes(old), _routes(new), breather),
         upstreams=await compare(_upstreams(old), _upstreams(new), breather),
         endpoints=await compare(_endpoints(old), _endpoints(new), breather),
         bindings_rebuilt=compiled.bindings_made,
         bindings_kept=compiled.bindings_kept,
+        settings=settings,
+    )
+
+
+_COUNTED: Final = frozenset({"routes", "upstreams", "plugins"})
+
+
+def changed_settings(old: GatewayConfig, new: GatewayConfig) -> tuple[str, ...]:
+    """Return the keys whose values are different, short of those whose entries are counted."""
+    return tuple(
+        name for name in GatewayConfig.model_fields if name not in _COUNTED and getattr(old, name) != getattr(new, name)
     )
 
 
