@@ -82,6 +82,8 @@ async def test_a_request_that_is_not_valid_is_refused_and_nothing_behind_it_is_r
     assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"Connection: close\r\n" in answer
+    assert b"\r\nX-Request-Id: " in answer
+    assert b'"request_id": "' in answer
     assert not any(b"smuggled" in head for head in upstream.heads)
 
 

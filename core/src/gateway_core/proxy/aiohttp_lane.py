@@ -243,7 +243,7 @@ class AiohttpLane(RequestHandler):
 
     def _refuse(self, status: int, allow: tuple[str, ...] = ()) -> Written:
         """Answer a request that never gets as far as the pipeline; the connection is closed."""
-        return Written(False, plain_answer(own_answer(status, allow=allow)), self._linger)
+        return Written(False, plain_answer(own_answer(status, allow=allow), self.proxy.next_id()), self._linger)
 
     def handle_error(  # type: ignore[override]  # anything that has prepare and write_eof will do
         self,
@@ -257,7 +257,7 @@ class AiohttpLane(RequestHandler):
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
         if status == 400:
             status = _status_of(exc, message or "")
-        return Written(False, plain_answer(own_answer(status)), self._linger)
+        return Written(False, plain_answer(own_answer(status), self.proxy.next_id()), self._linger)
 
     # -- what the exchange says
 
@@ -324,7 +324,7 @@ class AiohttpLane(RequestHandler):
         if transport.get_write_buffer_size() or transport.is_closing():
             transport.abort()  # what is written will not be read any more
         elif self._awaits_head and not self._request_in_progress:
-            transport.write(plain_answer(own_answer(408)))
+            transport.write(plain_answer(own_answer(408), self.proxy.next_id()))
             self.force_close()
         elif not self._lane_requests:
             self.force_close()

@@ -308,7 +308,7 @@ class FastLane(asyncio.Protocol):
             self.transport.abort()  # what is written will not be read any more
         elif self._buffer and self.exchange is None:
             self._buffer = b""
-            self.transport.write(plain_answer(own_answer(408)))
+            self.transport.write(plain_answer(own_answer(408), self.proxy.next_id()))
             self._linger()
         else:
             self.transport.close()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from gateway_core.messages import Response
 from gateway_core.proxy.answer_head import own_block, status_line
+from gateway_core.proxy.own_answers import with_request_id
 
 
-def plain_answer(response: Response) -> bytes:
-    """Return an answer that closes its connection, as bytes."""
-    return b"".join(
-        (
-            status_line(response.status, response.reason),
-            own_block(response),
-            b"\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(response.body),
-            response.body,
-        )
+def plain_answer(response: Response, request_id: str) -> bytes:
+    """Return an answer that closes its connection, as bytes; it carries the id in its head and as a problem's member."""
+    body = with_request_id(response, request_id)
+    return b"%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
+        status_line(response.status, response.reason),
+        own_block(response),
+        len(body),
+        request_id.encode("latin-1"),
+        body,
     )

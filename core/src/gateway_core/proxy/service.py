@@ -160,7 +160,7 @@ class Proxy:
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Answer a connection that is one too many with 503, and let it go."""
         transport.set_protocol(asyncio.Protocol())
-        transport.write(plain_answer(own_answer(503, retry_after=1)))
+        transport.write(plain_answer(own_answer(503, retry_after=1), self.next_id()))
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
         if transport.can_write_eof():
             transport.write_eof()
