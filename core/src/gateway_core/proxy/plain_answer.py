@@ -8,7 +8,7 @@ from gateway_core.proxy.own_answers import with_request_id
 
 
 def plain_answer(response: Response, request_id: str) -> bytes:
-    """Return an answer that closes its connection, as bytes; it carries the id in its head and as a problem's member."""
+    """Return an answer that closes its connection, as bytes; the id is in its head and in a problem's members."""
     body = with_request_id(response, request_id)
     return b"%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
         status_line(response.status, response.reason),
