@@ -110,6 +110,7 @@ async def _answer(port: int, stream: list[list[bytes]]) -> bytes:
     finally:
         writer.transport.abort()
     received = re.sub(rb'(?i)(request[-_]id"?: "?)[0-9a-f]{32}', rb"\1ID", received)
+    received = re.sub(rb"\r\nDate: [^\r]+", b"\r\nDate: NOW", received)
     return re.sub(rb"X-Forwarded-Port: \d+", b"X-Forwarded-Port: PORT", received)
 
 

@@ -19,8 +19,6 @@ from aiohttp.web_protocol import RequestHandler
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
@@ -243,7 +241,11 @@ class AiohttpLane(RequestHandler):
 
     def _refuse(self, status: int, allow: tuple[str, ...] = ()) -> Written:
         """Answer a request that never gets as far as the pipeline; the connection is closed."""
-        return Written(False, plain_answer(own_answer(status, allow=allow), self.proxy.next_id()), self._linger)
+        return Written(
+            False,
+            self.proxy.refusal(status, allow=allow),
+            self._linger,
+        )
 
     def handle_error(  # type: ignore[override]  # anything that has prepare and write_eof will do
         self,
@@ -257,7 +259,7 @@ class AiohttpLane(RequestHandler):
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
         if status == 400:
             status = _status_of(exc, message or "")
-        return Written(False, plain_answer(own_answer(status), self.proxy.next_id()), self._linger)
+        return Written(False, self.proxy.refusal(status), self._linger)
 
     # -- what the exchange says
 
@@ -324,7 +326,7 @@ class AiohttpLane(RequestHandler):
         if transport.get_write_buffer_size() or transport.is_closing():
             transport.abort()  # what is written will not be read any more
         elif self._awaits_head and not self._request_in_progress:
-            transport.write(plain_answer(own_answer(408), self.proxy.next_id()))
+            transport.write(self.proxy.refusal(408))
             self.force_close()
         elif not self._lane_requests:
             self.force_close()

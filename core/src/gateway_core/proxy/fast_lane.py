@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, cast
 from gateway_core.messages import Request
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
@@ -308,7 +306,7 @@ class FastLane(asyncio.Protocol):
             self.transport.abort()  # what is written will not be read any more
         elif self._buffer and self.exchange is None:
             self._buffer = b""
-            self.transport.write(plain_answer(own_answer(408), self.proxy.next_id()))
+            self.transport.write(self.proxy.refusal(408))
             self._linger()
         else:
             self.transport.close()

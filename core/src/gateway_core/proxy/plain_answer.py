@@ -7,12 +7,16 @@ from gateway_core.proxy.answer_head import own_block, status_line
 from gateway_core.proxy.own_answers import with_request_id
 
 
-def plain_answer(response: Response, request_id: str) -> bytes:
-    """Return an answer that closes its connection, as bytes; the id is in its head and in a problem's members."""
+def plain_answer(response: Response, request_id: str, date: bytes = b"") -> bytes:
+    """Return an answer that closes its connection, as bytes; the id is in its head and in a problem's members.
+
+    :param date: the Date field as a block.
+    """
     body = with_request_id(response, request_id)
-    return b"%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
+    return b"%b%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
         status_line(response.status, response.reason),
         own_block(response),
+        date,
         len(body),
         request_id.encode("latin-1"),
         body,

@@ -140,7 +140,10 @@ class Relaying:
         self._settle_keep_alive()
         length = None if response.status in BODILESS else len(body)
         self._framing = framing_of(response.status, self.request.method == "HEAD", length, self.lane.version)
-        self._write(response, own_block(response), length, body, True)
+        block = own_block(response)
+        if "date" not in response.headers:
+            block += self.proxy.date.block()
+        self._write(response, block, length, body, True)
 
     def _write(self, response: Response, block: bytes, length: int | None, data: bytes, complete: bool) -> None:
         """Write head and body together: one call to the system instead of two."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig
 from gateway_core.metrics import Metrics
+from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.mirror import MirrorTry
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
@@ -60,6 +61,7 @@ class Proxy:
         self.loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self.wall = clock.wall
+        self.date = DateField(clock.wall)
         self.log = logging.getLogger("gateway.proxy")
         self.rng = Random()  # noqa: S311 - spreads load, keeps no secret
         self.telemetry = Telemetry(metrics)
@@ -142,6 +144,11 @@ class Proxy:
         """The limits in force."""
         return self.holder.current.limits
 
+    def refusal(self, status: int, *, allow: tuple[str, ...] = (), retry_after: float | None = None) -> bytes:
+        """Return a whole answer that closes its connection, for what never got as far as the pipeline."""
+        response = own_answer(status, allow=allow, retry_after=retry_after)
+        return plain_answer(response, self.next_id(), self.date.block())
+
     def next_id(self) -> str:
         """Return a new request id: 32 hexadecimal digits, unique without asking anybody."""
         return "%s%x" % (self._id_prefix, next(self._ids))  # noqa: UP031 - half the time of an f-string
@@ -160,7 +167,7 @@ class Proxy:
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Answer a connection that is one too many with 503, and let it go."""
         transport.set_protocol(asyncio.Protocol())
-        transport.write(plain_answer(own_answer(503, retry_after=1), self.next_id()))
+        transport.write(self.refusal(503, retry_after=1))
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
         if transport.can_write_eof():
             transport.write_eof()
