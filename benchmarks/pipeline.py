@@ -64,12 +64,12 @@ class Wire(asyncio.Transport):
         return ("127.0.0.1", 40000) if name in {"peername", "sockname"} else default
 
 
-async def prepare() -> Proxy:
+async def prepare(text: str = CONFIG) -> Proxy:
     clock, metrics = SystemClock(), Metrics()
     environment = Environment(PluginRegistry(), Leases(), UpstreamRuntime(clock), clock, metrics)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
-        path.write_text(CONFIG)
+        path.write_text(text)
         loaded = load([path], registry=environment.registry, environ=os.environ)
     holder = SnapshotHolder()
     holder.swap((await compile_snapshot(loaded, environment)).snapshot)
@@ -128,4 +128,5 @@ async def main() -> None:
         print(f"{name:8s} {measure(run):6.2f} us")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -88,3 +88,15 @@ def test_a_copy_is_its_own() -> None:
     headers.copy().add("B", "2")
 
     assert "b" not in headers
+
+
+@given(FIELDS, FIELDS)
+def test_a_block_that_is_ready_is_appended_as_it_is(fields: list[tuple[str, str]], more: list[tuple[str, str]]) -> None:
+    headers = Headers(fields)
+    assert headers.get("x-not-looked-up-yet") is None
+
+    headers.append_block(Headers(more).block)
+
+    assert headers == Headers([*fields, *more])
+    for name, _ in more:
+        assert name in headers

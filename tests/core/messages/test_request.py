@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.messages import Request
+from gateway_core.messages import Headers, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,3 +116,12 @@ def test_origin_is_set_by_name() -> None:
 
 def test_its_text_has_nothing_that_a_client_sent_but_the_method() -> None:
     assert repr(Request("GET", "/secret?token=1", request_id="r-1")) == "<Request GET r-1>"
+
+
+def test_all_fields_can_be_replaced_at_once() -> None:
+    request = Request("GET", "/", b"\r\nA: 1")
+
+    request.headers = Headers([("B", "2")])
+
+    assert request.header("a") is None
+    assert request.current_block == b"\r\nB: 2"

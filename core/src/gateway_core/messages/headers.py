@@ -135,6 +135,14 @@ class Headers:
         self.block += b"".join(lines)
         self._lowered = None
 
+    def append_block(self, block: bytes) -> None:
+        """Append lines that are ready for the wire: for who adds the same fields to every message.
+
+        :param block: lines that each begin with CRLF; whoever gives them answers for their being valid.
+        """
+        self.block += block
+        self._lowered = None
+
     def remove(self, name: str) -> None:
         """Remove every field of that name; there need not be one."""
         found = self._find_all(name)

@@ -95,6 +95,10 @@ class Request:
             headers = self._headers = Headers(block=self.head_block, lowered=self.lowered_block)
         return headers
 
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
+
     def header(self, name: str) -> str | None:
         """Return a field's first value, or None."""
         return self.headers.get(name)

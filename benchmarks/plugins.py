@@ -1,0 +1,129 @@
+"""What plugins add to a request: their hooks alone, and the whole pipeline with them beside the one without.
+
+    python benchmarks/plugins.py                  # microseconds per request, best of several runs
+    python benchmarks/plugins.py auth             # one case
+    python benchmarks/plugins.py auth --profile   # where they go
+
+The hooks are those of a chain as the gateway resolves it. The pipeline is that of `pipeline.py`. Compare figures of
+one run only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import cProfile
+import hashlib
+import hmac
+import json
+import pstats
+import time
+from collections.abc import Callable
+
+from gateway_core.messages import Record, Request, Response
+from gateway_core.routing import Match
+from pipeline import ANSWER, measure, prepare, round_trip
+
+SECRET = "a secret of thirty-two characters"
+PLUGINS = {
+    "auth": f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256]}}}}',
+    "ratelimit": "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}",
+    "logger": "{name: logger, config: {format: json, path: /dev/null}}",
+}
+CASES = {"plain": [], **{name: [name] for name in PLUGINS}, "all": list(PLUGINS)}
+HEAD = "Host: 127.0.0.1:8080\r\nUser-Agent: benchmark\r\nAuthorization: Bearer {token}"
+ANSWER_BLOCK = b"\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 23:43:29 GMT\r\nContent-Type: text/plain"
+
+
+def config(plugins: list[str]) -> str:
+    listed = ", ".join(PLUGINS[name] for name in plugins)
+    return f"""
+upstreams:
+  - {{name: u, endpoints: [{{url: "http://127.0.0.1:9001"}}]}}
+routes:
+  - {{id: api, path: "/api/users/:id", target: u, plugins: [{listed}]}}
+"""
+
+
+def token() -> str:
+    def segment(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    claims = {"sub": "alice", "iss": "https://issuer.example", "exp": int(time.time()) + 86400, "roles": ["a", "b"]}
+    text = ".".join(segment(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return f"{text}.{segment(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())}"
+
+
+async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
+    """Return a function that takes a fresh request and a fresh answer through the hooks of a chain."""
+    proxy = await prepare(config(plugins))
+    found = proxy.holder.current.router.match("GET", "127.0.0.1", "/api/users/123", "", lambda _name: None)
+    assert isinstance(found, Match)
+    route = found.payload
+    chain, info = route.chain, route.info
+    pre_proxy, response_hooks, log = (
+        tuple(hook.call for hook in hooks) for hooks in (chain.pre_proxy, chain.response, chain.log)
+    )
+    block = ("\r\n" + head).encode()
+    lowered = block.lower()
+
+    def run() -> None:
+        request = Request("GET", "/api/users/123", block, lowered, "127.0.0.1:8080")
+        request.client_ip = request.peer_ip = "127.0.0.1"
+        request.route = info
+        request.request_id = "0123456789abcdef0123456789abcdef"
+        for call in pre_proxy:
+            assert call(request) is None
+        response = Response.streamed(200, "OK", ANSWER_BLOCK)
+        for call in response_hooks:
+            call(request, response)
+        if log:
+            record = Record()
+            for call in log:
+                call(request, response, record)
+
+    return run
+
+
+async def whole(plugins: list[str], head: str) -> Callable[[], None]:
+    request = f"GET /api/users/123 HTTP/1.1\r\n{head}\r\n\r\n".encode()
+    return round_trip(await prepare(config(plugins)), request, ANSWER)
+
+
+def profile(name: str, run: Callable[[], None]) -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for _ in range(20000):
+        run()
+    profiler.disable()
+    print(name)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    head = HEAD.format(token=token())
+    chosen = {name: CASES[name] for name in arguments.cases or CASES}
+    runs = {
+        name: (await hooks_alone(plugins, head), await whole(plugins, head))
+        for name, plugins in {"plain": [], **chosen}.items()
+    }
+    if arguments.profile:
+        for name in chosen:
+            profile(name, runs[name][0])
+        return
+    print("case        hooks    whole")
+    plain = [measure(run) for run in runs["plain"]]
+    print(f"plain                {plain[1]:6.2f} us")
+    for name in chosen:
+        if name != "plain":
+            alone, through = (measure(run) - less for run, less in zip(runs[name], (plain[0], plain[1]), strict=True))
+            print(f"{name:10s} {alone:+6.2f}  {through:+7.2f} us")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
