@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from gateway_core.messages import Request, Response
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.socket_options import read_little
@@ -170,11 +169,8 @@ class AiohttpLane(RequestHandler):
             return Written(False)
         snapshot = proxy.holder.current
         memo = HeadMemo(facts, self.peer, snapshot)
-        request = Request(method, target, facts.block, facts.lowered, facts.host)
-        memo.origin.describe(request)
-        request.version = self.version
-        request.request_id = request.request_id or proxy.next_id()
-        request.started = proxy.now()
+        memo.read_line(method, target, version=self.version)
+        request = memo.request(memo.origin.request_id or proxy.next_id(), proxy.now(), self.version)
         exchange = self.exchange = Exchange(self, transport, snapshot, memo, request)
         self._lane_requests += 1
         if self._lane_requests == snapshot.limits.max_requests_per_connection:
@@ -343,6 +339,9 @@ class AiohttpLane(RequestHandler):
         else:
             self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
 
+    def forget_head(self) -> None:
+        """Nothing is remembered here."""
+
     def abort(self) -> None:
         """Close the connection whatever is under way."""
         if self.transport is not None:
@@ -358,4 +357,4 @@ class AiohttpLane(RequestHandler):
         super().connection_lost(exc)
 
 
-__all__ = ["AiohttpLane", "Response", "Written"]
+__all__ = ["AiohttpLane", "Written"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError
 from gateway_core.messages import Response
-from gateway_core.plugins import Chain, Hook, Suspended, start_response_phase
+from gateway_core.plugins import Hook, Suspended, start_response_phase
 from gateway_core.proxy.answer_head import status_line
 from gateway_core.proxy.retrying import Retrying
 from gateway_core.proxy.sweeper import NEVER
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 class Answering(Retrying):
     """Runs the response phase over an answer and relays it."""
 
-    chain: Chain
-    is_answering = False
-    is_whole = False
-    """Whether the answer came in one piece and goes out at once."""
+    __slots__ = ()
+
     task: asyncio.Task[None] | None = None
     """What runs a phase that must be awaited."""
     _held_answer: list[bytes] | None = None
@@ -56,30 +54,40 @@ class Answering(Retrying):
 
     def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Pass an upstream's answer on, or try again if its status says so."""
-        upstream, endpoint = self.upstream, self.endpoint
+        upstream, endpoint, upload, status = self.upstream, self.endpoint, self.upload, head.status
         assert upstream is not None
         assert endpoint is not None
         now = self.proxy.now()
         if complete:
             self.connection = None
-            if self.upload is not None:
-                self.upload.disconnect()
-        if head.status >= 500 and self.retries_status(connection, head, complete, now):
+            if upload is not None:
+                upload.disconnect()
+        if status >= 500 and self.retries_status(connection, head, complete, now):
             return
         self.answered_at = now
         self.head = head
-        self.answering_endpoint = endpoint
         self.is_answering = True
-        upstream.record(endpoint, head.status, self.picked_at, now)
+        upstream.record(endpoint, status, self.picked_at, now)
         if complete:
-            self._leave(None)
+            self._count_out(upstream, endpoint)
         else:
             self.watch_answer_body()
-        if upstream.sticky is None and not self.chain.response:
-            self.is_whole = complete
+        if upstream.sticky is not None or self.chain.response:
+            self._run_response_phase(head, body, complete)
+        elif (
+            complete
+            and head.plain
+            and self.memo.is_usual
+            and self.keep_alive
+            and self.proxy.keeps_alive
+            and (upload is None or upload.complete)
+        ):
+            # The usual answer: whole, and nothing of it was changed.
+            self.bytes_sent = len(body)
+            self.transport.write(b"".join((head.plain, self.id_line, body)))
+            self._finish(now)
+        else:
             self.relay_head(head, body, complete)
-            return
-        self._run_response_phase(head, body, complete)
 
     def _run_response_phase(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         response = self.response = self._response_of(head)
@@ -165,7 +173,6 @@ class Answering(Retrying):
         self.answered_at = self.proxy.now()
         self.is_answering = True
         self.head = head
-        self.answering_endpoint = endpoint
         self.deadline = NEVER
         upstream.record(endpoint, head.status, self.picked_at, self.answered_at)
         self.head_sent = True

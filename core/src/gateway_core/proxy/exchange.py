@@ -6,8 +6,8 @@ the upstream's socket in one go, and its answer likewise. Only a hook that must 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError
@@ -17,11 +17,10 @@ from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream_connection import Failure
-from gateway_core.routing import MethodNotAllowed, NotFound, UnsafePathError, check_path
+from gateway_core.routing import Match, NotFound, UnsafePathError, check_path
 from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:
-    from gateway_core.proxy.lane import HeadMemo, Lane
     from gateway_core.snapshot import CompiledRoute, Snapshot
 
 CLIENT_LEFT = 499
@@ -31,51 +30,31 @@ CLIENT_LEFT = 499
 class Exchange(Answering):
     """A request in progress, from its head to its log line."""
 
-    ended_at = 0.0
+    __slots__ = ("ended_at",)
+
     _mirrors_later = False
     """Whether a copy is to be sent once the body is there."""
-
-    def __init__(
-        self, lane: Lane, transport: asyncio.Transport, snapshot: Snapshot, memo: HeadMemo, request: Request
-    ) -> None:
-        self.lane = lane
-        self.transport = transport
-        self.proxy = lane.proxy
-        self.memo = memo
-        self.request = request
-        self.snapshot = snapshot
-        self.chain = snapshot.global_chain
-        self.raw_path = request.path
-        self.raw_query = request.query
-        self.raw_method = request.method
 
     # -- phases
 
     def start(self) -> None:
         """Begin; the lane has set ``upload`` if the request has a body."""
-        proxy, snapshot, request = self.proxy, self.snapshot, self.request
+        snapshot, exchanges = self.snapshot, self.proxy.exchanges
         snapshot.active += 1
-        proxy.exchanges.add(self)
+        exchanges.add(self)
         if self.upload is not None:
-            request.set_body_reader(self._read_body)
+            self.request.set_body_reader(self._read_body)
         most = snapshot.limits.max_requests
-        if most and len(proxy.exchanges) > most:
+        if most and len(exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
-        elif self.memo.origin.goes_round:
-            self.fail(508, "the request has come round to this gateway again and again")
-        elif (problem := self._problem_of_path()) is not None:
-            self.keep_alive = False
-            self.fail(400, problem)
+        elif self.memo.refusal is not None:
+            status, problem = self.memo.refusal
+            self.keep_alive = status != 400
+            self.fail(status, problem)
         elif hooks := self.chain.request:
             self._run(hooks, "gateway_request", self._match)
         else:
             self._match(None)
-
-    def _problem_of_path(self) -> str | None:
-        path = self.raw_path
-        if self.request_line is not None and "%" not in path and "/." not in path and "\\" not in path:
-            return None  # the fast lane takes no target with any other byte that could be wrong
-        return check_path(path)
 
     def _run(self, hooks: tuple[Hook, ...], phase: str, then: Callable[[Stop | None], None], *args: Any) -> None:
         """Run a phase and go on with ``then``, at once or from a task if a hook must be awaited."""
@@ -126,25 +105,38 @@ class Exchange(Answering):
     def _match(self, _: Stop | None) -> None:
         """Find the route."""
         request = self.request
-        if request.path is not self.raw_path and (problem := check_path(request.path)) is not None:
-            self.fail(500, f"a plugin left a path that is not valid: {problem}")
+        found = self.memo.found or self._find(request)
+        if found is None:
             return
-        found = self.snapshot.router.match(request.method, request.host, request.path, request.query, request.header)
-        if isinstance(found, NotFound):
-            self._no_route(own_answer(404))
-        elif isinstance(found, MethodNotAllowed):
-            self._no_route(own_answer(405, allow=found.allow))
+        request.params = found.params
+        route = self.route = found.payload
+        request.route = route.info
+        chain = self.chain = route.chain
+        if chain.route_match:
+            self._run(chain.route_match, "gateway_route_match", self._matched, request.route)
+        elif self.upload is not None:
+            self._matched(None)
+        elif chain.pre_proxy:
+            self._run(chain.pre_proxy, "gateway_pre_proxy", self._forward)
         else:
-            request.params = found.params
-            route = self.route = found.payload
-            chain = self.chain = route.chain
-            request.route = route.info
-            if chain.route_match:
-                self._run(chain.route_match, "gateway_route_match", self._matched, request.route)
-            elif chain.pre_proxy or self.upload is not None:
-                self._matched(None)
-            else:
-                self._forward(None)
+            self._forward(None)
+
+    def _find(self, request: Request) -> Match[CompiledRoute] | None:
+        """Return the route that takes the request; None if there is none, which is answered then."""
+        memo = self.memo
+        if request.path is not memo.path and (problem := check_path(request.path)) is not None:
+            self.fail(500, f"a plugin left a path that is not valid: {problem}")
+            return None
+        found = self.snapshot.router.match(request.method, request.host, request.path, request.query, request.header)
+        if isinstance(found, Match):
+            if not self.chain.request:
+                # Nobody could have changed anything: the same head leads to the same route.
+                if found.params:
+                    found = Match(found.payload, MappingProxyType(dict(found.params)), found.rule)
+                memo.found = found
+            return found
+        self._no_route(own_answer(404) if isinstance(found, NotFound) else own_answer(405, allow=found.allow))
+        return None
 
     def _no_route(self, response: Response) -> None:
         self.error = "no route"
@@ -191,6 +183,10 @@ class Exchange(Answering):
         """Send the request upstream, or answer with the route's redirect."""
         route, request = self.route, self.request
         assert route is not None
+        if route.is_straight and request.upstream is None and request.path is self.memo.path:
+            assert route.upstream is not None
+            self.send(route.upstream, route)
+            return
         if route.redirect is not None:
             self.answer(route.redirect(request))
             return
@@ -201,7 +197,7 @@ class Exchange(Answering):
                 self.fail(500, f"a plugin chose an upstream that there is not: {request.upstream!r}")
                 return
             upstream = chosen
-        if request.path is not self.raw_path and (problem := check_path(request.path)) is not None:
+        if request.path is not self.memo.path and (problem := check_path(request.path)) is not None:
             self.fail(500, f"a plugin left a path that is not valid: {problem}")
             return
         if route.mirror is not None:
@@ -210,7 +206,7 @@ class Exchange(Answering):
             else:
                 self._mirrors_later = True
         try:
-            self.send(upstream)
+            self.send(upstream, route)
         except UnsafePathError as error:
             self.give_up()
             self.fail(400, str(error))
@@ -327,32 +323,36 @@ class Exchange(Answering):
         self.keep_alive = False
         self._finish()
 
-    def _finish(self) -> None:
-        """End the exchange: log, let the snapshot go, give the connection back to its lane."""
+    def _finish(self, now: float | None = None) -> None:
+        """End the exchange: log, let the snapshot go, give the connection back to its lane.
+
+        :param now: monotonic seconds, if somebody has just looked.
+        """
         self.over = True
         self.deadline = NEVER
-        proxy = self.proxy
+        proxy, snapshot, request = self.proxy, self.snapshot, self.request
         proxy.exchanges.discard(self)
         if self._is_retrying and self.upstream is not None:
             self._is_retrying = False
             self.upstream.retry_budget.end()
+        if now is None:
+            now = proxy.now()
+        self.ended_at = now
         head, response = self.head, self.response
-        now = self.ended_at = self.answered_at if self.is_whole else proxy.now()
         status = response.status if response is not None else head.status if head is not None else 0
-        proxy.telemetry.count(self.request.route, status, now - self.request.started)
+        proxy.telemetry.count(request.route, status, now - request.started)
         if hooks := self.chain.log:
             if response is None and head is not None:
                 response = self._response_of(head)
-            outcome = start_log_phase(hooks, self.request, response or Response(CLIENT_LEFT), self._record(now))
+            outcome = start_log_phase(hooks, request, response or Response(CLIENT_LEFT), self._record(now))
             if isinstance(outcome, Suspended):
-                snapshot = self.snapshot
                 snapshot.active += 1
                 spawn(_finish_log(outcome, snapshot), name="log")
         self.lane.exchange_over(self.keep_alive)
-        self.snapshot.release()
+        snapshot.release()
 
     def _record(self, now: float) -> Record:
-        head, endpoint, response, upload = self.head, self.answering_endpoint, self.response, self.upload
+        head, endpoint, response, upload = self.head, self.endpoint, self.response, self.upload
         attempts: Sequence[Attempt] = self.attempts or ()
         if head is not None and endpoint is not None:
             attempts = (*attempts, Attempt(endpoint.id, "answered", head.status, self.answered_at - self.picked_at))
@@ -360,7 +360,7 @@ class Exchange(Answering):
         record.duration = now - self.request.started
         record.started_at = self.proxy.wall() - record.duration
         if self.answered_at:
-            record.upstream_duration = self.answered_at - self.first_try_at
+            record.upstream_duration = self.answered_at - (self.first_try_at or self.picked_at)
         if upload is not None:
             record.bytes_received = upload.received
         record.bytes_sent = self.bytes_sent

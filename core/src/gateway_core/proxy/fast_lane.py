@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from gateway_core.messages import Request
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.socket_options import read_little
@@ -100,61 +99,71 @@ class FastLane(asyncio.Protocol):
         """Take one request from the data; return what is behind it."""
         proxy, memo = self.proxy, self.memo
         snapshot = proxy.holder.current
-        line_end = data.find(b"\r\n")
-        if memo is None or not data.startswith(memo.ending, line_end) or memo.version is not snapshot.version:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                return self._wait_for_head(data)
-            memo = self._memo_of(snapshot, data[line_end:end], end)
+        if memo is None or memo.snapshot is not snapshot or not data.startswith(memo.whole):
+            memo = self._read_head(snapshot, data)
             if memo is None:
-                return self._hand_over(data)
-        line = data[:line_end]
-        try:
-            method_bytes, target, version = line.split(b" ")
-        except ValueError:
-            return self._hand_over(data)
-        method = METHODS.get(method_bytes)
-        if method is None or version != b"HTTP/1.1" or target[:1] != b"/" or target.translate(None, TARGET_BYTES):
-            return self._hand_over(data)
-        facts = memo.facts
-        request = Request(method, target.decode("ascii"), facts.block, facts.lowered, facts.host)
-        memo.origin.describe(request)
-        if not request.request_id:
-            request.request_id = proxy.next_id()
-        request.started = proxy.now()
+                return b""
+        request = memo.request(memo.origin.request_id or proxy.next_id(), proxy.now())
         exchange = self.exchange = Exchange(self, self.transport, snapshot, memo, request)
-        exchange.request_line = line
         self.deadline = NEVER
         self._requests += 1
         if self._requests == snapshot.limits.max_requests_per_connection:
             exchange.keep_alive = False
-        start = line_end + len(memo.ending)
-        if facts.content_length > 0:
-            start += self._begin_upload(exchange, data[start : start + facts.content_length], facts.content_length)
+        start, length = memo.size, memo.facts.content_length
+        if length > 0:
+            start += self._begin_upload(exchange, data[start : start + length], length)
         exchange.start()
         return data[start:] if start < len(data) else b""
 
     def _begin_upload(self, exchange: Exchange, body: bytes, length: int) -> int:
-        upload = exchange.upload = Upload(self, 0)
         self._left = length - len(body)
-        if body:
-            upload.feed(body)
-        if not self._left:
-            upload.end()
+        upload = exchange.upload = Upload(self, 0, body, complete=not self._left)
+        if len(body) >= HIGH_WATER:
+            upload.pause()
         return len(body)
 
-    def _memo_of(self, snapshot: Snapshot, block: bytes, size: int) -> HeadMemo | None:
+    def _read_head(self, snapshot: Snapshot, data: bytes) -> HeadMemo | None:
+        """Return what a head means that is not the last one again; None if the request is not, or not yet, for us."""
+        memo, line_end = self.memo, data.find(b"\r\n")
+        end = data.find(b"\r\n\r\n", line_end)
+        if end < 0:
+            self._wait_for_head(data)
+            return None
+        if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.block:
+            memo = self._memo_of(snapshot, data[line_end:end])
+        line = data[:line_end]
+        method_bytes, _, rest = line.partition(b" ")
+        target, _, version = rest.partition(b" ")
+        method = METHODS.get(method_bytes)
+        if (
+            memo is None
+            or end > snapshot.limits.max_head_bytes
+            or method is None
+            or version != b"HTTP/1.1"
+            or target[:1] != b"/"
+            or target.translate(None, TARGET_BYTES)
+        ):
+            self._hand_over(data)
+            return None
+        memo.read_line(method, target.decode("ascii"), line)
+        self.memo = memo
+        return memo
+
+    def _memo_of(self, snapshot: Snapshot, block: bytes) -> HeadMemo | None:
         """Return what a header block means, or None if the request is not for this lane."""
         limits = snapshot.limits
-        if size > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
+        if len(block) > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
             return None
         facts = read_request_block(block)
         if facts is None or not facts.is_plain or (facts.upgrade is not None and facts.content_length > 0):
             return None
-        memo = self.memo = HeadMemo(facts, self.peer, snapshot)
-        return memo
+        return HeadMemo(facts, self.peer, snapshot)
 
-    def _wait_for_head(self, data: bytes) -> bytes:
+    def forget_head(self) -> None:
+        """Let go of the snapshot that the last head was read under."""
+        self.memo = None
+
+    def _wait_for_head(self, data: bytes) -> None:
         """Keep an incomplete head; hand over what can never become a plain one."""
         limits = self.proxy.limits
         if (
@@ -162,11 +171,11 @@ class FastLane(asyncio.Protocol):
             or data.count(b"\n") != data.count(b"\r\n")
             or data[:1] in {b"\r", b"\x16"}
         ):
-            return self._hand_over(data)
+            self._hand_over(data)
+            return
         if not self._buffer and self._requests:
             self.deadline = self.proxy.now() + limits.header_timeout
         self._buffer = data
-        return b""
 
     def _more(self, data: bytes) -> None:
         """Take bytes that come while a request is under way: of its body, or of requests behind it."""
@@ -189,7 +198,7 @@ class FastLane(asyncio.Protocol):
                 self._is_reading_paused = True
                 self.transport.pause_reading()
 
-    def _hand_over(self, data: bytes) -> bytes:
+    def _hand_over(self, data: bytes) -> None:
         """Give the connection with its bytes to an aiohttp handler, and be out of the way."""
         transport = self.transport
         self.proxy.lanes.discard(self)
@@ -199,7 +208,6 @@ class FastLane(asyncio.Protocol):
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(data)
-        return b""
 
     # -- what the exchange says
 

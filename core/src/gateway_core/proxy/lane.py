@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gateway_core.messages import Request
+from gateway_core.proxy.upstream_connection import HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts
+from gateway_core.routing import Match, check_path
 
 if TYPE_CHECKING:
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream_connection import UpstreamConnection
-    from gateway_core.snapshot import Snapshot
+    from gateway_core.snapshot import CompiledRoute, Snapshot
 
 
 LINGER: Final = 2.0
@@ -24,20 +27,98 @@ FRESH_GRACE: Final = 0.5
 
 
 class HeadMemo:
-    """What a header block means on one connection; clients repeat theirs, so the last one is remembered."""
+    """What a request's head means on one connection; clients repeat theirs, so the last one is remembered.
 
-    __slots__ = ("ending", "facts", "origin", "tail", "version")
+    The fields stand for every request with the same block, the request line for the very same request again. A memo
+    belongs to one snapshot: lanes forget theirs when another takes its place, so that idle connections keep nothing.
+    """
+
+    __slots__ = (
+        "facts",
+        "flags",
+        "found",
+        "is_usual",
+        "line",
+        "method",
+        "origin",
+        "path",
+        "query",
+        "refusal",
+        "sent",
+        "sent_by",
+        "sent_to",
+        "size",
+        "snapshot",
+        "tail",
+        "target",
+        "whole",
+    )
 
     def __init__(self, facts: RequestFacts, peer: Peer, snapshot: Snapshot) -> None:
         self.facts = facts
-        self.ending = facts.block + b"\r\n\r\n"
-        """The head behind its first line."""
-        self.version = snapshot.version
-        """The configuration it was made under; the snapshot itself must not live on in idle connections."""
+        self.snapshot = snapshot
         self.origin: Origin = origin_of(facts, peer.ip, peer.scheme, peer.local_port, snapshot.trusts)
         self.origin.tls_peer = peer.tls
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
+        self.is_usual = False
+        """Whether an answer of known length needs nothing said but that: its client keeps the connection."""
+
+    def read_line(self, method: str, target: str, line: bytes = b"", version: str = "1.1") -> None:
+        """Take note of the request line.
+
+        :param line: the line itself, without its CRLF, if it is HTTP/1.1 and may go upstream as it is.
+        """
+        facts = self.facts
+        self.line = line
+        self.method = method
+        self.target = target
+        self.path, _, self.query = target.partition("?")
+        self.whole = b"%b%b\r\n\r\n" % (line, facts.block)
+        """The head as it came; a request that begins with it means the same."""
+        self.size = len(self.whole)
+        self.refusal = self._refusal()
+        """Status and reason if the request is not to be routed at all."""
+        self.found: Match[CompiledRoute] | None = None
+        """The route, once it was found from the head alone."""
+        self.sent = b""
+        """The head as it goes upstream up to its last field: by the route ``sent_by`` to the authority ``sent_to``."""
+        self.sent_to: bytes | None = None
+        self.sent_by: CompiledRoute | None = None
+        self.flags = (
+            (HEAD_ONLY if method == "HEAD" else 0)
+            | (IN_CHUNKS if facts.chunked else 0)
+            | (MAY_SWITCH if facts.upgrade is not None else 0)
+        )
+        """What the upstream's connection has to know of the request."""
+        self.is_usual = facts.keep_alive and method != "HEAD" and version == "1.1"
+
+    def _refusal(self) -> tuple[int, str] | None:
+        if self.origin.goes_round:
+            return 508, "the request has come round to this gateway again and again"
+        problem = check_path(self.path)
+        return None if problem is None else (400, problem)
+
+    def request(self, request_id: str, started: float, version: str = "1.1") -> Request:
+        """Return a new request with this head."""
+        # Stores without a call around them: this runs for every request.
+        request = Request.__new__(Request)
+        facts, origin = self.facts, self.origin
+        request.method = self.method
+        request.target = self.target
+        request.path = self.path
+        request.query = self.query
+        request.head_block = facts.block
+        request.lowered_block = facts.lowered
+        request.host = facts.host
+        request.client_ip = origin.client_ip
+        request.peer_ip = origin.peer_ip
+        request.scheme = origin.scheme
+        request.version = version
+        request.tls_peer = origin.tls_peer
+        request.request_id = request_id
+        request.started = started
+        return request
 
 
 class Peer:

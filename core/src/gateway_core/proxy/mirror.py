@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.sending import MOST_MIRRORED
-from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
+from gateway_core.proxy.upstream_connection import HEAD_ONLY, Failure, UpstreamConnection
 from gateway_core.upstreams.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class MirrorTry:
     def _send(self, connection: UpstreamConnection) -> None:
         self._connection = connection
         self._timer = self._proxy.loop.call_later(_MOST_TIME, self._expire)
-        is_head = self._exchange.request.method == "HEAD"
-        connection.send(self, self._head, method_is_head=is_head, upload_complete=True)
+        connection.send(self, self._head, HEAD_ONLY if self._exchange.request.method == "HEAD" else 0)
 
     def _expire(self) -> None:
         if self._connection is not None:

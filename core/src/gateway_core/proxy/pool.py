@@ -25,7 +25,10 @@ class Pool:
 
     __slots__ = (
         "_context",
+        "_idle_timeout",
         "_loop",
+        "_max_idle",
+        "_max_requests",
         "_on_closed",
         "_problem",
         "_sweeper",
@@ -61,6 +64,9 @@ class Pool:
         self.closed = False
         self.last_head: ResponseHead | None = None
         """The last answer's head: most answers of an endpoint within a second have the same."""
+        self._max_idle = settings.max_idle
+        self._max_requests = settings.max_requests or NEVER
+        self._idle_timeout = settings.idle_timeout
         self._context = context
         self._problem = problem  # why no connection can be made at all
         self._sweeper = sweeper
@@ -112,16 +118,12 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        settings = self.settings
-        if (
-            self.closed
-            or len(self.idle) >= settings.max_idle
-            or (settings.max_requests and connection.uses >= settings.max_requests)
-        ):
+        idle = self.idle
+        if self.closed or len(idle) >= self._max_idle or connection.uses >= self._max_requests:
             connection.abort()
             return
-        connection.deadline = self._sweeper.time + settings.idle_timeout
-        self.idle.append(connection)
+        connection.deadline = self._sweeper.time + self._idle_timeout
+        idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Let go of a connection that is closed or has become a tunnel."""

@@ -14,14 +14,16 @@ from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.response_head import NO_BODY
 
 if TYPE_CHECKING:
+    from gateway_core.plugins import Chain
     from gateway_core.proxy.lane import HeadMemo, Lane
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upload import Upload
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.proxy.wire.response_head import ResponseHead
-    from gateway_core.snapshot import Snapshot
+    from gateway_core.snapshot import CompiledRoute, Snapshot
+    from gateway_core.upstreams.endpoint import Endpoint
+    from gateway_core.upstreams.upstream import Upstream
 
-_LENGTH = Framing.LENGTH
 _CHUNKED = Framing.CHUNKED
 _NONE = Framing.NONE
 
@@ -29,87 +31,89 @@ _NONE = Framing.NONE
 class Relaying:
     """Writes one answer to the client.
 
-    Attributes have their defaults in the class, so that making an exchange sets only the few that differ.
+    What every request sets has a slot; the rest has its default in the class and a place in the instance's dictionary
+    only when it is set. One dictionary for all would not do: above 30 keys CPython no longer shares them between
+    instances, and making an exchange takes twice as long.
     """
 
-    lane: Lane
-    transport: asyncio.Transport
-    proxy: Proxy
-    request: Request
-    memo: HeadMemo
-    snapshot: Snapshot
-    response: Response | None = None
-    head: ResponseHead | None = None
-    """The upstream's head that is being answered with."""
-    upload: Upload | None = None
-    connection: UpstreamConnection | None = None
-    head_sent = False
-    over = False
-    keep_alive = True
-    bytes_sent = 0
-    deadline = NEVER
+    __slots__ = (
+        "__dict__",
+        "_is_counted",
+        "answered_at",
+        "bytes_sent",
+        "chain",
+        "connection",
+        "deadline",
+        "endpoint",
+        "head",
+        "head_sent",
+        "id_line",
+        "is_answering",
+        "keep_alive",
+        "lane",
+        "memo",
+        "over",
+        "picked_at",
+        "proxy",
+        "request",
+        "response",
+        "route",
+        "snapshot",
+        "transport",
+        "upload",
+        "upstream",
+    )
+
     is_client_slow = False
     aborted: str | None = None
     error: str | None = None
     _framing = Framing.NONE
 
+    def __init__(
+        self, lane: Lane, transport: asyncio.Transport, snapshot: Snapshot, memo: HeadMemo, request: Request
+    ) -> None:
+        self.lane = lane
+        self.transport = transport
+        self.proxy: Proxy = lane.proxy
+        self.request = request
+        self.memo = memo
+        self.snapshot = snapshot
+        self.chain: Chain = snapshot.global_chain
+        self.id_line = b"\r\nX-Request-Id: %b\r\n\r\n" % request.request_id.encode("latin-1")
+        """The field that ends a head in both directions."""
+        self.upload: Upload | None = None
+        self.connection: UpstreamConnection | None = None
+        self.route: CompiledRoute | None = None
+        self.upstream: Upstream | None = None
+        self.endpoint: Endpoint | None = None
+        """The one that was picked last."""
+        self.response: Response | None = None
+        self.head: ResponseHead | None = None
+        """The upstream's head that is being answered with."""
+        self.deadline = NEVER
+        self.picked_at = self.answered_at = 0.0
+        self.bytes_sent = 0
+        self.keep_alive = True
+        self.head_sent = self.is_answering = self.over = self._is_counted = False
+
     # -- heads
 
     def relay_head(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Write an upstream's head as it is, with the part of the body that is there; nothing of it was changed."""
-        request, lane = self.request, self.lane
+        version, is_head = self.lane.version, self.request.method == "HEAD"
         length = head.content_length
         self._settle_keep_alive()
-        is_head = request.method == "HEAD"
-        if (
-            self.keep_alive
-            and length is not None
-            and not is_head
-            and lane.version == "1.1"
-            and head.status not in BODILESS
-        ):
-            self._relay_plain(head, length, body, complete)
-            return
         if length is None and complete and not is_head and head.length != NO_BODY:
             length = len(body)
-        framing = self._framing = framing_of(head.status, is_head, length, lane.version)
+        framing = self._framing = framing_of(head.status, is_head, length, version)
         if framing is Framing.UNTIL_CLOSE:
             self.keep_alive = False
-        fields = framing_fields(head.status, framing, length, lane.version, self.keep_alive)
-        self.head_sent = True
-        size = len(body)
-        self.bytes_sent = size
-        if framing is _CHUNKED:
-            body = encode_chunk(body)
-        self.transport.write(
-            b"".join(
-                (
-                    status_line(head.status, head.reason),
-                    head.block,
-                    fields,
-                    b"\r\nX-Request-Id: ",
-                    request.request_id.encode("latin-1"),
-                    b"\r\n\r\n",
-                    body,
-                )
-            )
-        )
-        if complete:
-            self._finish()
-
-    def _relay_plain(self, head: ResponseHead, length: int, body: bytes, complete: bool) -> None:
-        """Write the usual answer: a body of known length to a client that keeps its connection."""
-        plain = head.plain
-        if not plain:
-            plain = head.plain = b"%b%b\r\nContent-Length: %d\r\nX-Request-Id: " % (
-                status_line(head.status, head.reason),
-                head.block,
-                length,
-            )
-        self._framing = _LENGTH
+        fields = framing_fields(head.status, framing, length, version, self.keep_alive)
         self.head_sent = True
         self.bytes_sent = len(body)
-        self.transport.write(b"".join((plain, self.request.request_id.encode("latin-1"), b"\r\n\r\n", body)))
+        if framing is _CHUNKED:
+            body = encode_chunk(body)
+        self.transport.write(b"".join((status_line(head.status, head.reason), head.block, fields, self.id_line, body)))
         if complete:
             self._finish()
 
@@ -156,14 +160,7 @@ class Relaying:
             data = encode_chunk(data) + (LAST_CHUNK if complete else b"")
         fields = framing_fields(response.status, framing, length, self.lane.version, self.keep_alive)
         self.transport.write(
-            b"%b%b%b\r\nX-Request-Id: %b\r\n\r\n%b"
-            % (
-                status_line(response.status, response.reason),
-                block,
-                fields,
-                self.request.request_id.encode("latin-1"),
-                data,
-            )
+            b"".join((status_line(response.status, response.reason), block, fields, self.id_line, data))
         )
         if complete:
             self._finish()
@@ -250,5 +247,5 @@ class Relaying:
     def watch_answer_body(self) -> None:
         raise NotImplementedError
 
-    def _finish(self) -> None:
+    def _finish(self, now: float | None = None) -> None:
         raise NotImplementedError

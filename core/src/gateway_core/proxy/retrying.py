@@ -37,6 +37,8 @@ _ATTEMPT_WORDS: Final = {
 class Retrying(Sending):
     """Tries again, once or more, as the policy has it; gives up when the request is over."""
 
+    __slots__ = ()
+
     attempts: list[Attempt] | None = None
     """The tries that failed."""
     _retry_timer: asyncio.TimerHandle | None = None
@@ -88,7 +90,8 @@ class Retrying(Sending):
         if self.upload is not None:
             self.upload.rewind()
         # The same pick goes on: the breaker and the limits have counted it, and it is not over.
-        self.take_connection()
+        assert self.endpoint is not None
+        self.take_connection(self.endpoint)
         return True
 
     @property
@@ -132,6 +135,8 @@ class Retrying(Sending):
         upstream.retry_budget.begin()
         self._is_retrying = True
         self._is_fresh_only = False
+        self.tries += 1
+        self.first_try_at = self.first_try_at or self.picked_at
         if endpoint is not None:
             self.tried = (*self.tried, endpoint)
         self.endpoint = None

@@ -33,40 +33,29 @@ EXPECT_WAIT: Final = 1.0
 class Sending(Relaying):
     """Sends one request upstream, to one endpoint after another if need be."""
 
-    route: CompiledRoute | None = None
-    upstream: Upstream | None = None
-    endpoint: Endpoint | None = None
-    answering_endpoint: Endpoint | None = None
+    __slots__ = ()
+
     tried: tuple[Endpoint, ...] = ()
-    tries = 0
+    tries = 1
     first_try_at = 0.0
-    picked_at = 0.0
-    answered_at = 0.0
+    """When the first endpoint was picked, if there was more than one try."""
     total_deadline = NEVER
-    raw_path = ""
-    raw_query = ""
-    raw_method = ""
-    request_line: bytes | None = None
-    """The request line as it came, without its CRLF, if the lane has it."""
     was_suspended = False
     _connecting: asyncio.Task[None] | None = None
     _is_retrying = False
     _is_fresh_only = False
-    _is_stale_retry = False
     _is_queued = False
-    _is_counted = False
     _continue_sent = False
     _sticky_value: str | None = None
 
-    def send(self, upstream: Upstream) -> None:
+    def send(self, upstream: Upstream, route: CompiledRoute) -> None:
         """Send the request to an endpoint of the upstream."""
         self.upstream = upstream
         # Without a hook that was awaited, no time worth asking for has passed since the head was read.
-        now = self.first_try_at = self.proxy.now() if self.was_suspended else self.request.started
-        route = self.route
-        if route is not None and route.timeouts.total:
+        now = self.proxy.now() if self.was_suspended else self.request.started
+        if route.timeouts.total:
             self.total_deadline = self.request.started + route.timeouts.total
-        if self.upload is not None and route is not None:
+        if self.upload is not None:
             policy = route.retry or upstream.retries
             keeps = policy.keeps_body(self.memo.facts.content_length)
             self.upload.keep_limit = policy.settings.max_body_bytes if keeps else 0
@@ -75,12 +64,9 @@ class Sending(Relaying):
         self._try(now)
 
     def _try(self, now: float) -> None:
-        upstream, request = self.upstream, self.request
+        upstream = self.upstream
         assert upstream is not None
-        key = upstream.hash_key(request) if upstream.hash_key is not None else None
-        if upstream.sticky is not None:
-            self._sticky_value = request.cookie(upstream.sticky.name)
-        endpoint = upstream.pick(key, now, self.tried, self._sticky_value)
+        endpoint = upstream.pick(None, now, self.tried) if upstream.is_plain else self._pick_for(upstream, now)
         self.picked_at = now
         if endpoint is None:
             refusal = upstream.refusal(now)
@@ -89,41 +75,49 @@ class Sending(Relaying):
             )
             return
         self.endpoint = endpoint
-        if not upstream.admission.is_unlimited:
-            verdict = upstream.admission.ask(endpoint)
-            if verdict is Verdict.REFUSE:
-                self._leave(Outcome.ABANDONED)
-                self.fail(503, f"upstream {upstream.name!r} has no free connection", retry_after=1)
-                return
-            if verdict is Verdict.QUEUE:
-                self._is_queued = True
-                self.proxy.queue_up(self, upstream, endpoint)
-                self._watch(upstream.settings.limits.pending_timeout)
-                return
-        self.dispatch()
+        if upstream.admission.is_unlimited or self._is_admitted(upstream, endpoint):
+            self.dispatch()
+
+    def _pick_for(self, upstream: Upstream, now: float) -> Endpoint | None:
+        """Pick by what the request carries."""
+        request = self.request
+        key = upstream.hash_key(request) if upstream.hash_key is not None else None
+        if upstream.sticky is not None:
+            self._sticky_value = request.cookie(upstream.sticky.name)
+        return upstream.pick(key, now, self.tried, self._sticky_value)
+
+    def _is_admitted(self, upstream: Upstream, endpoint: Endpoint) -> bool:
+        verdict = upstream.admission.ask(endpoint)
+        if verdict is Verdict.REFUSE:
+            self._leave(Outcome.ABANDONED)
+            self.fail(503, f"upstream {upstream.name!r} has no free connection", retry_after=1)
+        elif verdict is Verdict.QUEUE:
+            self._is_queued = True
+            self.proxy.queue_up(self, upstream, endpoint)
+            self._watch(upstream.settings.limits.pending_timeout)
+        return verdict is Verdict.ADMIT
 
     def dispatch(self) -> None:
         """Take a connection to the endpoint that was picked, and send."""
         upstream, endpoint = self.upstream, self.endpoint
         assert upstream is not None
         assert endpoint is not None
-        self._is_queued = False
-        upstream.admission.enter(endpoint)
+        upstream.admission.load.active += 1
+        endpoint.active += 1
         self._is_counted = True
-        self.tries += 1
-        self.take_connection()
+        self.take_connection(endpoint)
 
-    def take_connection(self) -> None:
+    def take_connection(self, endpoint: Endpoint) -> None:
         """Send over an idle connection to the endpoint, or a new one."""
-        upstream, endpoint = self.upstream, self.endpoint
-        assert upstream is not None
-        assert endpoint is not None
-        pool = endpoint.pool or self.proxy.make_pool(endpoint, upstream)
-        assert isinstance(pool, Pool)
-        connection = None if self._is_fresh_only else pool.take()
-        if connection is not None:
-            self._send_over(connection)
-            return
+        pool = cast("Pool | None", endpoint.pool)
+        if pool is None:
+            assert self.upstream is not None
+            pool = self.proxy.make_pool(endpoint, self.upstream)
+        if pool.idle and not self._is_fresh_only:
+            connection = pool.take()
+            if connection is not None:
+                self._send_over(connection, endpoint)
+                return
         self.deadline = NEVER
         connect = self.route.timeouts.connect if self.route is not None else pool.settings.connect_timeout
         if self.total_deadline is not NEVER:
@@ -138,44 +132,62 @@ class Sending(Relaying):
         elif connection is None:
             self.on_failure(failure, reason)
         else:
-            self._send_over(connection)
+            assert self.endpoint is not None
+            self._send_over(connection, self.endpoint)
 
     # -- the request on the wire
 
-    def _send_over(self, connection: UpstreamConnection) -> None:
-        upload, endpoint = self.upload, self.endpoint
-        assert endpoint is not None
-        head = self.head_for(endpoint)
+    def _send_over(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
+        upload, memo, route, upstream = self.upload, self.memo, self.route, self.upstream
+        head = self._head_for(endpoint)
         if head is None:
             connection.pool.give_back(connection)
             self._leave(Outcome.ABANDONED)
             self.fail(500, "a plugin left header fields that cannot be sent")
             return
         self.connection = connection
-        facts = self.memo.facts
         if upload is not None:
-            body = upload.take()
-            head += encode_chunk(body) if facts.chunked else body
-            if facts.chunked and upload.complete:
-                head += LAST_CHUNK
-        connection.send(
-            cast("Receiver", self),
-            head,
-            method_is_head=self.request.method == "HEAD",
-            upload_complete=upload is None or upload.complete,
-            chunked_upload=facts.chunked,
-            upgrade_asked=facts.upgrade is not None,
-        )
-        if upload is None:
-            seconds = self._response_timeout()
-            deadline = self.picked_at + seconds if seconds else NEVER
-            self.deadline = min(self.total_deadline, deadline)
+            self._send_with_body(connection, head, upload)
+            return
+        connection.send(cast("Receiver", self), head, memo.flags)
+        assert route is not None
+        self.deadline = self.picked_at + (route.wait if upstream is route.upstream else self._response_timeout())
+        if self.total_deadline is not NEVER:
+            self.deadline = min(self.deadline, self.total_deadline)
+
+    def _send_with_body(self, connection: UpstreamConnection, head: bytes, upload: Upload) -> None:
+        facts = self.memo.facts
+        body = upload.take()
+        if facts.chunked:
+            body = encode_chunk(body) + (LAST_CHUNK if upload.complete else b"")
+        connection.send(cast("Receiver", self), head + body, self.memo.flags, upload.complete)
+        if upload.complete:
+            self._watch(self._response_timeout())
             return
         upload.attach(connection)
         if facts.expect and not self._continue_sent and not upload.received:
             self._watch(EXPECT_WAIT)
         else:
             self.watch_upload()
+
+    def _head_for(self, endpoint: Endpoint) -> bytes | None:
+        """Return the request's head for an endpoint, the one that was sent last if it is the same."""
+        request, memo, route = self.request, self.memo, self.route
+        if (
+            request.current_block is not memo.facts.block
+            or request.path is not memo.path
+            or request.query is not memo.query
+            or request.method is not memo.method
+            or memo.facts.expect
+        ):
+            return self.head_for(endpoint)
+        if memo.sent_to is not endpoint.authority or memo.sent_by is not route:
+            head = self.head_for(endpoint)
+            if head is None:
+                return None
+            memo.sent = head[: -len(self.id_line)]
+            memo.sent_to, memo.sent_by = endpoint.authority, route
+        return memo.sent + self.id_line
 
     def head_for(self, endpoint: Endpoint, *, copy_length: int | None = None) -> bytes | None:
         """Return the request's head for an endpoint; None if a plugin left fields that are not valid.
@@ -191,14 +203,10 @@ class Sending(Relaying):
             if changed is None:
                 return None
             tail = changed.kept + memo.origin.tail
-        line = self._request_line()
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
             authority = own_host.encode("latin-1")
-        request_id = request.request_id.encode("latin-1")
-        if facts.is_bare and copy_length is None:
-            return b"%b\r\nHost: %b%b\r\nX-Request-Id: %b\r\n\r\n" % (line, authority, tail, request_id)
-        lines = [line, b"\r\nHost: ", authority, tail, b"\r\nX-Request-Id: ", request_id]
+        lines = [self._request_line(), b"\r\nHost: ", authority, tail]
         if copy_length is not None:
             lines.append(b"\r\nContent-Length: %d" % copy_length)
         elif facts.chunked:
@@ -209,7 +217,7 @@ class Sending(Relaying):
             lines.append(b"\r\nConnection: Upgrade\r\nUpgrade: " + facts.upgrade)
         if facts.expect and self.upload is not None and not self._continue_sent and copy_length is None:
             lines.append(b"\r\nExpect: 100-continue")
-        lines.append(b"\r\n\r\n")
+        lines.append(self.id_line)
         return b"".join(lines)
 
     def _own_fields(self) -> bytes:
@@ -220,13 +228,13 @@ class Sending(Relaying):
         return headers.block
 
     def _request_line(self) -> bytes:
-        request, route = self.request, self.route
+        request, route, memo = self.request, self.route, self.memo
         path, target = request.path, request.target
         if route is not None and route.rewrite is not None:
             path = route.rewrite(request.params, path)
-        elif path is self.raw_path and request.query is self.raw_query:
-            if self.request_line is not None and request.method is self.raw_method:
-                return self.request_line
+        elif path is memo.path and request.query is memo.query:
+            if memo.line and request.method is memo.method:
+                return memo.line
             return f"{request.method} {target} HTTP/1.1".encode("latin-1")
         if request.query or target.endswith("?"):
             path = f"{path}?{request.query}"
@@ -238,16 +246,12 @@ class Sending(Relaying):
         upstream, route = self.upstream, self.route
         assert route is not None
         assert upstream is not None
-        timeout = route.timeouts.response
-        policy = route.retry or upstream.retries
-        if policy.is_enabled and policy.settings.per_try_timeout:
-            return min(timeout or NEVER, policy.settings.per_try_timeout)
-        return timeout
+        return route.wait if upstream is route.upstream else route.wait_for(upstream)
 
     def _watch(self, seconds: float) -> None:
         """Expire in so many seconds, 0 is never; or when the whole request has to be over."""
         deadline = self.proxy.now() + seconds if seconds else NEVER
-        self.deadline = min(deadline, self.total_deadline)
+        self.deadline = min(self.total_deadline, deadline)
 
     def watch_upload(self) -> None:
         """Give the client time for the next part of its body, or the upstream for its answer."""
@@ -287,10 +291,15 @@ class Sending(Relaying):
             return
         if outcome is not None:
             upstream.record(endpoint, outcome, self.picked_at, self.proxy.now(), detail)
+        self._count_out(upstream, endpoint)
+
+    def _count_out(self, upstream: Upstream, endpoint: Endpoint) -> None:
         if self._is_counted:
             self._is_counted = False
-            upstream.admission.leave(endpoint)
-            if not upstream.admission.is_unlimited:
+            admission = upstream.admission
+            admission.load.active -= 1
+            endpoint.active -= 1
+            if not admission.is_unlimited:
                 self.proxy.serve_queue(upstream)
 
     def fail(self, status: int, error: str, *, retry_after: float | None = None) -> None:

@@ -50,6 +50,7 @@ class Connection(Protocol):
 
     def expire(self, now: float) -> None: ...
     def close_if_idle(self) -> None: ...
+    def forget_head(self) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -58,6 +59,7 @@ class Proxy:
 
     def __init__(self, holder: SnapshotHolder, *, clock: Clock, metrics: Metrics) -> None:
         self.holder = holder
+        holder.on_swap = self._forget_heads
         self.loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self.wall = clock.wall
@@ -136,6 +138,10 @@ class Proxy:
             await pool.aclose()
             await pool.cancel_connecting()
         self._pools.clear()
+
+    def _forget_heads(self) -> None:
+        for lane in self.lanes:
+            lane.forget_head()
 
     # -- for lanes
 

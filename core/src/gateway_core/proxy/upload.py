@@ -32,16 +32,19 @@ class Upload:
         "received",
     )
 
-    def __init__(self, lane: Lane, limit: int) -> None:
+    def __init__(self, lane: Lane, limit: int, body: bytes = b"", *, complete: bool = False) -> None:
+        """Begin with what came together with the head.
+
+        :param complete: whether that is all.
+        """
         self._lane = lane
         self.limit = limit
         """Bytes at most; 0 is no limit."""
-        self.received = 0
-        self.complete = False
+        self.received = self._held_size = len(body)
+        self.complete = complete
         self.keep_limit = 0
         """Keep what was sent, for another try, up to so many bytes."""
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._held = [body] if body else []
         self._kept: list[bytes] | None = []
         self._connection: UpstreamConnection | None = None
         self._paused = False
@@ -97,7 +100,9 @@ class Upload:
 
     def take(self) -> bytes:
         """Return what is held, to be sent together with the head; `attach` follows."""
-        held, self._held, self._held_size = b"".join(self._held), [], 0
+        parts = self._held
+        held = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._held, self._held_size = [], 0
         if held:
             self._keep(held)
         return held

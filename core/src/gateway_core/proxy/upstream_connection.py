@@ -82,6 +82,13 @@ _UNTIL_CLOSE: Final = 4
 _SWITCHED: Final = 5
 _CLOSED: Final = 6
 
+HEAD_ONLY: Final = 1
+"""The request's method is HEAD: its answer has no body."""
+IN_CHUNKS: Final = 2
+"""The request's body goes out in chunks."""
+MAY_SWITCH: Final = 4
+"""The request asks for another protocol."""
+
 
 class UpstreamConnection(asyncio.Protocol):
     """A connection to an endpoint; `Pool` owns it while it is idle, a `Receiver` while it is in use."""
@@ -92,15 +99,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_interims",
         "_remaining",
         "_state",
-        "chunked_upload",
         "deadline",
-        "head_only",
-        "method_is_head",
+        "flags",
         "pool",
         "receiver",
         "reusable",
         "transport",
-        "upgrade_asked",
         "upload_complete",
         "uses",
     )  # fmt: skip
@@ -114,9 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = float("inf")
         """When it has been idle for too long."""
         self.upload_complete = True
-        self.chunked_upload = False
-        self.method_is_head = False
-        self.upgrade_asked = False
+        self.flags = 0
         self.reusable = True
         self._state = _IDLE
         self._buffer = b""
@@ -129,37 +131,28 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- sending
 
-    def send(
-        self,
-        receiver: Receiver,
-        head: bytes,
-        *,
-        method_is_head: bool,
-        upload_complete: bool,
-        chunked_upload: bool = False,
-        upgrade_asked: bool = False,
-    ) -> None:
-        """Send a request's head, and what is ready of its body behind it; `receiver` gets the answer."""
+    def send(self, receiver: Receiver, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
+        """Send a request's head, and what is ready of its body behind it; `receiver` gets the answer.
+
+        :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`.
+        """
         self.receiver = receiver
         self.uses += 1
-        self.deadline = float("inf")
-        self.method_is_head = method_is_head
+        self.flags = flags
         self.upload_complete = upload_complete
-        self.chunked_upload = chunked_upload
-        self.upgrade_asked = upgrade_asked
         self._state = _HEAD
         self._interims = 0
         self.transport.write(head)
 
     def send_body(self, data: bytes) -> None:
         """Send the next part of the request's body."""
-        self.transport.write(encode_chunk(data) if self.chunked_upload else data)
+        self.transport.write(encode_chunk(data) if self.flags & IN_CHUNKS else data)
 
     def send_end(self) -> None:
         """Note that the request's body is complete."""
         if not self.upload_complete:
             self.upload_complete = True
-            if self.chunked_upload:
+            if self.flags & IN_CHUNKS:
                 self.transport.write(b"0\r\n\r\n")
 
     @property
@@ -196,7 +189,16 @@ class UpstreamConnection(asyncio.Protocol):
         known = self.pool.last_head
         if known is not None and data.startswith(known.ending):
             self._buffer = b""
-            self._begin_body(known, data[len(known.ending) :])
+            body = data[known.size :]
+            if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & HEAD_ONLY:
+                # The usual answer, here in one piece.
+                receiver, self.receiver = self.receiver, None
+                if receiver is not None:
+                    self._state = _IDLE
+                    self.pool.give_back(self)
+                    receiver.on_answer(self, known, body, True)
+                return
+            self._begin_body(known, body)
             return
         end = data.find(b"\r\n\r\n")
         if end < 0:
@@ -228,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._interims += 1
         if head.status == 101:
-            if not self.upgrade_asked:
+            if not self.flags & MAY_SWITCH:
                 self._fail(Failure.BAD_ANSWER, "it changes to a protocol that nobody asked for")
                 return
             self._state = _SWITCHED
@@ -248,7 +250,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         self.reusable = head.keep_alive
-        length = 0 if self.method_is_head else head.length
+        length = 0 if self.flags & HEAD_ONLY else head.length
         if length == NO_BODY:
             length = 0
         if length >= 0:

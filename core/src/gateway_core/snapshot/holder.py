@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from gateway_core.snapshot.retire import Retirement
@@ -11,11 +12,13 @@ from gateway_core.snapshot.snapshot import Snapshot
 class SnapshotHolder:
     """Where requests find the snapshot to start on; replacing it is one assignment."""
 
-    __slots__ = ("current", "retirement")
+    __slots__ = ("current", "on_swap", "retirement")
 
     def __init__(self) -> None:
         self.current: Snapshot = cast("Snapshot", None)
         """The snapshot in force; there is one before the first listener opens."""
+        self.on_swap: Callable[[], None] | None = None
+        """Called when another snapshot is in force, to let go of what was remembered of the one before."""
         self.retirement = Retirement()
 
     def swap(self, snapshot: Snapshot) -> Snapshot | None:
@@ -26,6 +29,8 @@ class SnapshotHolder:
         previous: Snapshot | None = self.current
         self.current = snapshot
         if previous is not None:
+            if self.on_swap is not None:
+                self.on_swap()
             self.retirement.begin(previous)
         return previous
 

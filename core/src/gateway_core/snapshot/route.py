@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -54,6 +55,23 @@ class CompiledRoute:
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
     _counter: count[int] = field(default_factory=count, repr=False)
+
+    is_straight: bool = field(init=False)
+    """Whether requests go to ``upstream`` as they came."""
+    wait: float = field(init=False)
+    """Seconds to wait for ``upstream`` to answer; infinite if there is no limit."""
+
+    def __post_init__(self) -> None:
+        self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
+        self.is_straight = (
+            self.upstream is not None and self.redirect is None and self.mirror is None and self.rewrite is None
+        )
+
+    def wait_for(self, upstream: Upstream) -> float:
+        """Return the seconds to wait for an upstream to answer one try."""
+        policy = self.retry or upstream.retries
+        per_try = policy.settings.per_try_timeout if policy.is_enabled else 0.0
+        return min(self.timeouts.response or math.inf, per_try or math.inf)
 
     def pick_upstream(self, rng: Random) -> Upstream:  # noqa: ARG002  # for pickers that are not counters
         """Return the upstream for the next request; not for redirects."""

@@ -63,6 +63,7 @@ class Upstream:
         "_usable",
         "admission",
         "hash_key",
+        "is_plain",
         "name",
         "retries",
         "retry_budget",
@@ -96,6 +97,8 @@ class Upstream:
         )
         cookie = settings.sticky_cookie
         self.sticky = None if cookie is None else StickyCookie(cookie, sticky_secret or name.encode())
+        self.is_plain = self.hash_key is None and self.sticky is None
+        """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
         self._membership = Membership(acquire, self)
         self._strategy = strategy

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gateway_core.messages import Request
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
 
@@ -37,14 +36,6 @@ class Origin:
         """Whether it was here so often that it will not stop coming (RFC 9110 section 7.6.3)."""
         self.tail = tail
         """The block of the forwarding fields, X-Request-Id left out."""
-
-    def describe(self, request: Request) -> None:
-        """Tell a request where it comes from."""
-        request.client_ip = self.client_ip
-        request.peer_ip = self.peer_ip
-        request.scheme = self.scheme
-        request.request_id = self.request_id
-        request.tls_peer = self.tls_peer
 
 
 def origin_of(facts: RequestFacts, peer_ip: str, scheme: str, port: int, trusts: Callable[[str], bool]) -> Origin:

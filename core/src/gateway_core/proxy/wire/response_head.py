@@ -34,11 +34,23 @@ class BadAnswerError(Exception):
 class ResponseHead:
     """An answer's head; never changed, so it serves every answer with the same bytes."""
 
-    __slots__ = ("block", "content_length", "ending", "keep_alive", "length", "plain", "reason", "status", "upgrade")
+    __slots__ = (
+        "block",
+        "content_length",
+        "ending",
+        "keep_alive",
+        "length",
+        "plain",
+        "reason",
+        "size",
+        "status",
+        "upgrade",
+    )
 
     def __init__(self, raw: bytes, status: int, reason: str) -> None:
         self.ending = raw + b"\r\n\r\n"
         """The head with its empty line, by which the next one like it is recognised."""
+        self.size = len(self.ending)
         self.status = status
         self.reason = reason
         self.block = b""
@@ -50,7 +62,8 @@ class ResponseHead:
         self.keep_alive = True
         self.upgrade: bytes | None = None
         self.plain = b""
-        """The head as it goes to a client that keeps its connection, X-Request-Id left out; empty until it was made."""
+        """The head as it goes to a client that keeps its connection, up to its last field; empty unless the body has a
+        length and the status a body."""
 
 
 def read_response_head(raw: bytes) -> ResponseHead:
@@ -81,6 +94,8 @@ def read_response_head(raw: bytes) -> ResponseHead:
     if b"upgrade" in options:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     _read_framing(head, special, http_1_0)
+    if head.length >= 0:
+        head.plain = b"HTTP/1.1 %d %b%b\r\nContent-Length: %d" % (head.status, line[13:], head.block, head.length)
     return head
 
 

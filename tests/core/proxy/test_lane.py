@@ -1,0 +1,145 @@
+"""What a connection remembers of its last request must never show in the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request
+from gateway_core.plugins import Plugin
+
+from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field
+
+GET = b"GET /users/7?x=1 HTTP/1.1\r\nHost: example.com\r\n\r\n"
+ROUTE = 'routes: [{{id: r, path: "/users/:id", target: "{}"{}}}]'
+
+
+async def test_the_same_head_again_goes_upstream_as_the_first_one_did(proxied: Proxied) -> None:
+    gateway, upstream = await proxied()
+    client = await gateway.connect()
+
+    for _ in range(3):
+        await client.send(GET)
+        await client.answer()
+
+    heads = [head.replace(field(head, b"x-request-id") or b"?", b"ID") for head in upstream.heads]
+    assert len(set(heads)) == 1
+    assert len({field(head, b"x-request-id") for head in upstream.heads}) == 3
+
+
+async def test_another_line_over_the_same_fields_is_another_request(proxied: Proxied) -> None:
+    gateway, upstream = await proxied()
+    client = await gateway.connect()
+
+    for line in (b"GET /users/7?x=1", b"GET /users/8", b"HEAD /users/8", b"GET /users/7?x=1", b"DELETE /users/7?x=1"):
+        await client.send(GET.replace(b"GET /users/7?x=1", line))
+        await (client.head() if line.startswith(b"HEAD") else client.answer())
+
+    assert [head.split(b" HTTP")[0] for head in upstream.heads] == [
+        b"GET /users/7?x=1",
+        b"GET /users/8",
+        b"HEAD /users/8",
+        b"GET /users/7?x=1",
+        b"DELETE /users/7?x=1",
+    ]
+
+
+async def test_the_same_head_takes_the_new_route_after_a_reload(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    one = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none")
+    two = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
+    gateway = await start_proxy(ROUTE.format(one.url, ""))
+    client = await gateway.connect()
+    await client.send(GET)
+    first = await client.answer()
+
+    await gateway.reload(ROUTE.format(two.url, ""))
+    await client.send(GET)
+
+    assert (first[2], (await client.answer())[2]) == (b"one", b"two")
+
+
+async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_replaced(
+    start_proxy: StartProxy, start_upstream: StartUpstream, lane: str
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy(ROUTE.format(upstream.url, ""))
+    client = await gateway.connect()
+    await client.send(GET)
+    await client.answer()
+    memos = [getattr(each, "memo", None) for each in gateway.proxy.lanes]
+    assert (memos != [None]) == (lane == "fast")
+
+    await gateway.reload(ROUTE.format(upstream.url, ""))
+
+    assert [getattr(each, "memo", None) for each in gateway.proxy.lanes] == [None]
+
+
+class Base(Plugin[Any]):
+    name = "p"
+
+
+class Renaming(Base):
+    """Sends every second request somewhere else, by what it changes."""
+
+    calls = 0
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        Renaming.calls += 1
+        if Renaming.calls % 2:
+            request.path = "/users/other"
+            request.query = ""
+            request.headers["X-Changed"] = "yes"
+
+
+async def test_what_a_hook_changed_in_one_request_is_not_in_the_next(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    config = "plugins: [{name: p}]\n" + ROUTE.format(upstream.url, "")
+    gateway = await start_proxy(config, plugins=[Renaming])
+    client = await gateway.connect()
+    Renaming.calls = 0
+
+    for _ in range(4):
+        await client.send(GET)
+        await client.answer()
+
+    assert [head.split(b" ")[1] for head in upstream.heads] == [b"/users/other", b"/users/7?x=1"] * 2
+    assert [field(head, b"x-changed") for head in upstream.heads] == [b"yes", None] * 2
+
+
+class Meddling(Base):
+    """Tries to leave something in what requests share."""
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        try:
+            request.params["id"] = "changed"  # type: ignore[index]
+        except TypeError:
+            request.headers["X-Params"] = "read-only"
+
+
+async def test_parameters_are_the_requests_own(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy("plugins: [{name: p}]\n" + ROUTE.format(upstream.url, ""), plugins=[Meddling])
+
+    await gateway.ask(GET)
+
+    assert field(upstream.heads[0], b"x-params") == b"read-only"
+
+
+async def test_a_rewritten_path_is_made_anew_for_another_head(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy(ROUTE.format(upstream.url, ', rewrite: {template: "/v2/:id"}'))
+    client = await gateway.connect()
+
+    for number in (b"7", b"7", b"8"):
+        await client.send(GET.replace(b"/7", b"/" + number))
+        await client.answer()
+
+    assert [head.split(b" ")[1] for head in upstream.heads] == [b"/v2/7?x=1", b"/v2/7?x=1", b"/v2/8?x=1"]
