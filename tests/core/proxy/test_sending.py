@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request
+from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field, fields
 
@@ -103,3 +108,26 @@ routes:
     status, head, _ = await gateway.ask(b"GET /old HTTP/1.1\r\nHost: x\r\n\r\n")
     assert 300 <= status < 400
     assert fields(head, b"location") == [b"https://example.com/new"]
+
+
+class TellsWho(Plugin[Any]):
+    name = "who"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        request.headers["x-user"] = "alice"
+        request.headers["x-saw"] = request.header("x-secret") or "nothing"
+
+
+@pytest.mark.parametrize("sent", [b"", b"X-User: mallory\r\n", b"X-User: alice\r\n"])
+async def test_a_client_cannot_list_away_what_a_plugin_wrote(proxied: Proxied, sent: bytes) -> None:
+    gateway, upstream = await proxied(extra="plugins: [{name: who}]", plugins=[TellsWho])
+    listed = b"Connection: X-User, X-Saw, X-Secret, X-Forwarded-For, Host\r\nX-Secret: 1\r\n"
+
+    await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n" + listed + sent + b"\r\n")
+
+    head = upstream.heads[0]
+    assert fields(head, b"x-user") == [b"alice"]
+    assert fields(head, b"x-saw") == [b"nothing"]
+    assert fields(head, b"x-secret") == []
+    assert fields(head, b"x-forwarded-for") == [b"127.0.0.1"]

@@ -129,7 +129,7 @@ class FastLane(asyncio.Protocol):
         if end < 0:
             self._wait_for_head(data)
             return None
-        if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.block:
+        if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.raw:
             memo = self._memo_of(snapshot, data[line_end:end])
         line = data[:line_end]
         method_bytes, _, rest = line.partition(b" ")

@@ -74,7 +74,7 @@ class HeadMemo:
         self.method = method
         self.target = target
         self.path, _, self.query = target.partition("?")
-        self.whole = b"%b%b\r\n\r\n" % (line, facts.block)
+        self.whole = b"%b%b\r\n\r\n" % (line, facts.raw)
         """The head as it came; a request that begins with it means the same."""
         self.size = len(self.whole)
         self.refusal = self._refusal()

@@ -223,7 +223,8 @@ class Sending(Relaying):
     def _own_fields(self) -> bytes:
         """Return the fields as the plugins left them, without those that the gateway writes itself."""
         headers = self.request.headers.copy()
-        for name in ("content-length", "transfer-encoding", "expect"):
+        # Connection as well: what a client lists there must not take away what a plugin wrote.
+        for name in ("connection", "content-length", "transfer-encoding", "expect"):
             headers.remove(name)
         return headers.block
 

@@ -101,6 +101,34 @@ def test_listed_hop_by_hop_and_forwarding_fields_are_not_kept() -> None:
     assert facts.forwarding == {b"x-forwarded-for": b"1.2.3.4"}
 
 
+def test_plugins_do_not_see_what_connection_lists() -> None:
+    facts = read_request_block(HOST + b"\r\nConnection: x-mine, Host\r\nX-Mine: 1\r\nX-Other: 2\r\nContent-Length: 1")
+
+    assert facts is not None
+    assert facts.block == HOST + b"\r\nConnection: x-mine, Host\r\nX-Other: 2\r\nContent-Length: 1"
+    assert facts.lowered == facts.block.lower()
+    assert facts.raw != facts.block
+
+
+@pytest.mark.parametrize("name", [b"X_Forwarded_For", b"x_request_id", b"Content_Length", b"TRANSFER_ENCODING"])
+def test_what_cgi_takes_for_a_field_of_the_gateway_goes_no_further(name: bytes) -> None:
+    facts = read_request_block(HOST + b"\r\n" + name + b": 1\r\nX_Other: 2")
+
+    assert facts is not None
+    assert facts.kept == b"\r\nX_Other: 2"
+    assert not facts.chunked
+    assert facts.content_length == -1
+
+
+@pytest.mark.parametrize(("value", "expected"), [(b"0", 0), (b"7", 7), (b"x", -1), (b"-1", -1), (b"9" * 20, -1)])
+def test_how_often_a_request_may_be_forwarded_goes_on_and_is_known(value: bytes, expected: int) -> None:
+    facts = read_request_block(HOST + b"\r\nMax-Forwards: " + value)
+
+    assert facts is not None
+    assert facts.max_forwards == expected
+    assert facts.kept == b"\r\nMax-Forwards: " + value
+
+
 @given(st.lists(st.sampled_from([*b"\r\n:aAbB \t\0\x7f\xff1,-Host"]), max_size=40).map(bytes))
 def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
     facts = read_request_block(HOST + b"\r\n" + tail)
@@ -116,6 +144,8 @@ def test_authorities_are_hosts(host: bytes) -> None:
     assert valid_host(host)
 
 
-@pytest.mark.parametrize("host", [b"", b":80", b"a:b", b"a:1:2", b"[::1", b"[]", b"a]b", b"a:123456", b"[::1]x"])
+@pytest.mark.parametrize(
+    "host", [b"", b":80", b"a:b", b"a:1:2", b"[::1", b"[]", b"a]b", b"a:123456", b"a:65536", b"[::1]x"]
+)
 def test_what_is_no_authority_is_no_host(host: bytes) -> None:
     assert not valid_host(host)

@@ -24,6 +24,7 @@ TARGET_BYTES: Final = (
 )
 """Bytes of a request-target: printable ASCII without what RFC 3986 keeps out of URIs and clients never send."""
 
+_MOST_PORT: Final = 65535
 _HOST_BYTES: Final = b"-._~!$&'()*+,;=:[]%0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 FORWARDING: Final = frozenset(
@@ -40,7 +41,13 @@ FORWARDING: Final = frozenset(
 """Fields that the gateway writes itself; what came in is weighed by who sent it."""
 
 _FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
-_SPECIAL: Final = HOP_BY_HOP | FORWARDING | _FRAMING
+_LOOK_ALIKES: Final = frozenset(
+    [name.replace(b"-", b"_") for name in {*FORWARDING, b"content-length", b"transfer-encoding"} if b"-" in name]
+)
+"""What CGI and WSGI take for a field that the gateway writes: they tell no ``_`` from ``-``. These go no further."""
+
+_MOST_FORWARDS_DIGITS: Final = 9
+_SPECIAL: Final = HOP_BY_HOP | FORWARDING | _FRAMING | _LOOK_ALIKES | {b"max-forwards"}
 
 
 class RequestFacts:
@@ -56,12 +63,16 @@ class RequestFacts:
         "keep_alive",
         "kept",
         "lowered",
-        "names",
+        "max_forwards",
+        "raw",
         "upgrade",
     )
 
     def __init__(self, block: bytes) -> None:
+        self.raw = block
+        """The block as it came."""
         self.block = block
+        """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
         self.lowered = block.lower()
         self.host = ""
         """The authority asked for, as sent."""
@@ -70,6 +81,8 @@ class RequestFacts:
         self.chunked = False
         self.expect = False
         """Whether the client waits for 100 (RFC 9110 section 10.1.1)."""
+        self.max_forwards = -1
+        """How many times more an OPTIONS may be forwarded (RFC 9110 section 7.6.2); -1 if the head does not say."""
         self.keep_alive = True
         """False if Connection says close."""
         self.upgrade: bytes | None = None
@@ -87,7 +100,7 @@ class RequestFacts:
     @property
     def is_plain(self) -> bool:
         """Whether the fast lane may take a request with this head."""
-        return not self.chunked and not self.expect
+        return not self.chunked and not self.expect and self.max_forwards < 0
 
 
 def valid_host(host: bytes) -> bool:
@@ -102,7 +115,7 @@ def valid_host(host: bytes) -> bool:
 
 
 def _is_port(port: bytes) -> bool:
-    return not port or (port.isdigit() and len(port) <= 5)
+    return not port or (port.isdigit() and len(port) <= 5 and int(port) <= _MOST_PORT)
 
 
 def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | None:
@@ -124,7 +137,12 @@ def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | N
             kept.append(field)
     if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
         return None
-    kept = _read_connection(facts, special, kept, http_1_0)
+    if b"max-forwards" in special:
+        kept += _read_max_forwards(facts, fields)
+    if b"connection" in special:
+        kept = _read_connection(facts, special, fields, kept, http_1_0)
+    elif http_1_0:
+        facts.keep_alive = False
     for name in FORWARDING.intersection(special):
         facts.forwarding[name] = b", ".join(special[name])
     facts.kept = join_lines(kept)
@@ -156,15 +174,26 @@ def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
     return True
 
 
+def _read_max_forwards(facts: RequestFacts, fields: list[Field]) -> list[Field]:
+    """Return the lines of Max-Forwards, which go on; what is no number means nothing."""
+    lines = [field for field in fields if field[0] == b"max-forwards"]
+    number = value_of(lines[0][1])
+    if len(lines) == 1 and number.isdigit() and len(number) <= _MOST_FORWARDS_DIGITS:
+        facts.max_forwards = int(number)
+    return lines
+
+
 def _read_connection(
-    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[Field], http_1_0: bool
+    facts: RequestFacts, special: dict[bytes, list[bytes]], fields: list[Field], kept: list[Field], http_1_0: bool
 ) -> list[Field]:
-    options = list_members(special.get(b"connection", []))
+    options = list_members(special[b"connection"])
     facts.keep_alive = b"close" not in options if not http_1_0 else b"keep-alive" in options and b"close" not in options
-    if not options:
-        return kept
     if b"upgrade" in options and not http_1_0:
         protocols = [name for name in list_members(special.get(b"upgrade", [])) if not name.startswith(b"h2")]
         facts.upgrade = protocols[0] if protocols else None
     listed = frozenset(options)
-    return [field for field in kept if field[0] not in listed]
+    remaining = [field for field in kept if field[0] not in listed]
+    if len(remaining) < len(kept):
+        facts.block = join_lines([field for field in fields if field[0] not in listed or field[0] in _SPECIAL])
+        facts.lowered = facts.block.lower()
+    return remaining
