@@ -24,6 +24,7 @@ from gateway_core.messages import (
     Request,
     Response,
     RouteInfo,
+    TlsInfo,
 )
 from gateway_core.plugins import Plugin, PluginContext
 
@@ -57,7 +58,19 @@ An extension implements them: a module under the same group of entry points, or 
 methods.
 """
 
-GIVEN: Final = (Request, Response, Headers, Record, Attempt, RouteInfo, Identity, BodyTransform, Plugin, PluginContext)
+GIVEN: Final = (
+    Request,
+    Response,
+    Headers,
+    Record,
+    Attempt,
+    RouteInfo,
+    TlsInfo,
+    Identity,
+    BodyTransform,
+    Plugin,
+    PluginContext,
+)
 """What a plugin's code meets, in the order of the page."""
 
 _FIELD: Final = re.compile(r"^:(?:param (\w+)|(returns|raises)(?: \w+)?):\s*", re.MULTILINE)
@@ -133,7 +146,7 @@ def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     decorators = {each.id for each in node.decorator_list if isinstance(each, ast.Name)}
     returns = ast.unparse(node.returns) if node.returns is not None else ""
-    if "property" in decorators:
+    if decorators & {"property", "cached_property"}:
         return f"{node.name}: {returns}"
     arguments = re.sub(r"^(self|cls)(, )?", "", ast.unparse(node.args))
     word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Request,
         Response,
         RouteInfo,
+        TlsInfo,
     )
     from gateway_core.metrics import Metrics
     from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
@@ -75,6 +76,7 @@ __all__ = [
     "SourceState",
     "SourceUrl",
     "Tasks",
+    "TlsInfo",
     "hookimpl",
     "hookimpl_blocking",
     "spawn",

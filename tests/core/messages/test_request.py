@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.messages import Headers, Request
+from gateway_core.messages import Headers, Request, RouteInfo, TlsInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +29,39 @@ def test_a_target_is_taken_apart_at_the_first_question_mark_and_not_decoded(targ
     request = make(target)
 
     assert (request.target, request.path, request.query) == (target, path, query)
+
+
+def test_what_few_ask_for_is_read_from_the_connection_only_then() -> None:
+    class Peer:
+        port, local_port, tls = 1234, 443, TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", {"serialNumber": "0A"})
+
+    class Arrival:
+        peer = Peer()
+        config_version = "abc"
+
+    request = make()
+    request.arrival = Arrival()
+
+    assert not {"peer_port", "tls", "config_version"} & set(vars(request))
+    assert (request.peer_port, request.local_port, request.config_version) == (1234, 443, "abc")
+    assert request.tls is Peer.tls
+    assert request.tls_peer == {"serialNumber": "0A"}
+    assert (make().peer_port, make().tls, make().tls_peer, make().config_version) == (0, None, None, "")
+    assert Request("GET", "/", peer_port=7).peer_port == 7
+
+
+def test_the_path_that_goes_upstream_is_what_the_route_makes_of_it() -> None:
+    def refuse(params: Mapping[str, str], path: str) -> str:
+        raise ValueError(params, path)
+
+    request = make("/in/a?b")
+
+    assert request.sent_path == "/in/a"
+    request.route = RouteInfo("r", rewrite=lambda params, path: path.removeprefix(params["cut"]))
+    request.params = {"cut": "/in"}
+    assert request.sent_path == "/a"
+    request.route = RouteInfo("r", rewrite=refuse)
+    assert request.sent_path == "/in/a"
 
 
 def test_query_parameters_are_decoded_in_order_with_repetitions_and_empty_values() -> None:

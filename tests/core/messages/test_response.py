@@ -84,6 +84,18 @@ def test_an_upstreams_answer_keeps_its_block_and_its_words() -> None:
     assert (response.body, response.produced_by) == (b"", "upstream")
 
 
+def test_who_watches_a_body_changes_nothing_of_it() -> None:
+    seen: list[bytes] = []
+    response = Response()
+
+    response.watch_body(seen.append)
+    (watch,) = response.transforms
+
+    assert (watch.feed(b"a"), watch.feed(b"b"), watch.finish()) == (b"a", b"b", b"")
+    assert seen == [b"a", b"b"]
+    assert not response.is_transformed
+
+
 def test_transforms_are_kept_in_order() -> None:
     class Nothing:
         def feed(self, data: bytes) -> bytes:
@@ -99,4 +111,5 @@ def test_transforms_are_kept_in_order() -> None:
     response.transform_body(second)
 
     assert list(response.transforms) == [first, second]
+    assert response.is_transformed
     assert list(Response().transforms) == []

@@ -70,6 +70,29 @@ async def test_the_times_of_one_request_make_a_server_timing_field(bind: Bind, r
     assert re.fullmatch(r"p-x\.pre_proxy;dur=\d+\.\d{3}, l\.pre_proxy;dur=\d+\.\d{3}", server_timing(request_))
 
 
+class Wants(Plain):
+    name = "wants"
+    wants_times = True
+
+
+async def test_a_binding_may_ask_for_the_times_of_all_hooks_of_its_routes(bind: Bind, request_: Request) -> None:
+    request_.path = "/fail"
+
+    await run([bind(Later, "l"), bind(Wants, "w")], request_, None)
+
+    assert [(binding, phase) for binding, phase, _ in request_.plugin_times] == [
+        ("l", "gateway_pre_proxy"),
+        ("w", "gateway_pre_proxy"),
+    ]
+    assert all(seconds > 0 for _, _, seconds in request_.plugin_times)
+
+
+async def test_nobody_notes_times_in_a_request_if_no_binding_asks(bind: Bind, request_: Request) -> None:
+    await run([bind(Later), bind(Plain)], request_, None)
+
+    assert list(request_.plugin_times) == []
+
+
 async def test_a_request_that_nobody_watches_has_no_times(bind: Bind, request_: Request) -> None:
     await run([bind(Plain)], request_, Timings())
 

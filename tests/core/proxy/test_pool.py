@@ -98,7 +98,9 @@ class TellsPeer(Plugin[Any]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         subject = dict(part[0] for part in (request.tls_peer or {}).get("subject", ()))
-        request.headers["x-client"] = f"{request.scheme} {subject.get('commonName')}"
+        assert request.tls is not None
+        agreed = f"{request.tls.version} {request.tls.cipher}"
+        request.headers["x-client"] = f"{request.scheme} {subject.get('commonName')} {agreed}"
 
 
 def listener(config: dict[str, Any]) -> ssl.SSLContext:
@@ -158,7 +160,9 @@ async def test_plugins_know_the_verified_client(
     head, peer = await ask_tls(gateway, context, "gw.example")
 
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert field(upstream.heads[0], b"x-client") == b"https alice"
+    agreed = peer.writer.get_extra_info("ssl_object")
+    expected = f"https alice {agreed.version()} {agreed.cipher()[0]}"
+    assert field(upstream.heads[0], b"x-client") == expected.encode()
     peer.close()
 
 

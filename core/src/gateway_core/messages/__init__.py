@@ -3,7 +3,7 @@
 from gateway_core.messages.headers import HeaderError, Headers
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.record import Attempt, Record
-from gateway_core.messages.request import Request, RouteInfo
+from gateway_core.messages.request import Request, RouteInfo, TlsInfo
 from gateway_core.messages.response import BodyTransform, Response
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Request",
     "Response",
     "RouteInfo",
+    "TlsInfo",
 ]

@@ -22,6 +22,9 @@ class Attempt:
     duration: float = 0.0
     """Seconds from picking the endpoint to its response head or its failure."""
 
+    url: str = ""
+    """Scheme, host and port of the endpoint."""
+
 
 class Record:
     """Sizes, timings, attempts and the end of one request.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Protocol, TypedDict, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.messages.headers import Headers
@@ -23,6 +24,40 @@ class RouteInfo:
     pattern: str = ""
     """The path, prefix or expression as the configuration writes it (``http.route`` of OpenTelemetry)."""
     description: str = ""
+    rewrite: Callable[[Mapping[str, str], str], str] | None = field(default=None, repr=False, compare=False)
+    """Makes the path that goes upstream from the parameters and the path of a request; None leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What was agreed on for a connection with TLS."""
+
+    version: str
+    """``TLSv1.2`` or ``TLSv1.3``."""
+    cipher: str
+    """OpenSSL's name of the cipher suite."""
+    peer: Mapping[str, Any] | None = None
+    """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+
+
+class Peer(Protocol):
+    """The other end of a connection."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def local_port(self) -> int: ...
+    @property
+    def tls(self) -> TlsInfo | None: ...
+
+
+class Arrival(Protocol):
+    """How requests come in: what a lane knows of a connection and of the configuration that was in force."""
+
+    @property
+    def peer(self) -> Peer: ...
+    @property
+    def config_version(self) -> str: ...
 
 
 class RequestOrigin(TypedDict, total=False):
@@ -30,6 +65,10 @@ class RequestOrigin(TypedDict, total=False):
 
     client_ip: str
     peer_ip: str
+    peer_port: int
+    local_port: int
+    tls: TlsInfo | None
+    config_version: str
     scheme: str
     version: str
     request_id: str
@@ -61,11 +100,14 @@ class Request:
     identity: Identity | None = None
     claims: Mapping[str, Any] = _NO_PARAMS
     """Verified claims of the caller; empty if nobody verified any."""
-    tls_peer: Mapping[str, Any] | None = None
-    """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+    arrival: Arrival | None = None
+    """Where the following attributes are read from when somebody asks; for lanes."""
     _headers: Headers | None = None
     _state: dict[str, Any] | None = None
+    plugin_times: Sequence[tuple[str, str, float]] = ()
+    """(binding, phase, seconds) of each hook so far, if a binding of the route asks for it with ``wants_times``."""
     _read_body: Callable[[int], Awaitable[bytes]] | None = None
+    _watch_body: Callable[[Callable[[bytes], None]], None] | None = None
 
     def __init__(
         self,
@@ -86,6 +128,33 @@ class Request:
         """The authority that was asked for, as sent: ``example.com:8080``."""
         if origin:
             self.__dict__.update(origin)
+
+    # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
+
+    @cached_property
+    def peer_port(self) -> int:
+        """The port that the connection came from; 0 for a unix socket."""
+        return 0 if self.arrival is None else self.arrival.peer.port
+
+    @cached_property
+    def local_port(self) -> int:
+        """The port that the connection came in at; 0 for a unix socket."""
+        return 0 if self.arrival is None else self.arrival.peer.local_port
+
+    @cached_property
+    def tls(self) -> TlsInfo | None:
+        """What was agreed on for the connection; None without TLS."""
+        return None if self.arrival is None else self.arrival.peer.tls
+
+    @cached_property
+    def tls_peer(self) -> Mapping[str, Any] | None:
+        """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+        return None if self.tls is None else self.tls.peer
+
+    @cached_property
+    def config_version(self) -> str:
+        """The version of the configuration that serves this request, as status pages show it."""
+        return "" if self.arrival is None else self.arrival.config_version
 
     @property
     def headers(self) -> Headers:
@@ -131,9 +200,32 @@ class Request:
                     return value.strip().strip('"')
         return None
 
-    def set_body_reader(self, read: Callable[[int], Awaitable[bytes]]) -> None:
-        """Say how `read` gets the body; for lanes and test kits."""
+    @property
+    def sent_path(self) -> str:
+        """The path that goes upstream: ``path``, and what the route makes of it (``strip_path``, ``rewrite``)."""
+        rewrite = None if self.route is None else self.route.rewrite
+        try:
+            return self.path if rewrite is None else rewrite(self.params, self.path)
+        except ValueError:  # there is no such path, and the request was answered 400
+            return self.path
+
+    def set_body_reader(
+        self,
+        read: Callable[[int], Awaitable[bytes]],
+        watch: Callable[[Callable[[bytes], None]], None] | None = None,
+    ) -> None:
+        """Say how `read` gets the body and how `watch_body` is told of it; for lanes and test kits."""
         self._read_body = read
+        self._watch_body = watch
+
+    def watch_body(self, watch: Callable[[bytes], None]) -> None:
+        """Have ``watch`` called with each piece of the body as it comes, and with what came already.
+
+        The body is neither changed nor held up. Only before the request goes upstream; a request without a body never
+        calls it. ``watch`` must not raise.
+        """
+        if self._watch_body is not None:
+            self._watch_body(watch)
 
     async def read(self, limit: int = 1 << 20) -> bytes:
         """Return the whole body; what was read is still sent upstream.

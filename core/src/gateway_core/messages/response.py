@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -29,6 +29,22 @@ class BodyTransform(Protocol):
         """Return what is still to go on after the last piece; may be empty."""
 
 
+class _Watch:
+    """A body transform that changes nothing."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: Callable[[bytes], None]) -> None:
+        self._watch = watch
+
+    def feed(self, data: bytes) -> bytes:
+        self._watch(data)
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
 class Response:
     """One answer on its way to the client.
 
@@ -42,6 +58,8 @@ class Response:
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that answered."""
     transforms: Sequence[BodyTransform] = ()
+    is_transformed = False
+    """Whether one of the transforms may change the body; others only watch it."""
 
     def __init__(
         self,
@@ -107,6 +125,14 @@ class Response:
     def transform_body(self, transform: BodyTransform) -> None:
         """Send the body through ``transform``; several are applied in the order in which they were added."""
         self.transforms = (*self.transforms, transform)
+        self.is_transformed = True
+
+    def watch_body(self, watch: Callable[[bytes], None]) -> None:
+        """Have ``watch`` called with each piece of the body as it goes out, after the transforms added so far.
+
+        The body is neither changed nor held up. ``watch`` must not raise.
+        """
+        self.transforms = (*self.transforms, _Watch(watch))
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"

@@ -71,6 +71,10 @@ class Plugin(Generic[ConfigT]):
     idle_hooks: frozenset[str] = frozenset()
     """Names of hooks that this instance does not need with its configuration; they are not called. Set in __init__."""
 
+    wants_times: bool = False
+    """Whether `Request.plugin_times` is to tell this instance what each hook took; costs every hook of its routes a
+    little. Set in __init__."""
+
     @classmethod
     def needs_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
         """Return what a binding with this configuration needs; by default `needs`."""

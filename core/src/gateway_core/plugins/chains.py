@@ -10,6 +10,7 @@ from gateway_core.messages import Response
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.calls import hook_call
 from gateway_core.plugins.hooktable import HookEntry, table_of
+from gateway_core.plugins.timings import noted
 
 if TYPE_CHECKING:
     from gateway_core.plugins.timings import Timings
@@ -105,6 +106,7 @@ def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> 
     :param timings: measure every hook's time there; None costs nothing.
     """
     hooks: dict[str, list[Hook]] = {phase: [] for phase in _PHASES}
+    is_noted = any(binding.instance.wants_times for binding in bindings)
     for binding in bindings:
         for phase, entries in table_of(type(binding.instance)).items():
             if phase == "gateway_request" and binding.route is not None:
@@ -112,7 +114,7 @@ def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> 
             if phase in binding.instance.idle_hooks:
                 continue
             for entry in entries:
-                hooks[phase].append(_hook(binding, phase, entry, timings))
+                hooks[phase].append(_hook(binding, phase, entry, timings, is_noted))
     hooks["gateway_response"].reverse()
     for found in hooks.values():
         if len(found) > 1:
@@ -127,6 +129,8 @@ def _rank(hook: Hook) -> int:
     return hook.rank
 
 
-def _hook(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None) -> Hook:
+def _hook(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None, is_noted: bool) -> Hook:
     call = hook_call(binding, phase, entry, timings)
+    if is_noted:
+        call = noted(call, binding, phase)
     return Hook(call, binding, phase, is_async=entry.is_async, rank=entry.rank)

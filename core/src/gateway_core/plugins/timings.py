@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
@@ -114,6 +114,35 @@ def _note(times: HookTime, request: Request, seconds: float) -> None:
     noted = request.state.get(_REQUEST_KEY)
     if noted is not None:
         noted.append((times.binding, times.phase, seconds))
+
+
+def noted(call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
+    """Wrap a hook so that its time is noted down in `Request.plugin_times`."""
+
+    def timed(request: Request, *rest: Any) -> Any:
+        started = perf_counter()
+        result = None
+        try:
+            result = call(request, *rest)
+        finally:
+            if not isinstance(result, Awaitable):
+                _note_in_request(request, binding, phase, started)
+        return Deferred(result, awaited(request, started)) if isinstance(result, Awaitable) else result
+
+    def awaited(request: Request, started: float) -> Callable[[Awaitable[object]], Coroutine[Any, Any, object]]:
+        async def wait(awaitable: Awaitable[object]) -> object:
+            try:
+                return await awaitable
+            finally:
+                _note_in_request(request, binding, phase, started)
+
+        return wait
+
+    return timed
+
+
+def _note_in_request(request: Request, binding: Binding, phase: str, started: float) -> None:
+    request.plugin_times = (*request.plugin_times, (binding.id, phase, perf_counter() - started))
 
 
 def watch(request: Request) -> None:

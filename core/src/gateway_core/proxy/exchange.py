@@ -43,7 +43,7 @@ class Exchange(Answering):
         snapshot.active += 1
         exchanges.add(self)
         if self.upload is not None:
-            self.request.set_body_reader(self._read_body)
+            self.request.set_body_reader(self._read_body, self.upload.watch)
         most = snapshot.limits.max_requests
         if most and len(exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
@@ -355,7 +355,8 @@ class Exchange(Answering):
         head, endpoint, response, upload = self.head, self.endpoint, self.response, self.upload
         attempts: Sequence[Attempt] = self.attempts or ()
         if head is not None and endpoint is not None:
-            attempts = (*attempts, Attempt(endpoint.id, "answered", head.status, self.answered_at - self.picked_at))
+            duration = self.answered_at - self.picked_at
+            attempts = (*attempts, Attempt(endpoint.id, "answered", head.status, duration, endpoint.url))
         record = Record(attempts)
         record.duration = now - self.request.started
         record.started_at = self.proxy.wall() - record.duration

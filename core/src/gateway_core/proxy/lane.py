@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway_core.messages import Request
+from gateway_core.messages import Request, TlsInfo
 from gateway_core.proxy.upstream_connection import HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts
 from gateway_core.routing import Match, check_path
 
 if TYPE_CHECKING:
+    import ssl
+
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.snapshot import CompiledRoute, Snapshot
@@ -58,7 +59,8 @@ class HeadMemo:
         self.facts = facts
         self.snapshot = snapshot
         self.origin: Origin = origin_of(facts, peer.ip, peer.scheme, peer.local_port, snapshot.trusts)
-        self.origin.tls_peer = peer.tls
+        self.origin.peer = peer
+        self.origin.config_version = snapshot.version
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
         self.is_usual = False
@@ -115,7 +117,7 @@ class HeadMemo:
         request.peer_ip = origin.peer_ip
         request.scheme = origin.scheme
         request.version = version
-        request.tls_peer = origin.tls_peer
+        request.arrival = origin
         request.request_id = request_id
         request.started = started
         return request
@@ -124,18 +126,23 @@ class HeadMemo:
 class Peer:
     """Who a connection comes from, and where it came in."""
 
-    __slots__ = ("ip", "local_port", "scheme", "tls")
+    __slots__ = ("ip", "local_port", "port", "scheme", "tls")
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         address = transport.get_extra_info("peername")
         self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
         """Empty for a unix socket."""
+        self.port: int = address[1] if isinstance(address, tuple) else 0
         local = transport.get_extra_info("sockname")
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
-        secure = transport.get_extra_info("ssl_object") is not None
-        self.scheme = "https" if secure else "http"
-        self.tls: Mapping[str, Any] | None = (transport.get_extra_info("peercert") or None) if secure else None
-        """The verified client certificate."""
+        secure = transport.get_extra_info("ssl_object")
+        self.scheme = "http" if secure is None else "https"
+        self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
+
+
+def _tls_of(transport: asyncio.BaseTransport, tls: ssl.SSLObject) -> TlsInfo:
+    cipher, certificate = tls.cipher(), transport.get_extra_info("peercert")
+    return TlsInfo(tls.version() or "", "" if cipher is None else cipher[0], certificate or None)
 
 
 def plain_ip(address: str) -> str:

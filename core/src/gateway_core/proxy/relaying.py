@@ -119,13 +119,13 @@ class Relaying:
 
     def relay_response(self, response: Response, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Write an upstream's answer whose head or body a hook may have changed."""
-        if not response.transforms and response.headers.block is head.block and response.status == head.status:
-            self.relay_head(head, body, complete)
-            return
         is_head = self.request.method == "HEAD"
         data = self._transformed(response, body, complete) if response.transforms else body
+        if not response.is_transformed and response.headers.block is head.block and response.status == head.status:
+            self.relay_head(head, data, complete)
+            return
         length = head.content_length
-        if response.transforms:
+        if response.is_transformed:
             length = len(data) if complete and not is_head else None
         elif head.length == NO_BODY and not is_head and response.status not in BODILESS:
             length = 0  # a hook changed a status that has no body: what the head says of one does not follow

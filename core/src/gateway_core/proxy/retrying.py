@@ -69,8 +69,8 @@ class Retrying(Sending):
     def _note_attempt(self, outcome: str, now: float, status: int = 0) -> None:
         if self.attempts is None:
             self.attempts = []
-        name = self.endpoint.id if self.endpoint is not None else ""
-        self.attempts.append(Attempt(name, outcome, status, now - self.picked_at))
+        name, url = (self.endpoint.id, self.endpoint.url) if self.endpoint is not None else ("", "")
+        self.attempts.append(Attempt(name, outcome, status, now - self.picked_at, url))
 
     def _retries_stale(self, connection: UpstreamConnection | None, failure: Failure) -> bool:
         """Send once more over a new connection if the endpoint closed an idle one just as it was used again.

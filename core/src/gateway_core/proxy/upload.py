@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError
@@ -26,6 +27,7 @@ class Upload:
         "_lane",
         "_paused",
         "_reader",
+        "_watchers",
         "complete",
         "keep_limit",
         "limit",
@@ -49,6 +51,7 @@ class Upload:
         self._connection: UpstreamConnection | None = None
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
+        self._watchers: tuple[Callable[[bytes], None], ...] = ()
 
     @property
     def is_replayable(self) -> bool:
@@ -70,6 +73,8 @@ class Upload:
         self.received += len(data)
         if self.limit and self.received > self.limit:
             return False
+        for watch in self._watchers:
+            watch(data)
         connection = self._connection
         if connection is not None:
             self._keep(data)
@@ -81,6 +86,12 @@ class Upload:
         if self._held_size >= HIGH_WATER and self._reader is None:
             self.pause()
         return True
+
+    def watch(self, watch: Callable[[bytes], None]) -> None:
+        """Tell of every piece, and now of those that are held; nothing went upstream yet."""
+        for data in self._held:
+            watch(data)
+        self._watchers = (*self._watchers, watch)
 
     def end(self) -> None:
         """Note that the body is complete."""

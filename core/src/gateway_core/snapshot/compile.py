@@ -202,13 +202,15 @@ class _Compiler:
         # Several targets share the timeouts of the first: they are the route's when it has its own.
         first = config.target if config.target is not None else config.targets[0].target if split else ""
         configured = self.configured.get(first)
+        rewrite = rewrite_of(config, pattern)
+        written = config.path or config.path_prefix or config.path_regex or ""
         return CompiledRoute(
-            info=RouteInfo(config.id, config.path or config.path_prefix or config.path_regex or "", config.description),
+            info=RouteInfo(config.id, written, config.description, rewrite),
             chain=chains.chain_for(config.id, config.plugins, key_path),
             upstream=main,
             targets=WeightedTargets(split) if split else None,
             mirror=None if mirror is None else (self._upstream(mirror.target, key_path), mirror.percent),
-            rewrite=rewrite_of(config, pattern),
+            rewrite=rewrite,
             redirect=redirect_of(config, pattern),
             preserve_host=config.preserve_host,
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,

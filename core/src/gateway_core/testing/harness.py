@@ -247,7 +247,7 @@ class PluginHarness(Generic[PluginT]):
         return request
 
     async def _exchange(self, request: Request, body: bytes, answer: Response) -> HarnessResult:
-        request.set_body_reader(_reader(body))
+        request.set_body_reader(_reader(body), lambda watch: watch(body))
         begun, chain, route = len(self.calls), self._chain, ROUTE
         stopped, hooks = None, chain.response
         upstream_body = answer.body
@@ -282,7 +282,7 @@ class PluginHarness(Generic[PluginT]):
         record.produced_by = response.produced_by or "gateway"
         if asked_upstream:
             record.upstream, record.upstream_duration = _TARGET, 0.0
-            record.attempts = [Attempt("test", "answered", response.status)]
+            record.attempts = [Attempt("test", "answered", response.status, url=_TARGET)]
         return record
 
 

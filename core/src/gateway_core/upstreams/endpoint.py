@@ -127,6 +127,7 @@ class Endpoint:
         "pool",
         "port",
         "scheme",
+        "url",
     )
 
     def __init__(self, spec: EndpointSpec, breaker: CircuitBreakerSettings | None = None) -> None:
@@ -134,6 +135,8 @@ class Endpoint:
         self.scheme = spec.scheme
         self.host = spec.host
         self.port = spec.port
+        self.url = spec.url
+        """Scheme, host and port."""
         is_default = DEFAULT_PORTS.get(spec.scheme) == spec.port
         host = f"[{spec.host}]" if ":" in spec.host else spec.host
         self.authority = (host if is_default else f"{host}:{spec.port}").encode("ascii" if host.isascii() else "idna")

@@ -6,11 +6,14 @@ leftmost address for the client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
+
+if TYPE_CHECKING:
+    from gateway_core.messages.request import Peer
 
 VIA: Final = b"1.1 gateway"
 _SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
@@ -23,12 +26,13 @@ _ID_BYTES: Final = b"-._~+/=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 class Origin:
     """Where a connection's requests come from, and the fields that say so; one per connection and header block."""
 
-    __slots__ = ("client_ip", "goes_round", "peer_ip", "request_id", "scheme", "tail", "tls_peer")
+    __slots__ = ("client_ip", "config_version", "goes_round", "peer", "peer_ip", "request_id", "scheme", "tail")
 
     def __init__(self, client_ip: str, peer_ip: str, scheme: str, request_id: str, tail: bytes) -> None:
         self.client_ip = client_ip
         self.peer_ip = peer_ip
-        self.tls_peer: Mapping[str, Any] | None = None
+        self.peer: Peer = cast("Peer", None)
+        self.config_version = ""
         self.scheme = scheme
         self.request_id = request_id
         """The id that a trusted proxy gave; empty if there is none."""
