@@ -292,6 +292,22 @@ async def test_draining_lets_requests_finish_and_closes_idle_connections(proxied
     assert gateway.proxy.connections == 0
 
 
+async def test_a_client_between_two_requests_is_told_that_the_next_one_is_the_last(proxied: Proxied) -> None:
+    gateway, _ = await proxied()
+    client = await gateway.connect()
+    await client.send(GET)
+    await client.answer()
+
+    draining = spawn(gateway.proxy.drain(10), name="test")
+    await asyncio.sleep(0.05)
+    await client.send(GET)
+    status, head, _ = await client.answer()
+
+    assert (status, fields(head, b"connection")) == (200, [b"close"])
+    assert await client.rest() == b""
+    await draining
+
+
 async def test_a_request_on_a_fresh_connection_is_answered_while_draining(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     fresh = await gateway.connect()
