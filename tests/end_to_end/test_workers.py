@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,34 @@ async def test_sigusr2_restarts_the_program_without_a_lost_answer(
     assert len(await workers_of(admin)) == workers
     line = await gateway.rewrites(config(upstream, admin, path="/new", workers=workers))
     assert "1 route changed" in line
+    assert (await get(url, "/new"))[0] == 200
+    await gateway.stops()
+
+
+@pytest.mark.slow
+async def test_a_program_whose_workers_cannot_serve_leaves_the_old_ones_in_place(
+    start: Start, upstream: Upstream, admin: str, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    key = "c2VjcmV0LXRoYXQtaXMtbG9uZy1lbm91Z2gtZm9yLUhTMjU2"
+    keys.write_text(f'{{"keys": [{{"kty": "oct", "k": "{key}", "alg": "HS256"}}]}}')
+    auth = f"plugins: [{{name: auth, config: {{jwks_file: {keys}}}}}]"
+    route = f"  - {{id: private, path: /private, target: '{upstream.url}', {auth}}}\n"
+    gateway = start(config(upstream, admin, more=route))
+    url = await gateway.ready()
+    before = await pids(admin)
+    keys.unlink()
+
+    async with clients(url) as load:
+        await load.answered_more(20)
+        gateway.signal(signal.SIGUSR2)
+        await gateway.says("the workers of the new program cannot serve, the old ones go on")
+        await load.answered_more(20)
+
+    assert load.lost == []
+    assert await pids(admin) == before
+    line = await gateway.rewrites(config(upstream, admin, path="/new"))
+    assert "removed" in line
     assert (await get(url, "/new"))[0] == 200
     await gateway.stops()
 

@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
@@ -17,6 +18,9 @@ from gateway_core.server.loops import loop_factory
 from gateway_core.server.program import Fleet, Program, say
 from gateway_core.server.validation import Canonical
 
+if TYPE_CHECKING:
+    from gateway_core.server.spares import Spare
+
 
 def run(roots: Sequence[ConfigRoot], state: Path) -> int:
     """Serve the configuration of these files and sources until a signal ends it; return the exit status.
@@ -24,15 +28,26 @@ def run(roots: Sequence[ConfigRoot], state: Path) -> int:
     :param state: the directory for what has to outlast the process.
     """
     logs.configure()
+    left = take_over()
+    spares = () if left is None else _spares_for(left)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        result = runner.run(_run(roots, state))
+        result = runner.run(_run(roots, state, left, spares))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state))
     return result
 
 
-async def _run(roots: Sequence[ConfigRoot], state: Path) -> int | Handover:
-    left = take_over()
+def _spares_for(left: Handover) -> Sequence[Spare]:
+    """Fork the workers that are to take the place of those that are left."""
+    from gateway_core.server.spares import fork_workers  # noqa: PLC0415  # a first start does without
+    from gateway_core.server.supervisor import available_cpus  # noqa: PLC0415  # one process does without workers
+
+    return fork_workers(left.canonical.workers or available_cpus(), left.listeners.values())
+
+
+async def _run(
+    roots: Sequence[ConfigRoot], state: Path, left: Handover | None, spares: Sequence[Spare]
+) -> int | Handover:
     program = Program(roots, state)
     try:
         if left is not None:
@@ -42,7 +57,7 @@ async def _run(roots: Sequence[ConfigRoot], state: Path) -> int | Handover:
             canonical = await _first(program)
         if canonical is None:
             return 1
-        return await program.run(_fleet_for(canonical, left), canonical)
+        return await program.run(_fleet_for(canonical, left, spares), canonical)
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
@@ -59,7 +74,7 @@ async def _first(program: Program) -> Canonical | None:
     return canonical
 
 
-def _fleet_for(canonical: Canonical, left: Handover | None) -> Fleet:
+def _fleet_for(canonical: Canonical, left: Handover | None, spares: Sequence[Spare]) -> Fleet:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if canonical.workers == 1 and left is None:
         from gateway_core.server.single import Single  # noqa: PLC0415  # a supervisor does without the data path
@@ -67,7 +82,7 @@ def _fleet_for(canonical: Canonical, left: Handover | None) -> Fleet:
         return Single()
     from gateway_core.server.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
 
-    return Supervisor(left)
+    return Supervisor(left, spares)
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path) -> list[str]:

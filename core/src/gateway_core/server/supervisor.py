@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, GatewayConfig
@@ -22,10 +23,13 @@ from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import exposition, lasting, merge
 from gateway_core.server.tls import files_of
 from gateway_core.server.validation import Canonical
-from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
+from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, spawn
+
+if TYPE_CHECKING:
+    from gateway_core.server.spares import Spare
 
 _logger = logging.getLogger("gateway.supervisor")
 
@@ -38,14 +42,22 @@ STEADY_AFTER: Final = 10.0
 
 ASK_TIMEOUT: Final = 5.0
 
+_LAUNCHED_AHEAD: Final = 2
+
 
 class Supervisor:
     """A fleet of workers."""
 
-    def __init__(self, handover: Handover | None = None, *, clock: Clock | None = None) -> None:
-        """Begin with nothing, or with what an earlier program left."""
+    def __init__(
+        self, handover: Handover | None = None, spares: Sequence[Spare] = (), *, clock: Clock | None = None
+    ) -> None:
+        """Begin with nothing, or with what an earlier program left.
+
+        :param spares: workers that wait to take the place of those that are left.
+        """
         self.config = GatewayConfig()
         self._inherited = handover
+        self._spares = list(spares)
         inherited = {} if handover is None else handover.listeners
         self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
         self._clock = clock or SystemClock()
@@ -64,12 +76,11 @@ class Supervisor:
         """Start all workers; with workers of an earlier program, replace them one by one."""
         config = await self._read(canonical)
         await asyncio.to_thread(shared_folder.provide)
-        await asyncio.to_thread(self._sockets.bind, config.listen)
+        new = await asyncio.to_thread(self._sockets.bind, config.listen)
         async with self._changing:
             self._canonical, self.config = canonical, config
             if self._inherited is not None:
-                await self._adopt(self._inherited)
-                await self._roll(canonical, config)
+                await self._take_over(self._inherited, canonical, has_new_listeners=bool(new))
                 return
             started = await asyncio.gather(
                 *(self._start_worker(number, canonical) for number in range(count_of(config))), return_exceptions=True
@@ -148,9 +159,17 @@ class Supervisor:
     async def _roll(self, canonical: Canonical, config: GatewayConfig) -> str:
         """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""
         wanted = count_of(config)
-        for number in range(wanted):
-            worker = await self._start_worker(number, canonical)
-            self._keep(number, worker)
+        launched: deque[asyncio.Task[WorkerHandle]] = deque()
+        try:
+            for number in range(wanted):
+                # Interpreters take a while to start, so the next one does while this worker gets ready.
+                for ahead in range(number + len(launched), min(number + _LAUNCHED_AHEAD, wanted)):
+                    launched.append(spawn(self._launch(ahead), name=f"launch worker {ahead}", on_error=lambda _: None))
+                self._keep(number, await self._make_ready(await launched.popleft(), canonical))
+        finally:
+            for worker in await asyncio.gather(*launched, return_exceptions=True):
+                if isinstance(worker, WorkerHandle):
+                    await _end(worker)
         for number in [number for number in self._workers if number >= wanted]:
             self._drain(self._workers.pop(number))
         return "all workers are new"
@@ -171,14 +190,21 @@ class Supervisor:
 
         :raises WorkerRefusedError: it cannot.
         """
-        worker = await WorkerHandle.start(number, self._sockets.descriptors(), self._clock)
+        return await self._make_ready(await self._launch(number), canonical)
+
+    async def _launch(self, number: int) -> WorkerHandle:
+        """Start a process, or take one that waits."""
+        listeners = self._sockets.descriptors()
+        if self._spares:
+            return await WorkerHandle.fill(number, self._spares.pop(0), listeners, self._clock)
+        return await WorkerHandle.start(number, listeners, self._clock)
+
+    async def _make_ready(self, worker: WorkerHandle, canonical: Canonical) -> WorkerHandle:
         try:
             await worker.prepare(canonical)
             await worker.commit(canonical.version)
         except BaseException as error:
-            worker.is_leaving = True
-            worker.kill()
-            await worker.gone.wait()
+            await _end(worker)
             if isinstance(error, ChannelClosedError | TimeoutError):
                 raise WorkerRefusedError(f"{worker} ended before it was ready") from error
             raise
@@ -229,6 +255,27 @@ class Supervisor:
 
     # -- the program
 
+    async def _take_over(self, handover: Handover, canonical: Canonical, *, has_new_listeners: bool) -> None:
+        """Replace the workers of the program that was here before; if the new ones cannot serve, those go on."""
+        await self._adopt(handover)
+        if has_new_listeners:
+            self._drop_spares()  # they were forked without them
+        try:
+            await self._roll(canonical, self.config)
+        except (WorkerRefusedError, ChannelClosedError) as error:
+            if not self._workers:
+                raise _as_config_error(error) from error
+            _logger.error("the workers of the new program cannot serve, the old ones go on: %s", error)
+        else:
+            self._sockets.keep_only(self.config.listen)
+        self._drop_spares()
+
+    def _drop_spares(self) -> None:
+        while self._spares:
+            spare = self._spares.pop()
+            spare.sock.close()
+            self._tasks.spawn(asyncio.to_thread(AdoptedProcess(spare.pid).wait), name="reap a spare worker")
+
     async def _adopt(self, handover: Handover) -> None:
         for number, left in enumerate(handover.workers):
             worker = await WorkerHandle.adopt(number, left.pid, left.channel, left.version, self._clock)
@@ -244,6 +291,7 @@ class Supervisor:
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
         self._is_stopping = True
+        self._drop_spares()
         workers = [*self._workers.values(), *self._leaving]
         await asyncio.gather(*(worker.drain(deadline) for worker in workers))
         await self._tasks.aclose()
@@ -320,6 +368,13 @@ def exit_text(status: int | None) -> str:
     if status is None:
         return "status unknown"
     return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+async def _end(worker: WorkerHandle) -> None:
+    """End a worker that does not serve yet."""
+    worker.is_leaving = True
+    worker.kill()
+    await worker.gone.wait()
 
 
 def _as_config_error(error: BaseException) -> BaseException:

@@ -15,6 +15,7 @@ from gateway_core.errors import GatewayError
 from gateway_core.server import collector, logs, sockets
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
 from gateway_core.server.engine import Engine, Prepared
+from gateway_core.server.lifecycle import HANDLED
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.loops import loop_factory
 from gateway_core.server.merge import collect
@@ -62,7 +63,8 @@ class Worker:
                     break
                 await handlers[message.kind](message)
         except ChannelClosedError:
-            _logger.warning("the supervisor is gone: finishing")
+            if self._engine is not None:
+                _logger.warning("the supervisor is gone: finishing")
         await self._end()
 
     async def _hello(self, message: Message) -> None:
@@ -165,8 +167,10 @@ async def _main(descriptor: int, number: int) -> None:
     loop = asyncio.get_running_loop()
     # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains. It passes on
     # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for ignored in HANDLED:
         loop.add_signal_handler(ignored, lambda: None)
+    # A worker that was forked has what its program had while it was exchanged.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
     await Worker(await Channel.over(sock), number).run()

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem
@@ -20,6 +20,9 @@ from gateway_core.server.channel import Channel, ChannelClosedError, Message
 from gateway_core.server.handover import RestartNeededError
 from gateway_core.server.validation import Canonical, problem_from_json
 from gateway_core.tasks import spawn
+
+if TYPE_CHECKING:
+    from gateway_core.server.spares import Spare
 
 _logger = logging.getLogger("gateway.supervisor")
 
@@ -47,7 +50,7 @@ class Waitable(Protocol):
 
 
 class AdoptedProcess:
-    """A child that an earlier program in this very process had started."""
+    """A child that was forked, or that an earlier program in this very process had started."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -90,6 +93,13 @@ class WorkerHandle:
             command = [sys.executable, "-m", "gateway_core.server.worker", str(theirs.fileno()), str(number)]
             process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=descriptors, stdin=subprocess.DEVNULL)
         worker = cls(number, process, ours, await Channel.over(ours), clock)
+        await worker._channel.send("hello", listeners=dict(listeners))
+        return worker
+
+    @classmethod
+    async def fill(cls, number: int, spare: Spare, listeners: Mapping[str, int], clock: Clock) -> WorkerHandle:
+        """Tell a process that waits for it which listening sockets it has inherited."""
+        worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), clock)
         await worker._channel.send("hello", listeners=dict(listeners))
         return worker
 
