@@ -12,8 +12,8 @@ EntryT = TypeVar("EntryT")
 class VerifiedCache(Generic[EntryT]):
     """A bounded map from credentials to what verifying them gave; the entry that was added first goes first.
 
-    Credentials are kept as a SHA-256 over a random key and them: the memory of the gateway holds none that could be
-    used, and equal credentials look different in two processes. Readers compare the times that entries carry.
+    Credentials are kept as a SHA-256 over a random key and them: what is long past is not there to be used, and equal
+    credentials look different in two processes. Readers compare the times that entries carry.
     """
 
     __slots__ = ("_entries", "_seed", "size")

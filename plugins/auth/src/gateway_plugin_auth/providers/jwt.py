@@ -26,7 +26,7 @@ _LONGEST_SCHEME: Final = 64
 _TOO_LARGE: Final = Refusal("too-large", "invalid_request")
 
 
-class _Entry:
+class Entry:
     """A token that was verified, and what that stood on."""
 
     __slots__ = ("outcome", "revocations", "stamp", "until")
@@ -57,7 +57,9 @@ class Tokens:
         self._revocations = (
             Revocations(config.revocation, config.fetch, context) if config.revocation is not None else None
         )
-        self._cache: VerifiedCache[_Entry] = VerifiedCache(config.cache.size)
+        self.reads_head_only = all(source.place != "query" for source in self._sources)
+        """Whether equal header fields have equal outcomes while the proof of one holds."""
+        self._cache: VerifiedCache[Entry] = VerifiedCache(config.cache.size)
         self._refused: VerifiedCache[object] = VerifiedCache(min(config.cache.size, _MOST_REFUSED))
         own = (config.payload_header,) if config.payload_header is not None else ()
         self.header_names = (*config.claims_to_headers, *own)
@@ -97,17 +99,21 @@ class Tokens:
             return _TOO_LARGE if source.credentials(raw) is not None else None
         digest = self._cache.digest(raw)
         entry = self._cache.get(digest)
-        if (
-            entry is not None
-            and self._wall() < entry.until
-            and entry.stamp is self._keyring.stamp
-            and (self._revocations is None or entry.revocations is self._revocations.stamp)
-        ):
+        if entry is not None and self.holds(entry):
             return entry.outcome
         text = source.credentials(raw)
         if text is None:
             return None
         return self._verify(text, digest) if len(text) <= self._most_characters else _TOO_LARGE
+
+    def holds(self, proof: object) -> bool:
+        """Say whether what a token was accepted for is still so: its time, the keys, the revocation list."""
+        return (
+            type(proof) is Entry
+            and self._wall() < proof.until
+            and proof.stamp is self._keyring.stamp
+            and (self._revocations is None or proof.revocations is self._revocations.stamp)
+        )
 
     def _verify(self, text: str, digest: bytes) -> Outcome:
         if self._refused.get(digest) is self._keyring.stamp:
@@ -157,7 +163,10 @@ class Tokens:
             outcome = Verified(identity, token.claims, self._fields(token))
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
         revocations = self._revocations.stamp if self._revocations is not None else None
-        self._cache.put(digest, _Entry(outcome, self._keyring.stamp, revocations, until))
+        entry = Entry(outcome, self._keyring.stamp, revocations, until)
+        if isinstance(outcome, Verified) and self._cache.size > 0:
+            outcome.proof = entry
+        self._cache.put(digest, entry)
         return outcome
 
     def _subject(self, claims: Mapping[str, Any]) -> str | None:
