@@ -80,3 +80,29 @@ def test_a_whole_number_of_seconds_is_not_rounded_up(request_of: Callable[..., R
     FieldWriter(["standard"]).write(passage_of(request_of(), DAY, left=[7], reset=30.0000001), response)
 
     assert response.headers["RateLimit"] == '"day";r=7;t=30'
+
+
+@pytest.mark.parametrize("styles", [["standard"], ["x-ratelimit"], ["standard", "x-ratelimit", "ratelimit"]])
+def test_the_quick_way_writes_the_same_fields(request_of: Callable[..., Request], styles: Any) -> None:
+    writer = FieldWriter(styles)
+    passage = passage_of(request_of(), BURST, left=[24])
+    one: Any = writer.compiled(passage.limits[0], passage.limits[0].constant_rule)  # type: ignore[arg-type]
+
+    for remaining, reset in [(24, 1.2), (24, 1.2), (24, 0.3), (7, 0.3)]:
+        passage.decisions = passage_of(request_of(), BURST, left=[remaining], reset=reset).decisions
+        expected, quick = Response(200), Response(200)
+        writer.write(passage, expected)
+        assert one.write((remaining, reset), quick)
+        assert quick.headers.items() == expected.headers.items()
+
+
+def test_the_quick_way_leaves_answers_that_have_such_fields_to_the_other(request_of: Callable[..., Request]) -> None:
+    limit = passage_of(request_of(), BURST, left=[24]).limits[0]
+    one: Any = FieldWriter(["standard"]).compiled(limit, limit.constant_rule)  # type: ignore[arg-type]
+    block = Response(200, headers={"x-ratelimit-remaining": "3"}).headers.block
+    response = Response.streamed(200, "OK", block)
+
+    assert one.write((24, 1.0), Response(200))
+    assert not one.write((24, 1.0), response)
+    assert not one.write((24, 1.0), response)
+    assert response.headers.block is block

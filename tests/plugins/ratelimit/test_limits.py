@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from gateway_plugin_ratelimit.algorithms import Concurrency, FixedWindow, SlidingWindow, TokenBucket
 from gateway_plugin_ratelimit.config import LimitConfig
-from gateway_plugin_ratelimit.limits import Limit
+from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_sdk import Request
 
 
@@ -56,3 +56,32 @@ def test_counters_of_different_scopes_kinds_and_windows_are_different(request_of
 
 def test_a_changed_amount_keeps_the_counter(request_of: Callable[..., Request]) -> None:
     assert limit_of(rate=1).counter_of(request_of()) == limit_of(rate=2, burst=9).counter_of(request_of())
+
+
+@pytest.mark.parametrize("key", ["client_ip", "identity", ["client_ip", "route"], "header:x-a"])
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", ""])
+def test_the_quick_name_of_a_counter_is_the_same_or_none(
+    request_of: Callable[..., Request], key: Any, address: Any
+) -> None:
+    limit = limit_of(rate=1, key=key, ipv6_prefix=48, when_missing="refuse")
+    quick = limit.compiled_counter()
+    requests = [request_of(client_ip=address, headers=headers) for headers in ({}, {"X-A": "1"})]
+
+    for request in requests:
+        name = quick(request)
+        assert limit.counter_of(request) == (MISSING if name is None else name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"when": {"method": "POST"}},
+        {"overrides": [{"when": {"method": "POST"}, "rate": 2}]},
+        {"cost": "header:x-cost"},
+        {"cost": "response-header:x-cost"},
+        {"rate": None, "concurrency": 4},
+    ],
+)
+def test_what_depends_on_the_request_is_no_constant_rule(options: Any) -> None:
+    assert limit_of(rate=1).constant_rule is not None
+    assert limit_of(**{"rate": 1, **options}).constant_rule is None

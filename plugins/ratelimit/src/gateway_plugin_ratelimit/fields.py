@@ -14,6 +14,7 @@ from gateway_plugin_sdk import Headers, Response
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.limits import Limit
 from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.stores import Left
 
 OLDER: Final = {"x-ratelimit": "X-RateLimit-", "ratelimit": "RateLimit-"}
 """What the names of the three older fields begin with, by style."""
@@ -45,7 +46,11 @@ class FieldWriter:
             template = self._whole[rule] = self._whole_template(passage.limits[0], rule)
         pairs, fields = template
         numbers = (decision.remaining, int(decision.reset + ALMOST_ONE)) * pairs
-        response.headers = Headers(block=headers.block + fields % numbers)
+        headers.append_block(fields % numbers)
+
+    def compiled(self, limit: Limit, rule: Rule) -> OneLimit:
+        """Return what adds the fields of one limit to answers, quicker than `write`."""
+        return OneLimit(*self._whole_template(limit, rule))
 
     def _whole_template(self, limit: Limit, rule: Rule | Concurrency) -> tuple[int, bytes]:
         """Return all fields of one limit when there are no older ones yet, and how many pairs of numbers they take."""
@@ -75,6 +80,37 @@ class FieldWriter:
             reset = int(decision.reset + ALMOST_ONE)
             block += older_fields(prefix, str(rules[tightest].quota), str(decision.remaining), str(reset)).encode()
         response.headers = Headers(block=block)
+
+
+class OneLimit:
+    """Adds the fields of one limit, as one block of bytes, which is made anew only when a number changes."""
+
+    __slots__ = ("_fields", "_looked_at", "_pairs", "_remaining", "_reset", "_template")
+
+    def __init__(self, pairs: int, template: bytes) -> None:
+        """Prepare; the template takes so many pairs of what is left and when all is back."""
+        self._pairs = pairs
+        self._template = template
+        self._remaining = -1
+        self._reset = -1
+        self._fields = b""
+        self._looked_at = b""
+        """A block without such fields: an upstream's answers have the same one again and again."""
+
+    def write(self, left: Left, response: Response) -> bool:
+        """Add the fields; return False if the answer has such fields already, which takes a closer look."""
+        headers = response.headers
+        block = headers.block
+        if block is not self._looked_at:
+            if b"ratelimit-" in headers.lowered:
+                return False
+            self._looked_at = block
+        remaining, reset = left[0], int(left[1] + ALMOST_ONE)
+        if remaining != self._remaining or reset != self._reset:
+            self._fields = self._template % ((remaining, reset) * self._pairs)
+            self._remaining, self._reset = remaining, reset
+        headers.append_block(self._fields)
+        return True
 
 
 def _numbers(rules: Sequence[Rule | Concurrency], decisions: Sequence[Decision]) -> list[int]:

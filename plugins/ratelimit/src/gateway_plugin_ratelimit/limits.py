@@ -25,6 +25,7 @@ class Limit:
     """One limit of one binding; immutable, used by every request."""
 
     __slots__ = (
+        "_counts_by_whole_address",
         "_key",
         "_missing",
         "_overrides",
@@ -56,6 +57,7 @@ class Limit:
         )
         self._when: Condition | None = None if options.when is None else compile_condition(options.when)
         self._key: Source = compile_key(options.key, ipv4_prefix=options.ipv4_prefix, ipv6_prefix=options.ipv6_prefix)
+        self._counts_by_whole_address = options.key == ("client_ip",) and options.ipv4_prefix == 32
         self._missing = _missing_key(options)
         # The length of a window is part of the name, as the numbers of windows mean nothing beside it.
         window = f"/{options.window:g}" if options.quota else ""
@@ -81,6 +83,28 @@ class Limit:
             if condition(request):
                 return rule
         return self._rule
+
+    @property
+    def constant_rule(self) -> Rule | None:
+        """The rule if it counts in time and holds for every request, at the same cost."""
+        rule = self._rule
+        if isinstance(rule, Concurrency) or not isinstance(self.cost, int):
+            return None
+        return None if self._when or self._overrides or self.response_cost else rule
+
+    def compiled_counter(self) -> Source:
+        """Return a quicker `counter_of` of limits with a `constant_rule`; None of it asks for the other."""
+        prefix, key_of = f"{self._prefix}=", self._key
+        if not self._counts_by_whole_address:
+            return lambda request: None if (key := key_of(request)) is None else prefix + key
+
+        def by_address(request: Request) -> str | None:
+            address = request.client_ip
+            if ":" in address:
+                return prefix + (key_of(request) or address)
+            return prefix + address if address else None
+
+        return by_address
 
     @property
     def is_concurrency(self) -> bool:

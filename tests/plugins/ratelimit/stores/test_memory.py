@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway_plugin_ratelimit.algorithms import TokenBucket
+from gateway_plugin_ratelimit.algorithms import FixedWindow, TokenBucket
 from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +39,28 @@ def test_idle_keys_make_room_before_any_other() -> None:
 
     assert table.evictions == 0
     assert len(table) == 100
+
+
+def test_the_quick_way_leaves_it_to_the_general_one_when_the_clock_went_back() -> None:
+    table, now = MemoryTable(100), 1000.0
+    take = table.compiled(BUCKET, 1, lambda: now)
+    assert take("key") == (9, 1.0)
+
+    now = 900.0
+
+    assert take("key") is None
+    assert table.charge(((BUCKET, "key", 1),), now)[0].remaining == 0
+    assert take("other") == (9, 1.0)
+
+
+def test_a_full_table_makes_room_in_the_general_way() -> None:
+    table = MemoryTable(64)
+    takes = [table.compiled(rule, 1, lambda: 1000.0) for rule in (BUCKET, FixedWindow(5, 10.0))]
+    for number in range(64):
+        assert takes[0](f"key {number}") is not None
+
+    assert [take("one more") for take in takes] == [None, None]
+    assert len(table) == 64
 
 
 def test_sweeping_forgets_idle_keys_and_no_other() -> None:

@@ -158,3 +158,39 @@ def test_shared_counters_decide_as_those_of_one_process_do(steps: Any) -> None:
                     repr(each) for each in memory.charge(charges, now)
                 ]
         shared.close()
+
+
+PATIENT = TokenBucket(2, 2, patience=1.0)
+
+
+QUICK_STEPS = st.lists(st.tuples(st.floats(0, 2), st.sampled_from("ab")), max_size=30)
+
+
+def check_quick_way(table: Any, rule: Any, cost: int, steps: Any) -> None:
+    reference, now = MemoryTable(64), 1000.0
+    take = table.compiled(rule, cost, lambda: now)
+    for pause, key in steps:
+        now += pause
+        left = take(key)
+        [expected] = reference.charge(((rule, key, cost),), now)
+        if left is None:
+            [decision] = table.charge(((rule, key, cost),), now)
+            assert repr(decision) == repr(expected)
+        else:
+            assert expected.allowed
+            assert not expected.wait
+            assert (left[0], round(left[1], 6)) == (expected.remaining, round(expected.reset, 6))
+
+
+@pytest.mark.parametrize("rule", [*RULES, PATIENT])
+@given(QUICK_STEPS, st.integers(0, 3))
+def test_the_quick_way_decides_as_the_general_one(rule: Any, steps: Any, cost: Any) -> None:
+    check_quick_way(MemoryTable(64), rule, cost, steps)
+
+
+@given(st.sampled_from([*RULES, PATIENT]), QUICK_STEPS, st.integers(0, 3))
+def test_the_quick_way_to_shared_counters_decides_as_the_general_one(rule: Any, steps: Any, cost: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        table = SharedTable(Path(folder), 64, phase=0.0)
+        check_quick_way(table, rule, cost, steps)
+        table.close()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
 
+from gateway_plugin_ratelimit.algorithms import Rule
 from gateway_plugin_ratelimit.passage import Passage
+
+Left: TypeAlias = tuple[int, float]
+"""Of a request that passed: the units that are left, and seconds until the whole quota is there again."""
+
+Take: TypeAlias = Callable[[str], Left | None]
+"""Charges a counter if the request passes at once; charges nothing and returns None if that takes a closer look."""
 
 
 class Store(Protocol):
@@ -17,8 +24,11 @@ class Store(Protocol):
         :returns: None if that is done, or what to await until it is.
         """
 
+    def compiled(self, rule: Rule, cost: int) -> Take | None:
+        """Return a quicker way to admit requests that have one limit; None if there is none."""
+
     def debit(self, passage: Passage, extra: Sequence[int]) -> None:
         """Take units that a request turned out to cost beyond what it was charged, by limit."""
 
 
-__all__ = ["Store"]
+__all__ = ["Left", "Store", "Take"]

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from gateway_plugin_sdk import Clock
 
-from gateway_plugin_ratelimit.algorithms import Concurrency, Decision
+from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.settlement import Charge
+from gateway_plugin_ratelimit.stores import Take
 from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
 
 
@@ -21,6 +22,9 @@ class Table(Protocol):
 
     def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
         """Charge a request to all of its counters or to none; return what each rule decided."""
+
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+        """Return the function that charges one counter if the request passes at once."""
 
     def debit(self, charges: Sequence[Charge], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
@@ -79,6 +83,11 @@ class LocalStore:
                 passage.decisions = self._table.charge((charge,), self._monotonic() + self._phase)
                 return
         self._admit_several(passage)
+
+    def compiled(self, rule: Rule, cost: int) -> Take:
+        """Return a quicker way to admit requests that have one limit."""
+        monotonic, phase = self._monotonic, self._phase
+        return self._table.compiled(rule, cost, lambda: monotonic() + phase)
 
     def _admit_several(self, passage: Passage) -> None:
         decisions: dict[int, Decision] = {}

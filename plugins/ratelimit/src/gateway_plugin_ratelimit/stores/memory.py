@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, State
+from gateway_plugin_ratelimit.algorithms import EMPTY, TOLERANCE, Decision, Rule, State, TokenBucket
 from gateway_plugin_ratelimit.settlement import Charge, settle
+from gateway_plugin_ratelimit.stores import Left, Take
 
 _CANDIDATES = 8
 _SWEPT_AT_ONCE = 256
@@ -48,6 +49,52 @@ class MemoryTable:
             if state is not None:
                 self._put(key, state, now)
         return decisions
+
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+        """Return the function that charges one counter if the request passes at once."""
+        if isinstance(rule, TokenBucket):
+            return self._compiled_bucket(rule, cost, clock)
+        counters = self._counters
+
+        def take(key: str) -> Left | None:
+            now = clock()
+            known = counters.get(key)
+            if known is None and len(counters) >= self.max_keys:
+                return None
+            decision = rule.decide(EMPTY if known is None else known, now, cost)
+            if not decision.allowed or decision.state is None:
+                return None
+            counters[key] = decision.state
+            return decision.remaining, decision.reset
+
+        return take
+
+    def _compiled_bucket(self, bucket: TokenBucket, cost: int, clock: Callable[[], float]) -> Take:
+        """Return what `TokenBucket.decide` does for requests that pass, without an object for the decision."""
+        counters, max_keys = self._counters, self.max_keys
+        interval, most = bucket.interval, bucket.most
+        price, ceiling = cost * interval, bucket.span + TOLERANCE
+
+        def take(key: str) -> Left | None:
+            now = clock()
+            known = counters.get(key)
+            full_at = now
+            if known is not None:
+                full_at = known[0]
+                if full_at < now:
+                    full_at = now
+                elif full_at > now + most:
+                    return None
+            elif len(counters) >= max_keys:
+                return None
+            charged = full_at + price
+            reset = charged - now
+            if reset > ceiling:
+                return None
+            counters[key] = (charged, 0.0, 0.0, charged)
+            return int((ceiling - reset) / interval), reset
+
+        return take
 
     def debit(self, charges: Sequence[Charge], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""

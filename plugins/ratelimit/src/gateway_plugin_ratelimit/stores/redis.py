@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway_plugin_sdk import Clock, Metrics, Tasks
 
-from gateway_plugin_ratelimit.algorithms import Concurrency
+from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.config.redis import RedisConfig
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.stores.availability import Availability
@@ -134,6 +134,9 @@ class RedisStore:
             return
         if self._availability.succeeded():
             self._log.info("redis is back")
+
+    def compiled(self, rule: Rule, cost: int) -> None:
+        """There is no quicker way than to ask the server."""
 
     def debit(self, passage: Passage, extra: Sequence[int]) -> None:
         """Take units that a request turned out to cost beyond what it was charged, by limit."""

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, State
+from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, Rule, State
 from gateway_plugin_ratelimit.settlement import Charge, settle
+from gateway_plugin_ratelimit.stores import Left, Take
 from gateway_plugin_ratelimit.stores.locks import STRIPES, Stripes
 from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, SharedFile
 
@@ -74,6 +75,28 @@ class SharedTable:
             for stripe in locked_stripes:
                 self._locks.unlock(stripe)
         return decisions
+
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+        """Return the function that charges one counter if the request passes at once."""
+        place_of, lock, unlock = self._file.place_of, self._locks.lock, self._locks.unlock
+
+        def take(key: str) -> Left | None:
+            digest, start, number = place_of(key)
+            stripe = number % STRIPES
+            locked = lock(stripe)
+            try:
+                now = clock()
+                offset, known = self._find(digest, start)
+                decision = rule.decide(known, now, cost)
+                if not decision.allowed or decision.wait or decision.state is None:
+                    return None
+                self._write(digest, start, offset, decision.state, now)
+            finally:
+                if locked:
+                    unlock(stripe)
+            return decision.remaining, decision.reset
+
+        return take
 
     def debit(self, charges: Sequence[Charge], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
