@@ -76,3 +76,28 @@ async def test_jobs_at_the_same_time_do_not_mix() -> None:
     assert good.canonical is not None
     assert bad.problems
     await standby.aclose()
+
+
+async def test_a_process_that_has_nothing_to_do_ends() -> None:
+    standby = Standby(kept_for=0.1)
+    await standby.validate([], [Document("a", GOOD)])
+
+    async with asyncio.timeout(30):
+        while standby._process is not None:  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.02)
+
+    assert (await standby.validate([], [Document("a", GOOD)])).canonical is not None
+    await standby.aclose()
+
+
+async def test_an_installation_makes_the_next_process_a_fresh_one() -> None:
+    stamps = [(("site", 1),), (("site", 1),), (("site", 2),)]
+    standby = Standby(stamp=iter(stamps).__next__)
+    pids = []
+
+    for _ in stamps:
+        await standby.validate([], [Document("a", GOOD)])
+        pids.append(pid_of(standby))
+
+    assert pids[0] == pids[1] != pids[2]
+    await standby.aclose()

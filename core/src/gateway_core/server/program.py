@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gateway_core.admin import AdminListener
 
 _logger = logging.getLogger("gateway.server")
+
+KEPT_WARM: Final = 60.0
+"""Seconds after an edit of files in which the next one is validated without waiting for an interpreter."""
 
 
 class Fleet(Protocol):
@@ -84,8 +87,8 @@ class Program:
         self._plugins = PluginWatch()
         self._tasks = Tasks()
         urls = urls_of(tuple(roots))
-        self._standby = Standby() if urls else None
-        self._sources = None if self._standby is None else Sources(urls, state, self._standby)
+        self._standby = Standby(kept_for=None if urls else KEPT_WARM)
+        self._sources = Sources(urls, state, self._standby) if urls else None
         self.reloader = Reloader(
             paths_of(tuple(roots)),
             self._apply,
@@ -119,13 +122,13 @@ class Program:
         return verdict
 
     async def _validate(self, paths: Sequence[Path]) -> Verdict:
-        has_changed = await self._plugins.settle()
-        if self._sources is None or self._standby is None:
-            return await validate(paths)
-        if has_changed:
+        if await self._plugins.settle():
             # It may have looked around already.
             await self._standby.discard()
-        return await self._sources.validate(paths)
+        if self._sources is not None:
+            return await self._sources.validate(paths)
+        # After a start there may be nothing to validate for days, after an edit there often is soon.
+        return await (validate(paths) if self.fleet is None else self._standby.validate(paths))
 
     async def follow(self, canonical: Canonical) -> None:
         """Watch what an earlier program in this process made its configuration of.
@@ -143,9 +146,10 @@ class Program:
         return 0
 
     async def aclose(self) -> None:
-        """Let go of the sources."""
+        """Let go of the sources, and of what validates."""
         if self._sources is not None:
             await self._sources.aclose()
+        await self._standby.aclose()
 
     async def status(self) -> Mapping[str, Any]:
         """Return what the admin listener shows."""
@@ -252,8 +256,7 @@ class Program:
             self._restart_wanted.clear()
             try:
                 # By the code that is installed now: if that is broken, it is better found out before the exchange.
-                if self._standby is not None:
-                    await self._standby.discard()
+                await self._standby.discard()
                 verdict = await self.reloader.first()
                 if verdict.canonical is not None:
                     _logger.info("SIGUSR2: restarting")
