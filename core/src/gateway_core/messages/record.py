@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(slots=True)
@@ -24,6 +25,13 @@ class Attempt:
 
     url: str = ""
     """Scheme, host and port of the endpoint."""
+
+
+class Address(Protocol):
+    """An endpoint, as far as records name it."""
+
+    id: str
+    url: str
 
 
 class Record:
@@ -52,6 +60,25 @@ class Record:
     error: str | None = None
     """Why the gateway answered for itself; for logs, never for clients."""
 
-    def __init__(self, attempts: Sequence[Attempt] = ()) -> None:
-        self.attempts = attempts
+    _answered: tuple[Address, int, float] | None = None
+
+    def __init__(self, attempts: Sequence[Attempt] = (), answered: tuple[Address, int, float] | None = None) -> None:
+        """Note the tries.
+
+        :param attempts: those that failed; or all of them.
+        :param answered: the endpoint that answered behind them, its status and the seconds that it took.
+        """
+        self._attempts = attempts
+        if answered is not None:
+            self._answered = answered
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
         """Each try at an endpoint, in order."""
+        answered = self._answered
+        if answered is None:
+            return self._attempts
+        endpoint, status, duration = answered
+        self._answered = None
+        self._attempts = (*self._attempts, Attempt(endpoint.id, "answered", status, duration, endpoint.url))
+        return self._attempts

@@ -60,6 +60,9 @@ class Response:
     transforms: Sequence[BodyTransform] = ()
     is_transformed = False
     """Whether one of the transforms may change the body; others only watch it."""
+    _headers: Headers | None = None
+    head_block = b""
+    """The header block of an upstream's answer as it came."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class Response:
             raise ValueError(f"{status} is not a status: use 100 to 999")
         self.status = status
         self.reason = reason_phrase(status) if reason is None else checked_value(reason).decode("latin-1")
-        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self._headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.body = body.encode() if isinstance(body, str) else body
 
     @classmethod
@@ -82,10 +85,28 @@ class Response:
         response = cls.__new__(cls)
         response.status = status
         response.reason = reason
-        response.headers = Headers((), block=block)
+        response.head_block = block
         response.is_streamed = True
         response.produced_by = "upstream"
         return response
+
+    @property
+    def headers(self) -> Headers:
+        """The head's fields."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(block=self.head_block)
+        return headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
+
+    @property
+    def block(self) -> bytes:
+        """The header block as it is now, changed or not (see `Headers`)."""
+        headers = self._headers
+        return self.head_block if headers is None else headers.block
 
     @classmethod
     def json(

@@ -74,18 +74,6 @@ class Answering(Retrying):
             self.watch_answer_body()
         if upstream.sticky is not None or self.chain.response:
             self._run_response_phase(head, body, complete)
-        elif (
-            complete
-            and head.plain
-            and self.memo.is_usual
-            and self.keep_alive
-            and self.proxy.keeps_alive
-            and (upload is None or upload.complete)
-        ):
-            # The usual answer: whole, and nothing of it was changed.
-            self.bytes_sent = len(body)
-            self.transport.write(b"".join((head.plain, self.id_line, body)))
-            self._finish(now)
         else:
             self.relay_head(head, body, complete)
 
@@ -104,6 +92,9 @@ class Answering(Retrying):
             elif self.connection is not None:
                 self.connection.transport.pause_reading()
             self.task = spawn(self._finish_response(outcome, head), name="response", on_error=self.crashed)
+        elif outcome.is_streamed:
+            self.response = outcome
+            self.relay_response(outcome, head, body, complete)
         else:
             self._respond(outcome, head, body, complete)
 

@@ -6,12 +6,12 @@ the upstream's socket in one go, and its answer likewise. Only a hook that must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError
-from gateway_core.messages import Attempt, Record, Request, Response
+from gateway_core.messages import Record, Request, Response
 from gateway_core.plugins import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
@@ -59,11 +59,11 @@ class Exchange(Answering):
     def _run(self, hooks: tuple[Hook, ...], phase: str, then: Callable[[Stop | None], None], *args: Any) -> None:
         """Run a phase and go on with ``then``, at once or from a task if a hook must be awaited."""
         outcome = start_phase(hooks, self.request, *args)
-        if isinstance(outcome, Suspended):
+        if outcome is None:
+            then(None)
+        elif isinstance(outcome, Suspended):
             self.was_suspended = True
             self.task = spawn(self._finish_phase(outcome, phase, then), name="request", on_error=self.crashed)
-        elif outcome is None:
-            then(None)
         else:
             self._stopped(outcome, phase, then)
 
@@ -353,11 +353,10 @@ class Exchange(Answering):
 
     def _record(self, now: float) -> Record:
         head, endpoint, response, upload = self.head, self.endpoint, self.response, self.upload
-        attempts: Sequence[Attempt] = self.attempts or ()
+        answered = None
         if head is not None and endpoint is not None:
-            duration = self.answered_at - self.picked_at
-            attempts = (*attempts, Attempt(endpoint.id, "answered", head.status, duration, endpoint.url))
-        record = Record(attempts)
+            answered = (endpoint, head.status, self.answered_at - self.picked_at)
+        record = Record(self.attempts or (), answered)
         record.duration = now - self.request.started
         record.started_at = self.proxy.wall() - record.duration
         if self.answered_at:

@@ -6,7 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.answer_head import BODILESS, Framing, framing_fields, framing_of, own_block, status_line
+from gateway_core.proxy.answer_head import (
+    BODILESS,
+    Framing,
+    framing_fields,
+    framing_of,
+    has_gateway_fields,
+    own_block,
+    status_line,
+)
 from gateway_core.proxy.own_answers import with_request_id
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
@@ -98,11 +106,19 @@ class Relaying:
 
     # -- heads
 
-    def relay_head(self, head: ResponseHead, body: bytes, complete: bool) -> None:
-        """Write an upstream's head as it is, with the part of the body that is there; nothing of it was changed."""
+    def relay_head(self, head: ResponseHead, body: bytes, complete: bool, added: bytes = b"") -> None:
+        """Write an upstream's head as it is, with the part of the body that is there.
+
+        :param added: lines behind those of the head, none of which the gateway writes itself.
+        """
+        self._settle_keep_alive()
+        if complete and head.plain and self.keep_alive and self.memo.is_usual:
+            self.bytes_sent = len(body)
+            self.transport.write(b"".join((head.plain, added, self.id_line, body)))
+            self._finish()
+            return
         version, is_head = self.lane.version, self.request.method == "HEAD"
         length = head.content_length
-        self._settle_keep_alive()
         if length is None and complete and not is_head and head.length != NO_BODY:
             length = len(body)
         framing = self._framing = framing_of(head.status, is_head, length, version)
@@ -113,7 +129,9 @@ class Relaying:
         self.bytes_sent = len(body)
         if framing is _CHUNKED:
             body = encode_chunk(body)
-        self.transport.write(b"".join((status_line(head.status, head.reason), head.block, fields, self.id_line, body)))
+        self.transport.write(
+            b"".join((status_line(head.status, head.reason), head.block, added, fields, self.id_line, body))
+        )
         if complete:
             self._finish()
 
@@ -121,9 +139,17 @@ class Relaying:
         """Write an upstream's answer whose head or body a hook may have changed."""
         is_head = self.request.method == "HEAD"
         data = self._transformed(response, body, complete) if response.transforms else body
-        if not response.is_transformed and response.headers.block is head.block and response.status == head.status:
-            self.relay_head(head, data, complete)
-            return
+        block, known = response.block, head.block
+        if (
+            not response.is_transformed
+            and response.status == head.status
+            and response.reason is head.reason
+            and block.startswith(known)
+        ):
+            added = block[len(known) :]
+            if not has_gateway_fields(added):
+                self.relay_head(head, data, complete, added)
+                return
         length = head.content_length
         if response.is_transformed:
             length = len(data) if complete and not is_head else None
@@ -180,8 +206,10 @@ class Relaying:
 
     def _settle_keep_alive(self) -> None:
         """Decide whether the connection may be used again: not if the request's body is still under way."""
-        if self.keep_alive and not (
-            self.memo.facts.keep_alive and self.proxy.keeps_alive and (self.upload is None or self.upload.complete)
+        if (
+            not self.memo.facts.keep_alive
+            or not self.proxy.keeps_alive
+            or (self.upload is not None and not self.upload.complete)
         ):
             self.keep_alive = False
 
