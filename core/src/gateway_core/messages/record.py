@@ -76,9 +76,12 @@ class Record:
     def attempts(self) -> Sequence[Attempt]:
         """Each try at an endpoint, in order."""
         answered = self._answered
-        if answered is None:
-            return self._attempts
-        endpoint, status, duration = answered
-        self._answered = None
-        self._attempts = (*self._attempts, Attempt(endpoint.id, "answered", status, duration, endpoint.url))
+        if answered is not None:
+            endpoint, status, duration = answered
+            last = Attempt(endpoint.id, "answered", status, duration, endpoint.url)
+            self.attempts = (*self._attempts, last)
         return self._attempts
+
+    @attempts.setter
+    def attempts(self, attempts: Sequence[Attempt]) -> None:
+        self._attempts, self._answered = attempts, None
