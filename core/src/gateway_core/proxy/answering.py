@@ -16,6 +16,8 @@ from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:
     from gateway_core.proxy.wire.response_head import ResponseHead
+    from gateway_core.upstreams.endpoint import Endpoint
+    from gateway_core.upstreams.upstream import Upstream
 
 
 class Answering(Retrying):
@@ -72,29 +74,29 @@ class Answering(Retrying):
             self._count_out(upstream, endpoint)
         else:
             self.watch_answer_body()
-        if upstream.sticky is not None or self.chain.response:
-            self._run_response_phase(head, body, complete)
+        if self.chain.response or upstream.sticky is not None:
+            self._run_response_phase(head, body, complete, upstream, endpoint)
         else:
             self.relay_head(head, body, complete)
 
-    def _run_response_phase(self, head: ResponseHead, body: bytes, complete: bool) -> None:
-        response = self.response = self._response_of(head)
-        upstream, endpoint = self.upstream, self.endpoint
-        if upstream is not None and upstream.sticky is not None and endpoint is not None:
+    def _run_response_phase(
+        self, head: ResponseHead, body: bytes, complete: bool, upstream: Upstream, endpoint: Endpoint
+    ) -> None:
+        response = self.response = Response.streamed(head.status, head.reason, head.block)
+        if upstream.sticky is not None:
             cookie = upstream.sticky.set_cookie(endpoint, self._sticky_value)
             if cookie is not None:
                 response.headers.add("Set-Cookie", cookie)
         outcome = start_response_phase(self.chain.response, self.request, response)
-        if isinstance(outcome, Suspended):
+        if outcome is response:
+            self.relay_response(response, head, body, complete)
+        elif isinstance(outcome, Suspended):
             self._held_answer = [body]
             if complete:
                 self._held_end = b""
             elif self.connection is not None:
                 self.connection.transport.pause_reading()
             self.task = spawn(self._finish_response(outcome, head), name="response", on_error=self.crashed)
-        elif outcome.is_streamed:
-            self.response = outcome
-            self.relay_response(outcome, head, body, complete)
         else:
             self._respond(outcome, head, body, complete)
 
@@ -130,9 +132,6 @@ class Answering(Retrying):
                 connection.abort()
                 self._leave(None)
             self.write_own(response)
-
-    def _response_of(self, head: ResponseHead) -> Response:
-        return Response.streamed(head.status, head.reason, head.block)
 
     def on_body(self, data: bytes) -> None:
         if self._held_answer is not None:

@@ -343,7 +343,7 @@ class Exchange(Answering):
         proxy.telemetry.count(request.route, status, now - request.started)
         if hooks := self.chain.log:
             if response is None and head is not None:
-                response = self._response_of(head)
+                response = Response.streamed(head.status, head.reason, head.block)
             outcome = start_log_phase(hooks, request, response or Response(CLIENT_LEFT), self._record(now))
             if isinstance(outcome, Suspended):
                 snapshot.active += 1

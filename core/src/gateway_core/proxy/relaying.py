@@ -112,7 +112,7 @@ class Relaying:
         :param added: lines behind those of the head, none of which the gateway writes itself.
         """
         self._settle_keep_alive()
-        if complete and head.plain and self.keep_alive and self.memo.is_usual:
+        if complete and head.plain and self.memo.is_usual and self.keep_alive:
             self.bytes_sent = len(body)
             self.transport.write(b"".join((head.plain, added, self.id_line, body)))
             self._finish()
@@ -146,8 +146,8 @@ class Relaying:
             and response.reason is head.reason
             and block.startswith(known)
         ):
-            added = block[len(known) :]
-            if not has_gateway_fields(added):
+            added = b"" if block is known else block[len(known) :]
+            if not added or not has_gateway_fields(added):
                 self.relay_head(head, data, complete, added)
                 return
         length = head.content_length

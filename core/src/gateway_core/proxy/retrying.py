@@ -90,8 +90,9 @@ class Retrying(Sending):
         if self.upload is not None:
             self.upload.rewind()
         # The same pick goes on: the breaker and the limits have counted it, and it is not over.
+        assert self.upstream is not None
         assert self.endpoint is not None
-        self.take_connection(self.endpoint)
+        self.take_connection(self.upstream, self.endpoint)
         return True
 
     @property

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
 from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
-from gateway_core.proxy.upstream_connection import Failure, Receiver, UpstreamConnection
+from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.request_head import read_request_block
 from gateway_core.upstreams.admission import Verdict
@@ -76,7 +75,7 @@ class Sending(Relaying):
             return
         self.endpoint = endpoint
         if upstream.admission.is_unlimited or self._is_admitted(upstream, endpoint):
-            self.dispatch()
+            self._count_in(upstream, endpoint)
 
     def _pick_for(self, upstream: Upstream, now: float) -> Endpoint | None:
         """Pick by what the request carries."""
@@ -98,21 +97,22 @@ class Sending(Relaying):
         return verdict is Verdict.ADMIT
 
     def dispatch(self) -> None:
-        """Take a connection to the endpoint that was picked, and send."""
-        upstream, endpoint = self.upstream, self.endpoint
-        assert upstream is not None
-        assert endpoint is not None
+        """Go on after waiting for the endpoint that was picked."""
+        assert self.upstream is not None
+        assert self.endpoint is not None
+        self._count_in(self.upstream, self.endpoint)
+
+    def _count_in(self, upstream: Upstream, endpoint: Endpoint) -> None:
         upstream.admission.load.active += 1
         endpoint.active += 1
         self._is_counted = True
-        self.take_connection(endpoint)
+        self.take_connection(upstream, endpoint)
 
-    def take_connection(self, endpoint: Endpoint) -> None:
+    def take_connection(self, upstream: Upstream, endpoint: Endpoint) -> None:
         """Send over an idle connection to the endpoint, or a new one."""
-        pool = cast("Pool | None", endpoint.pool)
+        pool: Any = endpoint.pool
         if pool is None:
-            assert self.upstream is not None
-            pool = self.proxy.make_pool(endpoint, self.upstream)
+            pool = self.proxy.make_pool(endpoint, upstream)
         if pool.idle and not self._is_fresh_only:
             connection = pool.take()
             if connection is not None:
@@ -149,7 +149,8 @@ class Sending(Relaying):
         if upload is not None:
             self._send_with_body(connection, head, upload)
             return
-        connection.send(cast("Receiver", self), head, memo.flags)
+        receiver: Any = self
+        connection.send(receiver, head, memo.flags)
         assert route is not None
         self.deadline = self.picked_at + (route.wait if upstream is route.upstream else self._response_timeout())
         if self.total_deadline is not NEVER:
@@ -160,7 +161,8 @@ class Sending(Relaying):
         body = upload.take()
         if facts.chunked:
             body = encode_chunk(body) + (LAST_CHUNK if upload.complete else b"")
-        connection.send(cast("Receiver", self), head + body, self.memo.flags, upload.complete)
+        receiver: Any = self
+        connection.send(receiver, head + body, self.memo.flags, upload.complete)
         if upload.complete:
             self._watch(self._response_timeout())
             return

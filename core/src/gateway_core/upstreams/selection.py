@@ -25,11 +25,13 @@ class Candidates:
     The same object is handed out until something changes, so a strategy may keep what it computed from it.
     """
 
-    __slots__ = ("endpoints", "is_weighted", "weights")
+    __slots__ = ("endpoints", "is_weighted", "only", "weights")
 
     def __init__(self, endpoints: Sequence[Endpoint], weights: Sequence[int]) -> None:
         self.endpoints = tuple(endpoints)
         self.weights = tuple(weights)
+        self.only = self.endpoints[0] if len(self.endpoints) == 1 else None
+        """The endpoint that there is no choice but to take."""
         self.is_weighted = len(set(self.weights)) > 1
         """Whether the weights differ at all."""
 

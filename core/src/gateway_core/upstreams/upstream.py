@@ -180,7 +180,7 @@ class Upstream:
             return None
         if tried or cookie is not None:
             return self._pick_apart(key, now, tried, cookie)
-        endpoint = self._strategy.pick(usable, key, self._rng)
+        endpoint = usable.only or self._strategy.pick(usable, key, self._rng)
         if endpoint.is_guarded or self._limits_endpoints:
             return self._settle(endpoint, key, now, tried)
         return endpoint
