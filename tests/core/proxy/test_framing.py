@@ -65,7 +65,7 @@ BAD = {
     "backslash": b"GET /a\\b HTTP/1.1\r\n" + H + b"\r\n",
     "bad escape": b"GET /%zz HTTP/1.1\r\n" + H + b"\r\n",
     "encoded nul": b"GET /%00 HTTP/1.1\r\n" + H + b"\r\n",
-    "asterisk": b"OPTIONS * HTTP/1.1\r\n" + H + b"\r\n",
+    "asterisk": b"GET * HTTP/1.1\r\n" + H + b"\r\n",
     "another scheme": b"GET ftp://x/ HTTP/1.1\r\n" + H + b"\r\n",
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 50 + b"\r\n\r\n",
 }
@@ -94,7 +94,9 @@ OTHER = {
     "connect": (b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", b"405"),
     "trace": (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
     "huge field": (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 70000 + b"\r\n\r\n", b"431"),
-    "huge target": (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+    "huge target": (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
+    "huge target without an end": (b"GET /" + b"a" * 70000, b"414"),
+    "huge head without an end": (b"GET / HTTP/1.1\r\nA: " + b"a" * 70000, b"431"),
     "many fields": (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 300 + b"\r\n", b"431"),
 }
 

@@ -1,28 +1,33 @@
-"""The general lane: aiohttp reads the request, and the same pipeline does the rest.
+"""The general lane: aiohttp serves the request, and the same pipeline does the rest.
 
-aiohttp parses heads, chunks and pipelines and reports what is not valid; the answer is written by the exchange, so that
-both lanes put the same bytes on the wire.
+aiohttp is given one head at a time, without what frames a body: bodies and what is behind them are ours to cut, so that
+nothing of one request, a trailer for example, can get into another, and no request is lost for what comes behind it. It
+judges what is valid together with `read_request_block`; the answer is written by the exchange, so that both lanes put
+the same bytes on the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from gateway_core.messages import Response
+from gateway_core.proxy.aiohttp_head import absolute_form, for_aiohttp, forwarded_once, status_of
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
+from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upload import Upload
-from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block, valid_host
-from gateway_core.tasks import spawn
+from gateway_core.proxy.upload import HIGH_WATER, Upload
+from gateway_core.proxy.wire.chunks import BadChunkError
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_stream import BadHeadError, RequestStream
+from gateway_core.proxy.written import Written
 
 if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
@@ -30,39 +35,6 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = frozenset({"CONNECT", "TRACE"})
 _ALLOWED: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-
-
-def _status_of(error: BaseException | None, message: str) -> int:
-    """Return the status for what aiohttp could not read; its errors differ by class or by text only."""
-    if isinstance(error, LineTooLong) or message.startswith("Too many headers"):
-        return 431
-    if message.startswith("Pause on PRI") or "Invalid HTTP version" in message.partition("\n\n")[0]:
-        return 505
-    return 400
-
-
-class Written:
-    """Stands for an answer that is on the wire already; what aiohttp asks of a response."""
-
-    __slots__ = ("_data", "_linger", "keep_alive")
-
-    def __init__(
-        self, keep_alive: bool, data: bytes = b"", linger: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
-        self.keep_alive = keep_alive
-        self._data = data
-        self._linger = linger
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write what is still to be written."""
-        transport = request.transport
-        if self._data and transport is not None:
-            transport.write(self._data)
-
-    async def write_eof(self) -> None:
-        """Wait for the client to have read the answer if it is a last one that it may not expect."""
-        if self._linger is not None:
-            await self._linger()
 
 
 class AiohttpLane(RequestHandler):
@@ -80,12 +52,12 @@ class AiohttpLane(RequestHandler):
         self.deadline = NEVER
         self._lane_requests = 0
         self._over: asyncio.Future[bool] | None = None
-        self._awaits_head = False
-        self._body: Any = None
+        self._stream = RequestStream()
+        self._head = b""
+        self._is_busy = False  # from a complete head until its answer is over
+        self._is_half_closed = False
+        self._is_reading_held = False
         self._is_tunnel = False
-        self._pump: asyncio.Task[None] | None = None
-        self._may_read = asyncio.Event()
-        self._may_read.set()
 
     def take_over(self, peer: Peer, requests: int) -> None:
         """Go on with a connection that began in the fast lane and was admitted there."""
@@ -108,88 +80,136 @@ class AiohttpLane(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering:
             return
-        if self.exchange is None and not self._awaits_head and not self._messages and self._over is None:
-            self._awaits_head = True
-            if self.deadline is NEVER:
-                self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
-        super().data_received(data)
-        body, exchange = self._body, self.exchange
-        if body is not None and exchange is not None and self._messages and not body.is_eof():
-            # Behind a body that is not at its end there can be no request, only what aiohttp could not read.
-            exchange.bad_body()
+        self._stream.feed(data)
+        if self._is_busy:
+            self._take_body()
+        else:
+            self._take_head()
+
+    def _take_head(self) -> bool:
+        """Give aiohttp the next head if it is complete, and say whether it is; what follows waits."""
+        limits, stream = self.proxy.limits, self._stream
+        try:
+            head = stream.take_head(limits.max_head_bytes)
+        except BadHeadError as error:
+            self._reject(error.status)
+            return True
+        if head is None:
+            if stream.size and self.deadline is NEVER:
+                self.deadline = self.proxy.now() + limits.header_timeout
+            return False
+        self._is_busy = True
+        self.deadline = NEVER
+        self._head = head
+        count = self._request_count
+        super().data_received(for_aiohttp(head))
+        if self._request_count == count:
+            self._reject(505 if head.startswith(b"PRI ") else 400)  # it waits for more of an HTTP/2 preface
+        return True
+
+    def _take_body(self) -> None:
+        """Pass on what came of the body; what is behind it waits for its turn."""
+        exchange, stream = self.exchange, self._stream
+        if exchange is not None and stream.has_more_body():
+            try:
+                piece = stream.take_body()
+            except BadChunkError:
+                exchange.bad_body()
+                return
+            if piece:
+                exchange.feed(piece)
+            if not stream.has_more_body() and self.exchange is exchange:
+                exchange.feed_end()
+        if stream.size > HIGH_WATER:
+            self.pause_upload()
+
+    def _go_on(self) -> None:
+        """Read the next request, now that the answer to the last one is written."""
+        if self.transport is None or self._is_lingering:
+            return
+        self._is_busy = False
+        self.resume_upload()
+        if not self._take_head() and self._is_half_closed:
+            self.force_close()
 
     # -- a request
 
     async def serve(self, base: web.BaseRequest) -> Written:
         """Take one request through the pipeline."""
-        self._awaits_head = False
         await self._written()
         self.deadline = NEVER
         message = base._message  # noqa: SLF001 - the raw head has no public name
         version = (message.version.major, message.version.minor)
         if version not in {(1, 0), (1, 1)}:
-            return self._refuse(505)
+            return self._refuse(505 if b" HTTP/" in self._head else 400)
         self.version = "1.0" if version == (1, 0) else "1.1"
-        block = b"".join([b"\r\n%b: %b" % field for field in message.raw_headers])
-        limits = self.proxy.limits
-        if len(block) + len(message.path) > limits.max_head_bytes or len(message.raw_headers) > limits.max_headers:
+        http_1_0 = version == (1, 0)
+        line, _, _ = self._head.partition(b"\r\n")
+        block = self._head[len(line) : -4]
+        if block.count(b"\r\n") > self.proxy.limits.max_headers:
             return self._refuse(431)
-        if message.method in _REFUSED:
+        method = line.partition(b" ")[0].decode("latin-1")
+        if method in _REFUSED:
             return self._refuse(405, allow=_ALLOWED)
-        facts = read_request_block(block, http_1_0=self.version == "1.0")
-        if facts is None:
-            return self._refuse(400)
+        facts = read_request_block(block, http_1_0=http_1_0)
         target = message.path
-        if not target.startswith("/"):
-            absolute = self._absolute_form(target, block)
-            if absolute is None:
-                return self._refuse(400)
-            target, facts = absolute
-        if not (target.isascii() and target.isprintable()):
+        if facts is not None and method == "OPTIONS":
+            if target == "*" or facts.max_forwards == 0:
+                return self._tell_options()
+            if facts.max_forwards > 0:
+                facts = forwarded_once(facts, http_1_0=http_1_0)
+        if facts is not None and not target.startswith("/"):
+            target, facts = absolute_form(target, block, http_1_0=http_1_0) or ("", None)
+        if facts is None or not (target.isascii() and target.isprintable()):
             return self._refuse(400)
-        return await self._run(base, message.method, target, facts)
+        return await self._run(method, target, facts)
 
-    def _absolute_form(self, target: str, block: bytes) -> tuple[str, RequestFacts] | None:
-        """Return the origin form of an absolute one; its authority takes the place of Host (RFC 9112 section 3.2.2)."""
-        parts = urlsplit(target)
-        authority = parts.netloc.encode("latin-1", "replace")
-        if parts.scheme not in {"http", "https"} or not valid_host(authority) or parts.fragment:
-            return None
-        fields = [line for line in block.split(b"\r\n")[1:] if not line.lower().startswith(b"host:")]
-        rebuilt = b"\r\nHost: " + authority + b"".join([b"\r\n" + line for line in fields])
-        changed = read_request_block(rebuilt, http_1_0=self.version == "1.0")
-        rest = target[len(parts.scheme) + 3 + len(parts.netloc) :]
-        if changed is None:
-            return None
-        return rest if rest.startswith("/") else "/" + rest, changed
+    def _tell_options(self) -> Written:
+        """Answer a question about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
+        response = Response(200, headers={"Allow": ", ".join(_ALLOWED)})
+        return Written(False, plain_answer(response, self.proxy.next_id(), self.proxy.date.block()), self._linger)
 
-    async def _run(self, base: web.BaseRequest, method: str, target: str, facts: RequestFacts) -> Written:
-        proxy, transport = self.proxy, self.transport
+    async def _run(self, method: str, target: str, facts: RequestFacts) -> Written:
+        proxy, transport, stream = self.proxy, self.transport, self._stream
         if transport is None:
             return Written(False)
+        upload = None
+        if facts.chunked or facts.content_length > 0:
+            stream.begin_body(facts.content_length)
+            try:
+                body = stream.take_body()
+            except BadChunkError:
+                return self._refuse(400)
+            upload = Upload(self, 0, body, complete=not stream.has_more_body())
+            self.resume_upload()
+            if stream.has_more_body() and self._is_half_closed:
+                transport.abort()  # the rest of the body will not come
+                return Written(False)
         snapshot = proxy.holder.current
         memo = HeadMemo(facts, self.peer, snapshot)
         memo.read_line(method, target, version=self.version)
         request = memo.request(memo.origin.request_id or proxy.next_id(), proxy.now(), self.version)
         exchange = self.exchange = Exchange(self, transport, snapshot, memo, request)
+        exchange.upload = upload
         self._lane_requests += 1
-        if self._lane_requests == snapshot.limits.max_requests_per_connection:
+        if self._lane_requests == snapshot.limits.max_requests_per_connection or self._is_last:
             exchange.keep_alive = False
         over = self._over = asyncio.get_running_loop().create_future()
-        if facts.chunked or facts.content_length > 0:
-            exchange.upload = Upload(self, 0)
-            self._body = base.content
-            self._pump = spawn(self._feed(exchange, base.content), name="upload")
         exchange.start()
+        keep_alive = False
         try:
             keep_alive = await over
-            expected = keep_alive or not facts.keep_alive
+            expected = keep_alive or not facts.keep_alive or self._is_half_closed
             return Written(keep_alive, linger=None if expected else self._linger)
         finally:
-            self._over = self._body = None
-            if self._pump is not None:
-                self._pump.cancel()
-                self._pump = None
+            self._over = None
+            if keep_alive:
+                self._loop.call_soon(self._go_on)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether no request can follow."""
+        return self._is_half_closed and not self._stream.size
 
     async def _written(self) -> None:
         """Wait until the client has taken the answer before: a request is not begun on top of a pile."""
@@ -198,27 +218,11 @@ class AiohttpLane(RequestHandler):
             with contextlib.suppress(ConnectionError):
                 await self._drain_helper()
 
-    async def _feed(self, exchange: Exchange, content: Any) -> None:
-        """Pass the body on, no faster than it is taken."""
-        try:
-            while not exchange.over:
-                await self._may_read.wait()
-                data = await content.readany()
-                if not data:
-                    exchange.feed_end()
-                    return
-                exchange.feed(data)
-        except asyncio.CancelledError:
-            raise
-        except Exception:  # noqa: BLE001 - whatever the parser found wrong with the body, it is not a body
-            exchange.bad_body()
-
     async def _linger(self) -> None:
         transport = self.transport
         if transport is None:
             return
         self._is_lingering = True
-        self._may_read.set()
         if not transport.is_closing():
             transport.resume_reading()
             if transport.can_write_eof():
@@ -228,8 +232,35 @@ class AiohttpLane(RequestHandler):
             async with asyncio.timeout(LINGER):
                 await self._gone
 
-    def eof_received(self) -> None:
+    def _reject(self, status: int) -> None:
+        """Answer what is no request and never becomes one; the connection ends once the client has read it."""
+        transport = self.transport
+        if transport is None:
+            return
+        transport.write(self.proxy.refusal(status))
+        self._is_lingering = self._is_busy = True
+        self.deadline = self.proxy.now() + LINGER
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's never keeps a connection open
         self._leave()
+        transport = self.transport
+        if (
+            transport is None
+            or self._is_lingering
+            or not self._is_busy
+            or self._stream.has_more_body()
+            or not transport.can_write_eof()
+        ):
+            return False
+        self._is_half_closed = True
+        if self.exchange is not None and self._is_last:
+            self.exchange.keep_alive = False
+        self.proxy.half_closed.add(HalfClosed(self, transport))
+        return True
 
     def _leave(self) -> None:
         if self._gone is not None and not self._gone.done():
@@ -254,7 +285,7 @@ class AiohttpLane(RequestHandler):
         if status >= 500:
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
         if status == 400:
-            status = _status_of(exc, message or "")
+            status = status_of(message or "")
         return Written(False, self.proxy.refusal(status), self._linger)
 
     # -- what the exchange says
@@ -282,10 +313,16 @@ class AiohttpLane(RequestHandler):
                 transport.abort()
 
     def pause_upload(self) -> None:
-        self._may_read.clear()
+        transport = self.transport
+        if transport is not None and not self._is_reading_held and not transport.is_closing():
+            self._is_reading_held = True
+            transport.pause_reading()
 
     def resume_upload(self) -> None:
-        self._may_read.set()
+        transport = self.transport
+        if transport is not None and self._is_reading_held and not transport.is_closing():
+            self._is_reading_held = False
+            transport.resume_reading()
 
     def open_tunnel(self, connection: UpstreamConnection, data: bytes) -> None:
         exchange, transport = self.exchange, self.transport
@@ -294,7 +331,7 @@ class AiohttpLane(RequestHandler):
         self.proxy.lanes.discard(self)
         self._is_tunnel = True
         self.exchange = None
-        tail, self._message_tail = self._message_tail, b""
+        tail = self._stream.take_rest()
         tunnel = self.proxy.open_tunnel(transport, connection.transport, exchange)
         if data:
             tunnel.send_to_client(data)
@@ -319,21 +356,18 @@ class AiohttpLane(RequestHandler):
         transport = self.transport
         if transport is None or self.exchange is not None:
             return
-        if transport.get_write_buffer_size() or transport.is_closing():
+        if transport.get_write_buffer_size() or transport.is_closing() or self._is_lingering:
             transport.abort()  # what is written will not be read any more
-        elif self._awaits_head and not self._request_in_progress:
-            transport.write(self.proxy.refusal(408))
-            self.force_close()
+        elif self._stream.size and not self._is_busy:
+            self._reject(408)
         elif not self._lane_requests:
             self.force_close()
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""
         # Not aiohttp's close(): it drops what still comes of a body that is under way.
-        if self.exchange is not None or self._request_in_progress:
-            return
-        if self._awaits_head:
-            return  # a request that has begun to arrive, or is between aiohttp's tasks, is answered or times out
+        if self._is_busy or self._stream.size:
+            return  # a request that has begun to arrive is answered or times out
         if self._lane_requests:
             self.force_close()
         else:
@@ -357,4 +391,4 @@ class AiohttpLane(RequestHandler):
         super().connection_lost(exc)
 
 
-__all__ = ["AiohttpLane", "Written"]
+__all__ = ["AiohttpLane"]

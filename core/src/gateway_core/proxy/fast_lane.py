@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
@@ -166,11 +167,7 @@ class FastLane(asyncio.Protocol):
     def _wait_for_head(self, data: bytes) -> None:
         """Keep an incomplete head; hand over what can never become a plain one."""
         limits = self.proxy.limits
-        if (
-            len(data) > limits.max_head_bytes
-            or data.count(b"\n") != data.count(b"\r\n")
-            or data[:1] in {b"\r", b"\x16"}
-        ):
+        if len(data) > limits.max_head_bytes or data.count(b"\n") != data.count(b"\r\n") or not data[:1].isalpha():
             self._hand_over(data)
             return
         if not self._buffer and self._requests:
@@ -334,6 +331,16 @@ class FastLane(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection whatever is under way."""
         self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Answer what was asked, although the client will send nothing more."""
+        exchange, transport = self.exchange, self.transport
+        if exchange is None or self._left or exchange.memo.facts.upgrade is not None or not transport.can_write_eof():
+            return False
+        if not self._buffer:
+            exchange.keep_alive = False
+        self.proxy.half_closed.add(HalfClosed(self, transport))
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.proxy.dismiss(self)

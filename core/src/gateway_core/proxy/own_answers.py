@@ -12,6 +12,7 @@ _DETAILS = {
     405: "the method is not allowed for this resource",
     408: "the request took too long",
     413: "the request body is too large",
+    414: "the request target is too long",
     417: "the expectation cannot be met",
     431: "the request head is too large",
     500: "the request could not be processed",

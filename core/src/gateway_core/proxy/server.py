@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from gateway_core.proxy.aiohttp_lane import AiohttpLane, Written
+from gateway_core.proxy.aiohttp_lane import AiohttpLane
 from gateway_core.proxy.fast_lane import FastLane
 from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
+from gateway_core.proxy.written import Written
 
 if TYPE_CHECKING:
     from gateway_core.proxy.service import Proxy

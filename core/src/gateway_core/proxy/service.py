@@ -16,6 +16,7 @@ from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
+from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.mirror import MirrorTry
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
@@ -76,6 +77,7 @@ class Proxy:
         self.telemetry = Telemetry(metrics)
         self.lanes: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
+        self.half_closed: set[HalfClosed] = set()
         self.keeps_alive = True
         """False while draining: every answer is the last of its connection."""
         self._tunnels: set[Tunnel] = set()
@@ -88,6 +90,7 @@ class Proxy:
         self._sweeper = Sweeper(self.loop, self.now)
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(self.lanes, every=5)
+        self._sweeper.watch(self.half_closed)
         self._sweeper.watch(self._tunnels, every=10)
         self._sweeper.watch(self._pools, every=10)
 

@@ -54,6 +54,8 @@ REFUSED = {
     "nul in an extension": b"1;a=\0\r\na\r\n",
     "lf in an extension": b"1;a\nb\r\na\r\n",
     "bad trailer": b"0\r\nA : b\r\n\r\n",
+    "bare lf ends the trailer": b"0\r\n\n",
+    "bare lf in the trailer": b"0\r\nA: b\n",
     "endless extension": b"1;" + b"a" * 5000,
     "endless trailer": b"0\r\n" + b"A: b\r\n" * 4000,
 }
@@ -69,7 +71,7 @@ def test_what_is_no_chunked_body_is_refused(data: bytes, size: int) -> None:
 def test_extensions_end_here() -> None:
     decoder = ChunkDecoder()
 
-    assert decoder.feed(b'3;a="b;c"\r\nabc\r\n0;x\r\n\r\n') == b"abc"
+    assert decoder.feed(b'3 \t; a="b;c"\r\nabc\r\n0;x\r\n\r\n') == b"abc"
     assert decoder.done
 
 

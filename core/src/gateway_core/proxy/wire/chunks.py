@@ -90,6 +90,8 @@ class ChunkDecoder:
             self._hold(data[position:], _MOST_LINE)
             return -1
         digits, semicolon, extension = data[position:end].partition(b";")
+        if semicolon:
+            digits = digits.rstrip(b" \t")  # white space that means nothing (RFC 9112 section 7.1.1)
         if not digits or len(digits) > _MOST_HEX_DIGITS or digits.translate(None, _HEX):
             raise BadChunkError("a chunk size is not a plain hexadecimal number")
         if semicolon and (end - position > _MOST_LINE or extension.translate(None, VALUE_BYTES)):
@@ -120,6 +122,8 @@ class ChunkDecoder:
         """Keep an incomplete line for the next bytes; what can never become valid is refused now."""
         if len(data) > most:
             raise BadChunkError("a line between chunks is too long")
-        if not self._in_trailer and data and data.partition(b";")[0].rstrip(b"\r").translate(None, _HEX):
+        if not self._in_trailer and data and data.partition(b";")[0].rstrip(b"\r \t").translate(None, _HEX):
             raise BadChunkError("a chunk size is not a plain hexadecimal number")
+        if self._in_trailer and data.count(b"\n") != data.count(b"\r\n"):
+            raise BadChunkError("trailer fields are not valid")
         self._held = data
