@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,26 @@ class Tiny(Plugin[dict]):
         return Response(200, body=b"tiny %s")
 """
 
+EXTENSION = """
+import asyncio
+from gateway_plugin_sdk import Discovered, EndpointSpec, hookimpl
+
+class Found:
+    def __init__(self, config, context):
+        pass
+
+    async def watch(self):
+        yield Discovered((EndpointSpec.from_url("%s"),))
+        await asyncio.Event().wait()
+
+class Extension:
+    @hookimpl
+    def gateway_discovery(self):
+        return {"tiny": Found}
+
+Tiny = Extension()
+"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
@@ -53,6 +74,19 @@ class Environment(FreshEnvironment):
         self.uninstall()
         with zipfile.ZipFile(build_wheel(self._wheels, version, code=code or PLUGIN % (start, version))) as wheel:
             wheel.extractall(self.site)
+
+    def make_editable(self, code: str) -> Path:
+        """Install it as ``pip install -e`` does; return where the source is."""
+        self.uninstall()
+        source = self.folder / "checkout" / "gateway_plugin_tiny.py"
+        source.parent.mkdir()
+        source.write_text(code)
+        (self.site / "tiny.pth").write_text(f"{source.parent}\n")
+        with zipfile.ZipFile(build_wheel(self._wheels, "1.0")) as wheel:
+            wheel.extractall(self.site, [name for name in wheel.namelist() if ".dist-info/" in name])
+        record = self.site / "gateway_plugin_tiny-1.0.dist-info" / "RECORD"
+        record.write_text("".join(line for line in record.read_text().splitlines(True) if ".py," not in line))
+        return source
 
     def uninstall(self) -> None:
         for metadata in self.site.glob("gateway_plugin_tiny-*.dist-info"):
@@ -107,6 +141,57 @@ async def test_an_upgrade_under_load_loses_no_answer(
 
     assert load.lost == []
     assert gateway.process.poll() is None
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_other_code_of_the_same_version_is_taken_over_as_well(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0")
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+
+    async with clients(url) as load:
+        await load.answered_more(20)
+        environment.install("1.0", code=PLUGIN % ("pass", "1.0 once more"))
+        await eventually(url, "/load", "tiny 1.0 once more")
+
+        # An editable one: nothing is installed when its source is saved, so it takes a signal.
+        source = environment.make_editable(PLUGIN % ("pass", "in place"))
+        await eventually(url, "/load", "tiny in place")
+        source.write_text(PLUGIN % ("pass", "edited"))
+        after = len(gateway.lines)
+        gateway.signal(signal.SIGHUP)
+        await gateway.says(r"SIGHUP: .*tiny.* 1\.0 \(", after=after)
+        await eventually(url, "/load", "tiny edited")
+        await load.answered_more(20)
+
+    assert load.lost == []
+    await gateway.stops()
+
+
+async def test_an_extension_is_upgraded_like_a_plugin(
+    start: Start, upstream: Upstream, second_upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0", code=EXTENSION % upstream.url)
+    text = (
+        "listen: 127.0.0.1:0\nworkers: 2\nupstreams:\n  - {name: found, discovery: {name: tiny}}\n"
+        "routes:\n  - {id: load, path: /load, target: found}\n"
+    )
+    gateway = start(text, python=environment.python)
+    url = await gateway.ready()
+    await eventually(url, "/load", "one GET")
+
+    async with clients(url) as load:
+        await load.answered_more(20)
+        environment.install("2.0", code=EXTENSION % second_upstream.url)
+        line = await gateway.says("plugin tiny changed: configuration in force")
+        await eventually(url, "/load", "two GET")
+        await load.answered_more(20)
+
+    assert "2 workers replaced one by one, since tiny is 2.0 (" in line
+    assert load.lost == []
     await gateway.stops()
 
 

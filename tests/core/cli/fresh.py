@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 import sysconfig
 import venv
@@ -51,6 +53,11 @@ class Tiny(Plugin[dict]):
 """
 
 
+def _hash(text: str) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+    return f"sha256={digest}"
+
+
 def build_wheel(folder: Path, version: str = "1.0", *, code: str = "", options: str = "") -> Path:
     """Write the wheel of a plugin named ``tiny``; nothing but a zip file is needed for that."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +70,7 @@ def build_wheel(folder: Path, version: str = "1.0", *, code: str = "", options: 
         f"{metadata}/entry_points.txt": "[gateway.plugins]\ntiny = gateway_plugin_tiny:Tiny\n",
     }
     record = f"{metadata}/RECORD"
-    entries[record] = "".join(f"{name},,\n" for name in [*entries, record])
+    entries[record] = "".join(f"{name},{_hash(text)},{len(text)}\n" for name, text in entries.items()) + f"{record},,\n"
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in entries.items():
             archive.writestr(name, text)

@@ -115,7 +115,7 @@ async def test_names_plugins_that_run_in_another_version(
 ) -> None:
     more = "plugins: [{name: ratelimit, config: {rate: 1, burst: 1}}]\n"
     await put_in_force(engine, sockets, canon(text(upstream, "/a", more)))
-    running = engine.registry.version("ratelimit")
+    running = engine.registry.code("ratelimit")
 
     assert engine.changed_plugins({"ratelimit": running, "unheard-of": "1"}) == []
     assert engine.changed_plugins({"ratelimit": "99"}) == [f"ratelimit {running} -> 99"]

@@ -97,10 +97,7 @@ def print_verdict(
 def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     """Return the verdict on a configuration that has no problems."""
     config = loaded.config
-    bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
     # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
-    used = {binding.name for binding in bindings} | {info.name for info in registry.states() if info.state == "loaded"}
-    plugins = {name: registry.version(name) for name in sorted(used)}
-    canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, plugins)
+    canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, registry.codes())
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
     return Verdict(WatchSet.of([*loaded.files, *certificates], loaded.directories), canonical)

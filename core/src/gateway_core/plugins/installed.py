@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ class Published:
 
     distribution: str
     version: str
+    record: str = field(repr=False)
+    """SHA-256 of the distribution's list of files, which has a hash of each: the same version may be other code."""
+
     entry_point: importlib_metadata.EntryPoint = field(repr=False, compare=False)
 
 
@@ -36,7 +40,13 @@ def published_plugins() -> Mapping[str, tuple[Published, ...]]:
         distribution = entry_point.dist
         name = distribution.name if distribution is not None else ""
         version = distribution.version if distribution is not None else ""
-        published = Published(entry_point.name, entry_point.value, name or "", version or "", entry_point)
+        record = _digest(distribution)
+        published = Published(entry_point.name, entry_point.value, name or "", version or "", record, entry_point)
         if published not in found.setdefault(entry_point.name, []):
             found[entry_point.name].append(published)
     return {name: tuple(each) for name, each in sorted(found.items())}
+
+
+def _digest(distribution: importlib_metadata.Distribution | None) -> str:
+    text = None if distribution is None else distribution.read_text("RECORD")
+    return "" if text is None else hashlib.sha256(text.encode()).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import site
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from gateway_core.errors import GatewayError
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.plugins.base import Plugin
+from gateway_core.plugins.code_digest import read_path_files
 from gateway_core.plugins.hooktable import PROCESS_HOOKS, PluginDefectError, checked_manager, table_of
 from gateway_core.plugins.installed import Published
 from gateway_core.plugins.schemas import schema_of, secret_paths
@@ -50,7 +50,7 @@ def load(published: Published) -> Loaded:
         try:
             target = published.entry_point.load()
         except ModuleNotFoundError:
-            _read_path_files(published)
+            read_path_files(published)
             target = published.entry_point.load()
         return inspect_target(published.name, target)
     except KeyboardInterrupt:
@@ -59,14 +59,6 @@ def load(published: Published) -> Loaded:
         raise PluginLoadError(str(error)) from error
     except BaseException as error:
         raise PluginLoadError(_explain(published, error)) from error
-
-
-def _read_path_files(published: Published) -> None:
-    """Find a distribution that was installed in editable mode while we run: its .pth file was never read."""
-    distribution = published.entry_point.dist
-    if distribution is not None:
-        site.addsitedir(str(Path(str(distribution.locate_file("")))))
-        importlib.invalidate_caches()
 
 
 def inspect_target(name: str, target: Any) -> Loaded:

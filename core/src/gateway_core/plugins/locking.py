@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import importlib_metadata
-
 from gateway_core.errors import GatewayError
-from gateway_core.plugins.installed import Published, published_plugins
+from gateway_core.plugins.code_digest import code_digest
+from gateway_core.plugins.installed import published_plugins
 from gateway_core.plugins.registry import PluginRegistry
 
 FORMAT: Final = 1
-_NOT_CODE: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
-"""Files of a distribution's metadata that differ from one installation to the next."""
 
 
 class LockError(GatewayError):
@@ -48,7 +44,7 @@ def installed_plugins(registry: PluginRegistry) -> dict[str, LockedPlugin]:
     for info in registry.infos():
         if info.error is not None:
             raise LockError(f"plugin {info.name!r} does not load: {info.error}")
-        files, schema = _files_hash(everything[info.name][0]), _digest(json.dumps(info.schema, sort_keys=True).encode())
+        files, schema = code_digest(everything[info.name][0]), _digest(json.dumps(info.schema, sort_keys=True).encode())
         found[info.name] = LockedPlugin(info.name, info.distribution, info.version, files, schema)
     return found
 
@@ -100,41 +96,3 @@ def _differences(before: LockedPlugin, now: LockedPlugin) -> Iterator[str]:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _files_hash(published: Published) -> str:
-    distribution = published.entry_point.dist
-    paths = _recorded(distribution) if distribution is not None else {}
-    if not any(name.endswith(".py") for name in paths):
-        # An editable installation records a pointer to the source, so the source is what counts.
-        paths = {**paths, **_sources(published.value)}
-    total = hashlib.sha256()
-    for name in sorted(paths):
-        total.update(f"{name}\0{_digest(paths[name].read_bytes())}\n".encode())
-    return total.hexdigest()
-
-
-def _recorded(distribution: Any) -> dict[str, Path]:
-    files: Iterable[importlib_metadata.PackagePath] = distribution.files or ()
-    located = {str(each): Path(str(each.locate())) for each in files if _counts(each.name, each.parts)}
-    return {name: path for name, path in located.items() if path.is_file()}
-
-
-def _counts(name: str, parts: tuple[str, ...]) -> bool:
-    return not name.endswith(".pyc") and name not in _NOT_CODE and ".." not in parts
-
-
-def _sources(value: str) -> dict[str, Path]:
-    package = value.partition(":")[0].partition(".")[0]
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        return {}
-    origin = Path(spec.origin)
-    if origin.name != "__init__.py":
-        return {origin.name: origin}
-    folder = origin.parent
-    return {
-        str(path.relative_to(folder.parent)): path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }

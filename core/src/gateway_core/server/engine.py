@@ -12,7 +12,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginInfo, PluginRegistry, Timings
+from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry, Timings
 from gateway_core.proxy import Proxy
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.tls import Certificates, files_of
@@ -89,18 +89,18 @@ class Engine:
         """
         loaded = await from_lines(canonical.lines, Breather(self.clock))
         certificates = await self.listeners.load(loaded.config.listen)
-        await self._look_for_plugins(loaded.config, canonical.plugins)
+        await self._look_for_plugins(loaded.config)
         compiled = await compile_snapshot(loaded, self._environment)
         current: Snapshot | None = self.holder.current
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(compiled, certificates, changes)
 
-    async def _look_for_plugins(self, config: GatewayConfig, versions: Mapping[str, str]) -> None:
+    async def _look_for_plugins(self, config: GatewayConfig) -> None:
         """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
         bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
         names = sorted({binding.name for binding in bindings if binding.enabled})
         # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
-        await asyncio.to_thread(self._load, names, versions)
+        await asyncio.to_thread(self._load, names)
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         if wanted or found - BUILT_IN_DISCOVERIES.keys():
@@ -110,9 +110,10 @@ class Engine:
                 _logger.warning("%s", problem)
             self.upstreams.extend(extensions.strategies, extensions.discoveries)
 
-    def _load(self, names: Sequence[str], versions: Mapping[str, str]) -> None:
-        known = {info.name: info for info in self.registry.states()}
-        if any(_is_outdated(known.get(name), versions.get(name)) for name in names):
+    def _load(self, names: Sequence[str]) -> None:
+        known = {info.name: info.state for info in self.registry.states()}
+        if any(known.get(name, "broken") in {"found", "broken"} for name in names):
+            # Something may have been installed since, and what is not loaded is not in use.
             self.registry.scan()
         for name in names:
             self.registry.info(name)
@@ -138,8 +139,8 @@ class Engine:
         return WatchSet.of([file for config in listen if config.tls is not None for file in files_of(config.tls)])
 
     def changed_plugins(self, plugins: Mapping[str, str]) -> list[str]:
-        """Name the plugins that run here in another version than the one that a configuration was checked with."""
-        running = {info.name: info.version for info in self.registry.states() if info.state != "found"}
+        """Name the plugins whose code here is another than the one that a configuration was checked with."""
+        running = self.registry.codes()
         return sorted(
             f"{name} {running[name]} -> {version}"
             for name, version in plugins.items()
@@ -182,10 +183,3 @@ class Engine:
         ]
         bindings = [] if current is None else [each.describe(now) for each in current.bindings()]
         return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self._times.all()]}
-
-
-def _is_outdated(known: PluginInfo | None, version: str | None) -> bool:
-    """Whether something was installed since: the name is new, was broken, or has another version and is not in use."""
-    if known is None or known.state == "broken":
-        return True
-    return known.state == "found" and version is not None and version != known.version

@@ -41,7 +41,7 @@ class Canonical:
 
     workers: int = 1
     plugins: Mapping[str, str] = field(default_factory=dict)
-    """Version of each plugin that the configuration uses, by name, as the validating process found it."""
+    """Version and digest of each plugin that the configuration uses, by name, as the validating process found it."""
 
     def watch(self) -> WatchSet:
         """Return the files that the configuration was read from."""
