@@ -85,3 +85,15 @@ class Record:
     @attempts.setter
     def attempts(self, attempts: Sequence[Attempt]) -> None:
         self._attempts, self._answered = attempts, None
+
+    @property
+    def tries(self) -> int:
+        """How many tries there were."""
+        return len(self._attempts) + (self._answered is not None)
+
+    @property
+    def endpoint(self) -> str | None:
+        """Id of the endpoint that was tried last; None if none was."""
+        if self._answered is not None:
+            return self._answered[0].id
+        return self._attempts[-1].endpoint if self._attempts else None

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_logger.config import LoggerConfig
+from gateway_plugin_logger.filters.expression import Test
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.outlets import (
     Extend,
@@ -110,21 +111,27 @@ class Logger(Plugin[LoggerConfig]):
     def _make_lines(self, events: Sequence[Event]) -> None:
         chosen = events
         if self._passes is not None:
-            verdicts = self._of_each(self._passes, events)
-            chosen = [event for event, verdict in zip(events, verdicts, strict=True) if verdict]
+            chosen = self._chosen(self._passes, events)
         if not chosen:
             return
         for render, outlets in self._routes.items():
-            lines = [line for line in self._of_each(render, chosen) if line is not None]
+            lines = self._lines(render, chosen)
             for extend in outlets:
                 extend(lines)
 
-    def _of_each(self, function: Callable[[Request, Response, Record], T], events: Sequence[Event]) -> list[T | None]:
-        """Return what a function says of each request; None where it fails: one odd request costs no other its line."""
+    # One odd request costs no other its line: where all at once fails, each has its turn alone.
+
+    def _chosen(self, passes: Test, events: Sequence[Event]) -> Sequence[Event]:
         try:
-            return [function(*event) for event in events]
-        except Exception:  # noqa: BLE001 - looked into below
-            return [self._of_one(function, event) for event in events]
+            return [event for event in events if passes(*event)]
+        except Exception:  # noqa: BLE001 - looked into one by one
+            return [event for event in events if self._of_one(passes, event)]
+
+    def _lines(self, render: Renderer, events: Sequence[Event]) -> list[str]:
+        try:
+            return [render(request, response, record) for request, response, record in events]
+        except Exception:  # noqa: BLE001 - looked into one by one
+            return [line for event in events if (line := self._of_one(render, event)) is not None]
 
     def _of_one(self, function: Callable[[Request, Response, Record], T], event: Event) -> T | None:
         try:

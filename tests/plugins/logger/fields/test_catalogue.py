@@ -12,6 +12,7 @@ from gateway_plugin_sdk import Record, Request, Response
 TYPES = {
     Kind.TEXT: str,
     Kind.CLEAN: str,
+    Kind.WORD: str,
     Kind.INTEGER: int,
     Kind.NUMBER: float,
     Kind.MILLISECONDS: float,
@@ -83,3 +84,22 @@ def test_paths_are_those_of_the_client_whatever_plugins_made_of_them(make_event:
     line = build_renderer("{path} {query} {target} {upstream_path}", (), {}, find_value)(*event)
 
     assert line == "/old x=1 /old?x=1 /new\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/a/b?x=1&y", "/a/b", "x=1&y"),
+        ("/a?", "/a", None),
+        ("/a?b?c", "/a", "b?c"),
+        ("http://host?x=1", "/", "x=1"),
+        ("http://host", "/", None),
+        ("*", "*", None),
+    ],
+)
+def test_a_target_is_taken_apart_as_the_client_sent_it(
+    target: str, path: str, query: str | None, make_event: Any
+) -> None:
+    line = json.loads(build_renderer("json", ("path", "query"), {}, find_value, nulls=True)(*make_event(target)))
+
+    assert line == {"path": path, "query": query}

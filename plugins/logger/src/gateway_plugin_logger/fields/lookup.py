@@ -28,6 +28,9 @@ def _header(of: str, name: str) -> Value:
         Headers().add(name, "")
     except HeaderError as error:
         raise FieldNameError(str(error)) from None
+    if of == "request":
+        reads = fresh_name("header")
+        return Value(f"{reads}(block, lowered)", optional=True, names={reads: readers.make_header_list_reader(name)})
     return _call("header", f"{of}.headers", readers.header_list, name.lower())
 
 

@@ -50,6 +50,15 @@ def header_list(headers: Headers, name: str) -> str | None:
     return None if value is None else wire_text(value)
 
 
+def make_header_list_reader(name: str) -> Callable[[bytes, bytes], str | None]:
+    """Return a function that reads every value of a field as one text from a block and its lower case."""
+
+    def read(block: bytes, lowered: bytes) -> str | None:
+        return header_list(Headers(block=block, lowered=lowered), name)
+
+    return read
+
+
 def origin(target: str) -> str:
     """Return a request-target without its scheme and authority (RFC 9112 section 3.2.2)."""
     if target.startswith("/"):
@@ -69,12 +78,6 @@ def path(target: str) -> str:
     if end >= 0:
         target = target[:end]
     return target if target.startswith("/") else origin(target)
-
-
-def query(target: str) -> str | None:
-    """Return the query that the client sent, without its ``?``; None if there was none."""
-    start = target.find("?")
-    return target[start + 1 :] or None if start >= 0 else None
 
 
 def trace_part(value: str | None, part: int) -> str | None:

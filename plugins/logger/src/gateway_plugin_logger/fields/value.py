@@ -2,7 +2,7 @@
 
 A line has twenty values and is made for every request, so calling twenty getters would cost as much as the line itself.
 Instead each value is a piece of source text over ``request``, ``response`` and ``record`` (and ``block`` and
-``lowered``, the request's head); what a binding needs is put
+``lowered``, the request's head, ``client_path`` and ``client_query``); what a binding needs is put
 together once, when it is made, and compiled to one function (`gateway_plugin_logger.formats.compiler`). The texts are
 ours: nothing of a configuration ever becomes source text, only names of things that are bound beside it.
 """
@@ -27,6 +27,8 @@ class Kind(Enum):
     """Text of any characters."""
     CLEAN = "clean"
     """Text that never needs escaping, such as a time or an address."""
+    WORD = "word"
+    """Text of any characters that mostly is one of few, such as a method: how it is written is remembered."""
     INTEGER = "integer"
     NUMBER = "number"
     """Written with three decimals."""
@@ -37,7 +39,7 @@ class Kind(Enum):
 
     @property
     def is_text(self) -> bool:
-        return self in {Kind.TEXT, Kind.CLEAN}
+        return self in {Kind.TEXT, Kind.CLEAN, Kind.WORD}
 
     @property
     def is_number(self) -> bool:
@@ -57,18 +59,14 @@ class Value:
 
     def through(self, function: Callable[[Any], Any], *, kind: Kind | None = None) -> Value:
         """Return the value changed by a function, which is not called for None."""
-        name = fresh_name("change")
-        bound = {**self.names, name: _skipping_none(function) if self.optional else function}
-        return replace(self, source=f"{name}({self.source})", names=bound, kind=self.kind if kind is None else kind)
+        name, read = fresh_name("change"), fresh_name("read")
+        changed = f"{name}({self.source})"
+        if self.optional:
+            changed = f"(None if ({read} := {self.source}) is None else {name}({read}))"
+        bound = {**self.names, name: function}
+        return replace(self, source=changed, names=bound, kind=self.kind if kind is None else kind)
 
 
 def fresh_name(stem: str) -> str:
     """Return a name that no other value uses."""
     return f"_{stem}_{next(_numbers)}"
-
-
-def _skipping_none(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def change(value: Any) -> Any:
-        return None if value is None else function(value)
-
-    return change

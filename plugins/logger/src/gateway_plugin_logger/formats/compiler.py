@@ -3,23 +3,36 @@
 The result is what somebody in a hurry would have written by hand: one f-string. It is built as a syntax tree, not as
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
+
+What a line says of the request's head alone, such as the user agent, is written once for equal heads and remembered:
+clients repeat theirs.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, cast
 
-from gateway_plugin_sdk import Record, Request, Response
+from gateway_plugin_sdk import Headers, Record, Request, Response
 
-from gateway_plugin_logger.fields import Value
+from gateway_plugin_logger.fields import Kind, Value
 
 Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
-_PRELUDE: Final = "head = request.headers; block = head.block; lowered = head.lowered"
+_HEAD: Final = frozenset({"block", "lowered"})
+_PRELUDES: Final = (
+    (_HEAD, "head = request.headers; block = head.block; lowered = head.lowered"),
+    (frozenset({"client_path", "client_query"}), "client_path, _, client_query = request.target.partition('?')"),
+    (frozenset({"_written"}), "_written = _remembered(request.current_block) or _write(request.headers)"),
+)
+"""What several values share, and what is done for it before."""
+_LARGEST_REMEMBERED: Final = 2048
+_MOST_REMEMBERED: Final = 512
+_LONGEST_WORD: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +50,46 @@ class Piece:
     """What stands in the place of ``before``, value and ``after`` if there is no value."""
 
 
+class _Words(dict[str, str]):
+    """How words are written, with what stands around them; forgotten when they turn out not to be few."""
+
+    __slots__ = ("_after", "_before", "_write")
+
+    def __init__(self, piece: Piece) -> None:
+        super().__init__()
+        self._before, self._write, self._after = piece.before, piece.writer, piece.after
+
+    def __missing__(self, word: str) -> str:
+        text = f"{self._before}{word if self._write is None else self._write(word)}{self._after}"
+        if len(word) <= _LONGEST_WORD:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[word] = text
+        return text
+
+
 def compile_line(parts: Iterable[str | Piece]) -> Renderer:
     """Return a function that writes the parts one after the other; a part is literal text or a piece."""
     names: dict[str, Any] = {}
-    body = ast.JoinedStr([_part(part, number, names) for number, part in enumerate(parts)])
-    return cast("Renderer", compile_expression(body, names))
+    texts: list[ast.expr] = []
+    of_heads: list[ast.expr] = []
+    numbered = [(_texts(part, number, names), part) for number, part in enumerate(parts)]
+    for is_of_head, group in groupby(numbered, lambda each: _is_of_head(each[1])):
+        found = [text for each, _ in group for text in each]
+        if is_of_head:
+            place = ast.Subscript(ast.Name("_written", ast.Load()), ast.Constant(len(of_heads)), ast.Load())
+            of_heads.append(_joined(found))
+            found = [ast.FormattedValue(place, -1, None)]
+        texts += found
+    if of_heads:
+        write = _compiled(ast.Tuple(of_heads, ast.Load()), ("block", "lowered"), names)
+        names["_remembered"], names["_write"] = _remembering(write)
+    return cast("Renderer", compile_expression(_joined(texts), names))
 
 
 def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Request, Response, Record], Any]:
     """Return a function of request, response and record that gives the value of an expression."""
-    arguments = ast.arguments([], [ast.arg(name) for name in _ARGUMENTS], None, [], [], None, [])
-    used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
-    prelude = ast.parse(_PRELUDE).body if used & {"block", "lowered"} else []
-    function = ast.FunctionDef("evaluate", arguments, [*prelude, ast.Return(body)], [], None)
-    function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
-    module = ast.fix_missing_locations(ast.Module([function], []))
-    scope = dict(names)
-    exec(compile(module, "<gateway_plugin_logger>", "exec"), scope)  # noqa: S102 - a tree of our own making, see above
-    return cast("Callable[[Request, Response, Record], Any]", scope["evaluate"])
+    return _compiled(body, _ARGUMENTS, names)
 
 
 def expression_of(value: Value) -> ast.expr:
@@ -62,32 +97,83 @@ def expression_of(value: Value) -> ast.expr:
     return ast.parse(value.source, mode="eval").body
 
 
-def _part(part: str | Piece, number: int, names: dict[str, Any]) -> ast.expr:
+def _compiled(body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any]) -> Callable[..., Any]:
+    used = _names_in(body) - set(arguments)
+    prelude = [line for shared, source in _PRELUDES if used & shared for line in ast.parse(source).body]
+    signature = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
+    function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
+    function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
+    module = ast.fix_missing_locations(ast.Module([function], []))
+    scope = dict(names)
+    exec(compile(module, "<gateway_plugin_logger>", "exec"), scope)  # noqa: S102 - a tree of our own making, see above
+    return cast("Callable[..., Any]", scope["evaluate"])
+
+
+def _names_in(tree: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _is_of_head(part: str | Piece) -> bool:
     if isinstance(part, str):
-        return ast.Constant(part)
+        return False
+    used = _names_in(expression_of(part.value))
+    return bool(used & _HEAD) and not used & {*_ARGUMENTS, "client_path", "client_query"}
+
+
+def _remembering(write: Callable[[bytes, bytes], tuple[str, ...]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what looks a head up by its block, and what writes one that is not there."""
+    written: dict[bytes, tuple[str, ...]] = {}
+
+    def write_new(headers: Headers) -> tuple[str, ...]:
+        block = headers.block
+        texts = write(block, headers.lowered)
+        if len(block) <= _LARGEST_REMEMBERED:
+            if len(written) >= _MOST_REMEMBERED:
+                written.clear()
+            written[block] = texts
+        return texts
+
+    return written.get, write_new
+
+
+def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
+    """Return what a part adds to the line: constants, and values as f-strings format them."""
+    if isinstance(part, str):
+        return [ast.Constant(part)]
     names.update(part.value.names)
     reading = expression_of(part.value)
     if not part.value.optional:
-        return _joined(part, _written(part, reading, number, names))
+        return _written(part, reading, number, names)
     local = f"_value_{number}"
     test = ast.Compare(ast.NamedExpr(ast.Name(local, ast.Store()), reading), [ast.Is()], [ast.Constant(None)])
-    present = _joined(part, _written(part, ast.Name(local, ast.Load()), number, names))
-    return ast.FormattedValue(ast.IfExp(test, ast.Constant(part.missing), present), -1, None)
+    present = _joined(_written(part, ast.Name(local, ast.Load()), number, names))
+    return [ast.FormattedValue(ast.IfExp(test, ast.Constant(part.missing), present), -1, None)]
 
 
-def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any]) -> ast.expr:
+def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any]) -> list[ast.expr]:
+    if part.value.kind is Kind.WORD and not _is_of_head(part):
+        name = f"_words_{number}"
+        names[name] = _Words(part)
+        word = ast.Subscript(ast.Name(name, ast.Load()), reading, ast.Load())
+        return [ast.FormattedValue(word, -1, None)]
     if part.writer is not None:
         name = f"_write_{number}"
         names[name] = part.writer
         reading = ast.Call(ast.Name(name, ast.Load()), [reading], [])
-    return ast.FormattedValue(reading, -1, ast.JoinedStr([ast.Constant(part.spec)]) if part.spec else None)
+    spec = ast.JoinedStr([ast.Constant(part.spec)]) if part.spec else None
+    return [ast.Constant(part.before), ast.FormattedValue(reading, -1, spec), ast.Constant(part.after)]
 
 
-def _joined(part: Piece, written: ast.expr) -> ast.expr:
-    if not (part.before or part.after):
-        return (
-            written if isinstance(written, ast.FormattedValue) and not part.value.optional else ast.JoinedStr([written])
-        )
-    texts: Sequence[ast.expr] = [ast.Constant(part.before), written, ast.Constant(part.after)]
-    joined = ast.JoinedStr([text for text in texts if not (isinstance(text, ast.Constant) and not text.value)])
-    return joined if part.value.optional else ast.FormattedValue(joined, -1, None)
+def _joined(texts: Iterable[ast.expr]) -> ast.expr:
+    """Return one f-string; constants that follow each other become one, since each piece of an f-string costs time."""
+    joined: list[ast.expr] = []
+    for text in texts:
+        last = joined[-1] if joined else None
+        if isinstance(text, ast.Constant) and isinstance(last, ast.Constant):
+            joined[-1] = ast.Constant(cast("str", last.value) + cast("str", text.value))
+        elif not isinstance(text, ast.Constant) or text.value:
+            joined.append(text)
+    match joined:
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_w"):
+            return text  # of _words or _written, a text already
+    return ast.JoinedStr(joined)

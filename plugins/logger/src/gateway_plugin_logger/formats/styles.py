@@ -36,6 +36,7 @@ _THREE_DECIMALS: Final = Writing(spec=".3f")
 
 JSON: Final[Style] = {
     Kind.TEXT: Writing(quote_json),
+    Kind.WORD: Writing(quote_json),
     Kind.CLEAN: Writing(before='"', after='"'),
     Kind.INTEGER: Writing(),
     Kind.NUMBER: _THREE_DECIMALS,
@@ -44,6 +45,7 @@ JSON: Final[Style] = {
 }
 TEXT: Final[Style] = {
     Kind.TEXT: Writing(escape_text),
+    Kind.WORD: Writing(escape_text),
     Kind.CLEAN: Writing(),
     Kind.INTEGER: Writing(),
     Kind.NUMBER: _THREE_DECIMALS,
@@ -52,6 +54,7 @@ TEXT: Final[Style] = {
 }
 LOGFMT: Final[Style] = {
     Kind.TEXT: Writing(quote_logfmt),
+    Kind.WORD: Writing(quote_logfmt),
     Kind.CLEAN: Writing(),
     Kind.INTEGER: Writing(),
     Kind.NUMBER: _THREE_DECIMALS,
@@ -60,6 +63,7 @@ LOGFMT: Final[Style] = {
 }
 OTEL: Final[Style] = {
     Kind.TEXT: Writing(quote_json, before='{"stringValue":', after="}"),
+    Kind.WORD: Writing(quote_json, before='{"stringValue":', after="}"),
     Kind.CLEAN: Writing(before='{"stringValue":"', after='"}'),
     Kind.INTEGER: Writing(before='{"intValue":"', after='"}'),
     Kind.NUMBER: Writing(spec=".3f", before='{"doubleValue":', after="}"),
@@ -69,6 +73,7 @@ OTEL: Final[Style] = {
 RAW: Final[Style] = {
     **TEXT,
     Kind.TEXT: Writing(),
+    Kind.WORD: Writing(),
     Kind.OBJECT: Writing(lambda v: v if isinstance(v, str) else encode_json(v)),
 }
 """For texts that are put together first and escaped as a whole afterwards."""

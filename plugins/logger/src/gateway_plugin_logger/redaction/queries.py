@@ -16,6 +16,10 @@ SECRET_PARAMETERS: Final = (
 )  # fmt: skip
 """Parameters whose values are credentials more often than not (RFC 6750 section 2.3, RFC 6749, signed URLs)."""
 
+_SEPARATORS: Final = re.compile("([&;])")
+_LONGEST_REMEMBERED: Final = 64
+_MOST_REMEMBERED: Final = 1024
+
 
 def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides the values of these parameters in a query without its ``?``.
@@ -27,22 +31,32 @@ def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
     if not hidden:
         return lambda query: query
     everything = "*" in hidden
-    # Most queries have none of the words at all, nor an encoded name that could be one.
-    suspicious = re.compile("|".join(["%", r"\+", *map(re.escape, sorted(hidden))]), re.IGNORECASE)
+    # What was found of names as they were sent: clients and their programs use few.
+    verdicts: dict[str, bool] = {}
+    verdict_of = verdicts.get
+
+    def hides(name: str) -> bool:
+        verdict = everything or unquote_plus(name).strip().lower() in hidden
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(verdicts) >= _MOST_REMEMBERED:
+                verdicts.clear()
+            verdicts[name] = verdict
+        return verdict
+
+    def masked(pair: str) -> str:
+        name, equals, value = pair.partition("=")
+        return f"{name}={HIDDEN}" if equals and value and hides(name) else pair
 
     def mask(query: str) -> str:
-        if not (everything or suspicious.search(query)):
-            return query
-        return "".join(_masked(piece, hidden, everything) for piece in re.split(r"([&;])", query))
+        if ";" not in query:
+            for pair in query.split("&"):
+                if verdict_of(pair.partition("=")[0], True):
+                    break
+            else:
+                return query
+        return "".join([masked(piece) for piece in _SEPARATORS.split(query)])
 
     return mask
-
-
-def _masked(pair: str, hidden: frozenset[str], everything: bool) -> str:
-    name, equals, value = pair.partition("=")
-    if equals and value and (everything or unquote_plus(name).strip().lower() in hidden):
-        return f"{name}={HIDDEN}"
-    return pair
 
 
 def make_url_mask(names: Iterable[str]) -> Callable[[str], str]:

@@ -12,6 +12,9 @@ from gateway_plugin_logger.sinks.account import Account
 _PIECE: Final = 256 * 1024
 """Characters that are put together at once; joining and encoding hold the interpreter's lock."""
 
+_Batch = tuple[str, int]
+"""Lines as one text, and how many they are."""
+
 
 class Target(Protocol):
     """What a writer writes to; only its thread calls it."""
@@ -37,7 +40,7 @@ class LineWriter:
         self._account = account
         self._flush_interval = flush_interval
         self._max_pending = max_pending
-        self._lines: list[str] = []
+        self._batches: list[_Batch] = []
         self._appended = 0
         self._settled = 0
         """Characters that came in, and those that are written or lost; the lock is for several event loops."""
@@ -58,11 +61,12 @@ class LineWriter:
 
     def extend(self, lines: Sequence[str]) -> None:
         """Take lines; never waits, and drops them if too much is waiting already."""
+        text = "".join(lines)
         with self._lock:
             has_room = self._appended - self._settled <= self._max_pending
             if has_room:
-                self._appended += sum(map(len, lines))
-                self._lines.extend(lines)
+                self._appended += len(text)
+                self._batches.append((text, len(lines)))
         if not has_room:
             self._account.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
             return
@@ -88,7 +92,8 @@ class LineWriter:
         self._wake_up()
         self._thread.join(timeout)
         if self._thread.is_alive():
-            self._account.dropped(len(self._lines), "stop", "the sink did not take them in time")
+            lost = sum(count for _, count in self._batches)
+            self._account.dropped(lost, "stop", "the sink did not take them in time")
 
     def _wake_up(self) -> None:
         self._hurry.set()
@@ -107,23 +112,24 @@ class LineWriter:
             if self._must_reopen:
                 self._must_reopen = False
                 self.target.reopen()
-            while self._lines:
+            while self._batches:
                 self._write_some()
-            if is_last and not self._lines:
+            if is_last and not self._batches:
                 self.target.close()
                 return
 
     def _write_some(self) -> None:
-        count = size = 0
-        for line in self._lines:  # the list only grows meanwhile, at its end
-            count += 1
-            size += len(line)
+        batches = size = count = 0
+        for text, lines in self._batches:  # the list only grows meanwhile, at its end
+            batches += 1
+            size += len(text)
+            count += lines
             if size >= _PIECE:
                 break
-        lines = self._lines[:count]
-        del self._lines[:count]
+        texts = [text for text, _ in self._batches[:batches]]
+        del self._batches[:batches]
         try:
-            self.target.write("".join(lines).encode("utf-8", "backslashreplace"))
+            self.target.write("".join(texts).encode("utf-8", "backslashreplace"))
         except Exception as error:  # noqa: BLE001 - the thread's top: whatever happens, the next lines have their turn
             self._account.dropped(count, "write-error", str(error))
         else:
