@@ -90,6 +90,13 @@ class Clients:
             while self.answered < wanted:  # noqa: ASYNC110  # an event for each answer would cost more
                 await asyncio.sleep(0.005)
 
+    async def all_have(self, code: bytes) -> None:
+        """Wait until a while has only answers of this code; workers that leave give each client a last one."""
+        async with asyncio.timeout(PATIENCE):
+            while self.codes != {code}:
+                self.codes.clear()
+                await self.more(WARM_UP)
+
     async def _client(self) -> None:
         while not self._is_over:
             try:
@@ -193,10 +200,7 @@ async def exchange(program: Program, clients: Clients, how: str, folder: Path, n
         write_plugin(folder, number)
         program.process.send_signal(signal.SIGHUP)
         await program.says("configuration in force: .*replaced", after)
-        clients.codes.clear()
-        await clients.more(WARM_UP)
-        if clients.codes != {b"%d" % number}:
-            clients.lost[f"answers of old code: {sorted(clients.codes)}"] += 1
+        await clients.all_have(b"%d" % number)
     else:
         before = await program.workers()
         os.kill(min(before), signal.SIGKILL)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, Upstream
 
 
@@ -21,6 +22,11 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def second_upstream() -> AsyncIterator[Upstream]:
     async with Upstream("two") as running:
         yield running
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
 
 
 @pytest.fixture

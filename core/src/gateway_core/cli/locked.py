@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway_core.cli.options import LOCK_VARIABLE
 from gateway_core.cli.plugins_lock import problems_with
 from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
 from gateway_core.plugins import PluginRegistry
 from gateway_core.plugins.locking import LockError
+from gateway_core.server.locked import LOCK_VARIABLE
 
 
 def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:

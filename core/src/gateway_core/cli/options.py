@@ -14,8 +14,6 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 DEFAULT_CONFIG: Final = "gateway.yaml"
 LOCK_FILE: Final = "plugins.lock"
-LOCK_VARIABLE: Final = "GATEWAY_LOCK"
-"""The environment variable with the path of the lock file; unset or empty if plugins are not locked."""
 PROBLEMS: Final = 1
 """Exit status when something was looked for and found wrong."""
 

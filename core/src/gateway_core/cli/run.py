@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from gateway_core.cli.options import LOCK_FILE, LOCK_VARIABLE, config_option
+from gateway_core.cli.options import LOCK_FILE, config_option
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
+from gateway_core.server.locked import LOCK_VARIABLE
 
 
 @click.command("run", short_help="Start the gateway.")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
 from gateway_core.metrics import Metrics
 from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry, Timings
 from gateway_core.proxy import Proxy
 from gateway_core.server.listeners import Listeners, SocketTable
+from gateway_core.server.locked import is_locked
 from gateway_core.server.tls import Certificates, files_of
 from gateway_core.server.validation import Canonical
 from gateway_core.snapshot import (
@@ -34,6 +36,10 @@ from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
 
 _logger = logging.getLogger("gateway.server")
+
+
+class DriftError(GatewayError):
+    """Plugins are not as they were locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,28 @@ class Engine:
         """
         loaded = await from_lines(canonical.lines, Breather(self.clock))
         certificates = await self.listeners.load(loaded.config.listen)
-        await self._look_for_plugins(loaded.config)
+        if is_locked():
+            await asyncio.to_thread(self._refuse_drift, canonical.plugins)
+        await self._look_for_plugins(loaded.config, canonical.plugins)
         compiled = await compile_snapshot(loaded, self._environment)
         current: Snapshot | None = self.holder.current
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(compiled, certificates, changes)
 
-    async def _look_for_plugins(self, config: GatewayConfig) -> None:
+    def _refuse_drift(self, locked: Mapping[str, str]) -> None:
+        """Look at what would be imported, before it is: it may have changed since it was compared with the lock file.
+
+        :raises DriftError: some of it is not as it was then.
+        """
+        self.registry.scan()
+        found = {name: self.registry.code(name) for name in locked}
+        drift = [
+            f"{name} is {found[name] or 'gone'}, not {locked[name]}" for name in locked if found[name] != locked[name]
+        ]
+        if drift:
+            raise DriftError(f"plugins are not as they were locked: {', '.join(drift)}: install what was, or lock anew")
+
+    async def _look_for_plugins(self, config: GatewayConfig, checked: Collection[str]) -> None:
         """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
         bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
         names = sorted({binding.name for binding in bindings if binding.enabled})
@@ -105,7 +126,9 @@ class Engine:
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         if wanted or found - BUILT_IN_DISCOVERIES.keys():
             await asyncio.to_thread(self.registry.scan)
-            extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded()))
+            # What is installed may be more than what was locked.
+            usable = checked if is_locked() else None
+            extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded(usable)))
             for problem in extensions.problems:
                 _logger.warning("%s", problem)
             self.upstreams.extend(extensions.strategies, extensions.discoveries)

@@ -18,9 +18,11 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server import shared_folder, sockets
 from gateway_core.server.channel import ChannelClosedError
+from gateway_core.server.crashes import Crashes
 from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import exposition, lasting, merge
+from gateway_core.server.overview import ask_all, own_samples, status_of
 from gateway_core.server.tls import files_of
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
@@ -32,15 +34,6 @@ if TYPE_CHECKING:
     from gateway_core.server.spares import Spare
 
 _logger = logging.getLogger("gateway.supervisor")
-
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 10.0
-"""Seconds before a worker that crashed is replaced: doubled with each crash in a row."""
-
-STEADY_AFTER: Final = 10.0
-"""A worker that lived for so many seconds did not crash in a row."""
-
-ASK_TIMEOUT: Final = 5.0
 
 _LAUNCHED_AHEAD: Final = 2
 
@@ -65,7 +58,7 @@ class Supervisor:
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._lost: list[Any] = [] if handover is None else list(handover.counts)
-        self._crashes: dict[int, int] = {}
+        self._crashes = Crashes()
         self._changing = asyncio.Lock()
         self._is_stopping = False
         self._tasks = Tasks()
@@ -214,6 +207,7 @@ class Supervisor:
         """Have a ready worker in this place; the one that was there finishes and ends."""
         before = self._workers.get(number)
         self._workers[number] = worker
+        self._crashes.note_start(number)
         self._tasks.spawn(self._watch(number, worker), name=f"watch {worker}")
         if before is not None:
             self._drain(before)
@@ -231,18 +225,12 @@ class Supervisor:
         if worker.is_leaving or self._is_stopping:
             return
         _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.exit_status))
-        self._note_crash(number, worker)
+        self._crashes.note_end(number, self._clock.monotonic() - worker.started_at)
         await self._replace(number, worker)
-
-    def _note_crash(self, number: int, worker: WorkerHandle) -> None:
-        lived = self._clock.monotonic() - worker.started_at
-        self._crashes[number] = 0 if lived >= STEADY_AFTER else self._crashes.get(number, 0) + 1
 
     async def _replace(self, number: int, worker: WorkerHandle) -> None:
         while self._workers.get(number) is worker and not self._is_stopping:
-            crashes = self._crashes.get(number, 0)
-            if crashes:
-                await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(crashes - 1, 16)))
+            await asyncio.sleep(self._crashes.pause(number))
             async with self._changing:
                 if self._workers.get(number) is not worker or self._is_stopping:
                     return
@@ -250,7 +238,7 @@ class Supervisor:
                 try:
                     self._keep(number, await self._start_worker(number, self._canonical))
                 except WorkerRefusedError as error:
-                    self._crashes[number] = crashes + 1
+                    self._crashes.note_refusal(number, str(error))
                     _logger.error("worker %d cannot be replaced yet: %s", number, error)
 
     # -- the program
@@ -318,37 +306,23 @@ class Supervisor:
     # -- what the admin listener shows
 
     async def status(self) -> Mapping[str, Any]:
-        """Return the version in force and each worker's state."""
-        answers = await self._ask_all("status", "status")
-        workers = [
-            {"number": worker.number, "pid": worker.pid, **_without_upstreams(answer["status"])}
-            for worker, answer in answers
-        ]
-        upstreams = [
-            {"worker": worker.number, **upstream}
-            for worker, answer in answers
-            for upstream in answer["status"]["upstreams"]
-        ]
+        """Return the version in force, each worker's state, and why others are missing."""
+        answers = await ask_all(self._workers.values(), "status", "status")
         version = None if self._canonical is None else self._canonical.version
-        return {"version": version, "workers": workers, "upstreams": upstreams}
+        return status_of(version, answers, self._crashes.missing())
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins, by worker."""
-        answers = await self._ask_all("plugins", "plugins")
+        answers = await ask_all(self._workers.values(), "plugins", "plugins")
         return {"workers": [{"number": each.number, "pid": each.pid, **answer["plugins"]} for each, answer in answers]}
 
     async def exposition(self) -> bytes:
         """Return the sum of the workers' metrics, those that are gone included."""
-        await self._ask_all("metrics", "samples")
-        parts = [self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
+        await ask_all(self._workers.values(), "metrics", "samples")
+        serving = sum(not worker.gone.is_set() for worker in self._workers.values())
+        own = own_samples(count_of(self.config), serving, self._crashes.total)
+        parts = [own, self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
         return await asyncio.to_thread(lambda: exposition(merge(parts)))
-
-    async def _ask_all(self, kind: str, answer: str) -> list[tuple[WorkerHandle, Any]]:
-        workers = [worker for worker in self._workers.values() if not worker.gone.is_set()]
-        answers = await asyncio.gather(
-            *(worker.ask(kind, answer, timeout=ASK_TIMEOUT) for worker in workers), return_exceptions=True
-        )
-        return [(w, a) for w, a in zip(workers, answers, strict=True) if not isinstance(a, BaseException)]
 
 
 def count_of(config: GatewayConfig) -> int:
@@ -383,7 +357,3 @@ def _as_config_error(error: BaseException) -> BaseException:
             return ConfigError(error.problems)
         return error
     return GatewayError(str(error)) if isinstance(error, ChannelClosedError) else error
-
-
-def _without_upstreams(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in status.items() if name != "upstreams"}
