@@ -61,7 +61,7 @@ async def test_the_same_head_takes_the_new_route_after_a_reload(
 
 
 async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_replaced(
-    start_proxy: StartProxy, start_upstream: StartUpstream, lane: str
+    start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
     upstream = await start_upstream()
     gateway = await start_proxy(ROUTE.format(upstream.url, ""))
@@ -69,7 +69,7 @@ async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_repl
     await client.send(GET)
     await client.answer()
     memos = [getattr(each, "memo", None) for each in gateway.proxy.lanes]
-    assert (memos != [None]) == (lane == "fast")
+    assert memos != [None]
 
     await gateway.reload(ROUTE.format(upstream.url, ""))
 

@@ -10,52 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
-from gateway_core.messages import Response
-from gateway_core.proxy.aiohttp_head import absolute_form, for_aiohttp, forwarded_once, status_of
+from gateway_core.proxy.aiohttp_at_once import AtOnce
+from gateway_core.proxy.aiohttp_head import for_aiohttp, status_of
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.chunks import BadChunkError
-from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
-from gateway_core.proxy.wire.request_stream import BadHeadError, RequestStream
+from gateway_core.proxy.wire.request_head import RequestFacts
+from gateway_core.proxy.wire.request_stream import BadHeadError
 from gateway_core.proxy.written import Written
 
 if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
     from gateway_core.proxy.upstream_connection import UpstreamConnection
 
-_REFUSED: Final = frozenset({"CONNECT", "TRACE"})
-_ALLOWED: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
-
-class AiohttpLane(RequestHandler):
+class AiohttpLane(AtOnce):
     """The client's side of a connection in the aiohttp lane."""
 
     def __init__(self, server: GatewayServer, **settings: Any) -> None:
-        super().__init__(server, **settings)
-        self.proxy = server.proxy
-        self.peer: Peer = cast("Peer", None)
+        super().__init__(server, server.proxy, **settings)
         self._is_admitted = False
-        self._is_lingering = False
-        self._gone: asyncio.Future[None] | None = None
-        self.exchange: Exchange | None = None
-        self.version = "1.1"
-        self.deadline = NEVER
-        self._lane_requests = 0
         self._over: asyncio.Future[bool] | None = None
-        self._stream = RequestStream()
-        self._head = b""
-        self._is_busy = False  # from a complete head until its answer is over
-        self._is_half_closed = False
         self._is_reading_held = False
         self._is_tunnel = False
 
@@ -80,6 +63,9 @@ class AiohttpLane(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering:
             return
+        if self._is_idle:
+            self._is_idle = False
+            self.deadline = NEVER
         self._stream.feed(data)
         if self._is_busy:
             self._take_body()
@@ -101,11 +87,16 @@ class AiohttpLane(RequestHandler):
         self._is_busy = True
         self.deadline = NEVER
         self._head = head
-        count = self._request_count
-        super().data_received(for_aiohttp(head))
+        if not self.begin_at_once(head):
+            count = self._request_count
+            super().data_received(for_aiohttp(head))
+            self._was_given(head, count)
+        return True
+
+    def _was_given(self, head: bytes, count: int) -> None:
+        """Reject a head that aiohttp makes nothing of."""
         if self._request_count == count:
             self._reject(505 if head.startswith(b"PRI ") else 400)  # it waits for more of an HTTP/2 preface
-        return True
 
     def _take_body(self) -> None:
         """Pass on what came of the body; what is behind it waits for its turn."""
@@ -138,36 +129,8 @@ class AiohttpLane(RequestHandler):
         """Take one request through the pipeline."""
         await self._written()
         self.deadline = NEVER
-        message = base._message  # noqa: SLF001 - the raw head has no public name
-        version = (message.version.major, message.version.minor)
-        if version not in {(1, 0), (1, 1)}:
-            return self._refuse(505 if b" HTTP/" in self._head else 400)
-        self.version = "1.0" if version == (1, 0) else "1.1"
-        http_1_0 = version == (1, 0)
-        line, _, _ = self._head.partition(b"\r\n")
-        block = self._head[len(line) : -4]
-        if block.count(b"\r\n") > self.proxy.limits.max_headers:
-            return self._refuse(431)
-        method = line.partition(b" ")[0].decode("latin-1")
-        if method in _REFUSED:
-            return self._refuse(405, allow=_ALLOWED)
-        facts = read_request_block(block, http_1_0=http_1_0)
-        target = message.path
-        if facts is not None and method == "OPTIONS":
-            if target == "*" or facts.max_forwards == 0:
-                return self._tell_options()
-            if facts.max_forwards > 0:
-                facts = forwarded_once(facts, http_1_0=http_1_0)
-        if facts is not None and not target.startswith("/"):
-            target, facts = absolute_form(target, block, http_1_0=http_1_0) or ("", None)
-        if facts is None or not (target.isascii() and target.isprintable()):
-            return self._refuse(400)
-        return await self._run(method, target, facts)
-
-    def _tell_options(self) -> Written:
-        """Answer a question about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
-        response = Response(200, headers={"Allow": ", ".join(_ALLOWED)})
-        return Written(False, plain_answer(response, self.proxy.next_id(), self.proxy.date.block()), self._linger)
+        read = self.judge(base._message)  # noqa: SLF001 - the raw head has no public name
+        return read if isinstance(read, Written) else await self._run(*read)
 
     async def _run(self, method: str, target: str, facts: RequestFacts) -> Written:
         proxy, transport, stream = self.proxy, self.transport, self._stream
@@ -218,20 +181,6 @@ class AiohttpLane(RequestHandler):
             with contextlib.suppress(ConnectionError):
                 await self._drain_helper()
 
-    async def _linger(self) -> None:
-        transport = self.transport
-        if transport is None:
-            return
-        self._is_lingering = True
-        if not transport.is_closing():
-            transport.resume_reading()
-            if transport.can_write_eof():
-                transport.write_eof()
-        self._gone = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
-                await self._gone
-
     def _reject(self, status: int) -> None:
         """Answer what is no request and never becomes one; the connection ends once the client has read it."""
         transport = self.transport
@@ -266,14 +215,6 @@ class AiohttpLane(RequestHandler):
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
-    def _refuse(self, status: int, allow: tuple[str, ...] = ()) -> Written:
-        """Answer a request that never gets as far as the pipeline; the connection is closed."""
-        return Written(
-            False,
-            self.proxy.refusal(status, allow=allow),
-            self._linger,
-        )
-
     def handle_error(  # type: ignore[override]  # anything that has prepare and write_eof will do
         self,
         request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
@@ -291,7 +232,11 @@ class AiohttpLane(RequestHandler):
     # -- what the exchange says
 
     def exchange_over(self, keep_alive: bool) -> None:
-        self.exchange = None
+        exchange, self.exchange = self.exchange, None
+        if self._over is None and not self._is_tunnel:
+            if exchange is not None:
+                self.served_at_once(exchange, keep_alive)
+            return
         if self._over is not None and not self._over.done():
             self._over.set_result(keep_alive)
         transport = self.transport
@@ -349,9 +294,11 @@ class AiohttpLane(RequestHandler):
         super().resume_writing()
         if self.exchange is not None:
             self.exchange.resume_answer()
+        elif self._is_busy and self.is_at_rest and not self._is_lingering:
+            self._go_on()
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
-        """Close a connection whose head does not get complete; an idle one is aiohttp's to close."""
+        """Close a connection whose head does not get complete, or that is idle and not aiohttp's to close."""
         self.deadline = NEVER
         transport = self.transport
         if transport is None or self.exchange is not None:
@@ -360,7 +307,7 @@ class AiohttpLane(RequestHandler):
             transport.abort()  # what is written will not be read any more
         elif self._stream.size and not self._is_busy:
             self._reject(408)
-        elif not self._lane_requests:
+        elif not self._lane_requests or self._keepalive_handle is None:
             self.force_close()
 
     def close_if_idle(self) -> None:
@@ -372,9 +319,6 @@ class AiohttpLane(RequestHandler):
             self.force_close()
         else:
             self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
-
-    def forget_head(self) -> None:
-        """Nothing is remembered here."""
 
     def abort(self) -> None:
         """Close the connection whatever is under way."""

@@ -52,6 +52,7 @@ class HeadMemo:
         "snapshot",
         "tail",
         "target",
+        "version",
         "whole",
     )
 
@@ -73,6 +74,7 @@ class HeadMemo:
         """
         facts = self.facts
         self.line = line
+        self.version = version
         self.method = method
         self.target = target
         self.path, _, self.query = target.partition("?")
