@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Client, Gateway, Upstream
+from tests.end_to_end.kit import Client, Gateway, Upstream, get
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +74,37 @@ async def test_new_certificate_files_are_used_without_dropping_connections(
     assert await old.answer() == (200, "one GET /two HTTP/1.1")
     for client in (old, other):
         client.close()
+    await gateway.stops()
+
+
+async def test_new_files_for_upstreams_are_used(start: Start, tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        writer.close()
+
+    certificate(tmp_path, "a.test", "a")
+    certificate(tmp_path, "a.test", "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "a.crt", tmp_path / "a.key")
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    ca = tmp_path / "ca.crt"
+    ca.write_bytes((tmp_path / "other.crt").read_bytes())
+    gateway = start(
+        "listen: '127.0.0.1:0'\nroutes: [{id: all, path_prefix: /, target: u}]\nupstreams:\n"
+        f"  - {{name: u, endpoints: [{{url: 'https://127.0.0.1:{server.sockets[0].getsockname()[1]}'}}],"
+        f" tls: {{ca: {ca}, server_name: a.test}}}}\n"
+    )
+    url = await gateway.ready()
+    assert (await get(url, "/"))[0] == 502
+
+    after = len(gateway.lines)
+    (tmp_path / "new").write_bytes((tmp_path / "a.crt").read_bytes())
+    (tmp_path / "new").replace(ca)
+    await gateway.says("ca.crt changed: configuration in force", after=after)
+
+    assert (await get(url, "/"))[0] == 200
+    server.close()
     await gateway.stops()
 
 

@@ -81,3 +81,15 @@ def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, 
     assert result.exit_code == 1
     assert f"gateway.yaml:2:5: listen[0].tls: cannot read '{missing}': no such file or directory" in result.stderr
     assert f"gateway.yaml:3:5: listen[1].tls: certificate '{nonsense}'" in result.stderr
+
+
+def test_files_for_connections_to_upstreams_that_cannot_be_used_are_problems(
+    invoke: Invoke, config: Path, tmp_path: Path
+) -> None:
+    upstream = f"{{name: secret, endpoints: [{{url: 'https://127.0.0.1:1'}}], tls: {{ca: '{tmp_path}/missing.pem'}}}}"
+    config.write_text(f"upstreams:\n  - {upstream}\nroutes: [{{id: r, path: /, target: secret}}]\n")
+
+    result = invoke("check", "-c", config)
+
+    assert result.exit_code == 1
+    assert f"upstreams[0].tls: {tmp_path}/missing.pem: cannot be used: " in result.stderr

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -167,8 +169,13 @@ async def test_plugins_know_the_verified_client(
 
 
 @asynccontextmanager
-async def tls_upstream(pair: Pair, client_ca: Path | None = None) -> AsyncIterator[tuple[int, list[str | None]]]:
-    """Serve OK over TLS; yields the port and, for each connection, the client certificate's name."""
+async def tls_upstream(
+    pair: Pair, client_ca: Path | None = None, ends: str = ""
+) -> AsyncIterator[tuple[int, list[str | None]]]:
+    """Serve OK over TLS; yields the port and, for each connection, the client certificate's name.
+
+    :param ends: answer with a body until close, and end it with a ``close_notify`` or a ``fin`` alone.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
     if client_ca is not None:
@@ -184,7 +191,12 @@ async def tls_upstream(pair: Pair, client_ca: Path | None = None) -> AsyncIterat
         try:
             while True:
                 await reader.readuntil(b"\r\n\r\n")
-                writer.write(OK)
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\nsome" if ends else OK)
+                if ends == "fin":
+                    with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as beneath:
+                        beneath.shutdown(socket.SHUT_WR)
+                elif ends:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -198,6 +210,39 @@ async def tls_upstream(pair: Pair, client_ca: Path | None = None) -> AsyncIterat
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["close_notify", "fin"])
+async def test_a_body_that_ends_without_close_notify_is_a_visible_break(
+    start_proxy: StartProxy, authority: Authority, how: str
+) -> None:
+    async with tls_upstream(authority.issue("127.0.0.1"), ends=how) as (port, _):
+        gateway = await start_proxy(https(port, f'{{ca: "{authority.cert}"}}'), [Logs])
+        client = await gateway.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = await client.rest()
+
+    assert b"\r\nsome\r\n" in answer
+    assert answer.endswith(b"\r\n0\r\n\r\n") is (how == "close_notify")
+
+
+async def test_replaced_files_are_used_for_new_connections(
+    start_proxy: StartProxy, authority: Authority, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.crt"
+    ca.write_bytes(Authority(tmp_path, "other").cert.read_bytes())
+    async with tls_upstream(authority.issue("127.0.0.1")) as (port, _):
+        config = https(port, f'{{ca: "{ca}"}}')
+        gateway = await start_proxy(config, [Logs])
+        assert (await gateway.ask(GET))[0] == 502
+
+        ca.write_bytes(authority.cert.read_bytes())
+        await gateway.reload(config)
+        assert (await gateway.ask(GET))[0] == 200
+
+        ca.write_bytes(Authority(tmp_path, "third").cert.read_bytes())
+        await gateway.reload(config)
+        assert (await gateway.ask(GET))[0] == 502
 
 
 class Logs(Plugin[Any]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,8 @@ from gateway_core.server.tls import CertificateError, files_of, load_certificate
 from gateway_core.server.validation import Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
+from gateway_core.snapshot.settings import tls_files, tls_settings
+from gateway_core.upstreams.transport import make_tls_context, unusable
 
 
 @click.command("check", short_help="Check a configuration and print every problem in it.")
@@ -50,7 +53,7 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
 
 
 def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
-    """Return what is wrong with the certificate files of listeners. Blocks.
+    """Return what is wrong with the certificate files of listeners and upstreams. Blocks.
 
     A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
     files that are missing.
@@ -63,6 +66,14 @@ def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
         except CertificateError as error:
             key_path = f"listen[{index}].tls"
             problems.append(ConfigProblem(loaded.place_of(key_path), key_path, str(error)))
+    for index, upstream in enumerate(loaded.config.upstreams):
+        settings = tls_settings(upstream)
+        try:
+            if settings.files:
+                make_tls_context(settings)
+        except (OSError, ssl.SSLError) as error:
+            key_path = f"upstreams[{index}].tls"
+            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error)))
     return tuple(problems)
 
 
@@ -100,4 +111,5 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
     canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, registry.codes())
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
-    return Verdict(WatchSet.of([*loaded.files, *certificates], loaded.directories), canonical)
+    upstreams = tls_files(config.upstreams)
+    return Verdict(WatchSet.of([*loaded.files, *certificates, *upstreams], loaded.directories), canonical)

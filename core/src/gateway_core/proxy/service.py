@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from random import Random
 from secrets import token_hex
@@ -261,7 +262,12 @@ class Proxy:
     def _context_for(self, tls: TlsSettings) -> ssl.SSLContext:
         context = self._contexts.get(tls)
         if context is None:
-            context = self._contexts[tls] = make_tls_context(tls)
+            context = make_tls_context(tls)
+            # Of files that were replaced, nobody wants the old content again.
+            older = [known for known in self._contexts if replace(known, digest=tls.digest) == tls]
+            for known in older:
+                del self._contexts[known]
+            self._contexts[tls] = context
         return context
 
     def queue_up(self, sending: Sending, upstream: Upstream, endpoint: Endpoint) -> None:

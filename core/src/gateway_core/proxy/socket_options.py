@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from asyncio import sslproto
 from typing import Any, Final, cast
@@ -22,6 +23,22 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and transport.get_extra_info("ssl_object") is None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+
+
+def ended_orderly(transport: asyncio.BaseTransport) -> bool:
+    """Whether a connection that is at its end was ended by the peer: over TLS anybody can fake a FIN.
+
+    Event loops do not tell a close_notify from an end without one, reading once more does (RFC 8446 section 6.1).
+    """
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except (ssl.SSLError, ValueError):
+        return False
 
 
 def read_little_over_tls() -> None:

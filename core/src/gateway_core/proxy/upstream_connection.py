@@ -12,6 +12,7 @@ import os
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from gateway_core.proxy.socket_options import ended_orderly
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk
 from gateway_core.proxy.wire.response_head import (
     CHUNKED,
@@ -98,6 +99,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_decoder",
         "_interims",
         "_remaining",
+        "_said_end",
         "_state",
         "deadline",
         "flags",
@@ -125,6 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._remaining = 0
         self._decoder: ChunkDecoder | None = None
         self._interims = 0
+        self._said_end = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -355,6 +358,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
 
     def eof_received(self) -> bool:
+        self._said_end = ended_orderly(self.transport)
         return False
 
     def _read_last_words(self) -> None:
@@ -384,7 +388,7 @@ class UpstreamConnection(asyncio.Protocol):
         if state == _HEAD:
             failure = Failure.TRUNCATED if began else Failure.RESET
             receiver.on_failure(failure, "it closed the connection before its answer")
-        elif state == _UNTIL_CLOSE and exc is None:
+        elif state == _UNTIL_CLOSE and exc is None and self._said_end:
             receiver.on_end(b"")
         else:
             receiver.on_failure(Failure.TRUNCATED, "it closed the connection within its answer")

@@ -30,6 +30,7 @@ from gateway_core.snapshot import (
     from_lines,
 )
 from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.settings import tls_files
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
@@ -159,7 +160,8 @@ class Engine:
         if current is None:
             return WatchSet()
         listen: Sequence[ListenConfig] = current.config.listen
-        return WatchSet.of([file for config in listen if config.tls is not None for file in files_of(config.tls)])
+        listeners = [file for config in listen if config.tls is not None for file in files_of(config.tls)]
+        return WatchSet.of([*listeners, *tls_files(current.config.upstreams)])
 
     def changed_plugins(self, plugins: Mapping[str, str]) -> list[str]:
         """Name the plugins whose code here is another than the one that a configuration was checked with."""

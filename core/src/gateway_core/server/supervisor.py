@@ -27,6 +27,7 @@ from gateway_core.server.tls import files_of
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
 from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.settings import tls_files
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.tasks import Tasks, spawn
 
@@ -299,9 +300,10 @@ class Supervisor:
         ]
 
     def files(self) -> WatchSet:
-        """Return the certificate files."""
+        """Return the certificate files, of listeners and of upstreams."""
         listen = self.config.listen
-        return WatchSet.of([file for each in listen if each.tls is not None for file in files_of(each.tls)])
+        listeners = [file for each in listen if each.tls is not None for file in files_of(each.tls)]
+        return WatchSet.of([*listeners, *tls_files(self.config.upstreams)])
 
     # -- what the admin listener shows
 

@@ -29,7 +29,7 @@ from gateway_core.snapshot.settings import (
     endpoint_spec,
     retry_settings,
     timeouts,
-    transport_settings,
+    tls_settings,
     upstream_settings,
 )
 from gateway_core.snapshot.snapshot import Snapshot
@@ -38,7 +38,7 @@ from gateway_core.upstreams.endpoint import EndpointSpec
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.settings import UpstreamSettings
-from gateway_core.upstreams.transport import make_tls_context
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
 DISCOVERY_WAIT = 5.0
@@ -148,8 +148,7 @@ class _Compiler:
 
     async def _open_upstreams(self) -> None:
         for index, config in enumerate(self.config.upstreams):
-            settings = upstream_settings(config)
-            await self._check_tls(config, f"upstreams[{index}].tls")
+            settings = upstream_settings(config, await self._read_tls(config, f"upstreams[{index}].tls"))
             specs = [endpoint_spec(endpoint) for endpoint in config.endpoints]
             discovery = config.discovery
             found_by = None if discovery is None else DiscoverySettings(discovery.name, discovery.config)
@@ -157,15 +156,18 @@ class _Compiler:
             self.configured[config.name] = config
             await self.breather.breathe()
 
-    async def _check_tls(self, config: UpstreamConfig, key_path: str) -> None:
+    async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings:
         """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
-        if not (config.tls.ca or config.tls.cert):
-            return
+        settings = tls_settings(config)
+        if not settings.files:
+            return settings
         try:
-            await asyncio.to_thread(make_tls_context, transport_settings(config).tls)
+            # First the digest: files that are replaced in between make a reload of their own.
+            settings = await asyncio.to_thread(with_digest, settings)
+            await asyncio.to_thread(make_tls_context, settings)
         except (OSError, ssl.SSLError) as error:
-            named = ", ".join(name for name in (config.tls.ca, config.tls.cert, config.tls.key) if name)
-            raise self._problem(key_path, f"{named}: cannot be used: {error}") from error
+            raise self._problem(key_path, unusable(settings, error)) from error
+        return settings
 
     def _open(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from gateway_core.config import (
@@ -31,8 +31,11 @@ from gateway_core.upstreams.settings import (
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings
 
 
-def upstream_settings(config: UpstreamConfig) -> UpstreamSettings:
-    """Return the policies of a configured upstream."""
+def upstream_settings(config: UpstreamConfig, tls: TlsSettings | None = None) -> UpstreamSettings:
+    """Return the policies of a configured upstream.
+
+    :param tls: those of `tls_settings`, with the digest of their files.
+    """
     return UpstreamSettings(
         strategy=config.strategy,
         strategy_options=tuple(sorted((name, hashable(value)) for name, value in config.strategy_options.items())),
@@ -44,18 +47,28 @@ def upstream_settings(config: UpstreamConfig) -> UpstreamSettings:
         circuit_breaker=_circuit_breaker(config.circuit_breaker),
         retries=retry_settings(config.retries),
         limits=LimitSettings(**_fields(config.limits)),
-        transport=transport_settings(config),
+        transport=transport_settings(config, tls or tls_settings(config)),
     )
 
 
-def transport_settings(config: UpstreamConfig) -> TransportSettings:
+def tls_settings(config: UpstreamConfig) -> TlsSettings:
+    """Return how an upstream's https endpoints are verified, and what they are shown."""
+    return TlsSettings(**_fields(config.tls))
+
+
+def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:
+    """Return every file that is read for connections to upstreams."""
+    return [file for config in upstreams for file in tls_settings(config).files]
+
+
+def transport_settings(config: UpstreamConfig, tls: TlsSettings) -> TransportSettings:
     """Return what the connections to an upstream's endpoints depend on."""
     return TransportSettings(
         connect_timeout=config.timeouts.connect,
         max_idle=config.keepalive.max_idle,
         idle_timeout=config.keepalive.idle_timeout,
         max_requests=config.keepalive.max_requests,
-        tls=TlsSettings(**_fields(config.tls)),
+        tls=tls,
     )
 
 

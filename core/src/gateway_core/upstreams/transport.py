@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,29 @@ class TlsSettings:
     """PEM file of the client certificate to show; empty shows none."""
     key: str = ""
     verify: bool = True
+    digest: str = ""
+    """Tells files that were replaced from those before: settings are equal only if the files are (`with_digest`)."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read for it."""
+        return tuple(name for name in (self.ca, self.cert, self.key) if name)
+
+
+def with_digest(settings: TlsSettings) -> TlsSettings:
+    """Return the settings with what their files hold now. Blocks.
+
+    :raises OSError: for files that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in settings.files:
+        digest.update(hashlib.sha256(Path(name).read_bytes()).digest())
+    return replace(settings, digest=digest.hexdigest() if settings.files else "")
+
+
+def unusable(settings: TlsSettings, error: Exception) -> str:
+    """Say that the files cannot be used."""
+    return f"{', '.join(settings.files)}: cannot be used: {error}"
 
 
 def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
