@@ -133,3 +133,18 @@ def test_a_hook_that_blocks_the_loop_is_reported_with_its_line(upstream: Scripte
         (line,) = [each.getMessage() for each in running.logs if "blocks the event loop" in each.getMessage()]
         assert "gateway_pre_proxy at " in line
         assert "test_misbehaving_plugins.py:" in line
+
+
+def test_what_counts_as_blocking_is_configured_and_follows_a_reload(upstream: ScriptedUpstream) -> None:
+    binding = f"plugins: [{{name: moody}}]\nroutes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]\n"
+    with RunningGateway(f"blocking_threshold: 0s\n{binding}", plugins=[Moody]) as running:
+        assert running.get("/block").status == 200
+        assert counted(running, "gateway_plugin_blocked") == 0
+
+        running.reload(f"blocking_threshold: 100ms\n{binding}")
+        assert running.get("/block").status == 200
+        eventually(lambda: counted(running, "gateway_plugin_blocked") == 1)
+
+        running.reload(f"blocking_threshold: 10s\n{binding}")
+        assert running.get("/block").status == 200
+        assert counted(running, "gateway_plugin_blocked") == 1

@@ -12,7 +12,16 @@ import pytest
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import Binding, Blockage, BlockingGuard, Plugin, Suspended, build_chain, start_phase
+from gateway_core.plugins import (
+    Binding,
+    Blockage,
+    BlockingGuard,
+    Plugin,
+    PluginRegistry,
+    Suspended,
+    build_chain,
+    start_phase,
+)
 
 Bind = Callable[..., Binding]
 
@@ -179,6 +188,39 @@ async def test_a_guard_logs_one_line_a_minute_per_hook(
         "plugin 'slow' blocks the event loop for 70ms in gateway_log at slow.py:5: "
         "make it async, or mark it with @hookimpl_blocking"
     )
+
+
+async def test_of_a_long_blockage_the_end_is_told_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    class Late(Plugin[Any]):
+        name = "late"
+
+        async def start(self) -> None:
+            time.sleep(1.2)  # noqa: ASYNC251 - what the guard is there to find
+
+    registry = PluginRegistry()
+    registry.register(Late)
+    guard = BlockingGuard()
+    guard.follow(0.1)
+
+    await Late.start(Late.__new__(Late))
+    async with asyncio.timeout(10):
+        while len(caplog.records) < 2:  # noqa: ASYNC110 - the guard has its own thread
+            await asyncio.sleep(0.02)
+    guard.follow(0)
+
+    begun, ended = [record.getMessage() for record in caplog.records]
+    assert "plugin 'late' blocks the event loop for " in begun
+    assert f"ms in start at {__file__}:" in begun
+    assert re.search(r"plugin 'late' held the event loop for 1\.\ds in start at ", ended)
+    assert ended.endswith("await what takes long, or do it by asyncio.to_thread")
+
+
+def test_nothing_is_watched_with_a_threshold_of_zero() -> None:
+    guard = BlockingGuard()
+
+    guard.follow(0)
+
+    assert "gateway-guard" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_a_guard_can_be_stopped_and_started_again() -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
@@ -23,6 +23,9 @@ from gateway_core.plugins.hooktable import hook_codes
 _log = logging.getLogger("gateway.guard")
 
 _LOG_INTERVAL: Final = 60.0
+_LONG: Final = 1.0
+"""Seconds of a blockage of which it is told as well when it is over."""
+
 _LOOKS_PER_THRESHOLD: Final = 2
 
 
@@ -41,8 +44,13 @@ class Blockage:
     innermost: str
     """File and line at which the thread was."""
 
+    is_over: bool = False
+    """Whether the hook has let go since."""
+
     def __str__(self) -> str:
         at = self.place if self.place == self.innermost else f"{self.place}, in {self.innermost}"
+        if self.is_over:
+            return f"plugin {self.plugin!r} held the event loop for {self.seconds:.1f}s in {self.hook} at {at}"
         return f"plugin {self.plugin!r} blocks the event loop for {self.seconds * 1000:.0f}ms in {self.hook} at {at}"
 
 
@@ -65,11 +73,20 @@ class BlockingGuard:
         self.threshold = threshold
         self._metrics = metrics
         self._report = report or self._log
-        self._logged_at: dict[tuple[str, str], float] = {}
+        self._logged_at: dict[tuple[str, str, bool], float] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
+
+    def follow(self, threshold: float) -> None:
+        """Watch the running loop with this threshold from now on; 0 is not at all."""
+        if threshold <= 0:
+            self.stop()
+            return
+        self.threshold = threshold
+        if self._thread is None:
+            self.start()
 
     def start(self) -> None:
         """Begin to watch the running loop, whose thread this must be."""
@@ -87,17 +104,18 @@ class BlockingGuard:
             thread.join()
 
     def _watch(self) -> None:
-        pause = self.threshold / _LOOKS_PER_THRESHOLD
         suspect: _Suspect | None = None
         looked_at, cpu = time.monotonic(), time.process_time()
-        while not self._stopped.wait(pause):
+        while not self._stopped.wait(pause := self.threshold / _LOOKS_PER_THRESHOLD):
             now, used = time.monotonic(), time.process_time()
             # C code that keeps the interpreter's lock (a hopeless regular expression) keeps this thread from looking:
             # then it is late, the process was busy meanwhile, and the hook is still there.
             held = now - looked_at - pause
             was_held = held > self.threshold and used - cpu > held / 2
             looked_at, cpu = now, used
-            suspect = self._look(suspect, now, held if was_held else 0.0)
+            before, suspect = suspect, self._look(suspect, now, held if was_held else 0.0)
+            if before is not None and before is not suspect and before.blockage and now - before.since >= _LONG:
+                self._report(replace(before.blockage, seconds=now - before.since, is_over=True))
 
     def _look(self, suspect: _Suspect | None, now: float, held: float) -> _Suspect | None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to another thread's stack
@@ -105,16 +123,13 @@ class BlockingGuard:
         if found is None or frame is None:
             return None
         if suspect is None or suspect.loop_turned.is_set():
-            if held:
-                self._note(frame, found, held)
-            return self._ask(now, reported=bool(held))
-        if not suspect.reported and now - suspect.since >= self.threshold:
-            suspect.reported = True
-            self._note(frame, found, now - suspect.since)
+            return self._ask(now - held, self._note(frame, found, held) if held else None)
+        if suspect.blockage is None and now - suspect.since >= self.threshold:
+            suspect.blockage = self._note(frame, found, now - suspect.since)
         return suspect
 
-    def _ask(self, now: float, *, reported: bool) -> _Suspect | None:
-        suspect = _Suspect(now, threading.Event(), reported)
+    def _ask(self, since: float, blockage: Blockage | None) -> _Suspect | None:
+        suspect = _Suspect(since, threading.Event(), blockage)
         assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(suspect.loop_turned.set)
@@ -122,21 +137,23 @@ class BlockingGuard:
             return None  # the loop is closed
         return suspect
 
-    def _note(self, frame: FrameType, found: _Found, seconds: float) -> None:
+    def _note(self, frame: FrameType, found: _Found, seconds: float) -> Blockage:
         plugin, hook, hook_frame = found
         if self._metrics is not None:
             blocked = self._metrics.counter(
                 "gateway_plugin_blocked", "Times that a hook blocked the event loop.", ("plugin", "phase")
             )
             blocked.labels(plugin, hook).inc()
-        self._report(Blockage(plugin, hook, seconds, _place(hook_frame), _place(frame)))
+        blockage = Blockage(plugin, hook, seconds, _place(hook_frame), _place(frame))
+        self._report(blockage)
+        return blockage
 
     def _log(self, blockage: Blockage) -> None:
-        key, now = (blockage.plugin, blockage.hook), time.monotonic()
+        key, now = (blockage.plugin, blockage.hook, blockage.is_over), time.monotonic()
         logged_at = self._logged_at.get(key)
         if logged_at is None or now - logged_at >= _LOG_INTERVAL:
             self._logged_at[key] = now
-            _log.warning("%s: make it async, or mark it with @hookimpl_blocking", blockage)
+            _log.warning("%s: %s", blockage, _remedy(blockage.hook))
 
 
 @dataclass(slots=True)
@@ -145,7 +162,8 @@ class _Suspect:
 
     since: float
     loop_turned: threading.Event
-    reported: bool
+    blockage: Blockage | None
+    """What was reported of it."""
 
 
 _Found = tuple[str, str, FrameType]
@@ -158,6 +176,12 @@ def _find_hook(frame: FrameType | None) -> _Found | None:
             return entry[1], entry[2], frame
         frame = frame.f_back
     return None
+
+
+def _remedy(hook: str) -> str:
+    if hook in {"start", "stop"}:
+        return "await what takes long, or do it by asyncio.to_thread"
+    return "make it async, or mark it with @hookimpl_blocking"
 
 
 def _place(frame: FrameType) -> str:

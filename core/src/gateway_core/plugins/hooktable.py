@@ -48,7 +48,7 @@ HookTable = Mapping[str, tuple[HookEntry, ...]]
 _tables: WeakKeyDictionary[type, HookTable] = WeakKeyDictionary()
 
 hook_codes: Final[dict[int, tuple[CodeType, str, str]]] = {}
-"""By the id of a hook's code object: the code, the plugin's name, the hook. The blocking guard finds hooks by it."""
+"""By the id of a code object: the code, the plugin's name, the hook, or ``start`` or ``stop``. For the blocking guard."""
 
 
 def table_of(plugin: type[Plugin[Any]]) -> HookTable:
@@ -80,6 +80,11 @@ def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
                 hook_codes[id(code)] = (code, plugin.name, phase)
         if entries:
             table[phase] = tuple(entries)
+    # These run while requests are served.
+    for method in ("start", "stop"):
+        code = getattr(getattr(plugin, method), "__code__", None)
+        if code is not None and getattr(plugin, method) is not getattr(Plugin, method):
+            hook_codes[id(code)] = (code, plugin.name, method)
     return table
 
 

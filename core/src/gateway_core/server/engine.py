@@ -146,8 +146,7 @@ class Engine:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
         previous = self.holder.swap(prepared.compiled.snapshot)
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
-        if previous is None:
-            self._guard.start()
+        self._guard.follow(prepared.config.blocking_threshold)
         return prepared.changes
 
     async def discard(self, prepared: Prepared) -> None:
