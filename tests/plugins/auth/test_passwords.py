@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import argon2
 import bcrypt
 import pytest
@@ -47,3 +49,11 @@ def test_a_decoy_is_a_hash_of_the_same_cost_that_nothing_matches(text: str) -> N
     assert decoy != text
     assert decoy[:20] == text[:20]
     assert not is_password(b"right", decoy)
+
+
+@pytest.mark.parametrize(("name", "text"), [("argon2", ARGON2), ("bcrypt", BCRYPT)], ids=["argon2", "bcrypt"])
+def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(ValueError, match=rf"{name} hashes need a library: pip install 'gateway-plugin-auth\[basic\]'"):
+        check_hash(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Final
+from typing import Any, Final
 
 LONGEST_PASSWORD: Final = 1024
 """Bytes; nobody types more, and hashing takes time."""
@@ -12,21 +12,32 @@ LONGEST_PASSWORD: Final = 1024
 _BCRYPT_PREFIXES: Final = ("$2a$", "$2b$", "$2y$")
 _BCRYPT_BYTES: Final = 72
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_MISSING: Final = "{} hashes need a library: pip install 'gateway-plugin-auth[basic]'"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-try:
-    import argon2
-except ImportError:  # the extra was not installed; check_hash says so
-    argon2 = None  # type: ignore[assignment,unused-ignore]
-try:
-    import bcrypt
-except ImportError:
-    bcrypt = None  # type: ignore[assignment,unused-ignore]
+
+def _argon2() -> Any:
+    """Import the library when the first hash of its kind is there: who has none does not pay for it in memory.
+
+    :raises ValueError: it is not installed.
+    """
+    try:
+        import argon2  # noqa: PLC0415 - see above
+    except ImportError:
+        raise ValueError(_MISSING.format("argon2")) from None
+    return argon2
 
 
-def _check_installed(module: object, name: str) -> None:
-    if module is None:
-        raise ValueError(f"{name} hashes need a library: pip install 'gateway-plugin-auth[basic]'")
+def _bcrypt() -> Any:
+    """Import the library as `_argon2` does.
+
+    :raises ValueError: it is not installed.
+    """
+    try:
+        import bcrypt  # noqa: PLC0415 - see above
+    except ImportError:
+        raise ValueError(_MISSING.format("bcrypt")) from None
+    return bcrypt
 
 
 def check_hash(text: str) -> None:
@@ -35,14 +46,14 @@ def check_hash(text: str) -> None:
     :raises ValueError: it is not; the text does not show the hash.
     """
     if text.startswith("$argon2"):
-        _check_installed(argon2, "argon2")
+        argon2 = _argon2()
         try:
             argon2.extract_parameters(text)
         except argon2.exceptions.InvalidHashError:
             raise ValueError("this argon2 hash is damaged: it was cut or has other characters") from None
         return
     if text.startswith(_BCRYPT_PREFIXES):
-        _check_installed(bcrypt, "bcrypt")
+        _bcrypt()
         if not _BCRYPT.fullmatch(text):
             raise ValueError("this bcrypt hash is damaged: it has 60 characters, the cost is 04 to 31")
         return
@@ -54,13 +65,14 @@ def is_password(password: bytes, text: str) -> bool:
     if len(password) > LONGEST_PASSWORD:
         return False
     if text.startswith("$argon2"):
+        argon2 = _argon2()
         try:
-            return argon2.PasswordHasher().verify(text, password)
+            return bool(argon2.PasswordHasher().verify(text, password))
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
     try:
         # bcrypt reads 72 bytes; a longer password would match by its beginning.
-        return len(password) <= _BCRYPT_BYTES and bcrypt.checkpw(password, text.encode())
+        return len(password) <= _BCRYPT_BYTES and bool(_bcrypt().checkpw(password, text.encode()))
     except ValueError:
         return False
 
