@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from gateway_plugin_sdk import Metrics, PluginContext, Tasks
@@ -11,7 +12,9 @@ from gateway_plugin_sdk import Metrics, PluginContext, Tasks
 from gateway_plugin_ratelimit.config import RateLimitConfig, RedisConfig
 from gateway_plugin_ratelimit.stores import Store
 from gateway_plugin_ratelimit.stores.local import LocalStore, open_local_store
-from gateway_plugin_ratelimit.stores.redis import RedisStore
+
+if TYPE_CHECKING:
+    from gateway_plugin_ratelimit.stores.redis import RedisStore
 
 SWEEP_EVERY = 10.0
 """Seconds between two rounds in which idle keys are forgotten."""
@@ -40,6 +43,8 @@ class Resources:
         if known is not None:
             self._redis[key] = (known[0], known[1] + 1)
             return known[0]
+        from gateway_plugin_ratelimit.stores.redis import RedisStore  # noqa: PLC0415 - most gateways have none
+
         try:
             store = RedisStore(config.redis or RedisConfig(), local, context.clock, context.metrics, context.log)
         except BaseException:
