@@ -302,3 +302,21 @@ def test_the_plugins_of_this_repository_load() -> None:
     assert {name: infos[name].error for name in ("auth", "ratelimit", "logger")} == dict.fromkeys(
         ("auth", "ratelimit", "logger")
     )
+
+
+def test_who_only_serves_makes_a_schema_when_a_description_is_asked_for(install: Install) -> None:
+    body = "    config_schema = {'type': 'object', 'properties': {'a': {'type': 'string', 'writeOnly': True}}}"
+    install("gateway-plugin-made", "1", {"made_mod": plugin("made", body)}, {"made": "made_mod:Made"})
+    registry = PluginRegistry(describes=False)
+
+    assert registry.plugin("made").name == "made"
+    info = registry.info("made")
+    assert info is not None
+    assert info.schema is None
+
+    description = registry.describe("made")
+    assert description is not None
+    assert description.secret_paths == {"a"}
+    info = registry.info("made")
+    assert info is not None
+    assert info.schema is not None

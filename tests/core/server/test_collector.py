@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +32,18 @@ def test_goes_on_after_a_failure() -> None:
     collector.resume()
 
     assert gc.isenabled()
+
+
+def test_what_starting_left_behind_is_let_go_of() -> None:
+    class Left:
+        pass
+
+    left = Left()
+    left.itself = left  # type: ignore[attr-defined]
+    gone = weakref.ref(left)
+    gc.disable()
+    del left
+
+    collector.tidy()
+
+    assert gone() is None

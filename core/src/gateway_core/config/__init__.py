@@ -1,10 +1,11 @@
 """Configuration: documents in, a typed and checked configuration or every problem with its place out."""
 
+from typing import TYPE_CHECKING, Any
+
 from gateway_core.config.address import ListenAddress, Origin, parse_listen, parse_origin
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.documents import Document, DocumentFormat
-from gateway_core.config.load import ExtraCheck, load_config
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.base import ConfigModel
@@ -39,7 +40,6 @@ from gateway_core.config.models.upstream import (
 )
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.problems import ConfigError, ConfigProblem
-from gateway_core.config.schema import config_schema
 from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
 from gateway_core.config.values import (
     Count,
@@ -66,6 +66,10 @@ from gateway_core.config.values import (
     parse_size,
 )
 from gateway_core.config.words import did_you_mean
+
+if TYPE_CHECKING:
+    from gateway_core.config.load import ExtraCheck, load_config
+    from gateway_core.config.schema import config_schema
 
 __all__ = [
     "DEFAULT_LISTEN",
@@ -149,3 +153,16 @@ __all__ = [
     "parse_size",
     "resolve_chain",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads and checks documents when somebody does: a process that only serves needs no YAML."""
+    if name in {"ExtraCheck", "load_config"}:
+        from gateway_core.config import load  # noqa: PLC0415
+
+        return getattr(load, name)
+    if name == "config_schema":
+        from gateway_core.config.schema import config_schema  # noqa: PLC0415
+
+        return config_schema
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

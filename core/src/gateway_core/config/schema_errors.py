@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing.exceptions import Unresolvable
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.redaction import is_marked_secret, schema_secret_paths
 from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+# jsonschema is imported where something is validated: a process that only serves does without its 3 MiB.
 
 _KINDS: Final = {
     "string": "text",
@@ -38,6 +39,9 @@ class SchemaProblem:
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - see above
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - see above
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -56,6 +60,8 @@ class SchemaValidator:
     def __init__(
         self, schema: Mapping[str, Any], secret_paths: frozenset[str] = frozenset(), *, is_sound: bool = False
     ) -> None:
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - see above
+
         if not is_sound:
             _check_schema(schema)
         self._validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -67,6 +73,8 @@ class SchemaValidator:
 
         :raises ValueError: if the schema refers to something that is not there.
         """
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - see above
+
         try:
             errors = list(self._validator.iter_errors(value))
         except Unresolvable as error:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from gateway_core.config import BindingConfig, ConfigProblem, ExtraCheck, GatewayConfig, PlaceOf, effective_chain
+from gateway_core.config import BindingConfig, ConfigProblem, GatewayConfig, PlaceOf, effective_chain
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.chains import Chain, build_chain
 from gateway_core.plugins.instances import Bindings
 from gateway_core.plugins.registry import PluginRegistry
 from gateway_core.plugins.timing_answers import answer_with_times
 from gateway_core.plugins.timings import Timings
+
+if TYPE_CHECKING:
+    from gateway_core.config import ExtraCheck
 
 
 class ChainBuilder:

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -38,12 +38,24 @@ class Loaded:
     hooks: tuple[str, ...]
     doc: str
     schema: Mapping[str, Any] | None = None
+    """None of a plugin whose schema was not asked for."""
     secrets: frozenset[str] = frozenset()
 
+    def described(self) -> Loaded:
+        """Return the same with its schema.
 
-def load(published: Published) -> Loaded:
+        :raises PluginDefectError: the schema cannot be used.
+        """
+        if self.kind != "plugin" or self.schema is not None:
+            return self
+        schema = schema_of(self.target)
+        return replace(self, schema=schema, secrets=secret_paths(schema))
+
+
+def load(published: Published, *, describes: bool = True) -> Loaded:
     """Import and check what an entry point names.
 
+    :param describes: whether the schema of its configuration is made and checked, too, which takes time and memory.
     :raises PluginLoadError: for anything that goes wrong, ``SystemExit`` included.
     """
     try:
@@ -52,7 +64,8 @@ def load(published: Published) -> Loaded:
         except ModuleNotFoundError:
             read_path_files(published)
             target = published.entry_point.load()
-        return inspect_target(published.name, target)
+        loaded = inspect_target(published.name, target)
+        return loaded.described() if describes else loaded
     except KeyboardInterrupt:
         raise
     except PluginDefectError as error:
@@ -62,7 +75,7 @@ def load(published: Published) -> Loaded:
 
 
 def inspect_target(name: str, target: Any) -> Loaded:
-    """Check a plugin class or an extension.
+    """Check a plugin class or an extension, but for the schema of its configuration.
 
     :raises PluginDefectError: it cannot be used; says why.
     """
@@ -96,9 +109,8 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
     table = table_of(plugin)
     manager = checked_manager(plugin, name)
     process = (hook for hook in PROCESS_HOOKS if getattr(manager.hook, hook).get_hookimpls())
-    schema = schema_of(plugin)
     doc = inspect.cleandoc(plugin.__doc__) if plugin.__doc__ else ""
-    return Loaded("plugin", plugin, (*table, *process), doc, schema, secret_paths(schema))
+    return Loaded("plugin", plugin, (*table, *process), doc)
 
 
 def _explain(published: Published, error: BaseException) -> str:

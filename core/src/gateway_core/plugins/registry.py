@@ -91,8 +91,16 @@ class _Entry:
 class PluginRegistry:
     """Plugins by name; a `gateway_core.config.PluginCatalog`."""
 
-    def __init__(self, find: Callable[[], Mapping[str, tuple[Published, ...]]] = published_plugins) -> None:
+    def __init__(
+        self, find: Callable[[], Mapping[str, tuple[Published, ...]]] = published_plugins, *, describes: bool = True
+    ) -> None:
+        """Know nothing yet.
+
+        :param describes: whether plugins are loaded with the schema of their configuration: who serves what another
+            process checked does without, and makes one only when something is refused after all.
+        """
         self._find = find
+        self._describes = describes
         self._entries: dict[str, _Entry] | None = None
 
     @property
@@ -135,7 +143,7 @@ class PluginRegistry:
         :raises PluginDefectError: it cannot be used.
         """
         name = plugin.name if name is None else name
-        loaded = inspect_target(name, plugin)
+        loaded = inspect_target(name, plugin).described()
         published = Published(name, getattr(plugin, "__qualname__", ""), "", version, "", _NO_ENTRY_POINT)
         entry = self._known[name] = _Entry((published,))
         entry.loaded, entry.running = loaded, published
@@ -167,6 +175,7 @@ class PluginRegistry:
         if loaded is None or loaded.kind != "plugin":
             error = entry.error or "it is an extension, which works without being bound: take it out of the list"
             return PluginDescription(name, distribution, version, load_error=error)
+        loaded = entry.loaded = loaded.described()
         plugin: type[Plugin[Any]] = loaded.target
         return PluginDescription(
             name,
@@ -240,7 +249,7 @@ class PluginRegistry:
         try:
             # Before it is imported: if a file changes right now, what runs is newer than what we say, and is replaced.
             entry.digest = _digest(entry)
-            entry.loaded = load(entry.installed[0])
+            entry.loaded = load(entry.installed[0], describes=self._describes)
             entry.running = entry.installed[0]
         except PluginLoadError as error:
             entry.error = str(error)

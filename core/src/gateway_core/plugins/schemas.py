@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from referencing import Registry, Resource
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from gateway_core.config import KeyPath, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
@@ -51,6 +48,10 @@ def _check_schema(name: str, schema: Mapping[str, Any]) -> None:
 
 
 def _check_references(name: str, schema: Mapping[str, Any]) -> None:
+    from referencing import Registry, Resource  # noqa: PLC0415 - a process that only serves does without
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
     resource: Resource[Any] = Resource.from_contents(schema, default_specification=DRAFT202012)
     base = resource.id() or ""
     registry: Registry[Any] = Registry().with_resource(base, resource)

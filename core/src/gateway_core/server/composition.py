@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
-from gateway_core.server import logs
+from gateway_core.server import logs, memory
 from gateway_core.server.handover import Handover, take_over
 from gateway_core.server.lifecycle import StoppedError
 from gateway_core.server.loops import loop_factory
@@ -27,6 +27,7 @@ def run(roots: Sequence[ConfigRoot], state: Path) -> int:
 
     :param state: the directory for what has to outlast the process.
     """
+    memory.share_one_arena()
     logs.configure()
     left = take_over()
     spares = () if left is None else _spares_for(left)

@@ -76,7 +76,7 @@ class Engine:
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
-        self.registry = registry or PluginRegistry()
+        self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
@@ -148,6 +148,12 @@ class Engine:
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         self._guard.follow(prepared.config.blocking_threshold)
         return prepared.changes
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a configuration is in force."""
+        current: Snapshot | None = self.holder.current
+        return current is not None
 
     async def discard(self, prepared: Prepared) -> None:
         """Give up a prepared configuration."""

@@ -60,6 +60,8 @@ class Single:
         collector.rest()
         try:
             prepared = await self._engine.prepare(canonical)
+            if not self._engine.is_serving:
+                collector.tidy()
             try:
                 await asyncio.to_thread(self._sockets.bind, prepared.config.listen)
             except BaseException:

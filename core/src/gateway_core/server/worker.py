@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
-from gateway_core.server import collector, logs, sockets
+from gateway_core.server import collector, logs, memory, sockets
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
 from gateway_core.server.engine import Engine, Prepared
 from gateway_core.server.lifecycle import HANDLED
@@ -90,6 +90,8 @@ class Worker:
         collector.rest()
         try:
             self._prepared = await self.engine.prepare(canonical)
+            if not self.engine.is_serving:
+                collector.tidy()
         except ConfigError as error:
             refusal, problems = "it cannot be started", [problem_to_json(problem) for problem in error.problems]
         except (GatewayError, ValueError, OSError) as error:
@@ -179,6 +181,7 @@ async def _main(descriptor: int, number: int) -> None:
 def main(arguments: list[str]) -> None:
     """Run a worker."""
     descriptor, number = int(arguments[0]), int(arguments[1])
+    memory.share_one_arena()
     logs.configure(process=f"worker {number}")
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_main(descriptor, number))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway_core.config import ConfigError, Document, LoadedConfig, load_config
+from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.plugins import Extensions, PluginRegistry, unreachable_bindings
 from gateway_core.snapshot.checks import check_routes
 
@@ -62,6 +62,8 @@ def _load(
     documents: Sequence[Document],
     extensions: Extensions | None,
 ) -> LoadedConfig:
+    from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
+
     return load_config(
         paths,
         environ=environ,
