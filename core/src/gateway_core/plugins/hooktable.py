@@ -48,7 +48,7 @@ HookTable = Mapping[str, tuple[HookEntry, ...]]
 _tables: WeakKeyDictionary[type, HookTable] = WeakKeyDictionary()
 
 hook_codes: Final[dict[int, tuple[CodeType, str, str]]] = {}
-"""By the id of a code object: the code, the plugin's name, the hook, or ``start`` or ``stop``. For the blocking guard."""
+"""By the id of a code object: the code, the plugin's name, the hook, ``start`` or ``stop``. For the blocking guard."""
 
 
 def table_of(plugin: type[Plugin[Any]]) -> HookTable:

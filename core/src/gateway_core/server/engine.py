@@ -144,7 +144,7 @@ class Engine:
 
     async def commit(self, prepared: Prepared) -> Changes:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
-        previous = self.holder.swap(prepared.compiled.snapshot)
+        self.holder.swap(prepared.compiled.snapshot)
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         self._guard.follow(prepared.config.blocking_threshold)
         return prepared.changes

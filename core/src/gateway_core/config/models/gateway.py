@@ -42,8 +42,8 @@ class GatewayConfig(Section):
     ``Server-Timing`` field for requests from trusted_proxies that carry ``X-Gateway-Timing: 1``."""
 
     blocking_threshold: Duration = 0.05
-    """How long a plugin may hold the event loop, and so every other request, before the log names plugin, hook, file and
-    line; ``0s`` looks at nothing."""
+    """How long a plugin may hold the event loop, and so every other request, before the log names plugin, hook, file
+    and line; ``0s`` looks at nothing."""
 
     fast_lane: Switch = True
     """``false`` gives every connection to aiohttp: slower, and the same otherwise."""
