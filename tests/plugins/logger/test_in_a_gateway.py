@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger import Logger
-from gateway_plugin_sdk.testing import assert_plugin_ok, eventually, one_route
+from gateway_plugin_sdk.testing import PluginHarness, assert_plugin_ok, eventually, one_route
 
 
 def lines_of(path: Path, count: int) -> list[dict[str, Any]]:
@@ -57,6 +57,63 @@ def test_the_line_of_a_request_says_what_happened(gateway: Any, upstream: Any, t
             "tries": 1,
         }
     ]
+
+
+def test_bodies_are_said_if_named_and_pass_as_they_are(gateway: Any, upstream: Any, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    answer = json.dumps({"id": 7, "token": "t", "text": "x" * 100}).encode()
+    upstream.answer_with(200, answer, headers={"Content-Type": "application/json"})
+    config = {
+        "path": str(path),
+        "fields": ["request_body", "response_body"],
+        "request_body": {"max_bytes": "1KiB"},
+        "response_body": {"max_bytes": 30, "content_types": ["application/json"]},
+    }
+    running = gateway(one_route(upstream.url, {"name": "logger", "config": config}))
+
+    got = running.post("/", b'{"user":"u","password":"p"}', headers={"Content-Type": "application/json"})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    running.post("/", b"user=u&password=p", headers=form)
+    running.get("/")
+
+    assert (got.body, got.headers.get("content-length")) == (answer, str(len(answer)))
+    cut = '{"id": 7, "token": "REDACTED", "text"...[truncated]'
+    assert lines_of(path, 3) == [
+        {"request_body": '{"user":"u","password":"REDACTED"}', "response_body": cut},
+        {"request_body": "user=u&password=REDACTED", "response_body": cut},
+        {"response_body": cut},
+    ]
+
+
+def test_a_line_says_where_a_request_came_from_and_went_and_what_plugins_took(
+    gateway: Any, upstream: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    fields = ["peer_port", "local_port", "endpoint_address", "upstream_url", "tries", "plugin_times", "config_version"]
+    config = {"path": str(path), "fields": fields}
+    limit = {"name": "ratelimit", "config": {"rate": 100}}
+    running = gateway(one_route(upstream.url, {"name": "logger", "config": config}, limit))
+
+    running.get("/a?b=1&token=x")
+
+    (line,) = lines_of(path, 1)
+    assert line["endpoint_address"] == upstream.url.partition("://")[2]
+    assert line["upstream_url"] == upstream.url + "/a?b=1&token=REDACTED"
+    assert line["tries"][0]["address"] == line["endpoint_address"]
+    assert set(line["plugin_times"]) >= {"ratelimit.pre_proxy", "ratelimit.response"}
+    assert line["peer_port"] > 0
+    assert running.url.endswith(f":{line['local_port']}")
+    assert line["config_version"]
+
+
+def test_a_gateway_that_says_no_bodies_does_not_ask_for_them(gateway: Any, upstream: Any, tmp_path: Path) -> None:
+    config = {"path": str(tmp_path / "access.log"), "request_body": {"max_bytes": 1}}
+
+    plugin = PluginHarness(Logger, config)
+
+    with plugin:
+        assert plugin.plugin.idle_hooks == {"gateway_route_match", "gateway_response"}
+        assert not plugin.plugin.wants_times
 
 
 def test_answers_of_the_gateway_itself_are_logged_with_the_reason(gateway: Any, tmp_path: Path) -> None:

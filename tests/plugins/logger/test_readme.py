@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from gateway_core.cli.root import gateway
 from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS
+from gateway_plugin_logger.redaction.bodies import SECRET_MEMBERS
 from gateway_plugin_logger.redaction.queries import SECRET_PARAMETERS
 
 README = Path(__file__).parents[3] / "plugins" / "logger" / "README.md"
@@ -54,5 +55,6 @@ def test_the_table_of_fields_is_that_of_the_catalogue() -> None:
     assert written == fields_table(), f"put this table behind <!-- fields --> in README.md:\n{fields_table()}"
 
 
-def test_the_number_of_hidden_parameters_is_right() -> None:
-    assert f"a list of {len(SECRET_PARAMETERS)}" in TEXT
+def test_the_numbers_of_what_is_hidden_are_right() -> None:
+    assert f"| `redact.query` | a list of {len(SECRET_PARAMETERS)} |" in TEXT
+    assert f"| `redact.members` | a list of {len(SECRET_MEMBERS)} |" in TEXT

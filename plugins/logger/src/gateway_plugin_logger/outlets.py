@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import Clock, Metrics, Record, Request, Response
 
+from gateway_plugin_logger.bodies.capture import BODY_FIELDS, BodyCapture, make_capture
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, Redaction, SinkConfig, SyslogSink
 from gateway_plugin_logger.config.redaction import DeleteRule, HashRule, MaskIpRule, ReplaceRule, Rule
+from gateway_plugin_logger.fields import Kind, Value
+from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.filters.conditions import Test, make_condition
 from gateway_plugin_logger.filters.sampling import make_sampler
 from gateway_plugin_logger.formats.build import build_otel_renderer, build_renderer
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.redaction import RedactedFields
+from gateway_plugin_logger.redaction.bodies import make_body_mask
 from gateway_plugin_logger.redaction.fields import FieldRule
 from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
 from gateway_plugin_logger.sinks import destinations
@@ -56,6 +60,8 @@ class Forms:
     line: Renderer
     otel: dict[str, Renderer]
     """By the template of the body, records for a collector."""
+    captures: dict[str, BodyCapture]
+    """What keeps bodies for them, by field; only those that lines name."""
 
 
 def make_filter(config: LoggerConfig) -> Test | None:
@@ -75,19 +81,33 @@ def make_filter(config: LoggerConfig) -> Test | None:
     return passes
 
 
-def make_forms(config: LoggerConfig) -> Forms:
+def make_forms(config: LoggerConfig, binding: str = "logger") -> Forms:
     """Return the forms that the sinks of a configuration need."""
-    find = _redacted_fields(config.redact).find
+    captures = _captures(config, binding)
+    find = _redacted_fields(config.redact, {name: _body_value(each) for name, each in captures.items()}).find
     line = build_renderer(config.format, config.said, config.add, find, nulls=config.missing == "null")
     bodies = {sink.body for sink in config.destinations if isinstance(sink, OtlpSink)}
-    return Forms(line, {body: build_otel_renderer(config.said, config.add, body, find) for body in bodies})
+    otel = {body: build_otel_renderer(config.said, config.add, body, find) for body in bodies}
+    return Forms(line, otel, captures)
 
 
-def _redacted_fields(redaction: Redaction) -> RedactedFields:
+def _captures(config: LoggerConfig, binding: str) -> dict[str, BodyCapture]:
+    redact = config.redact
+    mask = make_body_mask(() if "*" in redact.show else redact.members, () if "*" in redact.show else redact.query)
+    options = {"request_body": config.request_body, "response_body": config.response_body}
+    return {name: make_capture(name, options[name], binding, mask) for name in BODY_FIELDS if name in config.names}
+
+
+def _body_value(capture: BodyCapture) -> Value:
+    name = fresh_name("body")
+    return Value(f"{name}(request, response, record)", Kind.TEXT, optional=True, names={name: capture.text})
+
+
+def _redacted_fields(redaction: Redaction, own: Mapping[str, Value]) -> RedactedFields:
     key = redaction.hash_key
     key_bytes = secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
     rules = [FieldRule(frozenset(rule.fields), _mask(rule, key_bytes)) for rule in redaction.rules]
-    return RedactedFields(rules, redaction.query, redaction.show)
+    return RedactedFields(rules, redaction.query, redaction.show, own)
 
 
 def _mask(rule: Rule, key: bytes) -> Mask | None:

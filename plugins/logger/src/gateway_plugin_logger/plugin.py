@@ -25,6 +25,8 @@ from gateway_plugin_logger.sinks.account import Account
 
 _BATCH: Final = 64
 """Requests that are noted down before their lines are made: a quarter of a millisecond of work."""
+_BATCH_WITH_BODIES: Final = 2
+"""The same if lines have bodies in them, each of which may take a millisecond."""
 _LONGEST_WAIT: Final = 0.02
 """Seconds after which the lines of fewer requests are made."""
 
@@ -44,7 +46,19 @@ class Logger(Plugin[LoggerConfig]):
         self._events: list[Event] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._passes = make_filter(config)
-        self._forms = make_forms(config)
+        self._forms = make_forms(config, context.binding)
+        captures = self._forms.captures
+        self._request_body, self._response_body = captures.get("request_body"), captures.get("response_body")
+        self._batch = _BATCH_WITH_BODIES if captures else _BATCH
+        self.idle_hooks = frozenset(
+            hook
+            for hook, capture in (
+                ("gateway_route_match", self._request_body),
+                ("gateway_response", self._response_body),
+            )
+            if capture is None
+        )
+        self.wants_times = "plugin_times" in config.names
         self._outlets: list[Outlet] = []
         self._routes: dict[Renderer, list[Extend]] = {}
         self._account = Account("format", context.metrics, context.clock, context.log)
@@ -76,6 +90,18 @@ class Logger(Plugin[LoggerConfig]):
         await asyncio.gather(*(outlet.close(self.config.stop_timeout) for outlet in outlets))
 
     @hookimpl
+    def gateway_route_match(self, request: Request) -> None:
+        """Keep the beginning of the request's body, if lines say it."""
+        if self._request_body is not None:
+            self._request_body.watch(request, request)
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Keep the beginning of the answer's body, if lines say it."""
+        if self._response_body is not None:
+            self._response_body.watch(request, response)
+
+    @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:
         """Note the request down; its line is made after some more requests, or some milliseconds."""
         events = self._events
@@ -83,7 +109,7 @@ class Logger(Plugin[LoggerConfig]):
         count = len(events)
         if count == 1:
             self._make_lines_within(_LONGEST_WAIT)
-        elif count == _BATCH:
+        elif count == self._batch:
             self._make_lines_within(0.0)
 
     def _make_lines_within(self, seconds: float) -> None:
@@ -98,8 +124,8 @@ class Logger(Plugin[LoggerConfig]):
 
     def _make_some_lines(self) -> None:
         """Make the lines of some requests, and those of the rest after other work had its turn."""
-        events = self._events[:_BATCH]
-        del self._events[:_BATCH]
+        events = self._events[: self._batch]
+        del self._events[: self._batch]
         self._make_lines(events)
         if self._events:
             self._make_lines_within(0.0)

@@ -7,7 +7,7 @@ import pytest
 from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS, Kind, find_value
 from gateway_plugin_logger.formats.build import build_renderer
 from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
-from gateway_plugin_sdk import Record, Request, Response
+from gateway_plugin_sdk import Record, Request, Response, TlsInfo
 
 TYPES = {
     Kind.TEXT: str,
@@ -36,7 +36,11 @@ def test_every_field_gives_a_value_of_its_kind(name: str, make_event: Any) -> No
         aborted="client",
         claims={"sub": "a"},
     )
-    event.request.tls_peer = {"subject": ((("commonName", "alice"),),), "serialNumber": "0A"}
+    subject = ((("commonName", "alice"),),)
+    event.request.tls = TlsInfo("TLSv1.3", "A", {"subject": subject, "issuer": subject, "serialNumber": "0A"})
+    event.request.peer_port, event.request.local_port, event.request.config_version = 1234, 443, "abc"
+    event.request.plugin_times = [("auth", "gateway_pre_proxy", 0.001)]
+    event.request.state.update({"logger.request_body": "a", "logger.response_body": "b"})
 
     read = compile_expression(expression_of(value), dict(value.names))(*event)
 

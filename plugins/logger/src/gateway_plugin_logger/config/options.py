@@ -9,12 +9,14 @@ from typing import Literal
 from gateway_plugin_sdk import ConfigModel, Duration
 from pydantic import Field, field_validator, model_validator
 
+from gateway_plugin_logger.config.bodies import BodyOptions
 from gateway_plugin_logger.config.conditions import Conditions, Sampling
 from gateway_plugin_logger.config.names import FieldName, Template
 from gateway_plugin_logger.config.redaction import Redaction
-from gateway_plugin_logger.config.sinks import FileSink, HttpSink, SinkConfig, StdoutSink
+from gateway_plugin_logger.config.sinks import FileSink, HttpSink, OtlpSink, SinkConfig, StdoutSink
 from gateway_plugin_logger.fields import DEFAULT_FIELDS
 from gateway_plugin_logger.formats.build import NAMED_TEMPLATES, STRUCTURED, check_template
+from gateway_plugin_logger.formats.template import Placeholder, parse_template
 
 
 class LoggerConfig(ConfigModel):
@@ -40,6 +42,10 @@ class LoggerConfig(ConfigModel):
     """If there are any conditions: requests that get a line; all others get none."""
     sample: Sampling = Sampling()
     """Which share of the remaining requests gets a line."""
+    request_body: BodyOptions = BodyOptions()
+    """What the field ``request_body`` says, if it is named."""
+    response_body: BodyOptions = BodyOptions()
+    """What the field ``response_body`` says, if it is named."""
     redact: Redaction = Redaction()
     """What lines do not say; credentials are hidden unless shown here."""
     stop_timeout: Duration = Field(default=5.0, ge=0)
@@ -73,6 +79,19 @@ class LoggerConfig(ConfigModel):
     def said(self) -> tuple[str, ...]:
         """The fields that a structured line says."""
         return tuple(name for name in self.fields if name not in self.drop)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The fields that lines name in any of their forms, those of ``add`` and of templates included."""
+        bodies = [sink.body for sink in self.destinations if isinstance(sink, OtlpSink)]
+        is_structured = self.format in STRUCTURED
+        templates = [*self.add.values(), *bodies] if is_structured or bodies else []
+        if not is_structured:
+            templates.append(self.format)
+        named = set(self.said) if is_structured or bodies else set()
+        for template in templates:
+            named.update(part.field for part in parse_template(template) if isinstance(part, Placeholder))
+        return frozenset(named)
 
     @property
     def destinations(self) -> tuple[SinkConfig, ...]:

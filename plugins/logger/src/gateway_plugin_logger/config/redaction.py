@@ -9,6 +9,7 @@ from gateway_plugin_sdk import ConfigModel
 from pydantic import Field, SecretStr, field_validator
 
 from gateway_plugin_logger.config.names import AnyFieldName
+from gateway_plugin_logger.redaction.bodies import SECRET_MEMBERS
 from gateway_plugin_logger.redaction.queries import SECRET_PARAMETERS
 
 
@@ -69,6 +70,8 @@ class Redaction(ConfigModel):
     """Credentials to log all the same, such as ``cookie:theme`` or ``query:token``; ``*`` shows all."""
     query: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters whose values are hidden in every URL; ``*`` hides all."""
+    members: tuple[str, ...] = SECRET_MEMBERS
+    """Members of JSON bodies whose values are hidden; ``*`` hides all."""
     rules: tuple[Rule, ...] = ()
     """Changes to single fields, applied in order."""
     hash_key: SecretStr | None = None

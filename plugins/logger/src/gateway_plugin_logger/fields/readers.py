@@ -106,6 +106,7 @@ def tries(record: Record) -> list[dict[str, Any]] | None:
     return [
         {
             "endpoint": attempt.endpoint,
+            **({"address": attempt.url.partition("://")[2]} if attempt.url else {}),
             "outcome": attempt.outcome,
             **({"status": attempt.status} if attempt.status else {}),
             "duration_ms": round(attempt.duration * 1000, 3),
@@ -125,13 +126,43 @@ def level(response: Response) -> str:
     return "info" if status < 400 else "warning" if status < 500 else "error"
 
 
+def address(record: Record) -> str | None:
+    """Return host and port of the last endpoint tried; None if there was none."""
+    return (record.attempts[-1].url.partition("://")[2] or None) if record.attempts else None
+
+
+def upstream_url(request: Request, record: Record) -> str | None:
+    """Return the URL that the last endpoint tried was asked for; None if there was none."""
+    url = record.attempts[-1].url if record.attempts else ""
+    if not url:
+        return None
+    return f"{url}{request.sent_path}?{request.query}" if request.query else url + request.sent_path
+
+
+def plugin_times(request: Request) -> dict[str, float] | None:
+    """Return the milliseconds of each hook, by binding and phase; None if there was none."""
+    times: dict[str, float] = {}
+    for binding, phase, seconds in request.plugin_times:
+        name = f"{binding}.{phase.removeprefix('gateway_')}"
+        times[name] = round(times.get(name, 0.0) + seconds * 1000, 3)
+    return times or None
+
+
 def tls_subject(request: Request) -> str | None:
     """Return the subject of the verified client certificate, as ``commonName=a,organizationName=b``."""
+    return _name(request, "subject")
+
+
+def tls_issuer(request: Request) -> str | None:
+    """Return the issuer of the verified client certificate, in the same form."""
+    return _name(request, "issuer")
+
+
+def _name(request: Request, part: str) -> str | None:
     peer = request.tls_peer
     if not peer:
         return None
-    pairs = [f"{name}={value}" for part in peer.get("subject", ()) for name, value in part]
-    return ",".join(pairs) or None
+    return ",".join(f"{name}={value}" for pairs in peer.get(part, ()) for name, value in pairs) or None
 
 
 def tls_serial(request: Request) -> str | None:

@@ -24,6 +24,8 @@ Test = Callable[[Request, Response, Record], bool]
 
 _LONGEST: Final = 4096
 _CONSTANTS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
+_NOT_ASKED: Final = frozenset({"request_body", "response_body", "plugin_times"})
+"""Fields that exist only where a line names them."""
 _ORDER: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.Lt: functions.less,
     ast.LtE: functions.at_most,
@@ -120,6 +122,8 @@ class _Builder:
         return item.tree
 
     def _field(self, node: ast.expr, name: str) -> Typed:
+        if name in _NOT_ASKED:
+            raise _refuse(node, f"{name!r} is for lines only, not for expressions")
         try:
             return self._typed(find_value(name))
         except FieldNameError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway_plugin_logger.fields import Kind, Value, find_value
@@ -38,10 +39,21 @@ class FieldRule:
 class RedactedFields:
     """Finds the values of fields and hides of them what must not be logged."""
 
-    __slots__ = ("_hidden_parameters", "_rules", "_shown")
+    __slots__ = ("_hidden_parameters", "_own", "_rules", "_shown")
 
-    def __init__(self, rules: Sequence[FieldRule], hidden_parameters: Sequence[str], shown: Sequence[str]) -> None:
+    def __init__(
+        self,
+        rules: Sequence[FieldRule],
+        hidden_parameters: Sequence[str],
+        shown: Sequence[str],
+        own: Mapping[str, Value] = MappingProxyType({}),
+    ) -> None:
+        """Prepare.
+
+        :param own: values of the binding itself, which stand in the place of the catalogue's.
+        """
         self._rules = tuple(rules)
+        self._own = own
         self._shown = frozenset(map(_normal, shown))
         self._hidden_parameters = tuple(
             name for name in hidden_parameters if f"query:{name}".lower() not in {s.lower() for s in self._shown}
@@ -53,7 +65,7 @@ class RedactedFields:
         :raises FieldNameError: there is no such field.
         """
         name = _normal(name)
-        value = self._without_credentials(name, find_value(name))
+        value = self._own.get(name) or self._without_credentials(name, find_value(name))
         for rule in self._rules:
             if name in rule.fields or ("*" in rule.fields and not value.kind.is_number):
                 if rule.mask is None:
@@ -64,7 +76,7 @@ class RedactedFields:
     def _without_credentials(self, name: str, value: Value) -> Value:
         if name in _HEADER_OBJECTS:
             return value.through(self._make_head_filter(_HEADER_OBJECTS[name]))
-        if name in {"query", "target", "referer"} or name in _URL_HEADERS:
+        if name in {"query", "target", "referer", "upstream_url"} or name in _URL_HEADERS:
             make = make_query_mask if name == "query" else make_url_mask
             return value.through(make(self._hidden_parameters))
         if name == "query_params":

@@ -1,0 +1,1 @@
+"""Bodies of requests and answers, for those who ask for them."""
