@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TlsInfo,
     )
     from gateway_core.metrics import Metrics
+    from gateway_core.pauses import Pauses
     from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
     from gateway_core.tasks import Tasks, spawn
     from gateway_core.upstreams import (
@@ -64,6 +65,7 @@ __all__ = [
     "Headers",
     "Identity",
     "Metrics",
+    "Pauses",
     "Plugin",
     "PluginContext",
     "Record",
@@ -88,6 +90,7 @@ _HOMES = (
     "gateway_core.errors",
     "gateway_core.tasks",
     "gateway_core.metrics",
+    "gateway_core.pauses",
     "gateway_core.messages",
     "gateway_core.plugins",
     "gateway_core.config",

@@ -13,11 +13,10 @@ from random import Random
 from typing import Final
 
 import aiohttp
-from gateway_plugin_sdk import Clock
+from gateway_plugin_sdk import Clock, Pauses
 
 from gateway_plugin_consul.access import AccessError
 from gateway_plugin_consul.agents import AgentError, Agents, Answer, Query
-from gateway_plugin_consul.pauses import Pauses
 
 SHORTEST_GAP: Final = 0.05
 LONGEST_GAP: Final = 0.5

@@ -7,12 +7,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
+from typing import Final
+
+from gateway_plugin_sdk import Pauses
 
 from gateway_plugin_etcd.client import EtcdClient
 from gateway_plugin_etcd.errors import CompactedError, EtcdError, UnauthenticatedError
 from gateway_plugin_etcd.keyspace import Keyspace, Scope
-from gateway_plugin_etcd.members import pause_after
 from gateway_plugin_etcd.wire import KeyValue, WatchMessage
+
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,6 @@ class Follower:
 
     def __init__(self, client: EtcdClient, scope: Scope, rng: Random) -> None:
         self._client = client
-        self._rng = rng
         self._keyspace = Keyspace(scope)
         self._revision = 0
         """Up to which everything is known; 0 means nothing is."""
@@ -38,6 +42,7 @@ class Follower:
         self._has_answered = False
         self._is_stale = False
         self._failures = 0
+        self._pauses = Pauses(rng, longest=LONGEST_PAUSE)
 
     async def follow(self) -> AsyncGenerator[Heard]:
         """Yield the keys first, then after each change, and when etcd goes away or is back; ends only by an error.
@@ -61,7 +66,7 @@ class Follower:
             if self._failures > 1 or not (isinstance(failure, UnauthenticatedError) or len(self._client.members) > 1):
                 self._is_stale = True
                 yield self._heard(str(failure))
-            await asyncio.sleep(pause_after(self._failures, self._rng))
+            await asyncio.sleep(self._pauses.take())
 
     async def _attempt(self) -> AsyncGenerator[Heard]:
         if not self._revision:
@@ -83,6 +88,7 @@ class Follower:
         """Tell whether etcd was away before this message, and note that it is back."""
         is_news = self._is_stale or not self._has_answered
         self._is_stale, self._has_answered, self._failures = False, True, 0
+        self._pauses.reset()
         return is_news
 
     def _is_another_history(self, message: WatchMessage) -> bool:

@@ -13,13 +13,12 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
-from gateway_plugin_sdk import Clock
+from gateway_plugin_sdk import Clock, Pauses
 
 from gateway_plugin_kubernetes.api import Api, ApiError, Object
 from gateway_plugin_kubernetes.cluster import ClusterError
 from gateway_plugin_kubernetes.lines import LineTooLongError
 from gateway_plugin_kubernetes.mirror import Key, Mirror
-from gateway_plugin_kubernetes.pauses import Pauses
 
 PAGE: Final = 100
 """Objects in one answer of a list: full EndpointSlices are 20 KiB each, and requests wait while a page is read."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Final
-
-FIRST: Final = 0.1
-LONGEST: Final = 10.0
 
 
 class Pauses:
     """Seconds that double from try to try, each between the half and the whole: many gateways must not come at once."""
 
-    __slots__ = ("_next", "_rng")
+    __slots__ = ("_first", "_longest", "_next", "_rng")
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, first: float = 0.1, longest: float = 10.0) -> None:
+        """Begin with the shortest pause.
+
+        :param first: seconds.
+        :param longest: seconds, which pauses grow up to.
+        """
         self._rng = rng
-        self._next = FIRST
+        self._first = self._next = first
+        self._longest = longest
 
     def take(self, at_least: float = 0.0) -> float:
         """Return the next pause in seconds.
@@ -24,9 +26,9 @@ class Pauses:
         :param at_least: what the server asked for.
         """
         pause = self._next * (0.5 + self._rng.random() / 2)
-        self._next = min(self._next * 2, LONGEST)
+        self._next = min(self._next * 2, self._longest)
         return max(pause, at_least)
 
     def reset(self) -> None:
         """Begin anew: something worked."""
-        self._next = FIRST
+        self._next = self._first

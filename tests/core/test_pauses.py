@@ -2,19 +2,19 @@ from __future__ import annotations
 
 from random import Random
 
-from gateway_plugin_kubernetes.pauses import FIRST, LONGEST, Pauses
+from gateway_core.pauses import Pauses
 
 
 def test_pauses_double_up_to_the_longest_and_begin_anew_after_a_success() -> None:
-    pauses = Pauses(Random(1))
+    pauses = Pauses(Random(1), first=0.1, longest=10.0)
 
     taken = [pauses.take() for _ in range(12)]
     for number, pause in enumerate(taken):
-        whole = min(FIRST * 2**number, LONGEST)
+        whole = min(0.1 * 2**number, 10.0)
         assert whole / 2 <= pause <= whole
 
     pauses.reset()
-    assert pauses.take() <= FIRST
+    assert pauses.take() <= 0.1
 
 
 def test_what_the_server_asks_for_is_kept() -> None:
