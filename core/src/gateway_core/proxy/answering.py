@@ -69,10 +69,15 @@ class Answering(Retrying):
         self.answered_at = now
         self.head = head
         self.is_answering = True
-        upstream.record(endpoint, status, self.picked_at, now)
         if complete:
+            upstream.record(endpoint, status, self.picked_at, now)
             self._count_out(upstream, endpoint)
         else:
+            if endpoint.is_guarded:
+                # Its breaker waits for this one answer, whose body may take hours.
+                upstream.record(endpoint, status, self.picked_at, now)
+            else:
+                self._unrecorded = status
             self.watch_answer_body()
         if self.chain.response or upstream.sticky is not None:
             self._run_response_phase(head, body, complete, upstream, endpoint)
@@ -130,7 +135,7 @@ class Answering(Retrying):
             connection, self.connection = self.connection, None
             if connection is not None:
                 connection.abort()
-                self._leave(None)
+                self._leave(self._unrecorded)
             self.write_own(response)
 
     def on_body(self, data: bytes) -> None:
@@ -145,7 +150,7 @@ class Answering(Retrying):
 
     def on_end(self, trailer: bytes) -> None:
         self.connection = None
-        self._leave(None)
+        self._leave(self._unrecorded)
         self.deadline = NEVER
         if self.upload is not None:
             self.upload.disconnect()

@@ -19,6 +19,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream_connection import Failure
 from gateway_core.routing import Match, NotFound, UnsafePathError, check_path
 from gateway_core.tasks import spawn
+from gateway_core.upstreams.outcome import Outcome
 
 if TYPE_CHECKING:
     from gateway_core.snapshot import CompiledRoute, Snapshot
@@ -305,6 +306,8 @@ class Exchange(Answering):
     def _expire_answer(self) -> None:
         self.aborted = "client" if self.is_client_slow else "upstream"
         self.error = "the client does not read" if self.is_client_slow else "the answer stalled"
+        if not self.is_client_slow:
+            self._unrecorded = Outcome.TIMEOUT
         self.give_up()
         self.break_off(flush=False)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway_core.proxy.exchange import Exchange
     from gateway_core.proxy.service import Proxy
 
-GRACE: Final = 1.0
+GRACE: Final = 0.5
 """Seconds without a byte of an answer after which such a client counts as gone."""
 
 

@@ -192,6 +192,6 @@ class Retrying(Sending):
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
-            self._leave(None if self.answered_at else Outcome.ABANDONED)
+            self._leave(self._unrecorded if self.answered_at else Outcome.ABANDONED)
         if self.upload is not None:
             self.upload.disconnect()

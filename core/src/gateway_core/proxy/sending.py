@@ -46,6 +46,8 @@ class Sending(Relaying):
     _is_queued = False
     _continue_sent = False
     _sticky_value: str | None = None
+    _unrecorded: int | None = None
+    """How the try ends unless the rest of the answer's body fails: a try has one outcome."""
 
     def send(self, upstream: Upstream, route: CompiledRoute) -> None:
         """Send the request to an endpoint of the upstream."""

@@ -14,9 +14,9 @@ class Outcome(IntEnum):
     CONNECT_FAILURE = 1
     """No connection (refused, unreachable, TLS): nothing of the request was sent."""
     RESET = 2
-    """The connection broke, or the answer was not HTTP, after something was sent and before a head came back."""
+    """The connection broke, or the answer was not HTTP, after something was sent and before the answer was complete."""
     TIMEOUT = 3
-    """No head in time, after something was sent."""
+    """No head, or no more of the body, in time."""
 
 
 FIRST_STATUS: Final = 100
