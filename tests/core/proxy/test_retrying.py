@@ -128,48 +128,6 @@ async def test_an_answer_that_began_is_not_begun_again(proxied: Proxied) -> None
     assert requests == 1
 
 
-@pytest.mark.parametrize("stalls", [False, True])
-async def test_an_answer_without_its_end_is_one_failure_and_no_success(proxied: Proxied, stalls: bool) -> None:
-    async def break_off(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly")
-        if stalls:
-            await peer.rest()
-        peer.close()
-
-    gateway, _ = await proxied(
-        break_off,
-        upstream_extra="    timeouts: {idle: 200ms}\n    circuit_breaker: {minimum_requests: 3, failure_ratio: 0.9}",
-    )
-
-    for _ in range(3):
-        assert (await gateway.send(GET)).endswith(b"only")
-
-    assert (await gateway.ask(GET))[0] == 503
-
-
-async def test_an_answer_in_several_parts_is_a_success(proxied: Proxied) -> None:
-    async def in_parts(peer: Peer) -> None:
-        head = await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
-        await sent_on.wait()
-        sent_on.clear()
-        await peer.send(b"body" if head.startswith(b"GET") else b"bo")
-        peer.close()
-
-    sent_on = asyncio.Event()
-    gateway, _ = await proxied(
-        in_parts, upstream_extra="    circuit_breaker: {minimum_requests: 2, failure_ratio: 0.6}"
-    )
-
-    for data in (GET, GET, POST, POST, GET):
-        client = await gateway.connect()
-        await client.send(data)
-        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
-        sent_on.set()
-        assert (await client.exactly(2)) == b"bo"
-
-
 async def test_each_try_has_its_own_time(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
     async def never(peer: Peer) -> None:
         await peer.rest()
