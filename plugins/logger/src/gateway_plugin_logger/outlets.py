@@ -136,7 +136,7 @@ def open_outlet(sink: SinkConfig, config: LoggerConfig, around: Surroundings) ->
         target = otlp_target(sink) if isinstance(sink, OtlpSink) else lines_target(sink, config.format)
         name = f"{sink.type}:{urlsplit(target.url).netloc.rpartition('@')[2]}"
         counts = account(name)
-        client = HttpClient(target, around.clock.wall, partial(counts.dropped, reason="rejected"))
+        client = HttpClient(target, around.clock.wall, lambda told: counts.refused(told.records, told.why))
         return _sending(Sender(sink.queue, client.deliver, counts, around.clock, name), client.aclose)
     writer = destinations.OPEN.acquire(sink, lambda: account(destinations.describe(sink)), around.clock)
     return Outlet(writer.extend, partial(destinations.OPEN.release_soon, writer))

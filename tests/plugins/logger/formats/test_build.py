@@ -134,5 +134,6 @@ def test_otlp_records_are_those_of_the_log_data_model(make_event: Any) -> None:
             {"key": "env", "value": {"stringValue": "prod"}},
         ],
         "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "flags": 1,
         "spanId": "00f067aa0ba902b7",
     }

@@ -4,7 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_logger.formats.escape import encode_json, escape_text, otel_value, quote_json, quote_logfmt
+from gateway_plugin_logger.formats.escape import (
+    encode_json,
+    escape_text,
+    otel_value,
+    quote_json,
+    quote_logfmt,
+    without_lone_surrogates,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +75,11 @@ def test_otlp_values_are_json_and_carry_every_text(value: Any) -> None:
 
 def test_what_json_does_not_know_becomes_text() -> None:
     assert json.loads(encode_json({"a": object})) == {"a": str(object)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("\ud800", "\ufffd"), ("a\udfff\ud800", "a\ufffd\ufffd"), ("🚀", "🚀"), ("\\ud800", "\\ud800")],
+)
+def test_half_a_surrogate_pair_is_no_text(text: str, expected: str) -> None:
+    assert json.loads(without_lone_surrogates(quote_json(text))) == expected

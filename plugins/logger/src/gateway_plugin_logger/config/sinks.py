@@ -174,11 +174,13 @@ class HttpSink(ConfigModel):
 
 
 class OtlpSink(ConfigModel):
-    """A collector that takes OpenTelemetry logs by HTTP with JSON; ``fields`` and ``add`` become attributes."""
+    """A collector that takes OpenTelemetry logs by HTTP; ``fields`` and ``add`` become attributes."""
 
     type: Literal["otlp"]
     endpoint: HttpUrl
     """The collector; ``/v1/logs`` is added if there is no path."""
+    encoding: Literal["json", "protobuf"] = "json"
+    """How records are written: JSON, which costs less here, or protocol buffers, which every collector takes."""
     service_name: str = "gateway"
     """Attribute ``service.name`` of the resource."""
     resource: dict[str, str] = {}

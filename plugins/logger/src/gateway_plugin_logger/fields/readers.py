@@ -95,6 +95,12 @@ def trace_part(value: str | None, part: int) -> str | None:
     return parts[part]
 
 
+def trace_flags(value: str | None) -> int | None:
+    """Return the flags of a valid ``traceparent`` as a number; None if there is none."""
+    flags = trace_part(value, 3)
+    return None if flags is None else int(flags, 16)
+
+
 def gateway_time(record: Record) -> float:
     """Return the seconds that were not spent waiting for an upstream's head."""
     upstream = record.upstream_duration

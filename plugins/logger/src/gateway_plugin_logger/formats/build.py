@@ -8,6 +8,7 @@ from typing import Final
 from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.fields import FIELDS, FieldNameError, Kind, Value, find_value
+from gateway_plugin_logger.fields.readers import make_header_reader, trace_flags
 from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.formats import styles
 from gateway_plugin_logger.formats.compiler import Piece, Renderer, compile_line
@@ -25,6 +26,13 @@ STRUCTURED: Final = frozenset({"json", "logfmt"})
 
 _OTEL_ELSEWHERE: Final = frozenset({"time", "time_unix", "time_clf", "level", "trace_id", "span_id"})
 _SEVERITY: Final = {"info": 9, "warning": 13, "error": 17}  # SeverityNumber of the OpenTelemetry log data model
+
+_FLAGS: Final = Value(
+    "trace_flags(traceparent(block, lowered))",
+    Kind.INTEGER,
+    optional=True,
+    names={"trace_flags": trace_flags, "traceparent": make_header_reader("traceparent")},
+)
 
 
 class FormatError(ValueError):
@@ -63,7 +71,9 @@ def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: s
     for field, key in (("trace_id", "traceId"), ("span_id", "spanId")):
         if (value := find(field)) is not None:
             parts.append(styles.piece(value, styles.JSON, before=f',"{key}":'))
-    return compile_line([*parts, "}"])
+    if find("trace_id") is not None:
+        parts.append(styles.piece(_FLAGS, styles.JSON, before=',"flags":'))
+    return compile_line([*parts, "}"], is_json=True)
 
 
 def named_values(fields: Sequence[str], added: Mapping[str, str], find: Find) -> list[tuple[str, Value]]:
@@ -128,12 +138,12 @@ def _json_line(named: list[tuple[str, Value]], nulls: bool) -> Renderer:
     for name, value in named:
         key = f"{quote_json(name)}:"
         members.append(styles.piece(value, styles.JSON, before=key, missing=key + "null" if nulls else ""))
-    return compile_line(["{", *_separated(members), "}\n"])
+    return compile_line(["{", *_separated(members), "}\n"], is_json=True)
 
 
 def _logfmt_line(named: list[tuple[str, Value]]) -> Renderer:
     members = [styles.piece(value, styles.LOGFMT, before=f"{_logfmt_key(name)}=") for name, value in named]
-    return compile_line([*_separated(members, " "), "\n"])
+    return compile_line([*_separated(members, " "), "\n"], is_json=True)
 
 
 def _separated(pieces: list[Piece], separator: str = ",") -> list[str | Piece]:

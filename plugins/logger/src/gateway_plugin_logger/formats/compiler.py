@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 from gateway_plugin_sdk import Headers, Record, Request, Response
 
 from gateway_plugin_logger.fields import Kind, Value
+from gateway_plugin_logger.formats.escape import without_lone_surrogates
 
 Renderer = Callable[[Request, Response, Record], str]
 
@@ -68,8 +69,11 @@ class _Words(dict[str, str]):
         return text
 
 
-def compile_line(parts: Iterable[str | Piece]) -> Renderer:
-    """Return a function that writes the parts one after the other; a part is literal text or a piece."""
+def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Renderer:
+    """Return a function that writes the parts one after the other; a part is literal text or a piece.
+
+    :param is_json: whether the result is JSON, or has strings of JSON in it.
+    """
     names: dict[str, Any] = {}
     texts: list[ast.expr] = []
     of_heads: list[ast.expr] = []
@@ -84,7 +88,11 @@ def compile_line(parts: Iterable[str | Piece]) -> Renderer:
     if of_heads:
         write = _compiled(ast.Tuple(of_heads, ast.Load()), ("block", "lowered"), names)
         names["_remembered"], names["_write"] = _remembering(write)
-    return cast("Renderer", compile_expression(_joined(texts), names))
+    line = _joined(texts)
+    if is_json:
+        names["_mend"] = without_lone_surrogates
+        line = _mended(line)
+    return cast("Renderer", compile_expression(line, names))
 
 
 def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Request, Response, Record], Any]:
@@ -107,6 +115,13 @@ def _compiled(body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any])
     scope = dict(names)
     exec(compile(module, "<gateway_plugin_logger>", "exec"), scope)  # noqa: S102 - a tree of our own making, see above
     return cast("Callable[..., Any]", scope["evaluate"])
+
+
+def _mended(line: ast.expr) -> ast.expr:
+    named = ast.NamedExpr(ast.Name("_line", ast.Store()), line)
+    is_suspicious = ast.Compare(ast.Constant("\\ud"), [ast.In()], [named])
+    mended = ast.Call(ast.Name("_mend", ast.Load()), [ast.Name("_line", ast.Load())], [])
+    return ast.IfExp(is_suspicious, mended, ast.Name("_line", ast.Load()))
 
 
 def _names_in(tree: ast.expr) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 quote_json: Final = encode_basestring_ascii
 """A text as a JSON string, ASCII only."""
 
+_ESCAPES: Final = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 _ODD: Final = re.compile(r'[^\x20-\x7e]|["\\]')
 _PLAIN_LOGFMT: Final = re.compile(r"[!#-<>-\[\]-~]+")
 _encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
@@ -18,6 +19,11 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 def encode_json(value: Any) -> str:
     """Return a value as JSON, ASCII only; what JSON does not know becomes text."""
     return _encode(value)
+
+
+def without_lone_surrogates(line: str) -> str:
+    r"""Return JSON with ``\ufffd`` for each half of a surrogate pair: for one of them strict readers refuse a batch."""
+    return _ESCAPES.sub(lambda found: "\\ufffd" if found[1] else found[0], line)
 
 
 def escape_text(value: str) -> str:

@@ -40,6 +40,21 @@ class Account:
         """Count a batch that is sent again."""
         self._retries.labels(self._label).inc()
 
+    def refused(self, lines: int, why: str) -> None:
+        """Count lines of a batch that the other side took otherwise; with none of them it is a warning of its own."""
+        if lines:
+            self.dropped(lines, "rejected", why)
+        elif self._may_speak():
+            self._log.warning("access log: %s took a batch and warns: %s", self._label, why)
+
+    def _may_speak(self) -> bool:
+        now = self._clock.monotonic()
+        with self._lock:
+            if now < self._quiet_until:
+                return False
+            self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
+        return True
+
     def dropped(self, lines: int, reason: str, why: Callable[[], str] | str = "") -> None:
         """Count lines that are lost.
 
@@ -49,13 +64,12 @@ class Account:
         if not lines:
             return
         self._dropped.labels(self._label, reason).inc(lines)
-        now = self._clock.monotonic()
         with self._lock:
             self._unreported += lines
-            if now < self._quiet_until:
-                return
+        if not self._may_speak():
+            return
+        with self._lock:
             count, self._unreported = self._unreported, 0
-            self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
         detail = why if isinstance(why, str) else why()
         lost = "1 line" if count == 1 else f"{count} lines"
         self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway_plugin_logger.config.sinks import HttpSink, OtlpSink, TlsOptions
-from gateway_plugin_logger.formats.escape import quote_json
+from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of
 from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
 
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LATER_OTLP: Final = frozenset({429, 502, 503, 504})  # OTLP specification 1.7, "Retryable Response Codes"
 _MOST_ANSWER: Final = 64 * 1024
+_USER_AGENT: Final = "gateway-plugin-logger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class HttpTarget:
     timeout: float
     tls: TlsOptions
     retried_statuses: frozenset[int] = _LATER
-    count_refused: Callable[[bytes], int] | None = None
+    read_answer: Callable[[bytes], Refusal] | None = None
     """Reads from an answer how many lines of the batch were refused."""
 
 
@@ -59,42 +59,22 @@ def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
 
 def otlp_target(sink: OtlpSink) -> HttpTarget:
     """Return how batches of records go to a collector."""
-    attributes = ",".join(
-        f'{{"key":{quote_json(key)},"value":{{"stringValue":{quote_json(value)}}}}}'
-        for key, value in {"service.name": sink.service_name, **sink.resource}.items()
-    )
-    before = (
-        f'{{"resourceLogs":[{{"resource":{{"attributes":[{attributes}]}},"scopeLogs":[{{"scope":'
-        f'{{"name":"gateway_plugin_logger"}},"logRecords":['
-    )
-
-    def make_body(records: Sequence[str]) -> bytes:
-        return f"{before}{','.join(records)}]}}]}}]}}".encode()
-
+    encoding = encoding_of(sink)
     has_path = urlsplit(sink.endpoint).path not in {"", "/"}
     return HttpTarget(
         url=sink.endpoint if has_path else sink.endpoint.rstrip("/") + "/v1/logs",
         method="POST",
         headers={
-            "content-type": "application/json",
+            "content-type": encoding.content_type,
             **{name: value.get_secret_value() for name, value in sink.headers.items()},
         },
-        make_body=make_body,
+        make_body=encoding.make_body,
         compress=sink.compress,
         timeout=sink.timeout,
         tls=sink.tls,
         retried_statuses=_LATER_OTLP,
-        count_refused=refused_records,
+        read_answer=encoding.read_answer,
     )
-
-
-def refused_records(answer: bytes) -> int:
-    """Return how many records a collector refused of a batch that it took (``partialSuccess``)."""
-    try:
-        partial = json.loads(answer or b"{}").get("partialSuccess") or {}
-        return int(partial.get("rejectedLogRecords", 0))
-    except (ValueError, TypeError, AttributeError):
-        return 0
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -126,15 +106,18 @@ def make_tls(options: TlsOptions) -> ssl.SSLContext:
 class HttpClient:
     """Sends batches to one target over kept connections."""
 
-    def __init__(self, target: HttpTarget, wall: Callable[[], float], refused: Callable[[int], None]) -> None:
+    def __init__(self, target: HttpTarget, wall: Callable[[], float], refused: Callable[[Refusal], None]) -> None:
         self._target = target
         self._wall = wall
         self._refused = refused
+        headers = {"user-agent": _USER_AGENT, **{name.lower(): value for name, value in target.headers.items()}}
+        if target.compress:
+            headers["content-encoding"] = "gzip"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=make_tls(target.tls) if target.url.startswith("https:") else True),
             timeout=aiohttp.ClientTimeout(total=target.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={**target.headers, **({"content-encoding": "gzip"} if target.compress else {})},
+            headers=headers,
         )
 
     async def deliver(self, lines: Sequence[str]) -> None:
@@ -152,8 +135,10 @@ class HttpClient:
             raise DeliveryError(f"status {status}", retry_after=retry_after(after, self._wall()))
         if not 200 <= status < 300:
             raise RejectedError(f"status {status}")
-        if target.count_refused is not None:
-            self._refused(min(target.count_refused(answer), len(lines)))
+        if target.read_answer is not None:
+            refusal = target.read_answer(answer)
+            if refusal.records or refusal.why:
+                self._refused(Refusal(max(0, min(refusal.records, len(lines))), refusal.why))
 
     def _pack(self, lines: Sequence[str]) -> bytes:
         body = self._target.make_body(lines)
