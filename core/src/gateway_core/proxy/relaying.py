@@ -114,7 +114,9 @@ class Relaying:
         self._settle_keep_alive()
         if complete and head.plain and self.memo.is_usual and self.keep_alive:
             self.bytes_sent = len(body)
-            self.transport.write(b"".join((head.plain, added, self.id_line, body)))
+            # What came whole in chunks goes on with its length, which spares everybody the chunks.
+            plain = head.plain if head.length >= 0 else b"%b\r\nContent-Length: %d" % (head.plain, len(body))
+            self.transport.write(b"".join((plain, added, self.id_line, body)))
             self._finish()
             return
         version, is_head = self.lane.version, self.request.method == "HEAD"

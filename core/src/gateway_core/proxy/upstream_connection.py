@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from gateway_core.proxy.socket_options import ended_orderly
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from gateway_core.proxy.wire.response_head import (
     CHUNKED,
     NO_BODY,
@@ -275,6 +275,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._begin_chunks(receiver, head, rest)
 
     def _begin_chunks(self, receiver: Receiver, head: ResponseHead, rest: bytes) -> None:
+        only = only_chunk(rest)
+        if only is not None:
+            self._release()
+            receiver.on_answer(self, head, only, True)
+            return
         self._state = _CHUNKS
         decoder = self._decoder = ChunkDecoder()
         payload = b""

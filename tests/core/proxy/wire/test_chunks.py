@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +85,33 @@ def test_trailer_fields_go_on_but_for_those_that_must_not_be_trailers() -> None:
 
 def test_empty_data_is_no_chunk_because_that_would_end_the_body() -> None:
     assert encode_chunk(b"") == b""
+
+
+NEARLY_ONE_CHUNK = st.builds(
+    lambda digits, ending, body, tail: digits + ending + body + tail,
+    st.sampled_from([b"3", b"03", b"0", b"4", b"2", b"-3", b"+3", b"3 ", b" 3", b"0x3", b"3;a", b"", b"0" * 16 + b"3"]),
+    st.sampled_from([b"\r\n", b"\n", b"\r", b"\r\n\r\n"]),
+    st.sampled_from([b"abc", b"ab", b"\r\n0", b"a\r\n", b""]),
+    st.sampled_from(
+        [b"\r\n0\r\n\r\n", b"\r\n0\r\nA: b\r\n\r\n", b"\r\n1\r\nx\r\n0\r\n\r\n", b"0\r\n\r\n", b"\r\n0\r\n\r\nx"]
+    ),
+)
+
+
+@given(NEARLY_ONE_CHUNK | PIECES.map(lambda pieces: b"".join(map(encode_chunk, pieces)) + b"0\r\n\r\n"))
+def test_what_is_taken_for_an_only_chunk_is_what_the_decoder_makes_of_it(data: bytes) -> None:
+    payload = only_chunk(data)
+
+    decoder = ChunkDecoder()
+    try:
+        decoded = decoder.feed(data)
+    except BadChunkError:
+        assert payload is None
+        return
+    if payload is not None:
+        assert (decoded, decoder.done, decoder.rest, decoder.trailer) == (payload, True, b"", b"")
+
+
+@given(st.binary(min_size=1))
+def test_one_chunk_to_its_end_is_an_only_chunk(data: bytes) -> None:
+    assert only_chunk(encode_chunk(data) + b"0\r\n\r\n") == data

@@ -12,6 +12,7 @@ from gateway_core.messages.headers import VALUE_BYTES
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, split_block
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
+_AFTER_ONLY_CHUNK: Final = b"\r\n" + LAST_CHUNK
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MOST_HEX_DIGITS: Final = 15
 _MOST_LINE: Final = 4096
@@ -30,6 +31,17 @@ class BadChunkError(Exception):
 def encode_chunk(data: bytes) -> bytes:
     """Return data as one chunk; empty data is nothing at all, since an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def only_chunk(data: bytes) -> bytes | None:
+    """Return the payload of a body that is one chunk without extension or trailer, and all there; None for any other."""
+    end = data.find(b"\r\n", 1, _MOST_HEX_DIGITS + 2)
+    if end < 0 or not data.endswith(_AFTER_ONLY_CHUNK) or data[:end].translate(None, _HEX):
+        return None
+    size, start = int(data[:end], 16), end + 2
+    if size == 0 or len(data) != start + size + len(_AFTER_ONLY_CHUNK):
+        return None
+    return data[start : start + size]
 
 
 class ChunkDecoder:

@@ -62,8 +62,8 @@ class ResponseHead:
         self.keep_alive = True
         self.upgrade: bytes | None = None
         self.plain = b""
-        """The head as it goes to a client that keeps its connection, up to its last field; empty unless the body has a
-        length and the status a body."""
+        """The head as it goes to a client that keeps its connection, up to its last fields: with the length of the body,
+        but for a body in chunks. Empty for an answer without a body, or one that ends with its connection."""
 
 
 def read_response_head(raw: bytes) -> ResponseHead:
@@ -94,8 +94,10 @@ def read_response_head(raw: bytes) -> ResponseHead:
     if b"upgrade" in options:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     _read_framing(head, special, http_1_0)
-    if head.length >= 0:
-        head.plain = b"HTTP/1.1 %d %b%b\r\nContent-Length: %d" % (head.status, line[13:], head.block, head.length)
+    if head.length >= 0 or head.length == CHUNKED:
+        head.plain = b"HTTP/1.1 %d %b%b" % (head.status, line[13:], head.block)
+        if head.length >= 0:
+            head.plain += b"\r\nContent-Length: %d" % head.length
     return head
 
 
