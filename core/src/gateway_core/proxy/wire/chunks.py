@@ -34,7 +34,7 @@ def encode_chunk(data: bytes) -> bytes:
 
 
 def only_chunk(data: bytes) -> bytes | None:
-    """Return the payload of a body that is one chunk without extension or trailer, and all there; None for any other."""
+    """Return the payload of a body that is one chunk without extension or trailer, all there; None for any other."""
     end = data.find(b"\r\n", 1, _MOST_HEX_DIGITS + 2)
     if end < 0 or not data.endswith(_AFTER_ONLY_CHUNK) or data[:end].translate(None, _HEX):
         return None
