@@ -62,7 +62,7 @@ class ResponseHead:
         self.keep_alive = True
         self.upgrade: bytes | None = None
         self.plain = b""
-        """The head as it goes to a client that keeps its connection, up to its last fields: with the length of the body,
+        """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
         but for a body in chunks. Empty for an answer without a body, or one that ends with its connection."""
 
 
