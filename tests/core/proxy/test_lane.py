@@ -143,3 +143,46 @@ async def test_a_rewritten_path_is_made_anew_for_another_head(
         await client.answer()
 
     assert [head.split(b" ")[1] for head in upstream.heads] == [b"/v2/7?x=1", b"/v2/7?x=1", b"/v2/8?x=1"]
+
+
+async def test_the_same_head_names_each_endpoint_that_it_goes_to(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    one, two = await start_upstream(), await start_upstream()
+    gateway = await start_proxy(
+        f'upstreams: [{{name: u, endpoints: [{{url: "{one.url}"}}, {{url: "{two.url}"}}]}}]\n' + ROUTE.format("u", "")
+    )
+    client = await gateway.connect()
+
+    for _ in range(4):
+        await client.send(GET)
+        await client.answer()
+
+    for upstream in (one, two):
+        assert [field(head, b"host") for head in upstream.heads] == [upstream.url.removeprefix("http://").encode()] * 2
+
+
+class Adding(Base):
+    """Adds a field, and one that is the gateway's to write."""
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        request.headers.add("X-User", request.path)
+        if request.path.endswith("/8"):
+            request.headers.append_block(b"\r\ncontent-length: 5\r\nX-More: 1")
+
+
+async def test_what_a_hook_adds_goes_upstream_but_for_what_the_gateway_writes(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy("plugins: [{name: p}]\n" + ROUTE.format(upstream.url, ""), plugins=[Adding])
+    client = await gateway.connect()
+
+    for number in (b"7", b"7", b"8", b"7"):
+        await client.send(GET.replace(b"/7", b"/" + number))
+        await client.answer()
+
+    assert [field(head, b"x-user") for head in upstream.heads] == [b"/users/7", b"/users/7", b"/users/8", b"/users/7"]
+    assert [field(head, b"x-more") for head in upstream.heads] == [None, None, b"1", None]
+    assert not any(field(head, b"content-length") for head in upstream.heads)

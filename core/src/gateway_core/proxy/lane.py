@@ -35,9 +35,12 @@ class HeadMemo:
     """
 
     __slots__ = (
+        "after",
+        "before",
         "facts",
         "flags",
         "found",
+        "host",
         "is_usual",
         "line",
         "method",
@@ -45,9 +48,7 @@ class HeadMemo:
         "path",
         "query",
         "refusal",
-        "sent",
         "sent_by",
-        "sent_to",
         "size",
         "snapshot",
         "tail",
@@ -85,9 +86,9 @@ class HeadMemo:
         """Status and reason if the request is not to be routed at all."""
         self.found: Match[CompiledRoute] | None = None
         """The route, once it was found from the head alone."""
-        self.sent = b""
-        """The head as it goes upstream up to its last field: by the route ``sent_by`` to the authority ``sent_to``."""
-        self.sent_to: bytes | None = None
+        self.before = self.host = self.after = b""
+        """The head as it goes upstream by the route ``sent_by``: before the authority, that if it is always the same,
+        and behind it up to the last field."""
         self.sent_by: CompiledRoute | None = None
         self.flags = (
             (HEAD_ONLY if method == "HEAD" else 0)

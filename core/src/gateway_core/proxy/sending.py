@@ -12,7 +12,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
-from gateway_core.proxy.wire.request_head import read_request_block
+from gateway_core.proxy.wire.request_head import has_special_fields, read_request_block
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome
 
@@ -175,7 +175,7 @@ class Sending(Relaying):
             self.watch_upload()
 
     def _head_for(self, endpoint: Endpoint) -> bytes | None:
-        """Return the request's head for an endpoint, the one that was sent last if it is the same."""
+        """Return the request's head for an endpoint; most of it is known if the one before was the same."""
         request, memo, route = self.request, self.memo, self.route
         if (
             request.current_block is not memo.facts.block
@@ -185,13 +185,12 @@ class Sending(Relaying):
             or memo.facts.expect
         ):
             return self.head_for(endpoint)
-        if memo.sent_to is not endpoint.authority or memo.sent_by is not route:
-            head = self.head_for(endpoint)
-            if head is None:
-                return None
-            memo.sent = head[: -len(self.id_line)]
-            memo.sent_to, memo.sent_by = endpoint.authority, route
-        return memo.sent + self.id_line
+        if memo.sent_by is not route:
+            memo.before = self._request_line() + b"\r\nHost: "
+            memo.host = memo.facts.host.encode("latin-1") if route is not None and route.preserve_host else b""
+            memo.after = memo.tail + self._framing_fields()
+            memo.sent_by = route
+        return b"".join((memo.before, memo.host or endpoint.authority, memo.after, self.id_line))
 
     def head_for(self, endpoint: Endpoint, *, copy_length: int | None = None) -> bytes | None:
         """Return the request's head for an endpoint; None if a plugin left fields that are not valid.
@@ -201,28 +200,34 @@ class Sending(Relaying):
         request, memo = self.request, self.memo
         facts, tail, route = memo.facts, memo.tail, self.route
         host = own_host = facts.host
-        if request.current_block is not facts.block:
-            own_host = request.headers.get("host", "")
-            changed = read_request_block(self._own_fields(), http_1_0=True)
-            if changed is None:
-                return None
-            tail = changed.kept + memo.origin.tail
+        block = request.current_block
+        if block is not facts.block:
+            if block.startswith(facts.block) and not has_special_fields(block[len(facts.block) :]):
+                tail = facts.kept + block[len(facts.block) :] + memo.origin.tail
+            else:
+                own_host = request.headers.get("host", "")
+                changed = read_request_block(self._own_fields(), http_1_0=True)
+                if changed is None:
+                    return None
+                tail = changed.kept + memo.origin.tail
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
             authority = own_host.encode("latin-1")
-        lines = [self._request_line(), b"\r\nHost: ", authority, tail]
-        if copy_length is not None:
-            lines.append(b"\r\nContent-Length: %d" % copy_length)
-        elif facts.chunked:
-            lines.append(b"\r\nTransfer-Encoding: chunked")
+        fields = self._framing_fields() if copy_length is None else b"\r\nContent-Length: %d" % copy_length
+        return b"".join((self._request_line(), b"\r\nHost: ", authority, tail, fields, self.id_line))
+
+    def _framing_fields(self) -> bytes:
+        """Return the fields that are between the gateway and the upstream."""
+        facts, block = self.memo.facts, b""
+        if facts.chunked:
+            block = b"\r\nTransfer-Encoding: chunked"
         elif facts.content_length >= 0:
-            lines.append(b"\r\nContent-Length: %d" % facts.content_length)
+            block = b"\r\nContent-Length: %d" % facts.content_length
         if facts.upgrade is not None:
-            lines.append(b"\r\nConnection: Upgrade\r\nUpgrade: " + facts.upgrade)
-        if facts.expect and self.upload is not None and not self._continue_sent and copy_length is None:
-            lines.append(b"\r\nExpect: 100-continue")
-        lines.append(self.id_line)
-        return b"".join(lines)
+            block += b"\r\nConnection: Upgrade\r\nUpgrade: " + facts.upgrade
+        if facts.expect and self.upload is not None and not self._continue_sent:
+            block += b"\r\nExpect: 100-continue"
+        return block
 
     def _own_fields(self) -> bytes:
         """Return the fields as the plugins left them, without those that the gateway writes itself."""

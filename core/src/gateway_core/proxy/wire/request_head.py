@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from gateway_core.proxy.wire.fields import (
@@ -48,6 +49,14 @@ _LOOK_ALIKES: Final = frozenset(
 
 _MOST_FORWARDS_DIGITS: Final = 9
 _SPECIAL: Final = HOP_BY_HOP | FORWARDING | _FRAMING | _LOOK_ALIKES | {b"max-forwards"}
+
+
+_SPECIAL_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(_SPECIAL)), re.IGNORECASE)
+
+
+def has_special_fields(block: bytes) -> bool:
+    """Whether a block has a field that does not simply go on; a glance before anything is parsed."""
+    return _SPECIAL_LINE.search(block) is not None
 
 
 class RequestFacts:
