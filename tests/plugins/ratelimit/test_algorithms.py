@@ -206,3 +206,33 @@ def test_concurrency_says_how_many_more_may_come() -> None:
     assert [rule.decide(count).remaining for count in (1, 2, 3)] == [2, 1, 0]
     assert not rule.decide(0).allowed
     assert rule.decide(0).wait >= 1
+
+
+@given(
+    history=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 5)), max_size=40),
+    make=st.sampled_from([TokenBucket, FixedWindow, SlidingWindow]),
+)
+def test_a_debit_of_what_is_used_leaves_a_new_counter_where_the_old_one_is(history: Any, make: Any) -> None:
+    rule = make(7, 10)
+    state, now = EMPTY, 1000.0
+    for pause, cost in history:
+        now += pause
+        state = rule.decide(state, now, cost).state or state
+
+        again = rule.debit(EMPTY, now, rule.used(state, now))
+        left = rule.decide(state, now, 0).remaining
+        assert abs(rule.decide(again, now, 0).remaining - left) <= (1 if make is SlidingWindow else 0)
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e7, 1e9])
+def test_the_highest_rates_hold_to_a_tenth_of_a_per_cent(rate: float) -> None:
+    bucket, state, passed, now = TokenBucket(rate, 1_000_000), EMPTY, 0, 5_000_000.0
+    for _ in range(5000):
+        now += 1e-6
+        decision = bucket.decide(state, now, 1000)
+        if decision.state is not None:
+            state = decision.state
+        passed += 1000 * decision.allowed
+
+    allowed = 1_000_000 + rate * 5000e-6
+    assert min(5_000_000, allowed) - 1000 <= passed <= allowed * 1.001

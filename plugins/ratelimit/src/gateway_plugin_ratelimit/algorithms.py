@@ -7,6 +7,7 @@ they never lock anybody out for longer than the limit itself would.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final, Protocol
 
 State = tuple[float, float, float, float]
@@ -64,6 +65,9 @@ class Rule(Protocol):
     def debit(self, state: State, now: float, cost: int) -> State:
         """Return the state after taking ``cost`` units, whether or not they are there."""
 
+    def used(self, state: State, now: float) -> int:
+        """Return the units that are used: of a new counter, a debit of so many gives the like of this state."""
+
     def __hash__(self) -> int: ...
 
 
@@ -117,6 +121,10 @@ class TokenBucket:
         full_at = min(max(state[0], now) + cost * self.interval, now + self.most)
         return (full_at, 0.0, 0.0, full_at)
 
+    def used(self, state: State, now: float) -> int:
+        full_at = min(state[0], now + self.most)
+        return max(0, ceil((full_at - now - TOLERANCE) / self.interval))
+
 
 class FixedWindow:
     """So many units in each window of the clock; at the turn of a window twice as many may pass in a short time.
@@ -153,6 +161,9 @@ class FixedWindow:
         number = now // self.window
         used = state[1] if state[0] == number else 0.0
         return (number, used + cost, 0.0, (number + 1) * self.window)
+
+    def used(self, state: State, now: float) -> int:
+        return int(state[1]) if state[0] == now // self.window else 0
 
 
 class SlidingWindow:
@@ -208,6 +219,11 @@ class SlidingWindow:
         number = now // self.window
         used, before = self._current(state, number)
         return (number, used + cost, before, (number + 2) * self.window)
+
+    def used(self, state: State, now: float) -> int:
+        number = now // self.window
+        used, before = self._current(state, number)
+        return int(used + before * ((number + 1) - now / self.window))
 
 
 class Concurrency:

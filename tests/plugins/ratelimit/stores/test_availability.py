@@ -38,3 +38,26 @@ def test_no_pause_is_zero_or_longer_than_the_longest_with_its_spread(draws: Any)
     for draw in draws:
         server.failed(100.0, draw)
         assert 0 < server.wait(100.0) <= 1.5 * LONGEST_PAUSE
+
+
+def test_answers_that_are_late_together_are_one_failure_and_no_outage() -> None:
+    server = Availability()
+    numbers = [server.asked() for _ in range(5)]
+
+    assert not any(server.late(number) for number in numbers)
+    assert server.is_up
+
+
+def test_an_answer_that_is_late_after_another_was_means_that_the_server_is_down() -> None:
+    server = Availability()
+    server.late(server.asked())
+
+    assert server.late(server.asked())
+
+
+def test_an_answer_in_time_ends_the_suspicion() -> None:
+    server = Availability()
+    for _ in range(5):
+        assert not server.late(server.asked())
+        server.asked()
+        server.answered()

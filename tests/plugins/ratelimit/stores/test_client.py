@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from gateway_plugin_ratelimit.algorithms import FixedWindow
 from gateway_plugin_ratelimit.config import RedisConfig
 from gateway_plugin_ratelimit.stores.client import RedisClient
 from gateway_plugin_ratelimit.stores.scripts import admission, counter_key, read_reply
+
+from tests.core.server.certificates import Pair, make
 
 RULE = FixedWindow(5, 1000)
 
@@ -120,3 +123,58 @@ async def test_sentinels_name_the_server_and_its_successor(
         await until_it_works(client, "b")
 
     assert int(second.command("EXISTS", "b")[1:]) == 1
+
+
+@contextlib.asynccontextmanager
+async def tls_in_front_of(port: int, pair: Pair, client: Pair) -> AsyncIterator[int]:
+    """Encrypt a server's port: the binary that tests have was built without TLS. Yields the port that speaks it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client.cert))
+    context.load_cert_chain(pair.cert, pair.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    open_writers: set[asyncio.StreamWriter] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+        open_writers.update((writer, upstream_writer))
+        await asyncio.gather(copy(reader, upstream_writer), copy(upstream_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in open_writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def test_tls_with_certificates_on_both_sides(calm_valkey: Any, tmp_path: Path) -> None:
+    pair, own = make(tmp_path, "server", "localhost"), make(tmp_path, "gateway")
+    certificates = {"cert": str(own.cert), "key": str(own.key)}
+    async with tls_in_front_of(calm_valkey.port, pair, own) as port:
+        good = {"url": f"rediss://localhost:{port}/0", "tls": {"ca": str(pair.cert), **certificates}}
+        async with client_of(**good) as client:
+            await client.probe()
+            [reply] = await client.run([admit("tls")])
+        assert read_reply(reply)[0].remaining == 4
+
+        for tls in (
+            certificates,  # the server's certificate is nobody's that the system trusts
+            {"ca": str(pair.cert)},  # no certificate of our own
+            {"ca": str(own.cert), **certificates},
+        ):
+            async with client_of(url=f"rediss://localhost:{port}", tls=tls) as client:
+                with pytest.raises(Exception, match=r"(?i)ssl|certificate|connect|closed|reset"):
+                    await client.probe()
+        async with client_of(url=f"rediss://127.0.0.1:{port}", tls=good["tls"]) as client:  # not its name
+            with pytest.raises(Exception, match=r"(?i)certificate"):
+                await client.probe()
+        async with client_of(url=f"rediss://127.0.0.1:{port}", tls={"verify": False, **certificates}) as client:
+            await client.probe()

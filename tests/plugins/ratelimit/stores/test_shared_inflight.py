@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from gateway_plugin_ratelimit.stores.shared_inflight import SharedInflight
+import pytest
+from gateway_plugin_ratelimit.stores.locks import claim
+from gateway_plugin_ratelimit.stores.shared_inflight import MOST_WORKERS, SharedInflight, TooManyWorkersError
 
 DYING = """
 import os, sys
@@ -79,3 +82,20 @@ def test_releasing_what_was_never_counted_changes_nothing(tmp_path: Path) -> Non
 
     assert inflight.acquire("a", 1) == 1
     inflight.close()
+
+
+def test_as_many_workers_as_there_are_columns_count_together_and_one_more_is_refused(tmp_path: Path) -> None:
+    few = [SharedInflight(tmp_path) for _ in range(3)]
+    taken = [claim(tmp_path, "ratelimit-worker", MOST_WORKERS) for _ in range(MOST_WORKERS - 4)]
+    last = SharedInflight(tmp_path)
+
+    assert [each.acquire("a", 4) for each in (*few, last)] == [1, 2, 3, 4]
+    assert last.acquire("a", 4) == 0
+    with pytest.raises(TooManyWorkersError, match="more than 256 workers cannot count together: lower workers"):
+        SharedInflight(tmp_path)
+
+    for each in (*few, last):
+        each.close()
+    for number_and_file in taken:
+        assert number_and_file is not None
+        os.close(number_and_file[1])

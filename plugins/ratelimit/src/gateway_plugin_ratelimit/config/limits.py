@@ -20,7 +20,7 @@ PolicyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 class Amounts(ConfigModel):
     """How much is allowed: a rate, a quota in a window, or requests at once."""
 
-    rate: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    rate: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """Requests that may pass in each ``per``, evenly spread (token bucket, GCRA)."""
 
     per: Annotated[Duration, Field(gt=0)] | None = None

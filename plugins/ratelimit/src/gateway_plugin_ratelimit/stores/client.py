@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,9 @@ from gateway_plugin_ratelimit.config.redis import RedisConfig
 from gateway_plugin_ratelimit.stores.scripts import SCRIPT, SCRIPT_SHA, Call, debit
 
 _DEFAULT_PORT: Final = 6379
+_RUN_ID: Final = re.compile(rb"run_id:(\w+)")
+_MOST_TRIES: Final = 1024
+"""Keys that are tried to find one of a node: a node has a large part of all slots, or none."""
 
 
 class RedisMissingError(GatewayError):
@@ -27,11 +31,12 @@ class StoreError(GatewayError):
 class RedisClient:
     """One client for a server, a cluster, or servers watched by sentinels. It never repeats a call by itself."""
 
-    __slots__ = ("_probe", "_redis", "_script_missing", "_sentinels")
+    __slots__ = ("_is_cluster", "_places", "_prefix", "_redis", "_refusal", "_script_missing", "_sentinels")
 
-    def __init__(self, config: RedisConfig) -> None:
+    def __init__(self, config: RedisConfig, *, on_restart: Callable[[], None] | None = None) -> None:
         """Prepare; nothing is connected yet.
 
+        :param on_restart: is called when a server that is no cluster turns out to be another one than before.
         :raises RedisMissingError: naming the package to install.
         """
         try:
@@ -45,8 +50,11 @@ class RedisClient:
         self._redis: Any
         self._sentinels: list[Any]
         self._script_missing: type[Exception] = exceptions.NoScriptError
-        self._redis, *self._sentinels = _connect(library, config)
-        self._probe = debit([f"{config.prefix}probe"], [FixedWindow(1, 1.0)], [0])
+        self._refusal: type[Exception] = exceptions.ResponseError
+        self._redis, *self._sentinels = _connect(library, config, on_restart)
+        self._is_cluster = config.mode == "cluster"
+        self._prefix = config.prefix
+        self._places: dict[str, str] = {}
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run calls of the script in one round trip."""
@@ -72,23 +80,55 @@ class RedisClient:
             pipeline.execute_command("ZREM", key, member)
         await pipeline.execute(raise_on_error=False)
 
-    async def probe(self) -> None:
-        """Find out whether the server can run the script and write, and make sure that it knows the script.
+    def is_refusal(self, error: BaseException) -> bool:
+        """Say whether an error is the server's answer to one call, rather than the lack of an answer."""
+        return isinstance(error, self._refusal)
 
+    def node_of(self, key: str) -> str:
+        """Return the name of the node that has a key; empty if there are no nodes, or none is known yet."""
+        if not self._is_cluster:
+            return ""
+        slots = self._redis.nodes_manager.slots_cache.get(self._redis.keyslot(key))
+        return str(slots[0].name) if slots else ""
+
+    async def probe(self, name: str = "", *, was_away: bool = False) -> None:
+        """Find out whether a server can run the script and write, and make sure that it knows the script.
+
+        :param name: the node to ask; any if it is empty.
+        :param was_away: connections may lead to a server that is gone, and a cluster have another order.
         :raises Exception: it cannot.
         """
-        replies = await self._pipelined([("EVAL", SCRIPT, self._probe)])
+        if was_away:
+            await self._look_anew(name)
+        key = self._probe_key(name)
+        if key is None:
+            return  # the node has no counters any more, so nothing waits for it
+        call = debit([key], [FixedWindow(1, 1.0)], [0])
+        replies = await self._pipelined([("EVAL", SCRIPT, call)])
         if isinstance(replies[0], Exception):
             raise StoreError(str(replies[0]))
 
-    async def drop_idle(self) -> None:
-        """Close connections that nobody uses: the server that they led to may be gone."""
-        nodes = getattr(self._redis, "get_nodes", None)
-        if nodes is None:
+    async def _look_anew(self, name: str) -> None:
+        if not self._is_cluster:
             await self._redis.connection_pool.disconnect(inuse_connections=False)
             return
-        for node in nodes():
-            await node.disconnect_free_connections()
+        # Whoever took over the counters of a node that is gone is known by the other nodes.
+        await self._redis.nodes_manager.initialize()
+        for node in self._redis.get_nodes():
+            if not name or node.name == name:
+                await node.disconnect_free_connections()
+
+    def _probe_key(self, name: str) -> str | None:
+        """Return a key that a node has, or None if there is no such node."""
+        if not name:
+            return f"{self._prefix}probe"
+        key = self._places.get(name)
+        if key is None or self.node_of(key) != name:
+            tries = (f"{self._prefix}probe{{{number}}}" for number in range(_MOST_TRIES))
+            key = next((each for each in tries if self.node_of(each) == name), None)
+            if key is not None:
+                self._places[name] = key
+        return key
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -96,9 +136,13 @@ class RedisClient:
             await client.aclose()
 
 
-def _connect(library: Any, config: RedisConfig) -> list[Any]:
+def _connect(library: Any, config: RedisConfig, on_restart: Callable[[], None] | None) -> list[Any]:
     """Return the client to use, and others that are to be closed with it."""
     options = _common_options(config)
+    if on_restart is not None and config.mode != "cluster":
+        options["redis_connect_func"] = _restart_watcher(
+            on_restart, importlib.import_module("redis.exceptions").ResponseError
+        )
     if config.mode == "sentinel":
         return _sentinel_master(config, options)
     address = urlsplit(config.url)
@@ -112,6 +156,31 @@ def _connect(library: Any, config: RedisConfig) -> list[Any]:
         return [library.Redis(unix_socket_path=address.path, **options)]
     host, port = address.hostname or "127.0.0.1", address.port or _DEFAULT_PORT
     return [library.Redis(host=host, port=port, db=_database(address.path), **options)]
+
+
+def _restart_watcher(on_restart: Callable[[], None], refusal: type[Exception]) -> Callable[[Any], Awaitable[None]]:
+    """Return what is to be done with each new connection: see by the server's id whether it is the one from before.
+
+    A restart between two requests fails none of them, so nothing else tells of it.
+    """
+    seen = b""
+
+    async def connected(connection: Any) -> None:
+        nonlocal seen
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        try:
+            answer = await connection.read_response()
+        except refusal:  # a user that may not ask
+            return
+        text = answer.encode() if isinstance(answer, str) else bytes(answer)
+        found = _RUN_ID.search(text)
+        if found is not None:
+            if seen and found[1] != seen:
+                on_restart()
+            seen = found[1]
+
+    return connected
 
 
 def _cluster(library: Any, config: RedisConfig, options: Mapping[str, Any]) -> Any:

@@ -4,9 +4,10 @@
 -- ARGV[1]  words with spaces between them, "-" for none: first
 --            admit, debit (take units whether or not they are there) or renew (leases of requests in progress)
 --            the time in seconds; with none it is this server's, the same for all gateways
---          then seven for each counter:
---            cost, who holds a place (concurrency only), rule, whether refused requests count (1 or 0), and three
---            parameters of the rule
+--          then eight for each counter:
+--            cost, who holds a place (concurrency only), rule, whether refused requests count (1 or 0), three
+--            parameters of the rule, and the units that whoever asks knows to be used: at least so many are, also if
+--            this server forgot them in a restart, or was not asked for a while
 --
 -- Returns four integers for each counter: allowed (1 or 0), units left, and microseconds until the quota is whole again
 -- and until the same request would be let through.
@@ -115,6 +116,24 @@ debits['sliding-window'] = function(state, cost, quota, window)
   return {number, used + cost, before, (number + 2) * window}
 end
 
+-- How much of a counter is used, to compare two states of it.
+local uses = {}
+
+uses['token-bucket'] = function(state) return state[1] end
+
+uses['fixed-window'] = function(state, window)
+  if state[1] == math.floor(now / window) then return state[2] end
+  return 0
+end
+
+uses['sliding-window'] = function(state, window)
+  local number = math.floor(now / window)
+  local share = math.max(0, ((number + 1) * window - now) / window)
+  if state[1] == number then return state[2] + state[3] * share end
+  if state[1] == number - 1 then return state[2] * share end
+  return 0
+end
+
 local function store(key, state)
   local milliseconds = math.ceil((state[4] - now) * 1000)
   if milliseconds <= 0 then redis.call('DEL', key) return end
@@ -128,13 +147,20 @@ end
 
 local items = {}
 for index, key in ipairs(KEYS) do
-  local at = 2 + (index - 1) * 7
+  local at = 2 + (index - 1) * 8
   local item = {
     key = key, cost = tonumber(words[at + 1]), member = words[at + 2],
     code = words[at + 3], counts_refused = words[at + 4] == '1',
     p1 = tonumber(words[at + 5]), p2 = tonumber(words[at + 6]), p3 = tonumber(words[at + 7]),
   }
-  if item.code ~= 'concurrency' then item.state = {load_state(key)} end
+  if item.code ~= 'concurrency' then
+    item.state = {load_state(key)}
+    local known = tonumber(words[at + 8])
+    if known > 0 then
+      local fresh = debits[item.code]({0, 0, 0}, known, item.p1, item.p2, item.p3)
+      if uses[item.code](fresh, item.p2) > uses[item.code](item.state, item.p2) then item.state = fresh end
+    end
+  end
   items[index] = item
 end
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway_plugin_sdk import Clock
 
-from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
+from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule, State
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.settlement import Charge
 from gateway_plugin_ratelimit.stores import Take
@@ -28,6 +28,9 @@ class Table(Protocol):
 
     def debit(self, charges: Sequence[Charge], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
+
+    def state_of(self, key: str) -> State:
+        """Return what is kept of a counter."""
 
     @property
     def sweep_steps(self) -> int:
@@ -129,6 +132,14 @@ class LocalStore:
             if more > 0 and not isinstance(rule, Concurrency)
         ]
         self._table.debit(charges, self._monotonic() + self._phase)
+
+    def used(self, passage: Passage) -> list[int]:
+        """Return how many units of each of a request's counters are used, as far as is known here."""
+        now = self._monotonic() + self._phase
+        return [
+            0 if isinstance(rule, Concurrency) else rule.used(self._table.state_of(counter), now)
+            for rule, counter in zip(passage.rules, passage.counters, strict=True)
+        ]
 
     def _release(self, held: Sequence[str]) -> None:
         for counter in held:

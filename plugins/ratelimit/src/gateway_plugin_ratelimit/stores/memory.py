@@ -101,6 +101,10 @@ class MemoryTable:
         for rule, key, cost in charges:
             self._put(key, rule.debit(self._counters.get(key, EMPTY), now, cost), now)
 
+    def state_of(self, key: str) -> State:
+        """Return what is kept of a counter."""
+        return self._counters.get(key, EMPTY)
+
     def _put(self, key: str, state: State, now: float) -> None:
         if key not in self._counters:
             self._make_room(now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from random import random
 from typing import Any
 
 from gateway_plugin_sdk import Clock, Metrics, Tasks
@@ -13,11 +12,11 @@ from gateway_plugin_sdk import Clock, Metrics, Tasks
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.config.redis import RedisConfig
 from gateway_plugin_ratelimit.passage import Passage
-from gateway_plugin_ratelimit.stores.availability import Availability
 from gateway_plugin_ratelimit.stores.batches import Batcher
 from gateway_plugin_ratelimit.stores.client import RedisClient
 from gateway_plugin_ratelimit.stores.leases import Leases
 from gateway_plugin_ratelimit.stores.local import LocalStore
+from gateway_plugin_ratelimit.stores.nodes import NEVER, Node
 from gateway_plugin_ratelimit.stores.scripts import Call, admission, counter_key, debit, read_reply
 
 _RENEWALS_A_LEASE = 3
@@ -39,16 +38,15 @@ class RedisStore:
         self._fallback = fallback
         self._now: Callable[[], float] = clock.monotonic
         self._log = log
-        self._client = RedisClient(config)
-        self._availability = Availability()
+        self._client = RedisClient(config, on_restart=self._restarted)
+        self._restarted_at = NEVER
+        self._nodes: dict[str, Node] = {}
         self._leases = Leases(config.lease)
         self._is_giving_back = False
-        # What the server let through is noted here too, so that its end is not the beginning of new quotas.
+        # What the server let through is noted here too, so that its end is not the beginning of new quotas, nor its
+        # return if it comes back with nothing.
         self._is_mirrored = config.when_unavailable == "local"
         self._tasks = Tasks()
-        self._batcher = Batcher(
-            self._client, timeout=config.timeout, at_once=config.max_connections, on_orphan=self._give_back_orphan
-        )
         self._failures = metrics.counter(
             "gateway_ratelimit_store_failures", "Calls of the rate limit store that failed."
         )
@@ -58,24 +56,52 @@ class RedisStore:
 
     async def start(self) -> None:
         """Connect. A server that is away does not keep the gateway from starting."""
-        await self._probe()
-        if not self._availability.is_up:
-            self._tasks.spawn(self._recover(), name="ratelimit: wait for redis")
+        await self._node("").probe()
         self._tasks.spawn(self._renew_forever(), name="ratelimit: renew leases")
 
     @property
     def is_up(self) -> bool:
-        """Whether requests are decided by the server at the moment."""
-        return self._availability.is_up
+        """Whether all requests are decided by the server at the moment."""
+        return all(node.is_up for node in self._nodes.values())
+
+    def _restarted(self) -> None:
+        self._restarted_at = self._now()
+
+    def _node(self, name: str) -> Node:
+        node = self._nodes.get(name)
+        if node is None:
+            config = self._config
+            batcher = Batcher(
+                self._client, timeout=config.timeout, at_once=config.max_connections, on_orphan=self._give_back_orphan
+            )
+            node = self._nodes[name] = Node(name, self._client, batcher, self._now, self._log, config.connect_timeout)
+        return node
 
     def admit(self, passage: Passage) -> Awaitable[None] | None:
         """Charge a request to all of its limits or to none, and note the outcome in its passage."""
-        if not self._availability.is_up:
-            self._decide_without(passage)
-            return None
         keys = self._keys(passage)
-        call = admission(keys, passage.rules, passage.costs, member=self._leases.new_member(), lease=self._config.lease)
-        return self._finish(passage, call, self._batcher.submit(call))
+        node = self._node(self._client.node_of(keys[0]))
+        if not node.is_up:
+            self._decide_without(passage, node)
+            return None
+        call = admission(
+            keys,
+            passage.rules,
+            passage.costs,
+            member=self._leases.new_member(),
+            lease=self._config.lease,
+            known=self._known(passage, node),
+        )
+        return self._finish(passage, call, node)
+
+    def _known(self, passage: Passage, node: Node) -> Sequence[int]:
+        """Return what is known here of a request's counters, while the server may have lost what it knew."""
+        if not self._is_mirrored:
+            return ()
+        longest = max(rule.window for rule in passage.rules)
+        if self._now() > max(node.found_at, self._restarted_at) + 2 * longest:
+            return ()
+        return self._fallback.used(passage)
 
     def _keys(self, passage: Passage) -> list[str]:
         prefix = self._config.prefix
@@ -84,12 +110,12 @@ class RedisStore:
             for counter, limit in zip(passage.counters, passage.limits, strict=True)
         ]
 
-    async def _finish(self, passage: Passage, call: Call, answer: asyncio.Future[Any]) -> None:
+    async def _finish(self, passage: Passage, call: Call, node: Node) -> None:
         try:
-            reply = await answer
-        except Exception as error:  # noqa: BLE001 - a limit that cannot be checked is never the client's problem
-            self._failed(error)
-            self._decide_without(passage)
+            reply = await node.ask(call)
+        except Exception:  # noqa: BLE001 - a limit that cannot be checked is never the client's problem
+            self._failures.inc()
+            self._decide_without(passage, node)
             return
         passage.decisions = read_reply(reply)
         if self._is_mirrored and passage.is_allowed:
@@ -98,42 +124,13 @@ class RedisStore:
             give_back = self._leases.hold(call.member, call.places)
             passage.release = lambda: self._give_back(give_back)
 
-    def _decide_without(self, passage: Passage) -> None:
+    def _decide_without(self, passage: Passage, node: Node) -> None:
         self._without.inc()
         match self._config.when_unavailable:
             case "local":
                 self._fallback.admit(passage)
             case "closed":
-                passage.unavailable = self._availability.wait(self._now())
-
-    def _failed(self, error: Exception) -> None:
-        self._failures.inc()
-        if self._availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
-            self._log.warning(
-                "redis is away, requests are decided by when_unavailable: %s until it is back: %s: %s",
-                self._config.when_unavailable,
-                type(error).__name__,
-                error,
-            )
-            self._tasks.spawn(self._recover(), name="ratelimit: wait for redis")
-
-    async def _recover(self) -> None:
-        while not self._availability.is_up:
-            await asyncio.sleep(self._availability.wait(self._now()))
-            await self._probe()
-
-    async def _probe(self) -> None:
-        try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                if not self._availability.is_up:
-                    await self._client.drop_idle()
-                await self._client.probe()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server is away
-            if self._availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
-                self._log.warning("redis is away: %s: %s", type(error).__name__, error)
-            return
-        if self._availability.succeeded():
-            self._log.info("redis is back")
+                passage.unavailable = node.availability.wait(self._now())
 
     def compiled(self, rule: Rule, cost: int) -> None:
         """There is no quicker way than to ask the server."""
@@ -145,15 +142,21 @@ class RedisStore:
         ]
         if self._is_mirrored:
             self._fallback.debit(passage, extra)
-        if not self._availability.is_up:
-            return
         keys = self._keys(passage)
         call = debit([keys[i] for i in picked], [passage.rules[i] for i in picked], [extra[i] for i in picked])
-        self._batcher.submit(call).add_done_callback(self._debited)
+        self._tell(call)
 
-    def _debited(self, answer: asyncio.Future[Any]) -> None:
-        if not answer.cancelled() and (error := answer.exception()) is not None and isinstance(error, Exception):
-            self._failed(error)
+    def _tell(self, call: Call) -> None:
+        """Send a call whose answer says nothing."""
+        node = self._node(self._client.node_of(call.keys[0]))
+        if node.is_up:
+            self._tasks.spawn(self._told(node, call), name="ratelimit: tell redis")
+
+    async def _told(self, node: Node, call: Call) -> None:
+        try:
+            await node.ask(call)
+        except Exception:  # noqa: BLE001 - the node has taken note of it
+            self._failures.inc()
 
     def _give_back(self, give_back: Callable[[], None]) -> None:
         give_back()
@@ -169,27 +172,27 @@ class RedisStore:
     async def _give_all_back(self) -> None:
         """Give back what was returned; what cannot be is forgotten by the server when its lease ends."""
         try:
-            while self._leases.returned and self._availability.is_up:
+            while self._leases.returned and self.is_up:
                 part = self._leases.returned[:_GIVEN_BACK_AT_ONCE]
                 del self._leases.returned[:_GIVEN_BACK_AT_ONCE]
                 await self._client.forget(part)
         except Exception as error:  # noqa: BLE001 - the lease ends by itself
-            self._failed(error)
+            self._failures.inc()
+            self._node("").failed(error)
         finally:
-            if not self._availability.is_up:
+            if not self.is_up:
                 self._leases.returned.clear()
             self._is_giving_back = False
 
     async def _renew_forever(self) -> None:
         while True:
             await asyncio.sleep(self._config.lease / _RENEWALS_A_LEASE)
-            if not self._availability.is_up:
-                continue
             for call in self._leases.renewals():
-                self._batcher.submit(call).add_done_callback(self._debited)
+                self._tell(call)
 
     async def aclose(self) -> None:
         """Give back what is held and close the connections."""
-        await self._batcher.aclose()
+        for node in self._nodes.values():
+            await node.aclose()
         await self._tasks.aclose()
         await self._client.aclose()

@@ -58,14 +58,19 @@ def admission(
     member: str,
     lease: float,
     now: float | None = None,
+    known: Sequence[int] = (),
 ) -> Call:
-    """Return the call that charges a request to all of its counters or to none."""
+    """Return the call that charges a request to all of its counters or to none.
+
+    :param known: units that are used of each counter as far as is known here: the server takes it that at least so
+        many are.
+    """
     places = [key for key, rule in zip(keys, rules, strict=True) if isinstance(rule, Concurrency)]
     if not places:
         member = NONE
     words = [f"admit {NONE if now is None else repr(now)}"]
-    for rule, cost in zip(rules, costs, strict=True):
-        words.append(f"{cost} {member} {_described(rule, lease)}")
+    for index, (rule, cost) in enumerate(zip(rules, costs, strict=True)):
+        words.append(f"{cost} {member} {_described(rule, lease)} {known[index] if known else 0}")
     return Call(keys, " ".join(words), member, places)
 
 
@@ -73,13 +78,13 @@ def debit(keys: Sequence[str], rules: Sequence[Rule | Concurrency], costs: Seque
     """Return the call that takes units whether or not they are there."""
     words = [f"debit {NONE}"]
     for rule, cost in zip(rules, costs, strict=True):
-        words.append(f"{cost} {NONE} {_described(rule, 0.0)}")
+        words.append(f"{cost} {NONE} {_described(rule, 0.0)} 0")
     return Call(keys, " ".join(words))
 
 
 def renewal(key: str, member: str, lease: float) -> Call:
     """Return the call that lets a request in progress keep its place."""
-    return Call([key], f"renew {NONE} 0 {member} {_described(Concurrency(0), lease)}")
+    return Call([key], f"renew {NONE} 0 {member} {_described(Concurrency(0), lease)} 0")
 
 
 @lru_cache(maxsize=1024)

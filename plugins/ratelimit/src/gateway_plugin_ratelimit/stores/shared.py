@@ -110,6 +110,11 @@ class SharedTable:
                 if locked:
                     self._locks.unlock(number % STRIPES)
 
+    def state_of(self, key: str) -> State:
+        """Return what is kept of a counter; without a lock, so perhaps what another worker is about to change."""
+        digest, start, _ = self._file.place_of(key)
+        return self._find(digest, start)[1]
+
     def _find(self, digest: bytes, start: int) -> tuple[int, State]:
         """Return the offset of a key's slot, or -1, and its state."""
         offset = self._file.map.find(digest, start, start + _SET_SIZE)

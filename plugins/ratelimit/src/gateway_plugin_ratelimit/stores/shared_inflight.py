@@ -11,10 +11,14 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from gateway_plugin_sdk import GatewayError
+
 from gateway_plugin_ratelimit.stores.locks import STRIPES, Stripes, claim
 from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, HEADER_SIZE, SharedFile
 
-MOST_WORKERS: Final = 64
+MOST_WORKERS: Final = 256
+"""Those that are replaced and their successors count both, and each value of ``max_keys`` has a table of its own."""
+
 _KEYS: Final = 16384
 _WAYS: Final = 8
 _COUNTS: Final = struct.Struct(f"<{MOST_WORKERS}H")
@@ -23,6 +27,11 @@ _SLOT_SIZE: Final = DIGEST_SIZE + _COUNTS.size
 _SET_SIZE: Final = _WAYS * _SLOT_SIZE
 _FULL: Final = 0xFFFF
 _EMPTY_SLOT: Final = bytes(_SLOT_SIZE)
+_NO_COUNTS: Final = bytes(_COUNTS.size)
+
+
+class TooManyWorkersError(GatewayError):
+    """More workers than can count together."""
 
 
 class SharedInflight:
@@ -33,14 +42,20 @@ class SharedInflight:
     def __init__(self, folder: Path) -> None:
         """Open or make the table in a folder that the workers share, and claim a column.
 
-        :raises OSError: if that is not possible, or if there are more than 64 workers.
+        :raises OSError: if that is not possible.
+        :raises TooManyWorkersError: all columns are taken: to count by itself would be to let more through than the
+            configuration says.
         """
         claimed = claim(folder, "ratelimit-worker", MOST_WORKERS)
         if claimed is None:
-            raise OSError(f"more than {MOST_WORKERS} workers cannot share the counts of requests in progress")
+            raise TooManyWorkersError(
+                f"more than {MOST_WORKERS} workers cannot count together: lower workers, or use one max_keys everywhere"
+            )
         number, self._claimed = claimed
         self._column = DIGEST_SIZE + number * _COUNT.size
-        self._file = SharedFile(folder / "ratelimit.inflight", sets=_KEYS // _WAYS, set_size=_SET_SIZE, phase=0.0)
+        self._file = SharedFile(
+            folder / f"ratelimit-{MOST_WORKERS}.inflight", sets=_KEYS // _WAYS, set_size=_SET_SIZE, phase=0.0
+        )
         self._locks = Stripes(folder, "ratelimit-inflight")
         self._clear_column()
 
@@ -97,7 +112,7 @@ class SharedInflight:
     def _free_slot(self, start: int) -> int:
         """Return the offset of a slot without requests in progress, or -1."""
         for offset in range(start, start + _SET_SIZE, _SLOT_SIZE):
-            if not any(_COUNTS.unpack_from(self._file.map, offset + DIGEST_SIZE)):
+            if self._file.map[offset + DIGEST_SIZE : offset + _SLOT_SIZE] == _NO_COUNTS:
                 return offset
         return -1
 
