@@ -67,7 +67,7 @@ def own_block(response: Response, base: bytes = b"") -> bytes:
     :param base: a block that is known to have none of them; what was only added to it is all that is looked at.
     """
     block = response.headers.block
-    if base and block.startswith(base):
+    if base and block.startswith(base) and block[len(base) : len(base) + 2] in {b"", b"\r\n"}:
         kept, block = base, block[len(base) :]
     else:
         kept = b""

@@ -149,7 +149,8 @@ class Relaying:
             and block.startswith(known)
         ):
             added = b"" if block is known else block[len(known) :]
-            if not added or not has_gateway_fields(added):
+            # What does not begin a line went on with the last one: a value that a hook made longer.
+            if not added or (added.startswith(b"\r\n") and not has_gateway_fields(added)):
                 self.relay_head(head, data, complete, added)
                 return
         length = head.content_length
