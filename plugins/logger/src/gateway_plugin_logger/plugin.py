@@ -88,6 +88,7 @@ class Logger(Plugin[LoggerConfig]):
         outlets, self._outlets = self._outlets, []
         self._routes, self._loop = {}, None
         await asyncio.gather(*(outlet.close(self.config.stop_timeout) for outlet in outlets))
+        self._account.report()
 
     @hookimpl
     def gateway_route_match(self, request: Request) -> None:

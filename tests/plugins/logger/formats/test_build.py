@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from gateway_plugin_logger.fields import FIELDS, find_value
 from gateway_plugin_logger.formats.build import FormatError, build_otel_renderer, build_renderer, check_template
+from gateway_plugin_sdk import Identity, Record, Request, Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,8 +91,6 @@ def test_commas_are_right_whatever_is_missing(fields: list[str], is_empty: bool,
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 @pytest.mark.parametrize("name", ["json", "logfmt", "combined", "{error} {identity} {header:x}"])
 def test_nothing_that_a_client_sends_makes_a_second_line(name: str, error: str, subject: str, target: str) -> None:
-    from gateway_plugin_sdk import Identity, Record, Request, Response
-
     request, record = Request("GET", "/" + target), Record()
     request.identity = Identity(subject)
     request.headers.block = b"\r\nX: " + error.encode("utf-8", "replace").replace(b"\r", b"").replace(b"\n", b"")
@@ -105,6 +105,31 @@ def test_nothing_that_a_client_sends_makes_a_second_line(name: str, error: str, 
     if name == "json":
         said = json.loads(line)
         assert (said["target"], said["identity"]) == ("/" + target, subject)
+
+
+COMBINED = re.compile(
+    r"(\S+) - (\S+) \[(\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} \+0000)\] "
+    r'"([^"]*) ([^" ]*) HTTP/([\d.]+)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n'
+)
+HOSTILE = st.text(max_size=20) | st.sampled_from(
+    ['" 200 1 "-" "-"\n127.0.0.1 - - [', "a b", "\r\nx", "\x1b[2J", "\u2028", "\ud800", "\\", "\\x22", "-"]
+)
+
+
+@given(HOSTILE, HOSTILE, HOSTILE, st.binary(max_size=20), st.binary(max_size=20))
+@settings(max_examples=150)
+def test_a_combined_line_has_its_ten_parts_whatever_a_client_sends(
+    subject: str, client: str, method: str, agent: bytes, referer: bytes
+) -> None:
+    block = b"\r\nUser-Agent: " + agent.translate(None, b"\r\n") + b"\r\nReferer: " + referer.translate(None, b"\r\n")
+    request = Request(method, "/a", block, client_ip=client)
+    request.identity = Identity(subject)
+
+    line = build_renderer("combined", (), {}, find_value)(request, Response(200), Record())
+
+    assert COMBINED.fullmatch(line)
+    assert line.isascii()
+    assert line[:-1].isprintable()
 
 
 def test_a_template_that_names_no_field_is_refused() -> None:

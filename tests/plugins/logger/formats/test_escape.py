@@ -7,6 +7,7 @@ import pytest
 from gateway_plugin_logger.formats.escape import (
     encode_json,
     escape_text,
+    escape_word,
     otel_value,
     quote_json,
     quote_logfmt,
@@ -20,6 +21,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("alice", "alice"), ("a b", "a\\x20b"), ("", "-"), ("a\nb", "a\\x0Ab"), ('"', "\\x22")],
+)
+def test_a_word_has_no_spaces(text: str, word: str) -> None:
+    assert escape_word(text) == word
 
 
 @given(st.text())

@@ -28,6 +28,39 @@ def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
     ]
 
 
+def test_losses_that_were_not_told_of_yet_are_told_at_the_end(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    account = Account("file:a", Metrics(), clock, logging.getLogger("test"))
+    account.dropped(1, "write-error", "no space")
+    account.dropped(5, "write-error", "no space")
+
+    account.report()
+    account.report()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "access log: 1 line lost for file:a: write-error: no space",
+        "access log: 5 lines lost for file:a: write-error: no space",
+    ]
+
+
+def test_what_a_sink_refuses_of_a_batch_is_lost_and_a_mere_warning_is_told(
+    clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    account = Account("otlp:a", metrics, clock, logging.getLogger("test"))
+
+    account.refused(0, "old schema")
+    account.refused(0, "old schema")
+    clock.now += 11
+    account.refused(2, "too old")
+
+    labels = {"sink": "otlp:a", "reason": "rejected"}
+    assert metrics.registry.get_sample_value("gateway_logger_dropped_total", labels) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "access log: otlp:a took a batch and warns: old schema",
+        "access log: 2 lines lost for otlp:a: rejected: too old",
+    ]
+
+
 def test_no_lines_are_no_loss(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     Account("x", Metrics(), clock, logging.getLogger("test")).dropped(0, "stop")
 

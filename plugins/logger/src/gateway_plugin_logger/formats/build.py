@@ -55,7 +55,8 @@ def build_renderer(
         return _json_line(named_values(fields, added, find), nulls)
     if name == "logfmt":
         return _logfmt_line(named_values(fields, added, find))
-    return compile_line([*template_pieces(NAMED_TEMPLATES.get(name, name), find, styles.TEXT, "-"), "\n"])
+    bare = styles.BARE if name in NAMED_TEMPLATES else None
+    return compile_line([*template_pieces(NAMED_TEMPLATES.get(name, name), find, styles.TEXT, "-", bare), "\n"])
 
 
 def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: str, find: Find) -> Renderer:
@@ -112,18 +113,27 @@ def check_template(template: str) -> str:
     return template
 
 
-def template_pieces(template: str, find: Find, style: styles.Style, missing: str) -> list[str | Piece]:
-    """Return what a template is made of; a field without a value, or one that must not be logged, is ``missing``."""
+def template_pieces(
+    template: str, find: Find, style: styles.Style, missing: str, bare: styles.Style | None = None
+) -> list[str | Piece]:
+    """Return what a template is made of; a field without a value, or one that must not be logged, is ``missing``.
+
+    :param bare: the style of fields that are not in quotes, if it is another.
+    """
     pieces: list[str | Piece] = []
+    # Quotes stand around some fields, so the style changes with each of them.
+    here, elsewhere = bare or style, style
     for part in parse(template):
         if isinstance(part, str):
             pieces.append(part)
+            if bare is not None and part.count('"') % 2:
+                here, elsewhere = elsewhere, here
             continue
         try:
             value = find(part.field)
         except FieldNameError as error:
             raise FormatError(str(error)) from None
-        pieces.append(missing if value is None else styles.piece(value, style, missing=missing))
+        pieces.append(missing if value is None else styles.piece(value, here, missing=missing))
     return pieces
 
 

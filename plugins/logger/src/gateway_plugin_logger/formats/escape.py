@@ -33,6 +33,11 @@ def escape_text(value: str) -> str:
     return _ODD.sub(_hexadecimal, value)
 
 
+def escape_word(value: str) -> str:
+    r"""Return a text that stands without quotes between spaces: its own spaces are ``\x20``, nothing is ``-``."""
+    return escape_text(value).replace(" ", "\\x20") or "-"
+
+
 def _hexadecimal(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 

@@ -13,6 +13,7 @@ from gateway_plugin_logger.formats.escape import (
     encode_json,
     escape_object,
     escape_text,
+    escape_word,
     otel_value,
     quote_json,
     quote_logfmt,
@@ -52,6 +53,12 @@ TEXT: Final[Style] = {
     Kind.MILLISECONDS: Writing(milliseconds),
     Kind.OBJECT: Writing(escape_object),
 }
+BARE: Final[Style] = {
+    **TEXT,
+    Kind.TEXT: Writing(escape_word),
+    Kind.WORD: Writing(escape_word),
+}
+"""For fields of a text line that nothing but a space keeps apart."""
 LOGFMT: Final[Style] = {
     Kind.TEXT: Writing(quote_logfmt),
     Kind.WORD: Writing(quote_logfmt),

@@ -15,11 +15,22 @@ _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 class Account:
     """Counts the lines that a sink took, lost and sent again; may be used by any thread.
 
-    Losing lines is also logged, at once and then at most every ten seconds: a sink that is away must not flood the log
-    that tells of it.
+    Losing lines is also logged, at once, then at most every ten seconds, and at the end: a sink that is away must not
+    flood the log that tells of it.
     """
 
-    __slots__ = ("_clock", "_dropped", "_label", "_lock", "_log", "_quiet_until", "_retries", "_unreported", "_written")
+    __slots__ = (
+        "_clock",
+        "_dropped",
+        "_label",
+        "_last",
+        "_lock",
+        "_log",
+        "_quiet_until",
+        "_retries",
+        "_unreported",
+        "_written",
+    )
 
     def __init__(self, label: str, metrics: Metrics, clock: Clock, log: logging.Logger) -> None:
         self._label = label
@@ -28,6 +39,7 @@ class Account:
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._unreported = 0
+        self._last: tuple[str, Callable[[], str] | str] = ("", "")
         self._written = metrics.counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
         self._dropped = metrics.counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
         self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
@@ -66,10 +78,17 @@ class Account:
         self._dropped.labels(self._label, reason).inc(lines)
         with self._lock:
             self._unreported += lines
-        if not self._may_speak():
-            return
+            self._last = reason, why
+        if self._may_speak():
+            self.report()
+
+    def report(self) -> None:
+        """Log the losses that were not told of yet; called at the end, when nobody will come back to them."""
         with self._lock:
             count, self._unreported = self._unreported, 0
+            reason, why = self._last
+        if not count:
+            return
         detail = why if isinstance(why, str) else why()
         lost = "1 line" if count == 1 else f"{count} lines"
         self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")

@@ -47,15 +47,17 @@ class Sender:
 
     def extend(self, lines: Sequence[str]) -> None:
         """Take lines; drops those that are too much beside what is waiting or under way already."""
+        too_many = 0
         for line in lines:
-            self._append(line)
+            too_many += not self._append(line)
+        if too_many:
+            self._account.dropped(too_many, "overflow", "the sink takes lines more slowly than they come")
 
-    def _append(self, line: str) -> None:
+    def _append(self, line: str) -> bool:
         queue = self._queue
         size = len(line)
         if self._unsettled_lines >= queue.max_lines or self._unsettled_bytes + size > queue.max_bytes:
-            self._account.dropped(1, "overflow", "the sink takes lines more slowly than they come")
-            return
+            return False
         self._lines.append(line)
         self._unsettled_lines += 1
         self._unsettled_bytes += size
@@ -64,6 +66,7 @@ class Sender:
             self._some.set()
         if len(self._lines) >= queue.batch_lines or self._waiting_bytes >= queue.batch_bytes:
             self._enough.set()
+        return True
 
     async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - a deadline for the lines, not for the caller
         """Send what is left at once; what is not out in time is lost."""
@@ -77,6 +80,7 @@ class Sender:
         except TimeoutError:
             self._account.dropped(self._unsettled_lines, "stop", "the sink did not take them in time")
         await self._tasks.aclose()
+        self._account.report()
 
     async def _run(self) -> None:
         while True:

@@ -94,6 +94,7 @@ class LineWriter:
         if self._thread.is_alive():
             lost = sum(count for _, count in self._batches)
             self._account.dropped(lost, "stop", "the sink did not take them in time")
+        self._account.report()
 
     def _wake_up(self) -> None:
         self._hurry.set()
