@@ -89,3 +89,20 @@ async def test_it_knows_the_time_of_the_last_sweep() -> None:
 
     sweeper.stop()
     assert sweeper.time == 200.0
+
+
+async def test_a_deadline_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Item):
+        def expire(self, now: float) -> None:
+            super().expire(now)
+            raise RuntimeError("expected")
+
+    failing, other, later = Failing(0.0), Item(0.0), Item(0.0)
+    sweeper = Sweeper(asyncio.get_running_loop(), Now())
+    sweeper.watch([failing, other])
+    sweeper.watch([later], every=2)
+
+    await asyncio.gather(other.told.wait(), later.told.wait())
+
+    sweeper.stop()
+    assert "a deadline could not be acted on" in caplog.text

@@ -18,6 +18,7 @@ from gateway_core.config import ListenConfig
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.half_closed import HalfClosed
+from gateway_core.proxy.idle_heads import IdleHeads
 from gateway_core.proxy.mirror import MirrorTry
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
@@ -32,7 +33,7 @@ from gateway_core.upstreams.transport import TlsSettings, TransportSettings, mak
 if TYPE_CHECKING:
     from gateway_core.config import LimitsConfig
     from gateway_core.proxy.exchange import Exchange
-    from gateway_core.proxy.lane import Peer
+    from gateway_core.proxy.lane import HeadMemo, Peer
     from gateway_core.proxy.sending import Sending
     from gateway_core.snapshot import SnapshotHolder
     from gateway_core.upstreams.admission import Load
@@ -55,8 +56,11 @@ class Connection(Protocol):
     """A client's connection, in whichever lane."""
 
     peer: Peer
+    memo: HeadMemo | None
     deadline: float
 
+    @property
+    def exchange(self) -> Exchange | None: ...
     def expire(self, now: float) -> None: ...
     def close_if_idle(self) -> None: ...
     def forget_head(self) -> None: ...
@@ -92,6 +96,7 @@ class Proxy:
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(self.lanes, every=5)
         self._sweeper.watch(self.half_closed)
+        self._sweeper.watch([IdleHeads(self.lanes, lambda: self.limits.idle_timeout)], every=5)
         self._sweeper.watch(self._tunnels, every=10)
         self._sweeper.watch(self._pools, every=10)
 

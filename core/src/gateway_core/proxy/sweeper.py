@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
+
+_log = logging.getLogger("gateway.proxy")
 
 NEVER: Final = float("inf")
 
@@ -44,13 +47,17 @@ class Sweeper:
             self._handle = self._loop.call_later(TICK, self._sweep)
 
     def _sweep(self) -> None:
+        # First of all: whatever goes wrong below, deadlines must go on being noticed.
+        self._handle = self._loop.call_later(TICK, self._sweep)
         now = self.time = self._now()
         self._ticks += 1
         for group, every in self._groups:
             if self._ticks % every == 0:
                 for expired in [item for item in group if item.deadline <= now]:
-                    expired.expire(now)
-        self._handle = self._loop.call_later(TICK, self._sweep)
+                    try:
+                        expired.expire(now)
+                    except Exception:  # noqa: BLE001 - one defect must not end every deadline of the process
+                        _log.exception("a deadline could not be acted on: %r", expired)
 
     def stop(self) -> None:
         """Sweep no more."""

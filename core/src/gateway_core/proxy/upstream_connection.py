@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from gateway_core.proxy.socket_options import ended_orderly
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from gateway_core.proxy.wire.response_head import (
-    CHUNKED,
     NO_BODY,
     UNTIL_CLOSE,
     BadAnswerError,
@@ -397,6 +396,3 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.on_end(b"")
         else:
             receiver.on_failure(Failure.TRUNCATED, "it closed the connection within its answer")
-
-
-__all__ = ["CHUNKED", "Failure", "Receiver", "UpstreamConnection"]

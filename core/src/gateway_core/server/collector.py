@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import linecache
 
-from gateway_core.server import memory
+from gateway_core import memory
 
 
 def rest() -> None:

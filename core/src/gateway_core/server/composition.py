@@ -7,13 +7,15 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
-from gateway_core.server import logs, loops, memory
+from gateway_core.server import logs
 from gateway_core.server.handover import Handover, take_over
 from gateway_core.server.lifecycle import StoppedError
+from gateway_core.server.loops import loop_factory
 from gateway_core.server.program import Fleet, Program, say
 from gateway_core.server.validation import Canonical
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from gateway_core.server.spares import Spare
 
 
-def run(roots: Sequence[ConfigRoot], state: Path) -> NoReturn:
-    """Serve the configuration of these files and sources until a signal ends it, and end the process.
+def run(roots: Sequence[ConfigRoot], state: Path) -> int:
+    """Serve the configuration of these files and sources until a signal ends it; return the exit status.
 
     :param state: the directory for what has to outlast the process.
     """
@@ -30,10 +32,11 @@ def run(roots: Sequence[ConfigRoot], state: Path) -> NoReturn:
     logs.configure()
     left = take_over()
     spares = () if left is None else _spares_for(left)
-    result = loops.run(_run(roots, state, left, spares))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        result = runner.run(_run(roots, state, left, spares))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state))
-    loops.leave(result)
+    return result
 
 
 def _spares_for(left: Handover) -> Sequence[Spare]:

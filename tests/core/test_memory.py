@@ -23,7 +23,7 @@ def test_a_process_that_serves_does_without_what_validates(module: str) -> None:
 
 THREADS = """
 import threading
-from gateway_core.server import memory
+from gateway_core import memory
 memory.share_one_arena()
 for _ in range(4):
     thread = threading.Thread(target=lambda: bytearray(100_000))
@@ -41,7 +41,7 @@ def test_what_is_asked_of_the_c_library_does_no_harm() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway_core.server import memory
+    from gateway_core import memory
 
     monkeypatch.setattr(memory, "_LIBRARY", "libc-that-is-not-there.so")
 
