@@ -48,7 +48,8 @@ def test_the_scheme_has_any_case_and_spaces_behind_it(running: Any, secret: str)
     "value",
     [b"", b"Bearer", b"Bearer ", b"Bearer:%b", b"Bearer\t%b", b"Bearer=%b", b"Token %b", b"JWT %b", b"%b",
      b"Bearerx %b", b"XBearer %b", b"Bearer\xa0%b", b"Bearer Bearer %b", b"Bearer %b, Bearer %b",
-     b"Basic eDp5, Bearer %b", b'Bearer "%b"', b"Bearer %b;x=1", b"Bearer %b=", b"Bearer \xef\xbb\xbf%b", b"Bearer %b\xff", b"Bearer <%b>"],
+     b"Basic eDp5, Bearer %b", b'Bearer "%b"',
+     b"Bearer %b;x=1", b"Bearer %b=", b"Bearer \xef\xbb\xbf%b", b"Bearer %b\xff", b"Bearer <%b>"],
 )  # fmt: skip
 def test_what_is_no_bearer_token_is_refused_with_a_challenge(running: Any, secret: str, value: bytes) -> None:
     status, answer = send(running, b"Authorization: " + value.replace(b"%b", signed(secret).encode()))
