@@ -85,7 +85,9 @@ def make_forms(config: LoggerConfig, binding: str = "logger") -> Forms:
     """Return the forms that the sinks of a configuration need."""
     captures = _captures(config, binding)
     find = _redacted_fields(config.redact, {name: _body_value(each) for name, each in captures.items()}).find
-    line = build_renderer(config.format, config.said, config.add, find, nulls=config.missing == "null")
+    line = build_renderer(
+        config.format, config.said, config.add, find, nulls=config.missing == "null", placeholder=config.placeholder
+    )
     bodies = {sink.body for sink in config.destinations if isinstance(sink, OtlpSink)}
     otel = {body: build_otel_renderer(config.said, config.add, body, find) for body in bodies}
     return Forms(line, otel, captures)

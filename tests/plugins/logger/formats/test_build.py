@@ -31,6 +31,12 @@ def test_common_lines_say_a_dash_for_what_is_not_there(make_event: Any) -> None:
     assert line == '203.0.113.9 - - [22/Nov/2026:23:20:21 +0000] "GET / HTTP/1.1" 200 1024\n'
 
 
+def test_another_word_may_stand_for_what_is_not_there(make_event: Any) -> None:
+    line = build_renderer("{referer} {status}", (), {}, find_value, placeholder="none")
+
+    assert line(*make_event()) == "none 200\n"
+
+
 def test_logfmt_quotes_only_what_needs_it(make_event: Any) -> None:
     event = make_event(headers={"user-agent": "a b"})
 

@@ -92,6 +92,14 @@ async def test_bodies_are_compressed_and_the_connection_is_kept(collector: Colle
     assert len(collector.requests) == 2
 
 
+async def test_an_idle_connection_is_closed_if_none_is_to_be_kept(collector: Collector) -> None:
+    target = http.lines_target(http_sink(url=collector.url, keepalive=0), "json")
+
+    await deliver(target, ["1\n"], ["2\n"])
+
+    assert [headers.get("connection") for _, _, headers, _ in collector.requests] == ["close", "close"]
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_a_server_in_trouble_is_asked_again_when_it_says_so(collector: Collector, status: int) -> None:
     collector.answers = [web.Response(status=status, headers={"Retry-After": "7"})]

@@ -34,3 +34,10 @@ def test_a_batch_is_given_up_when_its_next_try_would_be_too_late() -> None:
     assert next_delay(RETRIES, tries=9, age=55.0) is None
     assert next_delay(RETRIES, tries=1, age=0.0, asked=61.0) is None
     assert next_delay(Retries.model_validate({"give_up_after": 0}), tries=1, age=0.0) is None
+
+
+def test_a_batch_is_given_up_after_so_many_tries() -> None:
+    thrice = Retries.model_validate({"max_tries": 3})
+
+    assert next_delay(thrice, tries=2, age=0.0) is not None
+    assert next_delay(thrice, tries=3, age=0.0) is None

@@ -36,6 +36,8 @@ class LoggerConfig(ConfigModel):
     """Fields to leave out."""
     missing: Literal["omit", "null"] = "omit"
     """Whether JSON leaves out a field that a request has no value for, or says ``null``."""
+    placeholder: str = Field(default="-", pattern=r"^[ -~]*$")
+    """What stands in a line of text for a field without a value."""
     skip: Conditions = Conditions()
     """Requests that get no line."""
     only: Conditions = Conditions()

@@ -62,6 +62,8 @@ class Retries(ConfigModel):
     """Longest time between two tries."""
     give_up_after: Duration = Field(default=60.0, ge=0)
     """Age at which a batch is dropped; 0 is after one try."""
+    max_tries: int = Field(default=0, ge=0)
+    """Tries after which it is dropped; 0 is no limit."""
 
 
 class Queue(ConfigModel):
@@ -167,6 +169,8 @@ class HttpSink(ConfigModel):
     """Whether bodies are compressed with gzip."""
     timeout: Duration = Field(default=10.0, gt=0)
     """Time for one try."""
+    keepalive: Duration = Field(default=15.0, ge=0)
+    """How long an idle connection is kept for the next batch; 0 closes it."""
     tls: TlsOptions = TlsOptions()
     """For ``https``."""
     queue: Queue = Queue()
@@ -193,6 +197,8 @@ class OtlpSink(ConfigModel):
     """Whether bodies are compressed with gzip."""
     timeout: Duration = Field(default=10.0, gt=0)
     """Time for one try."""
+    keepalive: Duration = Field(default=15.0, ge=0)
+    """How long an idle connection is kept for the next batch; 0 closes it."""
     tls: TlsOptions = TlsOptions()
     """For ``https``."""
     queue: Queue = Queue()

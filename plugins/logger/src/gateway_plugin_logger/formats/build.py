@@ -40,7 +40,13 @@ class FormatError(ValueError):
 
 
 def build_renderer(
-    name: str, fields: Sequence[str], added: Mapping[str, str], find: Find, *, nulls: bool = False
+    name: str,
+    fields: Sequence[str],
+    added: Mapping[str, str],
+    find: Find,
+    *,
+    nulls: bool = False,
+    placeholder: str = "-",
 ) -> Renderer:
     """Return a function that writes lines, each with the newline that ends it.
 
@@ -48,6 +54,7 @@ def build_renderer(
     :param fields: what a structured line says.
     :param added: by name, templates of what it says beside that.
     :param find: returns the value of a field.
+    :param placeholder: what stands in a line of text where there is no value.
     :param nulls: whether JSON says ``null`` where there is no value, instead of nothing.
     :raises FormatError: naming what cannot be used.
     """
@@ -56,7 +63,7 @@ def build_renderer(
     if name == "logfmt":
         return _logfmt_line(named_values(fields, added, find))
     bare = styles.BARE if name in NAMED_TEMPLATES else None
-    return compile_line([*template_pieces(NAMED_TEMPLATES.get(name, name), find, styles.TEXT, "-", bare), "\n"])
+    return compile_line([*template_pieces(NAMED_TEMPLATES.get(name, name), find, styles.TEXT, placeholder, bare), "\n"])
 
 
 def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: str, find: Find) -> Renderer:

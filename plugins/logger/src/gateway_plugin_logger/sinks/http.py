@@ -34,6 +34,7 @@ class HttpTarget:
     compress: bool
     timeout: float
     tls: TlsOptions
+    keepalive: float = 15.0
     retried_statuses: frozenset[int] = _LATER
     read_answer: Callable[[bytes], Refusal] | None = None
     """Reads from an answer how many lines of the batch were refused."""
@@ -54,6 +55,7 @@ def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
         compress=sink.compress,
         timeout=sink.timeout,
         tls=sink.tls,
+        keepalive=sink.keepalive,
     )
 
 
@@ -72,6 +74,7 @@ def otlp_target(sink: OtlpSink) -> HttpTarget:
         compress=sink.compress,
         timeout=sink.timeout,
         tls=sink.tls,
+        keepalive=sink.keepalive,
         retried_statuses=_LATER_OTLP,
         read_answer=encoding.read_answer,
     )
@@ -113,8 +116,14 @@ class HttpClient:
         headers = {"user-agent": _USER_AGENT, **{name.lower(): value for name, value in target.headers.items()}}
         if target.compress:
             headers["content-encoding"] = "gzip"
+        tls = make_tls(target.tls) if target.url.startswith("https:") else True
+        connector = (
+            aiohttp.TCPConnector(ssl=tls, keepalive_timeout=target.keepalive)
+            if target.keepalive
+            else aiohttp.TCPConnector(ssl=tls, force_close=True)
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=make_tls(target.tls) if target.url.startswith("https:") else True),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=target.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,

@@ -28,6 +28,8 @@ def next_delay(
     :param asked: seconds that the other side asked for; they count if they are longer.
     :param chance: from 0 to 1; 0 halves the delay, so that many gateways do not come back at once.
     """
+    if retries.max_tries and tries >= retries.max_tries:
+        return None
     delay = min(retries.max_delay, retries.initial_delay * 2 ** min(tries - 1, 32)) * (0.5 + 0.5 * chance)
     if asked is not None and asked > delay:
         delay = asked
