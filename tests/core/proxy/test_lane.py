@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 from gateway_core.plugins import Plugin
@@ -186,3 +187,28 @@ async def test_what_a_hook_adds_goes_upstream_but_for_what_the_gateway_writes(
     assert [field(head, b"x-user") for head in upstream.heads] == [b"/users/7", b"/users/7", b"/users/8", b"/users/7"]
     assert [field(head, b"x-more") for head in upstream.heads] == [None, None, b"1", None]
     assert not any(field(head, b"content-length") for head in upstream.heads)
+
+
+class Lengthening(Base):
+    """Makes the value of the last field longer."""
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        for name in ("host", "x-last"):
+            if name in request.headers:
+                request.headers[name] += "er"
+
+
+@pytest.mark.parametrize(
+    ("last", "name", "value"), [(b"", b"host", b"example.comer"), (b"X-Last: long\r\n", b"x-last", b"longer")]
+)
+async def test_a_longer_value_of_the_last_field_is_a_change_of_that_field(
+    start_proxy: StartProxy, start_upstream: StartUpstream, last: bytes, name: bytes, value: bytes
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy("plugins: [{name: p}]\n" + ROUTE.format(upstream.url, ""), plugins=[Lengthening])
+
+    await gateway.ask(GET[:-2] + last + b"\r\n")
+
+    assert field(upstream.heads[0], name) == value
+    assert upstream.heads[0].count(b"er\r\n") == 1 + bool(last)

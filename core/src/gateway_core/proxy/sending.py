@@ -202,8 +202,9 @@ class Sending(Relaying):
         host = own_host = facts.host
         block = request.current_block
         if block is not facts.block:
-            if block.startswith(facts.block) and not has_special_fields(block[len(facts.block) :]):
-                tail = facts.kept + block[len(facts.block) :] + memo.origin.tail
+            added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
+            if added and not has_special_fields(added):
+                tail = facts.kept + added + memo.origin.tail
             else:
                 own_host = request.headers.get("host", "")
                 changed = read_request_block(self._own_fields(), http_1_0=True)
