@@ -43,7 +43,7 @@ def test_idle_keys_make_room_before_any_other() -> None:
 
 def test_the_quick_way_leaves_it_to_the_general_one_when_the_clock_went_back() -> None:
     table, now = MemoryTable(100), 1000.0
-    take = table.compiled(BUCKET, 1, lambda: now)
+    take = table.compiled(BUCKET, 1, lambda: now, 0.0)
     assert take("key") == (9, 1.0)
 
     now = 900.0
@@ -55,7 +55,7 @@ def test_the_quick_way_leaves_it_to_the_general_one_when_the_clock_went_back() -
 
 def test_a_full_table_makes_room_in_the_general_way() -> None:
     table = MemoryTable(64)
-    takes = [table.compiled(rule, 1, lambda: 1000.0) for rule in (BUCKET, FixedWindow(5, 10.0))]
+    takes = [table.compiled(rule, 1, lambda: 1000.0, 0.0) for rule in (BUCKET, FixedWindow(5, 10.0))]
     for number in range(64):
         assert takes[0](f"key {number}") is not None
 

@@ -168,7 +168,7 @@ QUICK_STEPS = st.lists(st.tuples(st.floats(0, 2), st.sampled_from("ab")), max_si
 
 def check_quick_way(table: Any, rule: Any, cost: int, steps: Any) -> None:
     reference, now = MemoryTable(64), 1000.0
-    take = table.compiled(rule, cost, lambda: now)
+    take = table.compiled(rule, cost, lambda: now, 0.0)
     for pause, key in steps:
         now += pause
         left = take(key)

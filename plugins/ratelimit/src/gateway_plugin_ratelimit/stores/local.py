@@ -23,7 +23,7 @@ class Table(Protocol):
     def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
         """Charge a request to all of its counters or to none; return what each rule decided."""
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
         """Return the function that charges one counter if the request passes at once."""
 
     def debit(self, charges: Sequence[Charge], now: float) -> None:
@@ -89,8 +89,7 @@ class LocalStore:
 
     def compiled(self, rule: Rule, cost: int) -> Take:
         """Return a quicker way to admit requests that have one limit."""
-        monotonic, phase = self._monotonic, self._phase
-        return self._table.compiled(rule, cost, lambda: monotonic() + phase)
+        return self._table.compiled(rule, cost, self._monotonic, self._phase)
 
     def _admit_several(self, passage: Passage) -> None:
         decisions: dict[int, Decision] = {}

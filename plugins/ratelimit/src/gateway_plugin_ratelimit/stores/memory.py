@@ -50,14 +50,14 @@ class MemoryTable:
                 self._put(key, state, now)
         return decisions
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
         """Return the function that charges one counter if the request passes at once."""
         if isinstance(rule, TokenBucket):
-            return self._compiled_bucket(rule, cost, clock)
+            return self._compiled_bucket(rule, cost, clock, phase)
         counters = self._counters
 
         def take(key: str) -> Left | None:
-            now = clock()
+            now = clock() + phase
             known = counters.get(key)
             if known is None and len(counters) >= self.max_keys:
                 return None
@@ -69,14 +69,14 @@ class MemoryTable:
 
         return take
 
-    def _compiled_bucket(self, bucket: TokenBucket, cost: int, clock: Callable[[], float]) -> Take:
+    def _compiled_bucket(self, bucket: TokenBucket, cost: int, clock: Callable[[], float], phase: float) -> Take:
         """Return what `TokenBucket.decide` does for requests that pass, without an object for the decision."""
         counters, max_keys = self._counters, self.max_keys
         interval, most = bucket.interval, bucket.most
         price, ceiling = cost * interval, bucket.span + TOLERANCE
 
         def take(key: str) -> Left | None:
-            now = clock()
+            now = clock() + phase
             known = counters.get(key)
             full_at = now
             if known is not None:

@@ -76,7 +76,7 @@ class SharedTable:
                 self._locks.unlock(stripe)
         return decisions
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float]) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
         """Return the function that charges one counter if the request passes at once."""
         place_of, lock, unlock = self._file.place_of, self._locks.lock, self._locks.unlock
 
@@ -85,7 +85,7 @@ class SharedTable:
             stripe = number % STRIPES
             locked = lock(stripe)
             try:
-                now = clock()
+                now = clock() + phase
                 offset, known = self._find(digest, start)
                 decision = rule.decide(known, now, cost)
                 if not decision.allowed or decision.wait or decision.state is None:
