@@ -194,7 +194,7 @@ class Lengthening(Base):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
-        for name in ("host", "x-last"):
+        for name in ("Host", "X-Last"):
             if name in request.headers:
                 request.headers[name] += "er"
 
