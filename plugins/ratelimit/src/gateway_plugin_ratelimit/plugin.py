@@ -66,6 +66,12 @@ class RateLimit(Plugin[RateLimitConfig]):
         """Find the counters, or make them."""
         self._store = await resources_of(self.context).acquire(self.config, self.context)
         self._is_started = True
+        if self._holds:
+            try:
+                self._store.hold_places()
+            except BaseException:
+                await self.stop()
+                raise
         limit = self._limits[0]
         rule = limit.constant_rule
         if rule is not None and isinstance(limit.cost, int) and len(self._limits) == 1 and self._is_exempt is None:

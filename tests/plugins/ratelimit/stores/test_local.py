@@ -67,3 +67,19 @@ async def test_windows_of_a_day_begin_at_midnight_utc(limiter: MakeLimiter, cloc
     answer = await limited.call()
 
     assert answer.headers["x-ratelimit-reset"] == "30"
+
+
+def tables_of_places(folder: Path) -> list[Path]:
+    return list(folder.glob("*.inflight"))
+
+
+async def test_workers_without_a_limit_of_concurrency_keep_no_table_of_places(
+    limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GATEWAY_SHARED_DIR", str(tmp_path))
+
+    await limiter({"rate": 1})
+    assert not tables_of_places(tmp_path)
+
+    await limiter({"concurrency": 1}, binding="other")
+    assert len(tables_of_places(tmp_path)) == 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gateway_plugin_ratelimit.stores.mapping import SharedFile
+from gateway_plugin_ratelimit.stores.mapping import SharedFile, written_ranges
 
 
 def open_file(path: Any, phase: float = 0.0) -> SharedFile:
@@ -45,3 +45,16 @@ def test_keys_of_any_text_have_a_place_and_few_are_remembered(tmp_path: Path) ->
 
     assert len(shared._places) <= 8192
     shared.close()
+
+
+def test_the_parts_of_a_file_that_were_written_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(1 << 20)
+        file.seek(300_000)
+        file.write(b"x")
+
+    ranges = list(written_ranges(path))
+
+    assert any(start <= 300_000 < end for start, end in ranges)
+    assert sum(end - start for start, end in ranges) <= 1 << 20

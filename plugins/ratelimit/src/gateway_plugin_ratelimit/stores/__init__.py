@@ -24,6 +24,12 @@ class Store(Protocol):
         :returns: None if that is done, or what to await until it is.
         """
 
+    def hold_places(self) -> object:
+        """Get ready to count requests in progress; done before the first one.
+
+        :raises GatewayError: that is not possible with so many workers.
+        """
+
     def compiled(self, rule: Rule, cost: int) -> Take | None:
         """Return a quicker way to admit requests that have one limit; None if there is none."""
 

@@ -61,20 +61,30 @@ class Inflight(Protocol):
 class LocalStore:
     """Decides at once, inline."""
 
-    __slots__ = ("_inflight", "_monotonic", "_phase", "_table")
+    __slots__ = ("_inflight", "_monotonic", "_open_inflight", "_phase", "_table")
 
-    def __init__(self, table: Table, inflight: Inflight, monotonic: Callable[[], float], phase: float) -> None:
-        """
+    def __init__(
+        self, table: Table, open_inflight: Callable[[], Inflight], monotonic: Callable[[], float], phase: float
+    ) -> None:
+        """Prepare; requests in progress are counted from `hold_places` on.
+
         :param monotonic: a clock that all who share the counters read alike.
         :param phase: seconds that make the clock's days begin when those of UTC do.
         """
         self._table = table
-        self._inflight = inflight
+        self._open_inflight = open_inflight
+        self._inflight: Inflight | None = None
         self._monotonic = monotonic
         self._phase = phase
 
     def __len__(self) -> int:
         return len(self._table)
+
+    def hold_places(self) -> Inflight:
+        """Get ready to count requests in progress: only limits of concurrency need that."""
+        if self._inflight is None:
+            self._inflight = self._open_inflight()
+        return self._inflight
 
     def admit(self, passage: Passage) -> None:
         """Charge a request to all of its limits or to none, and note the decisions in its passage."""
@@ -98,7 +108,7 @@ class LocalStore:
         for index, rule in enumerate(passage.rules):
             counter = passage.counters[index]
             if isinstance(rule, Concurrency):
-                decisions[index] = rule.decide(self._inflight.acquire(counter, rule.quota))
+                decisions[index] = rule.decide(self.hold_places().acquire(counter, rule.quota))
                 if decisions[index].allowed:
                     held.append(counter)
             else:
@@ -142,7 +152,7 @@ class LocalStore:
 
     def _release(self, held: Sequence[str]) -> None:
         for counter in held:
-            self._inflight.release(counter)
+            self.hold_places().release(counter)
 
     @property
     def sweep_steps(self) -> int:
@@ -156,7 +166,8 @@ class LocalStore:
     def close(self) -> None:
         """Let go of what the store holds."""
         self._table.close()
-        self._inflight.close()
+        if self._inflight is not None:
+            self._inflight.close()
 
 
 DAY = 86400.0
@@ -181,19 +192,32 @@ def open_local_store(max_keys: int, clock: Clock, log: logging.Logger, environ: 
     folder = environ.get(SHARED_FOLDER)
     if folder:
         try:
-            return _open_shared_store(Path(folder), max_keys, clock, phase, warn)
+            return _open_shared_store(Path(folder), max_keys, clock, phase, warn, log)
         except (OSError, ImportError) as error:
-            log.warning("each worker counts by itself: the workers cannot share memory in %r: %s", folder, error)
-    return LocalStore(MemoryTable(max_keys, on_eviction=warn), MemoryInflight(), clock.monotonic, phase)
+            _warn_of_folder(folder, error, log)
+    return LocalStore(MemoryTable(max_keys, on_eviction=warn), MemoryInflight, clock.monotonic, phase)
 
 
-def _open_shared_store(folder: Path, max_keys: int, clock: Clock, phase: float, warn: EvictionWarning) -> LocalStore:
+def _warn_of_folder(folder: str | Path, error: Exception, log: logging.Logger) -> None:
+    log.warning("each worker counts by itself: the workers cannot share memory in %r: %s", str(folder), error)
+
+
+def _open_shared_store(
+    folder: Path, max_keys: int, clock: Clock, phase: float, warn: EvictionWarning, log: logging.Logger
+) -> LocalStore:
     # Imported here because not every system has what they need.
     from gateway_plugin_ratelimit.stores.shared import SharedTable  # noqa: PLC0415
     from gateway_plugin_ratelimit.stores.shared_inflight import SharedInflight  # noqa: PLC0415
 
+    def open_inflight() -> Inflight:
+        try:
+            return SharedInflight(folder)
+        except OSError as error:
+            _warn_of_folder(folder, error, log)
+            return MemoryInflight()
+
     table = SharedTable(folder, max_keys, phase=phase, on_eviction=warn)
-    return LocalStore(table, SharedInflight(folder), clock.monotonic, table.phase)
+    return LocalStore(table, open_inflight, clock.monotonic, table.phase)
 
 
 class EvictionWarning:

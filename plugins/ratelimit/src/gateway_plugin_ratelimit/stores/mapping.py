@@ -8,6 +8,7 @@ import mmap
 import os
 import secrets
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,3 +69,19 @@ class SharedFile:
     def close(self) -> None:
         """Unmap the file; it stays for the other workers."""
         self.map.close()
+
+
+def written_ranges(path: Path) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a sparse file that were ever written to, as (start, end)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        end = 0
+        while True:
+            try:
+                start = os.lseek(descriptor, end, os.SEEK_DATA)
+            except OSError:  # nothing behind this
+                return
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+            yield start, end
+    finally:
+        os.close(descriptor)

@@ -132,6 +132,11 @@ class RedisStore:
             case "closed":
                 passage.unavailable = node.availability.wait(self._now())
 
+    def hold_places(self) -> None:
+        """Get ready to count requests in progress without the server."""
+        if self._is_mirrored:
+            self._fallback.hold_places()
+
     def compiled(self, rule: Rule, cost: int) -> None:
         """There is no quicker way than to ask the server."""
 

@@ -14,7 +14,7 @@ from typing import Final
 from gateway_plugin_sdk import GatewayError
 
 from gateway_plugin_ratelimit.stores.locks import STRIPES, Stripes, claim
-from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, HEADER_SIZE, SharedFile
+from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, HEADER_SIZE, SharedFile, written_ranges
 
 MOST_WORKERS: Final = 256
 """Those that are replaced and their successors count both, and each value of ``max_keys`` has a table of its own."""
@@ -37,7 +37,7 @@ class TooManyWorkersError(GatewayError):
 class SharedInflight:
     """Room for 16384 keys with requests in progress; what finds no room is let through uncounted."""
 
-    __slots__ = ("_claimed", "_column", "_file", "_locks")
+    __slots__ = ("_claimed", "_column", "_file", "_locks", "_path")
 
     def __init__(self, folder: Path) -> None:
         """Open or make the table in a folder that the workers share, and claim a column.
@@ -53,18 +53,22 @@ class SharedInflight:
             )
         number, self._claimed = claimed
         self._column = DIGEST_SIZE + number * _COUNT.size
-        self._file = SharedFile(
-            folder / f"ratelimit-{MOST_WORKERS}.inflight", sets=_KEYS // _WAYS, set_size=_SET_SIZE, phase=0.0
-        )
+        self._path = folder / f"ratelimit-{MOST_WORKERS}.inflight"
+        self._file = SharedFile(self._path, sets=_KEYS // _WAYS, set_size=_SET_SIZE, phase=0.0)
         self._locks = Stripes(folder, "ratelimit-inflight")
         self._clear_column()
 
     def _clear_column(self) -> None:
         """Forget what a predecessor that died had in progress."""
         table = self._file.map
-        for offset in range(HEADER_SIZE + self._column, len(table), _SLOT_SIZE):
-            if table[offset] or table[offset + 1]:
-                _COUNT.pack_into(table, offset, 0)
+        # Only where there ever was something: a look at the rest would make memory of it.
+        for start, end in written_ranges(self._path):
+            first = max(0, start - HEADER_SIZE) // _SLOT_SIZE
+            last = min(len(table), end) - HEADER_SIZE
+            for offset in range(HEADER_SIZE + first * _SLOT_SIZE, HEADER_SIZE + last, _SLOT_SIZE):
+                column = offset + self._column
+                if column + 1 < len(table) and (table[column] or table[column + 1]):
+                    _COUNT.pack_into(table, column, 0)
 
     def acquire(self, key: str, most: int) -> int:
         """Count one more request unless there are ``most``; return how many there are now, or 0 if it was refused."""
