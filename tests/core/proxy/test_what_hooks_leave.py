@@ -36,3 +36,54 @@ async def test_a_value_made_longer_does_not_become_part_of_the_length(proxied: P
         assert fields(head, b"content-length") == [b"5"]
         assert fields(head, b"cache-control") == [b"max-age=60"]
         assert body == b"hello"
+
+
+class SetsHost(Base):
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        request.headers["Host"] = "xy"
+
+
+async def test_a_host_made_longer_does_not_become_part_of_another_field(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(extra=BIND, plugins=[SetsHost])
+
+    assert (await gateway.ask(b"GET / HTTP/1.1\r\nX-A: 1\r\nHost: x\r\n\r\n"))[0] == 200
+
+    assert (fields(upstream.heads[0], b"host"), fields(upstream.heads[0], b"x-a")) == ([b"xy"], [b"1"])
+
+
+class AsksHead(Base):
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        if request.path == "/a":
+            request.method = "HEAD"
+
+
+async def test_a_get_that_goes_on_as_head_is_answered_without_a_body_and_goes_on(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", extra=BIND, plugins=[AsksHead])
+    client = await gateway.connect()
+
+    for _ in range(3):
+        await client.send(GET)
+        status, head, body = await asyncio.wait_for(client.answer(), 5)
+        assert (status, field(head, b"content-length"), body) == (200, b"0", b"")
+    assert upstream.connections == 1
+    assert upstream.heads[0].startswith(b"HEAD /a ")
+
+
+class AsksGet(Base):
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        request.method = "GET"
+
+
+async def test_a_head_that_goes_on_as_get_is_answered_without_a_body(proxied: Proxied) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+    gateway, upstream = await proxied(answer, extra=BIND, plugins=[AsksGet])
+    client = await gateway.connect()
+
+    await client.send(GET.replace(b"GET", b"HEAD") + GET)
+
+    assert field(await client.head(), b"content-length") == b"5"
+    assert (await asyncio.wait_for(client.answer(), 5))[2] == b"hello"
+    assert upstream.connections == 1

@@ -17,7 +17,7 @@ from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream_connection import Failure
-from gateway_core.routing import Match, NotFound, UnsafePathError, check_path
+from gateway_core.routing import Match, NotFound, check_path
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.outcome import Outcome
 
@@ -206,11 +206,7 @@ class Exchange(Answering):
                 self.proxy.mirror(self, route.mirror)
             else:
                 self._mirrors_later = True
-        try:
-            self.send(upstream, route)
-        except UnsafePathError as error:
-            self.give_up()
-            self.fail(400, str(error))
+        self.send(upstream, route)
 
     # -- the request's body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.messages import Request, TlsInfo
@@ -90,13 +91,24 @@ class HeadMemo:
         """The head as it goes upstream by the route ``sent_by``: before the authority, that if it is always the same,
         and behind it up to the last field."""
         self.sent_by: CompiledRoute | None = None
-        self.flags = (
+        self.flags = self._flags(method)
+        """What the upstream's connection has to know of the request."""
+        self.is_usual = facts.keep_alive and method != "HEAD" and version == "1.1"
+
+    def _flags(self, method: str) -> int:
+        facts = self.facts
+        return (
             (HEAD_ONLY if method == "HEAD" else 0)
             | (IN_CHUNKS if facts.chunked else 0)
             | (MAY_SWITCH if facts.upgrade is not None else 0)
         )
-        """What the upstream's connection has to know of the request."""
-        self.is_usual = facts.keep_alive and method != "HEAD" and version == "1.1"
+
+    def sent_as(self, method: str) -> HeadMemo:
+        """Return a memo for one request that a hook gave another method; what is the client's stays."""
+        other = copy(self)
+        other.flags = self._flags(method)
+        other.is_usual = False
+        return other
 
     def _refusal(self) -> tuple[int, str] | None:
         if self.origin.goes_round:

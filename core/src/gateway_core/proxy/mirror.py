@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.sending import MOST_MIRRORED
 from gateway_core.proxy.upstream_connection import HEAD_ONLY, Failure, UpstreamConnection
+from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class MirrorTry:
         endpoint = upstream.pick(None, now)
         if endpoint is None:
             return
-        head = exchange.head_for(endpoint, copy_length=len(body) if upload is not None else None)
+        try:
+            head = exchange.head_for(endpoint, copy_length=len(body) if upload is not None else None)
+        except UnsafePathError:
+            head = None  # the request itself is about to be answered 400
         if head is None or exchange.memo.facts.upgrade is not None:
             upstream.record(endpoint, Outcome.ABANDONED, now, now)
             return

@@ -18,6 +18,7 @@ from gateway_core.proxy.answer_head import (
 from gateway_core.proxy.own_answers import with_request_id
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream_connection import HEAD_ONLY
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.response_head import NO_BODY
 
@@ -119,27 +120,33 @@ class Relaying:
             self.transport.write(b"".join((plain, added, self.id_line, body)))
             self._finish()
             return
-        version, is_head = self.lane.version, self.request.method == "HEAD"
+        memo, version = self.memo, self.lane.version
+        # What the client asked for says whether it expects a body; a hook may have made another method of it.
+        is_head = memo.method == "HEAD"
         length = head.content_length
-        if length is None and complete and not is_head and head.length != NO_BODY:
+        if memo.flags & HEAD_ONLY and not is_head:
+            length = 0
+        elif length is None and complete and not is_head and head.length != NO_BODY:
             length = len(body)
         framing = self._framing = framing_of(head.status, is_head, length, version)
         if framing is Framing.UNTIL_CLOSE:
             self.keep_alive = False
         fields = framing_fields(head.status, framing, length, version, self.keep_alive)
-        self.head_sent = True
+        if framing is _NONE:
+            body = b""
         self.bytes_sent = len(body)
         if framing is _CHUNKED:
             body = encode_chunk(body)
-        self.transport.write(
-            b"".join((status_line(head.status, head.reason), head.block, added, fields, self.id_line, body))
-        )
+        data = b"".join((status_line(head.status, head.reason), head.block, added, fields, self.id_line, body))
+        self.head_sent = True
+        self.transport.write(data)
         if complete:
             self._finish()
 
     def relay_response(self, response: Response, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Write an upstream's answer whose head or body a hook may have changed."""
-        is_head = self.request.method == "HEAD"
+        memo = self.memo
+        is_head = memo.method == "HEAD"
         data = self._transformed(response, body, complete) if response.transforms else body
         block, known = response.block, head.block
         if (
@@ -156,8 +163,8 @@ class Relaying:
         length = head.content_length
         if response.is_transformed:
             length = len(data) if complete and not is_head else None
-        elif head.length == NO_BODY and not is_head and response.status not in BODILESS:
-            length = 0  # a hook changed a status that has no body: what the head says of one does not follow
+        elif not is_head and (memo.flags & HEAD_ONLY or (head.length == NO_BODY and response.status not in BODILESS)):
+            length = 0  # a hook changed a status or method that has no body: what the head says of one does not follow
         self._settle_keep_alive()
         framing = self._framing = framing_of(response.status, is_head, length, self.lane.version)
         if framing is Framing.UNTIL_CLOSE:
@@ -172,7 +179,7 @@ class Relaying:
             body = self._transformed(response, body, True)
         self._settle_keep_alive()
         length = None if response.status in BODILESS else len(body)
-        self._framing = framing_of(response.status, self.request.method == "HEAD", length, self.lane.version)
+        self._framing = framing_of(response.status, self.memo.method == "HEAD", length, self.lane.version)
         block = own_block(response)
         if "date" not in response.headers:
             block += self.proxy.date.block()
@@ -180,7 +187,6 @@ class Relaying:
 
     def _write(self, response: Response, block: bytes, length: int | None, data: bytes, complete: bool) -> None:
         """Write head and body together: one call to the system instead of two."""
-        self.head_sent = True
         framing = self._framing
         if framing is _NONE:
             data = b""
@@ -188,9 +194,9 @@ class Relaying:
         if framing is _CHUNKED:
             data = encode_chunk(data) + (LAST_CHUNK if complete else b"")
         fields = framing_fields(response.status, framing, length, self.lane.version, self.keep_alive)
-        self.transport.write(
-            b"".join((status_line(response.status, response.reason), block, fields, self.id_line, data))
-        )
+        data = b"".join((status_line(response.status, response.reason), block, fields, self.id_line, data))
+        self.head_sent = True
+        self.transport.write(data)
         if complete:
             self._finish()
 

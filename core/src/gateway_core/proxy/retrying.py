@@ -92,7 +92,7 @@ class Retrying(Sending):
         # The same pick goes on: the breaker and the limits have counted it, and it is not over.
         assert self.upstream is not None
         assert self.endpoint is not None
-        self.take_connection(self.upstream, self.endpoint)
+        self.take_connection(self.upstream, self.endpoint, self.proxy.now())
         return True
 
     @property
@@ -151,8 +151,12 @@ class Retrying(Sending):
 
     def _try_later(self) -> None:
         self._retry_timer = None
-        if not self.over:
+        if self.over:
+            return
+        try:
             self._try(self.proxy.now())
+        except Exception as error:  # noqa: BLE001 - a timer has nobody else to tell
+            self.crashed(error)
 
     def retries_status(self, connection: UpstreamConnection, head: ResponseHead, complete: bool, now: float) -> bool:
         upstream = self.upstream

@@ -13,6 +13,7 @@ from gateway_core.proxy.upload import Upload
 from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.request_head import has_special_fields, read_request_block
+from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome
 
@@ -77,7 +78,7 @@ class Sending(Relaying):
             return
         self.endpoint = endpoint
         if upstream.admission.is_unlimited or self._is_admitted(upstream, endpoint):
-            self._count_in(upstream, endpoint)
+            self._count_in(upstream, endpoint, now)
 
     def _pick_for(self, upstream: Upstream, now: float) -> Endpoint | None:
         """Pick by what the request carries."""
@@ -102,23 +103,30 @@ class Sending(Relaying):
         """Go on after waiting for the endpoint that was picked."""
         assert self.upstream is not None
         assert self.endpoint is not None
-        self._count_in(self.upstream, self.endpoint)
+        self._is_queued = False
+        try:
+            self._count_in(self.upstream, self.endpoint, self.proxy.now())
+        except Exception as error:  # noqa: BLE001 - another request's end led here, which is not to fail for it
+            self.crashed(error)
 
-    def _count_in(self, upstream: Upstream, endpoint: Endpoint) -> None:
+    def _count_in(self, upstream: Upstream, endpoint: Endpoint, now: float) -> None:
         upstream.admission.load.active += 1
         endpoint.active += 1
         self._is_counted = True
-        self.take_connection(upstream, endpoint)
+        self.take_connection(upstream, endpoint, now)
 
-    def take_connection(self, upstream: Upstream, endpoint: Endpoint) -> None:
-        """Send over an idle connection to the endpoint, or a new one."""
+    def take_connection(self, upstream: Upstream, endpoint: Endpoint, now: float) -> None:
+        """Send over an idle connection to the endpoint, or a new one.
+
+        :param now: monotonic seconds; the wait for the answer begins here, not where others were waited for.
+        """
         pool: Any = endpoint.pool
         if pool is None:
             pool = self.proxy.make_pool(endpoint, upstream)
         if pool.idle and not self._is_fresh_only:
             connection = pool.take()
             if connection is not None:
-                self._send_over(connection, endpoint)
+                self._send_over(connection, endpoint, now)
                 return
         self.deadline = NEVER
         connect = self.route.timeouts.connect if self.route is not None else pool.settings.connect_timeout
@@ -135,26 +143,36 @@ class Sending(Relaying):
             self.on_failure(failure, reason)
         else:
             assert self.endpoint is not None
-            self._send_over(connection, self.endpoint)
+            try:
+                self._send_over(connection, self.endpoint, self.proxy.now())
+            except Exception as error:  # noqa: BLE001 - nobody else would tell the client
+                self.crashed(error)
 
     # -- the request on the wire
 
-    def _send_over(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
+    def _send_over(self, connection: UpstreamConnection, endpoint: Endpoint, now: float) -> None:
+        self.connection = connection
         upload, memo, route, upstream = self.upload, self.memo, self.route, self.upstream
-        head = self._head_for(endpoint)
+        if self.request.method is not memo.method:
+            memo = self.memo = memo.sent_as(self.request.method)
+        status, problem = 500, "a plugin left header fields that cannot be sent"
+        try:
+            head = self._head_for(endpoint)
+        except UnsafePathError as error:
+            head, status, problem = None, 400, str(error)
         if head is None:
+            self.connection = None
             connection.pool.give_back(connection)
             self._leave(Outcome.ABANDONED)
-            self.fail(500, "a plugin left header fields that cannot be sent")
+            self.fail(status, problem)
             return
-        self.connection = connection
         if upload is not None:
             self._send_with_body(connection, head, upload)
             return
         receiver: Any = self
         connection.send(receiver, head, memo.flags)
         assert route is not None
-        self.deadline = self.picked_at + (route.wait if upstream is route.upstream else self._response_timeout())
+        self.deadline = now + (route.wait if upstream is route.upstream else self._response_timeout())
         if self.total_deadline is not NEVER:
             self.deadline = min(self.deadline, self.total_deadline)
 
@@ -322,6 +340,10 @@ class Sending(Relaying):
         raise NotImplementedError
 
     def on_failure(self, failure: Failure, detail: str) -> None:
+        raise NotImplementedError
+
+    def crashed(self, error: BaseException) -> None:
+        """Answer for a failure that is nobody's: of ours, or in what a plugin left behind."""
         raise NotImplementedError
 
 
