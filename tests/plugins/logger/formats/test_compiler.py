@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_plugin_logger.fields import Value
+from gateway_plugin_logger.fields import FIELDS, Value, find_value
+from gateway_plugin_logger.formats.build import build_renderer
 from gateway_plugin_logger.formats.compiler import Piece, compile_line
+from gateway_plugin_sdk import Record, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,3 +30,42 @@ def test_what_stands_around_a_missing_value_is_left_out_with_it(make_event: Any)
 
     assert line(*make_event()) == "<->"
     assert line(*make_event(error="odd")) == "<error=odd;>"
+
+
+def test_what_is_remembered_is_that_of_equal_heads_and_targets_however_many_there_are() -> None:
+    line = build_renderer("{user_agent} {method} {path} {query} {host}", (), {}, find_value)
+
+    def written(number: int) -> str:
+        block = b"\r\nUser-Agent: a%d" % number
+        return line(Request(f"M{number}", f"/{number}?q={number}", block, host=f"h{number}"), Response(), Record())
+
+    for number in [*range(1200), *range(1200)]:
+        assert written(number) == f"a{number} M{number} /{number} q={number} h{number}\n"
+
+
+def test_a_head_that_a_plugin_changed_is_another_head() -> None:
+    line = build_renderer("{user_agent}", (), {}, find_value)
+    request = Request("GET", "/", b"\r\nUser-Agent: a")
+
+    before = line(request, Response(), Record())
+    request.headers["User-Agent"] = "b"
+
+    assert (before, line(request, Response(), Record())) == ("a\n", "b\n")
+
+
+def test_rules_change_what_is_remembered_only_in_their_own_binding() -> None:
+    path = FIELDS["path"].value
+    request = Request("GET", "/a?b=1", b"\r\nUser-Agent: a")
+    lines = [compile_line([Piece(value), "\n"]) for value in (path, path.through(str.upper))]
+
+    assert [line(request, Response(), Record()) for line in lines] == ["/a\n", "/A\n"]
+
+
+def test_texts_that_are_too_long_are_written_and_forgotten() -> None:
+    line = build_renderer("{user_agent} {method} {path}", (), {}, find_value)
+    long = "x" * 5000
+
+    for _ in range(2):
+        assert line(Request(long, f"/{long}", b"\r\nUser-Agent: " + long.encode()), Response(), Record()) == (
+            f"{long} {long} /{long}\n"
+        )

@@ -105,10 +105,10 @@ _FIELDS: Final = (
     _field("scheme", "request.scheme", Kind.WORD, "url.scheme", "`http` or `https`"),
     _field("http_version", "request.version", Kind.WORD, "network.protocol.version", "`1.0` or `1.1`"),
     _field("host", "request.host", Kind.WORD, "server.address", "authority that was asked for"),
-    _field("target", "origin(request.target)", Kind.TEXT, "url.target", "path and query as the client sent them"),
+    _field("target", "origin(target)", Kind.TEXT, "url.target", "path and query as the client sent them"),
     _field(
         "path",
-        "client_path if client_path[:1] == '/' else path(request.target)",
+        "client_path if client_path[:1] == '/' else path(target)",
         Kind.TEXT,
         "url.path",
         "path as the client sent it",

@@ -2,7 +2,7 @@
 
 A line has twenty values and is made for every request, so calling twenty getters would cost as much as the line itself.
 Instead each value is a piece of source text over ``request``, ``response`` and ``record`` (and ``block`` and
-``lowered``, the request's head, ``client_path`` and ``client_query``); what a binding needs is put
+``lowered``, the request's head, ``target``, ``client_path`` and ``client_query``); what a binding needs is put
 together once, when it is made, and compiled to one function (`gateway_plugin_logger.formats.compiler`). The texts are
 ours: nothing of a configuration ever becomes source text, only names of things that are bound beside it.
 """

@@ -4,8 +4,8 @@ The result is what somebody in a hurry would have written by hand: one f-string.
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
 
-What a line says of the request's head alone, such as the user agent, is written once for equal heads and remembered:
-clients repeat theirs.
+What a line says of the head's fields alone, such as the user agent, or of the target alone, is written once for equal
+ones and remembered: clients repeat theirs.
 """
 
 from __future__ import annotations
@@ -25,15 +25,20 @@ Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
 _HEAD: Final = frozenset({"block", "lowered"})
+_PATH_AND_QUERY: Final = frozenset({"client_path", "client_query"})
+_TARGET: Final = frozenset({"target"}) | _PATH_AND_QUERY
 _PRELUDES: Final = (
     (_HEAD, "head = request.headers; block = head.block; lowered = head.lowered"),
-    (frozenset({"client_path", "client_query"}), "client_path, _, client_query = request.target.partition('?')"),
-    (frozenset({"_written"}), "_written = _remembered(request.current_block) or _write(request.headers)"),
+    (_TARGET, "target = request.target"),
+    (_PATH_AND_QUERY, "client_path, _, client_query = target.partition('?')"),
+    (frozenset({"_of_head"}), "_of_head = _heads(request.current_block) or _write_head(request.headers)"),
+    (frozenset({"_of_target"}), "_of_target = _targets(request.target) or _write_target(request.target)"),
 )
 """What several values share, and what is done for it before."""
 _LARGEST_REMEMBERED: Final = 2048
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 128
+_LONGEST_TARGET: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +81,21 @@ def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Rend
     """
     names: dict[str, Any] = {}
     texts: list[ast.expr] = []
-    of_heads: list[ast.expr] = []
+    remembered: dict[str, list[ast.expr]] = {"_of_head": [], "_of_target": []}
     numbered = [(_texts(part, number, names), part) for number, part in enumerate(parts)]
-    for is_of_head, group in groupby(numbered, lambda each: _is_of_head(each[1])):
+    for of, group in groupby(numbered, lambda each: _depends_on(each[1])):
         found = [text for each, _ in group for text in each]
-        if is_of_head:
-            place = ast.Subscript(ast.Name("_written", ast.Load()), ast.Constant(len(of_heads)), ast.Load())
-            of_heads.append(_joined(found))
+        if of is not None:
+            place = ast.Subscript(ast.Name(of, ast.Load()), ast.Constant(len(remembered[of])), ast.Load())
+            remembered[of].append(_joined(found))
             found = [ast.FormattedValue(place, -1, None)]
         texts += found
-    if of_heads:
-        write = _compiled(ast.Tuple(of_heads, ast.Load()), ("block", "lowered"), names)
-        names["_remembered"], names["_write"] = _remembering(write)
+    if of_head := remembered["_of_head"]:
+        write = _compiled(ast.Tuple(of_head, ast.Load()), ("block", "lowered"), names)
+        names["_heads"], names["_write_head"] = _remembering_heads(write)
+    if of_target := remembered["_of_target"]:
+        write = _compiled(ast.Tuple(of_target, ast.Load()), ("target",), names)
+        names["_targets"], names["_write_target"] = _remembering_targets(write)
     line = _joined(texts)
     if is_json:
         names["_mend"] = without_lone_surrogates
@@ -107,7 +115,12 @@ def expression_of(value: Value) -> ast.expr:
 
 def _compiled(body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any]) -> Callable[..., Any]:
     used = _names_in(body) - set(arguments)
-    prelude = [line for shared, source in _PRELUDES if used & shared for line in ast.parse(source).body]
+    prelude = [
+        line
+        for shared, source in _PRELUDES
+        if used & shared and not shared.issuperset(arguments)
+        for line in ast.parse(source).body
+    ]
     signature = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
     function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
@@ -128,14 +141,22 @@ def _names_in(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-def _is_of_head(part: str | Piece) -> bool:
+def _depends_on(part: str | Piece) -> str | None:
+    """Return the memory that a part is kept in; None if it says something of the one request alone."""
     if isinstance(part, str):
-        return False
+        return None
     used = _names_in(expression_of(part.value))
-    return bool(used & _HEAD) and not used & {*_ARGUMENTS, "client_path", "client_query"}
+    if used.isdisjoint(_ARGUMENTS):
+        if used & _HEAD and not used & _TARGET:
+            return "_of_head"
+        if used & _TARGET and not used & _HEAD:
+            return "_of_target"
+    return None
 
 
-def _remembering(write: Callable[[bytes, bytes], tuple[str, ...]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _remembering_heads(
+    write: Callable[[bytes, bytes], tuple[str, ...]],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what looks a head up by its block, and what writes one that is not there."""
     written: dict[bytes, tuple[str, ...]] = {}
 
@@ -146,6 +167,21 @@ def _remembering(write: Callable[[bytes, bytes], tuple[str, ...]]) -> tuple[Call
             if len(written) >= _MOST_REMEMBERED:
                 written.clear()
             written[block] = texts
+        return texts
+
+    return written.get, write_new
+
+
+def _remembering_targets(write: Callable[[str], tuple[str, ...]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the same for targets."""
+    written: dict[str, tuple[str, ...]] = {}
+
+    def write_new(target: str) -> tuple[str, ...]:
+        texts = write(target)
+        if len(target) <= _LONGEST_TARGET:
+            if len(written) >= _MOST_REMEMBERED:
+                written.clear()
+            written[target] = texts
         return texts
 
     return written.get, write_new
@@ -166,7 +202,7 @@ def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.ex
 
 
 def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any]) -> list[ast.expr]:
-    if part.value.kind is Kind.WORD and not _is_of_head(part):
+    if part.value.kind is Kind.WORD and _depends_on(part) is None:
         name = f"_words_{number}"
         names[name] = _Words(part)
         word = ast.Subscript(ast.Name(name, ast.Load()), reading, ast.Load())
@@ -189,6 +225,8 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
         elif not isinstance(text, ast.Constant) or text.value:
             joined.append(text)
     match joined:
-        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_w"):
-            return text  # of _words or _written, a text already
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith(
+            ("_words", "_of_")
+        ):
+            return text  # a text already
     return ast.JoinedStr(joined)
