@@ -25,6 +25,10 @@ class Moody(Plugin[Any]):
     def gateway_pre_proxy(self, request: Request) -> Any:
         if request.path == "/raise":
             raise RuntimeError("no luck")
+        if request.path == "/interrupt":
+            raise KeyboardInterrupt
+        if request.path == "/cancelled":
+            raise asyncio.CancelledError
         if request.path == "/nonsense":
             return 42
         if request.path == "/refuse":
@@ -44,6 +48,10 @@ class Hanging(Plugin[Any]):
     async def gateway_pre_proxy(self, request: Request) -> None:
         if request.path == "/hang":
             await asyncio.Event().wait()
+        if request.path == "/interrupt":
+            raise KeyboardInterrupt
+        if request.path == "/cancelled":
+            raise asyncio.CancelledError
 
 
 @pytest.fixture
@@ -75,6 +83,19 @@ def test_a_failing_hook_does_to_a_request_what_its_binding_says(
         assert answer.status == status
         assert "no luck" not in answer.text
         assert len(upstream.requests) == (1 if status == 200 else 0)
+        assert counted(running, "gateway_plugin_errors") == 1
+        assert running.get("/fine").status == 200
+
+
+@pytest.mark.parametrize("path", ["/interrupt", "/cancelled"])
+@pytest.mark.parametrize("plugin", ["moody", "hanging"])
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", 200)])
+def test_what_is_meant_to_end_a_program_or_a_task_ends_nothing(
+    upstream: ScriptedUpstream, plugin: str, path: str, on_error: str, status: int
+) -> None:
+    with gateway(upstream, f"name: {plugin}, on_error: {on_error}") as running:
+        assert running.get(path).status == status
+
         assert counted(running, "gateway_plugin_errors") == 1
         assert running.get("/fine").status == 200
 

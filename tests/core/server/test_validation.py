@@ -92,3 +92,26 @@ async def test_a_process_that_hangs_is_stopped(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ValidationFailedError, match=r"did not end within 0.3 seconds"):
         await validate([Path("x")], timeout=0.3)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os\nos._exit(3)", "status 3 and no verdict .* it ended while importing plugin 'zoo' of zoo 1.5"),
+        ("import time\ntime.sleep(60)", "not end within 5 seconds and was stopped while importing plugin 'zoo' of zoo"),
+    ],
+)
+async def test_the_plugin_is_named_whose_import_ends_or_hangs_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    metadata = tmp_path / "site" / "zoo-1.5.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.5\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\nzoo = zoo:Zoo\n")
+    (metadata.parent / "zoo.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(metadata.parent), prepend=":")
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: [{id: a, path: /, target: 'http://127.0.0.1:1', plugins: [{name: zoo}]}]\n")
+
+    with pytest.raises(ValidationFailedError, match=told):
+        await validate([path], timeout=5)

@@ -16,9 +16,9 @@ from gateway_core.cli.options import PROBLEMS, config_option, json_option, print
 from gateway_core.cli.reporting import load_or_exit, report_and_exit
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet
-from gateway_core.plugins import PluginRegistry
+from gateway_core.plugins import PluginRegistry, Published
 from gateway_core.server.tls import CertificateError, files_of, load_certificates
-from gateway_core.server.validation import Canonical, Verdict, read_job, verdict_lines
+from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
 from gateway_core.snapshot.settings import tls_files, tls_settings
@@ -80,7 +80,13 @@ def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
 def answer_job(job: bytes, out: BinaryIO) -> int:
     """Do what `gateway_core.server.validation` asks; return the exit status."""
     paths, documents = read_job(job)
-    return print_verdict(paths, documents, PluginRegistry(), out)
+
+    def note(published: Published) -> None:
+        about = f"importing plugin {published.name!r} of {published.distribution} {published.version}"
+        out.write(NOTE + about.encode() + b"\n")
+        out.flush()
+
+    return print_verdict(paths, documents, PluginRegistry(on_load=note), out)
 
 
 def warm_up() -> None:

@@ -44,4 +44,4 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
 
     if locked is not None:
         os.environ[LOCK_VARIABLE] = str(locked.resolve())
-    raise SystemExit(run(roots, default_state_directory(os.environ) if state is None else state))
+    run(roots, default_state_directory(os.environ) if state is None else state)

@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from gateway_core.errors import GatewayError
-from gateway_core.plugins.faults import HookTimeoutError
+from gateway_core.plugins.faults import HookTimeoutError, describe
 
 
 class HookCancelledError(GatewayError):
     """A hook awaited something that was cancelled, while its own request was not."""
+
+
+class HookEscapeError(GatewayError):
+    """A hook raised what is meant to end a program; it ends nothing here."""
 
 
 class Deferred:
@@ -45,6 +49,7 @@ async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object
 
     :raises HookTimeoutError: it took longer; it was cancelled.
     :raises HookCancelledError: it was cancelled, but not by whoever cancels the request.
+    :raises HookEscapeError: it raised what asyncio does not keep in a task, such as KeyboardInterrupt.
     """
     try:
         if timeout is None:
@@ -60,3 +65,7 @@ async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object
         if task is None or task.cancelling():
             raise
         raise HookCancelledError("it awaited something that was cancelled") from error
+    except (Exception, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise HookEscapeError(describe(error)) from error

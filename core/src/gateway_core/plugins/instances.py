@@ -158,7 +158,7 @@ class Bindings:
                 )
                 for path, message in config_check(plugin, secrets)(config.config)
             ) from error
-        except Exception as error:
+        except BaseException as error:
             text = f"{self._label(config)} cannot read it: {describe(error)}"
             raise _problem(place, f"{key_path}.config", text) from error
         context = PluginContext(
@@ -171,7 +171,7 @@ class Bindings:
         )
         try:
             return Instance(plugin(settings, context))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             text = f"{self._label(config)} cannot be made: {describe(error)}"
             raise _problem(place, key_path, text) from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway_core.messages import Record, Request, Response
 from gateway_core.plugins.faults import HookResultError
-from gateway_core.plugins.outcomes import FAILURES, Hooks, Suspended, denies
+from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies
 
 
 def start_log_phase(hooks: Hooks, request: Request, response: Response, record: Record) -> Suspended[None] | None:
@@ -23,7 +23,7 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
                 break
         else:
             return None
-    except FAILURES as error:
+    except ANYTHING as error:
         assert hook is not None
         denies(hook, request, error)
     else:
@@ -62,7 +62,7 @@ def _log(hooks: Hooks, start: int, args: tuple[Any, ...]) -> Suspended[None] | N
                 return _SuspendedLog(hooks, index, result, args)
             if result is not None:
                 raise _wrong_log_result(result)
-        except FAILURES as error:
+        except ANYTHING as error:
             denies(hook, args[0], error)
     return None
 

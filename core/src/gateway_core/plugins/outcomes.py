@@ -15,6 +15,8 @@ OutcomeT = TypeVar("OutcomeT")
 
 # SystemExit too: sys.exit() somewhere in a plugin must not end the gateway.
 FAILURES: Final = (Exception, SystemExit)
+# Of a plain call, in which nobody cancels anything, it is the plugin's own whatever it is.
+ANYTHING: Final = (BaseException,)
 
 
 class Suspended(Generic[OutcomeT]):

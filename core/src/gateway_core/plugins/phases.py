@@ -13,7 +13,7 @@ from gateway_core.errors import BodyTooLargeError, ClientGoneError
 from gateway_core.messages import Request, Response, RouteInfo
 from gateway_core.plugins.chains import Hook, Stop
 from gateway_core.plugins.faults import HookResultError, describe
-from gateway_core.plugins.outcomes import FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
+from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
 
 _ABSENT: Final[Any] = object()
 
@@ -43,7 +43,7 @@ def start_phase(
                     break
             else:
                 return None
-    except FAILURES as error:
+    except ANYTHING as error:
         assert hook is not None
         stop = _failed(hook, request, error)
     else:
@@ -83,7 +83,7 @@ def _decide(hooks: Hooks, start: int, args: tuple[Any, ...]) -> Stop | Suspended
         hook = hooks[index]
         try:
             result = hook.call(*args)
-        except FAILURES as error:
+        except ANYTHING as error:
             stop = _failed(hook, args[0], error)
         else:
             if result is None:

@@ -92,15 +92,21 @@ class PluginRegistry:
     """Plugins by name; a `gateway_core.config.PluginCatalog`."""
 
     def __init__(
-        self, find: Callable[[], Mapping[str, tuple[Published, ...]]] = published_plugins, *, describes: bool = True
+        self,
+        find: Callable[[], Mapping[str, tuple[Published, ...]]] = published_plugins,
+        *,
+        describes: bool = True,
+        on_load: Callable[[Published], None] = lambda _: None,
     ) -> None:
         """Know nothing yet.
 
         :param describes: whether plugins are loaded with the schema of their configuration: who serves what another
             process checked does without, and makes one only when something is refused after all.
+        :param on_load: told of each plugin before it is imported.
         """
         self._find = find
         self._describes = describes
+        self._on_load = on_load
         self._entries: dict[str, _Entry] | None = None
 
     @property
@@ -249,6 +255,7 @@ class PluginRegistry:
         try:
             # Before it is imported: if a file changes right now, what runs is newer than what we say, and is replaced.
             entry.digest = _digest(entry)
+            self._on_load(entry.installed[0])
             entry.loaded = load(entry.installed[0], describes=self._describes)
             entry.running = entry.installed[0]
         except PluginLoadError as error:

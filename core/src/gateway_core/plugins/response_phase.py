@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from gateway_core.messages import Request, Response
 from gateway_core.plugins.chains import Hook
-from gateway_core.plugins.outcomes import FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
+from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
 
 
 def start_response_phase(hooks: Hooks, request: Request, response: Response) -> Response | Suspended[Response]:
@@ -23,7 +23,7 @@ def start_response_phase(hooks: Hooks, request: Request, response: Response) -> 
                 break
         else:
             return response
-    except FAILURES as error:
+    except ANYTHING as error:
         assert hook is not None
         response = _response_failed(hook, request, response, error)
     else:
@@ -60,7 +60,7 @@ def _respond(hooks: Hooks, start: int, request: Request, response: Response) -> 
         hook = hooks[index]
         try:
             result = hook.call(request, response)
-        except FAILURES as error:
+        except ANYTHING as error:
             response = _response_failed(hook, request, response, error)
         else:
             if isinstance(result, Awaitable):

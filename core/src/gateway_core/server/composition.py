@@ -7,15 +7,14 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
-from gateway_core.server import logs
+from gateway_core.server import logs, loops
 from gateway_core.server.handover import Handover, take_over
 from gateway_core.server.lifecycle import StoppedError
-from gateway_core.server.loops import loop_factory
 from gateway_core.server.program import Fleet, Program, say
 from gateway_core.server.validation import Canonical
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from gateway_core.server.spares import Spare
 
 
-def run(roots: Sequence[ConfigRoot], state: Path) -> int:
-    """Serve the configuration of these files and sources until a signal ends it; return the exit status.
+def run(roots: Sequence[ConfigRoot], state: Path) -> NoReturn:
+    """Serve the configuration of these files and sources until a signal ends it, and end the process.
 
     :param state: the directory for what has to outlast the process.
     """
@@ -32,11 +31,10 @@ def run(roots: Sequence[ConfigRoot], state: Path) -> int:
     logs.configure()
     left = take_over()
     spares = () if left is None else _spares_for(left)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        result = runner.run(_run(roots, state, left, spares))
+    result = loops.run(_run(roots, state, left, spares))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state))
-    return result
+    loops.leave(result)
 
 
 def _spares_for(left: Handover) -> Sequence[Spare]:

@@ -96,11 +96,13 @@ class Engine:
         """
         loaded = await from_lines(canonical.lines, Breather(self.clock))
         certificates = await self.listeners.load(loaded.config.listen)
+        current: Snapshot | None = self.holder.current
+        if current is None:
+            self._guard.follow(loaded.config.blocking_threshold)
         if is_locked():
             await asyncio.to_thread(self._refuse_drift, canonical.plugins)
         await self._look_for_plugins(loaded.config, canonical.plugins)
         compiled = await compile_snapshot(loaded, self._environment)
-        current: Snapshot | None = self.holder.current
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(compiled, certificates, changes)
 

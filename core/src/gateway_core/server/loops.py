@@ -1,9 +1,26 @@
-"""Which event loop serves."""
+"""The event loop that serves: which one it is, and how it is run to the end whatever plugins do to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn, TypeVar
+
+from gateway_core.plugins.faults import describe
+
+T = TypeVar("T")
+
+_WIND_UP: Final = 2.0
+"""Seconds for which what plugins left behind may go on."""
+
+_logger = logging.getLogger("gateway.server")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -13,3 +30,56 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a program in a loop of its own, and return its result.
+
+    The loop goes on where a plugin's own task raises SystemExit or KeyboardInterrupt, or stops it: neither is kept in a
+    task by asyncio. Signals are not meant here, the program has handlers for those.
+    """
+    loop = (loop_factory() or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    threads = ThreadPoolExecutor(thread_name_prefix="gateway")
+    loop.set_default_executor(threads)
+    try:
+        task = asyncio.Task(main, loop=loop, name="the program")
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except BaseException as error:
+                if task.done():
+                    raise
+                _logger.error("the event loop was stopped by %s, and goes on", describe(error))
+    finally:
+        _wind_up(loop)
+        # Not the loop's own way to do this, which waits for threads that may never end.
+        threads.shutdown(wait=False, cancel_futures=True)
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=_WIND_UP))
+        for task in left:
+            _logger.warning("a task does not end and is left behind: %r", task)
+    with contextlib.suppress(TimeoutError):
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _WIND_UP))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with this exit status, even if plugins left threads that do not end."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    threading.Thread(target=_end_anyway, args=(status,), daemon=True).start()
+    raise SystemExit(status)
+
+
+def _end_anyway(status: int) -> None:
+    time.sleep(_WIND_UP)
+    os._exit(status)

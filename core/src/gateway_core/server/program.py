@@ -223,7 +223,7 @@ class Program:
             try:
                 told = await self.fleet.apply(canonical)
             except RestartNeededError as needed:
-                _logger.info("a new process takes over, with %s", needed)
+                _logger.info("a new process is to take over, with %s", needed)
                 await self._restart(canonical)
                 return f"taken over by a new process with {needed}"
         self.canonical = canonical

@@ -16,6 +16,7 @@ from gateway_core.server.engine import Engine
 from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import collect, lasting
+from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
 
@@ -44,6 +45,8 @@ class Single:
         outdated = self._engine.changed_plugins(canonical.plugins)
         if outdated:
             raise RestartNeededError(f"new code of {', '.join(outdated)}")
+        if new := canonical.plugins.keys() - self._plugins:
+            await try_out(canonical, new, self._sockets.descriptors(), self._engine.clock, seconds=TRIAL_TIMEOUT)
         try:
             told = [await self._take(canonical)]
         except ConfigError as error:

@@ -58,7 +58,8 @@ def _work(number: int, channel: int, listeners: tuple[int, ...]) -> NoReturn:
         for sent in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sent, signal.SIG_IGN)
         worker.main([str(channel), str(number)])
-        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001  # the top of this process
         traceback.print_exc()
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway_core.config import Document
 from gateway_core.plugins.environment import Stamp, environment_stamp
-from gateway_core.server.validation import ValidationFailedError, Verdict, end, judge, launch
+from gateway_core.server.validation import ValidationFailedError, ValidationHungError, Verdict, end, judge, launch
 from gateway_core.tasks import Tasks
 
 
@@ -50,6 +50,8 @@ class Standby:
         if self._process is not None and self._process.returncode is None:
             try:
                 return await self._judge(self._process, paths, documents)
+            except ValidationHungError:
+                raise
             except ValidationFailedError:
                 pass  # It may have been killed, or outdated by an installation: a fresh one decides.
         self._installed = installed

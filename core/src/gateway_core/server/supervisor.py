@@ -24,6 +24,7 @@ from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import exposition, lasting, merge
 from gateway_core.server.overview import ask_all, own_samples, status_of
 from gateway_core.server.tls import files_of
+from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
 from gateway_core.snapshot.breathe import Breather
@@ -105,14 +106,17 @@ class Supervisor:
         return f"{told}; {len(self._workers)} workers"
 
     async def _take(self, canonical: Canonical, config: GatewayConfig, reasons: list[str]) -> str:
+        assert self._canonical is not None
+        new = canonical.plugins.keys() - self._canonical.plugins.keys()
+        if not reasons and new:
+            await try_out(canonical, new, self._sockets.descriptors(), self._clock, seconds=TRIAL_TIMEOUT)
         if not reasons:
             try:
                 return await self._together(canonical)
             except RestartNeededError as needed:
                 reasons.append(f"they lack {needed}")
             except WorkerRefusedError as error:
-                assert self._canonical is not None
-                if canonical.plugins.keys() <= self._canonical.plugins.keys():
+                if not new:
                     raise
                 # A plugin that is new may need what was upgraded along with it, and is imported there as it was.
                 reasons.append(f"they refused a plugin that is new: {error}")

@@ -27,6 +27,9 @@ VALIDATION_TIMEOUT: Final = 120.0
 END: Final = b"end "
 """Begins the line after a verdict; all others are JSON documents."""
 
+NOTE: Final = b"note "
+"""Begins a line that says what is being done, for when it does not come to an end."""
+
 _LONGEST_LINE: Final = 256 << 20
 _MOST_ERROR_TEXT: Final = 2000
 
@@ -60,6 +63,10 @@ class Verdict:
 
 class ValidationFailedError(GatewayError):
     """The validating process did not come to a verdict."""
+
+
+class ValidationHungError(ValidationFailedError):
+    """The validating process did not come to an end."""
 
 
 def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
@@ -159,20 +166,23 @@ async def judge(
     """
     assert process.stdin is not None
     assert process.stdout is not None
+    notes: list[str] = []
     try:
         async with asyncio.timeout(timeout):
             # A process that ended early says why on its own streams.
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(frame(write_job(paths, documents)))
                 await process.stdin.drain()
-            lines, ending = await _answer(process.stdout)
+            lines, ending = await _answer(process.stdout, notes)
             status, said = await _last_words(process) if ending is None else (ending["status"], ending["said"])
     except TimeoutError:
-        raise ValidationFailedError(f"validation did not end within {timeout:g} seconds and was stopped") from None
+        doing = f" while {notes[-1]}" if notes else ""
+        raise ValidationHungError(f"validation did not end within {timeout:g} seconds and was stopped{doing}") from None
     try:
         return read_verdict(lines)
     except (ValueError, KeyError, TypeError) as error:
         text = str(said).strip()[-_MOST_ERROR_TEXT:] or "it said nothing"
+        text = f"{text}; it ended while {notes[-1]}" if notes else text
         raise ValidationFailedError(f"validation ended with status {status} and no verdict ({error}): {text}") from None
 
 
@@ -213,7 +223,7 @@ def read_job(data: bytes) -> tuple[tuple[Path, ...], tuple[Document, ...]]:
     return tuple(Path(path) for path in job["paths"]), tuple(from_plain(each) for each in job["documents"])
 
 
-async def _answer(stream: asyncio.StreamReader) -> tuple[list[bytes], dict[str, Any] | None]:
+async def _answer(stream: asyncio.StreamReader, notes: list[str]) -> tuple[list[bytes], dict[str, Any] | None]:
     """Read the lines of a verdict and what ends it; None if the process ended instead.
 
     One line at a time, so that a long document is never one long copy.
@@ -223,6 +233,9 @@ async def _answer(stream: asyncio.StreamReader) -> tuple[list[bytes], dict[str, 
         if line.startswith(END):
             ending: dict[str, Any] = json.loads(line.removeprefix(END))
             return lines, ending
+        if line.startswith(NOTE):
+            notes.append(line.removeprefix(NOTE).decode().rstrip())
+            continue
         lines.append(line.rstrip(b"\n"))
     return lines, None
 

@@ -8,17 +8,16 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from gateway_core import memory
 from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
-from gateway_core.server import collector, logs, sockets
+from gateway_core.server import collector, logs, loops, sockets
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
 from gateway_core.server.engine import Engine, Prepared
 from gateway_core.server.lifecycle import HANDLED
 from gateway_core.server.listeners import SocketTable
-from gateway_core.server.loops import loop_factory
 from gateway_core.server.merge import collect
 from gateway_core.server.validation import Canonical, problem_to_json
 from gateway_core.tasks import Tasks
@@ -179,13 +178,13 @@ async def _main(descriptor: int, number: int) -> None:
     await Worker(await Channel.over(sock), number).run()
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> NoReturn:
     """Run a worker."""
     descriptor, number = int(arguments[0]), int(arguments[1])
     memory.share_one_arena()
     logs.configure(process=f"worker {number}")
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_main(descriptor, number))
+    loops.run(_main(descriptor, number))
+    loops.leave(0)
 
 
 if __name__ == "__main__":

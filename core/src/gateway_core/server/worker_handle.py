@@ -161,7 +161,7 @@ class WorkerHandle:
             if waiting.done() and not waiting.cancelled():
                 waiting.exception()
 
-    async def prepare(self, canonical: Canonical) -> Message:
+    async def prepare(self, canonical: Canonical, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's
         """Have the worker build a configuration beside the one it runs.
 
         :raises WorkerRefusedError: it cannot.
@@ -170,11 +170,15 @@ class WorkerHandle:
         try:
             for part in parts(canonical.lines):
                 await self._channel.send("part", body=part)
-            message = await self.ask("prepare", "prepared", version=canonical.version, plugins=dict(canonical.plugins))
+            message = await self.ask(
+                "prepare", "prepared", timeout=timeout, version=canonical.version, plugins=dict(canonical.plugins)
+            )
         except ChannelClosedError:
             raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None
         except TimeoutError:
-            raise WorkerRefusedError(f"worker {self.number} did not prepare the configuration in time") from None
+            raise WorkerRefusedError(
+                f"worker {self.number} did not prepare the configuration within {timeout:g}s"
+            ) from None
         if message["outdated"]:
             raise RestartNeededError(f"new code of {', '.join(message['outdated'])}")
         if message["refusal"] is not None:

@@ -1,0 +1,78 @@
+"""Plugins that end or hold their process: the gateway serves on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.end_to_end.environment import Environment
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+
+Start = Callable[..., Gateway]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+PLUGIN = """
+import asyncio, os, time
+from gateway_plugin_sdk import Plugin, hookimpl
+
+class Tiny(Plugin[dict]):
+    name = "tiny"
+    config_schema = {"type": "object"}
+
+    async def start(self):
+        %s
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        %s
+
+async def end():
+    raise SystemExit(7)
+"""
+
+
+def config(upstream: Upstream, workers: int, plugins: str = "") -> str:
+    return (
+        f"listen: 127.0.0.1:0\nworkers: {workers}\nroutes:\n"
+        f"  - {{id: fine, path: /fine, target: '{upstream.url}'}}\n"
+        f"  - {{id: load, path: /load, target: '{upstream.url}'{plugins}}}\n"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_that_ends_its_process_while_it_starts_never_gets_into_one_that_serves(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+    environment.install("1.0", code=PLUGIN % ("os._exit(3)", "pass"))
+
+    line = await gateway.rewrites(config(upstream, workers, ", plugins: [{name: tiny}]"), "the old one stays in force")
+
+    assert "tiny was tried in a process of its own, which failed" in line
+    assert (await get(url, "/fine"))[0] == 200
+    assert "ended unexpectedly" not in gateway.text
+    environment.install("1.1", code=PLUGIN % ("self.task = asyncio.ensure_future(end())", "pass"))
+    await gateway.says("the event loop was stopped by SystemExit: 7 .*, and goes on")
+    assert (await get(url, "/load"))[0] == 200
+    await gateway.stops()
+
+
+async def test_workers_that_a_hook_ends_are_replaced_with_a_growing_pause(
+    start: Start, upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0", code=PLUGIN % ("pass", "os._exit(9)"))
+    gateway = start(config(upstream, 2, ", plugins: [{name: tiny}]"), python=environment.python)
+    url = await gateway.ready()
+
+    for _ in range(3):
+        with pytest.raises((OSError, EOFError)):
+            await get(url, "/load")
+        await eventually(url, "/fine", "one GET")
+    await gateway.says("ended unexpectedly .status 9. and is replaced")
+
+    await gateway.rewrites(config(upstream, 2))
+    assert (await get(url, "/load"))[0] == 200
+    await gateway.stops()
