@@ -9,7 +9,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.plugins import Plugin
 
-from tests.core.proxy.kit import Proxied, fields
+from tests.core.proxy.kit import Proxied, field, fields
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 BIND = "plugins: [{name: p}]"
