@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from typing import Any, cast
 
 import pytest
 
-from tests.core.proxy.kit import Peer, Proxied, fields
+from tests.core.proxy.kit import Peer, Proxied, fields, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -251,3 +252,35 @@ async def test_events_reach_the_client_one_by_one(proxied: Proxied) -> None:
         seen.set()
 
     assert await client.exactly(5) == b"0\r\n\r\n"
+
+
+LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_a_client_that_is_slow_at_the_end_leaves_no_deaf_connection_behind(
+    proxied: Proxied, framing: str
+) -> None:
+    size, count = 100_000, 100
+    if framing == "length":
+        head, rest = b"Content-Length: %d\r\n\r\na" % size, bytes(size - 1)
+    else:
+        head, rest = b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (size, bytes(size))
+
+    async def in_two_parts(peer: Peer) -> None:
+        while True:
+            await upstream.read_request(peer)
+            await peer.send(b"HTTP/1.1 200 OK\r\n" + head)
+            await asyncio.sleep(0.002)
+            await peer.send(rest)
+
+    gateway, upstream = await proxied(in_two_parts, upstream_extra="    timeouts: {response: 3s}")
+    client = await gateway.connect()
+    await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count + LAST)
+
+    # Nobody reads: answers pile up until one of them has to wait at its end.
+    await until(lambda: any(cast("Any", lane).transport.get_write_buffer_size() for lane in gateway.proxy.lanes))
+    answers = await client.rest()
+
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == count + 1
+    assert len(upstream.heads) == count + 1

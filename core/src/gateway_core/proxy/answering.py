@@ -149,7 +149,9 @@ class Answering(Retrying):
             self.watch_answer_body()
 
     def on_end(self, trailer: bytes) -> None:
-        self.connection = None
+        connection, self.connection = self.connection, None
+        if self.is_client_slow and connection is not None:
+            connection.transport.resume_reading()  # it belongs to others now, and nobody else would
         self._leave(self._unrecorded)
         self.deadline = NEVER
         if self.upload is not None:
