@@ -24,7 +24,8 @@ def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
     assert metrics.registry.get_sample_value("gateway_logger_dropped_total", labels) == 11
     assert [record.getMessage() for record in caplog.records] == [
         "access log: 1 line lost for file:a: overflow: too slow",
-        "access log: 11 lines lost for file:a: stop: not in time",
+        "access log: 10 lines lost for file:a: overflow: too slow",
+        "access log: 1 line lost for file:a: stop: not in time",
     ]
 
 

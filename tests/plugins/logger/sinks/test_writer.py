@@ -136,7 +136,7 @@ def test_closing_does_not_wait_for_ever_and_counts_what_is_lost(counted: Any) ->
     writer.extend(["waiting\n"])
     writer.close(0.01)
 
-    assert counted.dropped("stop") == 1
+    assert counted.dropped("stop") == 2
     paper.may_write.set()
 
 

@@ -23,7 +23,6 @@ class Account:
         "_clock",
         "_dropped",
         "_label",
-        "_last",
         "_lock",
         "_log",
         "_quiet_until",
@@ -38,8 +37,7 @@ class Account:
         self._log = log
         self._lock = threading.Lock()
         self._quiet_until = 0.0
-        self._unreported = 0
-        self._last: tuple[str, Callable[[], str] | str] = ("", "")
+        self._unreported: dict[str, tuple[int, Callable[[], str] | str]] = {}
         self._written = metrics.counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
         self._dropped = metrics.counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
         self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
@@ -77,18 +75,15 @@ class Account:
             return
         self._dropped.labels(self._label, reason).inc(lines)
         with self._lock:
-            self._unreported += lines
-            self._last = reason, why
+            self._unreported[reason] = self._unreported.get(reason, (0, ""))[0] + lines, why
         if self._may_speak():
             self.report()
 
     def report(self) -> None:
         """Log the losses that were not told of yet; called at the end, when nobody will come back to them."""
         with self._lock:
-            count, self._unreported = self._unreported, 0
-            reason, why = self._last
-        if not count:
-            return
-        detail = why if isinstance(why, str) else why()
-        lost = "1 line" if count == 1 else f"{count} lines"
-        self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")
+            unreported, self._unreported = self._unreported, {}
+        for reason, (count, why) in unreported.items():
+            detail = why if isinstance(why, str) else why()
+            lost = "1 line" if count == 1 else f"{count} lines"
+            self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")

@@ -41,6 +41,7 @@ class LineWriter:
         self._flush_interval = flush_interval
         self._max_pending = max_pending
         self._batches: list[_Batch] = []
+        self._lines_under_way = 0
         self._appended = 0
         self._settled = 0
         """Characters that came in, and those that are written or lost; the lock is for several event loops."""
@@ -92,7 +93,7 @@ class LineWriter:
         self._wake_up()
         self._thread.join(timeout)
         if self._thread.is_alive():
-            lost = sum(count for _, count in self._batches)
+            lost = self._lines_under_way + sum(count for _, count in self._batches)
             self._account.dropped(lost, "stop", "the sink did not take them in time")
         self._account.report()
 
@@ -128,6 +129,7 @@ class LineWriter:
             if size >= _PIECE:
                 break
         texts = [text for text, _ in self._batches[:batches]]
+        self._lines_under_way = count
         del self._batches[:batches]
         try:
             self.target.write("".join(texts).encode("utf-8", "backslashreplace"))
@@ -135,6 +137,7 @@ class LineWriter:
             self._account.dropped(count, "write-error", str(error))
         else:
             self._account.wrote(count)
+        self._lines_under_way = 0
         self._settled += size
         with self._progress:
             self._progress.notify_all()
