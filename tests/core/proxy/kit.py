@@ -193,6 +193,19 @@ async def run_proxy(
         await holder.aclose()
 
 
+def counts(gateway: RunningProxy) -> dict[str, int]:
+    """Return what is counted of requests under way, by its name, if it is not zero."""
+    proxy = gateway.proxy
+    snapshot = proxy.holder.current
+    found = {"exchanges": len(proxy.exchanges), "requests of the snapshot": snapshot.active}
+    for upstream in snapshot.upstreams.values():
+        load = upstream.admission.load
+        found |= {f"{upstream.name} {name}": getattr(load, name) for name in ("active", "pending", "retrying")}
+        for endpoint in upstream.endpoints:
+            found |= {f"{endpoint.id} active": endpoint.active, f"{endpoint.id} pending": endpoint.pending}
+    return {name: count for name, count in found.items() if count}
+
+
 StartProxy = Callable[..., Awaitable[RunningProxy]]
 
 

@@ -6,22 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, StartProxy, StartUpstream, field, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def counts(gateway: RunningProxy) -> dict[str, int]:
-    """Return everything that is not zero."""
-    proxy = gateway.proxy
-    snapshot = proxy.holder.current
-    found = {"exchanges": len(proxy.exchanges), "requests of the snapshot": snapshot.active}
-    for upstream in snapshot.upstreams.values():
-        load = upstream.admission.load
-        found |= {f"{upstream.name} {name}": getattr(load, name) for name in ("active", "pending", "retrying")}
-        for endpoint in upstream.endpoints:
-            found |= {f"{endpoint.id} active": endpoint.active, f"{endpoint.id} pending": endpoint.pending}
-    return {name: count for name, count in found.items() if count}
 
 
 @pytest.mark.parametrize("mirror", ["", ", mirror: {target: u}"])
@@ -52,10 +39,10 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_answer(pro
     async def slow(peer: Peer) -> None:
         while True:
             await peer.head()
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.25)
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 600ms}")
+    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 400ms}")
 
     answers = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
 
@@ -72,7 +59,7 @@ async def test_who_waited_for_a_connection_and_gets_no_answer_is_told_so(proxied
         await peer.rest()
 
     gateway, _ = await proxied(
-        answers_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 500ms}"
+        answers_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 300ms}"
     )
     marked = GET.replace(b"\r\n\r\n", b"\r\nX-First: 1\r\n\r\n")
 

@@ -163,9 +163,13 @@ class AtOnce(RequestHandler):
         lane: Any = self  # the rest of what a lane is stands in the class below
         exchange = self.exchange = Exchange(lane, transport, memo.snapshot, memo, request)
         self._lane_requests += 1
-        if self._lane_requests == memo.snapshot.limits.max_requests_per_connection:
+        most = memo.snapshot.limits.max_requests_per_connection
+        if most and self._lane_requests >= most:
             exchange.keep_alive = False
-        exchange.start()
+        try:
+            exchange.start()
+        except Exception as error:  # noqa: BLE001 - the connection is answered whatever plugins leave
+            exchange.crashed(error)
 
     def served_at_once(self, exchange: Exchange, keep_alive: bool) -> None:
         """Go on, or end, after the answer to a request that aiohttp's task knows nothing of."""
@@ -176,7 +180,7 @@ class AtOnce(RequestHandler):
             if exchange.memo.facts.keep_alive and not self._is_half_closed:
                 spawn(self._linger_and_close(), name="linger")
             else:
-                self.force_close()
+                self._hang_up()
         elif self._paused:
             # The next request is not begun before the client has taken this answer.
             self.deadline = exchange.ended_at + limits.write_timeout
@@ -189,7 +193,14 @@ class AtOnce(RequestHandler):
 
     async def _linger_and_close(self) -> None:
         await self._linger()
-        self.force_close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close once what is written is sent, for which the client has as long as for any write."""
+        # Not aiohttp's force_close(): it forgets the transport, and with it who does not read.
+        if self.transport is not None:
+            self.transport.close()
+            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
 
     async def _linger(self) -> None:
         transport = self.transport

@@ -120,8 +120,13 @@ class AiohttpLane(AtOnce):
             return
         self._is_busy = False
         self.resume_upload()
-        if not self._take_head() and self._is_half_closed:
-            self.force_close()
+        if self._take_head():
+            return
+        if self._is_half_closed:
+            self._hang_up()
+        elif not self._stream.size and not self.transport.get_write_buffer_size():
+            self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
+            self._is_idle = True
 
     # -- a request
 
@@ -155,10 +160,14 @@ class AiohttpLane(AtOnce):
         exchange = self.exchange = Exchange(self, transport, snapshot, memo, request)
         exchange.upload = upload
         self._lane_requests += 1
-        if self._lane_requests == snapshot.limits.max_requests_per_connection or self._is_last:
+        most = snapshot.limits.max_requests_per_connection
+        if (most and self._lane_requests >= most) or self._is_last:
             exchange.keep_alive = False
         over = self._over = asyncio.get_running_loop().create_future()
-        exchange.start()
+        try:
+            exchange.start()
+        except Exception as error:  # noqa: BLE001 - the connection is answered whatever plugins leave
+            exchange.crashed(error)
         keep_alive = False
         try:
             keep_alive = await over
@@ -253,7 +262,7 @@ class AiohttpLane(AtOnce):
             exchange.client_gone()
         if transport is not None:
             if flush:
-                transport.close()
+                self._hang_up()
             else:
                 transport.abort()
 
@@ -308,7 +317,7 @@ class AiohttpLane(AtOnce):
         elif self._stream.size and not self._is_busy:
             self._reject(408)
         elif not self._lane_requests or self._keepalive_handle is None:
-            self.force_close()
+            self._hang_up()
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is under way, which then is its last."""
@@ -316,7 +325,7 @@ class AiohttpLane(AtOnce):
         if self._is_busy or self._stream.size:
             return  # a request that has begun to arrive is answered or times out
         if self._lane_requests:
-            self.force_close()
+            self._hang_up()
         else:
             self.deadline = min(self.deadline, self.proxy.now() + FRESH_GRACE)
 

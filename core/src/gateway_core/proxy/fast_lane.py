@@ -76,11 +76,12 @@ class FastLane(asyncio.Protocol):
         if self.exchange is not None or self._is_lingering or self._is_writing_paused:
             self._more(data)
             return
+        waited = False
         if self._buffer:
-            data = self._buffer + data
+            data, waited = self._buffer + data, True
             self._buffer = b""
         self._turning = True
-        rest = self._read(data)
+        rest = self._read(data, waited)
         while rest and self._takes_next:
             rest = self._read(rest)
         self._turning = False
@@ -96,24 +97,31 @@ class FastLane(asyncio.Protocol):
             and not self.transport.is_closing()
         )
 
-    def _read(self, data: bytes) -> bytes:
-        """Take one request from the data; return what is behind it."""
+    def _read(self, data: bytes, waited: bool = False) -> bytes:
+        """Take one request from the data; return what is behind it.
+
+        :param waited: whether a part of the head was there before, so that its time runs already.
+        """
         proxy, memo = self.proxy, self.memo
         snapshot = proxy.holder.current
         if memo is None or memo.snapshot is not snapshot or not data.startswith(memo.whole):
-            memo = self._read_head(snapshot, data)
+            memo = self._read_head(snapshot, data, waited)
             if memo is None:
                 return b""
         request = memo.request(memo.origin.request_id or proxy.next_id(), proxy.now())
         exchange = self.exchange = Exchange(self, self.transport, snapshot, memo, request)
         self.deadline = NEVER
         self._requests += 1
-        if self._requests == snapshot.limits.max_requests_per_connection:
+        most = snapshot.limits.max_requests_per_connection
+        if most and self._requests >= most:
             exchange.keep_alive = False
         start, length = memo.size, memo.facts.content_length
         if length > 0:
             start += self._begin_upload(exchange, data[start : start + length], length)
-        exchange.start()
+        try:
+            exchange.start()
+        except Exception as error:  # noqa: BLE001 - this may be another request's end, or the upstream's bytes
+            exchange.crashed(error)
         return data[start:] if start < len(data) else b""
 
     def _begin_upload(self, exchange: Exchange, body: bytes, length: int) -> int:
@@ -123,12 +131,12 @@ class FastLane(asyncio.Protocol):
             upload.pause()
         return len(body)
 
-    def _read_head(self, snapshot: Snapshot, data: bytes) -> HeadMemo | None:
+    def _read_head(self, snapshot: Snapshot, data: bytes, waited: bool) -> HeadMemo | None:
         """Return what a head means that is not the last one again; None if the request is not, or not yet, for us."""
         memo, line_end = self.memo, data.find(b"\r\n")
         end = data.find(b"\r\n\r\n", line_end)
         if end < 0:
-            self._wait_for_head(data)
+            self._wait_for_head(data, waited)
             return None
         if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.raw:
             memo = self._memo_of(snapshot, data[line_end:end])
@@ -164,13 +172,13 @@ class FastLane(asyncio.Protocol):
         """Let go of the snapshot that the last head was read under."""
         self.memo = None
 
-    def _wait_for_head(self, data: bytes) -> None:
+    def _wait_for_head(self, data: bytes, waited: bool) -> None:
         """Keep an incomplete head; hand over what can never become a plain one."""
         limits = self.proxy.limits
         if len(data) > limits.max_head_bytes or data.count(b"\n") != data.count(b"\r\n") or not data[:1].isalpha():
             self._hand_over(data)
             return
-        if not self._buffer and self._requests:
+        if not waited and self._requests:
             self.deadline = self.proxy.now() + limits.header_timeout
         self._buffer = data
 

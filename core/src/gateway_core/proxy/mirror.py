@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.proxy.pool import Pool
+from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sending import MOST_MIRRORED
-from gateway_core.proxy.upstream_connection import HEAD_ONLY, Failure, UpstreamConnection
+from gateway_core.proxy.upstream_connection import HEAD_ONLY, UpstreamConnection
 from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.outcome import Outcome
 

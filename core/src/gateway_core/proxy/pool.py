@@ -7,9 +7,10 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
-from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
+from gateway_core.proxy.upstream_connection import UpstreamConnection
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.transport import TransportSettings
 

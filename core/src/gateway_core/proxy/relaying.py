@@ -258,14 +258,14 @@ class Relaying:
         """Read no more of the upstream's answer: the client does not keep up."""
         self.is_client_slow = True
         if self.connection is not None:
-            self.connection.transport.pause_reading()
+            self.connection.pause_reading()
         self.watch_client_write()
 
     def resume_answer(self) -> None:
         """Go on reading the upstream's answer."""
         self.is_client_slow = False
         if self.connection is not None:
-            self.connection.transport.resume_reading()
+            self.connection.resume_reading()
         self.watch_answer_body()
 
     def pause_upload(self) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
 from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
-from gateway_core.proxy.upstream_connection import Failure, UpstreamConnection
+from gateway_core.proxy.upstream_connection import UpstreamConnection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.request_head import has_special_fields, read_request_block
 from gateway_core.routing import UnsafePathError

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from enum import IntEnum
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from gateway_core.proxy.receiver import Failure, Receiver
 from gateway_core.proxy.socket_options import ended_orderly
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from gateway_core.proxy.wire.response_head import (
@@ -29,50 +29,6 @@ _MOST_INTERIM: Final = 16
 """Interim answers before a final one: more is a peer that plays for time."""
 
 
-class Failure(IntEnum):
-    """Why a try ended without a complete answer."""
-
-    CONNECT = 1
-    """No connection came about: nothing was sent."""
-    RESET = 2
-    """The connection ended before the first byte of an answer."""
-    TIMEOUT = 3
-    BAD_ANSWER = 4
-    """What came is no answer that has one reading."""
-    TRUNCATED = 5
-    """The connection ended within an answer."""
-    CONNECT_TIMEOUT = 6
-    """No connection came about in time: nothing was sent."""
-
-
-class Receiver(Protocol):
-    """Who sent a request over an upstream connection, and gets its answer."""
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """Take a 1xx answer that is not 101."""
-
-    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
-        """Take the final head with the part of the body that came with it."""
-
-    def on_body(self, data: bytes) -> None:
-        """Take the next part of the body."""
-
-    def on_end(self, trailer: bytes) -> None:
-        """Take note that the answer is complete; ``trailer`` is a block of fields."""
-
-    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
-        """Take over the connection after 101; ``data`` came right behind it."""
-
-    def on_failure(self, failure: Failure, detail: str) -> None:
-        """Take note that no complete answer will come; the connection is gone."""
-
-    def pause_upload(self) -> None:
-        """Give no more of the request's body for now."""
-
-    def resume_upload(self) -> None:
-        """Go on with the request's body."""
-
-
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
 _IDLE: Final = 0
 _HEAD: Final = 1
@@ -88,6 +44,11 @@ IN_CHUNKS: Final = 2
 """The request's body goes out in chunks."""
 MAY_SWITCH: Final = 4
 """The request asks for another protocol."""
+
+# What the connection notes there for itself, so that one look at the flags tells the usual case.
+_READING_PAUSED: Final = 8
+_BACKED_UP: Final = 16
+_UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -163,12 +124,26 @@ class UpstreamConnection(asyncio.Protocol):
         return self._state != _CLOSED and not self.transport.is_closing()
 
     def pause_writing(self) -> None:
+        self.flags |= _BACKED_UP
         if self.receiver is not None:
             self.receiver.pause_upload()
 
     def resume_writing(self) -> None:
+        self.flags &= ~_BACKED_UP
         if self.receiver is not None:
             self.receiver.resume_upload()
+
+    def pause_reading(self) -> None:
+        """Have the answer wait: its receiver cannot take more at present."""
+        if not self.transport.is_closing():
+            self.flags |= _READING_PAUSED
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on with the answer."""
+        self.flags &= ~_READING_PAUSED
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # -- receiving
 
@@ -192,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
         if known is not None and data.startswith(known.ending):
             self._buffer = b""
             body = data[known.size :]
-            if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & HEAD_ONLY:
+            if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL:
                 # The usual answer, here in one piece.
                 receiver, self.receiver = self.receiver, None
                 if receiver is not None:
@@ -309,9 +284,10 @@ class UpstreamConnection(asyncio.Protocol):
         if left < 0:
             self.reusable = False
             data = data[:left]
-        self._release()
         receiver.on_body(data)
-        receiver.on_end(b"")
+        if self.receiver is receiver:
+            self._release()
+            receiver.on_end(b"")
 
     def _take_chunks(self, data: bytes) -> None:
         receiver, decoder = self.receiver, self._decoder
@@ -340,7 +316,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.receiver = None
         self._decoder = None
         self._state = _IDLE
-        if self.reusable and self.upload_complete and not self.transport.is_closing():
+        if self.flags & _READING_PAUSED:
+            self.resume_reading()  # who is slow is no concern of the next request's
+        # An endpoint that answered without having taken the body may never read what would come behind it.
+        if self.reusable and self.upload_complete and not self.flags & _BACKED_UP and not self.transport.is_closing():
             self.pool.give_back(self)
         else:
             self.abort()
