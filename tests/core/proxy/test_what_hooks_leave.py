@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.plugins import Plugin
 
-from tests.core.proxy.kit import Proxied, field, fields
+from tests.core.proxy.kit import Peer, Proxied, counts, field, fields, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 BIND = "plugins: [{name: p}]"
@@ -87,3 +88,144 @@ async def test_a_head_that_goes_on_as_get_is_answered_without_a_body(proxied: Pr
     assert field(await client.head(), b"content-length") == b"5"
     assert (await asyncio.wait_for(client.answer(), 5))[2] == b"hello"
     assert upstream.connections == 1
+
+
+class Fails:
+    """A body transform that fails where it is told to."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def feed(self, data: bytes) -> bytes:
+        if self._where == "feed":
+            raise ValueError("boom")
+        return data
+
+    def finish(self) -> bytes:
+        if self._where == "finish":
+            raise ValueError("boom")
+        return b""
+
+
+class TransformFails(Base):
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        if request.path != "/fine":
+            response.transform_body(Fails(request.path[1:]))
+
+
+ANSWERS: dict[str, list[bytes]] = {
+    "whole": [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nokok"],
+    "in two": [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok", b"ok"],
+    "one chunk": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+    "two chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", b"2\r\nok\r\n0\r\n\r\n"],
+    "trailer": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("where", ["feed", "finish"])
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_a_transform_that_fails_is_a_500_or_a_visible_break_at_once(
+    proxied: Proxied, where: str, answer: str
+) -> None:
+    async def upstream(peer: Peer) -> None:
+        while True:
+            await peer.head()
+            for piece in ANSWERS[answer]:
+                await peer.send(piece)
+                await asyncio.sleep(0.02)
+
+    gateway, _ = await proxied(upstream, extra=BIND, plugins=[TransformFails])
+    client = await gateway.connect()
+
+    await client.send(b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % where.encode())
+    try:
+        got = await asyncio.wait_for(client.rest(), 5)
+    except ConnectionResetError:
+        got = b""
+
+    assert got.startswith(b"HTTP/1.1 500 ") or not got.endswith(b"0\r\n\r\n")
+    assert counts(gateway) == {}
+    fine = await gateway.connect()
+    await fine.send(b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await asyncio.wait_for(fine.head(), 5)).startswith(b"HTTP/1.1 200 ")
+
+
+class LeavesAnything(Base):
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        untyped: Any = request
+        if request.path == "/path":
+            untyped.path = None
+        elif request.path == "/request-headers":
+            untyped.headers = {"a": "b"}
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return Response(200, b"own") if request.query == "own" else None
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        untyped: Any = response
+        match request.path:
+            case "/reason":
+                untyped.reason = "\u20ac"
+            case "/status":
+                untyped.status = "200"
+            case "/headers":
+                untyped.headers = {"a": "b"}
+
+
+@pytest.mark.parametrize("left", ["path", "request-headers", "reason", "status", "headers"])
+@pytest.mark.parametrize("query", ["", "?own"])
+async def test_what_cannot_be_sent_is_a_500_and_leaves_no_trace(proxied: Proxied, left: str, query: str) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[LeavesAnything])
+
+    for head in (f"GET /{left}{query} HTTP/1.1", "GET /fine HTTP/1.1", f"GET /{left}{query} HTTP/1.1"):
+        status, _, _ = await asyncio.wait_for(gateway.ask(f"{head}\r\nHost: x\r\n\r\n".encode()), 5)
+        is_own_answer = status == 200 and query and left == "request-headers"
+        assert is_own_answer or status == (200 if "fine" in head else 500)
+
+    assert counts(gateway) == {}
+
+
+async def test_a_request_behind_another_that_fails_within_the_gateway_is_answered(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[LeavesAnything])
+
+    got = await asyncio.wait_for(gateway.send(GET + GET.replace(b"/a", b"/path")), 5)
+
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.count(b"HTTP/1.1 500 ") == 1
+    assert counts(gateway) == {}
+
+
+class TakesItsTime(Base):
+    @hookimpl
+    async def gateway_response(self, request: Request, response: Response) -> None:
+        await asyncio.sleep(0.4)
+
+
+@pytest.mark.parametrize("answer", ["whole", "trailer"])
+async def test_the_time_that_a_response_hook_takes_is_not_the_upstreams(proxied: Proxied, answer: str) -> None:
+    async def upstream(peer: Peer) -> None:
+        while True:
+            await peer.head()
+            await peer.send(b"".join(ANSWERS[answer]))
+
+    gateway, up = await proxied(
+        upstream, extra=BIND, plugins=[TakesItsTime], upstream_extra="    timeouts: {response: 150ms, idle: 150ms}"
+    )
+
+    for _ in range(2):
+        client = await gateway.connect()
+        await client.send(GET)
+        assert (await asyncio.wait_for(client.head(), 5)).startswith(b"HTTP/1.1 200 ")
+        await until(lambda: not counts(gateway))
+    assert up.connections == 1, "the connection that a hook held up cannot be used again"
+
+
+async def test_a_response_hook_has_no_more_than_the_whole_time(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[TakesItsTime], upstream_extra="    timeouts: {total: 200ms}")
+
+    assert (await asyncio.wait_for(gateway.ask(GET), 5))[0] == 504
+    assert counts(gateway) == {}

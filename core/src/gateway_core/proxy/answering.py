@@ -87,6 +87,15 @@ class Answering(Retrying):
     def _run_response_phase(
         self, head: ResponseHead, body: bytes, complete: bool, upstream: Upstream, endpoint: Endpoint
     ) -> None:
+        """Run the hooks over an upstream's answer, and pass on what they leave."""
+        try:
+            self._run_response_hooks(head, body, complete, upstream, endpoint)
+        except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
+            self.crashed(error)
+
+    def _run_response_hooks(
+        self, head: ResponseHead, body: bytes, complete: bool, upstream: Upstream, endpoint: Endpoint
+    ) -> None:
         response = self.response = Response.streamed(head.status, head.reason, head.block)
         if upstream.sticky is not None:
             cookie = upstream.sticky.set_cookie(endpoint, self._sticky_value)
@@ -100,7 +109,8 @@ class Answering(Retrying):
             if complete:
                 self._held_end = b""
             elif self.connection is not None:
-                self.connection.transport.pause_reading()
+                self.connection.pause_reading()
+            self.deadline = self.total_deadline  # it is the hook that takes its time now, not the upstream
             self.task = spawn(self._finish_response(outcome, head), name="response", on_error=self.crashed)
         else:
             self._respond(outcome, head, body, complete)
@@ -116,7 +126,8 @@ class Answering(Retrying):
         held, self._held_answer = self._held_answer or [], None
         end, self._held_end = self._held_end, None
         if self.connection is not None and not self.is_client_slow:
-            self.connection.transport.resume_reading()
+            self.watch_answer_body()
+            self.connection.resume_reading()
         is_cut_off = self.aborted is not None
         if not response.is_streamed:
             self.aborted = self.error = None
@@ -144,14 +155,16 @@ class Answering(Retrying):
             return
         if self.over:
             return
-        self.relay_body(data)
+        try:
+            self.relay_body(data)
+        except Exception as error:  # noqa: BLE001 - a transform failed
+            self.crashed(error)
+            return
         if not self.is_client_slow:
             self.watch_answer_body()
 
     def on_end(self, trailer: bytes) -> None:
-        connection, self.connection = self.connection, None
-        if self.is_client_slow and connection is not None:
-            connection.transport.resume_reading()  # it belongs to others now, and nobody else would
+        self.connection = None
         self._leave(self._unrecorded)
         self.deadline = NEVER
         if self.upload is not None:
@@ -159,7 +172,10 @@ class Answering(Retrying):
         if self._held_answer is not None:
             self._held_end = trailer
         elif not self.over:
-            self.relay_end(trailer)
+            try:
+                self.relay_end(trailer)
+            except Exception as error:  # noqa: BLE001 - a transform failed
+                self.crashed(error)
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         """Join client and upstream after 101 (RFC 9110 section 7.8)."""
@@ -198,6 +214,3 @@ class Answering(Retrying):
         self._tunnel_bytes = (received, sent)
         self._leave(None)
         self._finish()
-
-    def crashed(self, error: BaseException) -> None:
-        raise NotImplementedError

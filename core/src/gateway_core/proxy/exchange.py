@@ -82,7 +82,7 @@ class Exchange(Answering):
             self._stopped(outcome, phase, then)
 
     def crashed(self, error: BaseException) -> None:
-        """Answer 500: the pipeline itself failed, which is a defect of ours."""
+        """Answer 500: the pipeline itself failed, or over what a plugin left; or break an answer off that has begun."""
         self.proxy.log.error("request %s failed: %r", self.request.request_id, error, exc_info=error)
         if not self.over:
             self.give_up()
@@ -300,6 +300,13 @@ class Exchange(Answering):
             self.fail(504, "the request took too long")
 
     def _expire_answer(self) -> None:
+        if not self.head_sent:
+            self._drop_task()
+            self.give_up()
+            self.keep_alive = False
+            self.error = "the request took too long"
+            self.write_own(own_answer(504))
+            return
         self.aborted = "client" if self.is_client_slow else "upstream"
         self.error = "the client does not read" if self.is_client_slow else "the answer stalled"
         if not self.is_client_slow:
