@@ -46,3 +46,36 @@ def test_a_handover_names_what_is_left() -> None:
 
     assert (left.workers[0].pid, left.counts) == (1, ())
     assert VARIABLE not in os.environ
+
+
+SIGNALLED = """
+import asyncio, os, signal, sys
+from gateway_core.server.handover import Handover
+from gateway_core.server.lifecycle import Signals
+from gateway_core.server.validation import Canonical
+
+async def exchange():
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    if sys.argv[1] == "early":
+        os.kill(os.getpid(), signal.SIGTERM)
+        await signals.stop.wait()
+    signals.hold()
+
+if sys.argv[1] == "after":
+    print(*sorted(each.name for each in signal.sigpending()))
+else:
+    asyncio.run(exchange())
+    if sys.argv[1] == "late":
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+    Handover({}, [], Canonical("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
+"""
+
+
+@pytest.mark.parametrize(("when", "waiting"), [("early", "SIGTERM"), ("late", "SIGHUP SIGTERM"), ("never", "")])
+def test_signals_that_come_during_the_exchange_wait_for_the_new_program(when: str, waiting: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, when, SIGNALLED], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == waiting

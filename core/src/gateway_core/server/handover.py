@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from gateway_core.errors import GatewayError
-from gateway_core.server.lifecycle import HANDLED
+from gateway_core.server.lifecycle import pass_on
 from gateway_core.server.validation import Canonical
 
 VARIABLE = "GATEWAY_HANDOVER"
@@ -54,7 +53,7 @@ class Handover:
         sys.stdout.flush()
         sys.stderr.flush()
         # Signals that come before the new program can take them wait instead of ending it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        pass_on()
         os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
 
     def _plain(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,17 @@ HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 
 class StoppedError(Exception):
     """A signal to stop came before something was done."""
+
+
+held: Final[list[signal.Signals]] = []
+"""Signals that wait for the next program, see `Signals.hold`."""
+
+
+def pass_on() -> None:
+    """Send this thread again what was held; blocked, it waits until the next program can take it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    for number in held:
+        signal.pthread_kill(threading.get_ident(), number)
 
 
 class Signals:
@@ -51,6 +63,15 @@ class Signals:
             self.hurry.set()
         self.stopped_by = self.stopped_by or number.name
         self.stop.set()
+
+    def hold(self) -> None:
+        """From now on keep signals for the program that takes this one's place; those to stop that came already too."""
+        loop = asyncio.get_running_loop()
+        if self.stop.is_set():
+            held.append(signal.SIGTERM)
+        for number in HANDLED:
+            loop.remove_signal_handler(number)
+            signal.signal(number, lambda number, _frame: held.append(signal.Signals(number)))
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something, and give it up when a signal to stop comes.

@@ -196,6 +196,7 @@ class Program:
             handover = await self.signals.unless_stopped(self._handed_over())
         except StoppedError:
             return await self._stop()
+        self.signals.hold()
         await self._tasks.aclose()
         await self._close_admin()
         return handover
