@@ -16,10 +16,11 @@ from aiohttp import web
 
 from gateway_core.proxy.aiohttp_at_once import AtOnce
 from gateway_core.proxy.aiohttp_head import for_aiohttp, status_of
+from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.socket_options import read_little
+from gateway_core.proxy.socket_options import READ_SIZE, read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.chunks import BadChunkError
@@ -58,6 +59,7 @@ class AiohttpLane(AtOnce):
         else:
             self.proxy.lanes.add(self)
         super().connection_made(transport)
+        bound_reads(cast("asyncio.Transport", transport), self, READ_SIZE // 2)
         self.deadline = self.proxy.now() + self.proxy.limits.header_timeout
 
     def data_received(self, data: bytes) -> None:
@@ -114,6 +116,10 @@ class AiohttpLane(AtOnce):
         if stream.size > HIGH_WATER:
             self.pause_upload()
 
+    def is_in_body(self) -> bool:
+        """Reads are bounded for good: what comes may be held here until aiohttp's task has had its turn."""
+        return True
+
     def _go_on(self) -> None:
         """Read the next request, now that the answer to the last one is written."""
         if self.transport is None or self._is_lingering:
@@ -149,7 +155,10 @@ class AiohttpLane(AtOnce):
             except BadChunkError:
                 return self._refuse(400)
             upload = Upload(self, 0, body, complete=not stream.has_more_body())
-            self.resume_upload()
+            if len(body) < HIGH_WATER:
+                self.resume_upload()
+            else:
+                upload.pause()
             if stream.has_more_body() and self._is_half_closed:
                 transport.abort()  # the rest of the body will not come
                 return Written(False)

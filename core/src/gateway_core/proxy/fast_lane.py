@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.socket_options import read_little
+from gateway_core.proxy.socket_options import READ_SIZE, read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_request_block
@@ -127,9 +128,15 @@ class FastLane(asyncio.Protocol):
     def _begin_upload(self, exchange: Exchange, body: bytes, length: int) -> int:
         self._left = length - len(body)
         upload = exchange.upload = Upload(self, 0, body, complete=not self._left)
+        if self._left > READ_SIZE:
+            bound_reads(self.transport, self)
         if len(body) >= HIGH_WATER:
             upload.pause()
         return len(body)
+
+    def is_in_body(self) -> bool:
+        """Whether more of a request's body is to come."""
+        return self._left > 0
 
     def _read_head(self, snapshot: Snapshot, data: bytes, waited: bool) -> HeadMemo | None:
         """Return what a head means that is not the last one again; None if the request is not, or not yet, for us."""

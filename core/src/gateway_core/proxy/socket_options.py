@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 import struct
 from asyncio import sslproto
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 READ_SIZE: Final = 65536
@@ -39,6 +42,16 @@ def ended_orderly(transport: asyncio.BaseTransport) -> bool:
         return True
     except (ssl.SSLError, ValueError):
         return False
+
+
+def last_words(transport: asyncio.BaseTransport) -> Iterator[bytes]:
+    """Yield what is left to read of a connection that its transport has given up already."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None or sock.fileno() < 0:
+        return
+    with contextlib.suppress(OSError):
+        while data := os.read(sock.fileno(), READ_SIZE):
+            yield data
 
 
 def read_little_over_tls() -> None:

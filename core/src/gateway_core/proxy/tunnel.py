@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import abort_later
 from gateway_core.proxy.sweeper import NEVER
 
@@ -94,9 +95,15 @@ class _End(asyncio.Protocol):
         self.tunnel.touch()
         self.other.transport.write(data)
 
+    def is_in_body(self) -> bool:
+        """A tunnel is nothing but a body."""
+        return True
+
     def pause_writing(self) -> None:
-        if not self.other.transport.is_closing():
-            self.other.transport.pause_reading()
+        other = self.other
+        if not other.transport.is_closing():
+            bound_reads(other.transport, other)
+            other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         if not self.other.transport.is_closing():

@@ -7,12 +7,11 @@ its framing, and flows no faster than the receiver lets it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from typing import TYPE_CHECKING, Final, cast
 
+from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.receiver import Failure, Receiver
-from gateway_core.proxy.socket_options import ended_orderly
+from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from gateway_core.proxy.wire.response_head import (
     NO_BODY,
@@ -123,6 +122,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a request may be sent over it."""
         return self._state != _CLOSED and not self.transport.is_closing()
 
+    def is_in_body(self) -> bool:
+        return _LENGTH <= self._state <= _UNTIL_CLOSE
+
     def pause_writing(self) -> None:
         self.flags |= _BACKED_UP
         if self.receiver is not None:
@@ -137,6 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Have the answer wait: its receiver cannot take more at present."""
         if not self.transport.is_closing():
             self.flags |= _READING_PAUSED
+            bound_reads(self.transport, self)
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -241,6 +244,8 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             self._state = _LENGTH
             self._remaining = left
+            if left > READ_SIZE:
+                bound_reads(self.transport, self)
             receiver.on_answer(self, head, rest, False)
         elif length == UNTIL_CLOSE:
             self._state = _UNTIL_CLOSE
@@ -349,12 +354,10 @@ class UpstreamConnection(asyncio.Protocol):
 
         Writing notices the reset before reading has brought the answer, which may say why (RFC 9112 section 9.5).
         """
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or self.transport.get_extra_info("ssl_object") is not None or sock.fileno() < 0:
-            return
-        with contextlib.suppress(OSError):
-            while self._state in {_HEAD, _LENGTH, _CHUNKS} and (data := os.read(sock.fileno(), 65536)):
-                self.data_received(data)
+        for data in last_words(self.transport):
+            self.data_received(data)
+            if not _HEAD <= self._state <= _CHUNKS:
+                break
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if exc is not None and self._state == _HEAD:
