@@ -74,17 +74,20 @@ def test_news_names_every_kind_of_change() -> None:
         "a": {"distribution": "da", "version": "1", "schema": {}},
         "b": {"distribution": "db", "version": "1", "schema": {}},
         "c": {"distribution": "dc", "version": "1", "schema": {}},
+        "e": {"distribution": "de", "version": "1", "schema": {}, "code": "1 (aa)"},
     }
     after = {
         "b": {"distribution": "db", "version": "1", "schema": {"x": 1}},
         "c": {"distribution": "dc", "version": "2", "schema": {}},
         "d": {"distribution": "dd", "version": "1", "schema": {}},
+        "e": {"distribution": "de", "version": "1", "schema": {}, "code": "1 (bb)"},
     }
 
     assert list(news(before, after)) == [
         "changed: b (db 1) takes another configuration",
         "changed: c (1 -> dc 2): a gateway that runs it takes it over by itself",
         "new: d (dd 1)",
+        "changed: e (de 1 with other code): a gateway that runs it takes it over by itself",
         "gone: a",
     ]
     assert list(news(before, before)) == ["no plugin is new"]

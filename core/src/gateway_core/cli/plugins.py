@@ -50,9 +50,10 @@ def list_plugins(*, as_json: bool) -> None:
 
     Exit status: 1 if one of them does not load.
     """
-    infos = PluginRegistry().infos()
+    registry = PluginRegistry()
+    infos = registry.infos()
     if as_json:
-        print_json([_as_json(info) for info in infos])
+        print_json([{**_as_json(info), "code": registry.code(info.name)} for info in infos])
     elif not infos:
         click.echo("no plugins are installed: try pip install gateway-plugin-auth")
     else:

@@ -81,6 +81,8 @@ def news(before: Plugins, after: Plugins) -> Iterator[str]:
             )
         elif old["schema"] != plugin["schema"]:
             changes.append(f"changed: {name} ({label}) takes another configuration")
+        elif old.get("code") != plugin.get("code"):
+            changes.append(f"changed: {name} ({label} with other code): a gateway that runs it takes it over by itself")
     changes += [f"gone: {name}" for name in before if name not in after]
     yield from changes or ["no plugin is new"]
 
