@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.core.proxy.kit import Peer, Proxied, StartProxy
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, until
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\n\r\n"
 
@@ -67,7 +67,7 @@ async def test_a_body_with_a_length_is_passed_on(proxied: Proxied) -> None:
     client = await gateway.connect()
 
     await client.send(b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234")
-    await asyncio.sleep(0.05)
+    await until(lambda: gateway.proxy.in_flight)
     await client.send(b"56789")
 
     assert (await client.answer())[0] == 200
@@ -256,7 +256,7 @@ async def test_a_client_that_leaves_ends_the_upstream_request(proxied: Proxied) 
     gateway, _ = await proxied(never)
     client = await gateway.connect()
     await client.send(GET)
-    await asyncio.sleep(0.1)
+    await until(lambda: gateway.proxy.in_flight)
 
     client.reset()
 

@@ -299,7 +299,7 @@ async def test_a_client_between_two_requests_is_told_that_the_next_one_is_the_la
     await client.answer()
 
     draining = spawn(gateway.proxy.drain(10), name="test")
-    await asyncio.sleep(0.05)
+    await until(lambda: not gateway.proxy.keeps_alive)
     await client.send(GET)
     status, head, _ = await client.answer()
 
@@ -314,7 +314,7 @@ async def test_a_request_on_a_fresh_connection_is_answered_while_draining(proxie
     await until(lambda: gateway.proxy.connections == 1)
 
     draining = spawn(gateway.proxy.drain(10), name="test")
-    await asyncio.sleep(0.05)
+    await until(lambda: not gateway.proxy.keeps_alive)
     await fresh.send(GET)
     status, head, _ = await fresh.answer()
 
@@ -347,7 +347,7 @@ async def test_an_upload_goes_on_while_draining(proxied: Proxied, framing: str) 
     await until(lambda: gateway.proxy.in_flight == 1)
 
     draining = spawn(gateway.proxy.drain(10), name="test")
-    await asyncio.sleep(0.05)
+    await until(lambda: not gateway.proxy.keeps_alive)
     await client.send(parts[1])
 
     assert (await client.answer())[0] == 200

@@ -123,7 +123,7 @@ async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    await asyncio.sleep(0.05)
+    await until(lambda: gateway.proxy.in_flight)
     await client.send(b"zz\r\n")
     answer = await client.rest()
 
@@ -132,17 +132,18 @@ async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
 
 
 async def test_a_client_that_leaves_within_its_body_is_no_end_of_it(proxied: Proxied) -> None:
+    began: list[bytes] = []
     bodies: list[bytes] = []
 
     async def collect(peer: Peer) -> None:
-        await peer.head()
+        began.append(await peer.head())
         bodies.append(await peer.rest())
 
     gateway, _ = await proxied(collect)
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    await asyncio.sleep(0.1)
+    await until(lambda: began)
     client.close()
 
     await until(lambda: bodies)
