@@ -90,3 +90,21 @@ async def test_a_request_that_is_cut_short_is_not_waited_for(proxied: Proxied, c
 
     assert await asyncio.wait_for(client.rest(), 10) == b""
     await until(lambda: not gateway.proxy.connections and not gateway.proxy.in_flight)
+
+
+@pytest.mark.parametrize("field", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+async def test_a_client_that_still_sends_its_body_is_not_reset(
+    proxied: Proxied, field: bytes, connection: bytes
+) -> None:
+    gateway, _ = await proxied(extra="limits: {max_body_bytes: 10}")
+    client = await gateway.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: " + connection + b"\r\n" + field + b"\r\n\r\n")
+    await client.send(b"14\r\n" + bytes(20) + b"\r\n")
+
+    assert (await client.rest()).startswith(b"HTTP/1.1 413 ")
+
+    for _ in range(10):
+        await client.send(bytes(1000))
+        await asyncio.sleep(0.005)
+    assert not client.writer.transport.is_closing()

@@ -177,7 +177,7 @@ class AtOnce(RequestHandler):
         if transport is None or transport.is_closing():
             return
         if not keep_alive:
-            if exchange.memo.facts.keep_alive and not self._is_half_closed:
+            if (exchange.memo.facts.keep_alive or self._stream.has_more_body()) and not self._is_half_closed:
                 spawn(self._linger_and_close(), name="linger")
             else:
                 self._hang_up()

@@ -180,7 +180,8 @@ class AiohttpLane(AtOnce):
         keep_alive = False
         try:
             keep_alive = await over
-            expected = keep_alive or not facts.keep_alive or self._is_half_closed
+            is_asked = not facts.keep_alive and not stream.has_more_body()
+            expected = keep_alive or is_asked or self._is_half_closed
             return Written(keep_alive, linger=None if expected else self._linger)
         finally:
             self._over = None
