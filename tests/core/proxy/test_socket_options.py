@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateway_core.proxy.socket_options import READ_SIZE, read_little, reset_on_close
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, reset_on_close, say_end
 
 
 class Collector(asyncio.Protocol):
@@ -49,4 +49,20 @@ async def test_a_connection_can_be_closed_with_a_reset() -> None:
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
+    server.close()
+
+
+async def test_the_end_may_be_said_to_who_has_reset_the_connection_unnoticed() -> None:
+    transports: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+    server = await asyncio.get_running_loop().create_server(lambda: Collector(transports), "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    transport = await transports.get()
+    transport.pause_reading()
+    reset_on_close(writer.transport)
+    writer.transport.abort()
+    await asyncio.sleep(0.05)
+
+    assert say_end(transport)
+
+    transport.abort()
     server.close()

@@ -18,6 +18,7 @@ from gateway_core.proxy.aiohttp_head import absolute_form, for_aiohttp, forwarde
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.lane import LINGER, HeadMemo, Peer
 from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.socket_options import say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.proxy.wire.request_stream import RequestStream
@@ -209,8 +210,7 @@ class AtOnce(RequestHandler):
         self._is_lingering = True
         if not transport.is_closing():
             transport.resume_reading()
-            if transport.can_write_eof():
-                transport.write_eof()
+            say_end(transport)
         self._gone = asyncio.get_running_loop().create_future()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):

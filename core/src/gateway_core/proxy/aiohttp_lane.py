@@ -20,7 +20,7 @@ from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.socket_options import READ_SIZE, read_little
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.chunks import BadChunkError
@@ -208,9 +208,7 @@ class AiohttpLane(AtOnce):
         transport.write(self.proxy.refusal(status))
         self._is_lingering = self._is_busy = True
         self.deadline = self.proxy.now() + LINGER
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
+        if not say_end(transport):
             transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's never keeps a connection open

@@ -12,7 +12,7 @@ from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
-from gateway_core.proxy.socket_options import READ_SIZE, read_little
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_request_block
@@ -256,8 +256,7 @@ class FastLane(asyncio.Protocol):
         if self._is_reading_paused:
             self._is_reading_paused = False
             self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        say_end(self.transport)
 
     def _close(self) -> None:
         """Close once what is written is sent, for which the client has as long as for any write."""

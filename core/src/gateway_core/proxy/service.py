@@ -24,7 +24,7 @@ from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.server import GatewayServer
-from gateway_core.proxy.socket_options import abort_later
+from gateway_core.proxy.socket_options import abort_later, say_end
 from gateway_core.proxy.sweeper import Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
@@ -192,8 +192,7 @@ class Proxy:
         transport.set_protocol(asyncio.Protocol())
         transport.write(self.refusal(503, retry_after=1))
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
-        if transport.can_write_eof():
-            transport.write_eof()
+        if say_end(transport):
             abort_later(transport, TURN_AWAY)
         else:
             transport.close()

@@ -28,6 +28,15 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
 
 
+def say_end(transport: asyncio.WriteTransport) -> bool:
+    """Send a FIN behind what is written; False if that cannot be said, as over TLS."""
+    if not transport.can_write_eof():
+        return False
+    with contextlib.suppress(OSError):  # the peer has reset the connection, which the transport is yet to notice
+        transport.write_eof()
+    return True
+
+
 def ended_orderly(transport: asyncio.BaseTransport) -> bool:
     """Whether a connection that is at its end was ended by the peer: over TLS anybody can fake a FIN.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.socket_options import abort_later
+from gateway_core.proxy.socket_options import abort_later, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 _FLUSH: Final = 60.0
@@ -116,10 +116,7 @@ class _End(asyncio.Protocol):
         if self.other.is_at_end:
             self.tunnel.close()
             return False
-        if transport.can_write_eof() and not transport.is_closing():
-            transport.write_eof()
-            return True
-        return False
+        return not transport.is_closing() and say_end(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.tunnel.close()
