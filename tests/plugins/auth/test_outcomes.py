@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_auth.config import AuthConfig
+from gateway_plugin_auth.outcomes import verified
 from gateway_plugin_auth.providers import make_provider
 
 
@@ -24,3 +25,14 @@ async def test_every_scheme_is_a_provider(context: Any, config: dict[str, Any], 
     assert provider.challenge == challenge
     assert list(provider.header_names) == ([] if "payload_header" not in str(config) else ["X-P"])
     await provider.stop()
+
+
+def test_nobody_can_change_what_is_said_of_a_caller() -> None:
+    claims = {"sub": "alice"}
+    caller = verified("alice", "jwt", claims)
+    claims["sub"] = "bob"
+
+    for shared in (caller.claims, caller.identity.claims):
+        with pytest.raises(TypeError):
+            shared["sub"] = "bob"  # type: ignore[index]
+        assert shared == {"sub": "alice"}

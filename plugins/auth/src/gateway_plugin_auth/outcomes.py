@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from gateway_plugin_sdk import Identity, Request
 
 from gateway_plugin_auth.refusals import Refusal
+
+
+def verified(
+    subject: str, scheme: str, claims: Mapping[str, Any], fields: tuple[tuple[str, str], ...] = ()
+) -> Verified:
+    """Return a caller whose claims nobody can change: later requests with the same credentials get the same ones."""
+    shared = MappingProxyType(dict(claims))
+    return Verified(Identity(subject, scheme, shared), shared, fields)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway_plugin_sdk import Identity, PluginContext, Request
+from gateway_plugin_sdk import PluginContext, Request
 from pydantic import TypeAdapter, ValidationError
 
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
@@ -18,7 +18,7 @@ from gateway_plugin_auth.forwarding import fields_of
 from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
-from gateway_plugin_auth.outcomes import Outcome, Verified
+from gateway_plugin_auth.outcomes import Outcome, Verified, verified
 from gateway_plugin_auth.refusals import MISSING, Refusal
 from gateway_plugin_auth.sharing import acquire, release
 
@@ -72,8 +72,8 @@ class ApiKeys:
         problem = self._access.problem(entry.claims)
         if problem is not None:
             return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
-        identity = Identity(self._config.identity_prefix + entry.subject, "api-key", entry.claims)
-        return Verified(identity, entry.claims, tuple(fields_of({"sub": entry.subject, **entry.claims}, self._mapping)))
+        fields = tuple(fields_of({"sub": entry.subject, **entry.claims}, self._mapping))
+        return verified(self._config.identity_prefix + entry.subject, "api-key", entry.claims, fields)
 
     async def start(self) -> None:
         """Read the file of keys.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from gateway_plugin_sdk import Identity, PluginContext, Request, Tasks
+from gateway_plugin_sdk import PluginContext, Request, Tasks
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
@@ -19,7 +19,7 @@ from gateway_plugin_auth.forwarding import fields_of
 from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
-from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
+from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import check_hash, decoy_of, is_password
 from gateway_plugin_auth.refusals import MISSING, Refusal
 from gateway_plugin_auth.sharing import acquire, release
@@ -174,8 +174,8 @@ class Passwords:
         problem = self._access.problem(claims)
         if problem is not None:
             return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
-        identity = Identity(self._config.identity_prefix + name, "basic", claims)
-        return Verified(identity, claims, tuple(fields_of({"sub": name, **claims}, self._mapping)))
+        fields = tuple(fields_of({"sub": name, **claims}, self._mapping))
+        return verified(self._config.identity_prefix + name, "basic", claims, fields)
 
     async def _join(self, digest: bytes, name: str, password: bytes) -> None:
         task = self._pending.get(digest)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway_plugin_sdk import Identity, PluginContext, Request
+from gateway_plugin_sdk import PluginContext, Request
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
@@ -16,7 +16,7 @@ from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.forwarding import fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
 from gateway_plugin_auth.keyring import make_keyring
-from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
+from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.refusals import MISSING, Refusal
 from gateway_plugin_auth.revocations import Revocations
 from gateway_plugin_auth.rules import NOTHING, find_claim
@@ -159,8 +159,8 @@ class Tokens:
         if problem is not None:
             outcome = Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
         else:
-            identity = Identity(self._config.identity_prefix + subject, "jwt", token.claims)
-            outcome = Verified(identity, token.claims, self._fields(token))
+            name = self._config.identity_prefix + subject
+            outcome = verified(name, "jwt", token.claims, self._fields(token))
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
         revocations = self._revocations.stamp if self._revocations is not None else None
         entry = Entry(outcome, self._keyring.stamp, revocations, until)
