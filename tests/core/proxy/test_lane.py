@@ -212,3 +212,25 @@ async def test_a_longer_value_of_the_last_field_is_a_change_of_that_field(
 
     assert field(upstream.heads[0], name) == value
     assert upstream.heads[0].count(b"er\r\n") == 1 + bool(last)
+
+
+async def test_each_request_says_where_it_comes_from_whatever_came_before(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(extra="trusted_proxies: [127.0.0.1]")
+    client = await gateway.connect()
+    proxies = b"X-Forwarded-For: 10.0.0.9\r\nX-Forwarded-Host: outer.example\r\n"
+
+    for host, more in ((b"a", b""), (b"a", proxies), (b"b", b""), (b"a", b"Via: 1.1 x\r\n"), (b"a", b"N: 1\r\n")):
+        await client.send(b"GET / HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (host, more))
+        await client.answer()
+
+    said = [
+        tuple(field(head, name) for name in (b"x-forwarded-for", b"x-forwarded-host", b"via"))
+        for head in upstream.heads
+    ]
+    assert said == [
+        (b"127.0.0.1", b"a", b"1.1 gateway"),
+        (b"10.0.0.9, 127.0.0.1", b"outer.example", b"1.1 gateway"),
+        (b"127.0.0.1", b"b", b"1.1 gateway"),
+        (b"127.0.0.1", b"a", b"1.1 x, 1.1 gateway"),
+        (b"127.0.0.1", b"a", b"1.1 gateway"),
+    ]

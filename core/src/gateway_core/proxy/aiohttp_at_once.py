@@ -219,3 +219,5 @@ class AtOnce(RequestHandler):
     def forget_head(self) -> None:
         """Let go of the snapshot that the last head was read under."""
         self.memo = None
+        self._known_head = b""
+        self.peer.forget_origin()

@@ -133,7 +133,7 @@ class Exchange(Answering):
             if not self.chain.request:
                 # Nobody could have changed anything: the same head leads to the same route.
                 if found.params:
-                    found = Match(found.payload, MappingProxyType(dict(found.params)), found.rule)
+                    found.params = MappingProxyType(found.params)  # the next request may get it too
                 memo.found = found
             return found
         self._no_route(own_answer(404) if isinstance(found, NotFound) else own_answer(405, allow=found.allow))

@@ -178,6 +178,7 @@ class FastLane(asyncio.Protocol):
     def forget_head(self) -> None:
         """Let go of the snapshot that the last head was read under."""
         self.memo = None
+        self.peer.forget_origin()
 
     def _wait_for_head(self, data: bytes, waited: bool) -> None:
         """Keep an incomplete head; hand over what can never become a plain one."""

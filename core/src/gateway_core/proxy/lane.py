@@ -61,9 +61,7 @@ class HeadMemo:
     def __init__(self, facts: RequestFacts, peer: Peer, snapshot: Snapshot) -> None:
         self.facts = facts
         self.snapshot = snapshot
-        self.origin: Origin = origin_of(facts, peer.ip, peer.scheme, peer.local_port, snapshot.trusts)
-        self.origin.peer = peer
-        self.origin.config_version = snapshot.version
+        self.origin = peer.origin_for(facts, snapshot)
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
         self.is_usual = False
@@ -141,7 +139,7 @@ class HeadMemo:
 class Peer:
     """Who a connection comes from, and where it came in."""
 
-    __slots__ = ("ip", "local_port", "port", "scheme", "tls")
+    __slots__ = ("_origin", "_origin_host", "ip", "local_port", "port", "scheme", "tls")
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         address = transport.get_extra_info("peername")
@@ -153,6 +151,25 @@ class Peer:
         secure = transport.get_extra_info("ssl_object")
         self.scheme = "http" if secure is None else "https"
         self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
+        self._origin: Origin | None = None
+        self._origin_host = ""
+
+    def origin_for(self, facts: RequestFacts, snapshot: Snapshot) -> Origin:
+        """Return where a request comes from: the same as the last one if it says nothing of proxies before us."""
+        origin = self._origin
+        is_known = not facts.forwarding and facts.host == self._origin_host
+        if origin is not None and is_known and origin.config_version is snapshot.version:
+            return origin
+        origin = origin_of(facts, self.ip, self.scheme, self.local_port, snapshot.trusts)
+        origin.peer = self
+        origin.config_version = snapshot.version
+        if not facts.forwarding:
+            self._origin, self._origin_host = origin, facts.host
+        return origin
+
+    def forget_origin(self) -> None:
+        """Keep nothing of the last request."""
+        self._origin = None
 
 
 def _tls_of(transport: asyncio.BaseTransport, tls: ssl.SSLObject) -> TlsInfo:

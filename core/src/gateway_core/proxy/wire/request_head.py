@@ -59,6 +59,11 @@ def has_special_fields(block: bytes) -> bool:
     return _SPECIAL_LINE.search(block) is not None
 
 
+_MOST_HOSTS: Final = 1024
+_hosts: dict[bytes, str] = {}
+"""Authorities that were found to be valid; a gateway serves few."""
+
+
 class RequestFacts:
     """What a request's header block means to the gateway; never changed, so it serves every request with that block."""
 
@@ -162,8 +167,15 @@ def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0:
     hosts = special.get(b"host", [])
     if len(hosts) != 1:
         return http_1_0 and not hosts
-    facts.host = hosts[0].decode("latin-1")
-    return valid_host(hosts[0])
+    host = _hosts.get(hosts[0])
+    if host is None:
+        if not valid_host(hosts[0]):
+            return False
+        host = hosts[0].decode("latin-1")
+        if len(_hosts) < _MOST_HOSTS:
+            _hosts[hosts[0]] = host
+    facts.host = host
+    return True
 
 
 def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
