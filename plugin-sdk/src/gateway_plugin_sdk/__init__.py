@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from gateway_core.errors import BodyTooLargeError, GatewayError
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
+        MISSING,
         Attempt,
         BodyTransform,
+        ClaimReader,
         HeaderError,
         Headers,
         Identity,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         Response,
         RouteInfo,
         TlsInfo,
+        claim_path,
     )
     from gateway_core.metrics import Metrics
     from gateway_core.pauses import Pauses
@@ -43,9 +46,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "MISSING",
     "Attempt",
     "BodyTooLargeError",
     "BodyTransform",
+    "ClaimReader",
     "Clock",
     "ConfigModel",
     "ConfigSource",
@@ -79,6 +84,7 @@ __all__ = [
     "SourceUrl",
     "Tasks",
     "TlsInfo",
+    "claim_path",
     "hookimpl",
     "hookimpl_blocking",
     "spawn",

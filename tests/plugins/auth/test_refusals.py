@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from gateway_plugin_auth.refusals import MISSING, Refusal, answer, challenge, quoted
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, answer, challenge, quoted
 
 
 @pytest.mark.parametrize(
     ("refusal", "status", "text"),
     [
-        (MISSING, 401, 'Bearer realm="r"'),
+        (NO_CREDENTIALS, 401, 'Bearer realm="r"'),
         (Refusal("expired"), 401, 'Bearer realm="r", error="invalid_token"'),
         (Refusal("ambiguous", "invalid_request"), 401, 'Bearer realm="r", error="invalid_request"'),
         (Refusal("role", "insufficient_scope"), 403, 'Bearer realm="r", error="insufficient_scope"'),
@@ -28,7 +28,7 @@ def test_challenges_are_those_of_rfc_6750(refusal: Refusal, status: int, text: s
 
 
 def test_each_scheme_has_a_challenge_of_its_own() -> None:
-    response = answer(MISSING, ["Bearer", "ApiKey", "Basic"], "r")
+    response = answer(NO_CREDENTIALS, ["Bearer", "ApiKey", "Basic"], "r")
 
     assert response.headers.get_all("www-authenticate") == [
         'Bearer realm="r"', 'ApiKey realm="r"', 'Basic realm="r", charset="UTF-8"',

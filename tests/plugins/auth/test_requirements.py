@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from gateway_plugin_auth.config import AuthConfig
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
-from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS as MISSING
+from gateway_plugin_auth.refusals import Refusal
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 from gateway_plugin_sdk import Identity, Request
 from hypothesis import given

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from gateway_plugin_sdk import Headers
-
-from gateway_plugin_auth.rules import NOTHING, find_claim
+from gateway_plugin_sdk import MISSING, ClaimReader, Headers, claim_path
 
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _SAFE_ITEM: Final = _SAFE.replace(",", "")
@@ -38,12 +36,21 @@ def field_value(value: object) -> str:
     return _text(value)
 
 
-def fields_of(claims: Mapping[str, Any], mapping: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the fields to add: one for each (header, claim path) whose claim is there and not null."""
+FieldReaders: TypeAlias = Sequence[tuple[str, ClaimReader]]
+"""Header names, each with the claim that it gets."""
+
+
+def field_readers(mapping: Mapping[str, str]) -> FieldReaders:
+    """Return what `fields_of` takes, from claim paths by header name."""
+    return tuple((header, claim_path(path)) for header, path in mapping.items())
+
+
+def fields_of(claims: Mapping[str, Any], readers: FieldReaders) -> list[tuple[str, str]]:
+    """Return the fields to add: one for each header whose claim is there and not null."""
     fields = []
-    for header, path in mapping:
-        value = find_claim(claims, path)
-        if value is not NOTHING and value is not None:
+    for header, read in readers:
+        value = read(claims)
+        if value is not MISSING and value is not None:
             fields.append((header, field_value(value)))
     return fields
 

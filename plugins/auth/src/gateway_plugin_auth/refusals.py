@@ -38,7 +38,7 @@ class Refusal:
 
 _WEIGHTS: Final[dict[Error | None, int]] = {None: 0, "invalid_token": 1, "invalid_request": 2, "insufficient_scope": 3}
 
-MISSING: Final = Refusal("missing", None)
+NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
 
 _DETAILS: Final[dict[Error | None, str]] = {

@@ -9,7 +9,7 @@ from gateway_plugin_sdk import Request
 
 from gateway_plugin_auth.config.requirement import AllOf, AnyOf, AttemptOf, OptionalOf, Requirement
 from gateway_plugin_auth.outcomes import Needs, Provider, Verified
-from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 
 Judgement: TypeAlias = tuple[Verified, ...] | Refusal | Needs
 """The callers of a request that may pass (none, if it may pass as a stranger), or why there is no such thing."""
@@ -44,7 +44,7 @@ def _one(provider: Provider) -> Judge:
 
 def _any(judges: list[Judge]) -> Judge:
     def judge(request: Request) -> Judgement:
-        refusal, needs = MISSING, None
+        refusal, needs = NO_CREDENTIALS, None
         stranger: Judgement | None = None
         for one in judges:
             judgement = one(request)

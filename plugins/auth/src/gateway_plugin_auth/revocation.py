@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway_plugin_auth.rules import find_claim
+from gateway_plugin_sdk import ClaimReader, claim_path
 
 _ENTRY: Final = re.compile(r"(?P<claim>[^\s:]+):(?P<value>.*?)(?:\s+before\s+(?P<before>[0-9]+(?:\.[0-9]+)?))?")
 _HASH: Final = "sha256"
@@ -20,15 +20,15 @@ class RevocationList:
     """What was revoked: by claim and value the moment before which a token must be issued to be so."""
 
     revoked: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    claims: tuple[str, ...] = ()
-    """The claims that entries are about, without the hash."""
+    claims: Mapping[str, ClaimReader] = field(default_factory=dict)
+    """Readers of the claims that entries are about, by path, without the hash."""
 
     def has(self, claims: Mapping[str, Any], token: str) -> bool:
         """Say whether a token was revoked."""
         if not self.revoked:
             return False
-        for path in self.claims:
-            value = find_claim(claims, path)
+        for path, read in self.claims.items():
+            value = read(claims)
             if isinstance(value, str | int) and not isinstance(value, bool):
                 before = self.revoked.get((path, str(value)))
                 # A token that does not say when it was issued may have been issued before.
@@ -53,7 +53,11 @@ def parse_entries(lines: Iterable[str]) -> RevocationList:
         entry = (match["claim"], match["value"].lower() if match["claim"] == _HASH else match["value"])
         before = float(match["before"]) if match["before"] else math.inf
         revoked[entry] = max(before, revoked.get(entry, -math.inf))
-    return RevocationList(revoked, tuple({claim for claim, _ in revoked} - {_HASH}))
+    return _list_of(revoked)
+
+
+def _list_of(revoked: Mapping[tuple[str, str], float]) -> RevocationList:
+    return RevocationList(revoked, {path: claim_path(path) for path in {claim for claim, _ in revoked} - {_HASH}})
 
 
 def merged(lists: Iterable[RevocationList]) -> RevocationList:
@@ -62,4 +66,4 @@ def merged(lists: Iterable[RevocationList]) -> RevocationList:
     for one in lists:
         for entry, before in one.revoked.items():
             revoked[entry] = max(before, revoked.get(entry, -math.inf))
-    return RevocationList(revoked, tuple({claim for claim, _ in revoked} - {_HASH}))
+    return _list_of(revoked)

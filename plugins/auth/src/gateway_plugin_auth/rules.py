@@ -7,34 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway_plugin_sdk import ClaimReader
+
 LONGEST_MATCHED_TEXT: Final = 1024
 """Characters; a longer text matches no pattern, since some patterns take very long over it."""
-
-
-class _Nothing:
-    """The value of a claim that is not there; a claim may be null."""
-
-    def __repr__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING: Final = _Nothing()
-
-
-def find_claim(claims: Mapping[str, Any], path: str) -> Any:
-    """Return the claim at a dotted path, or `NOTHING`.
-
-    Names may have dots themselves (``https://example.com/roles``): at each level the longest name that is there wins.
-    """
-    if path in claims:
-        return claims[path]
-    end = path.rfind(".")
-    while end > 0:
-        inner = claims.get(path[:end])
-        if isinstance(inner, Mapping):
-            return find_claim(inner, path[end + 1 :])
-        end = path.rfind(".", 0, end)
-    return NOTHING
 
 
 def is_same(left: object, right: object) -> bool:
@@ -69,23 +45,23 @@ def matches(value: object, pattern: re.Pattern[str]) -> bool:
 class Rule:
     """A condition on one claim; a claim that is not there meets none, unless the rule is that it must not be."""
 
-    path: str
+    read: ClaimReader
     test: Callable[[Any], bool]
 
     def holds(self, claims: Mapping[str, Any]) -> bool:
-        return self.test(find_claim(claims, self.path))
+        return self.test(self.read(claims))
 
 
 @dataclass(frozen=True, slots=True)
 class SetRule:
     """What a set-like claim, such as scopes or roles, must have: all of these and one of those."""
 
-    paths: tuple[str, ...]
+    readers: tuple[ClaimReader, ...]
     every: frozenset[str] = frozenset()
     some: frozenset[str] = frozenset()
 
     def holds(self, claims: Mapping[str, Any]) -> bool:
-        held = {text for path in self.paths for text in texts_of(find_claim(claims, path))}
+        held = {text for read in self.readers for text in texts_of(read(claims))}
         return self.every <= held and (not self.some or bool(self.some & held))
 
 

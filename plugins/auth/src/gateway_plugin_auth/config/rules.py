@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from gateway_plugin_sdk import ConfigModel
+from gateway_plugin_sdk import MISSING, ConfigModel, claim_path
 from pydantic import Field, field_validator, model_validator
 
 from gateway_plugin_auth.config.texts import Header, OneOrMore, many
-from gateway_plugin_auth.rules import NOTHING, AccessRules, Rule, SetRule, contains, is_same, matches
+from gateway_plugin_auth.rules import AccessRules, Rule, SetRule, contains, is_same, matches
 
 _TESTS: Final = ("equals", "one_of", "none_of", "contains", "regex", "present")
 
@@ -57,18 +57,19 @@ class ClaimRule(ConfigModel):
 
     def compiled(self) -> Rule:
         """Return the rule that the configuration describes."""
+        read = claim_path(self.claim)
         if self.equals is not None:
-            return Rule(self.claim, lambda value: is_same(value, self.equals))
+            return Rule(read, lambda value: is_same(value, self.equals))
         if self.one_of:
-            return Rule(self.claim, lambda value: any(is_same(value, item) for item in self.one_of))
+            return Rule(read, lambda value: any(is_same(value, item) for item in self.one_of))
         if self.none_of:
-            return Rule(self.claim, lambda value: not any(is_same(value, item) for item in self.none_of))
+            return Rule(read, lambda value: not any(is_same(value, item) for item in self.none_of))
         if self.contains is not None:
-            return Rule(self.claim, lambda value: contains(value, self.contains))
+            return Rule(read, lambda value: contains(value, self.contains))
         if self.regex is not None:
             pattern = re.compile(self.regex)
-            return Rule(self.claim, lambda value: matches(value, pattern))
-        return Rule(self.claim, lambda value: (value is not NOTHING) is self.present)
+            return Rule(read, lambda value: matches(value, pattern))
+        return Rule(read, lambda value: (value is not MISSING) is self.present)
 
 
 class SetRuleConfig(ConfigModel):
@@ -91,7 +92,8 @@ class SetRuleConfig(ConfigModel):
 
     def compiled(self, default_paths: tuple[str, ...]) -> SetRule:
         """Return the rule that the configuration describes."""
-        return SetRule(many(self.claim) or default_paths, frozenset(self.all), frozenset(self.any))
+        readers = tuple(map(claim_path, many(self.claim) or default_paths))
+        return SetRule(readers, frozenset(self.all), frozenset(self.any))
 
 
 class AccessOptions(ConfigModel):

@@ -14,12 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
 from gateway_plugin_auth.credentials import AmbiguousError, find_first
 from gateway_plugin_auth.documents import Document, FetchError
-from gateway_plugin_auth.forwarding import fields_of
+from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
-from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_KEY: Final = 4096
@@ -59,7 +59,7 @@ class ApiKeys:
         self._wall = context.clock.wall
         self._sources = tuple(source.compiled() for source in config.key_from)
         self._access = config.access_rules()
-        self._mapping = tuple(config.claims_to_headers.items())
+        self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
         self._document: Document[tuple[ApiKeyEntry, ...]] | None = None
         self._generation: object = None
@@ -108,7 +108,7 @@ class ApiKeys:
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
         if found is None:
-            return MISSING
+            return NO_CREDENTIALS
         key = found[1]
         if not key or len(key) > _LONGEST_KEY:
             return Refusal("malformed", "invalid_request")

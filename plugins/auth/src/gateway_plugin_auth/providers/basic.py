@@ -15,13 +15,13 @@ from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
 from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.documents import Document, FetchError
-from gateway_plugin_auth.forwarding import fields_of
+from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import check_hash, decoy_of, is_password
-from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_CREDENTIALS: Final = 4096
@@ -95,7 +95,7 @@ class Passwords:
         self._now = context.clock.monotonic
         self._source = Source("header", "Authorization", "Basic")
         self._access = config.access_rules()
-        self._mapping = tuple(config.claims_to_headers.items())
+        self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
         self._judged: VerifiedCache[_Judged] = VerifiedCache(_MOST_REMEMBERED)
         self._pending: dict[bytes, asyncio.Task[None]] = {}
@@ -146,7 +146,7 @@ class Passwords:
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
         if text is None:
-            return MISSING
+            return NO_CREDENTIALS
         parsed = parse_credentials(text) if len(text) <= _LONGEST_CREDENTIALS else None
         if parsed is None:
             return Refusal("malformed", "invalid_request")

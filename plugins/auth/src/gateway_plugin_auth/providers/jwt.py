@@ -6,20 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway_plugin_sdk import PluginContext, Request
+from gateway_plugin_sdk import MISSING, PluginContext, Request, claim_path
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.texts import many
 from gateway_plugin_auth.credentials import AmbiguousError, Source
-from gateway_plugin_auth.forwarding import fields_of
+from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
 from gateway_plugin_auth.keyring import make_keyring
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
-from gateway_plugin_auth.refusals import MISSING, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_auth.revocations import Revocations
-from gateway_plugin_auth.rules import NOTHING, find_claim
 
 _MOST_REFUSED: Final = 1000
 _LONGEST_SCHEME: Final = 64
@@ -50,9 +49,9 @@ class Tokens:
         self._policy = config.claim_policy()
         self._access = config.access_rules()
         self._most_characters = config.max_token_bytes
-        self._identity_claims = many(config.identity_claim)
+        self._identity_claims = tuple(map(claim_path, many(config.identity_claim)))
         self._identity_is_asked_for = config.identity_claim != JwtOptions.model_fields["identity_claim"].default
-        self._mapping = tuple(config.claims_to_headers.items())
+        self._mapping = field_readers(config.claims_to_headers)
         self._keyring = make_keyring(config, context)
         self._revocations = (
             Revocations(config.revocation, config.fetch, context) if config.revocation is not None else None
@@ -92,7 +91,7 @@ class Tokens:
                         return outcome
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
-        return MISSING
+        return NO_CREDENTIALS
 
     def _check_raw(self, source: Source, raw: str) -> Outcome | None:
         if len(raw) > self._most_characters + _LONGEST_SCHEME:
@@ -170,13 +169,13 @@ class Tokens:
         return outcome
 
     def _subject(self, claims: Mapping[str, Any]) -> str | None:
-        for path in self._identity_claims:
-            value = find_claim(claims, path)
+        for read in self._identity_claims:
+            value = read(claims)
             if isinstance(value, str):
                 return value
             if isinstance(value, int) and not isinstance(value, bool):
                 return str(value)
-            if value is not NOTHING:
+            if value is not MISSING:
                 return None
         return None if self._identity_is_asked_for else ""
 
