@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -134,3 +135,53 @@ async def test_a_missing_certificate_is_one_line_and_status_1(start: Start, upst
     assert await gateway.ends() == 1
     assert "/nowhere.crt" in gateway.text
     assert "Traceback" not in gateway.text
+
+
+def visit(
+    url: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[bytes, ssl.SSLSession | None]:
+    """Send one request; returns its status line, empty if there is none, and the session."""
+    host, _, port = url.removeprefix("https://").partition(":")
+    try:
+        with (
+            socket.create_connection((host, int(port))) as plain,
+            context.wrap_socket(plain, server_hostname="a.test", session=session) as secure,
+        ):
+            secure.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            return secure.recv(100).partition(b"\r\n")[0], secure.session
+    except OSError:
+        return b"", None
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_client_certificates_count_for_old_sessions_once_they_are_asked_for(
+    start: Start, upstream: Upstream, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    certificate(tmp_path, "a.test", "a")
+    certificate(tmp_path, "client", "client")
+    config = (
+        "workers: 2\nlisten: {{address: '127.0.0.1:0', tls: {{cert: {0}/a.crt, key: {0}/a.key,"
+        " client_ca: {0}/client.crt, client_auth: {1}}}}}\n"
+        "routes:\n  - {{id: all, path_prefix: /, target: '{2}'}}\n"
+    )
+    gateway = start(config.format(tmp_path, "none", upstream.url))
+    url = await gateway.ready()
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = version
+    status, session = await asyncio.to_thread(visit, url, context)
+    assert status == b"HTTP/1.1 200 OK"
+
+    after = len(gateway.lines)
+    gateway.config.write_text(config.format(tmp_path, "required", upstream.url))
+    await gateway.says("configuration in force", after=after)
+
+    for _ in range(10):  # both workers get some
+        assert (await asyncio.to_thread(visit, url, context, session))[0] == b""
+    known = ssl.create_default_context()
+    known.check_hostname = False
+    known.verify_mode = ssl.CERT_NONE
+    known.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.key")
+    assert (await asyncio.to_thread(visit, url, known))[0] == b"HTTP/1.1 200 OK"
+    await gateway.stops()

@@ -28,6 +28,48 @@ def make(folder: Path, name: str, *dns: str) -> Pair:
     return pair
 
 
+class Authority:
+    """A certificate authority with a folder of its own, which issues, revokes and publishes what it revoked."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.ca = make(folder, "ca")
+        self.crl = folder / "crl.pem"
+        (folder / "index.txt").touch()
+        (folder / "ca.cnf").write_text(
+            f"[ca]\ndefault_ca = own\n[own]\ndatabase = {folder}/index.txt\nserial = {folder}/serial\n"
+            f"new_certs_dir = {folder}\ncertificate = {self.ca.cert}\nprivate_key = {self.ca.key}\n"
+            "default_md = sha256\ndefault_days = 30\npolicy = any\n[any]\ncommonName = supplied\n"
+        )
+
+    def issue(self, name: str) -> Pair:
+        """Issue a certificate for a name."""
+        pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        request = self._folder / f"{name}.csr"
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        files = ["-keyout", str(pair.key), "-out", str(request)]
+        _openssl("req", *kind, *files, "-subj", f"/CN={name}")
+        self._ca("-batch", "-create_serial", "-rand_serial", "-in", str(request), "-out", str(pair.cert))
+        return pair
+
+    def revoke(self, pair: Pair) -> None:
+        """Put a certificate on the list that `publish` writes."""
+        self._ca("-revoke", str(pair.cert))
+
+    def publish(self, until: str = "20990102030405Z") -> None:
+        """Write the revocation list, valid until then."""
+        self._ca("-gencrl", "-crl_nextupdate", until, "-out", f"{self.crl}.new")
+        Path(f"{self.crl}.new").replace(self.crl)
+
+    def _ca(self, *arguments: str) -> None:
+        _openssl("ca", "-config", str(self._folder / "ca.cnf"), *arguments)
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
 def trusting(pair: Pair, client: Pair | None = None) -> ssl.SSLContext:
     """Return a client's context that trusts one certificate."""
     context = ssl.create_default_context(cafile=str(pair.cert))

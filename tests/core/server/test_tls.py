@@ -10,7 +10,7 @@ import pytest
 from gateway_core.config import ListenTlsConfig
 from gateway_core.server.tls import CertificateError, ListenerTls, files_of, load_certificates, server_names
 
-from tests.core.server.certificates import Pair, make, trusting_all
+from tests.core.server.certificates import Authority, Pair, make, trusting_all
 
 Ask = Callable[..., Awaitable[tuple[str, Any]]]
 
@@ -47,8 +47,10 @@ async def ask(tls: ListenerTls, tmp_path: Path) -> AsyncIterator[Ask]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.context)
     port = server.sockets[0].getsockname()[1]
 
-    async def connect(name: str, client: Pair | None = None, newest: bool = True) -> tuple[str, Any]:
+    async def connect(name: str, client: Pair | None = None, newest: bool = True, ciphers: str = "") -> tuple[str, Any]:
         context = trusting_all(client)
+        if ciphers:
+            context.set_ciphers(ciphers)
         if not newest:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
@@ -139,6 +141,77 @@ def test_the_digest_follows_the_contents(a: Pair, b: Pair) -> None:
 
 
 def test_names_every_file(a: Pair, b: Pair) -> None:
-    named = files_of(config(**a.config(), certificates=[b.config()], client_ca=str(b.cert)))
+    named = files_of(config(**a.config(), certificates=[b.config()], client_ca=str(b.cert), client_crl="crl.pem"))
 
-    assert set(named) == {a.cert, a.key, b.cert, b.key}
+    assert set(named) == {a.cert, a.key, b.cert, b.key, Path("crl.pem")}
+
+
+def test_the_digest_follows_the_settings(a: Pair, b: Pair) -> None:
+    optional = config(**a.config(), client_ca=str(b.cert), client_auth="optional")
+    required = config(**a.config(), client_ca=str(b.cert))
+
+    assert load_certificates(optional).digest != load_certificates(required).digest
+
+
+async def test_ciphers_are_those_that_are_configured(ask: Ask, tls: ListenerTls, a: Pair) -> None:
+    tls.replace(load_certificates(config(**a.config(), ciphers="ECDHE-ECDSA-AES256-GCM-SHA384")))
+    assert (await ask("a.test", newest=False, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384"))[0] == "a.test"
+    with pytest.raises(OSError):  # noqa: PT011 - asyncio closes before the alert is sent
+        await ask("a.test", newest=False, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
+
+    assert (await ask("a.test"))[0] == "a.test"
+
+
+@pytest.mark.parametrize("name", ["", "unknown.test", "x.y.b.test"])
+async def test_strict_sni_refuses_names_that_no_certificate_covers(
+    ask: Ask, tls: ListenerTls, a: Pair, b: Pair, name: str
+) -> None:
+    tls.replace(load_certificates(config(**a.config(), certificates=[b.config()], strict_sni=True)))
+
+    assert (await ask("x.b.test"))[0] == "b.test"
+    with pytest.raises(OSError):  # noqa: PT011 - asyncio closes before the alert is sent
+        await ask(name)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_revoked_client_certificate_is_refused(
+    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path, newest: bool
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    good, bad = authority.issue("good"), authority.issue("bad")
+    keys = {"client_ca": str(authority.ca.cert), "client_crl": str(authority.crl)}
+    authority.publish()
+    tls.replace(load_certificates(config(**a.config(), **keys)))
+    assert (await ask("a.test", bad, newest))[1]
+
+    authority.revoke(bad)
+    authority.publish()
+    tls.replace(load_certificates(config(**a.config(), **keys)))
+
+    assert (await ask("a.test", good, newest))[1]
+    with pytest.raises((OSError, AssertionError)):
+        await ask("a.test", bad, newest)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_an_expired_revocation_list_refuses_every_client(
+    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path, newest: bool
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    client = authority.issue("client")
+    authority.publish("20200102030405Z")
+    tls.replace(
+        load_certificates(config(**a.config(), client_ca=str(authority.ca.cert), client_crl=str(authority.crl)))
+    )
+
+    with pytest.raises((OSError, AssertionError)):
+        await ask("a.test", client, newest)
+
+
+def test_a_revocation_list_that_is_none_is_refused(a: Pair, tmp_path: Path) -> None:
+    keys = {**a.config(), "client_ca": str(a.cert)}
+
+    with pytest.raises(CertificateError, match=r"client_crl '.*a.crt' is not a PEM file of revocation lists"):
+        load_certificates(config(**keys, client_crl=str(a.cert)))
+    with pytest.raises(CertificateError, match=r"cannot read '.*nowhere'"):
+        load_certificates(config(**keys, client_crl=str(tmp_path / "nowhere")))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from gateway_core.config.address import ListenAddress, parse_listen
+from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.models.base import Section
 
 
@@ -18,6 +19,17 @@ def _check_address(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_check_address)]
 """``host:port``, ``:port`` (every interface), ``[::1]:port`` or ``unix:/path``."""
+
+
+def _check_ciphers(value: str) -> str:
+    if value:
+        openssl_ciphers(value)
+    return value
+
+
+def _version_text(value: Any) -> Any:
+    # YAML reads 1.2 without quotes as a number.
+    return str(value) if isinstance(value, float) else value
 
 
 class CertificateConfig(Section):
@@ -46,7 +58,24 @@ class ListenTlsConfig(Section):
     """File of the certificate authorities that sign client certificates."""
 
     client_auth: Literal["none", "optional", "required"] | None = None
-    """Whether clients must show a certificate; required when ``client_ca`` is given, unless said otherwise."""
+    """Whether clients must show a certificate; required when ``client_ca`` is given, unless said otherwise.
+
+    Sessions are resumed only where no client certificate is asked for, so that each connection shows its own.
+    """
+
+    client_crl: str = ""
+    """File of revocation lists (PEM), one for each authority of the chain. A client whose certificate is on one is
+    refused, and every client while a list is missing or has expired."""
+
+    min_version: Annotated[Literal["1.2", "1.3"], BeforeValidator(_version_text)] = "1.2"
+    """Lowest version of TLS that clients may use."""
+
+    ciphers: Annotated[str, AfterValidator(_check_ciphers)] = ""
+    """Ciphers of TLS 1.2, as `openssl ciphers` takes them; OpenSSL's choice if empty. Ciphers without encryption or
+    authentication are never used, and those of TLS 1.3 are always on."""
+
+    strict_sni: bool = False
+    """Refuse clients that name no server (SNI), or one that no certificate covers."""
 
     @model_validator(mode="after")
     def _check(self) -> ListenTlsConfig:
@@ -56,6 +85,10 @@ class ListenTlsConfig(Section):
             raise ValueError("has no certificate: give cert and key, or certificates")
         if self.client_auth in {"optional", "required"} and not self.client_ca:
             raise ValueError(f"client_auth is {self.client_auth}, but no client_ca says whom to trust: give client_ca")
+        if self.client_crl and self.verifies_clients == "none":
+            raise ValueError(
+                "client_crl is given, but no client certificate is asked for: give client_ca, or leave client_crl out"
+            )
         return self
 
     @property
