@@ -7,7 +7,8 @@ from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.messages import Request, TlsInfo
-from gateway_core.proxy.upstream_connection import HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
+from gateway_core.proxy.bound_connections import BoundConnections
+from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts
 from gateway_core.routing import Match, check_path
@@ -99,6 +100,7 @@ class HeadMemo:
             (HEAD_ONLY if method == "HEAD" else 0)
             | (IN_CHUNKS if facts.chunked else 0)
             | (MAY_SWITCH if facts.upgrade is not None else 0)
+            | (BINDS if facts.binds else 0)
         )
 
     def sent_as(self, method: str) -> HeadMemo:
@@ -139,7 +141,7 @@ class HeadMemo:
 class Peer:
     """Who a connection comes from, and where it came in."""
 
-    __slots__ = ("_origin", "_origin_host", "ip", "local_port", "port", "scheme", "tls")
+    __slots__ = ("_origin", "_origin_host", "bound", "ip", "local_port", "port", "scheme", "tls")
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         address = transport.get_extra_info("peername")
@@ -151,6 +153,8 @@ class Peer:
         secure = transport.get_extra_info("ssl_object")
         self.scheme = "http" if secure is None else "https"
         self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
+        self.bound: BoundConnections | None = None
+        """The upstream connections that belong to this one."""
         self._origin: Origin | None = None
         self._origin_host = ""
 
@@ -166,6 +170,11 @@ class Peer:
         if not facts.forwarding:
             self._origin, self._origin_host = origin, facts.host
         return origin
+
+    def close_bound(self) -> None:
+        """Close the upstream connections that belong to this one, which has ended."""
+        if self.bound is not None:
+            self.bound.close()
 
     def forget_origin(self) -> None:
         """Keep nothing of the last request."""

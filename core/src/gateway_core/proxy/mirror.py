@@ -118,6 +118,10 @@ class MirrorTry:
         """Note it for the mirror's own health."""
         self._over(Outcome.RESET, detail)
 
+    def keep_bound(self, connection: UpstreamConnection) -> None:
+        """Close it: a mirror has no client."""
+        connection.abort()
+
     def pause_upload(self) -> None:
         """Nothing is uploaded piece by piece."""
 

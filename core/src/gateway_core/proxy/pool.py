@@ -118,9 +118,9 @@ class Pool:
         connected(connection, failure, reason)
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection for the next request."""
+        """Keep a connection for the next request, whoever sends it."""
         idle = self.idle
-        if self.closed or len(idle) >= self._max_idle or connection.uses >= self._max_requests:
+        if self.closed or connection.bound or len(idle) >= self._max_idle or connection.uses >= self._max_requests:
             connection.abort()
             return
         connection.deadline = self._sweeper.time + self._idle_timeout

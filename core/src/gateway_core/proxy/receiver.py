@@ -47,6 +47,9 @@ class Receiver(Protocol):
     def on_failure(self, failure: Failure, detail: str) -> None:
         """Take note that no complete answer will come; the connection is gone."""
 
+    def keep_bound(self, connection: UpstreamConnection) -> None:
+        """Keep the connection for its client, or close it: the response is complete, and the pool must not have it."""
+
     def pause_upload(self) -> None:
         """Give no more of the request's body for now."""
 

@@ -6,12 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
+from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
-from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.upstream_connection import BINDS, UpstreamConnection
+from gateway_core.proxy.wire.bound import binds_connection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.request_head import has_special_fields, read_request_block
 from gateway_core.routing import UnsafePathError
@@ -47,6 +49,8 @@ class Sending(Relaying):
     _is_fresh_only = False
     _is_queued = False
     _continue_sent = False
+    _binds = False
+    """Whether a plugin gave the request credentials that bind the upstream's connection."""
     _sticky_value: str | None = None
     _unrecorded: int | None = None
     """How the try ends unless the rest of the answer's body fails: a try has one outcome."""
@@ -69,7 +73,10 @@ class Sending(Relaying):
     def _try(self, now: float) -> None:
         upstream = self.upstream
         assert upstream is not None
-        endpoint = upstream.pick(None, now, self.tried) if upstream.is_plain else self._pick_for(upstream, now)
+        bound = self.lane.peer.bound
+        endpoint = None if bound is None or self.tried else bound.pick(upstream, now)
+        if endpoint is None:
+            endpoint = upstream.pick(None, now, self.tried) if upstream.is_plain else self._pick_for(upstream, now)
         self.picked_at = now
         if endpoint is None:
             refusal = upstream.refusal(now)
@@ -121,6 +128,12 @@ class Sending(Relaying):
 
         :param now: monotonic seconds; the wait for the answer begins here, not where others were waited for.
         """
+        bound = self.lane.peer.bound
+        if bound is not None and not self._is_fresh_only:
+            connection = bound.take(endpoint)
+            if connection is not None:
+                self._send_over(connection, endpoint, now)
+                return
         pool: Any = endpoint.pool
         if pool is None:
             pool = self.proxy.make_pool(endpoint, upstream)
@@ -171,7 +184,7 @@ class Sending(Relaying):
             self._send_with_body(connection, head, upload)
             return
         receiver: Any = self
-        connection.send(receiver, head, memo.flags)
+        connection.send(receiver, head, memo.flags if not self._binds else memo.flags | BINDS)
         assert route is not None
         self.deadline = now + (route.wait if upstream is route.upstream else self._response_timeout())
         if self.total_deadline is not NEVER:
@@ -183,7 +196,8 @@ class Sending(Relaying):
         if facts.chunked:
             body = encode_chunk(body) + (LAST_CHUNK if upload.complete else b"")
         receiver: Any = self
-        connection.send(receiver, head + body, self.memo.flags, upload.complete)
+        flags = self.memo.flags if not self._binds else self.memo.flags | BINDS
+        connection.send(receiver, head + body, flags, upload.complete)
         if upload.complete:
             self._watch(self._response_timeout())
             return
@@ -223,12 +237,14 @@ class Sending(Relaying):
         if block is not facts.block:
             added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
             if added and not has_special_fields(added):
+                self._binds = binds_connection(added.lower())
                 tail = facts.kept + added + memo.origin.tail
             else:
                 own_host = request.headers.get("host", "")
                 changed = read_request_block(self._own_fields(), http_1_0=True)
                 if changed is None:
                     return None
+                self._binds = changed.binds
                 tail = changed.kept + memo.origin.tail
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
@@ -313,6 +329,14 @@ class Sending(Relaying):
         if self.memo.facts.expect and not self._continue_sent and not self.head_sent:
             self._continue_sent = True
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def keep_bound(self, connection: UpstreamConnection) -> None:
+        """Keep the connection, whose upstream knows the user by it, for this client alone."""
+        peer = self.lane.peer
+        if peer.bound is None:
+            peer.bound = BoundConnections()
+        assert self.endpoint is not None
+        peer.bound.keep(self.endpoint, connection)
 
     def _leave(self, outcome: int | None, detail: str = "") -> None:
         """Count the try to be over, and let the upstream learn from it unless it did already."""

@@ -202,6 +202,7 @@ class Proxy:
         if lane in self.lanes:
             self.lanes.discard(lane)
             self._dismiss_client(lane.peer.ip)
+            lane.peer.close_bound()
 
     def _dismiss_client(self, ip: str) -> None:
         if self._per_client[ip] <= 1:
@@ -216,6 +217,7 @@ class Proxy:
         def closed(tunnel: Tunnel, received: int, sent: int) -> None:
             self._tunnels.discard(tunnel)
             self._dismiss_client(peer_ip)
+            exchange.lane.peer.close_bound()
             exchange.tunnel_closed(received, sent)
 
         idle_timeout = exchange.tunnel_idle_timeout

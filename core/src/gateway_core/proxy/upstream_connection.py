@@ -43,11 +43,13 @@ IN_CHUNKS: Final = 2
 """The request's body goes out in chunks."""
 MAY_SWITCH: Final = 4
 """The request asks for another protocol."""
+BINDS: Final = 32
+"""The connection belongs to one client: it never goes back to the pool."""
 
 # What the connection notes there for itself, so that one look at the flags tells the usual case.
 _READING_PAUSED: Final = 8
 _BACKED_UP: Final = 16
-_UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP
+_UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP | BINDS
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -60,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_remaining",
         "_said_end",
         "_state",
+        "bound",
         "deadline",
         "flags",
         "pool",
@@ -80,6 +83,8 @@ class UpstreamConnection(asyncio.Protocol):
         """When it has been idle for too long."""
         self.upload_complete = True
         self.flags = 0
+        self.bound = 0
+        """`BINDS` once the connection belongs to one client, for good."""
         self.reusable = True
         self._state = _IDLE
         self._buffer = b""
@@ -96,11 +101,11 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, receiver: Receiver, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
         """Send a request's head, and what is ready of its body behind it; `receiver` gets the answer.
 
-        :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`.
+        :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`, `BINDS`.
         """
         self.receiver = receiver
         self.uses += 1
-        self.flags = flags
+        self.flags = flags | self.bound
         self.upload_complete = upload_complete
         self._state = _HEAD
         self._interims = 0
@@ -201,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
         if head.status < 200:
             self._read_interim(head, data[end + 4 :])
         else:
-            pool.last_head = head
+            pool.last_head = None if head.binds else head
             self._begin_body(head, data[end + 4 :])
 
     def _read_interim(self, head: ResponseHead, rest: bytes) -> None:
@@ -230,6 +235,8 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         self.reusable = head.keep_alive
+        if head.binds:
+            self.flags |= BINDS
         length = 0 if self.flags & HEAD_ONLY else head.length
         if length == NO_BODY:
             length = 0
@@ -318,16 +325,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _release(self) -> None:
         """Give the connection back: its answer is complete."""
-        self.receiver = None
+        receiver, self.receiver = self.receiver, None
         self._decoder = None
         self._state = _IDLE
         if self.flags & _READING_PAUSED:
             self.resume_reading()  # who is slow is no concern of the next request's
         # An endpoint that answered without having taken the body may never read what would come behind it.
-        if self.reusable and self.upload_complete and not self.flags & _BACKED_UP and not self.transport.is_closing():
-            self.pool.give_back(self)
-        else:
+        if not self.reusable or not self.upload_complete or self.flags & _BACKED_UP or self.transport.is_closing():
             self.abort()
+        elif not self.flags & BINDS:
+            self.pool.give_back(self)
+        elif receiver is not None:
+            self.bound = BINDS
+            receiver.keep_bound(self)
 
     def _fail(self, failure: Failure, detail: str) -> None:
         receiver = self.receiver

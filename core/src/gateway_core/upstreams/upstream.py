@@ -185,6 +185,15 @@ class Upstream:
             return self._settle(endpoint, key, now, tried)
         return endpoint
 
+    def pick_again(self, endpoint: Endpoint, now: float) -> Endpoint | None:
+        """Choose an endpoint that a client is tied to; None if it may not get a request now."""
+        if now >= self._recheck_at:
+            self._refresh(now)
+        if endpoint not in self._usable.endpoints:
+            return None
+        breaker = endpoint.breaker
+        return endpoint if breaker is None or not endpoint.is_guarded or breaker.enter(now) else None
+
     def record(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str = "") -> None:
         """Learn from how a request has ended.
 

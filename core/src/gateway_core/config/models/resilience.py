@@ -122,7 +122,11 @@ class UpstreamLimitsConfig(Section):
 
 
 class KeepaliveConfig(Section):
-    """Connections that are kept open between requests."""
+    """Connections that are kept open between requests.
+
+    One over which a client has logged in by NTLM, Negotiate or Kerberos serves the connection of that client alone, and
+    is closed with it.
+    """
 
     max_idle: Count = 256
     """Idle connections kept for one endpoint; 0 keeps none."""

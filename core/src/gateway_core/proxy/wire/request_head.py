@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway_core.proxy.wire.bound import binds_connection
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
@@ -68,6 +69,7 @@ class RequestFacts:
     """What a request's header block means to the gateway; never changed, so it serves every request with that block."""
 
     __slots__ = (
+        "binds",
         "block",
         "chunked",
         "content_length",
@@ -88,6 +90,8 @@ class RequestFacts:
         self.block = block
         """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
         self.lowered = block.lower()
+        self.binds = binds_connection(self.lowered)
+        """Whether the upstream's connection belongs to this client from here on."""
         self.host = ""
         """The authority asked for, as sent."""
         self.content_length = -1

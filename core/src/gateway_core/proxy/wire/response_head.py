@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.messages.headers import VALUE_BYTES
+from gateway_core.proxy.wire.bound import binds_connection
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
@@ -35,6 +36,7 @@ class ResponseHead:
     """An answer's head; never changed, so it serves every answer with the same bytes."""
 
     __slots__ = (
+        "binds",
         "block",
         "content_length",
         "ending",
@@ -60,6 +62,8 @@ class ResponseHead:
         self.length = UNTIL_CLOSE
         """Bytes of the body, or `UNTIL_CLOSE`, `CHUNKED`; `NO_BODY` only by status."""
         self.keep_alive = True
+        self.binds = False
+        """Whether the connection belongs to its client from here on."""
         self.upgrade: bytes | None = None
         self.plain = b""
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
@@ -91,6 +95,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
     http_1_0 = line[7:8] == b"0"
     head.keep_alive = b"close" not in options and (not http_1_0 or b"keep-alive" in options)
     head.block = join_lines(kept)
+    head.binds = binds_connection(block.lower())
     if b"upgrade" in options:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     _read_framing(head, special, http_1_0)
