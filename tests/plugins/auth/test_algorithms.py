@@ -11,7 +11,7 @@ from gateway_plugin_auth.algorithms import (
     fitting_algorithms,
     is_signature,
     pin_algorithms,
-    weakness,
+    pin_secret,
 )
 
 
@@ -69,6 +69,17 @@ def test_signatures_of_every_algorithm_are_verified(keys: Any, secret: str, name
     assert not is_signature(name, public, b"a.b", signature + b"\0")
 
 
-def test_a_short_secret_is_weak() -> None:
-    assert weakness(b"x" * 32, ["HS256"]) is None
-    assert "has 32 bytes: use 64 random bytes or more" in str(weakness(b"x" * 32, ["HS256", "HS512"]))
+@pytest.mark.parametrize(("algorithm", "needed"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
+def test_a_secret_is_as_long_as_the_hash(algorithm: str, needed: int) -> None:
+    secret = b"hush" * 16
+
+    assert pin_secret(secret[:needed], [algorithm]) == {algorithm}
+    with pytest.raises(UnusableKeyError) as error:
+        pin_secret(secret[: needed - 1], [algorithm])
+    assert f"has {needed - 1} bytes, and {algorithm} needs {needed} or more" in str(error.value)
+    assert "hush" not in str(error.value)
+
+
+def test_a_secret_is_long_enough_for_each_of_its_algorithms() -> None:
+    with pytest.raises(UnusableKeyError, match="has 32 bytes, and HS512 needs 64"):
+        pin_secret(b"x" * 32, ["HS256", "HS512"])

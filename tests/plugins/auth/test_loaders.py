@@ -9,7 +9,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from gateway_plugin_auth.config import FetchOptions
 from gateway_plugin_auth.documents import FetchError
-from gateway_plugin_auth.loaders import Client, checked_jwks, text_from_url, value_from_file
+from gateway_plugin_auth.loaders import Client, value_from_file, value_from_url
 
 
 def write_certificate(keys: Any, folder: Path) -> tuple[Path, Path]:
@@ -107,18 +107,12 @@ async def test_a_document_that_trickles_is_given_up_in_time(stalling_server: Any
         await Client(FetchOptions.model_validate({"timeout": "100ms"})).fetch(url)
 
 
-def test_only_a_key_set_counts_as_one(keys: Any) -> None:
-    import json
-
-    text = json.dumps({"keys": [keys.jwk(keys.p256)]})
-
-    assert checked_jwks(text.encode(), "here") == text
-    with pytest.raises(FetchError, match="here: this is not JSON"):
-        checked_jwks(b"<html>", "here")
-
-
 def read_number(text: bytes) -> int:
     return int(text)
+
+
+def nine(_cache_control: str) -> float:
+    return 9.0
 
 
 async def test_a_text_is_read_as_asked_or_counts_as_missing(key_server: Any, tmp_path: Path) -> None:
@@ -127,11 +121,11 @@ async def test_a_text_is_read_as_asked_or_counts_as_missing(key_server: Any, tmp
     key_server.documents |= {"/good": "7", "/bad": "x"}
 
     assert (await value_from_file(str(path), 9.0, read_number)()).value == 5
-    assert (await text_from_url(f"{key_server.url}/good", FetchOptions(), 9.0, read_number)()).lifetime == 9
+    assert (await value_from_url(f"{key_server.url}/good", FetchOptions(), nine, read_number)()).lifetime == 9
     path.write_text("x")
     with pytest.raises(FetchError, match="number: invalid literal"):
         await value_from_file(str(path), 9.0, read_number)()
     with pytest.raises(FetchError, match="/bad: invalid literal"):
-        await text_from_url(f"{key_server.url}/bad", FetchOptions(), 9.0, read_number)()
+        await value_from_url(f"{key_server.url}/bad", FetchOptions(), nine, read_number)()
     with pytest.raises(FetchError, match="No such file"):
         await value_from_file(str(tmp_path / "none"), 9.0, read_number)()

@@ -28,6 +28,8 @@ SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 SMALLEST_RSA_BITS: Final = 2048
 """RFC 7518 sections 3.3 and 3.5."""
+LARGEST_RSA_BITS: Final = 16384
+"""What OpenSSL verifies with; each verification takes longer by the square of the length."""
 
 _SIGNATURE_BYTES: Final[dict[str, int]] = {
     "ES256": 64, "ES384": 96, "ES512": 132, "Ed25519": 64, "Ed448": 114, "HS256": 32, "HS384": 48, "HS512": 64,
@@ -81,9 +83,18 @@ def is_signature(algorithm: str, key: PublicKey | bytes, signing_input: bytes, s
     return algorithm not in SECRET_ALGORITHMS and public_keys.is_signature(algorithm, key, signing_input, signature)
 
 
-def weakness(key: bytes, algorithms: Iterable[str]) -> str | None:
-    """Say in what way a secret is too short for its algorithms (RFC 7518 section 3.2), or None."""
-    needed = max(hashlib.new(f"sha{name[2:]}").digest_size for name in algorithms)
-    if len(key) >= needed:
-        return None
-    return f"the secret has {len(key)} bytes: use {needed} random bytes or more, a shorter one can be guessed offline"
+def pin_secret(secret: bytes, allowed: Iterable[str]) -> frozenset[str]:
+    """Return the algorithms that tokens of a shared secret may have.
+
+    :raises UnusableKeyError: none of the allowed ones fits, or the secret is shorter than the hash of one of them
+        (RFC 7518 section 3.2): whoever has one token could find it by trying.
+    """
+    pinned = pin_algorithms(secret, allowed)
+    longest = max(pinned)
+    needed = hashlib.new(f"sha{longest[2:]}").digest_size
+    if len(secret) < needed:
+        raise UnusableKeyError(
+            f"the secret has {len(secret)} bytes, and {longest} needs {needed} or more: "
+            f"make one with openssl rand -base64 {needed}"
+        )
+    return pinned

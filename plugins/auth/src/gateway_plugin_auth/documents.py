@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from gateway_plugin_sdk import Clock, Tasks
+from gateway_plugin_sdk import Clock, Metrics, Tasks
 
+from gateway_plugin_auth.config.texts import shown_url
 from gateway_plugin_auth.freshness import Freshness, Terms
 
 ValueT = TypeVar("ValueT")
@@ -34,6 +35,9 @@ class Loaded(Generic[ValueT]):
     lifetime: float
     """Seconds until it should be loaded again."""
 
+    remarks: Sequence[str] = ()
+    """What is wrong with parts of it that were left out."""
+
 
 Load = Callable[[], Awaitable[Loaded[ValueT]]]
 """Loads a document, or raises `FetchError`."""
@@ -46,8 +50,23 @@ class Document(Generic[ValueT]):
     one comparison whether it still holds.
     """
 
-    def __init__(self, name: str, load: Load[ValueT], terms: Terms, clock: Clock, log: logging.Logger) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        load: Load[ValueT],
+        terms: Terms,
+        clock: Clock,
+        log: logging.Logger,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Make a document that was not loaded yet.
+
+        :param name: its URL or path.
+        """
+        self.name = shown_url(name)
+        """Without what may be a secret."""
+        self.error = ""
+        """Why the last load failed; empty if it did not."""
         self.generation: object = object()
         self.loads = 0
         """Loads that were tried."""
@@ -60,6 +79,14 @@ class Document(Generic[ValueT]):
         self._is_kept = False
         self._waiting = 0
         self._tasks = Tasks()
+        self._loads = self._unusable = None
+        if metrics is not None:
+            self._loads = metrics.counter(
+                "gateway_auth_document_loads_total", "Loads of key sets and lists.", ("document", "result")
+            )
+            self._unusable = metrics.gauge(
+                "gateway_auth_unusable_keys", "Keys of a key set that were left out.", ("document",)
+            ).labels(self.name)
 
     def current(self) -> ValueT | None:
         """Return the document, or None if there never was one or it is too old. Never waits."""
@@ -116,17 +143,37 @@ class Document(Generic[ValueT]):
             loaded = await self._load()
         except Exception as error:  # noqa: BLE001 - a task's top: whatever it was, the next load is planned
             freshness.failed(clock.monotonic(), random.random())  # noqa: S311 - spreads retries, guards nothing
-            self._report(error if isinstance(error, FetchError) else FetchError(repr(error)))
+            self._failed(str(error) if isinstance(error, FetchError) else repr(error))
         else:
             freshness.succeeded(clock.monotonic(), loaded.lifetime)
-            if loaded.value != self._value:
-                self._value, self.generation = loaded.value, object()
+            self._succeeded(loaded)
         finally:
             self._flight = None
 
-    def _report(self, error: FetchError) -> None:
+    def _failed(self, error: str) -> None:
+        self._count("failed")
+        if error == self.error:
+            return  # the same was logged; it is tried again up to every second
+        self.error = error
         kept = "the last one stays in use" if self._freshness.is_usable(self._clock.monotonic()) else "there is none"
         self._log.warning("cannot load %s: %s; %s", self.name, error, kept)
+
+    def _succeeded(self, loaded: Loaded[ValueT]) -> None:
+        self._count("loaded")
+        if self.error:
+            self.error = ""
+            self._log.info("%s can be loaded again", self.name)
+        if loaded.value == self._value:
+            return
+        self._value, self.generation = loaded.value, object()
+        for remark in loaded.remarks:
+            self._log.warning("%s: left out %s", self.name, remark)
+        if self._unusable is not None:
+            self._unusable.set(len(loaded.remarks))
+
+    def _count(self, result: str) -> None:
+        if self._loads is not None:
+            self._loads.labels(self.name, result).inc()
 
     async def _keep_fresh(self) -> None:
         while True:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_plugin_auth.algorithms import UnusableKeyError, is_signature, pin_algorithms
+from gateway_plugin_auth.algorithms import UnusableKeyError, is_signature, pin_algorithms, pin_secret
 from gateway_plugin_auth.jws import Token
+from gateway_plugin_auth.reading import decode_json
 
 if TYPE_CHECKING:
     from gateway_plugin_auth.public_keys import PublicKey
@@ -60,13 +60,13 @@ class KeySet:
 def from_secret(secret: bytes, algorithms: Sequence[str]) -> Key:
     """Return the key of a shared secret.
 
-    :raises UnusableKeyError: it is empty, is really a public key, or no algorithm fits.
+    :raises UnusableKeyError: it is too short for its algorithms, is really a public key, or no algorithm fits.
     """
     if not secret:
         raise UnusableKeyError("the secret is empty: set a random text of 32 characters or more")
     if b"-----BEGIN " in secret:
         raise UnusableKeyError("the secret is a PEM text: give it as public_key, since everybody may know a public key")
-    return Key(secret, pin_algorithms(secret, algorithms))
+    return Key(secret, pin_secret(secret, algorithms))
 
 
 def from_pem(text: str, algorithms: Sequence[str], key_id: str | None = None) -> Key:
@@ -111,7 +111,8 @@ def _from_jwk(jwk: object, algorithms: Sequence[str], *, secrets_allowed: bool) 
     wanted = algorithms if own is None else [name for name in algorithms or (own,) if name == own]
     if own is not None and not wanted:
         raise UnusableKeyError(f"its algorithm {own!r} is not among {', '.join(algorithms)}")
-    return Key(value, pin_algorithms(value, wanted), key_id)
+    pinned = pin_secret(value, wanted) if isinstance(value, bytes) else pin_algorithms(value, wanted)
+    return Key(value, pinned, key_id)
 
 
 def from_jwks(document: object, algorithms: Sequence[str], *, secrets_allowed: bool) -> KeySet:
@@ -123,9 +124,9 @@ def from_jwks(document: object, algorithms: Sequence[str], *, secrets_allowed: b
     """
     if isinstance(document, str | bytes):
         try:
-            document = json.loads(document)
-        except (ValueError, RecursionError) as error:
-            raise UnusableKeyError('this is not JSON: a key set looks like {"keys": [...]}') from error
+            document = decode_json(document)
+        except ValueError as error:
+            raise UnusableKeyError(f'this is not JSON ({error}): a key set looks like {{"keys": [...]}}') from error
     members = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(members, list | tuple):
         raise UnusableKeyError('this is not a key set: it looks like {"keys": [...]}')

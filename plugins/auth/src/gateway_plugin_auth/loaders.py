@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway_plugin_auth.algorithms import UnusableKeyError
 from gateway_plugin_auth.config.fetch import FetchOptions
-from gateway_plugin_auth.config.texts import url_problem
+from gateway_plugin_auth.config.texts import shown_url, url_problem
 from gateway_plugin_auth.documents import FetchError, Load, Loaded
-from gateway_plugin_auth.freshness import Terms, lifetime_of
-from gateway_plugin_auth.jws import MalformedTokenError, decode_object
-from gateway_plugin_auth.keys import from_jwks
+from gateway_plugin_auth.freshness import Terms
+from gateway_plugin_auth.keys import KeySet
+from gateway_plugin_auth.reading import decode_json, read_file
 
 ValueT = TypeVar("ValueT")
 
@@ -64,10 +62,12 @@ class Client:
                 session.get(url, headers=options.headers, proxy=options.proxy, allow_redirects=False) as answer,
             ):
                 if answer.status != 200:
-                    raise FetchError(f"{url} answers {answer.status}")
-                return await self._read(url, answer), answer.headers.get("Cache-Control", "")
+                    raise FetchError(f"{shown_url(url)} answers {answer.status}")
+                return await self._read(shown_url(url), answer), answer.headers.get("Cache-Control", "")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise FetchError(f"{url}: {str(error) or type(error).__name__}") from error
+            # Some errors quote the URL, or are about that of the proxy.
+            text = str(error).replace(url, shown_url(url)) or type(error).__name__
+            raise FetchError(f"{shown_url(url)}: {text}") from error
 
     async def _connector(self, url: str) -> aiohttp.TCPConnector:
         if urlsplit(url).scheme != "https":
@@ -86,27 +86,57 @@ class Client:
         return b"".join(parts)
 
 
-def checked_jwks(text: bytes, place: str) -> str:
-    """Return a key set's text if it is one.
+Lifetime = Callable[[str], float]
+"""Takes the ``Cache-Control`` of an answer and returns the seconds until the next load."""
 
-    A server that answers an error page with 200 must count as a failure, or its page would replace good keys.
-
-    :raises FetchError: it has no usable key.
-    """
-    try:
-        from_jwks(text, (), secrets_allowed=True)
-    except UnusableKeyError as error:
-        raise FetchError(f"{place}: {error}") from error
-    return text.decode("utf-8", "replace")
+Read = Callable[[bytes], ValueT]
+"""Turns what was loaded into a value; a `ValueError` of it is a failure of the load."""
 
 
-def jwks_from_url(url: str, options: FetchOptions) -> Load[str]:
-    """Return a loader of a key set."""
-    client, terms = Client(options), terms_of(options)
+class _Reader(Generic[ValueT]):
+    """Reads each content once, in a thread: a large one must not hold up requests."""
 
-    async def load() -> Loaded[str]:
-        text, cache_control = await client.fetch(url)
-        return Loaded(checked_jwks(text, url), lifetime_of(cache_control, terms))
+    def __init__(self, read: Read[ValueT]) -> None:
+        self._read = read
+        self._last: tuple[bytes, ValueT] | None = None
+
+    async def __call__(self, data: bytes, place: str) -> ValueT:
+        last = self._last
+        if last is not None and last[0] == data:
+            return last[1]
+        try:
+            value = await asyncio.to_thread(self._read, data)
+        except ValueError as error:
+            raise FetchError(f"{place}: {error}") from error
+        self._last = (data, value)
+        return value
+
+
+def _loaded(value: ValueT, lifetime: float) -> Loaded[ValueT]:
+    return Loaded(value, lifetime, value.unusable if isinstance(value, KeySet) else ())
+
+
+def value_from_url(url: str, options: FetchOptions, lifetime: Lifetime, read: Read[ValueT]) -> Load[ValueT]:
+    """Return a loader of a document that ``read`` turns into a value."""
+    client, reader = Client(options), _Reader(read)
+
+    async def load() -> Loaded[ValueT]:
+        data, cache_control = await client.fetch(url)
+        return _loaded(await reader(data, shown_url(url)), lifetime(cache_control))
+
+    return load
+
+
+def value_from_file(path: str, refresh: float, read: Read[ValueT]) -> Load[ValueT]:
+    """Return a loader of a file that ``read`` turns into a value."""
+    reader = _Reader(read)
+
+    async def load() -> Loaded[ValueT]:
+        try:
+            data = await asyncio.to_thread(read_file, path)
+        except OSError as error:
+            raise FetchError(f"{path}: {error.strerror or error}") from error
+        return _loaded(await reader(data, path), refresh)
 
     return load
 
@@ -120,9 +150,11 @@ def _metadata_urls(issuer: str) -> tuple[str, str]:
 
 def _jwks_uri(text: bytes, url: str, issuer: str, options: FetchOptions) -> str:
     try:
-        metadata: dict[str, Any] = decode_object(text)
-    except MalformedTokenError as error:
+        metadata = decode_json(text)
+    except ValueError as error:
         raise FetchError(f"{url}: {error}") from error
+    if not isinstance(metadata, dict):
+        raise FetchError(f"{url} is not the metadata of an issuer")
     if metadata.get("issuer") != issuer:
         raise FetchError(f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}")
     found = metadata.get("jwks_uri")
@@ -134,9 +166,9 @@ def _jwks_uri(text: bytes, url: str, issuer: str, options: FetchOptions) -> str:
     return found
 
 
-def jwks_from_issuer(issuer: str, options: FetchOptions) -> Load[str]:
+def value_from_issuer(issuer: str, options: FetchOptions, lifetime: Lifetime, read: Read[ValueT]) -> Load[ValueT]:
     """Return a loader of the key set that an issuer's metadata names."""
-    client, terms = Client(options), terms_of(options)
+    client, reader = Client(options), _Reader(read)
 
     async def discover() -> str:
         first, second = _metadata_urls(issuer)
@@ -150,40 +182,9 @@ def jwks_from_issuer(issuer: str, options: FetchOptions) -> Load[str]:
             return _jwks_uri(text, second, issuer, options)
         return _jwks_uri(text, first, issuer, options)
 
-    async def load() -> Loaded[str]:
+    async def load() -> Loaded[ValueT]:
         url = await discover()
-        text, cache_control = await client.fetch(url)
-        return Loaded(checked_jwks(text, url), lifetime_of(cache_control, terms))
+        data, cache_control = await client.fetch(url)
+        return _loaded(await reader(data, shown_url(url)), lifetime(cache_control))
 
     return load
-
-
-def text_from_url(url: str, options: FetchOptions, refresh: float, read: Callable[[bytes], ValueT]) -> Load[ValueT]:
-    """Return a loader of a text that ``read`` turns into a value; a `ValueError` of it is a failure."""
-    client = Client(options)
-
-    async def load() -> Loaded[ValueT]:
-        text, _ = await client.fetch(url)
-        return Loaded(_read_with(read, text, url), refresh)
-
-    return load
-
-
-def value_from_file(path: str, refresh: float, read: Callable[[bytes], ValueT]) -> Load[ValueT]:
-    """Return a loader of a file that ``read`` turns into a value; a `ValueError` of it is a failure."""
-
-    async def load() -> Loaded[ValueT]:
-        try:
-            text = await asyncio.to_thread(Path(path).read_bytes)
-        except OSError as error:
-            raise FetchError(f"{path}: {error.strerror or error}") from error
-        return Loaded(_read_with(read, text, path), refresh)
-
-    return load
-
-
-def _read_with(read: Callable[[bytes], ValueT], text: bytes, place: str) -> ValueT:
-    try:
-        return read(text)
-    except ValueError as error:
-        raise FetchError(f"{place}: {error}") from error

@@ -13,7 +13,7 @@ from jwt.algorithms import Algorithm as Verifier
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
-from gateway_plugin_auth.algorithms import NAMES, RSA_ALGORITHMS, SMALLEST_RSA_BITS, UnusableKeyError
+from gateway_plugin_auth.algorithms import LARGEST_RSA_BITS, NAMES, RSA_ALGORITHMS, SMALLEST_RSA_BITS, UnusableKeyError
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 
@@ -39,6 +39,8 @@ def fitting_algorithms(key: PublicKey) -> tuple[str, ...]:
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < SMALLEST_RSA_BITS:
             raise UnusableKeyError(f"an RSA key of {key.key_size} bits is too small: use {SMALLEST_RSA_BITS} or more")
+        if key.key_size > LARGEST_RSA_BITS:
+            raise UnusableKeyError(f"an RSA key of {key.key_size} bits is too large: use {LARGEST_RSA_BITS} or fewer")
         return RSA_ALGORITHMS
     if isinstance(key, ec.EllipticCurvePublicKey):
         name = _CURVES.get(key.curve.name)

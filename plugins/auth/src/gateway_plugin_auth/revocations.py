@@ -7,13 +7,14 @@ from gateway_plugin_sdk import PluginContext
 from gateway_plugin_auth.config.fetch import FetchOptions, RevocationOptions
 from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.freshness import Terms
-from gateway_plugin_auth.loaders import text_from_url, value_from_file
+from gateway_plugin_auth.loaders import value_from_file, value_from_url
+from gateway_plugin_auth.reading import decode_text
 from gateway_plugin_auth.revocation import RevocationList, merged, parse_entries
 from gateway_plugin_auth.sharing import acquire, release
 
 
 def _read(text: bytes) -> RevocationList:
-    return parse_entries(text.decode("utf-8").splitlines())
+    return parse_entries(decode_text(text).split("\n"))
 
 
 class Revocations:
@@ -60,19 +61,19 @@ class Revocations:
 
         :raises FetchError: the file cannot be read. If a server is away, every token is refused until it is back.
         """
-        options, clock, log = self._options, self._context.clock, self._context.log
+        options, context = self._options, self._context
         terms = Terms(options.refresh, self._fetch.cooldown, self._fetch.stale_for)
         if options.file is not None:
             load = value_from_file(options.file, options.refresh, _read)
-            self._documents.append(acquire(options.file, ("revoked", options.refresh), load, terms, clock, log))
+            self._documents.append(acquire(options.file, ("revoked", options.refresh), load, terms, context))
         if options.url is not None:
-            load = text_from_url(options.url, self._fetch, options.refresh, _read)
+            load = value_from_url(options.url, self._fetch, lambda _: options.refresh, _read)
             key = ("revoked", options.refresh, self._fetch.model_dump_json())
-            self._documents.append(acquire(options.url, key, load, terms, clock, log))
+            self._documents.append(acquire(options.url, key, load, terms, context))
         for document in self._documents:
             await document.start()
         if options.file is not None and self._documents[0].current() is None:
-            raise FetchError(f"revocation.file {options.file!r} cannot be read, or has a line that is no entry")
+            raise FetchError(f"revocation.file {self._documents[0].error}")
 
     async def stop(self) -> None:
         documents, self._documents = self._documents, []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Hashable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from gateway_plugin_sdk import Clock
+from gateway_plugin_sdk import PluginContext
 
 from gateway_plugin_auth.documents import Document, Load
 from gateway_plugin_auth.freshness import Terms
@@ -27,9 +26,7 @@ class _Shared:
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared]] = WeakKeyDictionary()
 
 
-def acquire(
-    name: str, key: Hashable, load: Load[ValueT], terms: Terms, clock: Clock, log: logging.Logger
-) -> Document[ValueT]:
+def acquire(name: str, key: Hashable, load: Load[ValueT], terms: Terms, context: PluginContext) -> Document[ValueT]:
     """Return the document of a name and key; start it, and give it back with `release`.
 
     It lives as long as somebody has it, so it also survives a reload, whose new bindings come before the old ones go.
@@ -37,10 +34,10 @@ def acquire(
     :param key: what beside the name and the clock makes two documents the same.
     """
     shared = _by_loop.setdefault(asyncio.get_running_loop(), {})
-    whole = (name, key, id(clock))
+    whole = (name, key, id(context.clock))
     entry = shared.get(whole)
     if entry is None:
-        entry = shared[whole] = _Shared(Document(name, load, terms, clock, log))
+        entry = shared[whole] = _Shared(Document(name, load, terms, context.clock, context.log, context.metrics))
     entry.users += 1
     return entry.document
 

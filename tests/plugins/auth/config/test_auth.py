@@ -34,7 +34,7 @@ def test_any_of_several_providers_is_enough_by_default() -> None:
     ("config", "problem"),
     [
         ({}, "exactly one of secret, public_key, jwks, jwks_file, jwks_url, discovery gives the keys, not none"),
-        ({"secret": "a", "jwks_url": "https://a.example"}, "gives the keys, not secret and jwks_url"),
+        ({"secret": "s" * 32, "jwks_url": "https://a.example"}, "gives the keys, not secret and jwks_url"),
         ({"secrte": "a"}, "secrte: Extra inputs"),
         (BOTH | {"issuer": "a", "leeway": "5s"}, "issuer, leeway beside providers: move it into the provider"),
         (BOTH | {"require": "user"}, "require names 'user', which is no provider: did you mean 'users'?"),

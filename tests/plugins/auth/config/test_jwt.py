@@ -8,6 +8,8 @@ from gateway_plugin_auth.config import AuthConfig, JwtProvider
 from gateway_plugin_auth.config.jwt import decode_secret
 from pydantic import ValidationError
 
+SECRET = "s" * 32
+
 
 def problem_of(config: dict[str, Any]) -> tuple[str, str]:
     with pytest.raises(ValidationError) as error:
@@ -32,6 +34,13 @@ def test_problems_with_keys_are_at_the_key(keys: Any) -> None:
     pem = keys.pem(keys.rsa)
 
     assert problem_of({"secret": ""}) == ("secret", "the secret is empty: set a random text of 32 characters or more")
+    assert problem_of({"secret": "hush"}) == (
+        "secret", "the secret has 4 bytes, and HS256 needs 32 or more: make one with openssl rand -base64 32",
+    )  # fmt: skip
+    assert problem_of({"algorithms": ["HS256", "HS512"], "secret": SECRET})[1].startswith(
+        "the secret has 32 bytes, and"
+    )
+    assert "keys[0]: the secret has 4 bytes" in problem_of({"jwks": {"keys": [{"kty": "oct", "k": "aHVzaA"}]}})[1]
     assert problem_of({"secret": pem})[0] == "secret"
     assert problem_of({"secret_format": "hex", "secret": "xy"})[1].startswith("the secret is not hex")
     assert problem_of({"secret_format": "base64", "secret": "a b"})[1].startswith("the secret is not base64")
@@ -43,7 +52,7 @@ def test_problems_with_keys_are_at_the_key(keys: Any) -> None:
     assert problem_of({"jwks": {"keys": []}}) == ("jwks", "the key set has no usable key")
     assert problem_of({"jwks": "{"})[1].startswith("this is not JSON")
     assert problem_of({"algorithms": ["none"], "secret": "x"})[0] == "algorithms.0"
-    assert problem_of({"secret": "x", "revocation": {"entries": ["x"]}})[0] == "revocation"
+    assert problem_of({"secret": SECRET, "revocation": {"entries": ["x"]}})[0] == "revocation"
 
 
 @pytest.mark.parametrize(
@@ -65,8 +74,8 @@ def test_problems_with_keys_are_at_the_key(keys: Any) -> None:
         ({"discovery": True, "issuer": ["https://a.example", "https://b.example"]}, "and only one"),
         ({"discovery": True, "issuer": "http://a.example"}, "is not encrypted"),
         ({"discovery": True, "issuer": "https://a.example/?x"}, "has a query"),
-        ({"secret": "x", "revocation": {"url": "http://a.example/"}}, "is not encrypted"),
-        ({"secret": "x", "fetch": {"key": "k.pem"}}, "key is given without cert"),
+        ({"secret": SECRET, "revocation": {"url": "http://a.example/"}}, "is not encrypted"),
+        ({"secret": SECRET, "fetch": {"key": "k.pem"}}, "key is given without cert"),
     ],
 )
 def test_urls_that_trust_depends_on_are_safe(config: dict[str, Any], problem: str) -> None:
@@ -99,7 +108,7 @@ def test_a_named_provider_needs_keys_too() -> None:
 def test_a_policy_has_everything_that_was_configured() -> None:
     policy = AuthConfig.model_validate(
         {
-            "secret": "x", "issuer": "i", "audience": ["a", "b"], "audience_match": "all", "leeway": "5s",
+            "secret": SECRET, "issuer": "i", "audience": ["a", "b"], "audience_match": "all", "leeway": "5s",
             "max_age": "1h",
             "max_lifetime": "1d", "required_claims": ["exp"], "forbidden_claims": ["x"],
             "types": ["application/AT+jwt"],

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)")
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 
 
@@ -39,6 +40,13 @@ def many(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
+def shown_url(url: str) -> str:
+    """Return a URL without its userinfo and query, which may be secrets, for logs and labels; a path stays as it is."""
+    # By a pattern and not by urlsplit(), which refuses some: what is no URL must not be shown in full either.
+    match = _URL.match(url)
+    return match[1] + match[2] if match is not None else url
+
+
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine."""
     try:
@@ -56,7 +64,8 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
     except ValueError:
         return f"{url!r} is not a URL: write https://host/path"
     if parts.scheme not in {"http", "https"} or not host:
-        return f"{url!r} is not a URL: write https://host/path"
+        return f"{shown_url(url)!r} is not a URL: write https://host/path"
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
-        return f"{url!r} is not encrypted, so anybody on the way could change it: use https, or set fetch.allow_http"
+        shown = shown_url(url)
+        return f"{shown!r} is not encrypted, so anybody on the way could change it: use https, or set fetch.allow_http"
     return None

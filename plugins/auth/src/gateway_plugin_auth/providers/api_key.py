@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +18,7 @@ from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
+from gateway_plugin_auth.reading import decode_json
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_auth.sharing import acquire, release
 
@@ -39,12 +39,12 @@ def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
     :raises ValueError: it is not a JSON list of keys; the text shows no key.
     """
     try:
-        return _ENTRIES.validate_python(json.loads(text))
+        return _ENTRIES.validate_python(decode_json(text))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = "".join(f"[{part!r}]" for part in first["loc"])
         raise ValueError(f"{place}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"this is not a JSON list of keys: {error}") from None
 
 
@@ -85,10 +85,10 @@ class ApiKeys:
             return
         terms, context = Terms(FILE_REFRESH, 1.0, _STALE_FOR), self._context
         load = value_from_file(path, FILE_REFRESH, read_entries)
-        self._document = acquire(path, "api-keys", load, terms, context.clock, context.log)
+        self._document = acquire(path, "api-keys", load, terms, context)
         await self._document.start()
         if self._document.current() is None:
-            raise FetchError(f"keys_file {path!r} cannot be read, or is not a JSON list of keys")
+            raise FetchError(f"keys_file {self._document.error}")
 
     async def stop(self) -> None:
         document, self._document = self._document, None

@@ -21,6 +21,7 @@ from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import check_hash, decoy_of, is_password
+from gateway_plugin_auth.reading import decode_text
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_auth.sharing import acquire, release
 
@@ -41,7 +42,7 @@ def read_users(text: bytes) -> tuple[BasicUser, ...]:
     :raises ValueError: a line is not ``name:hash`` with a hash that is accepted; the text shows no hash.
     """
     users: dict[str, BasicUser] = {}
-    for number, line in enumerate(text.decode("utf-8").splitlines(), start=1):
+    for number, line in enumerate(decode_text(text).split("\n"), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
@@ -122,10 +123,10 @@ class Passwords:
             return
         terms, context = Terms(FILE_REFRESH, 1.0, _STALE_FOR), self._context
         load = value_from_file(path, FILE_REFRESH, read_users)
-        self._document = acquire(path, "users", load, terms, context.clock, context.log)
+        self._document = acquire(path, "users", load, terms, context)
         await self._document.start()
         if self._document.current() is None:
-            raise FetchError(f"users_file {path!r} cannot be read, or has a line that is not name:hash")
+            raise FetchError(f"users_file {self._document.error}")
 
     async def stop(self) -> None:
         await self._tasks.aclose()
