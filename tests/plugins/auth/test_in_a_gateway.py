@@ -70,7 +70,7 @@ def test_bytes_that_no_field_has_are_refused_before_anybody_reads_them(running: 
 def test_credentials_in_two_fields_are_refused(running: Any, secret: str) -> None:
     good = b"Bearer " + signed(secret).encode()
 
-    for other in (good, b"Bearer x", b"Basic eDp5", b""):
+    for other in (good, b"Bearer x", b"Basic eDp5", b"", b"Bearer"):
         assert send(running, b"Authorization: " + good, b"AUTHORIZATION: " + other)[0] == 401
         assert send(running, b"Authorization: " + other, b"authorization: " + good)[0] == 401
 
@@ -96,6 +96,35 @@ def test_the_first_place_with_a_token_counts_and_a_wrong_one_there_is_not_made_u
     assert send(running, b"Cookie: t=x", target=query)[0] == 401
     assert send(running, b"Cookie: t=%b; t=%b" % (good, good))[0] == 401
     assert send(running, target=f"{query}&%74=x")[0] == 401
+
+
+@pytest.mark.parametrize("header", [b"", b"Bearer", b"bearer  ", b"Basic eDp5"])
+@pytest.mark.parametrize("cookie", [b"", b"t=", b't=""', b"t= ", b"t", b"t=; t=", b"a=b; t=;c=d", b";;=;"])
+def test_a_place_that_is_empty_does_not_hide_a_token_in_the_next_one(
+    running: Any, secret: str, header: bytes, cookie: bytes
+) -> None:
+    good = signed(secret)
+
+    fields = b"Authorization: " + header, b"Cookie: " + cookie
+    assert send(running, *fields, target=f"/?t={good}")[0] == 200
+    assert send(running, *fields, target=f"/?t=&t={good}&t")[0] == 200
+    assert send(running, fields[0], b"Cookie: t=%b; %b" % (good.encode(), cookie))[0] == 200
+    assert send(running, *fields, target="/?t=")[0] == 401
+
+
+def test_keys_that_cannot_be_had_are_no_fault_of_the_client(gateway: Any, upstream: Any, secret: str) -> None:
+    away = {"issuer": "http://127.0.0.1:9/realm", "discovery": True}
+    running = gateway(one_route(upstream.url, {"name": "auth", "config": away}))
+
+    token = signed(secret, {**CLAIMS, "iss": "http://127.0.0.1:9/realm"}).encode()
+    status, answer = send(running, b"Authorization: Bearer " + token)
+
+    assert status == 503
+    assert b"\r\nRetry-After: " in answer
+    assert b"WWW-Authenticate" not in answer
+    assert b"127.0.0.1" not in answer
+    assert send(running)[0] == 401
+    assert send(running, b"Authorization: Bearer x")[0] == 401
 
 
 @pytest.mark.parametrize("token", ["a" * 20_000, "." * 20_000, "a." * 10_000, "a" * 1_000_000])

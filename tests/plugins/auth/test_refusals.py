@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, answer, challenge, quoted
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, answer, challenge, quoted, unavailable
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,20 @@ def test_the_body_never_has_the_reason() -> None:
     assert bodies[0] == bodies[1] == bodies[2]
     assert bodies[0]["status"] == 401
     assert "expired" not in str(bodies[0])
+
+
+def test_what_cannot_be_checked_now_is_no_challenge_and_tells_when_to_come_again() -> None:
+    response = answer(unavailable("no-keys", 1.2), ["Bearer", "Basic"], "r")
+
+    assert (response.status, response.headers.get("retry-after")) == (503, "2")
+    assert "www-authenticate" not in response.headers
+    assert json.loads(response.body)["detail"] == "the credentials cannot be checked at the moment"
+    assert b"keys" not in response.body
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(-5, 1), (0, 1), (1, 1), (59.1, 60), (86400, 60), (math.inf, 60)])
+def test_the_time_to_come_again_is_between_a_second_and_a_minute(seconds: float, told: int) -> None:
+    assert unavailable("busy", seconds).retry_after == told
 
 
 def test_texts_are_quoted() -> None:

@@ -6,7 +6,7 @@ import pytest
 from gateway_plugin_auth.config import AuthConfig
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS as MISSING
-from gateway_plugin_auth.refusals import Refusal
+from gateway_plugin_auth.refusals import Refusal, unavailable
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 from gateway_plugin_sdk import Identity, Request
 from hypothesis import given
@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 REQUEST = Request("GET", "/")
 BAD, FORBIDDEN = Refusal("expired"), Refusal("scope", "insufficient_scope", "a")
+AWAY = unavailable("no-keys", 1)
 
 
 async def _nothing() -> None:
     """Need nothing."""
 
 
-NEEDS = Needs(_nothing)
+NEEDS = Needs(_nothing, BAD)
 GOOD = {name: Verified(Identity(name), {}) for name in "abc"}
 
 
@@ -69,6 +70,9 @@ A, B, C = GOOD["a"], GOOD["b"], GOOD["c"]
         ({"optional": "a"}, A, B, (A,)), ({"optional": "a"}, MISSING, B, ()), ({"optional": "a"}, BAD, B, BAD),
         ({"optional": "a"}, NEEDS, B, NEEDS), ({"optional": {"any": ["a", "b"]}}, MISSING, BAD, BAD),
         ({"optional": {"all": ["a", "b"]}}, MISSING, MISSING, ()),
+        ({"any": ["a", "b"]}, AWAY, B, (B,)), ({"any": ["a", "b"]}, AWAY, FORBIDDEN, AWAY),
+        ({"any": ["a", "b"]}, BAD, AWAY, AWAY), ({"any": ["a", "b"]}, MISSING, AWAY, AWAY),
+        ({"optional": "a"}, AWAY, B, AWAY), ({"attempt": "a"}, AWAY, B, ()),
         ({"attempt": "a"}, A, B, (A,)), ({"attempt": "a"}, MISSING, B, ()), ({"attempt": "a"}, BAD, B, ()),
         ({"attempt": "a"}, FORBIDDEN, B, ()), ({"attempt": "a"}, NEEDS, B, NEEDS),
         ({"any": ["a", {"optional": "b"}]}, MISSING, MISSING, ()), ({"any": ["a", {"optional": "b"}]}, BAD,

@@ -28,12 +28,16 @@ class Source:
     """Authentication scheme before the credentials, such as ``Bearer``; only in a header."""
 
     _needle: bytes = field(init=False, repr=False, compare=False)
+    _lowered_scheme: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_lowered_scheme", self.scheme.lower())
         object.__setattr__(self, "_needle", f"\r\n{self.name.lower()}:".encode("latin-1", "replace"))
 
     def raw(self, request: Request) -> str | None:
         """Return what is at this place, or None; in a header, the scheme is still in front.
+
+        What is empty is not there: logging out leaves empty cookies, and proxies empty fields.
 
         :raises AmbiguousError: there are several.
         """
@@ -41,17 +45,19 @@ class Source:
             # This is on the path of every request: one count, and most often one look.
             headers = request.headers
             found = headers.lowered.count(self._needle)
-            if found == 1:
-                return headers.get(self.name)
-        else:
-            query = self.place == "query"
-            values = _parameters(request.query, self.name) if query else _cookies(request, self.name)
-            found = len(values)
-            if found == 1:
-                return values[0]
-        if found:
+            if found == 0:
+                return None
+            if found > 1:
+                # Also if one of them is empty: servers join repeated fields, or take the first or the last.
+                raise AmbiguousError(f"header {self.name!r} is repeated")
+            value = headers.get(self.name)
+            return value if value and value.lower() != self._lowered_scheme else None
+        query = self.place == "query"
+        values = _parameters(request.query, self.name) if query else _cookies(request, self.name)
+        values = [value for value in values if value]
+        if len(values) > 1:
             raise AmbiguousError(f"{self.place} {self.name!r} is repeated")
-        return None
+        return values[0] if values else None
 
     def credentials(self, raw: str) -> str | None:
         """Return the credentials in what `raw` gave, or None if they are for another scheme."""

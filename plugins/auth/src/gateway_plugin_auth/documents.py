@@ -95,6 +95,15 @@ class Document(Generic[ValueT]):
             self._begin()
         return self._value if self._freshness.is_usable(now) else None
 
+    def retry_after(self) -> float:
+        """Return the seconds until the next load, or how long one that is under way may still take."""
+        return self._freshness.due_at - self._clock.monotonic()
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the document may have changed unseen: the last load failed, or one is under way."""
+        return bool(self.error) or self._flight is not None
+
     def may_ask(self) -> bool:
         """Say whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago.
 

@@ -33,6 +33,15 @@ class Keyring(Protocol):
         """Say whether `refetch` may bring a key that is not there yet."""
         ...
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a key that is not there may exist all the same, since its source cannot be read now."""
+        ...
+
+    def retry_after(self) -> float:
+        """Return the seconds after which there may be other keys."""
+        ...
+
     async def refetch(self) -> None: ...
 
     async def start(self) -> None: ...
@@ -43,6 +52,8 @@ class Keyring(Protocol):
 class StaticKeyring:
     """Keys that stand in the configuration."""
 
+    is_unsure = False
+
     def __init__(self, keys: KeySet) -> None:
         self.stamp: object = keys
         self._keys = keys
@@ -52,6 +63,9 @@ class StaticKeyring:
 
     def may_ask(self) -> bool:
         return False
+
+    def retry_after(self) -> float:
+        return 0.0
 
     async def refetch(self) -> None:
         """Do nothing: these keys never change."""
@@ -85,6 +99,13 @@ class DocumentKeyring:
 
     def may_ask(self) -> bool:
         return self._document is not None and self._document.may_ask()
+
+    @property
+    def is_unsure(self) -> bool:
+        return self._document is not None and self._document.is_unsure
+
+    def retry_after(self) -> float:
+        return self._document.retry_after() if self._document is not None else 0.0
 
     async def refetch(self) -> None:
         if self._document is not None:

@@ -39,6 +39,9 @@ class Needs:
 
     work: Callable[[], Awaitable[None]]
 
+    otherwise: Refusal
+    """The refusal if the same work is still needed after it was done."""
+
 
 Outcome: TypeAlias = Verified | Refusal | Needs
 

@@ -98,7 +98,7 @@ class Auth(Plugin[AuthConfig]):
         if isinstance(judgement, tuple):
             self._admit(request, judgement)
             return None
-        return self._refuse(request, judgement if isinstance(judgement, Refusal) else Refusal("unsettled"))
+        return self._refuse(request, judgement if isinstance(judgement, Refusal) else judgement.otherwise)
 
     def _admit(self, request: Request, callers: tuple[Verified, ...]) -> None:
         if self._reserved is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway_plugin_sdk import Response
 
-Error = Literal["invalid_request", "invalid_token", "insufficient_scope"]
-"""Error codes of RFC 6750 section 3.1."""
+Error = Literal["invalid_request", "invalid_token", "insufficient_scope", "temporarily_unavailable"]
+"""Error codes of RFC 6750 section 3.1, and one of RFC 6749 section 4.1.2.1 for what the client is not to blame for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class Refusal:
     scope: str = ""
     """The scopes that would be enough, separated by spaces; only with ``insufficient_scope``."""
 
+    retry_after: int = 0
+    """Seconds after which it is worth to try again; only with ``temporarily_unavailable``."""
+
     @property
     def status(self) -> int:
-        """403 for a known caller who may not, 401 for an unknown one."""
-        return 403 if self.error == "insufficient_scope" else 401
+        """403 for a known caller who may not, 503 if credentials cannot be checked now, else 401."""
+        return {"insufficient_scope": 403, "temporarily_unavailable": 503}.get(self.error or "", 401)
 
     @property
     def weight(self) -> int:
@@ -36,16 +40,31 @@ class Refusal:
         return _WEIGHTS[self.error]
 
 
-_WEIGHTS: Final[dict[Error | None, int]] = {None: 0, "invalid_token": 1, "invalid_request": 2, "insufficient_scope": 3}
+# What could not be checked comes last: it might have let the caller in.
+_WEIGHTS: Final[dict[Error | None, int]] = {
+    None: 0, "invalid_token": 1, "invalid_request": 2, "insufficient_scope": 3, "temporarily_unavailable": 4,
+}  # fmt: skip
 
 NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
+
+
+def unavailable(reason: str, retry_after: float) -> Refusal:
+    """Return the refusal of credentials that may be right, but cannot be checked now.
+
+    Not 401: applications take that for the end of a session, and log their users out.
+
+    :param retry_after: seconds; rounded up to whole ones, at least one and at most a minute.
+    """
+    return Refusal(reason, "temporarily_unavailable", retry_after=math.ceil(min(max(1.0, retry_after), 60.0)))
+
 
 _DETAILS: Final[dict[Error | None, str]] = {
     None: "credentials are required",
     "invalid_request": "the credentials are not in a usable form",
     "invalid_token": "the credentials are not valid",
     "insufficient_scope": "the credentials do not allow this request",
+    "temporarily_unavailable": "the credentials cannot be checked at the moment",
 }
 
 
@@ -69,6 +88,9 @@ def challenge(scheme: str, realm: str, refusal: Refusal | None = None) -> str:
 
 def answer(refusal: Refusal, schemes: Sequence[str], realm: str) -> Response:
     """Return the response to a refused request: one challenge for each scheme that would be accepted."""
-    fields = [("WWW-Authenticate", challenge(scheme, realm, refusal)) for scheme in schemes]
+    if refusal.error == "temporarily_unavailable":
+        fields = [("Retry-After", str(refusal.retry_after))]
+    else:
+        fields = [("WWW-Authenticate", challenge(scheme, realm, refusal)) for scheme in schemes]
     fields.append(("Cache-Control", "no-store"))
     return Response.problem(refusal.status, _DETAILS[refusal.error], headers=fields)

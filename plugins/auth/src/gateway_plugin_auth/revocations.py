@@ -37,6 +37,10 @@ class Revocations:
             self.current()
         return self._stamp
 
+    def retry_after(self) -> float:
+        """Return the seconds after which a part that is missing may be there."""
+        return max((document.retry_after() for document in self._documents), default=0.0)
+
     def current(self) -> RevocationList | None:
         """Return the list that is in force, or None if a part of it is missing: then nobody is let in."""
         if not self._documents:

@@ -65,7 +65,7 @@ class ApiKeyProvider(AccessOptions):
     """``api-key``."""
 
     key_from: tuple[SourceConfig, ...] = Field(default=(SourceConfig(header="X-API-Key"),), min_length=1)
-    """Where the key is looked for; the first place that has one counts."""
+    """Where the key is looked for; the first place that has one, and is not empty, counts."""
 
     keys: tuple[ApiKeyEntry, ...] = ()
     """The keys."""

@@ -77,8 +77,8 @@ class JwtOptions(AccessOptions):
     audience_match: Literal["any", "all"] = "any"
     """Whether a token must be for one of the audiences or for all."""
 
-    leeway: Duration = 0.0
-    """Difference of clocks that is allowed for at ``exp``, ``nbf`` and ``iat``."""
+    leeway: Duration = 60.0
+    """Difference of clocks that is allowed for at ``exp``, ``nbf`` and ``iat``; 0 allows none."""
 
     max_lifetime: Duration = 0.0
     """Refuse tokens without ``exp``, and those that are valid for longer than this from now; 0 is no bound."""
@@ -98,7 +98,8 @@ class JwtOptions(AccessOptions):
     token_from: tuple[SourceConfig, ...] = Field(
         default=(SourceConfig(header="Authorization", scheme="Bearer"),), min_length=1
     )
-    """Where the token is looked for; the first place that has one counts."""
+    """Where the token is looked for; the first place that has one, and is not empty, counts. A
+    wrong token there is refused, whatever is in the places behind it."""
 
     max_token_bytes: Size = 16384
     """Longer tokens are refused unread."""

@@ -19,7 +19,7 @@ from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
 from gateway_plugin_auth.reading import decode_json
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_KEY: Final = 4096
@@ -118,6 +118,8 @@ class ApiKeys:
         encoded = key.encode("latin-1") if found[0].place != "query" else key.encode("utf-8", "surrogatepass")
         holder = self._holders.get(hashlib.sha256(encoded).digest())
         if holder is None:
+            if self._document is not None and self._document.current() is None:
+                return unavailable("no-keys", self._document.retry_after())
             return Refusal("unknown-key")
         if holder.expires_at is not None and self._wall() >= holder.expires_at:
             return Refusal("expired")
@@ -128,4 +130,5 @@ class ApiKeys:
         generation = document.generation if entries is not None else None
         if generation is not self._generation:
             self._generation = generation
-            self._holders = self._read((*self._config.keys, *(entries or ())))
+            # A key that is in both is the configuration's.
+            self._holders = self._read((*(entries or ()), *self._config.keys))

@@ -22,7 +22,7 @@ from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import check_hash, decoy_of, is_password
 from gateway_plugin_auth.reading import decode_text
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_CREDENTIALS: Final = 4096
@@ -158,8 +158,8 @@ class Passwords:
         judged = self._judged.get(digest)
         if judged is None or judged.users is not self._users or self._now() >= judged.until:
             if len(self._pending) >= _MOST_PENDING and digest not in self._pending:
-                return Refusal("busy")
-            return Needs(lambda: self._join(digest, name, password))
+                return unavailable("busy", 1)
+            return Needs(lambda: self._join(digest, name, password), unavailable("busy", 1))
         return self._outcome(name) if judged.is_right else Refusal("password")
 
     def _take_new(self, document: Document[tuple[BasicUser, ...]]) -> None:

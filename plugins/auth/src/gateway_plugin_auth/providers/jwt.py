@@ -16,8 +16,9 @@ from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
 from gateway_plugin_auth.keyring import make_keyring
+from gateway_plugin_auth.keys import KeySet
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.revocations import Revocations
 
 _MOST_REFUSED: Final = 1000
@@ -133,8 +134,8 @@ class Tokens:
         keys = self._keyring.current()
         if keys is None or not keys.has_key_for(token):
             if self._keyring.may_ask():
-                return Needs(self._keyring.refetch)
-            return Refusal("no-keys" if keys is None else "unknown-key")
+                return Needs(self._keyring.refetch, self._without_key(keys))
+            return self._without_key(keys)
         candidates = keys.candidates(token)
         if not candidates:
             return Refusal("algorithm")
@@ -143,11 +144,16 @@ class Tokens:
             return Refusal("signature")
         return None
 
+    def _without_key(self, keys: KeySet | None) -> Refusal:
+        if keys is None or self._keyring.is_unsure:
+            return unavailable("no-keys", self._keyring.retry_after())
+        return Refusal("unknown-key")
+
     def _accept(self, token: Token, text: str, digest: bytes, now: float) -> Verified | Refusal:
         if self._revocations is not None:
             revoked = self._revocations.current()
             if revoked is None:
-                return Refusal("no-revocations")
+                return unavailable("no-revocations", self._revocations.retry_after())
             if revoked.has(token.claims, text):
                 return Refusal("revoked")
         subject = self._subject(token.claims)
