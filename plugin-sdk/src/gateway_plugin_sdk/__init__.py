@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway_core.clock import Clock
-    from gateway_core.config import ConfigModel, Document, DocumentFormat, Duration, HeaderName, HeaderValue, Size
+    from gateway_core.config import (
+        ConfigModel,
+        Document,
+        DocumentFormat,
+        Duration,
+        HeaderName,
+        HeaderValue,
+        Secret,
+        SecretHeaderValue,
+        SecretUrl,
+        Size,
+    )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import BodyTooLargeError, GatewayError
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
@@ -77,6 +88,9 @@ __all__ = [
     "Request",
     "Response",
     "RouteInfo",
+    "Secret",
+    "SecretHeaderValue",
+    "SecretUrl",
     "Size",
     "SourceContext",
     "SourceFactory",

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from gateway_core.config.redaction import is_marked_secret, masked, schema_secret_paths, secret_texts
+import pytest
+from gateway_core.config.redaction import (
+    is_at_secret,
+    is_marked_secret,
+    masked,
+    masked_line,
+    masked_words,
+    schema_secret_paths,
+    secret_texts,
+)
 from pydantic import BaseModel, SecretStr
 
 
@@ -54,3 +63,55 @@ def test_marks_of_secrets() -> None:
     assert is_marked_secret({"format": "password"})
     assert not is_marked_secret({"format": "uri"})
     assert not is_marked_secret(None)
+
+
+def test_secrets_are_found_behind_patterns_tuples_conditions_and_dotted_keys() -> None:
+    secret = {"type": "string", "writeOnly": True}
+    schema = {
+        "properties": {"a.b": secret, "pair": {"prefixItems": [{}, secret]}},
+        "patternProperties": {"^x-": {"properties": {"deep": secret}}},
+        "then": {"properties": {"later": {"$ref": "#/definitions/one~1two"}}},
+        "definitions": {"one/two": secret},
+    }
+
+    assert schema_secret_paths(schema) == {"*", "pair.*", "*.deep", "later"}
+
+
+def test_steps_that_name_an_alternative_of_a_union_hide_no_secret_place() -> None:
+    places = [("providers", "*", "secret")]
+
+    assert is_at_secret(places, ["providers", "0", "secret"])
+    assert is_at_secret(places, ["providers", "0", "jwt", "secret", "str"])
+    assert not is_at_secret(places, ["providers", "0", "name"])
+
+
+def test_references_say_where_a_secret_is_and_are_shown() -> None:
+    assert list(secret_texts({"a": "${TOKEN}", "b": "x${TOKEN}"}, ["a", "b"])) == ["x${TOKEN}"]
+    assert masked_line("secret: ${file:/run/secret}") == "secret: ${file:/run/secret}"
+    assert masked_line('- {token: "${TOKEN}", id: x}') == '- {token: "${TOKEN}", id: x}'
+
+
+def test_a_message_shows_no_secret_and_short_ones_spare_other_words() -> None:
+    assert masked_words("'hunter2' is no key", ["hunter2"]) == "'**********' is no key"
+    assert masked_words("xyz: redis is not reached", ["red"]) == "xyz: redis is not reached"
+    assert masked_words("in-a-very-long-secret-text", ["very-long-secret"]) == "in-a-**********-text"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("  password: hunter2  # mine", "  password: *******  # mine"),
+        ('{name: x, client_secret: "hunter2, x", id: y}', '{name: x, client_secret: "*******, *", id: y}'),
+        ("api-key = 'hunter2'", "api-key = '*******'"),
+        ("tokens: [one, two]", "tokens: [***, ***]"),
+        ("Authorization: Bearer hunter2", "Authorization: ****** *******"),
+        ('"sentinel_password": "a"', '"sentinel_password": "*"'),
+        ("url: redis://:hunter2@host/0", "url: redis://********@host/0"),
+        ("token_file: /run/token", "token_file: /run/token"),
+        ("secret_format: hex", "secret_format: hex"),
+        ("token: {from: header}", "token: {from: header}"),
+        ("key: client_ip", "key: client_ip"),
+    ],
+)
+def test_lines_of_which_no_schema_is_known_hide_what_is_named_like_a_secret(line: str, shown: str) -> None:
+    assert masked_line(line) == shown

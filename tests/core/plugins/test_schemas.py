@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ConfigModel
+from gateway_core.config.redaction import schema_secret_paths
 from gateway_core.plugins import Plugin, PluginDefectError
-from gateway_core.plugins.schemas import config_check, make_config, schema_of, secret_paths
+from gateway_core.plugins.schemas import config_check, make_config, schema_of
 from pydantic import Field, SecretStr, field_validator
 
 
@@ -71,13 +72,13 @@ def test_a_schema_that_cannot_be_used_is_refused(members: dict[str, Any], messag
 
 
 def test_secrets_are_found_wherever_they_are() -> None:
-    assert secret_paths(schema_of(Made)) == {"key", "providers.*.password"}
+    assert schema_secret_paths(schema_of(Made)) == {"key", "providers.*.password"}
 
 
 def test_a_recursive_schema_has_an_end() -> None:
     node = {"type": "object", "properties": {"key": {"format": "password"}, "next": {"$ref": "#/$defs/Node"}}}
 
-    assert "next.next.key" in secret_paths({"$defs": {"Node": node}, "$ref": "#/$defs/Node"})
+    assert "next.next.key" in schema_secret_paths({"$defs": {"Node": node}, "$ref": "#/$defs/Node"})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_what_only_the_model_knows_is_checked_too(raw: dict[str, Any], problems:
 
 
 def test_secrets_do_not_show_in_problems() -> None:
-    check = config_check(Made, secret_paths(schema_of(Made)))
+    check = config_check(Made, schema_secret_paths(schema_of(Made)))
 
     text = str(list(check({"key": 12345, "providers": {"a": {"url": "u", "password": 67890}}})))
 

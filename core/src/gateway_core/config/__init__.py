@@ -41,6 +41,7 @@ from gateway_core.config.models.upstream import (
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.problems import ConfigError, ConfigProblem
 from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
+from gateway_core.config.secret import Secret, SecretHeaderValue, SecretUrl
 from gateway_core.config.values import (
     Count,
     Duration,
@@ -129,6 +130,9 @@ __all__ = [
     "RouteTimeoutsConfig",
     "SchemaProblem",
     "SchemaValidator",
+    "Secret",
+    "SecretHeaderValue",
+    "SecretUrl",
     "Size",
     "StickyCookieConfig",
     "Switch",

@@ -26,7 +26,7 @@ from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.problems import ConfigError, ConfigProblem
-from gateway_core.config.redaction import masked
+from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.views import bindings, mappings
 
@@ -115,9 +115,14 @@ def _without_echoes(problems: Iterable[ConfigProblem], earlier: Iterable[ConfigP
 
 
 def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
+    scope.secrets.update(secret_texts(scope.document, schema_secret_paths(GatewayConfig.model_json_schema())))
     secrets = sorted(scope.secrets, key=len, reverse=True)
     return [
-        replace(problem, excerpt=masked(problem.excerpt, secrets)) if problem.excerpt and secrets else problem
+        replace(
+            problem,
+            message=masked_words(problem.message, secrets),
+            excerpt=masked(problem.excerpt, secrets) if problem.excerpt else problem.excerpt,
+        )
         for problem in problems
     ]
 

@@ -55,7 +55,7 @@ class LoadedConfig:
         return {
             "format": CANONICAL_FORMAT,
             "version": self.version,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", context=CANONICAL),
             "place_files": names,
             "places": {path: [index[place.file], place.line, place.column] for path, place in self.places.items()},
             "files": [str(path) for path in self.files],
@@ -118,7 +118,9 @@ class LoadedConfig:
 
 def config_version(config: GatewayConfig) -> str:
     """Return the SHA-256 of a configuration's canonical form, keys sorted."""
-    text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(
+        config.model_dump(mode="json", context=CANONICAL), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

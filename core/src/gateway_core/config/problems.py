@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from gateway_core.config.place import Place
+from gateway_core.config.redaction import masked_line
+from gateway_core.config.userinfo import without_credentials
 
 _WIDTH: Final = 120
 _CONTEXT_BEFORE: Final = 60
@@ -28,6 +30,14 @@ class ConfigProblem:
     def __str__(self) -> str:
         where = f"{self.place}: {self.key_path}" if self.key_path else str(self.place)
         return f"{where}: {self.message}"
+
+    def redacted(self) -> ConfigProblem:
+        """Return the problem without what its texts seem to have as secrets."""
+        message = without_credentials(self.message)
+        excerpt = None if self.excerpt is None else masked_line(self.excerpt)
+        if message == self.message and excerpt == self.excerpt:
+            return self
+        return replace(self, message=message, excerpt=excerpt)
 
     def render(self) -> str:
         """Return the problem as one line, followed by the source line with a caret under the place."""
@@ -57,7 +67,7 @@ class ConfigError(Exception):
     def __init__(
         self, problems: Iterable[ConfigProblem], *, files: Iterable[Path] = (), directories: Iterable[Path] = ()
     ) -> None:
-        self.problems: tuple[ConfigProblem, ...] = sort_problems(problems)
+        self.problems: tuple[ConfigProblem, ...] = sort_problems(problem.redacted() for problem in problems)
         self.files: tuple[Path, ...] = tuple(files)
         self.directories: tuple[Path, ...] = tuple(directories)
         super().__init__("\n".join(str(problem) for problem in self.problems))

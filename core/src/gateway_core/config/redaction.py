@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-_DEEPEST: Final = 8
+from gateway_core.config.userinfo import HIDDEN, without_credentials
+
+_DEEPEST: Final = 12
 _SHORTEST: Final = 3
+_LONG_ENOUGH: Final = 12
+# A reference says where the secret is, not what it is.
+_REFERENCE: Final = re.compile(r"""["']?\$\{[^}]*\}["']?\s*""")
 
 
 def is_marked_secret(schema: object) -> bool:
@@ -15,7 +21,10 @@ def is_marked_secret(schema: object) -> bool:
 
 
 def schema_secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
-    """Return the key paths of the values that a schema marks as secret, ``*`` standing for any key or index."""
+    """Return the key paths (``providers.*.secret``) of the values that a schema marks as secret.
+
+    ``*`` stands for any key or index, and for a key that has a dot in it.
+    """
     return frozenset(".".join(path) for path in _walk(schema, schema, (), _DEEPEST))
 
 
@@ -24,22 +33,62 @@ def _walk(root: Mapping[str, Any], schema: object, path: tuple[str, ...], depth:
         return
     if is_marked_secret(schema):
         yield path
+    for step, inner in _inside(root, schema):
+        yield from _walk(root, inner, (*path, *step), depth - 1)
+
+
+def _inside(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield the schemas inside a schema, each with the step of the key path that leads there."""
     reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/$defs/"):
-        yield from _walk(root, root.get("$defs", {}).get(reference.removeprefix("#/$defs/")), path, depth - 1)
-    for key, inner in (schema.get("properties") or {}).items():
-        yield from _walk(root, inner, (*path, key), depth - 1)
-    for key in ("items", "additionalProperties"):
-        yield from _walk(root, schema.get(key), (*path, "*"), depth - 1)
-    for key in ("anyOf", "oneOf", "allOf"):
-        for inner in schema.get(key) or ():
-            yield from _walk(root, inner, path, depth - 1)
+    if isinstance(reference, str) and reference.startswith("#/"):
+        yield (), _referred(root, reference)
+    for key, inner in _items(schema.get("properties")):
+        yield ("*" if "." in key else key,), inner
+    for _, inner in _items(schema.get("patternProperties")):
+        yield ("*",), inner
+    for name in ("items", "additionalProperties", "unevaluatedProperties", "contains"):
+        yield ("*",), schema.get(name)
+    for inner in schema.get("prefixItems") or ():
+        yield ("*",), inner
+    for name in ("anyOf", "oneOf", "allOf"):
+        for inner in schema.get(name) or ():
+            yield (), inner
+    for name in ("if", "then", "else", "not"):
+        yield (), schema.get(name)
+    for _, inner in _items(schema.get("dependentSchemas")):
+        yield (), inner
+
+
+def _items(value: object) -> Iterable[tuple[str, object]]:
+    return value.items() if isinstance(value, Mapping) else ()
+
+
+def _referred(root: Mapping[str, Any], reference: str) -> object:
+    found: Any = root
+    for part in reference.removeprefix("#/").split("/"):
+        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    return found
+
+
+def is_at_secret(patterns: Iterable[tuple[str, ...]], steps: Sequence[str]) -> bool:
+    """Whether a key path leads to one of the places, or into one.
+
+    Steps that a place does not have are passed over: pydantic names the alternative of a union that it tried.
+    """
+    return any(_is_within(pattern, steps) for pattern in patterns)
+
+
+def _is_within(pattern: tuple[str, ...], steps: Sequence[str]) -> bool:
+    rest = iter(steps)
+    return all(any(part in {step, "*"} for step in rest) for part in pattern)
 
 
 def secret_texts(value: object, paths: Iterable[str]) -> Iterator[str]:
-    """Yield the texts in ``value`` at any of the key paths."""
+    """Yield the texts in ``value`` at any of the key paths; not those that only say where a secret is (``${NAME}``)."""
     for path in paths:
-        yield from _texts_at(value, tuple(path.split(".")) if path else ())
+        for text in _texts_at(value, tuple(path.split(".")) if path else ()):
+            if not _REFERENCE.fullmatch(text):
+                yield text
 
 
 def _texts_at(value: object, path: tuple[str, ...]) -> Iterator[str]:
@@ -72,3 +121,34 @@ def masked(text: str, secrets: Iterable[str]) -> str:
             if len(line) >= _SHORTEST:
                 text = text.replace(line, "*" * len(line))
     return text
+
+
+def masked_words(text: str, secrets: Iterable[str]) -> str:
+    """Replace secrets in a message, which plugins' own validators may quote; short ones only as whole words."""
+    for secret in secrets:
+        if len(secret) >= _LONG_ENOUGH:
+            text = text.replace(secret, HIDDEN)
+        elif len(secret) >= _SHORTEST:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+    return text
+
+
+_NAMED_SECRET: Final = re.compile(
+    r"""(?P<key>(?:password|passwd|passphrase|secret|token|credential|authorization
+        |(?:api|access|private|secret|signing|hash)[_-]?key)s?["']?\s*[:=]\s*)
+    (?P<value>\$\{[^}]*\}|"(?:[^"\\]|\\.)*"?|'[^']*'?|\[[^\]]*\]?|[^\s{},#\[\]"'|>&*!][^,}#]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def masked_line(line: str) -> str:
+    """Replace what a source line seems to have as secrets, by its keys and in its URLs; columns stay.
+
+    For lines that no schema was applied to: the document cannot be read, or the plugin is not installed.
+    """
+    return without_credentials(_NAMED_SECRET.sub(_mask_value, line), keep_length=True)
+
+
+def _mask_value(match: re.Match[str]) -> str:
+    value = match["value"]
+    return match["key"] + (value if _REFERENCE.fullmatch(value) else re.sub(r"[^\s\[\]\"',]", "*", value))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.place import KeyPath, format_path
-from gateway_core.config.redaction import is_marked_secret, schema_secret_paths
+from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
 from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
 
 if TYPE_CHECKING:
@@ -84,11 +84,7 @@ class SchemaValidator:
 
     def is_secret(self, path: KeyPath) -> bool:
         """Whether the value at ``path`` must not be shown."""
-        texts = tuple("*" if isinstance(part, int) else part for part in path)
-        return any(
-            len(pattern) <= len(texts) and all(a in {b, "*"} for a, b in zip(pattern, texts, strict=False))
-            for pattern in self._secret_parts
-        )
+        return is_at_secret(self._secret_parts, tuple(map(str, path)))
 
 
 @dataclass(frozen=True, slots=True)

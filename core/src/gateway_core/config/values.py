@@ -203,13 +203,17 @@ def _check_header_name(value: str) -> str:
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 
 
-def _check_header_value(value: str) -> str:
+def check_header_value(value: str) -> str:
+    """Refuse what a header field cannot hold.
+
+    :raises InvalidValueError: with a text that does not quote the value.
+    """
     if any(ord(character) < 0x20 and character != "\t" for character in value) or "\x7f" in value:
         raise InvalidValueError("holds a control character, which a header cannot")
     return value
 
 
-HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
+HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 
 
 def _check_regex(value: str) -> str:

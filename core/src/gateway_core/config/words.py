@@ -7,13 +7,16 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from gateway_core.config.userinfo import without_credentials
+
 _LONGEST_QUOTE: Final = 60
 # difflib compares with every candidate: beyond this many names a suggestion costs more than it helps.
 _MOST_CANDIDATES: Final = 2000
 
 
 def quote(text: str) -> str:
-    """Quote a text for a message, on one line and not too long."""
+    """Quote a text for a message, on one line and not too long, without the credentials of URLs."""
+    text = without_credentials(text)
     short = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
     return json.dumps(short, ensure_ascii=False)
 

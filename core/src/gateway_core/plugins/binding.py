@@ -17,7 +17,7 @@ class BindingKey(NamedTuple):
     plugin: str
     version: str
     config: str
-    """The configuration as JSON with sorted keys."""
+    """A digest of the configuration as JSON with sorted keys: it may hold secrets, and keys are shown."""
 
     route: str | None
     binding: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -120,7 +121,7 @@ class Bindings:
                 raise _problem(place, key_path, str(error)) from error
             self._plugins[config.name] = found
         plugin, version = found
-        key = BindingKey(config.name, version, _canonical(config.config), route, config.id)
+        key = BindingKey(config.name, version, _digest(config.config), route, config.id)
 
         def make() -> Instance:
             return self._make(plugin, config, route, place, key_path)
@@ -226,7 +227,11 @@ def _as_json(value: object) -> object:
     return list(value) if isinstance(value, Iterable) else repr(value)
 
 
-_canonical = json.JSONEncoder(sort_keys=True, default=_as_json).encode
+_encode = json.JSONEncoder(sort_keys=True, default=_as_json).encode
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_encode(config).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _problem(place: Place, key_path: str, message: str) -> ConfigError:

@@ -12,13 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from gateway_core.config.redaction import schema_secret_paths
 from gateway_core.errors import GatewayError
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.plugins.base import Plugin
 from gateway_core.plugins.code_digest import read_path_files
 from gateway_core.plugins.hooktable import PROCESS_HOOKS, PluginDefectError, checked_manager, table_of
 from gateway_core.plugins.installed import Published
-from gateway_core.plugins.schemas import schema_of, secret_paths
+from gateway_core.plugins.schemas import schema_of
 
 Kind = Literal["plugin", "extension"]
 
@@ -49,7 +50,7 @@ class Loaded:
         if self.kind != "plugin" or self.schema is not None:
             return self
         schema = schema_of(self.target)
-        return replace(self, schema=schema, secrets=secret_paths(schema))
+        return replace(self, schema=schema, secrets=schema_secret_paths(schema))
 
 
 def load(published: Published, *, describes: bool = True) -> Loaded:

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from gateway_core.config import KeyPath, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.words import shown
 from gateway_core.plugins.base import Plugin
 from gateway_core.plugins.hooktable import PluginDefectError
 
 _NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
-_DEEPEST: Final = 12
 
 
 def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
@@ -78,28 +78,6 @@ def _references(schema: object) -> Iterator[str]:
             yield from _references(value)
 
 
-def secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
-    """Return the key paths (``secret``, ``providers.*.secret``) that the schema marks ``writeOnly`` or as passwords."""
-    return frozenset(_secrets(schema, schema, (), _DEEPEST))
-
-
-def _secrets(schema: object, root: Mapping[str, Any], path: tuple[str, ...], depth: int) -> Iterator[str]:
-    if not isinstance(schema, Mapping) or depth == 0:
-        return
-    if path and (schema.get("writeOnly") is True or schema.get("format") == "password"):
-        yield ".".join(path)
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/$defs/"):
-        yield from _secrets(root.get("$defs", {}).get(reference.removeprefix("#/$defs/")), root, path, depth - 1)
-    for key in ("anyOf", "oneOf", "allOf"):
-        for option in schema.get(key, ()):
-            yield from _secrets(option, root, path, depth - 1)
-    for name, inner in schema.get("properties", {}).items():
-        yield from _secrets(inner, root, (*path, name), depth - 1)
-    for key in ("items", "additionalProperties"):
-        yield from _secrets(schema.get(key), root, (*path, "*"), depth - 1)
-
-
 def make_config(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> Any:
     """Return what ``self.config`` will be: the model, or the mapping if there is no model.
 
@@ -117,7 +95,7 @@ def config_check(
 
     def show(path: KeyPath, value: object) -> str:
         steps = tuple(str(part) for part in path)
-        hidden = any(_fits(pattern, steps) for pattern in patterns)
+        hidden = is_at_secret(patterns, steps)
         # A mapping may hold a secret further down, so only plain values are shown.
         return "the value" if hidden or isinstance(value, Mapping | list) else shown(value)
 
@@ -132,7 +110,3 @@ def config_check(
         return []
 
     return check
-
-
-def _fits(pattern: tuple[str, ...], steps: tuple[str, ...]) -> bool:
-    return len(pattern) <= len(steps) and all(a in {b, "*"} for a, b in zip(pattern, steps, strict=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from gateway_core.config import (
@@ -114,7 +114,7 @@ def _sticky_cookie(config: StickyCookieConfig | None) -> StickyCookieSettings | 
 def _health_check(config: HealthCheckConfig | None) -> HealthCheckSettings:
     if config is None:
         return HealthCheckSettings()
-    headers: Mapping[str, str] = config.headers
+    headers = {name: value.reveal() for name, value in config.headers.items()}
     return HealthCheckSettings(**{**_fields(config), "headers": tuple(headers.items())})
 
 

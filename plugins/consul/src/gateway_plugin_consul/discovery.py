@@ -97,7 +97,7 @@ def access_of(options: ConsulConfig, environ: Mapping[str, str]) -> Access:
     tls = options.tls
     return Access(
         tuple(check_address(address) for address in options.addresses),
-        Token.of(options.token, options.token_file, environ),
+        Token.of(options.token.reveal(), options.token_file, environ),
         tls_context(tls.ca, tls.cert, tls.key, verify=tls.verify),
         tls.server_name or None,
     )

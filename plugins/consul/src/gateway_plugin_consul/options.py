@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration
+from gateway_plugin_sdk import ConfigModel, Duration, Secret
 from pydantic import Field
 
 from gateway_plugin_consul.access import DEFAULT_ADDRESS
@@ -54,7 +54,7 @@ class ConsulConfig(ConfigModel):
     address: Text | Annotated[tuple[Text, ...], Field(min_length=1)] = DEFAULT_ADDRESS
     """The agent, or a list of agents that are asked in turn when one does not answer."""
 
-    token: Annotated[str, Field(json_schema_extra={"writeOnly": True})] = ""
+    token: Secret = Secret("")
     """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names."""
 
     token_file: str = ""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ class Access:
     urls: tuple[str, ...]
     """Of the members: ``http://10.0.0.1:2379``."""
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     tls: ssl.SSLContext | None = None
     timeout: float = 5.0
     """Seconds that a call may take."""

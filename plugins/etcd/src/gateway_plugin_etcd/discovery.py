@@ -8,7 +8,16 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Final, Literal
 
-from gateway_plugin_sdk import ConfigModel, Discovered, DiscoveryContext, Duration, EndpointSpec, EndpointStatus
+from gateway_plugin_sdk import (
+    ConfigModel,
+    Discovered,
+    DiscoveryContext,
+    Duration,
+    EndpointSpec,
+    EndpointStatus,
+    Secret,
+    SecretUrl,
+)
 from pydantic import Field, ValidationError
 
 from gateway_plugin_etcd.client import Access, EtcdClient
@@ -34,7 +43,7 @@ class EtcdDiscoveryConfig(ConfigModel):
     username: str = ""
     """User, if etcd has authentication on."""
 
-    password: str = ""
+    password: Secret = Secret("")
     """The user's password."""
 
     ca: str = ""
@@ -73,7 +82,7 @@ class EtcdDiscovery:
         self._access = Access(
             config.endpoints,
             config.username,
-            config.password,
+            config.password.reveal(),
             tls_context(config.ca, config.cert, config.key) if is_tls else None,
             config.timeout,
             config.ping,
@@ -136,7 +145,9 @@ def make_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> Etcd
         raise ValueError(explained(error)) from None
     for url in checked.endpoints:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"endpoints: {url!r} is not a URL such as http://127.0.0.1:2379")
+            raise ValueError(f"endpoints: {str(SecretUrl(url))!r} is not a URL such as http://127.0.0.1:2379")
+        if "@" in url:
+            raise ValueError("endpoints: a URL has a user: give username and password instead")
     return EtcdDiscovery(checked, context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +28,11 @@ class Cluster:
     tls: ssl.SSLContext | bool = True
     server_name: str | None = None
     """The name in the server's certificate, if it is another one than in its URL."""
-    token: str = ""
+    token: str = field(default="", repr=False)
     token_file: Path | None = None
     """Read for each request, since Kubernetes rotates it: requests are rare, and the file is small."""
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
 
     def authorization(self) -> Mapping[str, str]:
         """Return the header fields that say who we are.

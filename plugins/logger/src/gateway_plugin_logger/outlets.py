@@ -107,7 +107,7 @@ def _body_value(capture: BodyCapture) -> Value:
 
 def _redacted_fields(redaction: Redaction, own: Mapping[str, Value]) -> RedactedFields:
     key = redaction.hash_key
-    key_bytes = secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
+    key_bytes = secrets.token_bytes(32) if key is None else key.reveal().encode()
     rules = [FieldRule(frozenset(rule.fields), _mask(rule, key_bytes)) for rule in redaction.rules]
     return RedactedFields(rules, redaction.query, redaction.show, own)
 

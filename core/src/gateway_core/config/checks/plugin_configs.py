@@ -80,6 +80,8 @@ def _check_config(
 ) -> bool:
     """Report what does not fit; returns whether all does."""
     base = (*binding.path, "config")
+    # Also where this config is fine: its line may be the excerpt of another problem.
+    scope.secrets.update(secret_texts(config, validator.secret_paths))
 
     def shown_at(path: KeyPath, value: object) -> str:
         return scope.shown((*base, *path), value)
@@ -93,7 +95,6 @@ def _check_config(
     problems = problems or _further(description, config)
     if problems:
         scope.broken.add(binding.path)
-        scope.secrets.update(secret_texts(config, validator.secret_paths))
     for problem in problems:
         report = scope.add_key if problem.is_key else scope.add
         report((*base, *problem.path), f"{problem.message} ({description.label})")

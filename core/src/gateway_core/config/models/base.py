@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class ConfigModel(BaseModel):
     """A frozen model that refuses unknown keys; the text under a field is its description in the JSON Schema."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), hide_input_in_errors=True
+    )
 
 
 class Section(ConfigModel):

@@ -38,7 +38,7 @@ class BindingConfig(Section):
     """What tells two bindings of one plugin apart; the plugin's name unless given. On a route it replaces the
     gateway-wide binding of the same id, in that one's place."""
 
-    config: Mapping[str, Any] = Field(default_factory=dict)
+    config: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     """The plugin's own configuration (``gateway plugins show NAME``)."""
 
     enabled: Switch = True

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.models.base import Section
+from gateway_core.config.secret import SecretHeaderValue
 from gateway_core.config.values import (
     Count,
     HeaderName,
@@ -92,8 +93,8 @@ class HealthCheckConfig(Section):
     host: HeaderValue = ""
     """Host header of the request; the endpoint's host and port unless given."""
 
-    headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
-    """Further headers of the request."""
+    headers: Mapping[HeaderName, SecretHeaderValue] = Field(default_factory=dict)
+    """Further headers of the request, such as ``authorization``; their values are never shown."""
 
 
 class OutlierDetectionConfig(Section):

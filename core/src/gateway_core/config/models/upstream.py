@@ -117,7 +117,7 @@ class DiscoveryConfig(Section):
     name: Name
     """``dns``, or the name of a discovery that an installed extension provides."""
 
-    config: Mapping[str, Any] = Field(default_factory=dict)
+    config: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     """The discovery's own configuration."""
 
 

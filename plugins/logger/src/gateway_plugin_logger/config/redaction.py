@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from gateway_plugin_sdk import ConfigModel
-from pydantic import Field, SecretStr, field_validator
+from gateway_plugin_sdk import ConfigModel, Secret
+from pydantic import Field, field_validator
 
 from gateway_plugin_logger.config.names import AnyFieldName
 from gateway_plugin_logger.redaction.bodies import SECRET_MEMBERS
@@ -74,5 +74,5 @@ class Redaction(ConfigModel):
     """Members of JSON bodies whose values are hidden; ``*`` hides all."""
     rules: tuple[Rule, ...] = ()
     """Changes to single fields, applied in order."""
-    hash_key: SecretStr | None = None
+    hash_key: Secret | None = None
     """Key of the pseudonyms; without one a new key is made at each start."""

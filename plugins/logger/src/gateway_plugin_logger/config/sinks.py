@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration, Size
-from pydantic import Field, SecretStr, field_validator, model_validator
+from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_logger.config.names import Template
 
+_HTTP_URL: Final = r"^https?://[^/?#\s]+(/[^\s]*)?$"
+_HTTP_URL_EXPECTED: Final = "a URL: write for example https://logs.example.com/in"
+
+
+def _check_url(url: str) -> None:
+    if not re.match(_HTTP_URL, url):
+        raise ValueError(f"the value is not {_HTTP_URL_EXPECTED}")
+
+
 HttpUrl = Annotated[
-    str,
-    Field(
-        pattern=r"^https?://[^/?#\s]+(/[^\s]*)?$",
-        json_schema_extra={"x-expected": "a URL: write for example https://logs.example.com/in"},
-    ),
+    SecretUrl,
+    AfterValidator(SecretUrl.checked(_check_url)),
+    Field(json_schema_extra={"pattern": _HTTP_URL, "x-expected": _HTTP_URL_EXPECTED}),
 ]
+"""Where a server takes lines; may hold a user and a password, which are never shown."""
+
+SecretHeaders = dict[HeaderName, SecretHeaderValue]
+"""Header fields whose values are never shown."""
 
 
 class Rotation(ConfigModel):
@@ -159,7 +170,7 @@ class HttpSink(ConfigModel):
     """Where to send."""
     method: Literal["POST", "PUT"] = "POST"
     """Method of the requests."""
-    headers: dict[str, SecretStr] = {}
+    headers: SecretHeaders = {}
     """Further fields, such as ``authorization``."""
     body: Literal["lines", "array"] = "lines"
     """Lines as they are, or a JSON array of them, which needs ``format: json``."""
@@ -191,7 +202,7 @@ class OtlpSink(ConfigModel):
     """Further attributes of the resource, such as ``deployment.environment.name``."""
     body: Template = "{method} {path} {status}"
     """Template of the record's body."""
-    headers: dict[str, SecretStr] = {}
+    headers: SecretHeaders = {}
     """Further fields, such as ``authorization``."""
     compress: bool = True
     """Whether bodies are compressed with gzip."""

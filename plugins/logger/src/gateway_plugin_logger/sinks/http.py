@@ -6,12 +6,13 @@ import asyncio
 import gzip
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from gateway_plugin_sdk import SecretUrl
 
 from gateway_plugin_logger.config.sinks import HttpSink, OtlpSink, TlsOptions
 from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of
@@ -27,9 +28,9 @@ _USER_AGENT: Final = "gateway-plugin-logger"
 class HttpTarget:
     """Where and how batches are sent."""
 
-    url: str
+    url: str = field(repr=False)
     method: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     make_body: Callable[[Sequence[str]], bytes]
     compress: bool
     timeout: float
@@ -45,11 +46,11 @@ def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
     is_json = format_name == "json"
     default_type = "application/json" if sink.body == "array" else "application/x-ndjson" if is_json else "text/plain"
     return HttpTarget(
-        url=sink.url,
+        url=sink.url.reveal(),
         method=sink.method,
         headers={
             "content-type": sink.content_type or default_type,
-            **{name: value.get_secret_value() for name, value in sink.headers.items()},
+            **{name: value.reveal() for name, value in sink.headers.items()},
         },
         make_body=_array_body if sink.body == "array" else _lines_body,
         compress=sink.compress,
@@ -62,13 +63,14 @@ def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
 def otlp_target(sink: OtlpSink) -> HttpTarget:
     """Return how batches of records go to a collector."""
     encoding = encoding_of(sink)
-    has_path = urlsplit(sink.endpoint).path not in {"", "/"}
+    endpoint = sink.endpoint.reveal()
+    has_path = urlsplit(endpoint).path not in {"", "/"}
     return HttpTarget(
-        url=sink.endpoint if has_path else sink.endpoint.rstrip("/") + "/v1/logs",
+        url=endpoint if has_path else endpoint.rstrip("/") + "/v1/logs",
         method="POST",
         headers={
             "content-type": encoding.content_type,
-            **{name: value.get_secret_value() for name, value in sink.headers.items()},
+            **{name: value.reveal() for name, value in sink.headers.items()},
         },
         make_body=encoding.make_body,
         compress=sink.compress,
@@ -139,7 +141,8 @@ class HttpClient:
                 answer = await response.content.read(_MOST_ANSWER)
                 status, after = response.status, response.headers.get("retry-after")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise DeliveryError(f"{type(error).__name__}: {error}") from error
+            # aiohttp names the URL in some of its errors, with the password.
+            raise DeliveryError(str(SecretUrl(f"{type(error).__name__}: {error}"))) from None
         if status in target.retried_statuses:
             raise DeliveryError(f"status {status}", retry_after=retry_after(after, self._wall()))
         if not 200 <= status < 300:

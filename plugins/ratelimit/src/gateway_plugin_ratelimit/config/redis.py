@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from gateway_plugin_sdk import ConfigModel, Duration
-from pydantic import Field, model_validator
+from gateway_plugin_sdk import ConfigModel, Duration, Secret, SecretUrl
+from pydantic import AfterValidator, Field, model_validator
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+):[0-9]{1,5}$")]
 """host:port"""
+
+
+_URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
+
+
+def _check_url(url: str) -> None:
+    if not re.match(_URL, url):
+        raise ValueError("the url is not that of a server: write redis://host:port/0, rediss:// or unix:///path")
+
+
+ServerUrl = Annotated[
+    SecretUrl, AfterValidator(SecretUrl.checked(_check_url)), Field(json_schema_extra={"pattern": _URL})
+]
+"""Where a server is; may hold a user and a password, which are never shown."""
 
 
 class RedisTlsConfig(ConfigModel):
@@ -31,7 +46,7 @@ class RedisTlsConfig(ConfigModel):
 class RedisConfig(ConfigModel):
     """A Redis (5 or later) or Valkey server, a cluster, or servers watched by sentinels."""
 
-    url: Annotated[str, Field(pattern=r"^(redis|rediss|valkey|valkeys|unix)://.+$")] = "redis://127.0.0.1:6379/0"
+    url: ServerUrl = SecretUrl("redis://127.0.0.1:6379/0")
     """The server: ``redis://host:port/database``, ``rediss://`` with TLS, or ``unix:///path``; of a cluster any node.
     Sentinels are ``nodes`` instead."""
 
@@ -47,13 +62,13 @@ class RedisConfig(ConfigModel):
     username: str | None = None
     """The user to log in as."""
 
-    password: str | None = None
+    password: Secret | None = None
     """The password to log in with."""
 
     sentinel_username: str | None = None
     """The user to log in to the sentinels as."""
 
-    sentinel_password: str | None = None
+    sentinel_password: Secret | None = None
     """The password to log in to the sentinels with."""
 
     tls: RedisTlsConfig | None = None

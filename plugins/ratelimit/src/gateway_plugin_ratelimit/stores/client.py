@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from gateway_plugin_sdk import GatewayError
+from gateway_plugin_sdk import GatewayError, Secret
 
 from gateway_plugin_ratelimit.algorithms import FixedWindow
 from gateway_plugin_ratelimit.config.redis import RedisConfig
@@ -145,9 +145,9 @@ def _connect(library: Any, config: RedisConfig, on_restart: Callable[[], None] |
         )
     if config.mode == "sentinel":
         return _sentinel_master(config, options)
-    address = urlsplit(config.url)
+    address = urlsplit(config.url.reveal())
     options |= _credentials(unquote(address.username or "") or None, unquote(address.password or "") or None)
-    options |= _credentials(config.username, config.password)
+    options |= _credentials(config.username, _revealed(config.password))
     if config.mode == "cluster":
         return [_cluster(library, config, options)]
     # A connection more than batches may use at once: for the probe.
@@ -184,7 +184,7 @@ def _restart_watcher(on_restart: Callable[[], None], refusal: type[Exception]) -
 
 
 def _cluster(library: Any, config: RedisConfig, options: Mapping[str, Any]) -> Any:
-    address = urlsplit(config.url)
+    address = urlsplit(config.url.reveal())
     module = importlib.import_module("redis.asyncio.cluster")
     hosts = [(address.hostname or "127.0.0.1", address.port or _DEFAULT_PORT), *map(_host_and_port, config.nodes)]
     return library.RedisCluster(
@@ -200,14 +200,14 @@ def _sentinel_master(config: RedisConfig, options: Mapping[str, Any]) -> list[An
     timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry")}
     sentinel = module.Sentinel(
         [_host_and_port(node) for node in config.nodes],
-        sentinel_kwargs={**timeouts, **_credentials(config.sentinel_username, config.sentinel_password)},
+        sentinel_kwargs={**timeouts, **_credentials(config.sentinel_username, _revealed(config.sentinel_password))},
     )
     master = sentinel.master_for(
         config.master,
-        db=_database(urlsplit(config.url).path),
+        db=_database(urlsplit(config.url.reveal()).path),
         max_connections=config.max_connections + 1,
         **options,
-        **_credentials(config.username, config.password),
+        **_credentials(config.username, _revealed(config.password)),
     )
     return [master, *sentinel.sentinels]
 
@@ -222,7 +222,7 @@ def _common_options(config: RedisConfig) -> dict[str, Any]:
         "retry": retry.Retry(backoff.NoBackoff(), 0),
     }
     tls = config.tls
-    if tls is not None or config.url.startswith(("rediss:", "valkeys:")):
+    if tls is not None or config.url.reveal().startswith(("rediss:", "valkeys:")):
         options["ssl"] = True
         if tls is not None:
             options |= {
@@ -238,6 +238,10 @@ def _common_options(config: RedisConfig) -> dict[str, Any]:
 def _credentials(username: str | None, password: str | None) -> dict[str, str]:
     pairs = (("username", username), ("password", password))
     return {name: value for name, value in pairs if value is not None}
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.reveal()
 
 
 def _host_and_port(node: str) -> tuple[str, int]:
