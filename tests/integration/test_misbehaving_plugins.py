@@ -116,7 +116,7 @@ def test_quarantine_takes_a_failing_binding_out_and_one_good_try_brings_it_back(
     upstream: ScriptedUpstream, on_error: str, status: int
 ) -> None:
     clock = ManualClock()
-    binding = f"name: moody, on_error: {on_error}, quarantine: {{failures: 3, window: 60s, open_for: 30s}}"
+    binding = f"name: moody, on_error: {on_error}, quarantine: {{failures: 3, clients: 1, open_for: 30s}}"
     with gateway(upstream, binding, clock) as running:
         for _ in range(3):
             assert running.get("/raise").status == status
@@ -132,6 +132,17 @@ def test_quarantine_takes_a_failing_binding_out_and_one_good_try_brings_it_back(
         clock.advance(31)
         assert running.get("/fine").status == 200
         assert running.get("/refuse").status == 403
+
+
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", 200)])
+def test_one_client_alone_does_not_take_a_binding_away(upstream: ScriptedUpstream, on_error: str, status: int) -> None:
+    binding = f"name: moody, on_error: {on_error}, quarantine: {{failures: 3}}"
+    with gateway(upstream, binding, ManualClock()) as running:
+        for _ in range(1000):
+            assert running.get("/raise").status == status
+
+        assert running.get("/refuse").status == 403
+        assert running.get("/fine").status == 200
 
 
 def test_what_a_binding_in_shadow_mode_decides_is_counted_and_not_done(upstream: ScriptedUpstream) -> None:

@@ -9,7 +9,7 @@ Bind = Callable[..., Binding]
 
 
 def test_a_binding_describes_its_policy_and_its_state(bind: Bind, clock: ManualClock) -> None:
-    binding = bind({}, "x", route="r", quarantine=(1, 10.0, 30.0), on_error="continue", is_shadow=True)
+    binding = bind({}, "x", route="r", quarantine=(1, 10.0, 30.0, 1), on_error="continue", is_shadow=True)
     now = clock.monotonic()
     before = binding.describe(now)
 

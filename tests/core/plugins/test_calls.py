@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import ManualClock
+from gateway_core.errors import BodyTooLargeError, ClientGoneError
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
+from gateway_core.messages.headers import HeaderError
 from gateway_core.plugins import (
     Binding,
     Plugin,
@@ -66,7 +68,7 @@ async def test_quarantine_skips_a_failing_binding_and_tries_it_again(
     on_error: str,
     answer: int | None,
 ) -> None:
-    binding = bind(plugin, on_error=on_error, quarantine=(2, 10.0, 30.0))
+    binding = bind(plugin, on_error=on_error, quarantine=(2, 10.0, 30.0, 1))
     instance = binding.instance
     assert isinstance(instance, Failing)
 
@@ -98,9 +100,9 @@ async def test_a_try_that_is_cancelled_with_its_request_makes_room_for_the_next(
             if self.waits:
                 await asyncio.Event().wait()
 
-    binding = bind(Waiting, quarantine=(1, 10.0, 30.0))
+    binding = bind(Waiting, quarantine=(1, 10.0, 30.0, 1))
     assert binding.quarantine is not None
-    binding.quarantine.failed(clock.monotonic(), "gateway_pre_proxy")
+    binding.quarantine.failed(clock.monotonic(), "gateway_pre_proxy", "client")
     clock.advance(30)
 
     suspended = start_phase(build_chain([binding]).pre_proxy, request_)
@@ -124,7 +126,7 @@ async def test_timeouts_count_for_the_quarantine(bind: Bind, request_: Request) 
         async def gateway_pre_proxy(self) -> None:
             await asyncio.Event().wait()
 
-    binding = bind(Hanging, timeout=0.01, quarantine=(2, 1000.0, 30.0))
+    binding = bind(Hanging, timeout=0.01, quarantine=(2, 1000.0, 30.0, 1))
 
     for _ in range(2):
         await status(binding, request_)
@@ -200,3 +202,48 @@ async def test_a_blocking_hook_runs_in_the_response_and_log_phases_too(bind: Bin
     assert logged is not None
     await logged.finish()
     assert request_.state["logged"]
+
+
+@pytest.mark.parametrize("error", [BodyTooLargeError("x"), ClientGoneError("x"), HeaderError("x")])
+async def test_what_a_client_causes_does_not_count_for_the_quarantine(
+    bind: Bind, request_: Request, error: Exception
+) -> None:
+    class Raising(Plugin[Any]):
+        name = "raising"
+
+        @hookimpl
+        def gateway_response(self, request: Request, response: Response) -> None:
+            raise error
+
+    binding = bind(Raising, quarantine=(1, 10.0, 30.0, 1))
+
+    for _ in range(5):
+        start_response_phase(build_chain([binding]).response, request_, Response())
+
+    assert binding.faults.count == 5
+
+    assert binding.quarantine is not None
+    assert binding.quarantine.is_closed
+
+
+async def test_waiting_for_the_clients_body_does_not_count_for_the_quarantine(bind: Bind, request_: Request) -> None:
+    async def never(_limit: int) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    class Reading(Plugin[Any]):
+        name = "reading"
+
+        @hookimpl
+        async def gateway_pre_proxy(self, request: Request) -> None:
+            await request.read()
+
+    request_.set_body_reader(never)
+    binding = bind(Reading, timeout=0.01, quarantine=(1, 1000.0, 30.0, 1))
+
+    for _ in range(3):
+        await status(binding, request_)
+
+    assert binding.faults.count == 3
+    assert binding.quarantine is not None
+    assert binding.quarantine.is_closed

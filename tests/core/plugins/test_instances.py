@@ -125,11 +125,11 @@ async def test_each_part_of_the_key_makes_another_instance(snapshot: Snapshot, o
 async def test_a_changed_policy_keeps_the_instance_and_what_is_known_of_its_failures(
     snapshot: Snapshot, clock: ManualClock
 ) -> None:
-    old = bind(snapshot(), on_error="deny", quarantine=QuarantineConfig(failures=1))
+    old = bind(snapshot(), on_error="deny", quarantine=QuarantineConfig(failures=1, clients=1))
     assert old.quarantine is not None
-    old.quarantine.failed(clock.monotonic(), "gateway_log")
+    old.quarantine.failed(clock.monotonic(), "gateway_log", "client")
 
-    same = bind(snapshot(), on_error="continue", quarantine=QuarantineConfig(failures=1))
+    same = bind(snapshot(), on_error="continue", quarantine=QuarantineConfig(failures=1, clients=1))
     other = bind(snapshot(), quarantine=QuarantineConfig(failures=2))
 
     assert old.instance is same.instance is other.instance

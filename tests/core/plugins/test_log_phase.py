@@ -40,9 +40,9 @@ def test_a_result_of_a_log_hook_is_a_failure_that_changes_nothing(
 
 
 def test_a_log_hook_in_quarantine_is_skipped(bind: Bind, request_: Request, clock: Any) -> None:
-    binding = bind(Noting, "a", quarantine=(1, 10.0, 30.0))
+    binding = bind(Noting, "a", quarantine=(1, 10.0, 30.0, 1))
     assert binding.quarantine is not None
-    binding.quarantine.failed(clock.monotonic(), "gateway_log")
+    binding.quarantine.failed(clock.monotonic(), "gateway_log", "client")
 
     assert start_log_phase(build_chain([binding, bind(Noting, "b")]).log, request_, Response(), Record()) is None
 

@@ -73,9 +73,9 @@ async def test_a_phase_that_nobody_finishes_leaves_no_warning(bind: Bind, reques
     async def wait(self: Any, request: Any) -> None: ...
 
     plain = bind(pre_proxy(wait))
-    wrapped = bind(pre_proxy(wait), quarantine=(1, 1, 1), is_shadow=True)
+    wrapped = bind(pre_proxy(wait), quarantine=(1, 1, 1, 1), is_shadow=True)
     assert wrapped.quarantine is not None
-    wrapped.quarantine.failed(0.0, "gateway_pre_proxy")
+    wrapped.quarantine.failed(0.0, "gateway_pre_proxy", "client")
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")

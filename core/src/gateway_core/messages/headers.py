@@ -18,7 +18,9 @@ TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef
 VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Bytes of a field value (RFC 9110 section 5.5): no control characters, so no CR, LF or NUL."""
 
-_MOST_NEEDLES = 4096
+_MOST_NEEDLES: Final = 4096
+_LONGEST_NEEDLE: Final = 64
+"""Bytes of a name that is remembered: some plugins look up names that clients send."""
 _needles: dict[str, bytes] = {}
 
 
@@ -31,7 +33,7 @@ def _needle(name: str) -> bytes:
     needle = _needles.get(name)
     if needle is None:
         needle = b"\r\n" + checked_name(name).lower() + b":"
-        if len(_needles) < _MOST_NEEDLES:
+        if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
 

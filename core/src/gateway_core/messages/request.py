@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,6 +107,8 @@ class Request:
     _state: dict[str, Any] | None = None
     plugin_times: Sequence[tuple[str, str, float]] = ()
     """(binding, phase, seconds) of each hook so far, if a binding of the route asks for it with ``wants_times``."""
+    _body_kept_waiting = False
+    """Whether a hook was given up while it waited for the client's body."""
     _read_body: Callable[[int], Awaitable[bytes]] | None = None
     _watch_body: Callable[[Callable[[bytes], None]], None] | None = None
 
@@ -188,8 +191,8 @@ class Request:
 
     @property
     def query_params(self) -> list[tuple[str, str]]:
-        """The query as decoded (name, value) pairs, in order."""
-        return parse_qsl(self.query, keep_blank_values=True, max_num_fields=1000) if self.query else []
+        """The query as decoded (name, value) pairs, in order; how many there may be is for `limits.max_head_bytes`."""
+        return parse_qsl(self.query, keep_blank_values=True) if self.query else []
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value (RFC 6265 section 4.2), or None."""
@@ -237,7 +240,11 @@ class Request:
         """
         if self._read_body is None:
             return b""
-        return await self._read_body(limit)
+        try:
+            return await self._read_body(limit)
+        except CancelledError:
+            self._body_kept_waiting = True
+            raise
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.request_id or hex(id(self) % sys.maxsize)}>"

@@ -17,7 +17,7 @@ from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.blocking import THREADS
 from gateway_core.plugins.faults import HookTimeoutError, QuarantinedError, count
 from gateway_core.plugins.hooktable import HookEntry
-from gateway_core.plugins.quarantine import Quarantine
+from gateway_core.plugins.quarantine import Quarantine, client_of
 from gateway_core.plugins.shadow import shadowed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _gated(call: Call, binding: Binding, phase: str, quarantine: Quarantine) -> 
     def gated(*args: Any) -> Any:
         if quarantine.is_closed:
             return call(*args)
-        if not quarantine.admits(clock.monotonic(), phase):
+        if not quarantine.admits(clock.monotonic(), phase, client_of(args[0].client_ip)):
             count(binding, phase, "gateway_plugin_quarantined", "Hooks that were skipped in quarantine.")
             raise QuarantinedError("in quarantine")
         try:

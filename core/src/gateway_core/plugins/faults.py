@@ -5,7 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.errors import GatewayError
+from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError
+from gateway_core.messages.headers import HeaderError
+from gateway_core.plugins.quarantine import client_of
 
 if TYPE_CHECKING:
     from gateway_core.messages import Request
@@ -26,6 +28,13 @@ class HookResultError(GatewayError):
 
 class QuarantinedError(GatewayError):
     """A hook was not called, because its binding is in quarantine."""
+
+
+def is_clients_doing(error: BaseException, request: Request | None) -> bool:
+    """Whether a failure says nothing of the plugin, because the client brought it about."""
+    if isinstance(error, HookTimeoutError):
+        return request is not None and request._body_kept_waiting  # noqa: SLF001 - nothing for plugins
+    return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError))
 
 
 class Faults:
@@ -53,8 +62,11 @@ class Faults:
         count(binding, phase, name, text)
         now = binding.instance.clock.monotonic()
         quarantine = binding.quarantine
-        if quarantine is not None and quarantine.failed(now, phase):
-            self._report_quarantine(binding, phase)
+        if quarantine is not None:
+            if is_clients_doing(error, request):
+                quarantine.abandoned()
+            elif quarantine.failed(now, phase, "" if request is None else client_of(request.client_ip)):
+                self._report_quarantine(binding, phase)
         kind = (phase, type(error).__qualname__)
         is_new = kind not in self._kinds and len(self._kinds) < _MOST_KINDS
         if not is_new and self._logged_at is not None and now - self._logged_at < _LOG_INTERVAL:

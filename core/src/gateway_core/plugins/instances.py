@@ -217,7 +217,7 @@ def _to_stop(instances: Iterable[Instance]) -> list[Instance]:
 
 
 def _policy(config: QuarantineConfig | None) -> QuarantinePolicy | None:
-    return None if config is None else QuarantinePolicy(config.failures, config.window, config.open_for)
+    return None if config is None else QuarantinePolicy(config.failures, config.window, config.open_for, config.clients)
 
 
 def _as_json(value: object) -> object:

@@ -1,18 +1,46 @@
-"""When a binding whose hooks keep failing is left alone for a while: pure, ``now`` is an argument."""
+"""When a binding whose hooks keep failing is left alone for a while: pure, ``now`` is an argument.
+
+What one client sends may make a hook fail each time, so one client alone must not take a binding away from the others:
+the failures have to come from several clients, each of which counts for its share of them at most, and a client whose
+request failed while the binding is tried again leaves the next try to another.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+_MOST_CLIENTS: Final = 64
+"""Clients whose failures are remembered, the latest ones: more than any policy needs."""
+_NETWORK_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePolicy:
-    """``failures`` within ``window`` seconds skip the binding for ``open_for`` seconds."""
+    """``failures`` of ``clients`` different clients within ``window`` seconds skip the binding for ``open_for``."""
 
     failures: int
     window: float
     open_for: float
+    clients: int = 3
+
+    @property
+    def share(self) -> int:
+        """How many failures of one client count."""
+        return -(-self.failures // self.clients)
+
+
+def client_of(address: str) -> str:
+    """Return what tells one client from another: an IPv6 network of 64 bits counts as one client."""
+    if ":" not in address:
+        return address
+    try:
+        number = int(IPv6Address(ip_address(address)))
+    except ValueError:
+        return address
+    return f"{number >> _NETWORK_BITS:x}/64"
 
 
 class Quarantine:
@@ -21,7 +49,7 @@ class Quarantine:
     Only the phase that failed last is tried, since a hook of another phase that works proves nothing.
     """
 
-    __slots__ = ("_opened_at", "_phase", "_recent", "_tried_at", "is_closed", "policy", "trips")
+    __slots__ = ("_opened_at", "_phase", "_recent", "_tried_at", "_tried_by", "is_closed", "policy", "trips")
 
     def __init__(self, policy: QuarantinePolicy) -> None:
         self.policy = policy
@@ -29,9 +57,10 @@ class Quarantine:
         """Whether the binding runs; the request path reads only this."""
         self.trips = 0
         """How often it went from closed to open."""
-        self._recent: deque[float] = deque(maxlen=policy.failures)
+        self._recent: dict[str, deque[float]] = {}
         self._opened_at = 0.0
         self._tried_at: float | None = None
+        self._tried_by: set[str] = set()
         self._phase = ""
 
     def state(self, now: float) -> str:
@@ -40,21 +69,38 @@ class Quarantine:
             return "closed"
         return "open" if now < self._opened_at + self.policy.open_for else "half-open"
 
-    def failed(self, now: float, phase: str) -> bool:
-        """Count a failure.
+    def failed(self, now: float, phase: str, client: str) -> bool:
+        """Count a failure over a request of a client.
 
-        :returns: whether it opened the quarantine, or opened it again after a try.
+        :returns: whether it opened the quarantine, or opened it again after enough tries.
         """
         if not self.is_closed:
-            # A failure of a hook that began before the quarantine says nothing new, unless tries are on.
-            if self.state(now) == "open" and self._tried_at is None:
-                return False
-            self._open(now, phase)
-            return True
-        self._recent.append(now)
-        if len(self._recent) < self.policy.failures or now - self._recent[0] > self.policy.window:
+            return self._try_failed(now, phase, client)
+        if not self._is_enough(now, client):
             return False
         self.trips += 1
+        self._open(now, phase)
+        return True
+
+    def _is_enough(self, now: float, client: str) -> bool:
+        policy, recent = self.policy, self._recent
+        times = recent.pop(client, None) or deque(maxlen=policy.share)
+        times.append(now)
+        recent[client] = times  # the latest stands last
+        if len(recent) > _MOST_CLIENTS + policy.clients:
+            del recent[next(iter(recent))]
+        since = now - policy.window
+        counts = [sum(at >= since for at in each) for each in recent.values()]
+        return sum(counts) >= policy.failures and sum(count > 0 for count in counts) >= policy.clients
+
+    def _try_failed(self, now: float, phase: str, client: str) -> bool:
+        # A failure of a hook that began before the quarantine says nothing new, unless tries are on.
+        if self._tried_at is None:
+            return False
+        self._tried_at = None
+        self._tried_by.add(client)
+        if len(self._tried_by) < self.policy.clients:
+            return False
         self._open(now, phase)
         return True
 
@@ -62,14 +108,15 @@ class Quarantine:
         self.is_closed = False
         self._opened_at = now
         self._tried_at = None
+        self._tried_by.clear()
         self._phase = phase
         self._recent.clear()
 
-    def admits(self, now: float, phase: str) -> bool:
+    def admits(self, now: float, phase: str, client: str) -> bool:
         """Tell whether a hook may run now; if it is a try, one of `succeeded`, `failed` or `abandoned` must follow."""
         if self.is_closed:
             return True
-        if phase != self._phase or self.state(now) == "open":
+        if phase != self._phase or self.state(now) == "open" or client in self._tried_by:
             return False
         # A try that never comes back (a hook without a timeout that hangs) does not block the next for ever.
         if self._tried_at is not None and now < self._tried_at + self.policy.open_for:

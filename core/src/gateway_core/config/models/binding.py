@@ -15,7 +15,13 @@ class QuarantineConfig(Section):
     """When to stop calling a binding that keeps failing."""
 
     failures: PositiveCount = 5
-    """Failures within ``window`` that take the binding out."""
+    """Failures within ``window`` that take the binding out. Those that a client causes do not count: a body that is
+    too large or does not come in time, a client that leaves, a header field that its data make invalid."""
+
+    clients: PositiveCount = 3
+    """Different clients that the failures must come from, so that what one of them sends does not take the binding away
+    from the others; of one client no more than its share of ``failures`` counts. An IPv6 network of 64 bits is one
+    client. Give 1 where all requests come from one address."""
 
     window: PositiveDuration = 60.0
     """How long a failure counts."""
