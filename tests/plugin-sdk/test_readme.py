@@ -22,7 +22,7 @@ def test_its_blocks_run(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         exec(compile(block, str(README), "exec"), module.__dict__)
     tests = [each for name, each in vars(module).items() if name.startswith("test_") and isinstance(each, FunctionType)]
 
-    assert len(tests) == 3
+    assert len(tests) == 4
     for test in tests:
         test(**{name: request.getfixturevalue(name) for name in inspect.signature(test).parameters})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway_core.clock import Clock
     from gateway_core.config import (
+        ConfigFinding,
         ConfigModel,
         Document,
         DocumentFormat,
@@ -63,6 +64,7 @@ __all__ = [
     "BodyTransform",
     "ClaimReader",
     "Clock",
+    "ConfigFinding",
     "ConfigModel",
     "ConfigSource",
     "Discovered",

@@ -18,7 +18,7 @@ Compose = Callable[[str, str], yaml.Node | None]
 def construct(text: str, environ: dict[str, str] | None = None, compose: Compose = compose) -> tuple[object, list[str]]:
     problems: list[str] = []
 
-    def report(node: yaml.Node, path: KeyPath, message: str) -> None:
+    def report(node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None:
         place = node_place(node)
         problems.append(f"{place.line}:{place.column} {format_path(path)}: {message}")
 

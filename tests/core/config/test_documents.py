@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
-from gateway_core.config.documents import as_paths, decode, document_files, read_bytes, read_document
+from gateway_core.config.documents import ReadFailure, as_paths, decode, document_files, read_bytes, read_document
 
 
 def test_directory_stands_for_its_documents_sorted_by_name(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_unreadable_file_is_a_problem_that_says_why(tmp_path: Path) -> None:
     missing = read_document(tmp_path / "missing.yaml")
     directory = read_document(tmp_path)
 
-    assert missing == ConfigProblem(Place(str(tmp_path / "missing.yaml")), "", "does not exist")
+    assert missing == ConfigProblem(Place(str(tmp_path / "missing.yaml")), "", "does not exist", code="file.missing")
     assert isinstance(directory, ConfigProblem)
     assert directory.message == "is a directory, where a file is expected"
 
@@ -76,10 +76,10 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"x" * 11)
 
-    assert read_bytes(path, limit=10) == "is larger than 10 bytes"
+    assert read_bytes(path, limit=10) == ReadFailure("is larger than 10 bytes", "file.too-large")
     assert read_bytes(path, limit=11) == b"x" * 11
     assert read_bytes(Path("/proc/self/mem"), limit=1) != b""
-    assert read_bytes(Path("a\0b"), limit=1) == "cannot be read: embedded null byte"
+    assert read_bytes(Path("a\0b"), limit=1) == ReadFailure("cannot be read: embedded null byte", "file.unreadable")
 
 
 def test_decoding_tells_the_offset_of_the_first_bad_byte() -> None:

@@ -80,7 +80,9 @@ def patterns(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem
     for index, route in enumerate(config.routes):
         if route.path and "::" in route.path:
             key_path = f"routes[{index}].path"
-            yield ConfigProblem(place_of(key_path), key_path, f"{route.id} has a parameter without a name")
+            yield ConfigProblem(
+                place_of(key_path), key_path, f"{route.id} has a parameter without a name", code="route.path-invalid"
+            )
 
 
 def test_other_layers_may_check_too(load: Load) -> None:

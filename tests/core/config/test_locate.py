@@ -38,14 +38,14 @@ def test_merged_keys_are_found_where_they_are_written() -> None:
 
 
 def test_problem_shows_the_existing_part_of_the_path_and_the_line() -> None:
-    problem = locator().problem(("routes", 1, "target"), "is missing")
+    problem = locator().problem(("routes", 1, "target"), "is missing", code="key.missing")
 
     assert str(problem) == "g.yaml:6:5: routes[1]: is missing"
     assert problem.excerpt == "  - {id: b}"
 
 
 def test_key_problem_points_at_the_key() -> None:
-    problem = locator().key_problem(("routes", 1, "id"), "unknown key")
+    problem = locator().key_problem(("routes", 1, "id"), "unknown key", code="key.unknown")
 
     assert str(problem) == "g.yaml:6:6: routes[1].id: unknown key"
 

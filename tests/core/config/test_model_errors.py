@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pytest
-from gateway_core.config import ConfigModel, model_problems
+from gateway_core.config import ConfigFinding, ConfigModel, model_problems
 from gateway_core.config.model_errors import fields_at
 from gateway_core.config.place import format_path
 from pydantic import Field, model_validator
@@ -59,7 +59,7 @@ class Model(ConfigModel):
     ],
 )
 def test_errors_are_told_in_our_words(value: dict[str, Any], expected: str) -> None:
-    problems = [f"{format_path(path)}: {message}" for path, message in model_problems(Model, value)]
+    problems = [f"{format_path(found.path)}: {found.message}" for found in model_problems(Model, value)]
 
     assert problems == [expected]
 
@@ -72,8 +72,10 @@ def test_list_is_not_called_too_short_for_its_invalid_items() -> None:
     class Listed(ConfigModel):
         items: Annotated[tuple[Inner, ...], Field(min_length=1)]
 
-    assert [path for path, _ in model_problems(Listed, {"items": [{"name": 1}]})] == [("items", 0, "name")]
-    assert model_problems(Listed, {"items": []}) == [(("items",), "has fewer than 1 item")]
+    assert [found.path for found in model_problems(Listed, {"items": [{"name": 1}]})] == [("items", 0, "name")]
+    assert model_problems(Listed, {"items": []}) == [
+        ConfigFinding(("items",), "has fewer than 1 item", code="value.out-of-range")
+    ]
 
 
 @pytest.mark.parametrize(

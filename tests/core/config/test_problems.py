@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-from gateway_core.config import ConfigError, ConfigProblem, Place
+from gateway_core.config import ConfigError, ConfigProblem, Place, problem_from_json, problem_to_json
 
 
 def test_problem_names_place_key_path_and_message() -> None:
-    problem = ConfigProblem(Place("gateway.yaml", 41, 17), "routes[3].priority", "1.5 is a number")
+    problem = ConfigProblem(Place("gateway.yaml", 41, 17), "routes[3].priority", "1.5 is a number", code="x")
 
     assert str(problem) == "gateway.yaml:41:17: routes[3].priority: 1.5 is a number"
     assert problem.render() == str(problem)
 
 
 def test_rendered_problem_points_at_the_column() -> None:
-    problem = ConfigProblem(Place("g.yaml", 3, 10), "workers", "x", "workers: four")
+    problem = ConfigProblem(Place("g.yaml", 3, 10), "workers", "x", "workers: four", code="x")
 
     assert problem.render().splitlines()[1:] == ["     3 | workers: four", "       |          ^"]
 
 
 def test_caret_stays_under_its_character_after_tabs() -> None:
-    problem = ConfigProblem(Place("g.json", 1, 3), "a", "x", "\t\t{}")
+    problem = ConfigProblem(Place("g.json", 1, 3), "a", "x", "\t\t{}", code="x")
 
     assert problem.render().splitlines()[2] == "       | \t\t^"
 
@@ -25,19 +25,34 @@ def test_caret_stays_under_its_character_after_tabs() -> None:
 def test_long_lines_are_cropped_around_the_place() -> None:
     line = "a" * 500 + "X" + "b" * 500
 
-    source, caret = ConfigProblem(Place("g.yaml", 1, 501), "a", "x", line).render().splitlines()[1:]
+    source, caret = ConfigProblem(Place("g.yaml", 1, 501), "a", "x", line, code="x").render().splitlines()[1:]
 
     assert len(source) < 140
     assert source[caret.index("^")] == "X"
 
 
 def test_error_carries_problems_sorted_and_without_repetitions() -> None:
-    first = ConfigProblem(Place("a.yaml", 2, 1), "x", "m")
-    second = ConfigProblem(Place("a.yaml", 10, 1), "x", "m")
-    other = ConfigProblem(Place("b.yaml", 1, 1), "x", "m")
+    first = ConfigProblem(Place("a.yaml", 2, 1), "x", "m", code="x")
+    second = ConfigProblem(Place("a.yaml", 10, 1), "x", "m", code="x")
+    other = ConfigProblem(Place("b.yaml", 1, 1), "x", "m", code="x")
 
     error = ConfigError([other, second, first, second])
 
     assert error.problems == (first, second, other)
     assert str(error).splitlines() == [str(first), str(second), str(other)]
     assert error.render() == "\n".join(problem.render() for problem in error.problems)
+
+
+def test_a_warning_says_that_it_is_one_and_does_not_count_as_an_error() -> None:
+    warning = ConfigProblem(Place("a.yaml", 3, 1), "x", "m", code="x", severity="warning")
+    error = ConfigError([warning, ConfigProblem(Place("a.yaml", 2, 1), "x", "m", code="x")])
+
+    assert str(warning) == "a.yaml:3:1: x: warning: m"
+    assert [problem.severity for problem in error.problems] == ["error"]
+    assert error.warnings == (warning,)
+
+
+def test_problems_survive_the_way_to_another_process() -> None:
+    warning = ConfigProblem(Place("a.yaml", 3, 1), "x", "m", "x: 1", code="x.y", severity="warning")
+
+    assert problem_from_json(problem_to_json(warning)) == warning

@@ -13,7 +13,7 @@ from gateway_core.server.reload import Reloader, render
 from gateway_core.server.validation import Canonical, ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
-PROBLEM = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong")
+PROBLEM = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong", code="value.invalid")
 
 
 class Bench:

@@ -46,10 +46,14 @@ class Judge:
         texts = {document.name: document.text for document in documents}
         self.seen.append(texts)
         problems = [
-            ConfigProblem(Place(name, 1, 1), "routes", "is bad") for name, text in texts.items() if "bad" in text
+            ConfigProblem(Place(name, 1, 1), "routes", "is bad", code="value.invalid")
+            for name, text in texts.items()
+            if "bad" in text
         ]
         if "needs b" in texts.get("a", "") and "b" not in texts:
-            problems.append(ConfigProblem(Place("a", 1, 1), "routes[0].target", "there is no b"))
+            problems.append(
+                ConfigProblem(Place("a", 1, 1), "routes[0].target", "there is no b", code="upstream.unknown")
+            )
         watch = WatchSet.of(paths)
         return Verdict(watch, problems=tuple(problems)) if problems else Verdict(watch, Canonical(str(texts), ()))
 

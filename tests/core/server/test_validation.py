@@ -4,21 +4,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from gateway_core.config import ConfigProblem, Place
+from gateway_core.config import ConfigProblem, Place, problem_from_json, problem_to_json
 from gateway_core.config.sources import WatchSet
 from gateway_core.server import validation
 from gateway_core.server.validation import (
     Canonical,
     ValidationFailedError,
     Verdict,
-    problem_from_json,
-    problem_to_json,
     read_verdict,
     validate,
     verdict_lines,
 )
 
-PROBLEM = ConfigProblem(Place("g.yaml", 3, 7), "routes[0].target", "is wrong", "  target: x")
+PROBLEM = ConfigProblem(Place("g.yaml", 3, 7), "routes[0].target", "is wrong", "  target: x", code="value.invalid")
 GOOD = Canonical("v1", (b'{"a": 1}', b'{"b": 2}'), 4, {"auth": "1.0"})
 
 

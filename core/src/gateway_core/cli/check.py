@@ -13,7 +13,7 @@ import click
 from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
-from gateway_core.cli.reporting import load_or_exit, report_and_exit
+from gateway_core.cli.reporting import load_or_exit, problem_as_json, report_and_exit
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry, Published
@@ -45,11 +45,16 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
         report_and_exit(problems, as_json=as_json)
     config = loaded.config
     if as_json:
-        print_json({"ok": True, "version": loaded.version, "files": [str(path) for path in loaded.files]})
+        warnings = [problem_as_json(warning) for warning in loaded.warnings]
+        files = [str(path) for path in loaded.files]
+        print_json({"ok": True, "version": loaded.version, "files": files, "problems": warnings})
     else:
+        for warning in loaded.warnings:
+            click.echo(warning.render(), err=True)
         names = ", ".join(str(path) for path in roots)
         held = f"{counted(len(config.routes), 'route')}, {counted(len(config.upstreams), 'upstream')}"
-        click.echo(f"{names}: fine, {held}")
+        also = f", {counted(len(loaded.warnings), 'warning')}" if loaded.warnings else ""
+        click.echo(f"{names}: fine, {held}{also}")
 
 
 def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
@@ -65,7 +70,7 @@ def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
                 load_certificates(listen.tls)
         except CertificateError as error:
             key_path = f"listen[{index}].tls"
-            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, str(error)))
+            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable"))
     for index, upstream in enumerate(loaded.config.upstreams):
         settings = tls_settings(upstream)
         try:
@@ -73,7 +78,8 @@ def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
                 make_tls_context(settings)
         except (OSError, ssl.SSLError) as error:
             key_path = f"upstreams[{index}].tls"
-            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error)))
+            message = unusable(settings, error)
+            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, message, code="tls.unusable"))
     return tuple(problems)
 
 

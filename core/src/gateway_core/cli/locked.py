@@ -30,5 +30,5 @@ def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
     except LockError as error:
         drift = [str(error)]
     if drift:
-        problems = [ConfigProblem(Place(path), "", text) for text in drift]
+        problems = [ConfigProblem(Place(path), "", text, code="plugin.not-as-locked") for text in drift]
         raise ConfigError(problems, files=[*loaded.files, Path(path)], directories=loaded.directories)

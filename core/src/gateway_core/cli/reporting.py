@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 import click
 
 from gateway_core.cli.options import PROBLEMS, print_json
-from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
+from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place, sort_problems
 from gateway_core.config.sources import ConfigRoot, paths_of, urls_of
 from gateway_core.plugins import PluginRegistry
 from gateway_core.server.source_opening import SourceError, fetch_documents
 from gateway_core.snapshot import load
+from gateway_core.snapshot.changes import counted
 
 
 def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
@@ -21,9 +22,11 @@ def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_
         documents = fetch_documents(urls_of(roots))
         return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
     except SourceError as error:
-        report_and_exit((ConfigProblem(Place(error.source), "", error.reason),), as_json=as_json)
+        report_and_exit(
+            (ConfigProblem(Place(error.source), "", error.reason, code="source.unavailable"),), as_json=as_json
+        )
     except ConfigError as error:
-        report_and_exit(error.problems, as_json=as_json)
+        report_and_exit(sort_problems([*error.problems, *error.warnings]), as_json=as_json)
 
 
 def report_and_exit(problems: tuple[ConfigProblem, ...], *, as_json: bool = False) -> NoReturn:
@@ -37,7 +40,10 @@ def report_and_exit(problems: tuple[ConfigProblem, ...], *, as_json: bool = Fals
 
 def rendered(problems: tuple[ConfigProblem, ...]) -> str:
     """Return problems with their source lines, and how many there are."""
-    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found"
+    errors = sum(problem.is_error for problem in problems)
+    count = f"{counted(errors, 'problem')} found"
+    if errors < len(problems):
+        count += f", {counted(len(problems) - errors, 'warning')}"
     return "\n".join([*(problem.render() for problem in problems), count])
 
 
@@ -49,4 +55,6 @@ def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
         "column": problem.place.column,
         "key": problem.key_path,
         "message": problem.message,
+        "severity": problem.severity,
+        "code": problem.code,
     }

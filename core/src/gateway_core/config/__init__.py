@@ -6,6 +6,7 @@ from gateway_core.config.address import ListenAddress, Origin, parse_listen, par
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.documents import Document, DocumentFormat
+from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.base import ConfigModel
@@ -39,8 +40,15 @@ from gateway_core.config.models.upstream import (
     UpstreamConfig,
 )
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
-from gateway_core.config.problems import ConfigError, ConfigProblem
-from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
+from gateway_core.config.problems import (
+    ConfigError,
+    ConfigProblem,
+    Severity,
+    problem_from_json,
+    problem_to_json,
+    sort_problems,
+)
+from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.secret import Secret, SecretHeaderValue, SecretUrl
 from gateway_core.config.values import (
     Count,
@@ -81,6 +89,7 @@ __all__ = [
     "CircuitBreakerConfig",
     "ConditionConfig",
     "ConfigError",
+    "ConfigFinding",
     "ConfigModel",
     "ConfigProblem",
     "Count",
@@ -128,11 +137,11 @@ __all__ = [
     "RewriteConfig",
     "RouteConfig",
     "RouteTimeoutsConfig",
-    "SchemaProblem",
     "SchemaValidator",
     "Secret",
     "SecretHeaderValue",
     "SecretUrl",
+    "Severity",
     "Size",
     "StickyCookieConfig",
     "Switch",
@@ -155,7 +164,10 @@ __all__ = [
     "parse_network",
     "parse_origin",
     "parse_size",
+    "problem_from_json",
+    "problem_to_json",
     "resolve_chain",
+    "sort_problems",
 ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from gateway_core.config.place import KeyPath
+from gateway_core.config.findings import ConfigFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class PluginDescription:
     """Plugins that must come earlier in a chain."""
     secret_paths: frozenset[str] = frozenset()
     """Key paths in the config whose values are never shown, such as ``secret`` or ``providers.*.secret``."""
-    check: Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]] | None = None
-    """What the schema cannot say: takes a config that fits it, returns key paths and messages."""
+    check: Callable[[Mapping[str, Any]], Iterable[ConfigFinding]] | None = None
+    """What the schema cannot say: takes a config that fits it, returns errors and warnings."""
     needs_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     """What a binding with this config needs, in place of ``needs``."""
     provides_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None

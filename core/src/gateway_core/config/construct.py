@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import yaml
 
 from gateway_core.config.place import KeyPath, Place
 from gateway_core.config.scalars import Scalar, read_plain
-from gateway_core.config.substitution import Substitution
+from gateway_core.config.substitution import Substitution, SubstitutionError
 from gateway_core.config.words import quote
 from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG
 
@@ -29,7 +29,11 @@ _SCALAR_TAGS: Final = {
     for name, kind in {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}.items()
 }
 
-ReportNode = Callable[[yaml.Node, KeyPath, str], None]
+
+class ReportNode(Protocol):
+    """Takes in what is wrong with a node."""
+
+    def __call__(self, node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None: ...
 
 
 def node_place(node: yaml.Node) -> Place:
@@ -63,7 +67,8 @@ class Constructor:
         try:
             return self._value(node)
         except _ExpansionError as error:
-            self.report(error.node, path, f"aliases (*name) expand to more than {MOST_ALIASED} values")
+            message = f"aliases (*name) expand to more than {MOST_ALIASED} values"
+            self.report(error.node, path, message, code="document.alias")
             return None
         finally:
             self._open.clear()
@@ -79,10 +84,12 @@ class Constructor:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if key in self._open:
-            self._refuse(node, "an alias (*name) inside the very value that it names never ends")
+            message = "an alias (*name) inside the very value that it names never ends"
+            self._refuse(node, message, code="document.alias")
             return None
         if node.tag not in {MAP_TAG, SEQ_TAG}:
-            self._refuse(node, f"the tag {quote(_short_tag(node.tag))} is not supported: remove it")
+            message = f"the tag {quote(_short_tag(node.tag))} is not supported: remove it"
+            self._refuse(node, message, code="document.tag")
         self._open.add(key)
         try:
             return self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
@@ -108,7 +115,8 @@ class Constructor:
                 continue
             path.append(key)
             if (first := keys.get(key)) is not None:
-                self._refuse(key_node, f"this key is given twice in one mapping, the first time at {node_place(first)}")
+                message = f"this key is given twice in one mapping, the first time at {node_place(first)}"
+                self._refuse(key_node, message, code="key.duplicate")
             else:
                 keys[key] = key_node
                 values[key] = self._value(value_node)
@@ -127,12 +135,13 @@ class Constructor:
                 if isinstance(value, dict):
                     yield value
                 else:
-                    self._refuse(source, 'only a mapping can be merged with "<<", or a list of mappings')
+                    message = 'only a mapping can be merged with "<<", or a list of mappings'
+                    self._refuse(source, message, code="document.merge")
 
     def _key(self, node: yaml.Node) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.value:
             return str(node.value)
-        self._refuse(node, "a key must be a text that is not empty")
+        self._refuse(node, "a key must be a text that is not empty", code="key.invalid")
         return None
 
     def _scalar(self, node: yaml.ScalarNode) -> Scalar:
@@ -144,7 +153,7 @@ class Constructor:
                 return read_plain(text)
             return text if node.tag == STR_TAG else _tagged(node)
         except ValueError as error:
-            self._refuse(node, f"{quote(text)} {error}")
+            self._refuse(node, f"{quote(text)} {error}", code="value.invalid")
             return text
 
     def _substituted(self, node: yaml.ScalarNode) -> Scalar:
@@ -152,12 +161,14 @@ class Constructor:
         directory = self.directory_of(node.start_mark.name)
         try:
             return self.substitution.resolve(node.value, plain=node.tag == PLAIN_TAG, directory=directory)
+        except SubstitutionError as error:
+            self._refuse(node, str(error), code=error.code)
         except ValueError as error:
-            self._refuse(node, str(error))
-            return str(node.value)
+            self._refuse(node, str(error), code="value.invalid")
+        return str(node.value)
 
-    def _refuse(self, node: yaml.Node, message: str) -> None:
-        self.report(node, tuple(self._path), message)
+    def _refuse(self, node: yaml.Node, message: str, *, code: str) -> None:
+        self.report(node, tuple(self._path), message, code=code)
 
 
 def is_merge(key_node: yaml.Node) -> bool:

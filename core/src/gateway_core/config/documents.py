@@ -72,11 +72,12 @@ def read_document(path: Path) -> Document | ConfigProblem:
     """Read a document from disk; what cannot be read is a problem without a line."""
     name = str(path)
     data = read_bytes(path, limit=LARGEST_FILE)
-    if isinstance(data, str):
-        return ConfigProblem(Place(name), "", data)
+    if isinstance(data, ReadFailure):
+        return ConfigProblem(Place(name), "", data.reason, code=data.code)
     text = decode(data)
     if isinstance(text, int):
-        return ConfigProblem(_place_of_byte(name, data, text), "", "is not UTF-8 text: save the file as UTF-8")
+        message = "is not UTF-8 text: save the file as UTF-8"
+        return ConfigProblem(_place_of_byte(name, data, text), "", message, code="file.not-utf8")
     return Document(name, text, FORMATS.get(path.suffix, DocumentFormat.YAML), path.parent)
 
 
@@ -88,21 +89,29 @@ def decode(data: bytes) -> str | int:
         return error.start
 
 
-def read_bytes(path: Path, *, limit: int) -> bytes | str:
-    """Read a regular file of at most ``limit`` bytes; returns the reason as a text when that is not possible."""
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """Why a file could not be read, as a text that reads on after its name, and the code of the problem."""
+
+    reason: str
+    code: str
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes | ReadFailure:
+    """Read a regular file of at most ``limit`` bytes."""
     try:
         if path.is_dir():
-            return "is a directory, where a file is expected"
+            return ReadFailure("is a directory, where a file is expected", "file.not-a-file")
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
-        return "does not exist"
+        return ReadFailure("does not exist", "file.missing")
     except PermissionError:
-        return "may not be read: permission denied"
+        return ReadFailure("may not be read: permission denied", "file.unreadable")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return f"cannot be read: {reason.lower()}"
-    return data if len(data) <= limit else f"is larger than {limit} bytes"
+        return ReadFailure(f"cannot be read: {reason.lower()}", "file.unreadable")
+    return data if len(data) <= limit else ReadFailure(f"is larger than {limit} bytes", "file.too-large")
 
 
 def _place_of_byte(name: str, data: bytes, offset: int) -> Place:
@@ -113,7 +122,8 @@ def _place_of_byte(name: str, data: bytes, offset: int) -> Place:
 
 def empty_directory_problem(path: Path) -> ConfigProblem:
     """Say that a directory holds no documents."""
-    return ConfigProblem(Place(str(path)), "", f"holds no configuration: no file ends in {_endings()}")
+    message = f"holds no configuration: no file ends in {_endings()}"
+    return ConfigProblem(Place(str(path)), "", message, code="document.none")
 
 
 def _endings() -> str:

@@ -57,7 +57,8 @@ class Gatherer:
         try:
             files, directories = document_files(paths)
         except OSError as error:
-            self._fail(ConfigProblem(Place(str(error.filename)), "", f"cannot be read: {error.strerror}"))
+            message = f"cannot be read: {error.strerror}"
+            self._fail(ConfigProblem(Place(str(error.filename)), "", message, code="file.unreadable"))
             return
         self.directories.extend(directories)
         for directory in directories:
@@ -73,28 +74,30 @@ class Gatherer:
         try:
             root = _compose(document)
         except DocumentSyntaxError as error:
-            self._fail(self._problem(error.place, (), error.message))
+            self._fail(self._problem(error.place, (), error.message, code="document.syntax"))
             return
         place = Place(document.name, 1, 1) if root is None else node_place(root)
         if isinstance(root, yaml.MappingNode):
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
-            self._fail(ConfigProblem(place, "", "is empty: write at least a route, or remove the file"))
+            message = "is empty: write at least a route, or remove the file"
+            self._fail(ConfigProblem(place, "", message, code="document.empty"))
         else:
             kind = kind_of([]) if isinstance(root, yaml.SequenceNode) else kind_of("")
-            self._fail(self._problem(place, (), f"is {kind}: a configuration is a mapping of keys such as routes"))
+            message = f"is {kind}: a configuration is a mapping of keys such as routes"
+            self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
 
     def directory_of(self, name: str) -> Path | None:
         """Return what relative file names in a document start from."""
         return self._origins.get(name)
 
-    def report(self, node: yaml.Node, path: KeyPath, message: str) -> None:
+    def report(self, node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None:
         """Take in a problem that was found while values were made."""
         if (id(node), message) in self._reported:
             return  # The same text reached through another alias.
         self._reported.add((id(node), message))
-        self.problems.append(self._problem(node_place(node), path, message))
+        self.problems.append(self._problem(node_place(node), path, message, code=code))
 
     def merged(self) -> Locator:
         """Return the merged document."""
@@ -122,9 +125,11 @@ class Gatherer:
         for item in items:
             pattern = constructor.construct(item, ("include",))
             if not isinstance(pattern, str) or not pattern:
-                self.report(item, ("include",), f"is {kind_of(pattern)}, where a file name or pattern is expected")
+                message = f"is {kind_of(pattern)}, where a file name or pattern is expected"
+                self.report(item, ("include",), message, code="value.wrong-type")
             elif directory is None:
-                self.report(item, ("include",), "only a document that is a file can include others")
+                message = "only a document that is a file can include others"
+                self.report(item, ("include",), message, code="include.not-allowed")
             else:
                 self.includes.append(pattern)
                 self._include(item, directory, pattern, parents)
@@ -137,21 +142,22 @@ class Gatherer:
         for path in _matches(directory, pattern) if is_glob else [directory / pattern]:
             if path.resolve() in parents:
                 if not is_glob:
-                    self.report(node, ("include",), f"{quote(pattern)} includes itself: remove one of the includes")
+                    message = f"{quote(pattern)} includes itself: remove one of the includes"
+                    self.report(node, ("include",), message, code="include.cycle")
             elif not is_glob and not path.exists():
                 self.files.append(path)
                 self.is_complete = False
-                self.report(node, ("include",), f"the file {quote(str(path))} does not exist")
+                self.report(node, ("include",), f"the file {quote(str(path))} does not exist", code="file.missing")
             else:
                 self._add_file(path, parents)
 
     def _quiet_constructor(self) -> Constructor:
-        return Constructor(self.substitution, lambda *_: None, self.directory_of)
+        return Constructor(self.substitution, lambda *_, **__: None, self.directory_of)
 
-    def _problem(self, place: Place, path: KeyPath, message: str) -> ConfigProblem:
+    def _problem(self, place: Place, path: KeyPath, message: str, *, code: str) -> ConfigProblem:
         lines = self.texts.get(place.file, [])
         excerpt = lines[place.line - 1] if 0 < place.line <= len(lines) else None
-        return ConfigProblem(place, format_path(path), message, excerpt)
+        return ConfigProblem(place, format_path(path), message, excerpt, code=code)
 
     def _fail(self, problem: ConfigProblem) -> None:
         self.is_complete = False
@@ -198,7 +204,7 @@ def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, construct
                 merged[key.value] = (first[0], both)
             elif constructor.construct(first[1]) != constructor.construct(value):
                 message = f"is given again with another value than at {node_place(first[1])}: keep one of them"
-                report(value, (str(key.value),), message)
+                report(value, (str(key.value),), message, code="document.conflict")
     start, end = marks or (yaml.Mark("", 0, 0, 0, None, 0),) * 2
     return yaml.MappingNode(MAP_TAG, [*merged.values(), *rest], start, end)
 

@@ -25,7 +25,7 @@ from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
-from gateway_core.config.problems import ConfigError, ConfigProblem
+from gateway_core.config.problems import ConfigError, ConfigProblem, sort_problems
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.views import bindings, mappings
@@ -88,14 +88,17 @@ def _load(
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
     problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
-    if problems or config is None:
-        raise _error(gatherer, _mask(scope, problems))
+    if problems:
+        problems = _mask(scope, problems)
+    if config is None or any(problem.is_error for problem in problems):
+        raise _error(gatherer, problems)
     return LoadedConfig(
         config,
         _places(scope),
         _unique(gatherer.files, substitution.files),
         config_version(config),
         _unique(gatherer.directories),
+        sort_problems(problem.redacted() for problem in problems),
     )
 
 
@@ -143,9 +146,9 @@ def _validate(scope: Scope, extra_checks: Sequence[ExtraCheck]) -> GatewayConfig
         config = GatewayConfig.model_validate(document)
     except ValidationError as error:
         failed: set[KeyPath] = set()
-        for path, message, is_key in explain_model_errors(GatewayConfig, error, scope.shown):
-            report = scope.add_key if is_key else scope.add
-            report(path, message)
+        for finding in explain_model_errors(GatewayConfig, error, scope.shown):
+            scope.report(finding)
+            path = finding.path
             failed.add(path[:2] if path[:1] in {("routes",), ("upstreams",)} else path[:1])
         _run_extra(scope, _rest(document, failed), extra_checks)
         return None

@@ -16,6 +16,7 @@ from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
 from gateway_core.config.place import Place
+from gateway_core.config.problems import ConfigProblem, problem_from_json, problem_to_json
 from gateway_core.config.values import CANONICAL
 
 CANONICAL_FORMAT: Final = 1
@@ -38,6 +39,8 @@ class LoadedConfig:
     """SHA-256 of the canonical configuration, in hexadecimal; places and files do not matter to it."""
     directories: tuple[Path, ...] = field(default=())
     """Directories in which a new file may become part of the configuration."""
+    warnings: tuple[ConfigProblem, ...] = ()
+    """What is valid and unlikely to be meant, sorted by place."""
 
     def place_of(self, key_path: str) -> Place:
         """Return the place of a key path, or of the innermost thing around it that has one."""
@@ -60,6 +63,7 @@ class LoadedConfig:
             "places": {path: [index[place.file], place.line, place.column] for path, place in self.places.items()},
             "files": [str(path) for path in self.files],
             "directories": [str(path) for path in self.directories],
+            "warnings": [problem_to_json(warning) for warning in self.warnings],
         }
 
     @classmethod
@@ -113,6 +117,7 @@ class LoadedConfig:
             tuple(Path(name) for name in canonical["files"]),
             canonical["version"],
             tuple(Path(name) for name in canonical["directories"]),
+            tuple(problem_from_json(entry) for entry in canonical.get("warnings", ())),
         )
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from gateway_core.config.construct import is_merge, merge_sources, node_place
 from gateway_core.config.place import KeyPath, Place, format_path, parse_path
-from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.problems import ConfigProblem, Severity
 
 _DEEPEST_MERGE: Final = 20
 
@@ -51,20 +51,22 @@ class Locator:
         """Return the place of a key path in text form."""
         return self.place(parse_path(key_path))
 
-    def problem(self, path: KeyPath, message: str) -> ConfigProblem:
+    def problem(self, path: KeyPath, message: str, *, code: str, severity: Severity = "error") -> ConfigProblem:
         """Make a problem about the value at ``path``."""
         found = self.find(path)
-        return self.at(node_place(found.node), found.path, message)
+        return self.at(node_place(found.node), found.path, message, code=code, severity=severity)
 
-    def key_problem(self, path: KeyPath, message: str) -> ConfigProblem:
+    def key_problem(self, path: KeyPath, message: str, *, code: str, severity: Severity = "error") -> ConfigProblem:
         """Make a problem about the last key of ``path`` itself."""
         found = self.find(path)
         node = found.key if found.key is not None and len(found.path) == len(path) else found.node
-        return self.at(node_place(node), path, message)
+        return self.at(node_place(node), path, message, code=code, severity=severity)
 
-    def at(self, place: Place, path: KeyPath, message: str) -> ConfigProblem:
+    def at(
+        self, place: Place, path: KeyPath, message: str, *, code: str, severity: Severity = "error"
+    ) -> ConfigProblem:
         """Make a problem at a place that is known already."""
-        return ConfigProblem(place, format_path(path), message, self.excerpt(place))
+        return ConfigProblem(place, format_path(path), message, self.excerpt(place), code=code, severity=severity)
 
     def excerpt(self, place: Place) -> str | None:
         """Return the source line at ``place``."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.place import KeyPath
 from gateway_core.config.values import InvalidValueError
 from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
@@ -21,23 +22,22 @@ def _show(_path: KeyPath, value: object) -> str:
     return shown(value)
 
 
-def explain_model_errors(
-    model: type[BaseModel], error: ValidationError, show: Show = _show
-) -> Iterator[tuple[KeyPath, str, bool]]:
-    """Yield ``(path, message, is about the key itself)`` for every error."""
+def explain_model_errors(model: type[BaseModel], error: ValidationError, show: Show = _show) -> Iterator[ConfigFinding]:
+    """Yield what every error says in our words."""
     errors = error.errors(include_url=False)
     for details in errors:
         path = _real_path(details["loc"])
         if _is_consequence(details, errors):
             continue
         if details["type"] == "extra_forbidden":
-            fields = fields_at(model, path[:-1])
-            yield path, f"unknown key {quote(str(path[-1]))}{did_you_mean(str(path[-1]), fields)}", True
+            hint = did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
+            yield ConfigFinding(path, f"unknown key {quote(str(path[-1]))}{hint}", code="key.unknown", is_key=True)
         elif details["type"] == "missing":
-            yield path, f"{quote(str(path[-1]))} is missing", False
+            yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
         else:
             is_key = details["loc"][-1:] == ("[key]",)
-            yield path, _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1]))), is_key
+            message = _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1])))
+            yield ConfigFinding(path, message, code=_code(details), is_key=is_key)
 
 
 def _is_consequence(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
@@ -51,18 +51,33 @@ def _is_consequence(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bo
     return details["type"] == "default_factory_not_called"
 
 
-def model_problems(model: type[BaseModel], value: Mapping[str, Any]) -> Sequence[tuple[KeyPath, str]]:
-    """Validate ``value`` and return key paths and messages; fits :attr:`PluginDescription.check`."""
+def model_problems(model: type[BaseModel], value: Mapping[str, Any]) -> Sequence[ConfigFinding]:
+    """Validate ``value`` and return what is wrong; fits :attr:`PluginDescription.check`."""
     try:
         model.model_validate(value)
     except ValidationError as error:
-        return [(path, message) for path, message, _ in explain_model_errors(model, error)]
+        return list(explain_model_errors(model, error))
     return []
 
 
 def _real_path(loc: Iterable[str | int]) -> KeyPath:
     # Errors about a mapping's key end in pydantic's marker.
     return tuple(part for part in loc if part != "[key]")
+
+
+def _code(details: ErrorDetails) -> str:
+    kind = details["type"]
+    if kind == "value_error":
+        code = getattr(details.get("ctx", {}).get("error"), "code", None)
+        if isinstance(code, str):
+            return code
+        # What refuses a mapping compares its keys.
+        return "value.inconsistent" if isinstance(details["input"], Mapping) else "value.invalid"
+    if kind in _BOUNDS:
+        return "value.invalid" if kind == "string_pattern_mismatch" else "value.out-of-range"
+    if kind in _EXPECTED:
+        return "value.wrong-type"
+    return "value.not-allowed" if kind in {"literal_error", "enum"} else "value.invalid"
 
 
 def _explain(details: ErrorDetails, value: str) -> str:

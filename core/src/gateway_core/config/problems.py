@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from gateway_core.config.place import Place
 from gateway_core.config.redaction import masked_line
 from gateway_core.config.userinfo import without_credentials
+
+Severity = Literal["error", "warning"]
+"""Errors reject a configuration; warnings are printed, counted and shown."""
 
 _WIDTH: Final = 120
 _CONTEXT_BEFORE: Final = 60
@@ -19,17 +22,26 @@ _CONTEXT_BEFORE: Final = 60
 class ConfigProblem:
     """One thing wrong with the configuration, and where to look.
 
-    ``excerpt`` is the source line at ``place``, or ``None`` when it is unknown or would show a secret.
+    ``excerpt`` is the source line at ``place``, or ``None`` when it is unknown or would show a secret. ``code`` names
+    the kind for programs: one of `gateway_core.config.codes`, or ``PLUGIN.what`` from a plugin's own check.
     """
 
     place: Place
     key_path: str
     message: str
     excerpt: str | None = None
+    _: KW_ONLY
+    code: str
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the configuration cannot be used because of it."""
+        return self.severity == "error"
 
     def __str__(self) -> str:
         where = f"{self.place}: {self.key_path}" if self.key_path else str(self.place)
-        return f"{where}: {self.message}"
+        return f"{where}: {self.message}" if self.is_error else f"{where}: warning: {self.message}"
 
     def redacted(self) -> ConfigProblem:
         """Return the problem without what its texts seem to have as secrets."""
@@ -61,13 +73,16 @@ def _crop(line: str, column: int) -> tuple[str, int]:
 class ConfigError(Exception):
     """A configuration that cannot be used; carries every problem that was found, sorted by place.
 
-    ``files`` and ``directories`` are what was read or looked for, so that a watcher can wait for the repair.
+    ``problems`` are the errors; ``warnings`` are what was found beside them. ``files`` and ``directories`` are what was
+    read or looked for, so that a watcher can wait for the repair.
     """
 
     def __init__(
         self, problems: Iterable[ConfigProblem], *, files: Iterable[Path] = (), directories: Iterable[Path] = ()
     ) -> None:
-        self.problems: tuple[ConfigProblem, ...] = sort_problems(problem.redacted() for problem in problems)
+        everything = sort_problems(problem.redacted() for problem in problems)
+        self.problems: tuple[ConfigProblem, ...] = tuple(problem for problem in everything if problem.is_error)
+        self.warnings: tuple[ConfigProblem, ...] = tuple(problem for problem in everything if not problem.is_error)
         self.files: tuple[Path, ...] = tuple(files)
         self.directories: tuple[Path, ...] = tuple(directories)
         super().__init__("\n".join(str(problem) for problem in self.problems))
@@ -81,3 +96,26 @@ def sort_problems(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...
     """Sort by place and drop exact repetitions."""
     unique = dict.fromkeys(problems)
     return tuple(sorted(unique, key=lambda problem: (problem.place, problem.key_path, problem.message)))
+
+
+def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
+    """Return a problem as plain data for another process."""
+    place = problem.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "key_path": problem.key_path,
+        "message": problem.message,
+        "excerpt": problem.excerpt,
+        "code": problem.code,
+        "severity": problem.severity,
+    }
+
+
+def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
+    """Undo `problem_to_json`."""
+    place = Place(entry["file"], entry["line"], entry["column"])
+    return ConfigProblem(
+        place, entry["key_path"], entry["message"], entry["excerpt"], code=entry["code"], severity=entry["severity"]
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
@@ -26,16 +27,6 @@ _KINDS: Final = {
     "array": "a list",
     "null": "nothing",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaProblem:
-    """One way in which a value does not fit its schema."""
-
-    path: KeyPath
-    message: str
-    is_key: bool = False
-    """The problem is the last key of the path, not its value."""
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:
@@ -68,7 +59,7 @@ class SchemaValidator:
         self.secret_paths = secret_paths | schema_secret_paths(schema)
         self._secret_parts = [tuple(path.split(".")) for path in self.secret_paths]
 
-    def problems(self, value: object, shown_at: Callable[[KeyPath, object], str] | None = None) -> list[SchemaProblem]:
+    def problems(self, value: object, shown_at: Callable[[KeyPath, object], str] | None = None) -> list[ConfigFinding]:
         """Return everything that is wrong with ``value``; ``shown_at`` names values in messages.
 
         :raises ValueError: if the schema refers to something that is not there.
@@ -92,10 +83,10 @@ class _Explainer:
     shown_at: Callable[[KeyPath, object], str]
     is_secret: Callable[[KeyPath], bool]
 
-    def explain(self, error: ValidationError) -> Iterator[SchemaProblem]:
+    def explain(self, error: ValidationError) -> Iterator[ConfigFinding]:
         path: KeyPath = tuple(error.absolute_path)
         if (expected := _expected(error)) is not None:
-            yield SchemaProblem(path, f"{self._show(error, path)} is not {expected}")
+            yield ConfigFinding(path, f"{self._show(error, path)} is not {expected}", code="value.invalid")
             return
         if "propertyNames" in list(error.schema_path)[-2:-1]:
             yield self._key(error, path)
@@ -104,13 +95,16 @@ class _Explainer:
             case "anyOf" | "oneOf" if error.context:
                 yield from self._alternatives(error, path)
             case "required":
-                yield from (SchemaProblem((*path, key), f"{quote(key)} is missing") for key in _missing(error))
+                yield from (
+                    ConfigFinding((*path, key), f"{quote(key)} is missing", code="key.missing")
+                    for key in _missing(error)
+                )
             case "dependentRequired":
                 yield from self._dependent(error, path)
             case "additionalProperties" | "unevaluatedProperties":
                 yield from self._unknown_keys(error, path)
             case _:
-                yield SchemaProblem(path, self._message(error, path))
+                yield ConfigFinding(path, self._message(error, path), code=_code(error))
 
     def _message(self, error: ValidationError, path: KeyPath) -> str:
         value = self._show(error, path)
@@ -138,26 +132,28 @@ class _Explainer:
         """Return the value for hints; an empty text where not even a hint may depend on it."""
         return "" if self._hides(error, path) and isinstance(error.instance, str) else error.instance
 
-    def _dependent(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+    def _dependent(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         for key, needed in _limit(error).items():
             if key in _instance(error):
                 for other in needed:
                     if other not in _instance(error):
-                        yield SchemaProblem((*path, other), f"{quote(other)} is missing: {quote(key)} needs it")
+                        message = f"{quote(other)} is missing: {quote(key)} needs it"
+                        yield ConfigFinding((*path, other), message, code="key.missing")
 
-    def _unknown_keys(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+    def _unknown_keys(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
         for key in _instance(error):
             if key not in known and not _matches_pattern(key, error.schema):
-                yield SchemaProblem((*path, key), f"unknown key {quote(key)}{did_you_mean(key, known)}", is_key=True)
+                message = f"unknown key {quote(key)}{did_you_mean(key, known)}"
+                yield ConfigFinding((*path, key), message, code="key.unknown", is_key=True)
 
-    def _key(self, error: ValidationError, path: KeyPath) -> SchemaProblem:
+    def _key(self, error: ValidationError, path: KeyPath) -> ConfigFinding:
         key = str(_instance(error))
         explain = _MESSAGES.get(str(error.validator))
         reason = explain(quote(key), _limit(error)) if explain else f"{quote(key)} is not a key that fits here"
-        return SchemaProblem((*path, key), reason, is_key=True)
+        return ConfigFinding((*path, key), reason, code="key.invalid", is_key=True)
 
-    def _alternatives(self, error: ValidationError, path: KeyPath) -> Iterator[SchemaProblem]:
+    def _alternatives(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         """Explain the alternative that was most likely meant: one whose type and constants fit."""
         branches: dict[object, list[ValidationError]] = {}
         for inner in error.context or ():
@@ -172,14 +168,30 @@ class _Explainer:
             first, allowed = tags
             where = tuple(first.absolute_path)
             value = self._show(first, where)
-            yield SchemaProblem(where, not_one_of(self._found(first, where), value, allowed))
+            message = not_one_of(self._found(first, where), value, allowed)
+            yield ConfigFinding(where, message, code="value.not-allowed")
             return
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
         if options:
-            yield SchemaProblem(path, f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected")
+            message = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected"
+            yield ConfigFinding(path, message, code="value.wrong-type")
         else:
-            yield SchemaProblem(path, f"{value} fits none of the {len(branches)} forms that are allowed here")
+            message = f"{value} fits none of the {len(branches)} forms that are allowed here"
+            yield ConfigFinding(path, message, code="value.invalid")
+
+
+def _code(error: ValidationError) -> str:
+    return _CODES.get(str(error.validator), "value.invalid")
+
+
+_CODES: Final = {"type": "value.wrong-type", "enum": "value.not-allowed", "const": "value.not-allowed"} | dict.fromkeys(
+    (
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+        *("minItems", "maxItems", "minProperties", "maxProperties"),
+    ),
+    "value.out-of-range",
+)
 
 
 def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway_core.config.documents import decode, read_bytes
+from gateway_core.config.documents import ReadFailure, decode, read_bytes
 from gateway_core.config.scalars import Scalar, read_environment
 from gateway_core.config.words import did_you_mean, quote
 
@@ -21,6 +21,14 @@ _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _LITERAL: Final = 'write "$${" for a literal "${"'
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes that ``${file:...}`` may bring in."""
+
+
+class SubstitutionError(ValueError):
+    """A reference that stands for nothing; carries the code of the problem."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -33,14 +41,15 @@ class Substitution:
     def resolve(self, text: str, *, plain: bool, directory: Path | None) -> Scalar:
         """Return the value of a scalar that contains ``${``.
 
-        :raises ValueError: with the reason.
+        :raises ValueError: with the reason; a `SubstitutionError` if a reference is to blame.
         """
 
         def replace(match: re.Match[str]) -> str:
             if match.group() == "$${":
                 return "${"
             if match.group(2) is None:
-                raise ValueError(f'{quote(text)} has no closing "}}": {_LITERAL}')
+                message = f'{quote(text)} has no closing "}}": {_LITERAL}'
+                raise SubstitutionError(message, code="substitution.syntax")
             return self._lookup(match.group(1), directory)
 
         whole = _REFERENCE.fullmatch(text)
@@ -53,9 +62,10 @@ class Substitution:
             return self._read(reference.removeprefix("file:"), directory)
         match = _NAME.fullmatch(reference)
         if match is None:
-            raise ValueError(
+            raise SubstitutionError(
                 f"{quote('${' + reference + '}')} is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:/path}}: "
-                f"{_LITERAL}"
+                f"{_LITERAL}",
+                code="substitution.syntax",
             )
         name, default = match.groups()
         value = self.environ.get(name)
@@ -65,20 +75,22 @@ class Substitution:
             # Three letters resemble anything.
             hint = did_you_mean(name, self.environ) if len(name) > 3 else ""
             default_form = f"or give a default: ${{{name}:-default}}"
-            raise ValueError(f"{name} is not set in the environment{hint or ': set it,'} {default_form}")
+            message = f"{name} is not set in the environment{hint or ': set it,'} {default_form}"
+            raise SubstitutionError(message, code="substitution.unset")
         return value
 
     def _read(self, name: str, directory: Path | None) -> str:
         path = Path(name)
         if not name or (directory is None and not path.is_absolute()):
             reference = quote("${file:" + name + "}")
-            raise ValueError(f"{reference} names no absolute path: write ${{file:/path/of/the/file}}")
+            message = f"{reference} names no absolute path: write ${{file:/path/of/the/file}}"
+            raise SubstitutionError(message, code="substitution.syntax")
         path = path if directory is None else directory / path
         self.files.append(path)
         data = read_bytes(path, limit=LARGEST_VALUE)
-        if isinstance(data, str):
-            raise ValueError(f"the file {quote(str(path))} {data}")
+        if isinstance(data, ReadFailure):
+            raise SubstitutionError(f"the file {quote(str(path))} {data.reason}", code=data.code)
         text = decode(data)
         if isinstance(text, int):
-            raise ValueError(f"the file {quote(str(path))} is not UTF-8 text")
+            raise SubstitutionError(f"the file {quote(str(path))} is not UTF-8 text", code="file.not-utf8")
         return text.removesuffix("\n").removesuffix("\r")

@@ -25,6 +25,10 @@ CANONICAL: Final = {"canonical": True}
 class InvalidValueError(ValueError):
     """A value that is refused; the text reads on after the quoted value (``is not a duration: ...``)."""
 
+    def __init__(self, text: str, *, code: str = "value.invalid") -> None:
+        super().__init__(text)
+        self.code = code
+
 
 def is_canonical(info: ValidationInfo) -> bool:
     """Whether the input is the output of :meth:`LoadedConfig.to_canonical`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from gateway_core.clock import Clock
+from gateway_core.config import ConfigFinding
 from gateway_core.metrics import Metrics
 
 ConfigT = TypeVar("ConfigT")
@@ -84,6 +85,19 @@ class Plugin(Generic[ConfigT]):
     def provides_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
         """Return what a binding with this configuration provides; by default `provides`."""
         return cls.provides
+
+    @classmethod
+    def check_config(cls, config: Any) -> Iterable[ConfigFinding]:  # noqa: ARG003  # for subclasses
+        """Return errors and warnings about a valid configuration that neither schema nor model can express.
+
+        Called by ``gateway check``, at the start and for each reload, in the process that validates: do no I/O beyond
+        looking at files that the configuration names, and keep no state. The gateway puts the plugin's name before
+        each code (``weak-secret`` of ``auth`` becomes ``auth.weak-secret``), adds the place, and shows errors and
+        warnings like its own: errors reject the configuration, warnings do not.
+
+        :param config: what ``self.config`` will be.
+        """
+        return ()
 
     async def start(self) -> None:
         """Open what the hooks use; awaited before the first request.

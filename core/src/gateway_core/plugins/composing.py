@@ -89,6 +89,7 @@ def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
                         where,
                         f"{binding.name} has only the hook gateway_request, which runs before a route is known: "
                         "list it under the top-level plugins",
+                        code="binding.unreachable",
                     )
 
     return check

@@ -118,7 +118,7 @@ class Bindings:
             try:
                 found = self._registry.plugin(config.name), self._registry.version(config.name)
             except PluginUnavailableError as error:
-                raise _problem(place, key_path, str(error)) from error
+                raise _problem(place, key_path, str(error), "plugin.not-loadable") from error
             self._plugins[config.name] = found
         plugin, version = found
         key = BindingKey(config.name, version, _digest(config.config), route, config.id)
@@ -155,13 +155,16 @@ class Bindings:
             secrets = frozenset[str]() if description is None else description.secret_paths
             raise ConfigError(
                 ConfigProblem(
-                    place, f"{key_path}.{format_path(('config', *path))}", f"{message} ({self._label(config)})"
+                    place,
+                    f"{key_path}.{format_path(('config', *finding.path))}",
+                    f"{finding.message} ({self._label(config)})",
+                    code=finding.code,
                 )
-                for path, message in config_check(plugin, secrets)(config.config)
+                for finding in config_check(plugin, secrets)(config.config)
             ) from error
         except BaseException as error:
             text = f"{self._label(config)} cannot read it: {describe(error)}"
-            raise _problem(place, f"{key_path}.config", text) from error
+            raise _problem(place, f"{key_path}.config", text, "plugin.config-failed") from error
         context = PluginContext(
             binding=config.id,
             route=route,
@@ -174,7 +177,7 @@ class Bindings:
             return Instance(plugin(settings, context))
         except BaseException as error:
             text = f"{self._label(config)} cannot be made: {describe(error)}"
-            raise _problem(place, key_path, text) from error
+            raise _problem(place, key_path, text, "plugin.start-failed") from error
 
     def _label(self, config: BindingConfig) -> str:
         return f"{config.name} {self._registry.version(config.name)}".rstrip()
@@ -199,10 +202,12 @@ class Bindings:
         try:
             await lease.value.start(self._start_timeout)
         except HookTimeoutError:
-            return ConfigProblem(place, key_path, f"{plugin.name} did not start within {self._start_timeout:g}s")
+            message = f"{plugin.name} did not start within {self._start_timeout:g}s"
+            return ConfigProblem(place, key_path, message, code="plugin.start-failed")
         except (Exception, SystemExit) as error:
             plugin.log.error("%r failed to start", plugin, exc_info=error)
-            return ConfigProblem(place, key_path, f"{plugin.name} failed to start: {describe(error)}")
+            message = f"{plugin.name} failed to start: {describe(error)}"
+            return ConfigProblem(place, key_path, message, code="plugin.start-failed")
         return None
 
     async def aclose(self) -> None:
@@ -234,5 +239,5 @@ def _digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_encode(config).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _problem(place: Place, key_path: str, message: str) -> ConfigError:
-    return ConfigError([ConfigProblem(place, key_path, message)])
+def _problem(place: Place, key_path: str, message: str, code: str) -> ConfigError:
+    return ConfigError([ConfigProblem(place, key_path, message, code=code)])

@@ -195,7 +195,7 @@ class PluginRegistry:
             before=frozenset(plugin.before),
             after=frozenset(plugin.after),
             secret_paths=loaded.secrets,
-            check=config_check(plugin, loaded.secrets) if plugin.config_model is not None else None,
+            check=config_check(plugin, loaded.secrets),
             needs_of=_by_config(plugin, "needs"),
             provides_of=_by_config(plugin, "provides"),
         )

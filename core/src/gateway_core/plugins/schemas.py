@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from gateway_core.config import KeyPath, SchemaValidator
+from gateway_core.config import ConfigFinding, KeyPath, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.words import shown
@@ -89,8 +90,8 @@ def make_config(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> Any:
 
 def config_check(
     plugin: type[Plugin[Any]], secrets: frozenset[str]
-) -> Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]]:
-    """Return a function that says what the model refuses, beyond what its schema can express."""
+) -> Callable[[Mapping[str, Any]], Iterable[ConfigFinding]]:
+    """Return a function that says what the model refuses, beyond its schema, and what the plugin's own check finds."""
     patterns = [tuple(path.split(".")) for path in secrets]
 
     def show(path: KeyPath, value: object) -> str:
@@ -99,14 +100,15 @@ def config_check(
         # A mapping may hold a secret further down, so only plain values are shown.
         return "the value" if hidden or isinstance(value, Mapping | list) else shown(value)
 
-    def check(raw: Mapping[str, Any]) -> Sequence[tuple[KeyPath, str]]:
+    def check(raw: Mapping[str, Any]) -> Sequence[ConfigFinding]:
         try:
-            make_config(plugin, raw)
+            config = make_config(plugin, raw)
         except ValidationError as error:
             assert plugin.config_model is not None
-            return [(path, message) for path, message, _ in explain_model_errors(plugin.config_model, error, show)]
+            return list(explain_model_errors(plugin.config_model, error, show))
         except Exception as error:  # noqa: BLE001 - the plugin's own validators
-            return [((), f"the plugin's configuration model failed: {type(error).__name__}: {error}")]
-        return []
+            message = f"the plugin's configuration model failed: {type(error).__name__}: {error}"
+            return [ConfigFinding((), message, code="plugin.check-failed")]
+        return [replace(found, code=f"{plugin.name}.{found.code}") for found in plugin.check_config(config)]
 
     return check

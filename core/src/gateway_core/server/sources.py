@@ -182,7 +182,8 @@ class Sources:
         if documents or paths:
             return await self._validator.validate(paths, documents)
         names = ", ".join(feed.name for feed in self._feeds)
-        return Verdict(WatchSet(), problems=(ConfigProblem(Place(names), "", "holds no configuration documents"),))
+        problem = ConfigProblem(Place(names), "", "holds no configuration documents", code="document.none")
+        return Verdict(WatchSet(), problems=(problem,))
 
     def _note(self, rejected: frozenset[str], problems: tuple[ConfigProblem, ...]) -> None:
         if rejected:

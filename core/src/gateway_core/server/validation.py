@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from gateway_core.config import ConfigProblem, Document, Place
+from gateway_core.config import ConfigProblem, Document, problem_from_json, problem_to_json
 from gateway_core.config.sources import WatchSet
 from gateway_core.config.sources.last_good import from_plain, to_plain
 from gateway_core.errors import GatewayError
@@ -51,6 +51,10 @@ class Canonical:
         head = json.loads(self.lines[0])
         return WatchSet.of(head["files"], head["directories"])
 
+    def warnings(self) -> tuple[ConfigProblem, ...]:
+        """Return what was found in the configuration that does not reject it."""
+        return tuple(problem_from_json(entry) for entry in json.loads(self.lines[0]).get("warnings", ()))
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -67,25 +71,6 @@ class ValidationFailedError(GatewayError):
 
 class ValidationHungError(ValidationFailedError):
     """The validating process did not come to an end."""
-
-
-def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
-    """Return a problem as plain data."""
-    place = problem.place
-    return {
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "key_path": problem.key_path,
-        "message": problem.message,
-        "excerpt": problem.excerpt,
-    }
-
-
-def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
-    """Undo `problem_to_json`."""
-    place = Place(entry["file"], entry["line"], entry["column"])
-    return ConfigProblem(place, entry["key_path"], entry["message"], entry["excerpt"])
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[bytes]:

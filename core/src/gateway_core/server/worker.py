@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from gateway_core import memory
-from gateway_core.config import ConfigError
+from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
 from gateway_core.server import collector, logs, loops, sockets
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
@@ -19,7 +19,7 @@ from gateway_core.server.engine import Engine, Prepared
 from gateway_core.server.lifecycle import HANDLED
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import collect
-from gateway_core.server.validation import Canonical, problem_to_json
+from gateway_core.server.validation import Canonical
 from gateway_core.tasks import Tasks
 
 _logger = logging.getLogger("gateway.worker")

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.clock import Clock
-from gateway_core.config import ConfigProblem
+from gateway_core.config import ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
 from gateway_core.server.handover import RestartNeededError
-from gateway_core.server.validation import Canonical, problem_from_json
+from gateway_core.server.validation import Canonical
 from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
             sound.append(rule)
         else:
             key_path = f"routes[{index}]{_key_of(error, route)}"
-            yield ConfigProblem(place_of(key_path), key_path, str(error))
+            yield ConfigProblem(place_of(key_path), key_path, str(error), code=error.code)
     yield from _conflicts(sound, place_of)
 
 
@@ -63,7 +63,7 @@ def _conflicts(rules: Iterable[RouteRule[int]], place_of: PlaceOf) -> Iterator[C
     by_id = {rule.id: rule.payload for rule in rules}
     for conflict in find_conflicts(rules):
         key_path = f"routes[{by_id[conflict.route]}]"
-        yield ConfigProblem(place_of(key_path), key_path, _told(conflict, by_id, place_of))
+        yield ConfigProblem(place_of(key_path), key_path, _told(conflict, by_id, place_of), code="route.unreachable")
 
 
 def _told(conflict: Conflict, by_id: dict[str, int], place_of: PlaceOf) -> str:

@@ -115,7 +115,7 @@ class _Compiler:
                 rule = route_rule(config, index, route)
                 builder.add(rule)
             except RuleError as error:
-                raise self._problem(key_path, str(error)) from error
+                raise self._problem(key_path, str(error), error.code) from error
             routes[config.id] = route
             made_of.append(rule)
             await self.breather.breathe()
@@ -141,8 +141,8 @@ class _Compiler:
             answers = timing_answers(trusted, environment.clock, environment.metrics)
         return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, answers)
 
-    def _problem(self, key_path: str, message: str) -> ConfigError:
-        return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message)])
+    def _problem(self, key_path: str, message: str, code: str) -> ConfigError:
+        return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message, code=code)])
 
     # -- upstreams
 
@@ -166,7 +166,7 @@ class _Compiler:
             settings = await asyncio.to_thread(with_digest, settings)
             await asyncio.to_thread(make_tls_context, settings)
         except (OSError, ssl.SSLError) as error:
-            raise self._problem(key_path, unusable(settings, error)) from error
+            raise self._problem(key_path, unusable(settings, error), "tls.unusable") from error
         return settings
 
     def _open(
@@ -180,7 +180,7 @@ class _Compiler:
         try:
             live = self.environment.upstreams.open(name, settings, specs, discovery)
         except (ValueError, OSError, ssl.SSLError) as error:
-            raise self._problem(key_path, str(error)) from error
+            raise self._problem(key_path, str(error), "upstream.unusable") from error
         self.live[name] = live
         return live.upstream
 
@@ -190,7 +190,7 @@ class _Compiler:
         if live is not None:
             return live.upstream
         if not is_url(target):
-            raise self._problem(key_path, f"there is no upstream {target!r}")
+            raise self._problem(key_path, f"there is no upstream {target!r}", "upstream.unknown")
         return self._open(target, UpstreamSettings(), [EndpointSpec.from_url(target)], None, key_path)
 
     # -- routes

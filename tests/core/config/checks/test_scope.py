@@ -35,7 +35,7 @@ def test_suggestions_end_when_too_many_names_were_compared() -> None:
 
 def test_problems_point_at_values_or_keys() -> None:
     it = scope()
-    it.add(("b",), "wrong")
-    it.add_key(("b",), "unknown")
+    it.add(("b",), "wrong", code="value.invalid")
+    it.add_key(("b",), "unknown", code="key.unknown")
 
     assert [problem.place.column for problem in it.problems] == [4, 1]

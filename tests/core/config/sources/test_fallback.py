@@ -11,7 +11,7 @@ def docs(**texts: str) -> dict[str, Document]:
 
 
 def at(*names: str, message: str = "is bad") -> list[ConfigProblem]:
-    return [ConfigProblem(Place(name, 1, 1), "routes", message) for name in names]
+    return [ConfigProblem(Place(name, 1, 1), "routes", message, code="value.invalid") for name in names]
 
 
 def texts(trial: Trial | None) -> dict[str, str]:

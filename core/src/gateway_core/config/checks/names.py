@@ -36,7 +36,8 @@ def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]],
             continue
         if name in first:
             value = scope.shown((*path, key), name)
-            scope.add((*path, key), f"{value} is already {what} at {scope.place((*first[name], key))}")
+            message = f"{value} is already {what} at {scope.place((*first[name], key))}"
+            scope.add((*path, key), message, code="name.duplicate")
         else:
             first[name] = path
 
@@ -57,7 +58,7 @@ def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
         if binding.id in first:
             place = scope.place(first[binding.id])
             message = f"{quote(binding.id)} is already a binding in this list at {place}: give one of them another id"
-            scope.add((*binding.path, "id"), message)
+            scope.add((*binding.path, "id"), message, code="name.duplicate")
         else:
             first[binding.id] = binding.path
 

@@ -56,7 +56,7 @@ class OrderCheck:
                     self._reported.add(key)
                     is_shared = link.binding.path[0] == "plugins" and route is not None
                     where = f" (on route {quote(route or '')})" if is_shared else ""
-                    self.scope.add(link.binding.path, message + where)
+                    self.scope.add(link.binding.path, message + where, code="binding.order")
 
     def _misplaced(
         self, link: _Link, earlier: list[_Link], later: list[_Link]
@@ -107,6 +107,7 @@ class OrderCheck:
             needs = description.needs_of(config) if description.needs_of else description.needs
             provides = description.provides_of(config) if description.provides_of else description.provides
         except Exception as error:  # noqa: BLE001 - the plugin's own code
-            self.scope.add(binding.path, f"the plugin fails on this config: {error} ({description.label})")
+            message = f"the plugin fails on this config: {error} ({description.label})"
+            self.scope.add(binding.path, message, code="plugin.check-failed")
             return None
         return _Link(binding, frozenset(needs), frozenset(provides), description.before, description.after)

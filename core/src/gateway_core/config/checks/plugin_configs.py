@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway_core.config.catalog import PluginDescription
 from gateway_core.config.checks.scope import Scope
+from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.place import KeyPath
 from gateway_core.config.redaction import secret_texts
-from gateway_core.config.schema_errors import SchemaProblem, SchemaValidator
+from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.views import BindingView, all_bindings, bindings, mappings
 from gateway_core.config.words import listed, quote
 
@@ -46,10 +48,12 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     if description is None:
         names = sorted(scope.catalog.names())
         hint = scope.suggestion(binding.name, names) or _installed(names) + scope.install_hint(path, binding.name)
-        scope.add(path, f"no plugin {scope.shown(path, binding.name)} is installed{hint}")
+        message = f"no plugin {scope.shown(path, binding.name)} is installed{hint}"
+        scope.add(path, message, code="plugin.not-installed")
     elif description.load_error is not None:
         label = f"{description.distribution} {description.version}".strip()
-        scope.add(path, f"the plugin {quote(binding.name)} of {label} does not load: {description.load_error}")
+        message = f"the plugin {quote(binding.name)} of {label} does not load: {description.load_error}"
+        scope.add(path, message, code="plugin.not-loadable")
     else:
         return description
     return None
@@ -68,7 +72,8 @@ def _validator(scope: Scope, binding: BindingView, description: PluginDescriptio
 
 
 def _broken_schema(scope: Scope, binding: BindingView, description: PluginDescription, error: ValueError) -> None:
-    scope.add((*binding.path, "name"), f"the plugin's own schema is broken: {error} ({description.label})")
+    message = f"the plugin's own schema is broken: {error} ({description.label})"
+    scope.add((*binding.path, "name"), message, code="plugin.schema-broken")
 
 
 def _check_config(
@@ -78,7 +83,7 @@ def _check_config(
     description: PluginDescription,
     validator: SchemaValidator,
 ) -> bool:
-    """Report what does not fit; returns whether all does."""
+    """Report what is found about a config; returns whether that is nothing at all."""
     base = (*binding.path, "config")
     # Also where this config is fine: its line may be the excerpt of another problem.
     scope.secrets.update(secret_texts(config, validator.secret_paths))
@@ -93,21 +98,20 @@ def _check_config(
         scope.broken.add(binding.path)
         return False
     problems = problems or _further(description, config)
-    if problems:
+    if any(problem.severity == "error" for problem in problems):
         scope.broken.add(binding.path)
     for problem in problems:
-        report = scope.add_key if problem.is_key else scope.add
-        report((*base, *problem.path), f"{problem.message} ({description.label})")
+        scope.report(replace(problem, message=f"{problem.message} ({description.label})"), base)
     return not problems
 
 
-def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[SchemaProblem]:
+def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[ConfigFinding]:
     if description.check is None:
         return []
     try:
-        return [SchemaProblem(path, message) for path, message in description.check(config)]
+        return list(description.check(config))
     except Exception as error:  # noqa: BLE001 - the plugin's own code
-        return [SchemaProblem((), f"the plugin fails on this config: {error}")]
+        return [ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")]
 
 
 def check_switched_off(scope: Scope) -> None:
@@ -120,6 +124,7 @@ def check_switched_off(scope: Scope) -> None:
                 scope.add(
                     (*binding.path, "enabled"),
                     f"switches off {quote(binding.id)}, which no gateway-wide binding is called{hint}",
+                    code="binding.nothing-to-switch-off",
                 )
 
 

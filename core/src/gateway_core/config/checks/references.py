@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -28,7 +29,7 @@ def check_targets(scope: Scope) -> None:
         if "://" in target or target.startswith("//") or target in names:
             continue
         hint = scope.suggestion(target, names) or _known(names)
-        scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}")
+        scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}", code="upstream.unknown")
 
 
 def _known(names: set[str]) -> str:
@@ -57,7 +58,8 @@ def check_upstreams(scope: Scope) -> None:
             hint = scope.suggestion(strategy, scope.strategies)
             known = listed(sorted(scope.strategies), last="and")
             shown = scope.shown((*path, "strategy"), strategy)
-            scope.add((*path, "strategy"), f"{shown} is not a strategy{hint or f': there are {known}'}")
+            message = f"{shown} is not a strategy{hint or f': there are {known}'}"
+            scope.add((*path, "strategy"), message, code="strategy.not-installed")
         discovery = upstream.get("discovery")
         if isinstance(discovery, Mapping):
             _check_discovery(scope, (*path, "discovery"), discovery)
@@ -76,7 +78,8 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
         ) or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}" + scope.install_hint(
             (*path, "name"), name
         )
-        scope.add((*path, "name"), f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}")
+        message = f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}"
+        scope.add((*path, "name"), message, code="discovery.not-installed")
 
 
 def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:
@@ -89,6 +92,5 @@ def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:
         def show(inner: KeyPath, value: object) -> str:
             return scope.shown((*path, *inner), value)
 
-        for inner, message, is_key in explain_model_errors(DnsDiscoveryConfig, error, show):
-            report = scope.add_key if is_key else scope.add
-            report((*path, *inner), f"{message} (dns discovery)")
+        for finding in explain_model_errors(DnsDiscoveryConfig, error, show):
+            scope.report(replace(finding, message=f"{finding.message} (dns discovery)"), path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_core.config.catalog import PluginCatalog
+from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.locate import Locator
 from gateway_core.config.place import KeyPath, Place
 from gateway_core.config.problems import ConfigProblem
@@ -32,13 +33,23 @@ class Scope:
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
 
-    def add(self, path: KeyPath, message: str) -> None:
-        """Report a problem with a value."""
-        self.problems.append(self.locator.problem(path, message))
+    def add(self, path: KeyPath, message: str, *, code: str) -> None:
+        """Report an error in a value."""
+        self.problems.append(self.locator.problem(path, message, code=code))
 
-    def add_key(self, path: KeyPath, message: str) -> None:
-        """Report a problem with a key."""
-        self.problems.append(self.locator.key_problem(path, message))
+    def add_key(self, path: KeyPath, message: str, *, code: str) -> None:
+        """Report an error in a key."""
+        self.problems.append(self.locator.key_problem(path, message, code=code))
+
+    def warn(self, path: KeyPath, message: str, *, code: str) -> None:
+        """Report a value that is valid and unlikely to be meant."""
+        self.problems.append(self.locator.problem(path, message, code=code, severity="warning"))
+
+    def report(self, finding: ConfigFinding, base: KeyPath = ()) -> None:
+        """Report what was found about the value at ``base``."""
+        make = self.locator.key_problem if finding.is_key else self.locator.problem
+        path = (*base, *finding.path)
+        self.problems.append(make(path, finding.message, code=finding.code, severity=finding.severity))
 
     def place(self, path: KeyPath) -> Place:
         """Return where a value is written."""

@@ -1,0 +1,72 @@
+"""The codes of problems: stable names for programs, documented in docs/problems.md, which is made from this table.
+
+A code is never given another meaning. What plugins find themselves has codes of theirs, ``PLUGIN.what``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+CODE: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)*")
+"""What a code looks like."""
+
+CODES: Final[Mapping[str, str]] = {
+    # documents and files
+    "document.alias": "an alias (`*name`) contains itself, or aliases expand to too many values",
+    "document.conflict": "two documents give one key different values",
+    "document.empty": "a document has no content",
+    "document.merge": "`<<` merges something that is no mapping",
+    "document.none": "a directory or source holds no configuration documents",
+    "document.not-a-mapping": "a document is a list or a single value, where a mapping is expected",
+    "document.syntax": "a document is not valid YAML, JSON or TOML",
+    "document.tag": "a value has a YAML tag that is not supported",
+    "file.missing": "a file that is named does not exist",
+    "file.not-a-file": "a directory is named where a file is expected",
+    "file.not-utf8": "a file is not UTF-8 text",
+    "file.too-large": "a file is larger than what is read",
+    "file.unreadable": "a file exists and could not be read",
+    "include.cycle": "a file includes itself",
+    "include.not-allowed": "a document that is no file includes others",
+    "source.unavailable": "a source did not respond, or its URL cannot be used",
+    "substitution.syntax": "`${...}` is not one of the known forms",
+    "substitution.unset": "a variable is not set in the environment and has no default",
+    # keys and values
+    "key.duplicate": "a key is given twice in one mapping",
+    "key.invalid": "a key is not one that fits there",
+    "key.missing": "a required key is missing",
+    "key.unknown": "a key is not known there",
+    "value.inconsistent": "keys of one section exclude each other, or need each other",
+    "value.invalid": "a value does not read as what it should be",
+    "value.not-allowed": "a value is not one of those allowed",
+    "value.out-of-range": "a number, text or list is too small, too large, too short or too long",
+    "value.wrong-type": "a value is of another kind than expected, such as text where a number is expected",
+    # names and what is installed
+    "discovery.not-installed": "a discovery is neither built in nor installed",
+    "name.duplicate": "a name, id or address that must be unique is given twice",
+    "plugin.check-failed": "a plugin's own code failed on its configuration",
+    "plugin.config-failed": "a plugin could not read its configuration",
+    "plugin.not-as-locked": "a plugin is not as `gateway plugins lock` recorded it",
+    "plugin.not-installed": "a binding names a plugin that is not installed",
+    "plugin.not-loadable": "a plugin is installed and does not load",
+    "plugin.schema-broken": "the JSON Schema of a plugin is not valid",
+    "plugin.start-failed": "a plugin did not start, or not in time",
+    "strategy.not-installed": "a strategy is neither built in nor installed",
+    "upstream.unknown": "a target is neither an upstream's name nor a URL",
+    # bindings
+    "binding.nothing-to-switch-off": "a route switches off a binding that it does not inherit",
+    "binding.order": "a binding stands before what it needs, or on the wrong side of another one",
+    "binding.unreachable": "a binding is never called where it stands",
+    # routes
+    "route.condition-invalid": "a header or query condition cannot be evaluated",
+    "route.host-invalid": "a host cannot be matched",
+    "route.invalid": "a route cannot be compiled",
+    "route.path-invalid": "a path, prefix or regular expression cannot be matched",
+    "route.rewrite-invalid": "a rewrite or redirect cannot be carried out",
+    "route.unreachable": "a route can never match",
+    # what the machine says
+    "tls.unusable": "certificates, keys or authorities cannot be used",
+    "upstream.unusable": "an upstream cannot be opened with its settings",
+}
+"""What each code means. One line each, for the table in docs/problems.md."""
