@@ -35,6 +35,9 @@ class Collector(asyncio.Protocol):
     def is_in_body(self) -> bool:
         return self.left > 0
 
+    def may_read(self) -> bool:
+        return True
+
     def data_received(self, data: bytes) -> None:
         assert not any(data)
         self.left -= len(data)
@@ -70,6 +73,46 @@ def test_one_read_brings_no_more_than_the_bound(size: int) -> None:
 
     assert max(collector.sizes) <= size
     assert all(collector.bound)
+
+
+def test_a_read_that_fills_the_buffer_is_the_last_one_of_its_turn() -> None:
+    turn = 0
+
+    class InTurns(Collector):
+        def __init__(self) -> None:
+            super().__init__(len(MUCH) + 1, READ_SIZE)
+            self.turns: list[int] = []
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.turns.append(turn)
+
+    async def receive_much() -> InTurns:
+        loop, collector = asyncio.get_running_loop(), InTurns()
+
+        def count() -> None:
+            nonlocal turn
+            turn += 1
+            if not collector.gone.is_set():
+                loop.call_soon(count)
+
+        server = await loop.create_server(lambda: collector, "127.0.0.1", 0)
+        count()
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(MUCH)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            await collector.gone.wait()
+        writer.close()
+        server.close()
+        return collector
+
+    collector = uvloop.run(receive_much())
+
+    full = [turn for turn, size in zip(collector.turns, collector.sizes, strict=True) if size == READ_SIZE]
+    assert sum(collector.sizes) == len(MUCH)
+    assert len(full) > 10
+    assert len(set(full)) == len(full)
 
 
 def test_the_bound_ends_with_the_body() -> None:

@@ -53,7 +53,22 @@ class AtOnce(RequestHandler):
         self._is_idle = False  # the deadline is that of an idle connection
         self._is_half_closed = False
         self._is_lingering = False
+        self._is_waiting_for_turn = False
         self._gone: asyncio.Future[None] | None = None
+
+    def _wait_for_turn(self) -> None:
+        if not self._is_waiting_for_turn:
+            self._is_waiting_for_turn = True
+            self.proxy.turns.enter(self)
+
+    def serve_held(self, most: int) -> int:  # noqa: ARG002 - one is as many as aiohttp's task can be given
+        """Serve the next held request, in a turn of this connection (see `Turns`)."""
+        self._is_waiting_for_turn = False
+        self._go_on()
+        return 1
+
+    def abort(self) -> None:
+        raise NotImplementedError
 
     def _go_on(self) -> None:
         raise NotImplementedError
@@ -186,7 +201,7 @@ class AtOnce(RequestHandler):
             # The next request is not begun before the client has taken this answer.
             self.deadline = exchange.ended_at + limits.write_timeout
         elif self._stream.size or self._is_half_closed:
-            self._loop.call_soon(self._go_on)
+            self._wait_for_turn()
         else:
             self._is_busy = False
             self._is_idle = True

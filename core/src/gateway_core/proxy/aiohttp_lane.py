@@ -73,6 +73,7 @@ class AiohttpLane(AtOnce):
             self._take_body()
         else:
             self._take_head()
+            self._bound_held()
 
     def _take_head(self) -> bool:
         """Give aiohttp the next head if it is complete, and say whether it is; what follows waits."""
@@ -113,8 +114,16 @@ class AiohttpLane(AtOnce):
                 exchange.feed(piece)
             if not stream.has_more_body() and self.exchange is exchange:
                 exchange.feed_end()
-        if stream.size > HIGH_WATER:
+        self._bound_held()
+
+    def _bound_held(self) -> None:
+        """Read no further while much of what came waits."""
+        if self._stream.size > HIGH_WATER:
             self.pause_upload()
+
+    def may_read(self) -> bool:
+        """Whether reading is not stopped."""
+        return not self._is_reading_held
 
     def is_in_body(self) -> bool:
         """Reads are bounded for good: what comes may be held here until aiohttp's task has had its turn."""
@@ -125,9 +134,9 @@ class AiohttpLane(AtOnce):
         if self.transport is None or self._is_lingering:
             return
         self._is_busy = False
-        self.resume_upload()
         if self._take_head():
             return
+        self.resume_upload()  # only now: what is held already comes first, and is bounded
         if self._is_half_closed:
             self._hang_up()
         elif not self._stream.size and not self.transport.get_write_buffer_size():
@@ -186,7 +195,7 @@ class AiohttpLane(AtOnce):
         finally:
             self._over = None
             if keep_alive:
-                self._loop.call_soon(self._go_on)
+                self._wait_for_turn()
 
     @property
     def _is_last(self) -> bool:

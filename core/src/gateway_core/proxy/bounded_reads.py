@@ -1,5 +1,8 @@
 """Reads of bounded size on uvloop, which takes 250 KiB at once and cannot be told otherwise.
 
+It also reads up to 32 times in one turn of the loop as long as the buffer gets full: where much is to come, 8 MiB for
+one connection while all others wait. So a read that fills the buffer is the last one of its turn.
+
 What a read brings is in memory until the other side takes it. Where the other side is slow, or much is to come, the
 transport gets a protocol that gives it a buffer of its own size, one for all connections: a read fills it and is taken
 out of it before there can be another. asyncio's transports are told a size (`socket_options.read_little`).
@@ -25,6 +28,9 @@ class Reading(Protocol):
     def resume_writing(self) -> None: ...
     def is_in_body(self) -> bool:
         """Whether more of what is much is still to come."""
+
+    def may_read(self) -> bool:
+        """Whether the protocol has not paused reading."""
 
 
 def bound_reads(transport: asyncio.Transport, protocol: Reading, size: int = 2 * READ_SIZE) -> None:
@@ -55,8 +61,18 @@ class BoundedReads(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         protocol, transport = self._protocol, self._transport
         protocol.data_received(self._buffer[:nbytes].tobytes())
-        if not protocol.is_in_body() and transport.get_protocol() is self and not transport.is_closing():
+        if transport.get_protocol() is not self or transport.is_closing():
+            return
+        if not protocol.is_in_body():
             transport.set_protocol(protocol)  # type: ignore[arg-type]  # it is one; typeshed wants the class
+        elif nbytes == len(self._buffer) and transport.is_reading():
+            transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        transport = self._transport
+        if not transport.is_closing() and self._protocol.may_read():
+            transport.resume_reading()
 
     def eof_received(self) -> bool | None:
         return self._protocol.eof_received()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, cast
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.half_closed import HalfClosed
-from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
+from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer, plain_memo
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import HIGH_WATER, Upload
-from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES, read_request_block
+from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES
 
 if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
@@ -28,13 +28,15 @@ class FastLane(asyncio.Protocol):
 
     __slots__ = (
         "_buffer",
+        "_is_handed_over",
         "_is_lingering",
         "_is_reading_paused",
+        "_is_waiting_for_turn",
         "_is_writing_paused",
         "_left",
+        "_position",
         "_requests",
         "_server",
-        "_turning",
         "deadline",
         "exchange",
         "memo",
@@ -54,12 +56,14 @@ class FastLane(asyncio.Protocol):
         self.memo: HeadMemo | None = None
         self.deadline = NEVER
         self._buffer = b""
+        self._position = 0  # where in the buffer the next request begins: a copy for each would be quadratic work
         self._left = 0  # bytes still to come of the body of the request under way
         self._requests = 0
+        self._is_handed_over = False
         self._is_lingering = False
         self._is_reading_paused = False
+        self._is_waiting_for_turn = False
         self._is_writing_paused = False
-        self._turning = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -74,20 +78,47 @@ class FastLane(asyncio.Protocol):
     # -- reading
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is not None or self._is_lingering or self._is_writing_paused:
+        if self.exchange is not None or self._is_lingering or self._is_writing_paused or self._is_waiting_for_turn:
             self._more(data)
             return
         waited = False
         if self._buffer:
             data, waited = self._buffer + data, True
             self._buffer = b""
-        self._turning = True
-        rest = self._read(data, waited)
-        while rest and self._takes_next:
-            rest = self._read(rest)
-        self._turning = False
-        if rest:
-            self._buffer = rest
+        position = self._read(data, 0, waited)
+        if position < len(data):
+            self._hold(data, position)
+
+    def _hold(self, data: bytes, position: int) -> None:
+        """Keep the requests behind the one that was served; they are served in later turns of the loop (`Turns`)."""
+        if self._is_lingering:
+            return
+        self._buffer, self._position = data, position
+        if len(data) - position > HIGH_WATER:
+            self._stop_reading()
+        if self._takes_next:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        self.deadline = NEVER
+        self._is_waiting_for_turn = True
+        self.proxy.turns.enter(self)
+
+    def serve_held(self, most: int) -> int:
+        """Serve held requests, in a turn of this connection."""
+        data, position, served = self._buffer, self._position, 0
+        self._buffer, self._position = b"", 0
+        while position < len(data) and served < most and self._takes_next:
+            position = self._read(data, position)
+            served += 1
+        self._is_waiting_for_turn = False
+        if position < len(data):
+            self._hold(data, position)
+        elif not self._is_handed_over and (self.exchange is None or self.exchange.upload is None):
+            self._read_on()
+            if self._takes_next and not self._buffer:
+                self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
+        return served
 
     @property
     def _takes_next(self) -> bool:
@@ -95,20 +126,31 @@ class FastLane(asyncio.Protocol):
             self.exchange is None
             and not self._is_lingering
             and not self._is_writing_paused
+            and not self._is_handed_over
             and not self.transport.is_closing()
         )
 
-    def _read(self, data: bytes, waited: bool = False) -> bytes:
-        """Take one request from the data; return what is behind it.
+    def _stop_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+
+    def _read(self, data: bytes, position: int, waited: bool = False) -> int:
+        """Take one request from the data; return where the next one begins.
 
         :param waited: whether a part of the head was there before, so that its time runs already.
         """
         proxy, memo = self.proxy, self.memo
         snapshot = proxy.holder.current
-        if memo is None or memo.snapshot is not snapshot or not data.startswith(memo.whole):
-            memo = self._read_head(snapshot, data, waited)
+        if memo is None or memo.snapshot is not snapshot or not data.startswith(memo.whole, position):
+            memo = self._read_head(snapshot, data, position, waited)
             if memo is None:
-                return b""
+                return len(data)
         request = memo.request(memo.origin.request_id or proxy.next_id(), proxy.now())
         exchange = self.exchange = Exchange(self, self.transport, snapshot, memo, request)
         self.deadline = NEVER
@@ -116,18 +158,21 @@ class FastLane(asyncio.Protocol):
         most = snapshot.limits.max_requests_per_connection
         if most and self._requests >= most:
             exchange.keep_alive = False
-        start, length = memo.size, memo.facts.content_length
+        position += memo.size
+        length = memo.facts.content_length
         if length > 0:
-            start += self._begin_upload(exchange, data[start : start + length], length)
+            position += self._begin_upload(exchange, data[position : position + length], length)
         try:
             exchange.start()
         except Exception as error:  # noqa: BLE001 - this may be another request's end, or the upstream's bytes
             exchange.crashed(error)
-        return data[start:] if start < len(data) else b""
+        return position
 
     def _begin_upload(self, exchange: Exchange, body: bytes, length: int) -> int:
         self._left = length - len(body)
         upload = exchange.upload = Upload(self, 0, body, complete=not self._left)
+        if self._left:
+            self._read_on()
         if self._left > READ_SIZE:
             bound_reads(self.transport, self)
         if len(body) >= HIGH_WATER:
@@ -135,45 +180,39 @@ class FastLane(asyncio.Protocol):
         return len(body)
 
     def is_in_body(self) -> bool:
-        """Whether more of a request's body is to come."""
-        return self._left > 0
+        """Whether much may still come: of a request's body, or of what is thrown away."""
+        return self._left > 0 or self._is_lingering
 
-    def _read_head(self, snapshot: Snapshot, data: bytes, waited: bool) -> HeadMemo | None:
+    def may_read(self) -> bool:
+        """Whether reading is not stopped."""
+        return not self._is_reading_paused
+
+    def _read_head(self, snapshot: Snapshot, data: bytes, position: int, waited: bool) -> HeadMemo | None:
         """Return what a head means that is not the last one again; None if the request is not, or not yet, for us."""
-        memo, line_end = self.memo, data.find(b"\r\n")
-        end = data.find(b"\r\n\r\n", line_end)
+        memo, line_end = self.memo, data.find(b"\r\n", position)
+        end = data.find(b"\r\n\r\n", line_end) if line_end >= 0 else -1
         if end < 0:
-            self._wait_for_head(data, waited)
+            self._wait_for_head(data[position:], waited)
             return None
         if memo is None or memo.snapshot is not snapshot or data[line_end:end] != memo.facts.raw:
-            memo = self._memo_of(snapshot, data[line_end:end])
-        line = data[:line_end]
+            memo = plain_memo(data[line_end:end], self.peer, snapshot)
+        line = data[position:line_end]
         method_bytes, _, rest = line.partition(b" ")
         target, _, version = rest.partition(b" ")
         method = METHODS.get(method_bytes)
         if (
             memo is None
-            or end > snapshot.limits.max_head_bytes
+            or end - position > snapshot.limits.max_head_bytes
             or method is None
             or version != b"HTTP/1.1"
             or target[:1] != b"/"
             or target.translate(None, TARGET_BYTES)
         ):
-            self._hand_over(data)
+            self._hand_over(data[position:])
             return None
         memo.read_line(method, target.decode("ascii"), line)
         self.memo = memo
         return memo
-
-    def _memo_of(self, snapshot: Snapshot, block: bytes) -> HeadMemo | None:
-        """Return what a header block means, or None if the request is not for this lane."""
-        limits = snapshot.limits
-        if len(block) > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
-            return None
-        facts = read_request_block(block)
-        if facts is None or not facts.is_plain or (facts.upgrade is not None and facts.content_length > 0):
-            return None
-        return HeadMemo(facts, self.peer, snapshot)
 
     def forget_head(self) -> None:
         """Let go of the snapshot that the last head was read under."""
@@ -206,14 +245,16 @@ class FastLane(asyncio.Protocol):
                 self.data_received(data)
                 return
         if data:
-            self._buffer += data
-            if len(self._buffer) > HIGH_WATER and not self._is_reading_paused:
-                self._is_reading_paused = True
-                self.transport.pause_reading()
+            held = self._buffer[self._position :] + data
+            self._buffer, self._position = held, 0
+            if len(held) > HIGH_WATER:
+                self._stop_reading()
 
     def _hand_over(self, data: bytes) -> None:
         """Give the connection with its bytes to an aiohttp handler, and be out of the way."""
         transport = self.transport
+        self._read_on()
+        self._is_handed_over = True
         self.proxy.lanes.discard(self)
         self.deadline = NEVER
         handler = self._server.general_lane()
@@ -226,8 +267,7 @@ class FastLane(asyncio.Protocol):
 
     def exchange_over(self, keep_alive: bool) -> None:
         exchange, self.exchange = self.exchange, None
-        transport = self.transport
-        if transport.is_closing() or exchange is None:
+        if self.transport.is_closing() or exchange is None:
             return
         if not keep_alive:
             if self._left or exchange.memo.facts.keep_alive:
@@ -239,24 +279,19 @@ class FastLane(asyncio.Protocol):
         if self._is_writing_paused:
             # The next request is not begun before the client has taken this answer.
             self.deadline = exchange.ended_at + limits.write_timeout
-            return
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            transport.resume_reading()
-        if self._buffer:
-            self.deadline = exchange.ended_at + limits.header_timeout
-            if not self._turning:
-                data, self._buffer = self._buffer, b""
-                self.data_received(data)
+        elif self._is_waiting_for_turn:
+            pass  # this is its turn, which goes on
+        elif self._buffer:
+            self._wait_for_turn()
         else:
+            self._read_on()
             self.deadline = exchange.ended_at + limits.idle_timeout
 
     def _linger(self) -> None:
         self._is_lingering = True
         self.deadline = self.proxy.now() + LINGER
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            self.transport.resume_reading()
+        self._read_on()
+        bound_reads(self.transport, self)
         say_end(self.transport)
 
     def _close(self) -> None:
@@ -273,15 +308,8 @@ class FastLane(asyncio.Protocol):
         else:
             self.transport.abort()
 
-    def pause_upload(self) -> None:
-        if not self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = True
-            self.transport.pause_reading()
-
-    def resume_upload(self) -> None:
-        if self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = False
-            self.transport.resume_reading()
+    pause_upload = _stop_reading
+    resume_upload = _read_on
 
     def open_tunnel(self, connection: UpstreamConnection, data: bytes) -> None:
         exchange, self.exchange = self.exchange, None
@@ -291,8 +319,8 @@ class FastLane(asyncio.Protocol):
         if data:
             tunnel.send_to_client(data)
         if self._buffer:
-            tunnel.send_upstream(self._buffer)
-            self._buffer = b""
+            tunnel.send_upstream(self._buffer[self._position :])
+            self._buffer, self._position = b"", 0
 
     # -- what the transport says
 
@@ -309,15 +337,14 @@ class FastLane(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Serve the next request, now that the answer to the last one is taken."""
-        limits = self.proxy.limits
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            self.transport.resume_reading()
-        self.deadline = self.proxy.now() + (limits.header_timeout if self._buffer else limits.idle_timeout)
-        data, self._buffer = self._buffer, b""
-        if data:
-            self.data_received(data)
+        """Serve the next request, now that the response to the last one is taken."""
+        if self._is_waiting_for_turn:
+            return
+        if self._buffer:
+            self._wait_for_turn()
+        else:
+            self._read_on()
+            self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection that is idle, or whose head does not get complete."""
@@ -336,7 +363,7 @@ class FastLane(asyncio.Protocol):
 
         A connection that has just been made gets a moment for the request that it was made for.
         """
-        if self.exchange is not None or self._is_lingering or self._is_writing_paused:
+        if self.exchange is not None or self._is_lingering or self._is_writing_paused or self._is_waiting_for_turn:
             return
         if self._requests:
             self.transport.close()
@@ -350,9 +377,14 @@ class FastLane(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked, although the client will send nothing more."""
         exchange, transport = self.exchange, self.transport
-        if exchange is None or self._left or exchange.memo.facts.upgrade is not None or not transport.can_write_eof():
+        if not transport.can_write_eof():
             return False
-        if not self._buffer:
+        if exchange is None:
+            if not self._is_waiting_for_turn:
+                return False
+        elif self._left or exchange.memo.facts.upgrade is not None:
+            return False
+        elif not self._buffer:
             exchange.keep_alive = False
         self.proxy.half_closed.add(HalfClosed(self, transport))
         return True

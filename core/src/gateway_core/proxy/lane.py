@@ -10,7 +10,7 @@ from gateway_core.messages import Request, TlsInfo
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin, origin_of
-from gateway_core.proxy.wire.request_head import RequestFacts
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.routing import Match, check_path
 
 if TYPE_CHECKING:
@@ -190,6 +190,17 @@ def plain_ip(address: str) -> str:
     """Return an address without an IPv6 zone, and an IPv4 one that came mapped into IPv6 as IPv4."""
     address = address.partition("%")[0]
     return address[7:] if address.startswith("::ffff:") and "." in address else address
+
+
+def plain_memo(block: bytes, peer: Peer, snapshot: Snapshot) -> HeadMemo | None:
+    """Return what a header block means, or None if the request is not for the fast lane."""
+    limits = snapshot.limits
+    if len(block) > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
+        return None
+    facts = read_request_block(block)
+    if facts is None or not facts.is_plain or (facts.upgrade is not None and facts.content_length > 0):
+        return None
+    return HeadMemo(facts, peer, snapshot)
 
 
 class Lane(Protocol):

@@ -28,6 +28,7 @@ from gateway_core.proxy.socket_options import abort_later, say_end
 from gateway_core.proxy.sweeper import Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.proxy.turns import Turns
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Proxy:
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
         self._id_prefix = token_hex(10)
         self._ids = count(1 << 44)  # from here on every number has twelve hexadecimal digits
+        self.turns = Turns(self.loop, self.now)
         self._sweeper = Sweeper(self.loop, self.now)
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(self.lanes, every=5)

@@ -87,6 +87,11 @@ def set_no_delay(transport: asyncio.BaseTransport) -> None:
 
 
 def read_little(transport: asyncio.BaseTransport) -> None:
-    """Bound what one read brings; asyncio takes 256 KiB at once unless told otherwise, uvloop cannot be told."""
+    """Bound what one read brings; asyncio takes 256 KiB at once unless told otherwise, uvloop cannot be told.
+
+    TLS holds what it has not decrypted yet beside that: 256 KiB while reading is paused, unless told otherwise.
+    """
     if hasattr(transport, "max_size"):
         cast("Any", transport).max_size = READ_SIZE
+    elif hasattr(transport, "set_read_buffer_limits"):
+        cast("Any", transport).set_read_buffer_limits(high=READ_SIZE)

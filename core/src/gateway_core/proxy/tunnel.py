@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.socket_options import abort_later, say_end
+from gateway_core.proxy.socket_options import READ_SIZE, abort_later, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 _FLUSH: Final = 60.0
@@ -81,7 +81,7 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    __slots__ = ("is_at_end", "other", "received", "transport", "tunnel")
+    __slots__ = ("is_at_end", "is_writing_paused", "other", "received", "transport", "tunnel")
 
     def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
         self.tunnel = tunnel
@@ -89,23 +89,32 @@ class _End(asyncio.Protocol):
         self.other: _End = cast("_End", None)
         self.received = 0
         self.is_at_end = False
+        self.is_writing_paused = False
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         self.tunnel.touch()
         self.other.transport.write(data)
+        if len(data) > READ_SIZE:
+            bound_reads(self.transport, self)
+
+    def may_read(self) -> bool:
+        """Whether the other side takes what comes."""
+        return not self.other.is_writing_paused
 
     def is_in_body(self) -> bool:
         """A tunnel is nothing but a body."""
         return True
 
     def pause_writing(self) -> None:
+        self.is_writing_paused = True
         other = self.other
         if not other.transport.is_closing():
             bound_reads(other.transport, other)
             other.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self.is_writing_paused = False
         if not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 

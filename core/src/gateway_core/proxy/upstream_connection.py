@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _MOST_INTERIM: Final = 16
 """Interim answers before a final one: more is a peer that plays for time."""
 
-
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
 _IDLE: Final = 0
 _HEAD: Final = 1
@@ -71,7 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
         "transport",
         "upload_complete",
         "uses",
-    )  # fmt: skip
+    )
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -130,6 +129,9 @@ class UpstreamConnection(asyncio.Protocol):
     def is_in_body(self) -> bool:
         return _LENGTH <= self._state <= _UNTIL_CLOSE
 
+    def may_read(self) -> bool:
+        return not self.flags & _READING_PAUSED
+
     def pause_writing(self) -> None:
         self.flags |= _BACKED_UP
         if self.receiver is not None:
@@ -164,8 +166,9 @@ class UpstreamConnection(asyncio.Protocol):
         elif state == _CHUNKS:
             self._take_chunks(data)
         elif state == _UNTIL_CLOSE:
-            if self.receiver is not None:
-                self.receiver.on_body(data)
+            if (receiver := self.receiver) is not None:
+                receiver.on_body(data)
+            self._bound_reads_after(data)
         else:
             # Bytes that no request asked for: whatever they are, the next answer must not begin with them.
             self.abort()
@@ -315,6 +318,13 @@ class UpstreamConnection(asyncio.Protocol):
         if decoder.done and self.receiver is receiver:
             self._end_chunks(decoder)
             receiver.on_end(decoder.trailer)
+        else:
+            self._bound_reads_after(data)
+
+    def _bound_reads_after(self, data: bytes) -> None:
+        """Bound further reads of a body of unknown length if it turns out to be a large one."""
+        if len(data) > READ_SIZE:
+            bound_reads(self.transport, self)
 
     def _end_chunks(self, decoder: ChunkDecoder) -> None:
         if decoder.rest:
