@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gateway_core.proxy.mirror import MOST_COPIES
+from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, until
+from tests.core.proxy.conftest import OK
+from tests.core.proxy.kit import (
+    Peer,
+    RunningProxy,
+    StartProxy,
+    StartUpstream,
+    counts,
+    field,
+    fields,
+    until,
+)
 
 
-def config(target: str, mirror: str, percent: float = 100) -> str:
+def config(target: str, mirror: str, percent: float = 100, extra: str = "", copies: str = "") -> str:
     return f"""
 upstreams:
   - name: main
     endpoints: [{{url: "{target}"}}]
   - name: copies
     endpoints: [{{url: "{mirror}"}}]
+    {copies}
 routes:
-  - {{id: all, path_prefix: /, target: main, mirror: {{target: copies, percent: {percent}}}}}
+  - {{id: all, path_prefix: /, target: main, mirror: {{target: copies, percent: {percent}{extra}}}}}
 """
 
 
@@ -108,3 +121,121 @@ async def test_a_long_body_is_not_copied(start_proxy: StartProxy, start_upstream
     await until(lambda: mirror.heads)
 
     assert [head.split(b" ")[1] for head in mirror.heads] == [b"/short"]
+
+
+async def hang(peer: Peer) -> None:
+    await peer.head()
+    await peer.rest()
+
+
+@pytest.mark.parametrize("key", ["max_connections", "max_connections_per_endpoint"])
+async def test_the_limits_of_the_mirrors_upstream_hold_for_copies(
+    start_proxy: StartProxy, start_upstream: StartUpstream, key: str
+) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream(hang)
+    gateway = await start_proxy(config(upstream.url, mirror.url, copies=f"limits: {{{key}: 2}}"))
+
+    for _ in range(20):
+        assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: mirror.connections >= 2)
+
+    assert mirror.connections == 2
+    assert counts(gateway)["copies active"] == 2
+    assert "copies pending" not in counts(gateway)
+
+
+async def test_only_so_many_copies_are_under_way(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream(hang)
+    gateway = await start_proxy(config(upstream.url, mirror.url))
+
+    for _ in range(MOST_COPIES + 20):
+        assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: mirror.connections >= MOST_COPIES)
+
+    assert counts(gateway)["copies active"] == MOST_COPIES
+
+
+@pytest.mark.parametrize("key", ["response", "total"])
+async def test_the_timeouts_of_the_mirrors_upstream_end_copies(
+    start_proxy: StartProxy, start_upstream: StartUpstream, key: str
+) -> None:
+    gone = asyncio.Event()
+
+    async def wait(peer: Peer) -> None:
+        await peer.head()
+        await peer.rest()
+        gone.set()
+
+    upstream, mirror = await start_upstream(), await start_upstream(wait)
+    gateway = await start_proxy(config(upstream.url, mirror.url, copies=f"timeouts: {{{key}: 50ms}}"))
+
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+
+    await asyncio.wait_for(gone.wait(), 10)
+    await until(lambda: not counts(gateway))
+
+
+async def test_a_body_without_an_end_ends_with_the_copys_time(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    async def drip(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await peer.send(b"x")
+            await asyncio.sleep(0.01)
+
+    upstream, mirror = await start_upstream(), await start_upstream(drip)
+    gateway = await start_proxy(config(upstream.url, mirror.url, copies="timeouts: {total: 200ms}"))
+
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: mirror.connections)
+
+    await until(lambda: not counts(gateway))
+
+
+@pytest.mark.parametrize("copied", [False, True])
+async def test_copies_carry_credentials_only_where_the_route_says_so(
+    start_proxy: StartProxy, start_upstream: StartUpstream, copied: bool
+) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream()
+    extra = f", credentials: {str(copied).lower()}" if copied else ""
+    gateway = await start_proxy(config(upstream.url, mirror.url, extra=extra))
+    credentials = b"authorization: Bearer t\r\nCookie: a=b\r\nX-Kept: 1\r\nCOOKIE: c=d\r\n"
+
+    assert await ask(gateway, b"PUT / HTTP/1.1\r\nHost: x\r\n" + credentials + b"Content-Length: 2\r\n\r\nhi") == 200
+    await until(lambda: mirror.bodies)
+
+    assert field(upstream.heads[0], b"authorization") == b"Bearer t"
+    assert field(mirror.heads[0], b"authorization") == (b"Bearer t" if copied else None)
+    assert fields(mirror.heads[0], b"cookie") == ([b"a=b", b"c=d"] if copied else [])
+    assert field(mirror.heads[0], b"x-kept") == b"1"
+    assert mirror.bodies == [b"hi"]
+
+
+async def test_requests_wait_for_a_copy_in_their_upstream_and_copies_for_nothing(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    go = asyncio.Event()
+    upstream = await start_upstream()
+
+    async def wait(peer: Peer) -> None:
+        while True:
+            await upstream.read_request(peer)
+            await go.wait()
+            await peer.send(OK)
+
+    mirror = await start_upstream(wait)
+    text = config(upstream.url, mirror.url, copies="limits: {max_connections: 1}")
+    gateway = await start_proxy(text + "  - {id: direct, path: /direct, target: copies}\n")
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    await until(lambda: len(upstream.heads) == 2)
+
+    direct = spawn(ask(gateway, b"GET /direct HTTP/1.1\r\nHost: x\r\n\r\n"), name="direct")
+    await until(lambda: counts(gateway).get("copies pending"))
+    assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
+    go.set()
+
+    assert await asyncio.wait_for(direct, 10) == 200
+    await until(lambda: not counts(gateway))
+    assert [head.split()[1] for head in upstream.heads] == [b"/", b"/", b"/", b"/direct"]

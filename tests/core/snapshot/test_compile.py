@@ -89,7 +89,9 @@ routes:
     picked = [route.pick_upstream(Random(1)).name for _ in range(8)]
 
     assert sorted(picked) == ["http://127.0.0.1:1"] * 6 + ["http://127.0.0.1:2"] * 2
-    assert route.mirror == (snapshot.upstreams["http://127.0.0.1:3"], 50.0)
+    assert route.mirror is not None
+    assert route.mirror.upstream is snapshot.upstreams["http://127.0.0.1:3"]
+    assert (route.mirror.percent, route.mirror.credentials) == (50.0, False)
     await snapshot.aclose()
 
 

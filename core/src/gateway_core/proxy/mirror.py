@@ -1,74 +1,121 @@
-"""Copies of requests for a mirror target: answers are dropped, failures are nobody's business."""
+"""Copies of requests for a mirror target, whose responses are dropped.
+
+A copy takes nothing that a request needs: it is dropped rather than queued where its upstream's limits leave no room or
+requests wait, and where too many copies are under way already. Its upstream's timeouts hold for it, and it ends after
+`_MOST_TIME` whatever they say.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from gateway_core.messages import Headers
 from gateway_core.proxy.pool import Pool
 from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sending import MOST_MIRRORED
-from gateway_core.proxy.upstream_connection import HEAD_ONLY, UpstreamConnection
+from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, UpstreamConnection
 from gateway_core.routing import UnsafePathError
+from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome
 
 if TYPE_CHECKING:
     from gateway_core.proxy.exchange import Exchange
     from gateway_core.proxy.wire.response_head import ResponseHead
+    from gateway_core.snapshot.route import Mirror
     from gateway_core.upstreams.endpoint import Endpoint
-    from gateway_core.upstreams.upstream import Upstream
+
+MOST_COPIES: Final = 100
+"""Copies that may be under way to one upstream: each holds up to `MOST_MIRRORED` bytes."""
 
 _MOST_TIME: Final = 30.0
 """Seconds that a copy may take: a mirror that hangs must not pile up connections."""
+
+_CREDENTIALS: Final = ("authorization", "proxy-authorization", "cookie")
 
 
 class MirrorTry:
     """One copy of one request on its way."""
 
-    __slots__ = ("_connection", "_endpoint", "_exchange", "_head", "_picked_at", "_proxy", "_timer", "_upstream")
+    __slots__ = (
+        "_connecting",
+        "_connection",
+        "_endpoint",
+        "_flags",
+        "_head",
+        "_mirror",
+        "_picked_at",
+        "_proxy",
+        "_timer",
+        "_until",
+        "_upstream",
+    )
 
-    def __init__(self, exchange: Exchange, upstream: Upstream) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange, mirror: Mirror) -> None:
         self._proxy = exchange.proxy
-        self._upstream = upstream
+        self._mirror = mirror
+        self._upstream = mirror.upstream
         self._endpoint: Endpoint | None = None
         self._head = b""
+        self._flags = 0
         self._picked_at = 0.0
+        self._until = 0.0
         self._connection: UpstreamConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Send the copy if its body is complete and small; otherwise nothing happens."""
-        exchange, upstream = self._exchange, self._upstream
+    def start(self, exchange: Exchange) -> None:
+        """Send the copy if its body is complete and small and there is room for it; otherwise nothing happens."""
         upload = exchange.upload
         body = b""
         if upload is not None:
             if not upload.complete or upload.received > MOST_MIRRORED:
                 return
             body = upload.peek()
+        upstream, load = self._upstream, self._upstream.admission.load
+        if load.copies >= MOST_COPIES or exchange.memo.facts.upgrade is not None:
+            return
         now = self._picked_at = self._proxy.now()
         endpoint = upstream.pick(None, now)
         if endpoint is None:
             return
-        try:
-            head = exchange.head_for(endpoint, copy_length=len(body) if upload is not None else None)
-        except UnsafePathError:
-            head = None  # the request itself is about to be answered 400
-        if head is None or exchange.memo.facts.upgrade is not None:
+        head = self._head_for(exchange, endpoint, len(body) if upload is not None else None)
+        if head is None or upstream.admission.ask(endpoint) is not Verdict.ADMIT:
             upstream.record(endpoint, Outcome.ABANDONED, now, now)
             return
         self._endpoint = endpoint
         self._head = head + body
+        self._flags = exchange.memo.flags & (HEAD_ONLY | BINDS)
+        load.copies += 1
         upstream.admission.enter(endpoint)
-        pool = endpoint.pool or self._proxy.make_pool(endpoint, upstream)
+        self._connect(endpoint, now)
+
+    def _head_for(self, exchange: Exchange, endpoint: Endpoint, copy_length: int | None) -> bytes | None:
+        try:
+            head = exchange.head_for(endpoint, copy_length=copy_length)
+        except UnsafePathError:
+            return None  # the request itself is about to be answered 400
+        if head is None or self._mirror.credentials:
+            return head
+        line, _, fields = head[:-4].partition(b"\r\n")
+        headers = Headers(block=b"\r\n" + fields)
+        for name in _CREDENTIALS:
+            headers.remove(name)
+        return b"%b%b\r\n\r\n" % (line, headers.block)
+
+    def _connect(self, endpoint: Endpoint, now: float) -> None:
+        timeouts = self._mirror.timeouts
+        self._until = now + min(timeouts.total or _MOST_TIME, _MOST_TIME)
+        pool = endpoint.pool or self._proxy.make_pool(endpoint, self._upstream)
         assert isinstance(pool, Pool)
         connection = pool.take()
         if connection is not None:
             self._send(connection)
         else:
-            pool.connect(2.0, self._connected)
+            self._connecting = pool.connect(min(timeouts.connect or _MOST_TIME, self._until - now), self._connected)
 
     def _connected(self, connection: UpstreamConnection | None, failure: Failure, reason: str) -> None:
+        self._connecting = None
         if connection is None:
             self.on_failure(failure, reason)
         else:
@@ -76,8 +123,16 @@ class MirrorTry:
 
     def _send(self, connection: UpstreamConnection) -> None:
         self._connection = connection
-        self._timer = self._proxy.loop.call_later(_MOST_TIME, self._expire)
-        connection.send(self, self._head, HEAD_ONLY if self._exchange.request.method == "HEAD" else 0)
+        head, self._head = self._head, b""
+        self._wait(self._mirror.timeouts.response)
+        connection.send(self, head, self._flags)
+
+    def _wait(self, seconds: float) -> None:
+        """Expire in so many seconds, 0 is no limit, or when the copy as a whole has to be over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        left = max(0.0, self._until - self._proxy.now())
+        self._timer = self._proxy.loop.call_later(min(seconds or left, left), self._expire)
 
     def _expire(self) -> None:
         if self._connection is not None:
@@ -91,31 +146,38 @@ class MirrorTry:
             self._timer = None
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
-            self._upstream.record(endpoint, outcome, self._picked_at, self._proxy.now(), detail)
-            self._upstream.admission.leave(endpoint)
+            upstream = self._upstream
+            upstream.record(endpoint, outcome, self._picked_at, self._proxy.now(), detail)
+            upstream.admission.load.copies -= 1
+            upstream.admission.leave(endpoint)
+            if not upstream.admission.is_unlimited:
+                self._proxy.serve_queue(upstream)
 
     def on_interim(self, head: ResponseHead) -> None:
         """Drop it."""
 
     def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:  # noqa: ARG002
-        """Note the status, drop the rest."""
+        """Record the status, drop the rest."""
         if complete:
             self._over(head.status)
+        else:
+            self._wait(self._mirror.timeouts.idle)
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data: bytes) -> None:  # noqa: ARG002 - the receiver's signature
         """Drop it."""
+        self._wait(self._mirror.timeouts.idle)
 
     def on_end(self, trailer: bytes) -> None:  # noqa: ARG002 - the receiver's signature
-        """Note that it is over."""
+        """Record that it is over."""
         self._over(200)
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:  # noqa: ARG002
-        """Close what nobody asked for."""
+        """Close what nothing asked for."""
         connection.abort()
         self._over(Outcome.ABANDONED)
 
     def on_failure(self, failure: Failure, detail: str) -> None:  # noqa: ARG002 - the receiver's signature
-        """Note it for the mirror's own health."""
+        """Record it for the mirror's own health."""
         self._over(Outcome.RESET, detail)
 
     def keep_bound(self, connection: UpstreamConnection) -> None:

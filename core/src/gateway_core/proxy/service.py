@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway_core.proxy.lane import HeadMemo, Peer
     from gateway_core.proxy.sending import Sending
     from gateway_core.snapshot import SnapshotHolder
+    from gateway_core.snapshot.route import Mirror
     from gateway_core.upstreams.admission import Load
     from gateway_core.upstreams.endpoint import Endpoint
     from gateway_core.upstreams.upstream import Upstream
@@ -306,8 +307,10 @@ class Proxy:
                 self.leave_queue(waiting)
                 waiting.dispatch()
 
-    def mirror(self, exchange: Exchange, target: tuple[Upstream, float]) -> None:
-        """Send a copy of a request to a mirror, whose answer nobody waits for."""
-        upstream, percent = target
-        if self.rng.random() * 100 < percent:
-            MirrorTry(exchange, upstream).start()
+    def mirror(self, exchange: Exchange, mirror: Mirror) -> None:
+        """Send a copy of a request to a mirror, whose response is dropped."""
+        if self.rng.random() * 100 < mirror.percent:
+            try:
+                MirrorTry(exchange, mirror).start(exchange)
+            except Exception:  # the request itself goes on whatever becomes of its copy
+                self.log.exception("a copy for a mirror failed")

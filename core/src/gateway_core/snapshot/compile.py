@@ -13,6 +13,7 @@ from gateway_core.config import (
     ConfigProblem,
     GatewayConfig,
     LoadedConfig,
+    MirrorConfig,
     RouteConfig,
     TimeoutsConfig,
     UpstreamConfig,
@@ -23,7 +24,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginRegistry, Timings, timing_answers
 from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.snapshot.route import CompiledRoute
+from gateway_core.snapshot.route import CompiledRoute, Mirror
 from gateway_core.snapshot.rules import pattern_of, redirect_of, rewrite_of, route_rule
 from gateway_core.snapshot.settings import (
     endpoint_spec,
@@ -199,7 +200,6 @@ class _Compiler:
         pattern = pattern_of(config)
         main = self._upstream(config.target, key_path) if config.target is not None else None
         split = [(self._upstream(item.target, key_path), item.weight) for item in config.targets]
-        mirror = config.mirror
         limit = config.max_body_bytes
         # Several targets share the timeouts of the first: they are the route's when it has its own.
         first = config.target if config.target is not None else config.targets[0].target if split else ""
@@ -211,7 +211,7 @@ class _Compiler:
             chain=chains.chain_for(config.id, config.plugins, key_path),
             upstream=main,
             targets=WeightedTargets(split) if split else None,
-            mirror=None if mirror is None else (self._upstream(mirror.target, key_path), mirror.percent),
+            mirror=None if config.mirror is None else self._mirror(config.mirror, key_path),
             rewrite=rewrite,
             redirect=redirect_of(config, pattern),
             preserve_host=config.preserve_host,
@@ -219,6 +219,11 @@ class _Compiler:
             timeouts=timeouts(configured.timeouts if configured is not None else _DEFAULT_TIMEOUTS, config.timeouts),
             retry=None if config.retries is None else RetryPolicy(retry_settings(config.retries)),
         )
+
+    def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
+        configured = self.configured.get(config.target)
+        own = timeouts(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, None)
+        return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own)
 
 
 _DEFAULT_TIMEOUTS = TimeoutsConfig()

@@ -33,6 +33,19 @@ class Timeouts:
     total: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where copies of a route's requests go."""
+
+    upstream: Upstream
+    percent: float
+    """Share of the requests that is copied."""
+    credentials: bool
+    """Whether copies carry Authorization and Cookie."""
+    timeouts: Timeouts
+    """Those of the upstream."""
+
+
 @dataclass(slots=True, eq=False)
 class CompiledRoute:
     """Everything that the pipeline needs to know of a route."""
@@ -43,8 +56,8 @@ class CompiledRoute:
     """The only target; None if there are several, or a redirect."""
     targets: WeightedTargets[Upstream] | None = None
     """Picks one of several targets."""
-    mirror: tuple[Upstream, float] | None = None
-    """Where copies of requests go, and the percentage of requests that is copied."""
+    mirror: Mirror | None = None
+    """Where copies of requests go."""
     rewrite: Rewrite | None = None
     """None if the path goes upstream as it came."""
     redirect: Redirect | None = None

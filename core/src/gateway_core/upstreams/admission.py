@@ -31,11 +31,13 @@ class Counted(Protocol):
 class Load:
     """The counts of a whole upstream, shared by the snapshots that have it."""
 
-    __slots__ = ("active", "earned", "pending", "retrying")
+    __slots__ = ("active", "copies", "earned", "pending", "retrying")
 
     def __init__(self) -> None:
         self.active = 0
         self.pending = 0
+        self.copies = 0
+        """Copies for a mirror under way, which ``active`` counts too."""
         self.retrying = 0
         """Retries under way."""
         self.earned = 0.0

@@ -104,13 +104,21 @@ class WeightedTargetConfig(Section):
 
 
 class MirrorConfig(Section):
-    """Where copies of requests go; their answers are dropped."""
+    """Where copies of requests go; their responses are dropped.
+
+    Copies never delay requests. The limits and timeouts of their upstream hold for them, and each ends after 30 seconds
+    at most; one for which there is no free connection, or that would be the 101st under way, is dropped. Requests with
+    bodies of more than 64 KiB, and those that ask for another protocol, are not copied.
+    """
 
     target: Target
     """The name of an upstream, or a URL."""
 
     percent: Percent = 100.0
     """Share of the requests that is copied."""
+
+    credentials: Switch = False
+    """Whether copies carry the client's Authorization and Cookie."""
 
 
 class RewriteConfig(Section):
