@@ -6,6 +6,8 @@ import asyncio
 import base64
 import json
 import logging
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -78,13 +80,14 @@ class Gate:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         target: str = "/",
         method: str = "GET",
+        client_ip: str = "192.0.2.1",
     ) -> Visit:
         """Send a request, with ``token`` as a bearer token."""
         fields = Headers([("Host", "a.example")])
         if token is not None:
             fields.add("Authorization", f"Bearer {token}")
         fields.extend(headers)
-        request = Request(method, target, block=fields.block, host="a.example", request_id="r-1")
+        request = Request(method, target, block=fields.block, host="a.example", request_id="r-1", client_ip=client_ip)
         result: Any = self.plugin.gateway_pre_proxy(request)
         if isinstance(result, Awaitable):
             result = await result
@@ -281,3 +284,13 @@ async def stalling_server() -> AsyncIterator[Callable[[bytes], Awaitable[str]]]:
         server.close()
     while open_connections:
         await all_closed.wait()
+
+
+@pytest.fixture(scope="session")
+def openssl() -> str:
+    """The program, which is installed where it is missing."""
+    if shutil.which("openssl") is None:
+        subprocess.run(["apt-get", "install", "--yes", "--no-install-recommends", "openssl"], check=True)
+    path = shutil.which("openssl")
+    assert path is not None
+    return path

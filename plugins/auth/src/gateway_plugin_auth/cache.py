@@ -26,10 +26,10 @@ class VerifiedCache(Generic[EntryT]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def digest(self, credentials: str) -> bytes:
+    def digest(self, credentials: str | bytes) -> bytes:
         """Return what stands for the credentials here."""
         state = self._seed.copy()
-        state.update(credentials.encode("utf-8", "surrogatepass"))
+        state.update(credentials.encode("utf-8", "surrogatepass") if isinstance(credentials, str) else credentials)
         return state.digest()
 
     def get(self, digest: bytes) -> EntryT | None:

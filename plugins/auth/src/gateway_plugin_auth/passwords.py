@@ -1,4 +1,4 @@
-"""Password hashes: argon2 and bcrypt, and nothing that a graphics card tries by the billion."""
+"""Password hashes: argon2 and bcrypt, and the weak ones of htpasswd for files that are still to be converted."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ import re
 import secrets
 from typing import Any, Final
 
+from gateway_plugin_auth.weak_hashes import APR1, is_weak_password, is_whole, weak_kind
+
 LONGEST_PASSWORD: Final = 1024
-"""Bytes; nobody types more, and hashing takes time."""
+"""Bytes; no person types more, and hashing takes time."""
 
 _BCRYPT_PREFIXES: Final = ("$2a$", "$2b$", "$2y$")
 _BCRYPT_BYTES: Final = 72
-_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_BCRYPT_COSTS: Final = range(4, 18)
+"""Those of ``htpasswd -C``. Each more takes twice as long: 17 are 8 s, 31 would be more than a day."""
 _MISSING: Final = "{} hashes need a library: pip install 'gateway-plugin-auth[basic]'"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_REMEDY: Final = "make one with htpasswd -nB NAME"
+_OTHERS: Final = {
+    "$1$": "an MD5 crypt hash", "$2$": "a bcrypt hash of the first version",
+    "$2x$": "a bcrypt hash of a faulty version",
+    "$5$": "a SHA-256 crypt hash", "$6$": "a SHA-512 crypt hash", "$y$": "a yescrypt hash", "$7$": "an scrypt hash",
+    "$scrypt$": "an scrypt hash", "$pbkdf2": "a PBKDF2 hash", "$md5": "a Sun MD5 hash", "$sha1$": "a SHA-1 crypt hash",
+    "$3$": "an NT hash",
+}  # fmt: skip
+_IN_BRACES: Final = re.compile(r"\{(?P<name>[A-Za-z0-9.-]{1,20})\}")
+_DES: Final = re.compile(r"[./0-9A-Za-z]{13}")
 
 
 def _argon2() -> Any:
@@ -43,26 +57,56 @@ def _bcrypt() -> Any:
 def check_hash(text: str) -> None:
     """Check that a text is a hash that `is_password` can verify.
 
-    :raises ValueError: it is not; the text does not show the hash.
+    :raises ValueError: it is not; the text names its kind, and does not show the hash.
     """
     if text.startswith("$argon2"):
         argon2 = _argon2()
         try:
             argon2.extract_parameters(text)
-        except argon2.exceptions.InvalidHashError:
+        except (argon2.exceptions.InvalidHashError, ValueError):
             raise ValueError("this argon2 hash is damaged: it was cut or has other characters") from None
-        return
-    if text.startswith(_BCRYPT_PREFIXES):
+    elif text.startswith(_BCRYPT_PREFIXES):
         _bcrypt()
-        if not _BCRYPT.fullmatch(text):
-            raise ValueError("this bcrypt hash is damaged: it has 60 characters, the cost is 04 to 31")
-        return
-    raise ValueError("this is not an argon2 or bcrypt hash: make one with htpasswd -nB NAME")
+        match = _BCRYPT.fullmatch(text)
+        if match is None:
+            raise ValueError("this bcrypt hash is damaged: it has 60 characters")
+        if int(match["cost"]) not in _BCRYPT_COSTS:
+            raise ValueError(f"the cost {match['cost']} of this bcrypt hash is not between 04 and 17: {_REMEDY}")
+    elif (kind := weak_kind(text)) is not None:
+        if not is_whole(text):
+            raise ValueError(f"this {kind} hash is damaged: it was cut or has other characters")
+    else:
+        raise ValueError(f"this is {_other_kind(text)}, not an argon2 or bcrypt hash: {_REMEDY}")
+
+
+def _other_kind(text: str) -> str:
+    for prefix, kind in _OTHERS.items():
+        if text.startswith(prefix):
+            return kind
+    match = _IN_BRACES.match(text)
+    if match is not None:
+        return f"a hash of the kind {match['name']}"
+    return "a DES crypt hash" if _DES.fullmatch(text) else "no hash that is known, perhaps the password itself"
+
+
+def hash_class(text: str) -> str:
+    """Return what tells how long verifying a hash takes: its kind and cost."""
+    if text.startswith("$argon2"):
+        return text.rsplit("$", 2)[0]
+    return text[:7] if text.startswith("$2") else text[: len(APR1)] if text.startswith(APR1) else "{SHA}"
+
+
+def significant(password: bytes, text: str) -> bytes:
+    """Return the part of a password that a hash depends on.
+
+    bcrypt reads 72 bytes, and ``htpasswd -B`` hashes the beginning of longer passwords, as crypt() does.
+    """
+    return password[:_BCRYPT_BYTES] if text.startswith("$2") else password
 
 
 def is_password(password: bytes, text: str) -> bool:
-    """Say whether a password is the one of a hash. Takes 20 to 250 ms and belongs into a thread."""
-    if len(password) > LONGEST_PASSWORD:
+    """Return whether a password is the one of a hash. Takes up to seconds and belongs into a thread."""
+    if len(password) > LONGEST_PASSWORD or b"\0" in password:
         return False
     if text.startswith("$argon2"):
         argon2 = _argon2()
@@ -70,18 +114,24 @@ def is_password(password: bytes, text: str) -> bool:
             return bool(argon2.PasswordHasher().verify(text, password))
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
-    try:
-        # bcrypt reads 72 bytes; a longer password would match by its beginning.
-        return len(password) <= _BCRYPT_BYTES and bool(_bcrypt().checkpw(password, text.encode()))
-    except ValueError:
-        return False
+    if text.startswith(_BCRYPT_PREFIXES):
+        try:
+            return bool(_bcrypt().checkpw(significant(password, text), text.encode()))
+        except ValueError:
+            return False
+    return is_weak_password(password, text)
 
 
 def decoy_of(text: str) -> str:
     """Return a hash of no known password that takes as long to verify as ``text``.
 
-    Verifying it for names that nobody has takes the time that tells them from the others.
+    Verifying it for names that no user has takes the time that tells them from the others.
     """
-    head, kept = (text[:29], text[-1]) if text.startswith("$2") else (text[: text.rindex("$") + 1], text[-1])
+    if text.startswith("$2"):
+        head = text[:29]
+    elif text.startswith("$"):
+        head = text[: text.rindex("$") + 1]
+    else:
+        return "{SHA}" + "A" * 27 + "="
     # The last character stays, since its low bits are padding that must be zero.
-    return head + "".join(secrets.choice(_LETTERS) for _ in range(len(text) - len(head) - 1)) + kept
+    return head + "".join(secrets.choice(_LETTERS) for _ in range(len(text) - len(head) - 1)) + text[-1]

@@ -14,7 +14,7 @@ HASH = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x"
     ("users", "problem"),
     [
         ([], "there are no users: give users or users_file"),
-        ([{"name": "a", "password_hash": "plain"}], "this is not an argon2 or bcrypt hash: make one with htpasswd -nB"),
+        ([{"name": "a", "password_hash": "plain"}], "not an argon2 or bcrypt hash: make one with htpasswd"),
         ([{"name": "a:b", "password_hash": HASH}], "name"),
         ([{"name": "", "password_hash": HASH}], "name"),
         ([{"name": "a", "password_hash": HASH}, {"name": "a", "password_hash": HASH}], "user 'a' is there twice"),

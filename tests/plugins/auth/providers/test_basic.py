@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import bcrypt
 import pytest
 from gateway_plugin_auth import passwords
 from gateway_plugin_auth.documents import FetchError
+from gateway_plugin_auth.hashing import MOST_PER_CLIENT, THREADS
+from gateway_plugin_auth.providers import basic
+from gateway_plugin_sdk import spawn
 
 FAST = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 ALICE = FAST.hash("wonderland")
@@ -58,15 +62,6 @@ async def test_wrong_names_and_passwords_look_the_same(make_gate: Any, config: d
     assert len({visit.response.body for visit in wrong}) == 1
 
 
-async def test_an_unknown_name_costs_a_hash_too(make_gate: Any, config: dict[str, Any]) -> None:
-    gate = await make_gate(config)
-    provider = gate.plugin._providers["people"]
-
-    assert provider._decoy.startswith("$argon2id$")
-    assert len(provider._decoy) == len(ALICE)
-    assert not passwords.is_password(b"wonderland", provider._decoy)
-
-
 async def test_a_password_is_hashed_once_for_requests_that_come_together(
     make_gate: Any, config: dict[str, Any]
 ) -> None:
@@ -111,13 +106,117 @@ async def test_a_client_that_leaves_does_not_take_the_others_with_it(make_gate: 
     assert (await second).status == 200
 
 
-async def test_too_many_guesses_at_once_are_refused(make_gate: Any, config: dict[str, Any]) -> None:
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hashing goes on only after this event is set."""
+    may_go_on = threading.Event()
+
+    def wait(password: bytes, text: str) -> bool:
+        assert may_go_on.wait(20)
+        return passwords.is_password(password, text)
+
+    monkeypatch.setattr(basic, "is_password", wait)
+    yield may_go_on
+    may_go_on.set()
+
+
+async def guess(gate: Any, count: int, name: str = "alice", client: str = "10.0.0.1") -> list[Any]:
+    """Begin to send so many wrong passwords at once, and return when they wait."""
+    sent = [
+        spawn(gate.visit(headers=credentials(name, f"{name}{n}{client}"), client_ip=client), name="guess")
+        for n in range(count)
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return sent
+
+
+async def test_guesses_of_one_client_keep_nobody_else_out(
+    make_gate: Any, config: dict[str, Any], slow: threading.Event
+) -> None:
     gate = await make_gate(config)
 
-    visits = await asyncio.gather(*(gate.visit(headers=credentials("alice", str(n))) for n in range(300)))
+    guesses = await guess(gate, 300)
+    others = [
+        spawn(gate.visit(headers=credentials(name, password), client_ip=client), name="login")
+        for name, password, client in (
+            ("alice", "wonderland", "10.0.0.2"), ("bob", "builder", "10.0.0.3"), ("bob", "builder", "10.0.0.1"),
+        )
+    ]  # fmt: skip
+    await asyncio.sleep(0)
+    slow.set()
 
-    assert {visit.status for visit in visits} == {401, 503}
-    assert {visit.reason for visit in visits} == {"busy", "password"}
+    assert [visit.status for visit in await asyncio.gather(*others)] == [200, 200, 200]
+    refused = [visit for visit in await asyncio.gather(*guesses) if visit.reason == "busy"]
+    assert len(refused) >= 300 - MOST_PER_CLIENT - THREADS
+    assert {visit.status for visit in refused} == {503}
+    assert all(int(visit.response.headers["retry-after"]) >= 1 for visit in refused)
+
+
+async def test_a_right_password_is_never_called_wrong_because_of_load(
+    make_gate: Any, config: dict[str, Any], slow: threading.Event
+) -> None:
+    gate = await make_gate(config)
+
+    guesses = [visit for n in range(30) for visit in await guess(gate, 20, f"name{n}", f"10.0.1.{n}")]
+    late = spawn(gate.visit(headers=credentials("alice", "wonderland"), client_ip="10.0.1.5"), name="login")
+    await asyncio.sleep(0)
+    slow.set()
+
+    assert (await late).status in {200, 503}
+    assert {visit.status for visit in await asyncio.gather(*guesses)} <= {401, 503}
+    assert (await gate.visit(headers=credentials("alice", "wonderland"), client_ip="10.0.1.5")).status == 200
+
+
+async def test_a_flood_of_wrong_passwords_does_not_make_right_ones_be_hashed_again(
+    make_gate: Any, config: dict[str, Any]
+) -> None:
+    config["providers"]["people"]["users"] = [{"name": "bob", "password_hash": BOB}]
+    gate = await make_gate(config)
+    request = (await gate.visit(headers=credentials("bob", "builder"))).request
+    provider = gate.plugin._providers["people"]
+    provider._wrong.size = 10
+
+    for n in range(30):
+        await gate.visit(headers=credentials("bob", str(n)))
+
+    assert len(provider._wrong) == 10
+    assert gate.plugin.gateway_pre_proxy(request) is None
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "carol", "dan", "nobody", "root"])
+async def test_wrong_passwords_and_unknown_names_cost_the_same(
+    make_gate: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    hashed: list[str] = []
+
+    def note(password: bytes, text: str) -> bool:
+        hashed.append(passwords.hash_class(text))
+        return passwords.is_password(password, text)
+
+    monkeypatch.setattr(basic, "is_password", note)
+    slower = bcrypt.hashpw(b"x", bcrypt.gensalt(5)).decode()
+    apr1 = "$apr1$abcdefgh$5/sE0z.8/.Mh2VxOoKVcF1"
+    hashes = {"alice": ALICE, "bob": BOB, "carol": slower, "dan": apr1}
+    users = [{"name": user, "password_hash": text} for user, text in hashes.items()]
+    gate = await make_gate(providers={"people": {"scheme": "basic", "users": users}})
+
+    assert (await gate.visit(headers=credentials(name, "wrong"))).reason == "password"
+
+    assert sorted(hashed) == sorted({passwords.hash_class(text) for text in hashes.values()})
+
+
+async def test_hashing_that_fails_lets_nobody_in_and_is_no_verdict(
+    make_gate: Any, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(password: bytes, text: str) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(basic, "is_password", fail)
+    gate = await make_gate(config)
+
+    assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 503
+    assert "a password cannot be verified: MemoryError()" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -132,7 +231,7 @@ async def test_malformed_credentials(make_gate: Any, config: dict[str, Any], val
     assert (await gate.visit(headers={"Authorization": value})).reason == "malformed"
 
 
-@pytest.mark.parametrize("password", ["x" * 73, "x" * 2000, "a\0b", "\udc80", ""])
+@pytest.mark.parametrize("password", ["x" * 1024, "x" * 2000, "a\0b", "\udc80", ""])
 async def test_passwords_that_no_hash_takes(make_gate: Any, config: dict[str, Any], password: str) -> None:
     gate = await make_gate(config)
     encoded = password.encode("utf-8", "surrogateescape")
@@ -141,13 +240,59 @@ async def test_passwords_that_no_hash_takes(make_gate: Any, config: dict[str, An
         assert (await gate.visit(headers=credentials(name, encoded))).status == 401
 
 
-async def test_bcrypt_passwords_do_not_match_by_their_first_72_bytes(make_gate: Any) -> None:
-    text = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
-    users = [{"name": "bob", "password_hash": text}]
-    gate = await make_gate(providers={"people": {"scheme": "basic", "users": users}})
+@pytest.mark.parametrize("extra", ["", "y", "y" * 200, "\u20ac"])
+async def test_a_long_password_matches_a_bcrypt_hash_as_htpasswd_made_it(make_gate: Any, extra: str) -> None:
+    # Made by: htpasswd -nbB -C 4 bob "$(printf 'x%.0s' $(seq 100))"; only 72 bytes of it are in the hash.
+    text = "$2y$04$UtNWJGS1BtMAhC/gDl1kzeyvTpecfsaprSzFbziakJzbZPF1q302m"
+    gate = await make_gate(providers={"people": {"scheme": "basic", "users": [{"name": "bob", "password_hash": text}]}})
 
-    assert (await gate.visit(headers=credentials("bob", "x" * 72))).status == 200
-    assert (await gate.visit(headers=credentials("bob", "x" * 72 + "y"))).status == 401
+    assert (await gate.visit(headers=credentials("bob", "x" * 72 + extra))).status == 200
+    assert (await gate.visit(headers=credentials("bob", "x" * 71 + extra + "z"))).status == 401
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_name_and_a_password_are_the_same_text_in_utf_8_and_latin_1(make_gate: Any, encoding: str) -> None:
+    text = bcrypt.hashpw("p\xe4ssw\xf6rd".encode(), bcrypt.gensalt(4)).decode()
+    users = [{"name": "j\xfcrgen", "password_hash": text}]
+    gate = await make_gate(providers={"people": {"scheme": "basic", "users": users}})
+    sent = base64.b64encode("j\xfcrgen:p\xe4ssw\xf6rd".encode(encoding)).decode()
+
+    visit = await gate.visit(headers={"Authorization": f"Basic {sent}"})
+
+    assert (visit.status, visit.subject) == (200, "j\xfcrgen")
+
+
+async def test_an_edit_of_the_file_changes_nothing_for_the_other_users(
+    make_gate: Any, tmp_path: Path, until: Any
+) -> None:
+    path = tmp_path / "htpasswd"
+    path.write_text(f"bob:{BOB}\n")
+    gate = await make_gate(providers={"people": {"scheme": "basic", "users_file": str(path)}})
+    provider = gate.plugin._providers["people"]
+    request = (await gate.visit(headers=credentials("bob", "builder"))).request
+
+    path.write_text(f"bob:{BOB}\nalice:{ALICE}\n")
+    gate.clock.advance(10)
+    gate.plugin.gateway_pre_proxy(request)
+    await until(lambda: provider._document.loads == 2 and provider._document._flight is None)
+
+    assert gate.plugin.gateway_pre_proxy(request) is None
+    assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 200
+
+
+async def test_a_file_of_users_that_is_gone_for_too_long_is_no_wrong_password(
+    make_gate: Any, tmp_path: Path, until: Any
+) -> None:
+    path = tmp_path / "htpasswd"
+    path.write_text(f"bob:{BOB}\n")
+    users = [{"name": "alice", "password_hash": ALICE}]
+    gate = await make_gate(providers={"people": {"scheme": "basic", "users": users, "users_file": str(path)}})
+    path.unlink()
+    gate.clock.advance(2 * 86400)
+
+    assert (await gate.visit(headers=credentials("bob", "builder"))).status == 503
+    assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 200
+    assert (await gate.visit(headers=credentials("alice", "builder"))).status == 401
 
 
 async def test_rules_apply_to_users(make_gate: Any, config: dict[str, Any]) -> None:

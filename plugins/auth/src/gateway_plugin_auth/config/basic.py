@@ -19,7 +19,8 @@ class BasicUser(ConfigModel):
     """The user's name; it has no colon (RFC 7617)."""
 
     password_hash: Secret = Field(repr=False)
-    """Hash of the password: argon2 (``$argon2id$...``) or bcrypt (``$2b$...``)."""
+    """Hash of the password: argon2 (``$argon2id$...``) or bcrypt (``$2b$...``). The weak ones of old htpasswd files
+    (apr1, SHA-1) are accepted with a warning."""
 
     claims: dict[str, Any] = {}
     """What is to be known of the user: scopes, roles and whatever rules and headers ask for."""
@@ -41,7 +42,7 @@ class BasicProvider(AccessOptions):
     """The users."""
 
     users_file: str | None = None
-    """File with more users, ``name:hash`` a line as ``htpasswd -B`` writes it, read again when it changes."""
+    """File with more users, ``name:hash`` a line as htpasswd writes it, read again when it changes."""
 
     remember: Duration = 300.0
     """How long a password that was right is not hashed again; 0 hashes it for each request, at 20 to 250 ms each."""

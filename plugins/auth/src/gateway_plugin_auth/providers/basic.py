@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from gateway_plugin_sdk import PluginContext, Request, Tasks
+from gateway_plugin_sdk import PluginContext, Request
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
@@ -17,76 +17,95 @@ from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.freshness import Terms
+from gateway_plugin_auth.hashing import Hashing, acquire_hashing, release_hashing
+from gateway_plugin_auth.htpasswd import read_users
 from gateway_plugin_auth.keyring import FILE_REFRESH
 from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
-from gateway_plugin_auth.passwords import check_hash, decoy_of, is_password
-from gateway_plugin_auth.reading import decode_text
+from gateway_plugin_auth.passwords import LONGEST_PASSWORD, decoy_of, hash_class, is_password, significant
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_CREDENTIALS: Final = 4096
-_MOST_REMEMBERED: Final = 10_000
+_MOST_RIGHT: Final = 10_000
+_MOST_WRONG: Final = 2_000
 _REFUSED_FOR: Final = 10.0
-_MOST_PENDING: Final = 256
-_THREADS: Final = 2
 _STALE_FOR: Final = 86400.0
-
-_Users = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""Hash and claims by name."""
-
-
-def read_users(text: bytes) -> tuple[BasicUser, ...]:
-    """Read a file as htpasswd writes it.
-
-    :raises ValueError: a line is not ``name:hash`` with a hash that is accepted; the text shows no hash.
-    """
-    users: dict[str, BasicUser] = {}
-    for number, line in enumerate(decode_text(text).split("\n"), start=1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        name, colon, password_hash = stripped.partition(":")
-        if not colon or not name:
-            raise ValueError(f"line {number} is not name:hash")
-        try:
-            check_hash(password_hash)
-        except ValueError as error:
-            raise ValueError(f"line {number}, user {name!r}: {error}") from None
-        if name in users:
-            raise ValueError(f"line {number}: user {name!r} is there twice")
-        users[name] = BasicUser(name=name, password_hash=password_hash)
-    return tuple(users.values())
+_BUSY: Final = "auth.busy"
 
 
 def parse_credentials(text: str) -> tuple[str, bytes] | None:
-    """Return name and password of Basic credentials (RFC 7617 section 2), or None if they are malformed."""
+    """Return name and password of Basic credentials, or None if they are malformed.
+
+    Our challenge asks for UTF-8 (RFC 7617 section 2.1). What is not valid UTF-8 was sent by a client that does not know
+    this, and is read as ISO-8859-1, so that the password is the same text in either way. NUL ends a password for the
+    programs that make hashes, so no password has one.
+    """
     try:
         decoded = base64.b64decode(text.encode("ascii"), validate=True)
-        name, colon, password = decoded.partition(b":")
-        return (name.decode("utf-8"), password) if colon and name else None
     except (ValueError, binascii.Error):
         return None
+    try:
+        name, colon, password = decoded.decode("utf-8").partition(":")
+    except UnicodeDecodeError:
+        name, colon, password = decoded.decode("latin-1").partition(":")
+    encoded = password.encode()
+    if not colon or not name or "\0" in name or "\0" in password or len(encoded) > LONGEST_PASSWORD:
+        return None
+    return name, encoded
 
 
-def _make_threads() -> ThreadPoolExecutor:
-    # None runs before it has something to do.
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="auth-basic")
+class Users:
+    """Who is known, and how long it takes to find out about those who are not."""
+
+    def __init__(self, users: Sequence[BasicUser]) -> None:
+        """Take users; of two of one name the later counts."""
+        self._users = {user.name: user for user in users}
+        # One of each kind and cost: a wrong password and an unknown name then take the same time, whatever kind of hash
+        # the name's user has.
+        self._decoys = {hash_class(text): decoy_of(text) for text in {user.password_hash for user in users}}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._users
+
+    def hash_of(self, name: str) -> str | None:
+        user = self._users.get(name)
+        return user.password_hash if user is not None else None
+
+    def claims_of(self, name: str) -> Mapping[str, Any]:
+        return self._users[name].claims
+
+    def identified(self, name: str, password: bytes) -> bytes:
+        """Return bytes that are the same for credentials between which no hash tells."""
+        user = self._users.get(name)
+        kept = password if user is None else significant(password, user.password_hash)
+        return name.encode("utf-8", "surrogatepass") + b":" + kept
+
+    def verify(self, name: str, password: bytes) -> bool:
+        """Return whether the password is the user's; to be called in a thread."""
+        user = self._users.get(name)
+        if user is not None and is_password(password, user.password_hash):
+            return True
+        own = None if user is None else hash_class(user.password_hash)
+        for kind, decoy in self._decoys.items():
+            if kind != own:
+                is_password(password, decoy)
+        return False
 
 
 class _Judged:
     """What hashing gave, and until when it is remembered."""
 
-    __slots__ = ("is_right", "until", "users")
+    __slots__ = ("password_hash", "until")
 
-    def __init__(self, users: _Users, until: float, *, is_right: bool) -> None:
-        self.users = users
+    def __init__(self, password_hash: str | None, until: float) -> None:
+        self.password_hash = password_hash
+        """The user's hash; None if there was no such user."""
         self.until = until
-        self.is_right = is_right
 
 
 class Passwords:
-    """Verifies passwords in threads of its own, one verification for equal credentials at a time."""
+    """Verifies passwords in threads, one verification for equal credentials at a time."""
 
     challenge = "Basic"
 
@@ -98,26 +117,21 @@ class Passwords:
         self._access = config.access_rules()
         self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
-        self._judged: VerifiedCache[_Judged] = VerifiedCache(_MOST_REMEMBERED)
-        self._pending: dict[bytes, asyncio.Task[None]] = {}
-        self._tasks = Tasks()
-        self._threads = _make_threads()
+        # Apart, so that no number of wrong guesses makes a right password be hashed again.
+        self._right: VerifiedCache[_Judged] = VerifiedCache(_MOST_RIGHT)
+        self._wrong: VerifiedCache[_Judged] = VerifiedCache(_MOST_WRONG)
+        self._pending: dict[bytes, asyncio.Future[bool | None]] = {}
+        self._hashing: Hashing | None = None
         self._document: Document[tuple[BasicUser, ...]] | None = None
         self._generation: object = None
-        self._users: _Users = {}
-        self._decoy = ""
-        self._set_users(config.users)
-
-    def _set_users(self, users: tuple[BasicUser, ...]) -> None:
-        self._users = {user.name: (user.password_hash, user.claims) for user in users}
-        self._decoy = decoy_of(users[0].password_hash) if users else ""
+        self._users = Users(config.users)
 
     async def start(self) -> None:
         """Read the file of users.
 
         :raises FetchError: there is a file, and it cannot be read.
         """
-        self._tasks, self._threads = Tasks(), _make_threads()
+        self._hashing = self._hashing or acquire_hashing()
         path = self._config.users_file
         if path is None:
             return
@@ -129,8 +143,9 @@ class Passwords:
             raise FetchError(f"users_file {self._document.error}")
 
     async def stop(self) -> None:
-        await self._tasks.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        hashing, self._hashing = self._hashing, None
+        if hashing is not None:
+            release_hashing(hashing)
         document, self._document = self._document, None
         if document is not None:
             await release(document)
@@ -154,13 +169,26 @@ class Passwords:
         if self._document is not None:
             self._take_new(self._document)
         name, password = parsed
-        digest = self._judged.digest(text)
-        judged = self._judged.get(digest)
-        if judged is None or judged.users is not self._users or self._now() >= judged.until:
-            if len(self._pending) >= _MOST_PENDING and digest not in self._pending:
-                return unavailable("busy", 1)
-            return Needs(lambda: self._join(digest, name, password), unavailable("busy", 1))
-        return self._outcome(name) if judged.is_right else Refusal("password")
+        digest = self._right.digest(self._users.identified(name, password))
+        if self._holds(self._right.get(digest), name):
+            return self._outcome(name)
+        if self._holds(self._wrong.get(digest), name):
+            return self._wrong_password(name)
+        hashing = self._hashing
+        busy = unavailable("busy", hashing.retry_after if hashing is not None else 1.0)
+        if hashing is None or _BUSY in request.state:
+            return busy
+        return Needs(lambda: self._join(request, hashing, digest, name, password), busy)
+
+    def _holds(self, judged: _Judged | None, name: str) -> bool:
+        # An edit of the file changes nothing for users whose hash is still the same: not all are hashed again then.
+        return judged is not None and self._now() < judged.until and judged.password_hash == self._users.hash_of(name)
+
+    def _wrong_password(self, name: str) -> Refusal:
+        document = self._document
+        if document is not None and name not in self._users and document.current() is None:
+            return unavailable("no-users", document.retry_after())
+        return Refusal("password")
 
     def _take_new(self, document: Document[tuple[BasicUser, ...]]) -> None:
         users = document.current()
@@ -168,32 +196,33 @@ class Passwords:
         if generation is not self._generation:
             self._generation = generation
             # A name that is in both is the configuration's.
-            self._set_users((*(users or ()), *self._config.users))
+            self._users = Users((*(users or ()), *self._config.users))
 
     def _outcome(self, name: str) -> Verified | Refusal:
-        claims = self._users[name][1]
+        claims = self._users.claims_of(name)
         problem = self._access.problem(claims)
         if problem is not None:
             return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
         fields = tuple(fields_of({"sub": name, **claims}, self._mapping))
         return verified(self._config.identity_prefix + name, "basic", claims, fields)
 
-    async def _join(self, digest: bytes, name: str, password: bytes) -> None:
-        task = self._pending.get(digest)
-        if task is None:
-            task = self._tasks.spawn(self._hash(digest, name, password), name="verify a password")
-            self._pending[digest] = task
+    async def _join(self, request: Request, hashing: Hashing, digest: bytes, name: str, password: bytes) -> None:
+        verdict = self._pending.get(digest)
+        if verdict is None:
+            users = self._users
+            verdict = hashing.verify(request.client_ip, name, partial(users.verify, name, password))
+            if not verdict.done():
+                self._pending[digest] = verdict
+            verdict.add_done_callback(partial(self._judge, digest, users.hash_of(name)))
         # Waiting does not cancel: the client that began it may leave while others wait for the same.
-        await asyncio.wait([task])
+        await asyncio.wait([verdict])
+        if verdict.exception() is not None or verdict.result() is None:
+            request.state[_BUSY] = True
 
-    async def _hash(self, digest: bytes, name: str, password: bytes) -> None:
-        users = self._users
-        known = users.get(name)
-        text = known[0] if known is not None else self._decoy
-        try:
-            loop = asyncio.get_running_loop()
-            is_right = await loop.run_in_executor(self._threads, is_password, password, text) and known is not None
-        finally:
-            del self._pending[digest]
-        pause = self._config.remember if is_right else _REFUSED_FOR
-        self._judged.put(digest, _Judged(users, self._now() + pause, is_right=is_right))
+    def _judge(self, digest: bytes, password_hash: str | None, verdict: asyncio.Future[bool | None]) -> None:
+        self._pending.pop(digest, None)
+        if (error := verdict.exception()) is not None:
+            self._context.log.error("a password cannot be verified: %r", error)
+        elif (right := verdict.result()) is not None:
+            cache, seconds = (self._right, self._config.remember) if right else (self._wrong, _REFUSED_FOR)
+            cache.put(digest, _Judged(password_hash, self._now() + seconds))
