@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway_core.messages.headers import TOKEN_BYTES
-from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block, valid_host
+from gateway_core.proxy.wire.authority import valid_host
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 
 _KNOWN: Final = frozenset(
     {b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PRI", b"PUT", b"TRACE"}

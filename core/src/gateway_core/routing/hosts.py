@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 from gateway_core.routing.problems import HostError
 
@@ -10,6 +11,7 @@ ANY_HOST = "*"
 """What a route without hosts matches."""
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_ESCAPED = re.compile("%([0-9a-f]{2})")
 _LONGEST = 1 << 24
 _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
 
@@ -17,15 +19,32 @@ _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
 def normalize_host(host: str) -> str:
     """Return a Host value as matching compares it: lower case, without port, without the root's final dot.
 
-    ``API.Example.com.:8080`` becomes ``api.example.com`` and ``[::1]:80`` becomes ``[::1]``. Idempotent, so a caller
-    may remember its answers. Never fails: a malformed value matches no route that names a host.
+    ``API.Example.com.:8080`` becomes ``api.example.com``, ``[0::1]:80`` becomes ``[::1]`` and ``%61.test`` becomes
+    ``a.test``. Idempotent, so a caller may remember its answers. Never fails: a malformed value matches no route that
+    names a host.
     """
     host = host.lower()
     if host[:1] == "[":
-        return host[: host.find("]") + 1] or host
+        return _plain_address(host[: host.find("]") + 1] or host)
+    if "%" in host:
+        host = _ESCAPED.sub(_unescaped, host)
     if ":" in host:
         host = host.partition(":")[0]
     return host[:-1] if host[-1:] == "." else host
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """Write a character plainly that needs no escape (RFC 3986 section 6.2.2.2)."""
+    character = chr(int(escape[1], 16)).lower()
+    return character if character.isascii() and (character.isalnum() or character in "-_~") else escape[0]
+
+
+def _plain_address(host: str) -> str:
+    """Return an IPv6 address in brackets in its one shortest form."""
+    try:
+        return f"[{IPv6Address(host[1:-1]).compressed}]"
+    except AddressValueError:
+        return host
 
 
 def parse_host(text: str) -> str:
@@ -42,7 +61,7 @@ def parse_host(text: str) -> str:
     if not name.isascii():
         name = _to_ascii(name, text)
     if _ADDRESS.fullmatch(name) and not wildcard:
-        return name
+        return _plain_address(name)
     if not _NAME.fullmatch(name):
         raise HostError(f"host {text!r} {_fault(name)}")
     return f"*.{name}" if wildcard else name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.request_head import read_request_block, valid_host
+from gateway_core.proxy.wire.request_head import read_request_block
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,15 +137,3 @@ def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
         lines = facts.kept.split(b"\r\n")[1:]
         assert all(b":" in line and not line[:1].isspace() for line in lines)
         assert facts.kept.count(b"\n") == facts.kept.count(b"\r") == len(lines)
-
-
-@pytest.mark.parametrize("host", [b"a", b"a.b:80", b"[::1]", b"[::1]:8080", b"127.0.0.1:1", b"a:"])
-def test_authorities_are_hosts(host: bytes) -> None:
-    assert valid_host(host)
-
-
-@pytest.mark.parametrize(
-    "host", [b"", b":80", b"a:b", b"a:1:2", b"[::1", b"[]", b"a]b", b"a:123456", b"a:65536", b"[::1]x"]
-)
-def test_what_is_no_authority_is_no_host(host: bytes) -> None:
-    assert not valid_host(host)

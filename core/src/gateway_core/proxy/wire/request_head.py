@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.bound import binds_connection
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
@@ -25,9 +26,6 @@ TARGET_BYTES: Final = (
     bytes(range(0x21, 0x7F)).replace(b"#", b"").replace(b'"', b"").replace(b"<", b"").replace(b">", b"")
 )
 """Bytes of a request-target: printable ASCII without what RFC 3986 keeps out of URIs and clients never send."""
-
-_MOST_PORT: Final = 65535
-_HOST_BYTES: Final = b"-._~!$&'()*+,;=:[]%0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 FORWARDING: Final = frozenset(
     {
@@ -121,21 +119,6 @@ class RequestFacts:
         return not self.chunked and not self.expect and self.max_forwards < 0
 
 
-def valid_host(host: bytes) -> bool:
-    """Whether a Host value is an authority without user information (RFC 9110 section 7.2)."""
-    if not host or host.translate(None, _HOST_BYTES):
-        return False
-    if host[:1] == b"[":
-        name, bracket, port = host.partition(b"]")
-        return bool(bracket) and len(name) > 1 and (not port or (port[:1] == b":" and _is_port(port[1:])))
-    name, colon, port = host.partition(b":")
-    return bool(name) and b"[" not in host and b"]" not in host and (not colon or _is_port(port))
-
-
-def _is_port(port: bytes) -> bool:
-    return not port or (port.isdigit() and len(port) <= 5 and int(port) <= _MOST_PORT)
-
-
 def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | None:
     """Return what a header block says, or None if it is not valid to the letter.
 
@@ -176,7 +159,7 @@ def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0:
         if not valid_host(hosts[0]):
             return False
         host = hosts[0].decode("latin-1")
-        if len(_hosts) < _MOST_HOSTS:
+        if len(_hosts) < _MOST_HOSTS:  # each is short, or it would not be valid
             _hosts[hosts[0]] = host
     facts.host = host
     return True
