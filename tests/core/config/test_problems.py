@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from gateway_core.config import ConfigError, ConfigProblem, Place, problem_from_json, problem_to_json
+from gateway_core.config import ConfigError, ConfigProblem, Place, problem_from_json, problem_to_json, render_problems
+from gateway_core.config.problems import missing_files_as_warnings
 
 
 def test_problem_names_place_key_path_and_message() -> None:
@@ -56,3 +57,20 @@ def test_problems_survive_the_way_to_another_process() -> None:
     warning = ConfigProblem(Place("a.yaml", 3, 1), "x", "m", "x: 1", code="x.y", severity="warning")
 
     assert problem_from_json(problem_to_json(warning)) == warning
+
+
+def test_rendered_problems_are_counted_by_severity() -> None:
+    error = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong", code="x")
+    warning = ConfigProblem(Place("g.yaml", 2, 2), "routes", "is odd", code="x", severity="warning")
+
+    assert render_problems([error]) == "g.yaml:1:2: workers: is wrong\n1 problem found"
+    assert render_problems([error, error]).endswith("2 problems found")
+    assert render_problems([error, warning]).endswith("1 problem, 1 warning found")
+    assert render_problems([warning]).endswith("1 warning found")
+
+
+def test_missing_files_become_warnings_and_nothing_else_does() -> None:
+    codes = ["file.missing", "auth.file-missing", "file.unreadable", "key.missing"]
+    problems = [ConfigProblem(Place("g.yaml", 1, 1), "x", "m", code=code) for code in codes]
+
+    assert [problem.is_error for problem in missing_files_as_warnings(problems)] == [False, False, True, True]

@@ -9,7 +9,7 @@ import pytest
 from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
-from gateway_core.server.reload import Reloader, render
+from gateway_core.server.reload import Reloader
 from gateway_core.server.validation import Canonical, ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
@@ -121,8 +121,3 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
     await bench.until(1)
 
     await tasks.aclose()
-
-
-def test_problems_are_printed_as_check_prints_them() -> None:
-    assert render([PROBLEM]) == "g.yaml:1:2: workers: is wrong\n1 problem found"
-    assert render([PROBLEM, PROBLEM]).endswith("2 problems found")

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
+from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
-from gateway_core.cli.reporting import load_or_exit, problem_as_json, report_and_exit
-from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig
+from gateway_core.cli.reporting import exit_status, problem_as_json
+from gateway_core.config import ConfigError, Document, LoadedConfig, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry, Published
-from gateway_core.server.tls import CertificateError, files_of, load_certificates
+from gateway_core.server.tls import files_of
 from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
-from gateway_core.snapshot.settings import tls_files, tls_settings
-from gateway_core.upstreams.transport import make_tls_context, unusable
+from gateway_core.snapshot.settings import tls_files
 
 
 @click.command("check", short_help="Check a configuration and print every problem in it.")
 @config_option
 @json_option
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--offline", is_flag=True, help="Ask no source, and only warn of files that are missing.")
 @click.option("--canonical", is_flag=True, hidden=True, help="Do jobs on stdin for the serving process.")
-def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) -> None:
+def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, strict: bool, offline: bool, canonical: bool) -> None:
     """Check a configuration as `run` and a reload do, and print every problem with its place.
 
-    Exit status: 0 if it is good, 1 if there are problems.
+    Warnings do not reject a configuration: it is valid, and something in it is unlikely to be meant.
+
+    Exit status: 0 if it is good, 1 if there are errors, 3 if a source did not respond or a file could not be read.
     """
     if canonical:
         with os.fdopen(os.dup(1), "wb") as out:
@@ -40,47 +43,35 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, canonical: bool) ->
             warm_up()
             serve_jobs(answer_job, sys.stdin.buffer, out)
         return
-    loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
-    if problems := certificate_problems(loaded):
-        report_and_exit(problems, as_json=as_json)
-    config = loaded.config
+    found = examine(roots, PluginRegistry(), offline=offline)
+    found = found.strict() if strict else found
     if as_json:
-        warnings = [problem_as_json(warning) for warning in loaded.warnings]
-        files = [str(path) for path in loaded.files]
-        print_json({"ok": True, "version": loaded.version, "files": files, "problems": warnings})
+        print_json(_as_json(found))
     else:
-        for warning in loaded.warnings:
-            click.echo(warning.render(), err=True)
-        names = ", ".join(str(path) for path in roots)
-        held = f"{counted(len(config.routes), 'route')}, {counted(len(config.upstreams), 'upstream')}"
-        also = f", {counted(len(loaded.warnings), 'warning')}" if loaded.warnings else ""
-        click.echo(f"{names}: fine, {held}{also}")
+        _print(found, ", ".join(str(root) for root in roots))
+    raise SystemExit(exit_status(found.problems))
 
 
-def certificate_problems(loaded: LoadedConfig) -> tuple[ConfigProblem, ...]:
-    """Return what is wrong with the certificate files of listeners and upstreams. Blocks.
+def _as_json(found: Examination) -> dict[str, Any]:
+    told: dict[str, Any] = {"ok": found.is_fine}
+    if found.is_fine and found.loaded is not None:
+        told |= {"version": found.loaded.version, "files": [str(path) for path in found.loaded.files]}
+    return told | {"problems": [problem_as_json(problem) for problem in found.problems]}
 
-    A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
-    files that are missing.
-    """
-    problems = []
-    for index, listen in enumerate(loaded.config.listen):
-        try:
-            if listen.tls is not None:
-                load_certificates(listen.tls)
-        except CertificateError as error:
-            key_path = f"listen[{index}].tls"
-            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable"))
-    for index, upstream in enumerate(loaded.config.upstreams):
-        settings = tls_settings(upstream)
-        try:
-            if settings.files:
-                make_tls_context(settings)
-        except (OSError, ssl.SSLError) as error:
-            key_path = f"upstreams[{index}].tls"
-            message = unusable(settings, error)
-            problems.append(ConfigProblem(loaded.place_of(key_path), key_path, message, code="tls.unusable"))
-    return tuple(problems)
+
+def _print(found: Examination, names: str) -> None:
+    if not found.is_fine:
+        click.echo(render_problems(found.problems), err=True)
+        return
+    for warning in found.problems:
+        click.echo(warning.render(), err=True)
+    parts = ["fine"]
+    if found.loaded is not None:
+        config = found.loaded.config
+        parts += [counted(len(config.routes), "route"), counted(len(config.upstreams), "upstream")]
+    if found.problems:
+        parts.append(counted(len(found.problems), "warning"))
+    click.echo(f"{names}: {', '.join(parts)}")
 
 
 def answer_job(job: bytes, out: BinaryIO) -> int:

@@ -17,6 +17,9 @@ LOCK_FILE: Final = "plugins.lock"
 PROBLEMS: Final = 1
 """Exit status when something was looked for and found wrong."""
 
+UNDECIDABLE: Final = 3
+"""Exit status when something could not be looked at: a source did not respond, a file could not be read."""
+
 
 def config_option(function: CommandT) -> CommandT:
     """Add ``-c PATH`` or ``-c URL``, which may be given several times."""

@@ -46,6 +46,7 @@ from gateway_core.config.problems import (
     Severity,
     problem_from_json,
     problem_to_json,
+    render_problems,
     sort_problems,
 )
 from gateway_core.config.schema_errors import SchemaValidator
@@ -166,6 +167,7 @@ __all__ = [
     "parse_size",
     "problem_from_json",
     "problem_to_json",
+    "render_problems",
     "resolve_chain",
     "sort_problems",
 ]

@@ -29,7 +29,9 @@ CODES: Final[Mapping[str, str]] = {
     "file.unreadable": "a file exists and could not be read",
     "include.cycle": "a file includes itself",
     "include.not-allowed": "a document that is no file includes others",
-    "source.unavailable": "a source did not respond, or its URL cannot be used",
+    "source.invalid": "the URL of a source cannot be used",
+    "source.not-asked": "a source was not asked, because of `--offline` (warning)",
+    "source.unavailable": "a source did not respond",
     "substitution.syntax": "`${...}` is not one of the known forms",
     "substitution.unset": "a variable is not set in the environment and has no default",
     # keys and values

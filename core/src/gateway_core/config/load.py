@@ -25,7 +25,7 @@ from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
-from gateway_core.config.problems import ConfigError, ConfigProblem, sort_problems
+from gateway_core.config.problems import ConfigError, ConfigProblem, missing_files_as_warnings, sort_problems
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.views import bindings, mappings
@@ -43,6 +43,8 @@ def load_config(
     extra_checks: Sequence[ExtraCheck] = (),
     strategies: Collection[str] = (),
     discoveries: Collection[str] = (),
+    offline: bool = False,
+    is_partial: bool = False,
 ) -> LoadedConfig:
     """Load and check a configuration.
 
@@ -53,49 +55,48 @@ def load_config(
     :param extra_checks: checks of other layers.
     :param strategies: names of strategies that extensions provide.
     :param discoveries: names of discoveries that extensions provide.
+    :param offline: files that are missing are warnings: they are expected to be elsewhere.
+    :param is_partial: there are further documents, which may define the names that these refer to.
     :raises ConfigError: with every problem that was found.
     """
+    gatherer = Gatherer(Substitution(environ), is_complete=not is_partial)
+    known = STRATEGIES | set(strategies), DISCOVERIES | set(discoveries)
     with collector_paused():
-        return _load(
-            as_paths(path), Substitution(environ), catalog, extra_documents, extra_checks, strategies, discoveries
-        )
+        gatherer.add_paths(as_paths(path))
+        for document in extra_documents:
+            gatherer.add_document(document)
+        return _load(gatherer, catalog, extra_checks, *known, offline=offline)
 
 
 def _load(
-    paths: Sequence[Path],
-    substitution: Substitution,
+    gatherer: Gatherer,
     catalog: PluginCatalog,
-    extra_documents: Sequence[Document],
     extra_checks: Sequence[ExtraCheck],
-    strategies: Collection[str],
-    discoveries: Collection[str],
+    strategies: frozenset[str],
+    discoveries: frozenset[str],
+    *,
+    offline: bool,
 ) -> LoadedConfig:
-    gatherer = Gatherer(substitution)
-    gatherer.add_paths(paths)
-    for document in extra_documents:
-        gatherer.add_document(document)
     if not gatherer.roots:
         raise _error(gatherer, gatherer.problems)
     locator = gatherer.merged()
-    constructor = Constructor(substitution, gatherer.report, gatherer.directory_of)
+    constructor = Constructor(gatherer.substitution, gatherer.report, gatherer.directory_of)
     value = constructor.construct(locator.root)
     plain: dict[str, Any] = value if isinstance(value, dict) else {}
     plain["include"] = gatherer.includes
     fill_route_ids(plain)
-    scope = Scope(
-        plain, locator, catalog, STRATEGIES | set(strategies), DISCOVERIES | set(discoveries), constructor.substituted
-    )
+    scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted)
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
     problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
     if problems:
-        problems = _mask(scope, problems)
+        problems = _mask(scope, missing_files_as_warnings(problems) if offline else problems)
     if config is None or any(problem.is_error for problem in problems):
         raise _error(gatherer, problems)
     return LoadedConfig(
         config,
         _places(scope),
-        _unique(gatherer.files, substitution.files),
+        _unique(gatherer.files, gatherer.substitution.files),
         config_version(config),
         _unique(gatherer.directories),
         sort_problems(problem.redacted() for problem in problems),

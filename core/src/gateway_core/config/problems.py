@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from gateway_core.config.place import Place
 from gateway_core.config.redaction import masked_line
 from gateway_core.config.userinfo import without_credentials
+from gateway_core.config.words import counted
 
 Severity = Literal["error", "warning"]
 """Errors reject a configuration; warnings are printed, counted and shown."""
@@ -92,10 +93,26 @@ class ConfigError(Exception):
         return "\n".join(problem.render() for problem in self.problems)
 
 
+def missing_files_as_warnings(problems: Iterable[ConfigProblem]) -> Iterator[ConfigProblem]:
+    """Soften problems with files that are not there: on the machine that checks they need not be."""
+    for problem in problems:
+        # Plugins say it with a code of theirs, such as auth.file-missing.
+        is_missing = problem.code == "file.missing" or problem.code.endswith(".file-missing")
+        yield replace(problem, severity="warning") if is_missing else problem
+
+
 def sort_problems(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
     """Sort by place and drop exact repetitions."""
     unique = dict.fromkeys(problems)
     return tuple(sorted(unique, key=lambda problem: (problem.place, problem.key_path, problem.message)))
+
+
+def render_problems(problems: Sequence[ConfigProblem]) -> str:
+    """Return problems with their source lines, and how many there are of each severity."""
+    errors = sum(problem.is_error for problem in problems)
+    numbers = [(errors, "problem"), (len(problems) - errors, "warning")]
+    counts = [counted(number, noun) for number, noun in numbers if number]
+    return "\n".join([*(problem.render() for problem in problems), f"{', '.join(counts) or 'no problems'} found"])
 
 
 def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:

@@ -47,5 +47,11 @@ def own_samples(wanted: int, serving: int, crashes: int) -> Samples:
     ]
 
 
+def warning_samples(number: int) -> Samples:
+    """Return the metric that the process has which knows what was found in the configuration."""
+    name = "gateway_config_warnings"
+    return [[name, "gauge", "Warnings about the configuration in force.", [[name, {}, number]]]]
+
+
 def _without_upstreams(status: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in status.items() if name != "upstreams"}

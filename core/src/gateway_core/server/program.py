@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
 from gateway_core.server.handover import Handover, RestartNeededError
 from gateway_core.server.lifecycle import Signals, StoppedError
+from gateway_core.server.overview import warning_samples
 from gateway_core.server.plugin_watch import PluginWatch
-from gateway_core.server.reload import Reloader, render
+from gateway_core.server.reload import Reloader
 from gateway_core.server.sources import Sources
 from gateway_core.server.standby import Standby
 from gateway_core.server.validation import Canonical, Verdict, validate
@@ -102,6 +103,8 @@ class Program:
         )
         self.fleet: Fleet | None = None
         self.canonical: Canonical | None = None
+        self.warnings: tuple[ConfigProblem, ...] = ()
+        """Of the configuration in force."""
 
     async def first(self) -> Canonical | None:
         """Validate the configuration; print its problems and return None if it has any.
@@ -113,7 +116,7 @@ class Program:
             await self.signals.unless_stopped(self._sources.ready())
         verdict = await self.signals.unless_stopped(self._first_verdict())
         if verdict.canonical is None:
-            say(render(verdict.problems))
+            say(render_problems(verdict.problems))
         return verdict.canonical
 
     async def _first_verdict(self) -> Verdict:
@@ -155,7 +158,9 @@ class Program:
         """Return what the admin listener shows."""
         assert self.fleet is not None
         status = await self.fleet.status()
-        return status if self._sources is None else {**status, "sources": self._sources.status()}
+        warnings = [str(warning) for warning in self.warnings]
+        sources = {} if self._sources is None else {"sources": self._sources.status()}
+        return {**status, "warnings": warnings, **sources}
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
@@ -165,18 +170,20 @@ class Program:
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
         assert self.fleet is not None
-        return await self.fleet.exposition()
+        from gateway_core.server.merge import exposition  # noqa: PLC0415  # Prometheus' client costs time
+
+        return await self.fleet.exposition() + exposition(warning_samples(len(self.warnings)))
 
     async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
         """Serve until a signal ends it; return the exit status, or what a new program takes over."""
         self.fleet = fleet
-        self.canonical = canonical
+        self._take(canonical)
         try:
             await self.signals.unless_stopped(fleet.start(canonical))
             await self._keep()
             await self._settle()
         except ConfigError as error:
-            say(render(error.problems))
+            say(render_problems(error.problems))
             await fleet.stop(0)
             return 1
         except GatewayError as error:
@@ -186,6 +193,8 @@ class Program:
         except StoppedError:
             await fleet.stop(0)
             return self.given_up()
+        if self.warnings:
+            say(render_problems(self.warnings))
         for url in fleet.urls():
             say(f"listening on {url}")
         self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
@@ -200,6 +209,10 @@ class Program:
         await self._tasks.aclose()
         await self._close_admin()
         return handover
+
+    def _take(self, canonical: Canonical) -> None:
+        self.canonical = canonical
+        self.warnings = canonical.warnings()
 
     async def _keep(self) -> None:
         if self._sources is not None:
@@ -227,7 +240,9 @@ class Program:
                 _logger.info("a new process is to take over, with %s", needed)
                 await self._restart(canonical)
                 return f"taken over by a new process with {needed}"
-        self.canonical = canonical
+        self._take(canonical)
+        if self.warnings:
+            _logger.warning("the configuration in force has warnings\n%s", render_problems(self.warnings))
         await self._keep()
         try:
             await self._settle()
@@ -265,7 +280,7 @@ class Program:
                     async with self._exchanging:
                         await self._restart(verdict.canonical)
                     return
-                _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render(verdict.problems))
+                _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render_problems(verdict.problems))
             except GatewayError as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from gateway_core.config import ConfigError, ConfigProblem
+from gateway_core.config import ConfigError, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server.validation import Canonical, ValidationFailedError, Verdict, validate
@@ -95,7 +95,7 @@ class Reloader:
             before, verdict = await self._look()
             if verdict.canonical is None:
                 _logger.error(
-                    "%s: configuration rejected, the old one stays in force\n%s", why, render(verdict.problems)
+                    "%s: configuration rejected, the old one stays in force\n%s", why, render_problems(verdict.problems)
                 )
                 return
             told = await self._apply(verdict.canonical)
@@ -108,13 +108,6 @@ class Reloader:
             _logger.error("%s: configuration not applied, the old one stays in force: %s", why, error)
         else:
             _logger.info("%s: configuration in force: %s", why, told)
-
-
-def render(problems: Sequence[ConfigProblem]) -> str:
-    """Return problems as ``gateway check`` prints them."""
-    lines = [problem.render() for problem in problems]
-    lines.append(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found")
-    return "\n".join(lines)
 
 
 def _told(changed: Sequence[Path]) -> str:

@@ -41,6 +41,10 @@ class SourceError(GatewayError):
         self.reason = reason
 
 
+class SourceUnavailableError(SourceError):
+    """A source that did not respond."""
+
+
 class Sessions:
     """One session for all sources, made when the first of them asks for it."""
 
@@ -108,10 +112,10 @@ async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[
             async for state in states:
                 return state.documents
     except TimeoutError:
-        raise SourceError(str(url), f"it does not answer within {seconds:g} seconds") from None
+        raise SourceUnavailableError(str(url), f"it does not answer within {seconds:g} seconds") from None
     except Exception as error:  # an extension's own code
-        raise SourceError(str(url), str(error) or type(error).__name__) from error
-    raise SourceError(str(url), "it said nothing")
+        raise SourceUnavailableError(str(url), str(error) or type(error).__name__) from error
+    raise SourceUnavailableError(str(url), "it said nothing")
 
 
 def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:

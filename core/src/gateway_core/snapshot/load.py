@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +19,19 @@ def load(
     registry: PluginRegistry,
     environ: Mapping[str, str],
     documents: Sequence[Document] = (),
+    offline: bool = False,
+    is_partial: bool = False,
 ) -> LoadedConfig:
     """Load and check the configuration at these paths: what ``gateway check`` does. Blocks.
 
     :param documents: more of it that is in no file.
+    :param offline: files that are missing are warnings.
+    :param is_partial: there are further documents, which may define the names that these refer to.
     :raises ConfigError: with every problem that was found.
     """
+    attempt = partial(_load, paths, registry, environ, documents, offline=offline, is_partial=is_partial)
     try:
-        return _load(paths, registry, environ, documents, None)
+        return attempt(None)
     except ConfigError as error:
         names = _missing_names(error)
         if not names:
@@ -33,11 +39,11 @@ def load(
     # What extensions offer may be what was missing. To load all that is installed takes seconds, so those that are
     # named like it come first.
     try:
-        return _load(paths, registry, environ, documents, Extensions(registry.loaded(names)))
+        return attempt(Extensions(registry.loaded(names)))
     except ConfigError as error:
         if not _missing_names(error):
             raise
-    return _load(paths, registry, environ, documents, Extensions(registry.loaded()))
+    return attempt(Extensions(registry.loaded()))
 
 
 _OFFERED: Final = re.compile(r"upstreams\[\d+\]\.(strategy|discovery\.name)")
@@ -61,6 +67,9 @@ def _load(
     environ: Mapping[str, str],
     documents: Sequence[Document],
     extensions: Extensions | None,
+    *,
+    offline: bool,
+    is_partial: bool,
 ) -> LoadedConfig:
     from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
 
@@ -72,4 +81,6 @@ def _load(
         extra_checks=[check_routes, unreachable_bindings(registry)],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
+        offline=offline,
+        is_partial=is_partial,
     )

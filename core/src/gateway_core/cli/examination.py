@@ -1,0 +1,111 @@
+"""What ``gateway check`` looks at: the documents, what they name, and what follows for its exit status."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway_core.cli.reporting import source_problem
+from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
+from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
+from gateway_core.config.problems import missing_files_as_warnings
+from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of, urls_of
+from gateway_core.plugins import PluginRegistry
+from gateway_core.server.source_opening import SourceError, fetch_documents
+from gateway_core.server.tls import CertificateError, files_of, load_certificates
+from gateway_core.snapshot import load
+from gateway_core.snapshot.settings import tls_settings
+from gateway_core.upstreams.transport import make_tls_context, unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found; ``loaded`` is None where it is invalid, or parts of it are unknown."""
+
+    loaded: LoadedConfig | None
+    problems: tuple[ConfigProblem, ...]
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether there is no error."""
+        return not any(problem.is_error for problem in self.problems)
+
+    def strict(self) -> Examination:
+        """Return the same with every warning as an error."""
+        return Examination(self.loaded, tuple(replace(problem, severity="error") for problem in self.problems))
+
+
+def examine(
+    roots: tuple[ConfigRoot, ...],
+    registry: PluginRegistry,
+    *,
+    offline: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Examination:
+    """Load a configuration and the certificates that it names. Blocks.
+
+    :param offline: ask no source, and warn of missing files: they are expected to be elsewhere.
+    """
+    urls, paths = urls_of(roots), paths_of(roots)
+    skipped = [_not_asked(url) for url in urls] if offline else []
+    documents: list[Document] = []
+    try:
+        documents = [] if offline else fetch_documents(urls)
+        if not paths and not documents and skipped:
+            return Examination(None, tuple(skipped))
+        loaded = load(
+            paths, registry=registry, environ=environ, documents=documents, offline=offline, is_partial=bool(skipped)
+        )
+    except SourceError as error:
+        return Examination(None, (source_problem(error),))
+    except ConfigError as error:
+        return Examination(None, sort_problems([*error.problems, *error.warnings, *skipped]))
+    certificates = certificate_problems(loaded)
+    if offline:
+        certificates = missing_files_as_warnings(certificates)
+    return Examination(loaded, sort_problems([*loaded.warnings, *skipped, *certificates]))
+
+
+def _not_asked(url: SourceUrl) -> ConfigProblem:
+    message = "was not asked: names that its documents may define are not checked"
+    return ConfigProblem(Place(str(url)), "", message, code="source.not-asked", severity="warning")
+
+
+def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    """Find what is wrong with the certificate files of listeners and upstreams. Blocks.
+
+    A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
+    files that are missing.
+    """
+    for index, listen in enumerate(loaded.config.listen):
+        if listen.tls is None:
+            continue
+        key_path = f"listen[{index}].tls"
+        failures = list(_unreadable(loaded, key_path, files_of(listen.tls)))
+        yield from failures
+        try:
+            if not failures:
+                load_certificates(listen.tls)
+        except CertificateError as error:
+            yield ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
+    for index, upstream in enumerate(loaded.config.upstreams):
+        settings = tls_settings(upstream)
+        key_path = f"upstreams[{index}].tls"
+        failures = list(_unreadable(loaded, key_path, map(Path, settings.files)))
+        yield from failures
+        try:
+            if settings.files and not failures:
+                make_tls_context(settings)
+        except (OSError, ssl.SSLError) as error:
+            yield ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error), code="tls.unusable")
+
+
+def _unreadable(loaded: LoadedConfig, key_path: str, files: Iterable[Path]) -> Iterator[ConfigProblem]:
+    for file in files:
+        data = read_bytes(file, limit=LARGEST_FILE)
+        if isinstance(data, ReadFailure):
+            message = f"the file {str(file)!r} {data.reason}"
+            yield ConfigProblem(loaded.place_of(key_path), key_path, message, code=data.code)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway_core.cli.examination import Examination, examine
+from gateway_core.cli.reporting import exit_status
+from gateway_core.config.sources import parse_root
+from gateway_core.plugins import PluginRegistry
+
+ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
+
+
+def look(*roots: Path | str, offline: bool = False) -> Examination:
+    return examine(tuple(parse_root(str(root)) for root in roots), PluginRegistry(find=dict), offline=offline)
+
+
+def codes(found: Examination) -> list[tuple[str, str]]:
+    return [(problem.code, problem.severity) for problem in found.problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: [gone.yaml]\n" + ROUTE,
+        ROUTE.replace("id: r", "id: r, description: '${file:gone}'"),
+        "workers: ${file:gone}\n" + ROUTE,
+        "listen: [{address: ':0', tls: {cert: gone.pem, key: gone.pem}}]\n" + ROUTE,
+        "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: gone.pem}}]\n"
+        + ROUTE.replace("'http://127.0.0.1:1'", "u"),
+    ],
+)
+def test_missing_files_are_errors_and_offline_warnings(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(text)
+
+    assert codes(look(path)) == [("file.missing", "error")]
+    assert exit_status(look(path).problems) == 1
+    assert codes(look(path, offline=True)) == [("file.missing", "warning")]
+    assert exit_status(look(path, offline=True).problems) == 0
+
+
+def test_broken_files_are_errors_offline_too(tmp_path: Path) -> None:
+    path, broken = tmp_path / "gateway.yaml", tmp_path / "broken.pem"
+    broken.write_text("nonsense")
+    path.write_text(f"listen: [{{address: ':0', tls: {{cert: '{broken}', key: '{broken}'}}}}]\n{ROUTE}")
+
+    assert codes(look(path, offline=True)) == [("tls.unusable", "error")]
+
+
+def test_a_file_that_exists_and_cannot_be_read_decides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(ROUTE.replace("id: r", "id: r, description: '${file:/proc/self/mem}'"))
+
+    assert codes(look(path)) == [("file.unreadable", "error")]
+    assert exit_status(look(path).problems) == 3
+
+    path.write_text(path.read_text() + "nonsense: 1\n")
+    assert exit_status(look(path).problems) == 1
+
+
+def test_a_source_that_does_not_respond_decides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(ROUTE)
+    found = look(path, "http://127.0.0.1:1/gateway.yaml")
+
+    assert codes(found) == [("source.unavailable", "error")]
+    assert exit_status(found.problems) == 3
+
+
+def test_the_url_of_a_source_that_cannot_work_is_a_problem() -> None:
+    found = look("nosuch://127.0.0.1:1/gateway")
+
+    assert codes(found) == [("source.invalid", "error")]
+    assert exit_status(found.problems) == 1
+
+
+def test_offline_no_source_is_asked_and_names_that_it_may_define_are_not_checked(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(ROUTE.replace("'http://127.0.0.1:1'", "elsewhere"))
+    source = "http://127.0.0.1:1/gateway.yaml"
+
+    assert codes(look(path, offline=True)) == [("upstream.unknown", "error")]
+    assert codes(look(path, source, offline=True)) == [("source.not-asked", "warning")]
+    assert codes(look(source, offline=True)) == [("source.not-asked", "warning")]
+
+
+def test_strict_makes_errors_of_warnings(tmp_path: Path) -> None:
+    found = look("http://127.0.0.1:1/gateway.yaml", offline=True)
+
+    assert found.is_fine
+    assert not found.strict().is_fine
+    assert exit_status(found.strict().problems) == 1
