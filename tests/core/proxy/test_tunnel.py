@@ -59,6 +59,53 @@ async def test_h2c_is_never_asked_of_an_upstream(proxied: Proxied) -> None:
     assert fields(upstream.heads[0], b"http2-settings") == []
 
 
+@pytest.mark.parametrize(
+    "fields_",
+    [
+        b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket, h2c\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: tcp\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket/13\r\n",
+        b"Upgrade: tcp\r\n",
+    ],
+)
+async def test_another_protocol_than_the_client_offered_is_502(proxied: Proxied, fields_: bytes) -> None:
+    closed = asyncio.Event()
+
+    async def switch(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\n" + fields_ + b"\r\nraw bytes")
+        await peer.rest()
+        closed.set()
+
+    gateway, _ = await proxied(switch)
+
+    status, head, body = await gateway.ask(UPGRADE)
+
+    assert status == 502
+    assert b"raw bytes" not in head + body
+    await asyncio.wait_for(closed.wait(), 10)
+
+
+@pytest.mark.parametrize(
+    "request_", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", UPGRADE.replace(b"Connection: Upgrade\r\n", b"")]
+)
+async def test_a_change_of_protocol_that_was_not_asked_for_is_502(proxied: Proxied, request_: bytes) -> None:
+    gateway, _ = await proxied(SWITCH)
+
+    assert (await gateway.ask(request_))[0] == 502
+
+
+@pytest.mark.parametrize("named", [b"WebSocket", b"WEBSOCKET", b" websocket "])
+async def test_the_name_of_a_protocol_has_no_case(proxied: Proxied, named: bytes) -> None:
+    gateway, _ = await proxied(SWITCH.replace(b"websocket", named))
+    client = await gateway.connect()
+
+    await client.send(UPGRADE)
+
+    assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+
+
 async def test_much_data_passes_both_ways_at_once(proxied: Proxied) -> None:
     gateway, _ = await proxied(echo)
     client = await gateway.connect()

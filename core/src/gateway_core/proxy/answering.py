@@ -9,9 +9,11 @@ from gateway_core.errors import ClientGoneError
 from gateway_core.messages import Response
 from gateway_core.plugins import Hook, Suspended, start_response_phase
 from gateway_core.proxy.answer_head import status_line
+from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.retrying import Retrying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.wire.fields import list_members
 from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:
@@ -182,6 +184,12 @@ class Answering(Retrying):
         upstream, endpoint = self.upstream, self.endpoint
         assert upstream is not None
         assert endpoint is not None
+        offered = self.memo.facts.upgrade
+        if head.upgrade and any(name != offered for name in list_members([head.upgrade])):
+            # The client would take the bytes of one protocol for those of another.
+            connection.abort()
+            self.on_failure(Failure.BAD_ANSWER, "it changes to another protocol than the client offered")
+            return
         self.connection = None
         self.answered_at = self.proxy.now()
         self.is_answering = True

@@ -96,7 +96,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
     head.keep_alive = b"close" not in options and (not http_1_0 or b"keep-alive" in options)
     head.block = join_lines(kept)
     head.binds = binds_connection(block.lower())
-    if b"upgrade" in options:
+    if b"upgrade" in options or head.status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     _read_framing(head, special, http_1_0)
     if head.length >= 0 or head.length == CHUNKED:
