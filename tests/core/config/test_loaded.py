@@ -69,7 +69,8 @@ def test_canonical_form_has_all_defaults(load: Load) -> None:
     config = load("routes: []").to_canonical()["config"]
 
     assert config["limits"]["idle_timeout"] == 75.0
-    assert config["listen"] == [{"address": "127.0.0.1:8080", "tls": None}]
+    absent = {"tls": None, "name": None, "trusted_proxies": None, "client_address": None}
+    assert config["listen"] == [{"address": "127.0.0.1:8080", **absent}]
 
 
 def test_canonical_form_of_another_version_is_refused(load: Load) -> None:

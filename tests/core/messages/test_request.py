@@ -38,6 +38,7 @@ def test_what_few_ask_for_is_read_from_the_connection_only_then() -> None:
     class Arrival:
         peer = Peer()
         config_version = "abc"
+        is_trusted = False
 
     request = make()
     request.arrival = Arrival()

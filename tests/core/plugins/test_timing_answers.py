@@ -87,7 +87,7 @@ def test_a_chain_is_surrounded_once_and_nothing_inside_changes(bind: Any) -> Non
     inner = bind(Guard)
     chain = build_chain([inner])
     guard = chain.pre_proxy
-    outer = timing_answers(lambda _: True, SystemClock(), Metrics())
+    outer = timing_answers(SystemClock(), Metrics())
 
     answer_with_times(answer_with_times(chain, outer), outer)
 

@@ -13,7 +13,7 @@ from gateway_core.config.models.base import ConfigModel
 from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
 from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
 from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
-from gateway_core.config.models.listen import CertificateConfig, ListenConfig, ListenTlsConfig
+from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.resilience import (
     KeepaliveConfig,
@@ -70,6 +70,7 @@ from gateway_core.config.values import (
     Regex,
     Size,
     Switch,
+    TrustedPeer,
     Weight,
     parse_duration,
     parse_network,
@@ -88,6 +89,7 @@ __all__ = [
     "CertificateConfig",
     "ChainEntry",
     "CircuitBreakerConfig",
+    "ClientAddressConfig",
     "ConditionConfig",
     "ConfigError",
     "ConfigFinding",
@@ -147,6 +149,7 @@ __all__ = [
     "StickyCookieConfig",
     "Switch",
     "TimeoutsConfig",
+    "TrustedPeer",
     "UpstreamConfig",
     "UpstreamLimitsConfig",
     "UpstreamTlsConfig",

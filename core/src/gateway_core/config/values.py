@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -261,3 +261,31 @@ IpNetwork = Annotated[
     WithJsonSchema({"type": "string", "x-expected": "a network: write for example 10.0.0.0/8, ::1 or 192.168.1.7"}),
 ]
 """An IPv4 or IPv6 network; a single address is a network of one."""
+
+_TRUSTED_HINT: Final = "write for example 10.0.0.0/8, ::1, 192.168.1.7, or unix: for peers on unix sockets"
+
+
+def parse_trusted_peer(value: object) -> Network | Literal["unix:"]:
+    """Read an address, a CIDR network or ``unix:``.
+
+    :raises InvalidValueError: for anything else.
+    """
+    if value == "unix:":
+        return "unix:"
+    if isinstance(value, str) and value.lower().startswith("unix"):
+        raise InvalidValueError("is not a network: write unix: alone, it stands for every peer on a unix socket")
+    try:
+        return parse_network(value)
+    except InvalidValueError as error:
+        if str(error).startswith("is not a network"):
+            raise InvalidValueError(f"is not a network: {_TRUSTED_HINT}") from None
+        raise
+
+
+TrustedPeer = Annotated[
+    Network | Literal["unix:"],
+    PlainValidator(parse_trusted_peer),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "x-expected": f"a network: {_TRUSTED_HINT}"}),
+]
+"""A network whose peers are believed, or ``unix:`` for all peers on unix sockets."""

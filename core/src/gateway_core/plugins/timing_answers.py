@@ -6,7 +6,6 @@ It takes part in a chain as if it were the outermost binding, so that nothing of
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
@@ -27,11 +26,9 @@ _NAME: Final = "server-timing"
 _SENT_KEY: Final = "gateway.timings.sent"
 _ANSWERED_KEY: Final = "gateway.timings.answered"
 
-Trusts = Callable[[str], bool]
 
-
-class TimingAnswers(Plugin[Trusts]):
-    """Watches the requests that ask for it, and writes their times into the answer; its config says whom to trust."""
+class TimingAnswers(Plugin[None]):
+    """Watches the requests of trusted peers that ask for it, and writes their times into the answer."""
 
     name = _NAME
     default_on_error = "continue"
@@ -39,7 +36,8 @@ class TimingAnswers(Plugin[Trusts]):
     @hookimpl
     def gateway_request(self, request: Request) -> None:
         """Begin to watch."""
-        if self.config(request.peer_ip) and request.header(ASK) == "1":
+        arrival = request.arrival
+        if arrival is not None and arrival.is_trusted and request.header(ASK) == "1":
             watch(request)
 
     @hookimpl
@@ -66,13 +64,10 @@ class TimingAnswers(Plugin[Trusts]):
         response.headers.add("Server-Timing", ", ".join(filter(None, metrics)))
 
 
-def timing_answers(trusts: Trusts, clock: Clock, metrics: Metrics) -> Binding:
-    """Return the binding to give to `answer_with_times`.
-
-    :param trusts: whether an address is a trusted peer's.
-    """
+def timing_answers(clock: Clock, metrics: Metrics) -> Binding:
+    """Return the binding to give to `answer_with_times`."""
     log = logging.getLogger("gateway.plugins.server-timing")
-    instance = TimingAnswers(trusts, PluginContext(_NAME, None, clock, log, metrics))
+    instance = TimingAnswers(None, PluginContext(_NAME, None, clock, log, metrics))
     return Binding(_NAME, _NAME, "", None, "continue", "continue", None, False, instance, Faults())
 
 

@@ -38,6 +38,7 @@ class AiohttpLane(AtOnce):
 
     def __init__(self, server: GatewayServer, **settings: Any) -> None:
         super().__init__(server, server.proxy, **settings)
+        self._listener = server.listener
         self._is_admitted = False
         self._over: asyncio.Future[bool] | None = None
         self._is_reading_held = False
@@ -51,7 +52,7 @@ class AiohttpLane(AtOnce):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._is_admitted:
-            self.peer = Peer(transport)
+            self.peer = Peer(transport, self._listener)
             read_little(transport)
             if not self.proxy.admit(self):
                 self.proxy.turn_away(cast("asyncio.Transport", transport))

@@ -67,7 +67,7 @@ class FastLane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.peer = Peer(transport)
+        self.peer = Peer(transport, self._server.listener)
         read_little(transport)
         proxy = self.proxy
         if not proxy.admit(self):

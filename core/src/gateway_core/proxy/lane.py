@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.messages import Request, TlsInfo
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
-from gateway_core.proxy.wire.forwarding import Origin, origin_of
+from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.routing import Match, check_path
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream_connection import UpstreamConnection
-    from gateway_core.snapshot import CompiledRoute, Snapshot
+    from gateway_core.snapshot import CompiledRoute, Snapshot, Trust
 
 
 LINGER: Final = 2.0
@@ -60,7 +61,8 @@ class HeadMemo:
     )
 
     def __init__(self, facts: RequestFacts, peer: Peer, snapshot: Snapshot) -> None:
-        self.facts = facts
+        self.facts = facts = peer.believed(facts, snapshot)
+        """What the head says, as far as its sender may say it."""
         self.snapshot = snapshot
         self.origin = peer.origin_for(facts, snapshot)
         self.tail = facts.kept + self.origin.tail
@@ -141,33 +143,79 @@ class HeadMemo:
 class Peer:
     """Who a connection comes from, and where it came in."""
 
-    __slots__ = ("_origin", "_origin_host", "bound", "ip", "local_port", "port", "scheme", "tls")
+    __slots__ = (
+        "_arrived",
+        "_is_trusted",
+        "_listener",
+        "_origin",
+        "_origin_host",
+        "_trust",
+        "_trust_version",
+        "bound",
+        "ip",
+        "is_unix",
+        "local_port",
+        "port",
+        "scheme",
+        "tls",
+    )
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, listener: str = "") -> None:
         address = transport.get_extra_info("peername")
         self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
         """Empty for a unix socket."""
         self.port: int = address[1] if isinstance(address, tuple) else 0
         local = transport.get_extra_info("sockname")
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
+        # Not by the missing address: a TCP connection that was reset at once has none either.
+        self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
         secure = transport.get_extra_info("ssl_object")
         self.scheme = "http" if secure is None else "https"
         self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
         self.bound: BoundConnections | None = None
         """The upstream connections that belong to this one."""
+        self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
+        self._listener = listener
+        self._trust: Trust | None = None
+        self._trust_version = ""
+        self._is_trusted = False
         self._origin: Origin | None = None
         self._origin_host = ""
+
+    def trust_in(self, snapshot: Snapshot) -> Trust:
+        """Return what the listener believes by a configuration; looked up once for each.
+
+        A listener that the configuration has no more keeps what it had: its connections go on.
+        """
+        trust = self._trust
+        if trust is None or self._trust_version is not snapshot.version:
+            trust = self._trust = snapshot.trusts.get(self._listener) or trust or snapshot.trust
+            self._trust_version = snapshot.version
+            self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
+        return trust
+
+    def believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
+        """Return a head without the fields that this peer may not send."""
+        trust = self.trust_in(snapshot)
+        if facts.is_silent and not trust.looks_at_names:
+            return facts
+        return believed_facts(facts, trust, is_trusted=self._is_trusted)
 
     def origin_for(self, facts: RequestFacts, snapshot: Snapshot) -> Origin:
         """Return where a request comes from: the same as the last one if it says nothing of proxies before us."""
         origin = self._origin
-        is_known = not facts.forwarding and facts.host == self._origin_host
-        if origin is not None and is_known and origin.config_version is snapshot.version:
+        if (
+            origin is not None
+            and facts.is_silent
+            and facts.host == self._origin_host
+            and origin.config_version is snapshot.version
+        ):
             return origin
-        origin = origin_of(facts, self.ip, self.scheme, self.local_port, snapshot.trusts)
+        trust = self.trust_in(snapshot)
+        origin = origin_of(facts, self._arrived, trust, is_trusted=self._is_trusted)
         origin.peer = self
         origin.config_version = snapshot.version
-        if not facts.forwarding:
+        if facts.is_silent and not (self._is_trusted and trust.header):
             self._origin, self._origin_host = origin, facts.host
         return origin
 

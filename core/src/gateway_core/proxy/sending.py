@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
+from gateway_core.messages.headers import written_lines
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.receiver import Failure
@@ -15,7 +16,8 @@ from gateway_core.proxy.upload import Upload
 from gateway_core.proxy.upstream_connection import BINDS, UpstreamConnection
 from gateway_core.proxy.wire.bound import binds_connection
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
-from gateway_core.proxy.wire.request_head import has_special_fields, read_request_block
+from gateway_core.proxy.wire.outgoing import outgoing_fields
+from gateway_core.proxy.wire.request_head import has_special_fields
 from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome
@@ -231,26 +233,28 @@ class Sending(Relaying):
         :param copy_length: bytes of the body of a copy that is sent whole; None for the request itself.
         """
         request, memo = self.request, self.memo
-        facts, tail, route = memo.facts, memo.tail, self.route
+        facts, tail, route, end = memo.facts, memo.tail, self.route, self.id_line
         host = own_host = facts.host
         block = request.current_block
         if block is not facts.block:
             added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
-            if added and not has_special_fields(added):
+            if added and not facts.has_odd_names and not has_special_fields(added):
                 self._binds = binds_connection(added.lower())
                 tail = facts.kept + added + memo.origin.tail
             else:
                 own_host = request.headers.get("host", "")
-                changed = read_request_block(self._own_fields(), http_1_0=True)
-                if changed is None:
+                outgoing = outgoing_fields(facts, memo.origin, self._own_fields(), written_lines(request.headers))
+                if outgoing is None:
                     return None
-                self._binds = changed.binds
-                tail = changed.kept + memo.origin.tail
+                self._binds = outgoing.binds
+                tail = outgoing.fields
+                if outgoing.has_request_id:
+                    end = b"\r\n\r\n"
         authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint.authority
         if own_host != host and own_host:
             authority = own_host.encode("latin-1")
         fields = self._framing_fields() if copy_length is None else b"\r\nContent-Length: %d" % copy_length
-        return b"".join((self._request_line(), b"\r\nHost: ", authority, tail, fields, self.id_line))
+        return b"".join((self._request_line(), b"\r\nHost: ", authority, tail, fields, end))
 
     def _framing_fields(self) -> bytes:
         """Return the fields that are between the gateway and the upstream."""

@@ -25,10 +25,12 @@ async def _serve(request: web.BaseRequest) -> Written:
 class GatewayServer(web.Server):
     """Makes the protocol of each new connection: the fast lane, or the aiohttp lane if the fast one is off."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, listener: str) -> None:
         # aiohttp's type wants a StreamResponse; what it uses of one is what Written has.
         super().__init__(_serve, handler_cancellation=False)  # type: ignore[arg-type]
         self.proxy = proxy
+        self.listener = listener
+        """The listener's address, by which a configuration knows it."""
         read_little_over_tls()
 
     def __call__(self) -> Any:

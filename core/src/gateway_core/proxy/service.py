@@ -105,9 +105,9 @@ class Proxy:
 
     # -- for the server
 
-    def server_for(self, listener: ListenConfig) -> GatewayServer:  # noqa: ARG002 - all listeners are alike so far
+    def server_for(self, listener: ListenConfig) -> GatewayServer:
         """Return the server for a listener, to be run by aiohttp's runners."""
-        return GatewayServer(self)
+        return GatewayServer(self, listener.address)
 
     @property
     def in_flight(self) -> int:
@@ -184,9 +184,12 @@ class Proxy:
         limits = self.limits
         if limits.max_connections and self.connections >= limits.max_connections:
             return False
-        if limits.max_connections_per_client and self._per_client[lane.peer.ip] >= limits.max_connections_per_client:
+        peer = lane.peer
+        most = limits.max_connections_per_client
+        # Peers on a unix socket have no address that tells one from the other: they are not one client.
+        if most and not peer.is_unix and self._per_client[peer.ip] >= most:
             return False
-        self._per_client[lane.peer.ip] += 1
+        self._per_client[peer.ip] += 1
         self.lanes.add(lane)
         return True
 

@@ -7,6 +7,7 @@ from gateway_core.snapshot.load import load
 from gateway_core.snapshot.route import CompiledRoute, Redirect, Rewrite, Timeouts
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.transfer import from_lines, to_lines
+from gateway_core.snapshot.trust import Trust
 
 __all__ = [
     "Changes",
@@ -19,6 +20,7 @@ __all__ = [
     "Snapshot",
     "SnapshotHolder",
     "Timeouts",
+    "Trust",
     "changes_between",
     "compile_snapshot",
     "from_lines",

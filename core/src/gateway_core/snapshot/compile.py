@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway_core.clock import Clock
@@ -34,7 +33,7 @@ from gateway_core.snapshot.settings import (
     upstream_settings,
 )
 from gateway_core.snapshot.snapshot import Snapshot
-from gateway_core.snapshot.trust import trusts
+from gateway_core.snapshot.trust import trust_of
 from gateway_core.upstreams.endpoint import EndpointSpec
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
@@ -104,8 +103,8 @@ class _Compiler:
 
     async def compile(self) -> Compiled:
         await self._open_upstreams()
-        trusted = trusts(self.config.trusted_proxies)
-        chains = self._chains(trusted)
+        trust, trusts = trust_of(self.config)
+        chains = self._chains()
         builder: RouterBuilder[CompiledRoute] = RouterBuilder()
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
@@ -129,17 +128,18 @@ class _Compiler:
             global_chain=chains.global_chain,
             upstreams={name: live.upstream for name, live in self.live.items()},
             routes=routes,
-            trusts=trusted,
+            trust=trust,
+            trusts=trusts,
             close=self.aclose,
             made_of=made_of,
         )
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
 
-    def _chains(self, trusted: Callable[[str], bool]) -> ChainBuilder:
+    def _chains(self) -> ChainBuilder:
         environment, timings, answers = self.environment, self.environment.timings, None
         if self.config.server_timing:
             timings = timings or environment.times
-            answers = timing_answers(trusted, environment.clock, environment.metrics)
+            answers = timing_answers(environment.clock, environment.metrics)
         return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, answers)
 
     def _problem(self, key_path: str, message: str, code: str) -> ConfigError:

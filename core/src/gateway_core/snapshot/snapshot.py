@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gateway_core.plugins import Binding, Chain
     from gateway_core.routing import Router
     from gateway_core.snapshot.route import CompiledRoute
+    from gateway_core.snapshot.trust import Trust
     from gateway_core.upstreams.upstream import Upstream
 
 
@@ -29,6 +30,7 @@ class Snapshot:
         "limits",
         "router",
         "routes",
+        "trust",
         "trusts",
         "upstreams",
         "version",
@@ -43,7 +45,8 @@ class Snapshot:
         global_chain: Chain,
         upstreams: Mapping[str, Upstream],
         routes: Mapping[str, CompiledRoute],
-        trusts: Callable[[str], bool],
+        trust: Trust,
+        trusts: Mapping[str, Trust],
         close: Callable[[], Awaitable[None]],
         made_of: Sequence[object] = (),
     ) -> None:
@@ -55,8 +58,10 @@ class Snapshot:
         self.upstreams = upstreams
         """Named upstreams; a target that is a URL is here under that URL."""
         self.routes = routes
+        self.trust = trust
+        """What the document believes of what peers say."""
         self.trusts = trusts
-        """Whether a peer's address is one of ``trusted_proxies``."""
+        """What each listener believes, by its address."""
         self.limits = config.limits
         self.active = 0
         """Exchanges that are under way on this snapshot."""

@@ -1,35 +1,100 @@
-"""Whose ``X-Forwarded-*`` is believed."""
+"""Whom a listener believes: trusted peers, where they say the client's address, and what nobody may send."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Final
 
-_REMEMBERED = 65536
+if TYPE_CHECKING:
+    from gateway_core.config import ClientAddressConfig, GatewayConfig, TrustedPeer
+
+UNIX_PEERS: Final = "unix:"
+"""Stands in ``trusted_proxies`` for every peer on a unix socket."""
+
+Network = IPv4Network | IPv6Network
+
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
+_REMEMBERED: Final = 8192
+_LONGEST_ADDRESS: Final = 64
+"""Characters of an address at most; longer texts are not remembered, as a client may have made them."""
 
 
-def trusts(networks: Sequence[IPv4Network | IPv6Network]) -> Callable[[str], bool]:
-    """Return a function that tells whether an address is in one of the networks; it remembers its answers.
+class Trust:
+    """What one listener believes of what its peers say; compiled once for a snapshot."""
 
-    An IPv4 address in IPv6 clothes (``::ffff:10.0.0.1``) counts as the IPv4 address. What is not an address, such as
-    the empty peer of a unix socket, is not trusted.
-    """
-    if not networks:
-        return _nobody
+    __slots__ = ("_is_inside", "header", "hops", "is_open_to_unix", "looks_at_names", "reserved", "stripped")
 
+    def __init__(
+        self,
+        peers: Sequence[TrustedPeer] = (),
+        client_address: ClientAddressConfig | None = None,
+        strip_headers: Sequence[str] = (),
+    ) -> None:
+        networks = tuple(_unmapped(each) for each in peers if not isinstance(each, str))
+        self._is_inside = _lookup(networks) if networks else None
+        self.is_open_to_unix = UNIX_PEERS in peers
+        """Whether peers on unix sockets are believed."""
+        self.hops = 0 if client_address is None or client_address.hops is None else client_address.hops
+        """Which entry of X-Forwarded-For is the client's, from the right; 0 if that is not how it is found."""
+        header = "" if client_address is None or client_address.header is None else client_address.header
+        self.header = header.lower().encode()
+        """Lower-case name of the field that holds the client's address; empty if that is not how it is found."""
+        self.stripped = _lines_of(strip_headers)
+        """Finds lines of fields in a lower-cased block that are removed whoever sent them; None without any."""
+        self.reserved = _lines_of([header] if header else [])
+        """Finds lines of the field that holds the client's address."""
+        self.looks_at_names = bool(strip_headers or header)
+        """Whether there are fields of the configuration's own to look for."""
+
+    def believes(self, peer_ip: str, *, is_unix: bool) -> bool:
+        """Whether a connection's other end is a trusted proxy.
+
+        :param peer_ip: its address; empty for a unix socket.
+        """
+        return self.is_open_to_unix if is_unix else self.trusts(peer_ip)
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's; what is no address is not."""
+        return self._is_inside is not None and len(address) <= _LONGEST_ADDRESS and self._is_inside(address)
+
+
+def _lookup(networks: Sequence[Network]) -> Callable[[str], bool]:
     @lru_cache(_REMEMBERED)
-    def trusts_address(text: str) -> bool:
+    def is_inside(text: str) -> bool:
         try:
-            address = ip_address(text.partition("%")[0])
+            address = ip_address(text)
         except ValueError:
             return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
         return any(address in network for network in networks)
 
-    return trusts_address
+    return is_inside
 
 
-def _nobody(_address: str) -> bool:
-    return False
+def _unmapped(network: Network) -> Network:
+    """Return IPv4 addresses that are written mapped into IPv6 as IPv4, which is what clients have."""
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        address = network.network_address.ipv4_mapped
+        return IPv4Network((str(address), network.prefixlen - _MAPPED.prefixlen))
+    return network
+
+
+def _lines_of(names: Sequence[str]) -> re.Pattern[bytes] | None:
+    r"""Return what finds ``\r\nname:`` in a lower-cased block, however the name's separators are written."""
+    texts = [b"".join(_SEPARATOR if not c.isalnum() else c.encode() for c in name.lower()) for name in names]
+    return re.compile(b"\r\n(%b):" % b"|".join(dict.fromkeys(texts))) if texts else None
+
+
+def trust_of(config: GatewayConfig) -> tuple[Trust, Mapping[str, Trust]]:
+    """Return the document's trust, and that of each listener by its address."""
+    common = Trust(config.trusted_proxies, config.client_address, config.strip_headers)
+    by_listener = {}
+    for listener in config.listen:
+        own = listener.trusted_proxies is not None or listener.client_address is not None
+        peers = config.trusted_proxies if listener.trusted_proxies is None else listener.trusted_proxies
+        client_address = listener.client_address or config.client_address
+        by_listener[listener.address] = Trust(peers, client_address, config.strip_headers) if own else common
+    return common, by_listener

@@ -4,6 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 from gateway_core.config import GatewayConfig
+from gateway_core.config.values import CANONICAL
 from pydantic import ValidationError
 
 
@@ -26,3 +27,16 @@ def test_trusted_proxies_are_networks() -> None:
 def test_what_is_out_of_range_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         GatewayConfig.model_validate(value)
+
+
+def test_peers_on_unix_sockets_are_trusted_by_name() -> None:
+    config = GatewayConfig.model_validate({"trusted_proxies": ["unix:", "10.0.0.0/8"]})
+
+    assert config.trusted_proxies == ("unix:", ip_network("10.0.0.0/8"))
+    assert GatewayConfig.model_validate(config.model_dump(mode="json"), context=CANONICAL) == config
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "connection", "upgrade"])
+def test_what_frames_a_request_cannot_be_stripped(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be removed"):
+        GatewayConfig.model_validate({"strip_headers": [name]})

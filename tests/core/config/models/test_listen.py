@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config import GatewayConfig, ListenTlsConfig
+from gateway_core.config import ClientAddressConfig, GatewayConfig, ListenConfig, ListenTlsConfig
 from gateway_core.config.address import ListenAddress
 from pydantic import ValidationError
 
@@ -42,3 +42,16 @@ def test_server_names_may_select_among_certificates() -> None:
     tls = ListenTlsConfig.model_validate({"certificates": [{"cert": "c", "key": "k"}]})
 
     assert tls.certificates[0].cert == "c"
+
+
+@pytest.mark.parametrize(
+    "value", [{"hops": 1, "header": "x-real-ip"}, {}, {"hops": 0}, {"hops": 65}, {"header": "a b"}]
+)
+def test_a_clients_address_is_found_in_exactly_one_way(value: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ClientAddressConfig.model_validate(value)
+
+
+def test_a_listener_without_trusted_proxies_is_not_one_that_trusts_nobody() -> None:
+    assert ListenConfig(address=":80").trusted_proxies is None
+    assert ListenConfig.model_validate({"address": ":80", "trusted_proxies": []}).trusted_proxies == ()

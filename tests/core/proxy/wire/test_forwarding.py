@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.forwarding import Origin, origin_of
-from gateway_core.proxy.wire.request_head import read_request_block
+from gateway_core.config import ClientAddressConfig
+from gateway_core.config.values import parse_trusted_peer
+from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
+from gateway_core.snapshot import Trust
+
+PEER = ("10.0.0.1",)
 
 
-def origin(block: bytes, peer: str = "10.0.0.1", trusted: tuple[str, ...] = (), scheme: str = "http") -> Origin:
-    facts = read_request_block(b"\r\nHost: a.example:8080" + block)
+def read(block: bytes, arrived: Arrived, trust: Trust, host: bytes = b"a.example:8080") -> tuple[RequestFacts, Origin]:
+    facts = read_request_block(b"\r\nHost: " + host + block)
     assert facts is not None
-    return origin_of(facts, peer, scheme, 80, lambda address: address in trusted)
+    is_trusted = trust.believes(arrived.peer_ip, is_unix=arrived.is_unix)
+    facts = believed_facts(facts, trust, is_trusted=is_trusted)
+    return facts, origin_of(facts, arrived, trust, is_trusted=is_trusted)
+
+
+def origin(
+    block: bytes, peer: str = "10.0.0.1", trusted: tuple[str, ...] = (), scheme: str = "http", **client: object
+) -> Origin:
+    where = ClientAddressConfig.model_validate(client) if client else None
+    trust = Trust([parse_trusted_peer(each) for each in trusted], where)
+    return read(block, Arrived(peer, scheme, 80 if peer else 0, is_unix=not peer), trust)[1]
 
 
 def fields(found: Origin) -> dict[bytes, bytes]:
@@ -37,7 +52,7 @@ def test_what_a_stranger_says_of_itself_is_replaced() -> None:
 def test_what_a_trusted_proxy_says_is_believed_and_added_to() -> None:
     found = origin(
         b"\r\nX-Forwarded-For: 1.1.1.1, 10.0.0.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b.example"
-        b"\r\nX-Forwarded-Port: 443\r\nForwarded: for=1.1.1.1\r\nX-Request-Id: abc-1\r\nVia: 1.1 first",
+        b"\r\nX-Forwarded-Port: 443\r\nForwarded: for=1.1.1.1, for=10.0.0.2;by=x\r\nX-Request-Id: abc-1\r\nVia: 1.1 a",
         trusted=("10.0.0.1", "10.0.0.2"),
     )
 
@@ -49,15 +64,79 @@ def test_what_a_trusted_proxy_says_is_believed_and_added_to() -> None:
         b"X-Forwarded-Proto": b"https",
         b"X-Forwarded-Host": b"b.example",
         b"X-Forwarded-Port": b"443",
-        b"Forwarded": b'for=1.1.1.1, for=10.0.0.1;proto=https;host="b.example"',
-        b"Via": b"1.1 first, 1.1 gateway",
+        b"Forwarded": b'for=1.1.1.1, for=10.0.0.2;by=x, for=10.0.0.1;proto=https;host="b.example"',
+        b"Via": b"1.1 a, 1.1 gateway",
     }
 
 
-def test_the_client_is_the_rightmost_address_that_is_not_trusted() -> None:
-    found = origin(b"\r\nX-Forwarded-For: 6.6.6.6, 2.2.2.2, 10.0.0.2", trusted=("10.0.0.1", "10.0.0.2"))
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        (b"6.6.6.6, 2.2.2.2, 10.0.0.2", "2.2.2.2"),
+        (b"6.6.6.6,2.2.2.2,10.0.0.2:55", "2.2.2.2"),
+        (b"10.0.0.3, 10.0.0.2", "10.0.0.3"),  # all are trusted: the first one
+        (b"2.2.2.2:1234, 10.0.0.2", "2.2.2.2"),
+        (b"2001:DB8:0::1", "2001:db8::1"),
+        (b"[2001:db8::1]:443", "2001:db8::1"),
+        (b"::ffff:2.2.2.2", "2.2.2.2"),
+        (b"6.6.6.6, ::ffff:10.0.0.2", "6.6.6.6"),
+        # No address where the client's would be: the peer, not an entry that the client may have written.
+        (b"6.6.6.6, unknown, 10.0.0.2", "10.0.0.1"),
+        (b"6.6.6.6, _hidden", "10.0.0.1"),
+        (b"6.6.6.6, , 10.0.0.2", "10.0.0.1"),
+        (b"6.6.6.6,", "10.0.0.1"),
+        (b"010.0.0.9", "10.0.0.1"),
+        (b"6.6.6.6 7.7.7.7", "10.0.0.1"),
+        (b"", "10.0.0.1"),
+    ],
+)
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxys(chain: bytes, client: str) -> None:
+    found = origin(b"\r\nX-Forwarded-For: " + chain, trusted=("10.0.0.0/8",))
 
-    assert found.client_ip == "2.2.2.2"
+    assert found.client_ip == client
+
+
+@pytest.mark.parametrize(
+    ("chain", "hops", "client"),
+    [
+        (b"6.6.6.6, 2.2.2.2", 1, "2.2.2.2"),
+        (b"6.6.6.6, 2.2.2.2, 3.3.3.3", 2, "2.2.2.2"),
+        (b"6.6.6.6, 10.0.0.7", 1, "10.0.0.7"),  # counted, whether it is trusted or not
+        (b"2.2.2.2", 2, "10.0.0.1"),
+        (b"2.2.2.2, unknown", 1, "10.0.0.1"),
+        (b"6.6.6.6, , 3.3.3.3", 2, "10.0.0.1"),  # an empty entry is an entry
+    ],
+)
+def test_hops_count_entries_from_the_right(chain: bytes, hops: int, client: str) -> None:
+    block = b"\r\nX-Forwarded-For: " + chain.replace(b", ", b"\r\nX-Forwarded-For: ")
+
+    assert origin(b"\r\nX-Forwarded-For: " + chain, trusted=("10.0.0.0/8",), hops=hops).client_ip == client
+    assert origin(block, trusted=("10.0.0.0/8",), hops=hops).client_ip == client
+
+
+def test_hops_read_no_forwarded() -> None:
+    assert origin(b"\r\nForwarded: for=2.2.2.2", trusted=PEER, hops=1).client_ip == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "client"),
+    [
+        (b"\r\nTrue-IP: 2.2.2.2", "2.2.2.2"),
+        (b"\r\nTRUE-ip:\t2.2.2.2 ", "2.2.2.2"),
+        (b"\r\nTrue-IP: [2001:db8::1]:5", "2001:db8::1"),
+        (b"\r\nTrue-IP: 2.2.2.2, 3.3.3.3", "10.0.0.1"),
+        (b"\r\nTrue-IP: 2.2.2.2\r\nTrue-IP: 3.3.3.3", "10.0.0.1"),
+        (b"\r\nTrue_IP: 2.2.2.2", "10.0.0.1"),
+        (b"\r\nTrue-IP: nonsense", "10.0.0.1"),
+        (b"\r\nConnection: true-ip\r\nTrue-IP: 2.2.2.2", "2.2.2.2"),
+        (b"", "10.0.0.1"),
+    ],
+)
+def test_a_header_holds_one_address_or_none(lines: bytes, client: str) -> None:
+    chain = b"\r\nX-Forwarded-For: 9.9.9.9"
+
+    assert origin(chain + lines, trusted=PEER, header="true-ip").client_ip == client
+    assert origin(chain + lines, trusted=(), header="true-ip").client_ip == "10.0.0.1"
 
 
 def test_via_is_kept_whoever_sent_it_so_that_loops_show() -> None:
@@ -68,13 +147,149 @@ def test_an_ipv6_address_is_quoted_in_forwarded() -> None:
     assert fields(origin(b"", peer="::1"))[b"Forwarded"].startswith(b'for="[::1]";')
 
 
-def test_a_unix_socket_has_no_address_and_is_not_trusted() -> None:
-    found = origin(b"\r\nX-Forwarded-For: 1.1.1.1", peer="", trusted=("",))
+def test_a_unix_socket_has_no_address_and_is_trusted_only_by_name() -> None:
+    chain = b"\r\nX-Forwarded-For: 1.1.1.1"
 
-    assert found.client_ip == ""
-    assert fields(found)[b"X-Forwarded-For"] == b"unknown"
+    stranger = origin(chain, peer="", trusted=("0.0.0.0/0", "::/0"))
+    assert stranger.client_ip == ""
+    assert fields(stranger)[b"X-Forwarded-For"] == b"unknown"
+    assert fields(stranger)[b"Forwarded"].startswith(b"for=unknown;")
+
+    proxy = origin(chain, peer="", trusted=("unix:",))
+    assert proxy.client_ip == "1.1.1.1"
+    # Whoever counts hops behind us counts this one as well.
+    assert fields(proxy)[b"X-Forwarded-For"] == b"1.1.1.1, unknown"
+
+
+def test_unix_trusts_no_address() -> None:
+    assert origin(b"\r\nX-Forwarded-For: 1.1.1.1", trusted=("unix:",)).client_ip == "10.0.0.1"
 
 
 @pytest.mark.parametrize("given", [b"a b", b"a\xff", b"a" * 129, b"<script>"])
 def test_a_request_id_that_is_none_is_not_kept(given: bytes) -> None:
-    assert origin(b"\r\nX-Request-Id: " + given, trusted=("10.0.0.1",)).request_id == ""
+    assert origin(b"\r\nX-Request-Id: " + given, trusted=PEER).request_id == ""
+
+
+# -- scheme, host and port
+
+
+@pytest.mark.parametrize(
+    ("lines", "scheme"),
+    [
+        (b"X-Forwarded-Proto: HTTPS", "https"),
+        (b"X-Forwarded-Proto: https,http", "https"),
+        (b"X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http", "https"),
+        (b"X-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https, http", "https"),
+        # It grew with the chain: what 2.2.2.2 used is its own entry, and what it says of others does not count.
+        (b"X-Forwarded-For: 2.2.2.2, 10.0.0.2\r\nX-Forwarded-Proto: https, http", "https"),
+        (b"X-Forwarded-For: 6.6.6.6, 2.2.2.2\r\nX-Forwarded-Proto: https, http", "http"),
+        (b"X-Forwarded-Proto: wss", "https"),
+        (b"X-Forwarded-Proto: ftp", "http"),
+        (b"X-Forwarded-Proto:", "http"),
+        (b"X-Forwarded-Ssl: on", "https"),
+        (b"Front-End-Https: On", "https"),
+        (b"CloudFront-Forwarded-Proto: https", "https"),
+        (b"X-Forwarded-Scheme: https", "https"),
+        (b"X-Forwarded-Protocol: ssl", "https"),
+        (b"X-Forwarded-Proto: http\r\nX-Forwarded-Ssl: on\r\nFront-End-Https: on", "http"),
+        (b"Forwarded: for=2.2.2.2;proto=https", "https"),
+        (b'Forwarded: FOR="2.2.2.2:55" ; Proto="HTTPS"', "https"),
+        (b"Forwarded: for=6.6.6.6;proto=https, for=2.2.2.2;proto=http, for=10.0.0.2;proto=https", "http"),
+        # nginx passes on what its client wrote as Forwarded, and so do others that write X-Forwarded-*.
+        (b"X-Forwarded-For: 2.2.2.2\r\nForwarded: for=6.6.6.6;proto=https", "http"),
+        (b"X-Forwarded-Host: a\r\nForwarded: for=6.6.6.6;proto=https", "http"),
+        (b"Accept: */*", "http"),
+    ],
+)
+def test_the_scheme_is_the_one_that_the_client_used(lines: bytes, scheme: str) -> None:
+    found = origin(b"\r\n" + lines, trusted=("10.0.0.0/8",))
+
+    assert found.scheme == scheme
+    assert fields(found)[b"X-Forwarded-Proto"] == scheme.encode()
+    assert origin(b"\r\n" + lines).scheme == "http", "a stranger's word counted"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (b"b.example", b"b.example"),
+        (b"b.example:8443", b"b.example:8443"),
+        (b"b.example, inner.example", b"b.example"),
+        (b"[2001:db8::1]:1", b"[2001:db8::1]:1"),
+        (b"b.example/x", b"a.example:8080"),
+        (b"user@b.example", b"a.example:8080"),
+        (b'b"example', b"a.example:8080"),
+        (b"b example", b"a.example:8080"),
+        (b"", b"a.example:8080"),
+    ],
+)
+def test_a_host_that_is_none_is_not_sent_on(given: bytes, sent: bytes) -> None:
+    found = origin(b"\r\nX-Forwarded-Host: " + given, trusted=PEER)
+
+    assert fields(found)[b"X-Forwarded-Host"] == sent
+    assert b'host="%b"' % sent in fields(found)[b"Forwarded"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "port"),
+    [
+        (b"X-Forwarded-Port: 8443", b"8443"),
+        (b"X-Forwarded-Port: 443, 80", b"443"),
+        (b"X-Forwarded-Port: 0", b"80"),
+        (b"X-Forwarded-Port: 70000", b"80"),
+        (b"X-Forwarded-Port: +1", b"80"),
+        (b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: b.example", b"443"),
+        (b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: b.example:444", b"444"),
+        (b"X-Forwarded-Proto: https", b"8080"),  # the one in Host
+        (b"X-Forwarded-For: 2.2.2.2", b"80"),
+    ],
+)
+def test_the_port_goes_with_the_scheme_and_the_host(lines: bytes, port: bytes) -> None:
+    assert fields(origin(b"\r\n" + lines, trusted=PEER))[b"X-Forwarded-Port"] == port
+
+
+# -- Forwarded
+
+
+@pytest.mark.parametrize(
+    ("value", "client"),
+    [
+        (b"for=2.2.2.2", "2.2.2.2"),
+        (b'for="[2001:db8::1]:4711"', "2001:db8::1"),
+        (b'for="[2001:DB8::1]"', "2001:db8::1"),
+        (b"for=6.6.6.6, for=2.2.2.2;by=10.0.0.2, for=10.0.0.2", "2.2.2.2"),
+        (b"for=unknown", "10.0.0.1"),
+        (b"for=_secret", "10.0.0.1"),
+        (b"by=10.0.0.2", "10.0.0.1"),
+        (b"for=2.2.2.2;for=3.3.3.3", "10.0.0.1"),
+        (b"2.2.2.2", "10.0.0.1"),
+        # A client opens a quote; what the proxy appends is read nevertheless.
+        (b'for="6.6.6.6, for=2.2.2.2', "2.2.2.2"),
+        (b'for=6.6.6.6;host="x, for=2.2.2.2;proto=https', "2.2.2.2"),
+        (b'for=2.2.2.2;host="a, for=6.6.6.6"', "2.2.2.2"),
+        (b'for=2.2.2.2;host="a\\", for=6.6.6.6"', "2.2.2.2"),
+    ],
+)
+def test_forwarded_of_a_trusted_proxy_is_read_from_the_right(value: bytes, client: str) -> None:
+    assert origin(b"\r\nForwarded: " + value, trusted=("10.0.0.0/8",)).client_ip == client
+    assert origin(b"\r\nForwarded: " + value).client_ip == "10.0.0.1"
+
+
+def test_a_chain_in_forwarded_goes_on_in_both_languages() -> None:
+    sent = fields(origin(b'\r\nForwarded: for="[2001:db8::1]";proto=https, for=_x', trusted=PEER))
+
+    assert sent[b"X-Forwarded-For"] == b"2001:db8::1, unknown, 10.0.0.1"
+    assert sent[b"Forwarded"].startswith(b'for="[2001:db8::1]";proto=https, for=_x, for=10.0.0.1;')
+
+
+def test_a_forwarded_that_contradicts_x_forwarded_for_does_not_go_on() -> None:
+    sent = fields(origin(b"\r\nX-Forwarded-For: 2.2.2.2:1\r\nForwarded: for=6.6.6.6;proto=https", trusted=PEER))
+
+    assert sent[b"X-Forwarded-For"] == b"2.2.2.2:1, 10.0.0.1"
+    assert sent[b"Forwarded"] == b'for=2.2.2.2, for=10.0.0.1;proto=http;host="a.example:8080"'
+
+
+def test_the_part_of_forwarded_that_is_malformed_does_not_go_on() -> None:
+    sent = fields(origin(b'\r\nForwarded: for="6.6.6.6, for=2.2.2.2', trusted=PEER))
+
+    assert sent[b"Forwarded"] == b'for=2.2.2.2, for=10.0.0.1;proto=http;host="a.example:8080"'

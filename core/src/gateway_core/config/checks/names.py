@@ -27,6 +27,8 @@ def check_names(scope: Scope) -> None:
     for path, route in routes:
         _unique_bindings(scope, route, path)
     _unique(scope, "address", _addresses(scope), "a listener's address")
+    listeners = ((path, text(item, "name")) for path, item in mappings(document, "listen"))
+    _unique(scope, "name", listeners, "a listener's name")
 
 
 def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]], what: str) -> None:

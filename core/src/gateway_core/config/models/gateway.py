@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
-from gateway_core.config.models.listen import ListenConfig, Listeners
+from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
-from gateway_core.config.values import Count, Duration, IpNetwork, Switch
+from gateway_core.config.values import Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
+
+_FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding", "upgrade"})
+
+
+def _check_stripped(value: str) -> str:
+    if value.lower() in _FRAMING:
+        raise InvalidValueError("cannot be removed: the request cannot be read without it")
+    return value
+
+
+StrippedName = Annotated[HeaderName, AfterValidator(_check_stripped)]
 
 
 def _default_listeners() -> tuple[ListenConfig, ...]:
@@ -31,8 +44,15 @@ class GatewayConfig(Section):
     include: tuple[str, ...] = ()
     """Files and patterns, relative to this file, whose contents belong to this configuration."""
 
-    trusted_proxies: tuple[IpNetwork, ...] = ()
-    """Networks whose X-Forwarded headers are believed."""
+    trusted_proxies: tuple[TrustedPeer, ...] = ()
+    """Networks of the proxies in front whose word on the client's address, scheme and host is believed; ``unix:`` is
+    every peer on a unix socket. From all others such fields are removed: see docs/behind-a-proxy.md."""
+
+    client_address: ClientAddressConfig | None = None
+    """Where trusted proxies say the client's address; X-Forwarded-For by ``trusted_proxies`` unless given."""
+
+    strip_headers: tuple[StrippedName, ...] = ()
+    """Fields that are removed from every request before the first hook, whoever the peer is; ``_`` counts as ``-``."""
 
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""

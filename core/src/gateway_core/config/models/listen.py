@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.address import ListenAddress, parse_listen
 from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.models.base import Section
+from gateway_core.config.values import HeaderName, Name, PositiveCount, TrustedPeer
 
 
 def _check_address(value: str) -> str:
@@ -97,6 +98,28 @@ class ListenTlsConfig(Section):
         return self.client_auth or ("required" if self.client_ca else "none")
 
 
+MOST_HOPS: Final = 64
+
+
+class ClientAddressConfig(Section):
+    """Where trusted proxies say the client's address, if not in X-Forwarded-For by ``trusted_proxies``; exactly one.
+
+    What is no address, a field that is missing or there twice, and a list that is too short stand for the peer.
+    """
+
+    hops: Annotated[PositiveCount, Field(le=MOST_HOPS)] | None = None
+    """The entry of X-Forwarded-For, counted from the right; 1 is what the peer itself saw."""
+
+    header: HeaderName | None = None
+    """The field that holds the address, and nothing else: ``cf-connecting-ip``. It is removed when others send it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ClientAddressConfig:
+        if (self.hops is None) is (self.header is None):
+            raise ValueError("needs one of hops and header: give exactly one")
+        return self
+
+
 class ListenConfig(Section):
     """One socket."""
 
@@ -105,6 +128,15 @@ class ListenConfig(Section):
 
     tls: ListenTlsConfig | None = None
     """TLS; without it the listener speaks plain HTTP."""
+
+    name: Name | None = None
+    """What the listener is called."""
+
+    trusted_proxies: tuple[TrustedPeer, ...] | None = None
+    """Whose claims are believed here, instead of the document's ``trusted_proxies``; ``[]`` is nobody's."""
+
+    client_address: ClientAddressConfig | None = None
+    """Where trusted proxies say the client's address here, instead of the document's ``client_address``."""
 
     @cached_property
     def parsed(self) -> ListenAddress:

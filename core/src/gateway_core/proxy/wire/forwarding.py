@@ -1,98 +1,286 @@
 """The fields that tell an upstream where a request came from (RFC 7239, RFC 9110 section 7.6.3).
 
-What came in is believed only if the peer is a trusted proxy; otherwise it is replaced, so that an upstream may take the
-leftmost address for the client's.
+What came in is believed only from a trusted proxy; what anybody else says was removed before (`believed_facts`), and is
+replaced here. A trusted proxy speaks one of two languages: X-Forwarded-*, or Forwarded if it sent none of the first. A
+proxy that writes X-Forwarded-* passes on what its client sent as Forwarded, so the two are never mixed.
+
+Lists grow on the right: the last entry is what the peer itself saw. The client is the last entry that is not a trusted
+proxy's, or the one that ``client_address`` names. Entries left of it are the client's own words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from copy import copy
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
+from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway_core.messages.request import Peer
+    from gateway_core.snapshot.trust import Trust
 
 VIA: Final = b"1.1 gateway"
-_SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https", "ssl": "https"}
+_SWITCHES: Final = {"on": "https", "off": "http", "true": "https", "false": "http", "1": "https", "0": "http"}
+_SCHEME_FIELDS: Final = (
+    (b"x-forwarded-scheme", _SCHEMES),
+    (b"x-forwarded-protocol", _SCHEMES),
+    (b"x-forwarded-ssl", _SWITCHES),
+    (b"front-end-https", _SWITCHES),
+    (b"x-scheme", _SCHEMES),
+    (b"x-url-scheme", _SCHEMES),
+    (b"cloudfront-forwarded-proto", _SCHEMES),
+)
+"""Where trusted proxies that send no X-Forwarded-Proto say the scheme; the first that is there counts."""
+
+_DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
+_X_FORWARDED: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+_MOST_PORT: Final = 65535
 _MOST_ID: Final = 128
 _MOST_ROUNDS: Final = 8
 """Gateways of ours in a row at most: more is a loop, since all of them go by one name."""
 _ID_BYTES: Final = b"-._~+/=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
+class Arrived(NamedTuple):
+    """What the connection itself shows."""
+
+    peer_ip: str
+    """Address of the other end; empty for a unix socket, which counts as ``unknown``."""
+    scheme: str
+    port: int
+    """The port that the connection came in at; 0 for a unix socket."""
+    is_unix: bool = False
+
+
 class Origin:
     """Where a connection's requests come from, and the fields that say so; one per connection and header block."""
 
-    __slots__ = ("client_ip", "config_version", "goes_round", "peer", "peer_ip", "request_id", "scheme", "tail")
+    __slots__ = (
+        "_source",
+        "client_ip",
+        "config_version",
+        "goes_round",
+        "is_trusted",
+        "lines",
+        "peer",
+        "peer_ip",
+        "request_id",
+        "scheme",
+        "tail",
+    )
 
-    def __init__(self, client_ip: str, peer_ip: str, scheme: str, request_id: str, tail: bytes) -> None:
-        self.client_ip = client_ip
-        self.peer_ip = peer_ip
+    def __init__(
+        self, facts: RequestFacts, arrived: Arrived, trust: Trust, said: _Said, lines: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        self._source = (facts, arrived, trust)
+        self.client_ip = said.client_ip
+        self.peer_ip = arrived.peer_ip
         self.peer: Peer = cast("Peer", None)
         self.config_version = ""
-        self.scheme = scheme
-        self.request_id = request_id
+        self.scheme = said.scheme
+        self.request_id = ""
         """The id that a trusted proxy gave; empty if there is none."""
+        self.is_trusted = False
+        """Whether the peer is a trusted proxy."""
         self.goes_round = False
         """Whether it was here so often that it will not stop coming (RFC 9110 section 7.6.3)."""
-        self.tail = tail
-        """The block of the forwarding fields, X-Request-Id left out."""
+        self.lines = lines
+        """The forwarding fields by their lower-case names, X-Request-Id left out."""
+        self.tail = b"".join([line for _, line in lines])
+        """The block of the forwarding fields."""
+
+    def lines_for(self, given: dict[bytes, bytes]) -> Sequence[tuple[bytes, bytes]]:
+        """Return the forwarding fields as if only these had come in."""
+        facts, arrived, trust = self._source
+        other = copy(facts)
+        other.forwarding = given
+        return origin_of(other, arrived, trust, is_trusted=self.is_trusted).lines
 
 
-def origin_of(facts: RequestFacts, peer_ip: str, scheme: str, port: int, trusts: Callable[[str], bool]) -> Origin:
+def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
+    """Return a head without what nobody may send, and without what only trusted proxies may unless it came from one."""
+    unwanted: set[bytes] = set()
+    if trust.stripped is not None:
+        unwanted.update(trust.stripped.findall(facts.lowered))
+    if trust.reserved is not None:
+        found = trust.reserved.findall(facts.lowered)
+        # From a trusted proxy its own spelling counts; another one is its client's.
+        unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
+    if not is_trusted:
+        unwanted.update(facts.claims)
+        unwanted.update(name for name in facts.forwarding if name != b"via")
+    return facts.without(unwanted) if unwanted else facts
+
+
+def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted: bool) -> Origin:
     """Return whom a request comes from and the forwarding fields that go upstream.
 
-    :param peer_ip: address of the connection's other end; empty for a unix socket, which counts as ``unknown``.
-    :param scheme: scheme of the connection.
-    :param port: port that the connection came in at; 0 for a unix socket.
-    :param trusts: whether an address is a trusted proxy's.
+    :param facts: the head without what is not believed (see `believed_facts`).
     """
-    given = facts.forwarding if peer_ip and trusts(peer_ip) else {}
-    peer = peer_ip.encode() or b"unknown"
-    before = given.get(b"x-forwarded-for", b"")
-    proto = given.get(b"x-forwarded-proto", b"").lower().decode("latin-1")
-    if proto not in _SCHEMES:
-        proto = scheme
-    host = given.get(b"x-forwarded-host") or facts.host.encode("latin-1")
-    default_port = str(port).encode() if port else b""
+    said = _said(facts, arrived, trust) if is_trusted else _Said(arrived.peer_ip, arrived.scheme)
+    origin = Origin(facts, arrived, trust, said, _lines(facts, arrived, said))
+    origin.is_trusted = is_trusted
+    if is_trusted:
+        origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
     via = facts.forwarding.get(b"via")
-    lines = [
-        b"\r\nX-Forwarded-For: " + (before + b", " + peer if before else peer),
-        b"\r\nX-Forwarded-Proto: " + proto.encode(),
-        b"\r\nX-Forwarded-Host: " + host if host else b"",
-        b"\r\nX-Forwarded-Port: " + (given.get(b"x-forwarded-port") or default_port) if port else b"",
-        b"\r\nForwarded: " + _forwarded(given.get(b"forwarded"), peer, host, proto),
-        b"\r\nVia: " + (via + b", " + VIA if via else VIA),
-    ]
-    origin = Origin(_client_ip(before, peer_ip, trusts), peer_ip, proto, _given_id(given), b"".join(lines))
     origin.goes_round = via is not None and list_members([via]).count(VIA) >= _MOST_ROUNDS
     return origin
 
 
-def _client_ip(forwarded_for: bytes, peer_ip: str, trusts: Callable[[str], bool]) -> str:
-    """Return the rightmost address that is not a trusted proxy's; the leftmost if all are."""
-    client = peer_ip
-    for address in reversed(forwarded_for.decode("latin-1").split(",")):
-        text = address.strip()
-        if not text:
-            break
-        client = text
-        if not trusts(text):
-            break
-    return client
+class _Said(NamedTuple):
+    """What is believed of where a request came from."""
+
+    client_ip: str
+    scheme: str
+    host: bytes = b""
+    port: bytes = b""
+    forwarded_for: bytes = b""
+    """The chain so far, as X-Forwarded-For."""
+    forwarded: bytes = b""
+    """The chain so far, as Forwarded."""
 
 
-def _forwarded(given: bytes | None, peer: bytes, host: bytes, proto: str) -> bytes:
-    address = b'"[%b]"' % peer if b":" in peer else peer
-    element = b"for=%b;proto=%b" % (address, proto.encode())
+def _lines(facts: RequestFacts, arrived: Arrived, said: _Said) -> list[tuple[bytes, bytes]]:
+    peer = arrived.peer_ip.encode() or b"unknown"
+    host = said.host or facts.host.encode("latin-1")
+    port = said.port or (b"%d" % arrived.port if arrived.port else b"")
+    element = b"for=%b;proto=%b" % (_node(arrived.peer_ip), said.scheme.encode())
     if host:
         element += b';host="%b"' % host.replace(b"\\", b"").replace(b'"', b"")
-    return given + b", " + element if given else element
+    via = facts.forwarding.get(b"via")
+    lines = [
+        (b"x-forwarded-for", b"\r\nX-Forwarded-For: " + _appended(said.forwarded_for, peer)),
+        (b"x-forwarded-proto", b"\r\nX-Forwarded-Proto: " + said.scheme.encode()),
+    ]
+    if host:
+        lines.append((b"x-forwarded-host", b"\r\nX-Forwarded-Host: " + host))
+    if port:
+        lines.append((b"x-forwarded-port", b"\r\nX-Forwarded-Port: " + port))
+    lines.append((b"forwarded", b"\r\nForwarded: " + _appended(said.forwarded, element)))
+    lines.append((b"via", b"\r\nVia: " + (via + b", " + VIA if via else VIA)))
+    return lines
 
 
-def _given_id(given: dict[bytes, bytes]) -> str:
-    value = given.get(b"x-request-id", b"")
+def _appended(chain: bytes, entry: bytes) -> bytes:
+    return chain + b", " + entry if chain else entry
+
+
+def _node(address: str) -> bytes:
+    """Return an address as a node of Forwarded; empty is ``unknown`` (RFC 7239 section 6)."""
+    return b'"[%b]"' % address.encode() if ":" in address else address.encode() or b"unknown"
+
+
+# -- what a trusted proxy says
+
+
+def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
+    given = {name: value.decode("latin-1") for name, value in facts.forwarding.items()}
+    is_x = any(name in given for name in _X_FORWARDED)
+    chain = given.get(b"x-forwarded-for", "")
+    elements, is_whole = ([], False) if is_x else read_forwarded(given.get(b"forwarded", ""))
+    entries = list(entries_from_right(chain)) if chain else [each.get("for", "") for each in elements]
+    addresses = [canonical_address(entry) for entry in entries]
+    place = _place_of_client(addresses, trust)
+    client_ip = _client_ip(facts, addresses, place, trust) or arrived.peer_ip
+    element = elements[min(place, len(elements) - 1)] if elements else {}
+    scheme, is_scheme_given = _scheme(facts, given, element, place, len(entries))
+    host = _host(given, element, place, len(entries))
+    scheme = scheme or arrived.scheme
+    port = _port(given, place, len(entries))
+    if not port and is_scheme_given:
+        # Our own port would not go with the scheme of the proxy's.
+        port = _port_of(host or facts.host.encode("latin-1")) or _DEFAULT_PORTS[scheme]
+    forwarded_for = chain or ", ".join(address or "unknown" for address in reversed(addresses))
+    forwarded = given[b"forwarded"] if is_whole else _agreeing(given, addresses)
+    return _Said(client_ip, scheme, host, port, forwarded_for.encode("latin-1"), forwarded.encode("latin-1"))
+
+
+def _place_of_client(addresses: list[str | None], trust: Trust) -> int:
+    """Return the client's place in a chain, counted from the right: the first that is not a trusted proxy's."""
+    if trust.hops:
+        return trust.hops - 1
+    for place, address in enumerate(addresses):
+        if address is None or not trust.trusts(address):
+            return place
+    return max(len(addresses) - 1, 0)
+
+
+def _client_ip(facts: RequestFacts, addresses: list[str | None], place: int, trust: Trust) -> str | None:
+    """Return the client's address; None if it is not said, or what is said is no address."""
+    if trust.header:
+        values = _values(facts.raw, trust.header)
+        return canonical_address(values[0].decode("latin-1")) if len(values) == 1 else None
+    if trust.hops and b"x-forwarded-for" not in facts.forwarding:
+        return None
+    return addresses[place] if place < len(addresses) else None
+
+
+def _values(block: bytes, name: bytes) -> list[bytes]:
+    lines = [line.partition(b":") for line in block.split(b"\r\n")[1:]]
+    return [value.strip(b" \t") for key, _, value in lines if key.lower() == name]
+
+
+def _at_client(value: str, place: int, entries: int) -> str:
+    """Return the member of a list that belongs to the client's hop.
+
+    A list that has as many members as the chain of addresses grew with it. Any other is not a proxy's per hop, and its
+    first member is what the first proxy saw.
+    """
+    members = [member.strip(" \t") for member in value.split(",")]
+    return members[-1 - place] if len(members) == entries and place < entries else members[0]
+
+
+def _scheme(
+    facts: RequestFacts, given: dict[bytes, str], element: dict[str, str], place: int, entries: int
+) -> tuple[str, bool]:
+    """Return the scheme that the client used, empty if none is said, and whether a proxy said it."""
+    if (proto := given.get(b"x-forwarded-proto")) is not None:
+        scheme = _SCHEMES.get(_at_client(proto, place, entries).lower(), "")
+    elif "proto" in element:
+        scheme = _SCHEMES.get(element["proto"].lower(), "")
+    else:
+        scheme = ""
+        for name, meanings in _SCHEME_FIELDS:
+            if name in facts.claims:
+                value = b",".join(_values(facts.raw, name)).decode("latin-1")
+                scheme = meanings.get(_at_client(value, place, entries).lower(), "")
+                break
+    return scheme, bool(scheme)
+
+
+def _host(given: dict[bytes, str], element: dict[str, str], place: int, entries: int) -> bytes:
+    value = given.get(b"x-forwarded-host")
+    text = element.get("host", "") if value is None else _at_client(value, place, entries)
+    host = text.encode("latin-1")
+    return host if valid_host(host) else b""
+
+
+def _port(given: dict[bytes, str], place: int, entries: int) -> bytes:
+    value = given.get(b"x-forwarded-port")
+    text = "" if value is None else _at_client(value, place, entries)
+    is_port = text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= _MOST_PORT
+    return text.encode() if is_port else b""
+
+
+def _port_of(host: bytes) -> bytes:
+    port = host.rpartition(b":")[2]
+    return port if port.isdigit() and port != host else b""
+
+
+def _agreeing(given: dict[bytes, str], addresses: list[str | None]) -> str:
+    """Return Forwarded as it came if it tells the same chain as X-Forwarded-For, else that chain as Forwarded."""
+    if value := given.get(b"forwarded", ""):
+        elements, is_whole = read_forwarded(value)
+        if is_whole and [canonical_address(each.get("for", "")) for each in elements] == addresses:
+            return value
+    return ", ".join("for=" + _node(address or "").decode() for address in reversed(addresses))
+
+
+def _valid_id(value: bytes) -> str:
     return value.decode("latin-1") if 0 < len(value) <= _MOST_ID and not value.translate(None, _ID_BYTES) else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from copy import copy
 from typing import Final
 
 from gateway_core.proxy.wire.authority import valid_host
@@ -16,6 +18,7 @@ from gateway_core.proxy.wire.fields import (
     split_block,
     value_of,
 )
+from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, Kind, classify, folded
 
 METHODS: Final = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT")
@@ -27,35 +30,49 @@ TARGET_BYTES: Final = (
 )
 """Bytes of a request-target: printable ASCII without what RFC 3986 keeps out of URIs and clients never send."""
 
-FORWARDING: Final = frozenset(
-    {
-        b"forwarded",
-        b"via",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-proto",
-        b"x-request-id",
-    }
-)
-"""Fields that the gateway writes itself; what came in is weighed by who sent it."""
 
 _FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
-_LOOK_ALIKES: Final = frozenset(
-    [name.replace(b"-", b"_") for name in {*FORWARDING, b"content-length", b"transfer-encoding"} if b"-" in name]
-)
-"""What CGI and WSGI take for a field that the gateway writes: they tell no ``_`` from ``-``. These go no further."""
-
 _MOST_FORWARDS_DIGITS: Final = 9
-_SPECIAL: Final = HOP_BY_HOP | FORWARDING | _FRAMING | _LOOK_ALIKES | {b"max-forwards"}
+_SPECIAL: Final = HOP_BY_HOP | GATEWAY_FIELDS | _FRAMING | {b"max-forwards"}
 
-
-_SPECIAL_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(_SPECIAL)), re.IGNORECASE)
+_SPECIAL_LINE: Final = re.compile(
+    rb"\r\n(?:(?:%b):|[a-z0-9-]*[^a-z0-9:\r\n-])" % b"|".join(sorted(_SPECIAL)), re.IGNORECASE
+)
 
 
 def has_special_fields(block: bytes) -> bool:
-    """Whether a block has a field that does not simply go on; a glance before anything is parsed."""
+    """Whether a block has a field that does not simply go on, or one with an odd name; a glance before parsing."""
     return _SPECIAL_LINE.search(block) is not None
+
+
+_COMMON: Final = (
+    b"accept accept-charset accept-encoding accept-language authorization cache-control content-encoding "
+    b"content-language content-type cookie date dnt from if-match if-modified-since if-none-match if-range "
+    b"if-unmodified-since origin pragma priority purpose range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
+    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc sec-websocket-extensions sec-websocket-key "
+    b"sec-websocket-protocol sec-websocket-version traceparent tracestate upgrade-insecure-requests user-agent "
+    b"x-amzn-trace-id x-api-key x-csrf-token x-requested-with"
+).split()
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 48
+_kinds: dict[bytes, Kind] = {name: classify(name, _SPECIAL) for name in (*_COMMON, *_SPECIAL)}
+"""Kinds of names by lower-case name; clients choose names, so their number and their length are bounded."""
+
+
+_PLAIN: Final = Kind.PLAIN
+_SPECIAL_KIND: Final = Kind.SPECIAL
+_CLAIMS: Final = frozenset({Kind.UNTRUSTED, Kind.ODD_UNTRUSTED})
+_ODD: Final = frozenset({Kind.ODD, Kind.ODD_UNTRUSTED})
+
+
+def _kind_of(name: bytes) -> Kind:
+    kind = _kinds.get(name)
+    if kind is not None:
+        return kind
+    kind = classify(name, _SPECIAL)
+    if len(name) <= _LONGEST_NAME and len(_kinds) < _MOST_NAMES:
+        _kinds[name] = kind
+    return kind
 
 
 _MOST_HOSTS: Final = 1024
@@ -70,10 +87,13 @@ class RequestFacts:
         "binds",
         "block",
         "chunked",
+        "claims",
         "content_length",
         "expect",
         "forwarding",
+        "has_odd_names",
         "host",
+        "is_silent",
         "keep_alive",
         "kept",
         "lowered",
@@ -104,7 +124,13 @@ class RequestFacts:
         self.upgrade: bytes | None = None
         """The protocol to change to, if the client asks for one that we tunnel (RFC 9110 section 7.8)."""
         self.forwarding: dict[bytes, bytes] = {}
-        """Values of the fields in `FORWARDING`, several of one name joined by commas."""
+        """Values of the fields in `GATEWAY_FIELDS`, several of one name joined by commas."""
+        self.claims: tuple[bytes, ...] = ()
+        """Lower-case names of the fields that go on only from trusted peers."""
+        self.is_silent = True
+        """Whether nothing in the head says where the request comes from."""
+        self.has_odd_names = False
+        """Whether a name has other characters than letters, digits and ``-``."""
         self.kept = b""
         """The fields that go on as they are."""
 
@@ -118,6 +144,25 @@ class RequestFacts:
         """Whether the fast lane may take a request with this head."""
         return not self.chunked and not self.expect and self.max_forwards < 0
 
+    def without(self, names: Collection[bytes]) -> RequestFacts:
+        """Return what the head says without some fields, none of which frames it.
+
+        :param names: in lower case.
+        """
+        other = copy(self)
+        other.block = _without(self.block, names)
+        other.lowered = other.block.lower()
+        other.kept = _without(self.kept, names)
+        other.forwarding = {name: value for name, value in self.forwarding.items() if name not in names}
+        other.claims = tuple(name for name in self.claims if name not in names)
+        other.is_silent = not other.forwarding and not other.claims
+        return other
+
+
+def _without(block: bytes, names: Collection[bytes]) -> bytes:
+    lines = block.split(b"\r\n")
+    return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in names])
+
 
 def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | None:
     """Return what a header block says, or None if it is not valid to the letter.
@@ -129,25 +174,58 @@ def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | N
     if fields is None:
         return None
     facts = RequestFacts(block)
-    special: dict[bytes, list[bytes]] = {}
-    kept: list[Field] = []
-    for field in fields:
-        if field[0] in _SPECIAL:
-            special.setdefault(field[0], []).append(value_of(field[1]))
-        else:
-            kept.append(field)
+    special, kept = _sort(facts, fields)
     if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
         return None
     if b"max-forwards" in special:
         kept += _read_max_forwards(facts, fields)
     if b"connection" in special:
-        kept = _read_connection(facts, special, fields, kept, http_1_0)
+        kept = _read_connection(facts, special, kept, http_1_0)
     elif http_1_0:
         facts.keep_alive = False
-    for name in FORWARDING.intersection(special):
+    for name in GATEWAY_FIELDS.intersection(special):
         facts.forwarding[name] = b", ".join(special[name])
+        facts.is_silent = False
     facts.kept = join_lines(kept)
     return facts
+
+
+def _sort(facts: RequestFacts, fields: list[Field]) -> tuple[dict[bytes, list[bytes]], list[Field]]:
+    """Return the values of the fields that the gateway reads, and the fields that go on."""
+    special: dict[bytes, list[bytes]] = {}
+    kept: list[Field] = []
+    kinds, unusual = _kinds, []
+    for field in fields:
+        kind = kinds.get(field[0])
+        if kind is _PLAIN:
+            kept.append(field)
+        elif kind is _SPECIAL_KIND:
+            special.setdefault(field[0], []).append(value_of(field[1]))
+        else:
+            kept.append(field)
+            unusual.append(field[0])
+    return special, _read_unusual(facts, unusual, kept) if unusual else kept
+
+
+def _read_unusual(facts: RequestFacts, names: list[bytes], kept: list[Field]) -> list[Field]:
+    """Note the fields that are not believed from everybody; return the fields without those that go no further."""
+    kinds = {name: _kind_of(name) for name in names}
+    claims = [name for name, kind in kinds.items() if kind in _CLAIMS]
+    facts.has_odd_names = any(kind in _ODD for kind in kinds.values())
+    plain = {folded(name) for name in claims if kinds[name] is Kind.UNTRUSTED}
+    dropped = {
+        name
+        for name, kind in kinds.items()
+        # A trusted proxy passes a client's X_Real_IP on beside its own X-Real-IP: there are not to be two.
+        if kind is Kind.DISGUISED or (kind is Kind.ODD_UNTRUSTED and folded(name) in plain)
+    }
+    facts.claims = tuple(name for name in claims if name not in dropped)
+    facts.is_silent = not facts.claims
+    if not dropped:
+        return kept
+    facts.block = _without(facts.block, dropped)
+    facts.lowered = facts.block.lower()
+    return [field for field in kept if field[0] not in dropped]
 
 
 def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
@@ -192,16 +270,17 @@ def _read_max_forwards(facts: RequestFacts, fields: list[Field]) -> list[Field]:
 
 
 def _read_connection(
-    facts: RequestFacts, special: dict[bytes, list[bytes]], fields: list[Field], kept: list[Field], http_1_0: bool
+    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[Field], http_1_0: bool
 ) -> list[Field]:
     options = list_members(special[b"connection"])
     facts.keep_alive = b"close" not in options if not http_1_0 else b"keep-alive" in options and b"close" not in options
     if b"upgrade" in options and not http_1_0:
         protocols = [name for name in list_members(special.get(b"upgrade", [])) if not name.startswith(b"h2")]
         facts.upgrade = protocols[0] if protocols else None
-    listed = frozenset(options)
+    # A client must not have what a proxy wrote for us removed by listing it.
+    listed = frozenset(options).difference(facts.claims)
     remaining = [field for field in kept if field[0] not in listed]
     if len(remaining) < len(kept):
-        facts.block = join_lines([field for field in fields if field[0] not in listed or field[0] in _SPECIAL])
+        facts.block = _without(facts.block, listed - _SPECIAL)
         facts.lowered = facts.block.lower()
     return remaining

@@ -1,0 +1,103 @@
+"""Addresses as proxies write them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+from gateway_core.messages.addresses import MOST_HOPS, canonical_address, entries_from_right, read_forwarded
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9.9.9.9", "9.9.9.9"),
+        (" 9.9.9.9\t", "9.9.9.9"),
+        ("9.9.9.9:1234", "9.9.9.9"),
+        ('"9.9.9.9:1234"', "9.9.9.9"),
+        ("9.9.9.9:_port", "9.9.9.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("2001:db8:1:2:3:4:5:6:443", "2001:db8:1:2:3:4:5:6"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%25]:443", "fe80::1"),
+        ("::ffff:9.9.9.9", "9.9.9.9"),
+        ("[::FFFF:9.9.9.9]:1", "9.9.9.9"),
+        ("::ffff:909:909", "9.9.9.9"),
+        ("::1", "::1"),
+    ],
+)
+def test_one_address_has_one_text(text: str, address: str) -> None:
+    assert canonical_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "unknown", "_hidden", "localhost", "9.9.9", "9.9.9.9.9", "256.1.1.1", "09.9.9.9", "0x9.9.9.9", "9",
+        "9.9.9.9:", "9.9.9.9:70000", "9.9.9.9:x", "9.9.9.9:1:2", "[9.9.9.9]", "[9.9.9.9]:1", "[2001:db8::1",
+        "2001:db8::1]", "[2001:db8::1]x", "[2001:db8::1]:", "2001:db8::12345", ":::", "1::2::3", "9.9.9.9 8.8.8.8",
+        "9.9.9.9/32", "9.9.9.9%eth0", "\uff19.9.9.9", "9.9.9.9\n", '"9.9.9.9', "a" * 70000, "9.9.9.9" + " " * 100,
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert canonical_address(text) is None
+
+
+@given(st.ip_addresses(), st.none() | st.integers(0, 65535), st.booleans(), st.booleans())
+def test_every_form_of_an_address_is_that_address(
+    address: IPv4Address | IPv6Address, port: int | None, upper: bool, quoted: bool
+) -> None:
+    text = address.exploded.upper() if upper else str(address)
+    if port is not None:
+        text = f"[{text}]:{port}" if address.version == 6 else f"{text}:{port}"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+
+    assert canonical_address(f'"{text}"' if quoted else text) == str(mapped or address)
+
+
+@given(st.text(max_size=60))
+def test_no_text_raises_and_a_result_is_its_own_canonical_form(text: str) -> None:
+    address = canonical_address(text)
+
+    assert address is None or canonical_address(address) == address
+
+
+def test_entries_come_from_the_right_with_the_empty_ones_and_not_without_end() -> None:
+    assert list(entries_from_right("a, ,b ")) == ["b", "", "a"]
+    assert list(entries_from_right("")) == [""]
+    assert len(list(entries_from_right("a," * 5000))) == MOST_HOPS
+
+
+@pytest.mark.parametrize(
+    ("value", "elements", "is_whole"),
+    [
+        ("for=a", [{"for": "a"}], True),
+        ('for="a, b";proto=x , FOR=c', [{"for": "c"}, {"for": "a, b", "proto": "x"}], True),
+        (r'for="a\"b"', [{"for": 'a"b'}], True),
+        ('for="a, for=b', [{"for": "b"}], False),
+        ("for=a, b", [], False),
+        ("for=a;for=b", [], False),
+        ("", [], False),
+        ("for=a,,for=b", [{"for": "b"}], False),
+        ("for=a;" + "x=" + "y" * 2000, [], False),
+    ],
+)
+def test_forwarded_is_read_from_the_right_as_far_as_it_is_well_formed(
+    value: str, elements: list[dict[str, str]], is_whole: bool
+) -> None:
+    assert read_forwarded(value) == (elements, is_whole)
+
+
+def test_reading_a_hostile_forwarded_takes_no_time_that_grows_with_its_square() -> None:
+    elements, is_whole = read_forwarded('for="' + "," * 60000)
+
+    assert (elements, is_whole) == ([], False)
+    assert len(read_forwarded("for=a," * 20000)[0]) == 0
+    assert len(read_forwarded(",".join(["for=a"] * 20000))[0]) == MOST_HOPS

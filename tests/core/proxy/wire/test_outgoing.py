@@ -1,0 +1,154 @@
+"""What goes upstream of a head that plugins changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from gateway_core.config.values import parse_trusted_peer
+from gateway_core.messages import Headers
+from gateway_core.messages.headers import written_lines
+from gateway_core.proxy.wire.forwarding import Arrived
+from gateway_core.proxy.wire.outgoing import Outgoing, outgoing_fields
+from gateway_core.snapshot import Trust
+
+from tests.core.proxy.wire.test_forwarding import read
+
+ARRIVED = Arrived("10.0.0.1", "http", 80)
+
+
+def sent(change: Callable[[Headers], Headers | None], came: bytes = b"", *, trusted: bool = False) -> Outgoing | None:
+    """Return what goes upstream of a head once a plugin has changed it."""
+    trust = Trust([parse_trusted_peer("10.0.0.0/8")] if trusted else [])
+    facts, origin = read(came, ARRIVED, trust, b"a")
+    headers = Headers(block=facts.block)
+    headers = change(headers) or headers
+    return outgoing_fields(facts, origin, headers.block, written_lines(headers))
+
+
+def names_of(outgoing: Outgoing | None) -> dict[str, list[str]]:
+    assert outgoing is not None
+    found: dict[str, list[str]] = {}
+    for name, value in Headers(block=outgoing.fields).items():
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def set_field(name: str, value: str = "new") -> Callable[[Headers], None]:
+    def change(headers: Headers) -> None:
+        headers[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Forwarded", "Via"]
+)
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("came", [b"", b"\r\n%b: old", b"\r\n%b: new"])
+def test_a_plugins_word_replaces_the_gateways(name: str, trusted: bool, came: bytes) -> None:
+    came = came % name.encode() if came else b""
+
+    outgoing = sent(set_field(name), came, trusted=trusted)
+
+    assert names_of(outgoing)[name.lower()] == ["new"]
+    assert len(names_of(outgoing)) == 6
+    assert outgoing is not None
+    assert not outgoing.has_request_id
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_request_id_of_a_plugin_is_the_only_one(trusted: bool) -> None:
+    outgoing = sent(set_field("X-Request-Id", "mine"), b"\r\nX-Request-Id: mine", trusted=trusted)
+
+    assert outgoing is not None
+    assert outgoing.has_request_id
+    assert names_of(outgoing)["x-request-id"] == ["mine"]
+
+
+def test_what_plugins_leave_alone_is_the_gateways_to_write() -> None:
+    came = b"\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 2.2.2.2"
+
+    found = names_of(sent(set_field("X-Other"), came, trusted=True))
+
+    assert found["x-forwarded-for"] == ["2.2.2.2, 10.0.0.1"]
+    assert found["x-forwarded-proto"] == ["https"]
+    assert found["x-real-ip"] == ["2.2.2.2"]
+
+
+def test_what_a_plugin_removed_of_a_proxys_word_does_not_go_on() -> None:
+    def change(headers: Headers) -> None:
+        del headers["X-Forwarded-For"]
+
+    found = names_of(sent(change, b"\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https", trusted=True))
+
+    assert found["x-forwarded-for"] == ["10.0.0.1"]
+    assert found["x-forwarded-proto"] == ["https"]
+
+
+def test_untrusted_fields_of_a_plugin_go_on() -> None:
+    found = names_of(sent(set_field("X-Real-IP", "7.7.7.7"), b"\r\nX-Real-IP: 6.6.6.6"))
+
+    assert found["x-real-ip"] == ["7.7.7.7"]
+
+
+@pytest.mark.parametrize("disguise", ["X_User_Id", "x-user_id", "X.User.Id", "x~user-ID"])
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("same", [b"", b"\r\nX-User-Id: alice", b"\r\nx-user-id: eve"])
+def test_a_clients_field_that_cgi_takes_for_a_plugins_is_removed(disguise: str, trusted: bool, same: bytes) -> None:
+    came = b"\r\n%b: eve\r\nX_Other: 1%b" % (disguise.encode(), same)
+
+    found = names_of(sent(set_field("X-User-Id", "alice"), came, trusted=trusted))
+
+    assert found["x-user-id"] == ["alice"]
+    assert disguise.lower() not in found
+    assert found["x_other"] == ["1"]
+
+
+def test_a_plugin_may_write_a_disguise_itself() -> None:
+    def change(headers: Headers) -> None:
+        headers["X-User-Id"] = "alice"
+        headers["X_User_Id"] = "alice"
+
+    found = names_of(sent(change, b"\r\nX.User.Id: eve\r\nX_User_Id: eve"))
+
+    assert (found["x-user-id"], found["x_user_id"]) == (["alice"], ["alice"])
+    assert "x.user.id" not in found
+
+
+def test_a_plugins_disguise_removes_the_clients_plain_field() -> None:
+    found = names_of(sent(set_field("X_User_Id", "alice"), b"\r\nX-User-Id: eve"))
+
+    assert found["x_user_id"] == ["alice"]
+    assert "x-user-id" not in found
+
+
+@pytest.mark.parametrize("value", ["alice", "bob"])
+def test_a_plugin_that_writes_every_field_over_again_is_understood(value: str) -> None:
+    def change(headers: Headers) -> Headers:
+        kept = [(name, text) for name, text in headers.items() if name.lower() != "x-user-id"]
+        return Headers([*kept, ("X-User-Id", value)])
+
+    found = names_of(sent(change, b"\r\nX_User_Id: eve\r\nX-User-Id: alice"))
+
+    assert found["x-user-id"] == [value]
+    assert "x_user_id" not in found
+
+
+def test_a_copy_remembers_what_was_written() -> None:
+    def change(headers: Headers) -> Headers:
+        headers["X-User-Id"] = "alice"
+        return headers.copy()
+
+    assert "x_user_id" not in names_of(sent(change, b"\r\nX_User_Id: eve\r\nX-User-Id: alice"))
+
+
+def test_two_spellings_of_a_client_go_on_if_no_plugin_has_a_field_of_that_name() -> None:
+    found = names_of(sent(set_field("X-Other"), b"\r\nX_Tag: 1\r\nX-Tag: 2"))
+
+    assert (found["x_tag"], found["x-tag"]) == (["1"], ["2"])
+
+
+@pytest.mark.parametrize("line", [b"\r\nbad name: 1", b"\r\nHost: a/b", b"\r\nA: b\nC: d", b"\r\nno-colon"])
+def test_what_is_not_valid_is_refused(line: bytes) -> None:
+    assert sent(lambda headers: headers.append_block(line)) is None
