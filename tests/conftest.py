@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # No deadlines: a test that is slow on a busy machine is not a test that fails.
 settings.register_profile("fast", deadline=None)
 settings.register_profile("deep", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.fixture
+def without_re2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the import of RE2 fail, as where gateway-core[re2] is not installed."""
+    from gateway_core.regex.pattern import forget_patterns
+
+    monkeypatch.setitem(sys.modules, "re2", None)
+    forget_patterns()
+    yield
+    forget_patterns()

@@ -12,7 +12,13 @@ from tests.contract.repository import CORE, DISTRIBUTIONS, PLUGINS, ROOT, SDK, D
 
 each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda each: each.name)
 
-IMPORTED_AS = {"pyjwt": "jwt", "pyyaml": "yaml", "argon2-cffi": "argon2", "prometheus-client": "prometheus_client"}
+IMPORTED_AS = {
+    "pyjwt": "jwt",
+    "pyyaml": "yaml",
+    "argon2-cffi": "argon2",
+    "google-re2": "re2",
+    "prometheus-client": "prometheus_client",
+}
 """Import names that differ from the distribution's name by more than its dashes."""
 
 COMES_WITH = {"pydantic_core": "pydantic", "yarl": "aiohttp", "multidict": "aiohttp"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 
 class GatewayError(Exception):
     """Base of the errors that the gateway raises on purpose."""
@@ -13,3 +15,30 @@ class BodyTooLargeError(GatewayError):
 
 class ClientGoneError(GatewayError):
     """The client left before its request was complete."""
+
+
+TextSource = Literal["path", "query", "field", "response"]
+"""What a text is part of."""
+
+_STATUSES: Final[dict[TextSource, int]] = {"path": 414, "query": 400, "field": 431, "response": 502}
+
+
+class TextTooLongError(GatewayError):
+    """A text of a request is too long for a pattern that no linear-time engine runs; the client is to be refused.
+
+    ``source`` is what the text is part of: ``path`` (414), ``query`` (400), ``field`` of the request (431) or the
+    upstream's ``response`` (502).
+    """
+
+    def __init__(self, source: TextSource, limit: int, pattern: str) -> None:
+        self.source: Final = source
+        self.limit: Final = limit
+        self.pattern: Final = pattern
+        super().__init__(
+            f"text of the {source} is longer than the {limit} characters that {pattern!r} can be matched with"
+        )
+
+    @property
+    def status(self) -> int:
+        """The status to refuse the request with."""
+        return _STATUSES[self.source]

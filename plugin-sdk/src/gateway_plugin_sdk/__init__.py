@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Size,
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
-    from gateway_core.errors import BodyTooLargeError, GatewayError
+    from gateway_core.errors import BodyTooLargeError, GatewayError, TextTooLongError
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
         MISSING,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gateway_core.metrics import Metrics
     from gateway_core.pauses import Pauses
     from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
+    from gateway_core.regex import Match, Pattern, ReplacePattern, SearchPattern
     from gateway_core.tasks import Tasks, spawn
     from gateway_core.upstreams import (
         Discovered,
@@ -82,14 +83,18 @@ __all__ = [
     "HeaderValue",
     "Headers",
     "Identity",
+    "Match",
     "Metrics",
+    "Pattern",
     "Pauses",
     "Plugin",
     "PluginContext",
     "Record",
+    "ReplacePattern",
     "Request",
     "Response",
     "RouteInfo",
+    "SearchPattern",
     "Secret",
     "SecretHeaderValue",
     "SecretUrl",
@@ -99,6 +104,7 @@ __all__ = [
     "SourceState",
     "SourceUrl",
     "Tasks",
+    "TextTooLongError",
     "TlsInfo",
     "claim_path",
     "hookimpl",
@@ -110,6 +116,7 @@ _HOMES = (
     "gateway_core.hookspecs",
     "gateway_core.clock",
     "gateway_core.errors",
+    "gateway_core.regex",
     "gateway_core.tasks",
     "gateway_core.metrics",
     "gateway_core.pauses",

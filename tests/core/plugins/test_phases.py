@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.errors import BodyTooLargeError, ClientGoneError
+from gateway_core.errors import BodyTooLargeError, ClientGoneError, TextTooLongError
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response, RouteInfo
 from gateway_core.plugins import (
@@ -146,6 +146,37 @@ async def test_a_body_over_the_limit_of_a_hook_is_413_and_no_failure(
     stop = await finished(start_phase(build_chain([bind(pre_proxy(read), on_error="continue")]).pre_proxy, request_))
 
     assert stop.result.status == 413
+    assert counted("gateway_plugin_errors") == 0
+
+
+@pytest.mark.parametrize(("source", "status"), [("path", 414), ("query", 400), ("field", 431)])
+async def test_a_text_too_long_for_a_pattern_refuses_the_request_and_is_no_failure(
+    bind: Bind, request_: Request, counted: Counted, source: Any, status: int
+) -> None:
+    def refuse(self: Any, request: Any, response: Any = None) -> None:
+        raise TextTooLongError(source, 8192, ".*")
+
+    async def refuse_later(self: Any, request: Any) -> None:
+        refuse(self, request)
+
+    for function in (refuse, refuse_later):
+        stop = await finished(
+            start_phase(build_chain([bind(pre_proxy(function), on_error="continue")]).pre_proxy, request_)
+        )
+        assert stop.result.status == status
+
+    responding = build_chain([bind({"gateway_response": hook("gateway_response", refuse)}, on_error="continue")])
+    assert (await finished(start_response_phase(responding.response, request_, Response()))).status == status
+    assert counted("gateway_plugin_errors") == 0
+
+
+async def test_a_text_too_long_in_a_log_hook_is_no_failure(bind: Bind, request_: Request, counted: Counted) -> None:
+    def log(self: Any, request: Any, response: Any, record: Any) -> None:
+        raise TextTooLongError("field", 8192, ".*")
+
+    hooks = build_chain([bind({"gateway_log": hook("gateway_log", log)})]).log
+
+    assert start_log_phase(hooks, request_, Response(), Record()) is None
     assert counted("gateway_plugin_errors") == 0
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from gateway_core.errors import TextTooLongError
 from gateway_core.messages import Record, Request, Response
+from gateway_core.plugins.chains import Hook
 from gateway_core.plugins.faults import HookResultError
-from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies
+from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies, refusal_of
 
 
 def start_log_phase(hooks: Hooks, request: Request, response: Response, record: Record) -> Suspended[None] | None:
@@ -25,7 +27,7 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
             return None
     except ANYTHING as error:
         assert hook is not None
-        denies(hook, request, error)
+        _failed(hook, request, error)
     else:
         if isinstance(result, Awaitable):
             return _SuspendedLog(hooks, hooks.index(hook), result, (request, response, record))
@@ -47,7 +49,7 @@ class _SuspendedLog(Suspended[None]):
             if result is not None:
                 raise _wrong_log_result(result)
         except FAILURES as error:
-            denies(hook, self._args[0], error)
+            _failed(hook, self._args[0], error)
         rest = _log(self._hooks, self._index + 1, self._args)
         if rest is not None:
             await rest.finish()
@@ -63,8 +65,13 @@ def _log(hooks: Hooks, start: int, args: tuple[Any, ...]) -> Suspended[None] | N
             if result is not None:
                 raise _wrong_log_result(result)
         except ANYTHING as error:
-            denies(hook, args[0], error)
+            _failed(hook, args[0], error)
     return None
+
+
+def _failed(hook: Hook, request: Request, error: BaseException) -> None:
+    if not isinstance(error, TextTooLongError) or refusal_of(hook, error) is None:
+        denies(hook, request, error)
 
 
 def _wrong_log_result(result: object) -> HookResultError:

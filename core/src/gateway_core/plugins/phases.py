@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from gateway_core.errors import BodyTooLargeError, ClientGoneError
+from gateway_core.errors import ClientGoneError
 from gateway_core.messages import Request, Response, RouteInfo
 from gateway_core.plugins.chains import Hook, Stop
 from gateway_core.plugins.faults import HookResultError, describe
-from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
+from gateway_core.plugins.outcomes import (
+    ANYTHING,
+    FAILURES,
+    Hooks,
+    Suspended,
+    denies,
+    gateway_problem,
+    refusal_of,
+    wrong_result,
+)
 
 _ABSENT: Final[Any] = object()
 
@@ -111,10 +120,9 @@ def _failed(hook: Hook, request: Request, error: BaseException) -> Stop | None:
     binding = hook.binding
     if isinstance(error, ClientGoneError):
         raise error
-    if isinstance(error, BodyTooLargeError):
-        if binding.quarantine is not None:
-            binding.quarantine.abandoned()
-        return None if binding.is_shadow else Stop(gateway_problem(413), hook, describe(error))
+    status = refusal_of(hook, error)
+    if status is not None:
+        return None if binding.is_shadow else Stop(gateway_problem(status), hook, describe(error))
     if not denies(hook, request, error):
         return None
     return Stop(gateway_problem(500), hook, f"{binding} failed in {hook.phase}: {describe(error)}")

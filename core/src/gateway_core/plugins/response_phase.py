@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from gateway_core.errors import TextTooLongError
 from gateway_core.messages import Request, Response
 from gateway_core.plugins.chains import Hook
-from gateway_core.plugins.outcomes import ANYTHING, FAILURES, Hooks, Suspended, denies, gateway_problem, wrong_result
+from gateway_core.plugins.outcomes import (
+    ANYTHING,
+    FAILURES,
+    Hooks,
+    Suspended,
+    denies,
+    gateway_problem,
+    refusal_of,
+    wrong_result,
+)
 
 
 def start_response_phase(hooks: Hooks, request: Request, response: Response) -> Response | Suspended[Response]:
@@ -80,4 +90,7 @@ def _replaced(hook: Hook, request: Request, response: Response, result: object) 
 
 
 def _response_failed(hook: Hook, request: Request, response: Response, error: BaseException) -> Response:
+    status = refusal_of(hook, error) if isinstance(error, TextTooLongError) else None
+    if status is not None:
+        return response if hook.binding.is_shadow else gateway_problem(status)
     return gateway_problem(500) if denies(hook, request, error) else response
