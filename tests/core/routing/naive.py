@@ -7,8 +7,8 @@ and the winner is the minimum of a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote
+from collections.abc import Callable, Sequence
+from urllib.parse import parse_qs, unquote
 
 from gateway_core.routing import RouteRule, ValueCondition
 
@@ -47,7 +47,7 @@ def pattern_regex(rule: RouteRule[str]) -> tuple[str, tuple[int, ...]]:
 
 def path_params(rule: RouteRule[str], path: str) -> dict[str, str] | None:
     if rule.path_regex is not None:
-        found = re.fullmatch(rule.path_regex, canonical(path))
+        found = re.fullmatch(rule.path_regex, canonical(path), re.DOTALL)
         groups = {} if found is None else found.groupdict()
         return None if found is None else {k: unquote(v) for k, v in groups.items() if v is not None}
     joined = "".join(SEPARATOR + segment for segment in segments_of(path))
@@ -71,25 +71,23 @@ def host_order(rule: RouteRule[str], host: str) -> int | None:
     return min(orders, default=None)
 
 
-def condition_holds(condition: ValueCondition, found: str | None) -> bool:
+def condition_holds(condition: ValueCondition, values: Sequence[str]) -> bool:
     if condition.present is not None:
-        return (found is not None) == condition.present
-    if found is None:
-        return False
+        return bool(values) == condition.present
     if condition.regex is not None:
-        return re.fullmatch(condition.regex, found) is not None
-    return found == condition.value
+        return any(re.fullmatch(condition.regex, value, re.DOTALL) for value in values)
+    return any(value == condition.value for value in values)
 
 
-def conditions_hold(rule: RouteRule[str], query: str, header: Callable[[str], str | None]) -> bool:
-    values = dict(reversed(parse_qsl(query, keep_blank_values=True)))
+def conditions_hold(rule: RouteRule[str], query: str, header: Callable[[str], Sequence[str]]) -> bool:
+    values = parse_qs(query, keep_blank_values=True)
     return all(condition_holds(c, header(c.name.lower())) for c in rule.headers) and all(
-        condition_holds(c, values.get(c.name)) for c in rule.query
+        condition_holds(c, values.get(c.name, ())) for c in rule.query
     )
 
 
 def naive_match(
-    rules: list[RouteRule[str]], method: str, host: str, path: str, query: str, header: Callable[[str], str | None]
+    rules: list[RouteRule[str]], method: str, host: str, path: str, query: str, header: Callable[[str], Sequence[str]]
 ) -> tuple[str, dict[str, str]] | tuple[str, ...] | None:
     """Return (id, params) of the winner, the allowed methods, or None."""
     candidates = []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from gateway_core.routing import Explanation, Match, MethodNotAllowed, Router, RouteRule, ValueCondition, explain
 from hypothesis import given, settings
 
-from tests.core.routing.strategies import REQUESTS, Request, tables
+from tests.core.routing.strategies import REQUESTS, Request, lookup, tables
 
 RULES: list[RouteRule[str]] = [
     RouteRule(id="users", payload="", path="/api/users/:id", methods=frozenset({"GET", "HEAD"}), order=0),
@@ -20,7 +20,15 @@ RULES: list[RouteRule[str]] = [
 def ask(
     method: str, path: str, query: str = "", headers: dict[str, str] | None = None, limit: int = 9
 ) -> Explanation[str]:
-    return explain(RULES, method, "b.com", path, query, (headers or {}).get, limit=limit)
+    return explain(
+        RULES,
+        method,
+        "b.com",
+        path,
+        query,
+        lookup({name: [value] for name, value in (headers or {}).items()}),
+        limit=limit,
+    )
 
 
 def reasons(explanation: Explanation[str]) -> dict[str, tuple[str, ...]]:
@@ -67,7 +75,7 @@ def test_a_refused_path_is_explained_by_its_problem() -> None:
 
 def test_no_match_is_explained_too() -> None:
     rules = [RouteRule(id="a", payload="", path="/a", methods=frozenset({"GET"}))]
-    explanation = explain(rules, "PUT", "", "/a", "", lambda name: None)
+    explanation = explain(rules, "PUT", "", "/a", "", lambda name: ())
 
     assert explanation.outcome == MethodNotAllowed(("GET",))
     assert reasons(explanation) == {"a": ("methods: PUT is not one of GET",)}
@@ -77,9 +85,9 @@ def test_no_match_is_explained_too() -> None:
 @given(tables(), REQUESTS)
 def test_every_loser_has_a_reason_and_the_outcome_is_the_routers(table: list[RouteRule[str]], request: Request) -> None:
     method, host, path, query, headers = request
-    explanation = explain(table, method, host, path, query, headers.get, limit=99)
+    explanation = explain(table, method, host, path, query, lookup(headers), limit=99)
 
-    assert explanation.outcome == Router.build(table).match(method, host, path, query, headers.get)
+    assert explanation.outcome == Router.build(table).match(method, host, path, query, lookup(headers))
     for loser in explanation.losers:
         assert loser.reasons
         assert all(loser.reasons)

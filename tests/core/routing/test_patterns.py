@@ -82,7 +82,7 @@ def test_a_colon_inside_a_prefix_is_literal() -> None:
 
 
 def test_a_regex_error_names_the_place() -> None:
-    with pytest.raises(PatternError, match="at character 3: missing"):
+    with pytest.raises(PatternError, match=r"missing .* at character 3"):
         parse_regex("/a(")
 
 

@@ -30,7 +30,7 @@ def sent(pattern: Pattern, options: RewriteOptions, path: str, query: str = "") 
         path_prefix=fields.get("path_prefix"),
         path_regex=fields.get("path_regex"),
     )
-    found = Router.build([rule]).match("GET", "", path, query, lambda name: None)
+    found = Router.build([rule]).match("GET", "", path, query, lambda name: ())
     assert isinstance(found, Match)
     return upstream_path(compile_rewrite(pattern, options), path, query, found.params)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -15,6 +15,7 @@ from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
+from gateway_core.errors import TextTooLongError
 from gateway_core.plugins import PluginRegistry
 from gateway_core.routing import (
     Match,
@@ -87,15 +88,21 @@ class Asked:
     host: str
     path: str
     query: str
-    headers: Mapping[str, str]
-    """By lower-cased name."""
+    headers: Mapping[str, Sequence[str]]
+    """All values, by lower-cased name."""
+
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of a header."""
+        return self.headers.get(name, ())
 
     @classmethod
-    def of(cls, method: str, url: str, headers: Mapping[str, str]) -> Asked:
+    def of(cls, method: str, url: str, headers: Iterable[tuple[str, str]]) -> Asked:
         """Take a URL apart byte for byte; one without a host takes the Host header's."""
         rest = url.split("#", 1)[0]
-        named = {name.lower(): value for name, value in headers.items()}
-        host = named.get("host", "")
+        named: dict[str, list[str]] = {}
+        for name, value in headers:
+            named.setdefault(name.lower(), []).append(value)
+        host = named.get("host", [""])[0]
         if "://" in rest:
             authority, slash, path = rest.split("://", 1)[1].partition("/")
             if "?" in authority:
@@ -108,20 +115,29 @@ class Asked:
         return cls(method, host, target, query, named)
 
 
-def _read_headers(texts: Iterable[str]) -> dict[str, str]:
-    headers = {}
+def _read_headers(texts: Iterable[str]) -> list[tuple[str, str]]:
+    headers = []
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon or not name.strip():
             raise click.UsageError(f"header {text!r} is not NAME:VALUE")
-        headers[name.strip()] = value.strip()
+        headers.append((name.strip(), value.strip()))
     return headers
+
+
+def _listed_headers(written: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the fields of a JSON object, in which a list stands for several fields of one name."""
+    return [
+        (str(name), str(each))
+        for name, value in written.items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
 
 
 def _read_request(line: str, number: int) -> Asked:
     try:
         entry = json.loads(line)
-        headers = {str(name): str(value) for name, value in (entry.get("headers") or {}).items()}
+        headers = _listed_headers(entry.get("headers") or {})
         method, url = entry.get("method", "GET"), entry["url"]
     except ValueError as error:
         raise click.UsageError(f"line {number} of the requests is not JSON: {error}") from error
@@ -153,13 +169,16 @@ class Table:
         """Return route, parameters, target and upstream path of a request; nulls if no route takes it."""
         if check_path(asked.path) is not None:
             return dict(_NOTHING)
-        found = self.router.match(asked.method, asked.host, asked.path, asked.query, asked.headers.get)
+        try:
+            found = self.router.match(asked.method, asked.host, asked.path, asked.query, asked.header)
+        except TextTooLongError:
+            return dict(_NOTHING)
         return _described(found, asked) if isinstance(found, Match) else dict(_NOTHING)
 
     def explain(self, asked: Asked) -> dict[str, Any]:
         """Return what `answer` does, the effective chain, and why the nearest other routes lost."""
         explained = explain(
-            self.rules, asked.method, asked.host, asked.path, asked.query, asked.headers.get, router=self.router
+            self.rules, asked.method, asked.host, asked.path, asked.query, asked.header, router=self.router
         )
         outcome = explained.outcome
         told = dict(_NOTHING)
@@ -206,6 +225,8 @@ def _upstream_path(route: RouteConfig, asked: Asked, params: Mapping[str, str]) 
 def _refusal(outcome: object) -> tuple[int, str]:
     if isinstance(outcome, str):
         return 400, outcome
+    if isinstance(outcome, TextTooLongError):
+        return outcome.status, str(outcome)
     if isinstance(outcome, MethodNotAllowed):
         return 405, f"routes for this path take {', '.join(outcome.allow)}"
     return 404, "no route takes this request"

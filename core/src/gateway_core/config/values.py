@@ -18,6 +18,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
+
 CANONICAL: Final = {"canonical": True}
 """Validation context for values that were validated before: durations and sizes are plain numbers."""
 
@@ -222,9 +224,11 @@ HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 
 def _check_regex(value: str) -> str:
     try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidValueError(f"is not a regular expression: {error}") from None
+        compile_pattern(value, Pattern)
+    except PatternSyntaxError as error:
+        raise InvalidValueError(f"is not a regular expression: {error.detail}") from None
+    except SlowPatternError as error:
+        raise InvalidValueError(f"is too slow a regular expression: {error.detail}") from None
     return value
 
 

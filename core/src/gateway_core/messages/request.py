@@ -177,6 +177,10 @@ class Request:
         """Return a field's first value, or None."""
         return self.headers.get(name)
 
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of all fields of a name, in order."""
+        return self.headers.get_all(name)
+
     @property
     def current_block(self) -> bytes:
         """The header block as it is now, changed or not (see `Headers`)."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gateway_core.errors import ClientGoneError
+from gateway_core.errors import ClientGoneError, TextTooLongError
 from gateway_core.messages import Record, Request, Response
 from gateway_core.plugins import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.proxy.answering import Answering
@@ -128,7 +128,13 @@ class Exchange(Answering):
         if request.path is not memo.path and (problem := check_path(request.path)) is not None:
             self.fail(500, f"a plugin left a path that is not valid: {problem}")
             return None
-        found = self.snapshot.router.match(request.method, request.host, request.path, request.query, request.header)
+        try:
+            found = self.snapshot.router.match(
+                request.method, request.host, request.path, request.query, request.header_values
+            )
+        except TextTooLongError as error:
+            self.fail(error.status, str(error))
+            return None
         if isinstance(found, Match):
             if not self.chain.request:
                 # Nobody could have changed anything: the same head leads to the same route.

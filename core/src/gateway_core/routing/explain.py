@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Generic
 
+from gateway_core.errors import TextTooLongError
 from gateway_core.routing.conditions import HeaderLookup, QueryValues, ValueTest, compile_conditions
 from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
@@ -29,9 +30,13 @@ class Loser(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Generic[P]):
-    """The outcome for one request; ``outcome`` is a reason (for 400) if its path is refused before matching."""
+    """The outcome for one request.
 
-    outcome: Match[P] | NotFound | MethodNotAllowed | str
+    ``outcome`` is a reason (for 400) if its path is refused before matching, and an error if a text is too long for
+    a pattern that no linear-time engine runs.
+    """
+
+    outcome: Match[P] | NotFound | MethodNotAllowed | TextTooLongError | str
     losers: tuple[Loser[P], ...]
 
 
@@ -67,7 +72,10 @@ def explain(
     problem = check_path(path)
     if problem is not None:
         return Explanation(problem, ())
-    outcome = (router or Router.build(rules)).match(method, host, path, query, header)
+    try:
+        outcome = (router or Router.build(rules)).match(method, host, path, query, header)
+    except TextTooLongError as error:
+        return Explanation(error, ())
     request = _Request(method, normalize_host(host), canonical_path(path), QueryValues(query), header)
     winner = outcome.rule if isinstance(outcome, Match) else None
     others = (rule for rule in rules if winner is None or rule.order != winner.order)
@@ -91,8 +99,11 @@ def _path_failures(rule: RouteRule[P], pattern: Pattern, path: str, agreement: i
     if agreement or not pattern.segments:
         tree: Tree[P] = Tree()
         tree.insert(pattern, Entry(rule, pattern))
-        if any(True for _ in reachable(tree, path)):
-            return []
+        try:
+            if any(True for _ in reachable(tree, path)):
+                return []
+        except TextTooLongError:
+            return [f"path: it is too long for {pattern.text}"]
     return [f"path: {path} is not matched by {pattern.text}"]
 
 
@@ -125,19 +136,23 @@ def _other_failures(rule: RouteRule[P], request: _Request) -> list[str]:
     conditions = compile_conditions(rule.headers, rule.query)
     if conditions is not None:
         failures += [_test_failure("headers", test, request.header(test.name)) for test in conditions.headers]
-        failures += [_test_failure("query", test, request.query.first(test.name)) for test in conditions.query]
+        failures += [_test_failure("query", test, request.query.all(test.name)) for test in conditions.query]
     return [failure for failure in failures if failure]
 
 
-def _test_failure(what: str, test: ValueTest, found: str | None) -> str:
-    if test.passes(found):
-        return ""
-    if found is None:
+def _test_failure(what: str, test: ValueTest, values: Sequence[str]) -> str:
+    try:
+        if test.passes(values):
+            return ""
+    except TextTooLongError:
+        return f"{what}: {test.name} is too long for its regular expression"
+    found = ", ".join(values)
+    if not values:
         return f"{what}: {test.name} is absent"
     if test.value is not None:
         return f"{what}: {test.name} is {found!r}, not {test.value!r}"
     if test.regex is not None:
-        return f"{what}: {test.name} is {found!r}, which {test.regex.pattern!r} does not match"
+        return f"{what}: {test.name} is {found!r}, which {test.regex.text!r} does not match"
     return f"{what}: {test.name} is present, it must be absent"
 
 

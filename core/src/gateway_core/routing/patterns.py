@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from gateway_core.regex import Pattern as TextPattern
+from gateway_core.regex import PatternSyntaxError, SlowPatternError, compile_pattern
 from gateway_core.routing.paths import canonical_segment, check_path, encode_path
 from gateway_core.routing.problems import PatternError
 from gateway_core.routing.rules import P, RouteRule
@@ -54,13 +56,13 @@ class Pattern:
     text: str
     shape: Shape
     segments: tuple[Segment, ...] = ()
-    regex: re.Pattern[str] | None = None
+    regex: TextPattern | None = None
 
     @property
     def params(self) -> tuple[str, ...]:
         """The names of the parameters, in order of appearance."""
         if self.regex is not None:
-            return tuple(self.regex.groupindex)
+            return tuple(self.regex.compiled.groupindex)
         return tuple(segment.name for segment in self.segments if segment.name)
 
     @property
@@ -148,15 +150,12 @@ def parse_prefix(text: str) -> Pattern:
 def parse_regex(text: str) -> Pattern:
     """Parse the value of ``path_regex``. It must match the whole canonical path; named groups become parameters.
 
-    :raises PatternError: with the place in the expression.
+    :raises PatternError: with the place in the expression, or why it is too slow.
     """
     try:
-        return Pattern(text, Shape.REGEX, (), re.compile(text))
-    except re.error as error:
-        place = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise PatternError(f"regex {text!r} does not compile{place}: {error.msg}") from None
-    except (OverflowError, RecursionError) as error:
-        raise PatternError(f"regex {text!r} does not compile: {error}") from None
+        return Pattern(text, Shape.REGEX, (), compile_pattern(text, TextPattern))
+    except (PatternSyntaxError, SlowPatternError) as error:
+        raise PatternError(f"regex {error}") from None
 
 
 def _check_text(text: str) -> None:

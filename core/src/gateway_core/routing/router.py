@@ -92,7 +92,8 @@ class Router(Generic[P]):
         :param host: the Host value as received; not looked at if no route names a host.
         :param path: the raw path of the request-target, for which :func:`check_path` found no problem.
         :param query: what stands behind the ``?``, raw; parsed only if a candidate has a query condition.
-        :param header: answers a header's value for its name in lower case; called only for header conditions.
+        :param header: returns a header's values for its name in lower case; called only for header conditions.
+        :raises TextTooLongError: a text of the request is too long for a regular expression that has to judge it.
         """
         if "%" in path:
             path = canonical_path(path)

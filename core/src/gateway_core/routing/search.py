@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from gateway_core.routing.conditions import HeaderLookup, QueryValues
 from gateway_core.routing.entries import NO_PARAMS, Entry, Match
+from gateway_core.routing.patterns import Pattern
 from gateway_core.routing.rules import P
 from gateway_core.routing.tree import Leaf, Node, Tree
 
@@ -35,9 +36,11 @@ def find_first(
                 entry = _pick(leaf, method, header, query)
                 if entry is not None:
                     return entry.answer(segments)
-    if tree.regexes:
-        for entry, params in _matching_regexes(tree, path):
-            if entry.admits(method, header, query or _NO_QUERY):
+    for pattern, entry in tree.regexes:
+        # A condition whose value is too long refuses the request, so it is only asked where the path fits.
+        if entry.methods is None or method in entry.methods:
+            params = _regex_params(pattern, path)
+            if params is not None and entry.admits(method, header, query or _NO_QUERY):
                 return Match(entry.match.payload, params, entry.match.rule)
     return None
 
@@ -64,9 +67,10 @@ def find_best(
             entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
             if entry is not None:
                 floor, best = entry.priority, entry.answer(segments)
-    if tree.regexes:
-        for regex, params in _matching_regexes(tree, path):
-            if (floor is None or regex.priority > floor) and regex.admits(method, header, query or _NO_QUERY):
+    for pattern, regex in tree.regexes:
+        if (floor is None or regex.priority > floor) and (regex.methods is None or method in regex.methods):
+            params = _regex_params(pattern, path)
+            if params is not None and regex.admits(method, header, query or _NO_QUERY):
                 floor, best = regex.priority, Match(regex.match.payload, params, regex.match.rule)
     return best
 
@@ -82,8 +86,9 @@ def reachable(tree: Tree[P], path: str) -> Iterator[Leaf[P]]:
         leaf = _next_leaf(segments, pending)
         if leaf is not None:
             yield leaf
-    for entry, _ in _matching_regexes(tree, path):
-        yield [entry]
+    for pattern, entry in tree.regexes:
+        if _regex_params(pattern, path) is not None:
+            yield [entry]
 
 
 def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
@@ -156,12 +161,15 @@ def _pick_above(
     return best
 
 
-def _matching_regexes(tree: Tree[P], path: str) -> Iterator[tuple[Entry[P], Mapping[str, str]]]:
-    for pattern, entry in tree.regexes:
-        found = None if pattern.regex is None else pattern.regex.fullmatch(path)
-        if found is not None:
-            params = {name: text for name, text in found.groupdict().items() if text is not None}
-            yield entry, params or NO_PARAMS
+def _regex_params(pattern: Pattern, path: str) -> Mapping[str, str] | None:
+    """Return the named groups of a regular expression that matches the path.
+
+    :raises TextTooLongError: the path is too long for it.
+    """
+    found = None if pattern.regex is None else pattern.regex.fullmatch(path, "path")
+    if found is None:
+        return None
+    return {name: text for name, text in found.groupdict().items() if text is not None} or NO_PARAMS
 
 
 _NO_QUERY = QueryValues("")

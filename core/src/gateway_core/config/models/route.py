@@ -70,7 +70,7 @@ class ConditionConfig(Section):
     """The whole value."""
 
     regex: Regex | None = None
-    """A regular expression that the whole value matches."""
+    """A regular expression that the whole value matches; see [patterns](patterns.md)."""
 
     present: Switch | None = None
     """``true``: it is there, whatever its value; ``false``: it is not there."""
@@ -182,7 +182,7 @@ class RouteConfig(Section):
     """Path that matches with everything below it."""
 
     path_regex: str | None = None
-    """Regular expression that the whole path matches."""
+    """Regular expression that the whole path matches; see [patterns](patterns.md)."""
 
     methods: tuple[Method, ...] = ()
     """Methods in capitals; every method unless given."""
@@ -191,10 +191,10 @@ class RouteConfig(Section):
     """Host names, or ``*.`` before one for every name below it; every host unless given."""
 
     headers: Mapping[HeaderName, Condition] = Field(default_factory=dict)
-    """Headers that must be as said: a value, ``{regex: ...}`` or ``{present: true}``."""
+    """Headers that must match: a value, ``{regex: ...}`` or ``{present: true}``. One of several fields suffices."""
 
     query: Mapping[str, Condition] = Field(default_factory=dict)
-    """Query parameters that must be as said: a value, ``{regex: ...}`` or ``{present: true}``."""
+    """Query parameters that must match, like headers; one of several values suffices."""
 
     priority: Integer = 0
     """The highest wins, before anything else is compared."""
