@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ from gateway_plugin_sdk import Request
         ({"claim:level": ["3"]}, True),
         ({"claim:none": ["None"]}, False),
         ({"host": ["Example.com"]}, True),
+        ({"host": ["example.com."]}, True),
+        ({"claim:org.id": ["7"]}, True),
+        ({"claim:set": ["b"]}, True),
         ({"method": ["GET"], "header:X-Tier": ["silver"]}, False),
         ({"method": ["GET"], "header:X-Tier": ["silver", "gold"]}, True),
     ],
@@ -33,7 +37,13 @@ def test_every_source_must_have_one_of_its_values(request_of: Callable[..., Requ
     request = request_of(
         headers={"X-Tier": "gold"},
         identity="ann",
-        claims={"roles": ["user", "admin"], "verified": True, "level": 3},
+        claims={
+            "roles": ["user", "admin"],
+            "verified": True,
+            "level": 3,
+            "org": MappingProxyType({"id": 7}),
+            "set": frozenset("ab"),
+        },
     )
 
     assert compile_condition(when)(request) is holds
@@ -55,3 +65,33 @@ def test_no_conditions_are_no_function(request_of: Callable[..., Request]) -> No
 
     assert either is not None
     assert either(request_of())
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "holds"),
+    [
+        ("/login", "POST", True),
+        ("/login/", "POST", True),
+        ("/login/x", "POST", False),
+        ("/loginx", "POST", False),
+        ("/api", "POST", True),
+        ("/api/users/7", "POST", True),
+        ("/apis", "POST", False),
+        ("/", "POST", False),
+    ],
+)
+def test_paths_are_exact_or_everything_below(
+    request_of: Callable[..., Request], target: str, method: str, holds: bool
+) -> None:
+    assert compile_condition({"path": ["/login", "/api/*"]})(request_of(method, target)) is holds
+
+
+def test_head_does_not_pass_by_a_limit_for_get(request_of: Callable[..., Request]) -> None:
+    assert compile_condition({"method": ["GET"]})(request_of("HEAD"))
+    assert not compile_condition({"method": ["HEAD"]})(request_of("GET"))
+
+
+@pytest.mark.parametrize("path", ["login", "/%6cogin", "//login", "/login;x", "/a*", "/a/*/b", "/login?x=1"])
+def test_a_path_that_no_request_can_have_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="write the path as the route sees it"):
+        compile_condition({"path": [path]})

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
-from gateway_plugin_ratelimit.keys import compile_key, compile_source, network_of
-from gateway_plugin_sdk import Request
+from gateway_plugin_ratelimit.keys import LONGEST_KEY, bounded, compile_key, compile_source, network_of
+from gateway_plugin_sdk import Headers, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,10 +77,11 @@ def test_one_customer_of_ipv6_is_one_client_by_default(request_of: Callable[...,
     assert key(request_of(client_ip="::ffff:192.0.2.1")) == key(request_of(client_ip="192.0.2.1"))
 
 
-@given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
-def test_combinations_are_equal_only_if_all_their_parts_are(one: Any, other: Any) -> None:
-    from gateway_plugin_sdk import Request
+_SOME = st.text(min_size=1)
 
+
+@given(one=st.tuples(_SOME, _SOME), other=st.tuples(_SOME, _SOME))
+def test_combinations_are_equal_only_if_all_their_parts_are(one: Any, other: Any) -> None:
     key = compile_key(("claim:a", "claim:b"))
 
     def of(values: tuple[str, str]) -> str | None:
@@ -92,3 +94,70 @@ def test_combinations_are_equal_only_if_all_their_parts_are(one: Any, other: Any
 
 def test_a_combination_is_missing_if_one_of_its_parts_is(request_of: Callable[..., Request]) -> None:
     assert compile_key(("route", "header:X-Tenant"))(request_of()) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "one", "other"),
+    [
+        ("host", {"host": "example.com"}, {"host": "EXAMPLE.com.:443"}),
+        ("host", {"host": "example.com"}, {"host": "example.com:"}),
+        ("host", {"host": "[::1]"}, {"host": "[::1]:8080"}),
+        ("path", {"target": "/login"}, {"target": "/login/"}),
+        ("method", {"method": "GET"}, {"method": "HEAD"}),
+        ("header:X-Tenant", {"headers": {"X-Tenant": "a"}}, {"headers": {"x-TENANT": "  a\t "}}),
+        ("query:k", {"target": "/?k=a"}, {"target": "/?x=1&%6b=%61"}),
+        ("client_ip", {"client_ip": "2001:db8::1"}, {"client_ip": "2001:db8::2:3"}),
+        ("claim:org", {"claims": {"org": {"id": 1, "x": (1, 2)}}}, {"claims": {"org": {"x": [1, 2], "id": 1}}}),
+    ],
+)
+def test_another_spelling_of_the_same_is_the_same_key(
+    request_of: Callable[..., Request], source: str, one: Any, other: Any
+) -> None:
+    key = compile_key((source,))
+
+    assert key(request_of(**one)) == key(request_of(**other)) is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("header:X-Tenant", {"headers": {"X-Tenant": ""}}),
+        ("header:X-Tenant", {"headers": {"X-Tenant": " \t"}}),
+        ("cookie:sid", {"headers": {"Cookie": "sid="}}),
+        ("query:k", {"target": "/?k="}),
+        ("claim:org.id", {"claims": {"org": {"id": None}}}),
+        ("claim:org.id", {"claims": {"org": {"id": ""}}}),
+    ],
+)
+def test_what_is_empty_is_missing(request_of: Callable[..., Request], source: str, options: Any) -> None:
+    assert compile_key((source,))(request_of(**options)) is None
+
+
+def test_all_values_of_a_name_count_together(request_of: Callable[..., Request]) -> None:
+    headers = Headers([("X-Tenant", "a"), ("X-Tenant", "b")])
+    request = Request("GET", "/?k=a&k=b", block=headers.block)
+
+    assert compile_source("header:X-Tenant")(request) == "a, b"
+    assert compile_source("query:k")(request) == "a, b"
+
+
+def test_claims_are_read_from_any_mapping(request_of: Callable[..., Request]) -> None:
+    request = request_of()
+    request.claims = MappingProxyType({"org": MappingProxyType({"id": MappingProxyType({"n": 7}), "tags": ("a",)})})
+
+    assert compile_source("claim:org.id.n")(request) == "7"
+    assert compile_source("claim:org")(request) == '{"id":{"n":7},"tags":["a"]}'
+
+
+@given(st.text(), st.text())
+def test_names_of_counters_are_short_and_equal_only_for_equal_keys(one: str, other: str) -> None:
+    for times in (1, 70_000):
+        first, second = bounded(one * times), bounded(other * times)
+        assert max(len(first), len(second)) <= LONGEST_KEY + 1
+        assert (first == second) == (one * times == other * times)
+
+
+def test_no_key_passes_for_the_digest_of_a_long_one() -> None:
+    long = "x" * 60_000
+
+    assert bounded(bounded(long)) != bounded(long)

@@ -176,8 +176,10 @@ async def test_a_request_that_concurrency_refuses_is_not_charged(
         ("header:X-Cost", {"headers": {"X-Cost": "7"}}, 7),
         ("header:X-Cost", {}, 1),
         ("header:X-Cost", {"headers": {"X-Cost": "-3"}}, 1),
-        ("header:X-Cost", {"headers": {"X-Cost": "0"}}, 0),
+        ("header:X-Cost", {"headers": {"X-Cost": "0"}}, 1),
         ("query:n", {"target": "/search?n=9&n=1"}, 9),
+        ("query:n", {"target": "/search?n=1&n=9"}, 9),
+        ("content-length", {"headers": {"Content-Length": "0"}}, 0),
         ("content-length", {"headers": {"Content-Length": "42"}}, 42),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway_plugin_sdk import Request, Response
 
-from gateway_plugin_ratelimit.keys import Source, compile_source
+from gateway_plugin_ratelimit.keys import SEVERAL, Source, compile_source
 
 Cost = int | Callable[[Request], int]
 
@@ -15,8 +15,17 @@ MOST = 10**12
 
 
 def read_cost(text: str | None) -> int:
-    """Return the units that a text says; 1 if it says no whole number of 0 or more."""
-    if text is None or not text.isascii() or not text.isdigit():
+    """Return the units that a text says; 1 if it says no whole number of 0 or more.
+
+    Of several values the largest counts: a client chooses their order, and upstreams differ in which one they read.
+    """
+    if text is None:
+        return 1
+    return max(map(_number, text.split(SEVERAL)))
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
         return 1
     return min(int(text), MOST) if len(text) <= 12 else MOST
 
@@ -31,8 +40,12 @@ def compile_cost(cost: int | str) -> Cost:
     if cost.startswith("response-header:"):
         compile_source(cost.removeprefix("response-"))
         return 1
-    take: Source = compile_source("header:content-length" if cost == "content-length" else cost)
-    return lambda request: read_cost(take(request))
+    if cost == "content-length":
+        length = compile_source("header:content-length")
+        return lambda request: read_cost(length(request))
+    take: Source = compile_source(cost)
+    # A client may make its requests dearer, never free.
+    return lambda request: max(1, read_cost(take(request)))
 
 
 def response_cost(cost: int | str) -> Callable[[Response], int] | None:

@@ -1,15 +1,21 @@
-"""What a request is counted by: `compile_key` turns the words of the configuration into a function of a request."""
+"""What a request is counted by: `compile_key` turns the words of the configuration into a function of a request.
+
+A source has one spelling for everything that upstreams take for the same, so that no other spelling gets a counter of
+its own or passes by a condition: the match path without a slash at its end, the host in lower case without port and
+dot, GET for HEAD, decoded names of parameters, all values of a field together. A value that is empty is missing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
-from gateway_plugin_sdk import Headers, Request
+from gateway_plugin_sdk import MISSING, Headers, Request, claim_path
 
 Source = Callable[[Request], str | None]
 """Takes one property of a request, or None where it has none."""
@@ -18,6 +24,12 @@ PLAIN_SOURCES: Final = ("client_ip", "peer_ip", "route", "identity", "method", "
 NAMED_SOURCES: Final = ("header", "cookie", "query", "param", "claim", "constant")
 SOURCE_PATTERN: Final = rf"^({'|'.join(PLAIN_SOURCES)}|({'|'.join(NAMED_SOURCES)}):.+)$"
 """How a source is written: ``client_ip``, ``header:X-Tenant``, ``claim:org.id``."""
+
+LONGEST_KEY: Final = 64
+"""Characters of a key that are kept as they are: clients write keys, and 100,000 of 60 kB each are 6 GB."""
+_LONGEST_ADDRESS: Final = 64
+SEVERAL: Final = ", "
+"""Between several values of one name."""
 
 NEEDS_IDENTITY: Final = ("identity", "claim:")
 """Beginnings of sources that somebody must have authenticated."""
@@ -62,6 +74,17 @@ def compile_key(sources: Sequence[str], *, ipv4_prefix: int = 32, ipv6_prefix: i
     return combined
 
 
+def bounded(key: str) -> str:
+    """Return what stands for a key in a counter's name: itself, or the digest of a long one.
+
+    The digest cannot be chosen to collide (blake2b with 192 bits), and is the same in all workers and gateways that
+    share counters. A sign before either keeps them apart.
+    """
+    if len(key) <= LONGEST_KEY:
+        return f"={key}"
+    return f"#{hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=24).hexdigest()}"
+
+
 def _with_prefix(source: str, ipv4_prefix: int, ipv6_prefix: int) -> Source:
     if source not in {"client_ip", "peer_ip"}:
         return compile_source(source)
@@ -72,6 +95,8 @@ def _with_prefix(source: str, ipv4_prefix: int, ipv6_prefix: int) -> Source:
         address: str = take(request)
         if is_whole and ":" not in address:
             return address or None
+        if len(address) > _LONGEST_ADDRESS:  # no address: nothing to remember
+            return address
         return network_of(address, ipv4_prefix, ipv6_prefix) or None
 
     return by_network
@@ -110,17 +135,19 @@ def _identity(request: Request) -> str | None:
 
 
 def _method(request: Request) -> str:
-    return request.method
+    # What a GET costs an upstream a HEAD costs too.
+    return "GET" if request.method == "HEAD" else request.method
 
 
 def _host(request: Request) -> str | None:
     host = request.host.lower()
     name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).rstrip(".") or None
+    return (name if colon and (port.isdigit() or not port) else host).rstrip(".") or None
 
 
 def _path(request: Request) -> str:
-    return request.path
+    # Applications take "/login/" for "/login" as often as not.
+    return request.path.rstrip("/") or "/"
 
 
 def _constant(_request: Request) -> str:
@@ -130,22 +157,30 @@ def _constant(_request: Request) -> str:
 def _named_header(name: str) -> Source:
     lowered = name.lower()
     Headers().get(lowered)  # refuses what is no name of a header now rather than with every request
-    return lambda request: request.headers.get(lowered)
+
+    def take(request: Request) -> str | None:
+        values = request.headers.get_all(lowered)
+        # Several fields are one list (RFC 9110, section 5.3), however they are spaced.
+        joined = SEVERAL.join(values) if len(values) > 1 else values[0] if values else ""
+        return joined.strip() or None
+
+    return take
 
 
 def _named_cookie(name: str) -> Source:
-    return lambda request: request.cookie(name)
+    return lambda request: request.cookie(name) or None
 
 
 def _named_query(name: str) -> Source:
     def take(request: Request) -> str | None:
-        return next((value for key, value in request.query_params if key == name), None)
+        # Upstreams take the first of several values, the last, or all.
+        return SEVERAL.join(value for key, value in request.query_params if key == name) or None
 
     return take
 
 
 def _named_param(name: str) -> Source:
-    return lambda request: request.params.get(name)
+    return lambda request: request.params.get(name) or None
 
 
 def _named_constant(text: str) -> Source:
@@ -153,32 +188,26 @@ def _named_constant(text: str) -> Source:
 
 
 def _named_claim(name: str) -> Source:
-    find = claim_finder(name)
+    read = claim_path(name)
 
     def take(request: Request) -> str | None:
-        value = find(request)
-        if value is None or isinstance(value, str):
-            return value
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+        value = read(request.claims)
+        if value is MISSING or value is None:
+            return None
+        return value or None if isinstance(value, str) else as_text(value)
 
     return take
 
 
-def claim_finder(name: str) -> Callable[[Request], Any]:
-    """Return the function that takes a claim: of that very name, or nested (``org.id`` is ``id`` of ``org``)."""
-    path = name.split(".")
+def as_text(value: object) -> str:
+    """Return the JSON of a claim: equal for equal claims, whatever kind of mapping an auth plugin hands out."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
 
-    def find(request: Request) -> Any:
-        claims: Any = request.claims
-        if name in claims:
-            return claims[name]
-        for step in path:
-            if not isinstance(claims, Mapping):
-                return None
-            claims = claims.get(step)
-        return claims
 
-    return find
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Set | Sequence) else str(value)
 
 
 _PLAIN: Final[dict[str, Source]] = {

@@ -12,7 +12,7 @@ from gateway_plugin_ratelimit.algorithms import Concurrency, FixedWindow, Rule, 
 from gateway_plugin_ratelimit.conditions import Condition, compile_condition
 from gateway_plugin_ratelimit.config.limits import Amounts, LimitOptions
 from gateway_plugin_ratelimit.costs import Cost, compile_cost, response_cost
-from gateway_plugin_ratelimit.keys import Source, compile_key
+from gateway_plugin_ratelimit.keys import LONGEST_KEY, Source, bounded, compile_key
 
 MISSING: Final = "\0"
 """In place of a counter's name: the request has no key, and the limit wants it refused."""
@@ -72,10 +72,10 @@ class Limit:
             return None
         key = self._key(request)
         if key is not None:
-            # A sign before the key keeps it apart from what stands in for a missing one.
-            return f"{self._prefix}={key}"
+            return self._prefix + bounded(key)
         key = self._missing(request)
-        return key if key is None or key is MISSING else f"{self._prefix}?{key}"
+        # A sign before it keeps what stands in for a missing key apart from keys.
+        return key if key is None or key is MISSING else f"{self._prefix}?{bounded(key)}"
 
     def rule_for(self, request: Request) -> Rule | Concurrency | None:
         """Return the rule for the request, or None if an override exempts it."""
@@ -96,12 +96,20 @@ class Limit:
         """Return a quicker `counter_of` of limits with a `constant_rule`; None of it asks for the other."""
         prefix, key_of = f"{self._prefix}=", self._key
         if not self._counts_by_whole_address:
-            return lambda request: None if (key := key_of(request)) is None else prefix + key
+            whole = self._prefix
+
+            def by_key(request: Request) -> str | None:
+                key = key_of(request)
+                if key is None:
+                    return None
+                return prefix + key if len(key) <= LONGEST_KEY else whole + bounded(key)
+
+            return by_key
 
         def by_address(request: Request) -> str | None:
             address = request.client_ip
-            if ":" in address:
-                return prefix + (key_of(request) or address)
+            if ":" in address or len(address) > LONGEST_KEY:
+                return self._prefix + bounded(key_of(request) or address)
             return prefix + address if address else None
 
         return by_address

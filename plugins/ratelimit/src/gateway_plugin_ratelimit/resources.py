@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gateway_plugin_sdk import Metrics, PluginContext, Tasks
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SWEEP_EVERY = 10.0
 """Seconds between two rounds in which idle keys are forgotten."""
 
-RedisKey = tuple[str, int]
+RedisKey = tuple[RedisConfig, int]
 
 
 class Resources:
@@ -43,27 +44,41 @@ class Resources:
         if known is not None:
             self._redis[key] = (known[0], known[1] + 1)
             return known[0]
-        from gateway_plugin_ratelimit.stores.redis import RedisStore  # noqa: PLC0415 - most gateways have none
-
         try:
-            store = RedisStore(config.redis or RedisConfig(), local, context.clock, context.metrics, context.log)
+            # Its import takes a quarter of a second, in which a serving loop must not stand still.
+            store_module = await asyncio.to_thread(_import_redis_store)
+            return await self._open_redis(key, store_module, local, context)
         except BaseException:
             await self._release_local(config.max_keys)
             raise
+
+    async def _open_redis(self, key: RedisKey, module: Any, local: LocalStore, context: PluginContext) -> Store:
+        # Another binding may have opened it while this one waited for the import.
+        known = self._redis.get(key)
+        if known is not None:
+            self._redis[key] = (known[0], known[1] + 1)
+            return known[0]
+        store: RedisStore = module.RedisStore(key[0], local, context.clock, context.metrics, context.log)
         self._redis[key] = (store, 1)
-        await store.start()
+        try:
+            await store.start()
+        except BaseException:
+            await self._release_redis(key)
+            raise
         return store
 
     async def release(self, config: RateLimitConfig) -> None:
         """Give back what `acquire` gave for the same configuration."""
         if config.store == "redis":
-            key = _redis_key(config)
-            store, users = self._redis.pop(key)
-            if users > 1:
-                self._redis[key] = (store, users - 1)
-            else:
-                await store.aclose()
+            await self._release_redis(_redis_key(config))
         await self._release_local(config.max_keys)
+
+    async def _release_redis(self, key: RedisKey) -> None:
+        store, users = self._redis.pop(key)
+        if users > 1:
+            self._redis[key] = (store, users - 1)
+        else:
+            await store.aclose()
 
     def _acquire_local(self, max_keys: int, context: PluginContext) -> LocalStore:
         known = self._local.get(max_keys)
@@ -94,9 +109,15 @@ class Resources:
                     await asyncio.sleep(0)
 
 
+def _import_redis_store() -> Any:
+    module = importlib.import_module("gateway_plugin_ratelimit.stores.redis")
+    module.import_library()
+    return module
+
+
 def _redis_key(config: RateLimitConfig) -> RedisKey:
     """Return what two configurations must have in common to use the same connections."""
-    return (config.redis or RedisConfig()).model_dump_json(), config.max_keys
+    return config.redis or RedisConfig(), config.max_keys
 
 
 _by_gateway: WeakKeyDictionary[Metrics, Resources] = WeakKeyDictionary()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway_plugin_ratelimit.algorithms import FixedWindow, TokenBucket
+from gateway_plugin_ratelimit.algorithms import FixedWindow, Rule, SlidingWindow, TokenBucket
 from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +93,17 @@ def test_never_more_requests_in_progress_than_allowed(history: Any, most: Any) -
             inflight.release(key)
 
     assert len(inflight) == 0
+
+
+def test_a_flood_of_new_keys_gives_no_client_a_new_quota() -> None:
+    rules: list[Rule] = [FixedWindow(100, 60.0), SlidingWindow(100, 60.0), TokenBucket(1.0, 100)]
+    for rule in rules:
+        table = MemoryTable(64)
+        for _ in range(100):
+            table.charge([(rule, "greedy", 1)], 1000.0)
+
+        for number in range(10_000):
+            table.charge([(rule, f"fresh{number}", 1)], 1000.0)
+
+        assert not table.charge([(rule, "greedy", 1)], 1000.0)[0].allowed
+        assert len(table) <= 64

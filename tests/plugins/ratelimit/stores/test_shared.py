@@ -194,3 +194,16 @@ def test_the_quick_way_to_shared_counters_decides_as_the_general_one(rule: Any, 
         table = SharedTable(Path(folder), 64, phase=0.0)
         check_quick_way(table, rule, cost, steps)
         table.close()
+
+
+def test_a_flood_of_new_keys_gives_no_client_a_new_quota(tmp_path: Path) -> None:
+    table = SharedTable(tmp_path, 64, phase=0.0)
+    rule = FixedWindow(100, 60.0)
+    for _ in range(100):
+        table.charge([(rule, "greedy", 1)], 1000.0)
+
+    for number in range(5_000):
+        table.charge([(rule, f"fresh{number}", 1)], 1000.0)
+
+    assert not table.charge([(rule, "greedy", 1)], 1000.0)[0].allowed
+    table.close()

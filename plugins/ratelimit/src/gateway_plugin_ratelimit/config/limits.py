@@ -80,7 +80,8 @@ class LimitOptions(Amounts):
     """A limit, without its name."""
 
     key: Sources = ("client_ip",)
-    """What is counted by: one source, or a list whose combination counts. Also ``constant``: all requests together."""
+    """What is counted by: one source, or a list whose combination counts. Also ``constant``: all requests together.
+    Paths are those that routes match, hosts have no port, HEAD counts as GET, empty values are missing."""
 
     ipv4_prefix: Annotated[int, Field(ge=0, le=32)] = 32
     """Bits of an IPv4 address that make one client."""
@@ -90,11 +91,12 @@ class LimitOptions(Amounts):
 
     when_missing: Literal["client_ip", "share", "skip", "refuse"] = "client_ip"
     """What a request without the key counts by: its client's address, or all such requests share one counter, or they
-    are not limited, or they are refused with 403."""
+    are not limited (whoever leaves out a header is not limited then), or they are refused with 403."""
 
     cost: Cost = 1
     """Units that a request costs: a number, ``header:NAME``, ``query:NAME``, ``content-length``, or
-    ``response-header:NAME`` (one at first, the rest when the answer says so). What is no number costs 1."""
+    ``response-header:NAME`` (one at first, the rest when the response has it). What is no number costs 1; of several
+    numbers the largest counts, and nothing that a client writes in a header or a query costs less than 1."""
 
     count_refused: bool = False
     """Whether refused requests count too, so that a client that does not slow down stays out."""

@@ -28,6 +28,27 @@ class StoreError(GatewayError):
     """The server did not do what it was asked."""
 
 
+_MODULES: Final = (
+    "redis.asyncio", "redis.exceptions", "redis.asyncio.cluster", "redis.asyncio.sentinel", "redis.asyncio.retry",
+    "redis.backoff",
+)  # fmt: skip
+
+
+def import_library() -> None:
+    """Import everything of redis-py that a client uses; takes up to 400 ms, so not for a thread that serves.
+
+    :raises RedisMissingError: naming the package to install.
+    """
+    try:
+        for name in _MODULES:
+            importlib.import_module(name)
+    except ImportError as error:
+        raise RedisMissingError(
+            f"store: redis needs the redis package, which is missing ({error}): "
+            "pip install 'gateway-plugin-ratelimit[redis]'"
+        ) from None
+
+
 class RedisClient:
     """One client for a server, a cluster, or servers watched by sentinels. It never repeats a call by itself."""
 
@@ -39,14 +60,9 @@ class RedisClient:
         :param on_restart: is called when a server that is no cluster turns out to be another one than before.
         :raises RedisMissingError: naming the package to install.
         """
-        try:
-            library = importlib.import_module("redis.asyncio")
-            exceptions = importlib.import_module("redis.exceptions")
-        except ImportError as error:
-            raise RedisMissingError(
-                f"store: redis needs the redis package, which is missing ({error}): "
-                "pip install 'gateway-plugin-ratelimit[redis]'"
-            ) from None
+        import_library()
+        library = importlib.import_module("redis.asyncio")
+        exceptions = importlib.import_module("redis.exceptions")
         self._redis: Any
         self._sentinels: list[Any]
         self._script_missing: type[Exception] = exceptions.NoScriptError

@@ -12,11 +12,21 @@ _CANDIDATES = 8
 _SWEPT_AT_ONCE = 256
 
 
+def worth(state: State) -> tuple[float, float]:
+    """Return what a counter is kept by when there is no room for all: how long it says something, then how much.
+
+    Counters of windows all end together, so the end alone would take any of them.
+    """
+    return state[3], state[1] + state[2]
+
+
 class MemoryTable:
     """At most ``max_keys`` counters.
 
-    When it is full, the counter of a few old ones that would be forgotten first makes room: of a client that called
-    once, rather than of one that is at its limit.
+    When it is full, the counter of a few old ones that would be forgotten first makes room, and of several such the one
+    that was used least: of a client that called once, rather than of one that is at its limit. So no flood of new keys
+    gives a client a new quota while there are counters that say less. Names of counters have a bounded length (see
+    `gateway_plugin_ratelimit.keys.bounded`), which bounds the table's bytes.
     """
 
     __slots__ = ("_counters", "evictions", "max_keys", "on_eviction")
@@ -119,7 +129,7 @@ class MemoryTable:
             return
         oldest = iter(counters)
         candidates = [next(oldest) for _ in range(min(_CANDIDATES, len(counters)))]
-        del counters[min(candidates, key=lambda key: counters[key][3])]
+        del counters[min(candidates, key=lambda key: worth(counters[key]))]
         self.evictions += 1
         if self.on_eviction is not None:
             self.on_eviction()

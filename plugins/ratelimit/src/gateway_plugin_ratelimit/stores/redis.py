@@ -13,11 +13,13 @@ from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.config.redis import RedisConfig
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.stores.batches import Batcher
-from gateway_plugin_ratelimit.stores.client import RedisClient
+from gateway_plugin_ratelimit.stores.client import RedisClient, import_library
 from gateway_plugin_ratelimit.stores.leases import Leases
 from gateway_plugin_ratelimit.stores.local import LocalStore
 from gateway_plugin_ratelimit.stores.nodes import NEVER, Node
 from gateway_plugin_ratelimit.stores.scripts import Call, admission, counter_key, debit, read_reply
+
+__all__ = ["RedisStore", "import_library"]
 
 _RENEWALS_A_LEASE = 3
 _GIVEN_BACK_AT_ONCE = 256

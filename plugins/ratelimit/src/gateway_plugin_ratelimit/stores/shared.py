@@ -2,7 +2,8 @@
 
 The table has a fixed size. A counter is one slot of 48 bytes in the set of 8 slots that its key belongs to: the key's
 digest, three numbers, and the time from which on it may be forgotten. A full set gives up the slot that would be
-forgotten first. A worker that dies in the middle of a write leaves at worst one odd number, which rules cut to size.
+forgotten first, and of several such the one that was used least. A worker that dies in the middle of a write leaves at
+worst one odd number, which rules cut to size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway_plugin_ratelimit.settlement import Charge, settle
 from gateway_plugin_ratelimit.stores import Left, Take
 from gateway_plugin_ratelimit.stores.locks import STRIPES, Stripes
 from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, SharedFile
+from gateway_plugin_ratelimit.stores.memory import worth
 
 WAYS: Final = 8
 _SLOT: Final = struct.Struct("<16s4d")
@@ -129,13 +131,13 @@ class SharedTable:
 
     def _free_slot(self, start: int, now: float) -> int:
         """Return the offset of a slot of a set that may be taken."""
-        first, first_end = start, float("inf")
+        first, least = start, (float("inf"), 0.0)
         for offset in range(start, start + _SET_SIZE, _SLOT.size):
-            end: float = _SLOT.unpack_from(self._file.map, offset)[4]
-            if end <= now:
+            state: State = _NUMBERS.unpack_from(self._file.map, offset + DIGEST_SIZE)
+            if state[3] <= now:
                 return offset
-            if end < first_end:
-                first, first_end = offset, end
+            if (value := worth(state)) < least:
+                first, least = offset, value
         self.evictions += 1
         if self.on_eviction is not None:
             self.on_eviction()
