@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
+import ipaddress
 import json
 import logging
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from gateway_plugin_auth import Auth, AuthConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
 
@@ -294,3 +299,22 @@ def openssl() -> str:
     path = shutil.which("openssl")
     assert path is not None
     return path
+
+
+@pytest.fixture
+def write_certificate(keys: Keys) -> Callable[[Path], tuple[Path, Path]]:
+    """A function that writes a certificate of this machine and its key into a folder."""
+
+    def write(folder: Path) -> tuple[Path, Path]:
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "keys")])
+        day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        builder = x509.CertificateBuilder(name, name, keys.p256.public_key(), 1, day, day + datetime.timedelta(36500))
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        builder = builder.add_extension(names, critical=False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        certificate, key = folder / "cert.pem", folder / "key.pem"
+        certificate.write_bytes(builder.sign(keys.p256, hashes.SHA256()).public_bytes(Encoding.PEM))
+        key.write_bytes(keys.p256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return certificate, key
+
+    return write

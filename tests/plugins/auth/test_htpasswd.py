@@ -16,21 +16,21 @@ def test_a_file_has_a_user_a_line_and_comments(encoding: str) -> None:
     users = read_users(TEXT.encode(encoding))
 
     assert [user.name for user in users] == ["bob", "al ice", "j\xfcrgen"]
-    assert users[0].password_hash == BCRYPT
+    assert users[0].password_hash.reveal() == BCRYPT
 
 
 def test_lines_with_weak_hashes_are_named() -> None:
-    assert list(weak_lines(TEXT.encode())) == [(4, "al ice", "apr1 (MD5)"), (5, "j\xfcrgen", "SHA-1")]
+    assert list(weak_lines(TEXT.encode())) == [(4, "apr1 (MD5)"), (5, "SHA-1")]
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
         ("alice", "line 2 is not name:hash"), (":x", "line 2 is not name:hash"),
-        ("alice:rqXexS6ZhobKA", "line 2, user 'alice': this is a DES crypt hash, not an argon2 or bcrypt hash"),
-        ("alice:$6$salt$hash", "line 2, user 'alice': this is a SHA-512 crypt hash"),
-        ("alice:$apr1$cut", r"line 2, user 'alice': this apr1 \(MD5\) hash is damaged"),
-        (f"bob:{SHA}", "line 2: user 'bob' is there twice"), ("\xff", "line 2 is not valid UTF-8"),
+        ("alice:rqXexS6ZhobKA", "line 2: this is a DES crypt hash, not an argon2 or bcrypt hash"),
+        ("alice:$6$salt$hash", "line 2: this is a SHA-512 crypt hash"),
+        ("alice:$apr1$cut", r"line 2: this apr1 \(MD5\) hash is damaged"),
+        (f"bob:{SHA}", "line 2: this user is there twice"), ("\xff", "line 2 is not valid UTF-8"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_user_is_told_by_its_number(line: str, problem: str) -> None:

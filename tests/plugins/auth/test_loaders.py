@@ -6,30 +6,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from gateway_plugin_auth.config import FetchOptions
 from gateway_plugin_auth.documents import FetchError
 from gateway_plugin_auth.loaders import Client, value_from_file, value_from_url
-
-
-def write_certificate(keys: Any, folder: Path) -> tuple[Path, Path]:
-    """Write a certificate of this machine and its key."""
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "keys")])
-    day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, keys.p256.public_key(), 1, day, day + datetime.timedelta(36500))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    builder = builder.add_extension(names, critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    certificate.write_bytes(builder.sign(keys.p256, hashes.SHA256()).public_bytes(Encoding.PEM))
-    key.write_bytes(keys.p256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return certificate, key
 
 
 async def test_a_document_and_its_cache_control_are_fetched(key_server: Any) -> None:
@@ -62,8 +41,8 @@ async def test_what_cannot_be_fetched_is_named(key_server: Any, url: str, reason
     assert reason in str(error.value)
 
 
-async def test_a_servers_certificate_is_verified_and_ours_is_shown(keys: Any, tmp_path: Path) -> None:
-    certificate, key = write_certificate(keys, tmp_path)
+async def test_a_servers_certificate_is_verified_and_ours_is_shown(write_certificate: Any, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(certificate)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_plugin_auth.config import (
@@ -27,14 +29,28 @@ TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_every_example_loads(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, write_certificate: Any, keys: Any) -> Path:
+    """What the examples have in /etc/gateway."""
+    certificate, key = write_certificate(tmp_path)
+    for name in ("ca.pem", "client.pem"):
+        (tmp_path / name).write_bytes(certificate.read_bytes())
+    (tmp_path / "client.key").write_bytes(key.read_bytes())
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [keys.jwk(keys.p256)]}))
+    (tmp_path / "api-keys.json").write_text('[{"subject": "robot-2", "key": "k2"}]')
+    (tmp_path / "htpasswd").write_text("carol:$2y$04$gbwwPMCDAuyZ1jHeWn3Zw.LjHB4dPYaX1UutwHJ9N9fWpAwwqZGb2\n")
+    (tmp_path / "revoked").write_text("jti:1\n")
+    return tmp_path
+
+
+def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
     routes = []
     for number, block in enumerate(BLOCKS):
         binding = "".join(f"      {line}\n" for line in block.splitlines())
         head = f"  - id: r{number}\n    path: /r{number}\n    target: http://127.0.0.1:9\n    plugins:\n"
         routes.append(head + binding)
     path = tmp_path / "gateway.yaml"
-    path.write_text("routes:\n" + "".join(routes), encoding="utf-8")
+    path.write_text("routes:\n" + "".join(routes).replace("/etc/gateway", str(folder)), encoding="utf-8")
     environment = {**os.environ, "JWT_SECRET": "c2VjcmV0" * 20, "PHONE_KEY": "k"}
 
     command = [sys.executable, "-m", "gateway_core.cli", "check", "-c", str(path)]
@@ -57,9 +73,17 @@ def test_every_option_is_told(model: type[AuthConfig]) -> None:
     assert not missing
 
 
+def test_every_code_is_told() -> None:
+    source = (README.parent / "src" / "gateway_plugin_auth" / "findings.py").read_text()
+
+    for code in set(re.findall(r'"((?:weak|unusable|file)-[a-z]+)"', source)):
+        assert f"`auth.{code}`" in TEXT
+
+
 def test_every_reason_is_told() -> None:
     source = "".join(path.read_text() for path in (README.parent / "src").rglob("*.py"))
-    reasons = set(re.findall(r'Refusal\("([a-z-]+)"', source)) | set(re.findall(r'return "([a-z-]+)"', source))
+    patterns = r'(?:Refusal|unavailable)\("([a-z-]+)"', r'return "([a-z-]+)"'
+    reasons = {reason for pattern in patterns for reason in re.findall(pattern, source)}
     reasons -= {"unsettled", "name"}  # cannot happen; not a reason
 
     assert len(reasons) > 20

@@ -119,7 +119,7 @@ class DocumentKeyring:
         """
         config, context = self._config, self._context
         name, load, terms = self._source()
-        key = ("keys", tuple(sorted(config.algorithms)), config.fetch.model_dump_json())
+        key = ("keys", tuple(sorted(config.algorithms)), config.fetch.identity())
         document = self._document = acquire(name, key, load, terms, context)
         await document.start()
         if config.jwks_file is not None and document.current() is None:
@@ -139,7 +139,8 @@ class DocumentKeyring:
         terms = terms_of(config.fetch)
         lifetime = partial(lifetime_of, terms=terms)
         if config.jwks_url is not None:
-            return config.jwks_url, value_from_url(config.jwks_url, config.fetch, lifetime, read), terms
+            url = config.jwks_url.reveal()
+            return url, value_from_url(url, config.fetch, lifetime, read), terms
         issuer = many(config.issuer)[0]
         return issuer, value_from_issuer(issuer, config.fetch, lifetime, read), terms
 

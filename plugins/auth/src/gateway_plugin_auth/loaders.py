@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from gateway_plugin_sdk import SecretUrl
 
 from gateway_plugin_auth.config.fetch import FetchOptions
 from gateway_plugin_auth.config.texts import shown_url, url_problem
@@ -44,6 +45,8 @@ class Client:
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
+        self._headers = {name: value.reveal() for name, value in options.headers.items()}
+        self._proxy = options.proxy.reveal() if options.proxy is not None else None
         self._tls: ssl.SSLContext | None = None
 
     async def fetch(self, url: str) -> tuple[bytes, str]:
@@ -59,14 +62,14 @@ class Client:
                 aiohttp.ClientSession(
                     timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=await self._connector(url)
                 ) as session,
-                session.get(url, headers=options.headers, proxy=options.proxy, allow_redirects=False) as answer,
+                session.get(url, headers=self._headers, proxy=self._proxy, allow_redirects=False) as answer,
             ):
                 if answer.status != 200:
                     raise FetchError(f"{shown_url(url)} answers {answer.status}")
                 return await self._read(shown_url(url), answer), answer.headers.get("Cache-Control", "")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Some errors quote the URL, or are about that of the proxy.
-            text = str(error).replace(url, shown_url(url)) or type(error).__name__
+            # Some errors quote the URL, or that of the proxy.
+            text = str(SecretUrl(str(error).replace(url, shown_url(url)))) or type(error).__name__
             raise FetchError(f"{shown_url(url)}: {text}") from error
 
     async def _connector(self, url: str) -> aiohttp.TCPConnector:

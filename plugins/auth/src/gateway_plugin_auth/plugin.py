@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 
-from gateway_plugin_sdk import Identity, Plugin, PluginContext, Request, Response, hookimpl
+from gateway_plugin_sdk import ConfigFinding, Identity, Plugin, PluginContext, Request, Response, hookimpl
 
 from gateway_plugin_auth.config import AuthConfig
 from gateway_plugin_auth.config.requirement import Requirement, names_in
+from gateway_plugin_auth.findings import findings
 from gateway_plugin_auth.forwarding import ReservedHeaders
 from gateway_plugin_auth.heads import KnownHeads
 from gateway_plugin_auth.outcomes import Needs, Verified
@@ -53,6 +54,11 @@ class Auth(Plugin[AuthConfig]):
         """Return the provider if all that callers are known by is one token in their heads, and None otherwise."""
         provider = self._providers[requirement] if isinstance(requirement, str) else None
         return provider if isinstance(provider, Tokens) and provider.reads_head_only else None
+
+    @classmethod
+    def check_config(cls, config: AuthConfig) -> Iterator[ConfigFinding]:
+        """Look at the files that the configuration names, and warn of weak hashes and unusable keys."""
+        return findings(config)
 
     async def start(self) -> None:
         """Fetch keys and lists, so that the first request need not wait for them."""

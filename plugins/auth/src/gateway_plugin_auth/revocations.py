@@ -13,7 +13,11 @@ from gateway_plugin_auth.revocation import RevocationList, merged, parse_entries
 from gateway_plugin_auth.sharing import acquire, release
 
 
-def _read(text: bytes) -> RevocationList:
+def read_revocations(text: bytes) -> RevocationList:
+    """Read a revocation list.
+
+    :raises ValueError: a line is no entry.
+    """
     return parse_entries(decode_text(text).split("\n"))
 
 
@@ -68,12 +72,13 @@ class Revocations:
         options, context = self._options, self._context
         terms = Terms(options.refresh, self._fetch.cooldown, self._fetch.stale_for)
         if options.file is not None:
-            load = value_from_file(options.file, options.refresh, _read)
+            load = value_from_file(options.file, options.refresh, read_revocations)
             self._documents.append(acquire(options.file, ("revoked", options.refresh), load, terms, context))
         if options.url is not None:
-            load = value_from_url(options.url, self._fetch, lambda _: options.refresh, _read)
-            key = ("revoked", options.refresh, self._fetch.model_dump_json())
-            self._documents.append(acquire(options.url, key, load, terms, context))
+            url = options.url.reveal()
+            load = value_from_url(url, self._fetch, lambda _: options.refresh, read_revocations)
+            key = ("revoked", options.refresh, self._fetch.identity())
+            self._documents.append(acquire(url, key, load, terms, context))
         for document in self._documents:
             await document.start()
         if options.file is not None and self._documents[0].current() is None:

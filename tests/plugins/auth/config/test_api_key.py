@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_auth.config import ApiKeyEntry, ApiKeyProvider
+from gateway_plugin_sdk import Secret
 from pydantic import ValidationError
 
 
@@ -29,18 +30,18 @@ def test_entries_that_are_no_keys(entry: dict[str, Any], problem: str) -> None:
 
 def test_a_time_is_a_moment() -> None:
     entries = [
-        ApiKeyEntry(subject="a", key="k", expires=text)
+        ApiKeyEntry(subject="a", key=Secret("k"), expires=text)
         for text in ("1970-01-01T01:00:00+01:00", "1970-01-01T00:00:00Z")
     ]
 
     assert [entry.expires_at() for entry in entries] == [0, 0]
-    assert ApiKeyEntry(subject="a", key="k").expires_at() is None
+    assert ApiKeyEntry(subject="a", key=Secret("k")).expires_at() is None
 
 
 def test_a_key_and_its_hash_are_the_same_key() -> None:
-    digest = ApiKeyEntry(subject="a", key="k").digest().hex()
+    digest = ApiKeyEntry(subject="a", key=Secret("k")).digest().hex()
 
-    assert ApiKeyEntry(subject="a", sha256=digest).digest() == ApiKeyEntry(subject="a", key="k").digest()
+    assert ApiKeyEntry(subject="a", sha256=digest).digest() == ApiKeyEntry(subject="a", key=Secret("k")).digest()
     with pytest.raises(ValidationError, match="'a' and 'b' have the same key"):
         ApiKeyProvider.model_validate(
             {"scheme": "api-key", "keys": [{"subject": "a", "key": "k"}, {"subject": "b", "sha256": digest}]}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from gateway_plugin_auth.config import AuthConfig, JwtProvider
 from gateway_plugin_auth.config.jwt import decode_secret
+from gateway_plugin_sdk import SecretUrl
 from pydantic import ValidationError
 
 SECRET = "s" * 32
@@ -84,7 +85,7 @@ def test_urls_that_trust_depends_on_are_safe(config: dict[str, Any], problem: st
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://localhost/", "http://[::1]:5/", "http://a.localhost/"])
 def test_this_machine_is_reached_without_encryption(url: str) -> None:
-    assert AuthConfig.model_validate({"jwks_url": url}).jwks_url == url
+    assert AuthConfig.model_validate({"jwks_url": url}).jwks_url == SecretUrl(url)
 
 
 def test_plain_http_can_be_allowed() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from gateway_plugin_sdk import ConfigModel
+from gateway_plugin_sdk import ConfigModel, Secret
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
-from gateway_plugin_auth.config.texts import Secret
 
 
 class ApiKeyEntry(ConfigModel):
@@ -20,7 +20,7 @@ class ApiKeyEntry(ConfigModel):
     subject: str = Field(min_length=1)
     """The caller's name."""
 
-    key: Secret | None = Field(default=None, min_length=1, repr=False)
+    key: Annotated[Secret, Field(min_length=1)] | None = None
     """The key itself."""
 
     sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
@@ -43,7 +43,7 @@ class ApiKeyEntry(ConfigModel):
         """Return the SHA-256 of the key."""
         if self.sha256 is not None:
             return bytes.fromhex(self.sha256)
-        return hashlib.sha256((self.key or "").encode()).digest()
+        return hashlib.sha256(self.key.reveal().encode() if self.key is not None else b"").digest()
 
     def expires_at(self) -> float | None:
         """Return the end of the key in seconds since the epoch, or None."""
@@ -77,9 +77,17 @@ class ApiKeyProvider(AccessOptions):
     def _keys_differ(self) -> ApiKeyProvider:
         if not self.keys and self.keys_file is None:
             raise ValueError("there are no keys: give keys or keys_file")
-        seen: dict[bytes, str] = {}
-        for entry in self.keys:
-            other = seen.setdefault(entry.digest(), entry.subject)
-            if other != entry.subject:
-                raise ValueError(f"{other!r} and {entry.subject!r} have the same key")
+        check_that_keys_differ(self.keys)
         return self
+
+
+def check_that_keys_differ(entries: Iterable[ApiKeyEntry]) -> None:
+    """Check that no two callers have the same key.
+
+    :raises ValueError: two have; the text does not show the key.
+    """
+    seen: dict[bytes, str] = {}
+    for entry in entries:
+        other = seen.setdefault(entry.digest(), entry.subject)
+        if other != entry.subject:
+            raise ValueError(f"{other!r} and {entry.subject!r} have the same key")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration
+from gateway_plugin_sdk import ConfigModel, Duration, Secret
 from pydantic import Field, field_validator, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions
-from gateway_plugin_auth.config.texts import Secret
 from gateway_plugin_auth.passwords import check_hash
 
 
@@ -18,7 +17,7 @@ class BasicUser(ConfigModel):
     name: str = Field(min_length=1, pattern="^[^:]+$")
     """The user's name; it has no colon (RFC 7617)."""
 
-    password_hash: Secret = Field(repr=False)
+    password_hash: Secret
     """Hash of the password: argon2 (``$argon2id$...``) or bcrypt (``$2b$...``). The weak ones of old htpasswd files
     (apr1, SHA-1) are accepted with a warning."""
 
@@ -27,8 +26,8 @@ class BasicUser(ConfigModel):
 
     @field_validator("password_hash")
     @classmethod
-    def _hash_is_known(cls, value: str) -> str:
-        check_hash(value)
+    def _hash_is_known(cls, value: Secret) -> Secret:
+        check_hash(value.reveal())
         return value
 
 

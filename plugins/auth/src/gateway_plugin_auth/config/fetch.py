@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated
 
-from gateway_plugin_sdk import ConfigModel, Duration, Size
+from gateway_plugin_sdk import ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
 from pydantic import Field, model_validator
 
-from gateway_plugin_auth.config.texts import Header, Secret
+from gateway_plugin_auth.config.texts import Header
 
 
 class FetchOptions(ConfigModel):
@@ -28,7 +29,7 @@ class FetchOptions(ConfigModel):
     max_bytes: Size = 1048576
     """The largest document that is read."""
 
-    headers: dict[Header, Secret] = Field(default={}, repr=False)
+    headers: dict[Header, SecretHeaderValue] = {}
     """Header fields to send, such as ``Authorization``."""
 
     ca: str | None = None
@@ -40,7 +41,7 @@ class FetchOptions(ConfigModel):
     key: str | None = None
     """File with the client certificate's key (PEM)."""
 
-    proxy: str | None = None
+    proxy: SecretUrl | None = None
     """URL of an HTTP proxy to go through."""
 
     allow_http: bool = False
@@ -51,6 +52,12 @@ class FetchOptions(ConfigModel):
         if self.key is not None and self.cert is None:
             raise ValueError("key is given without cert: give both")
         return self
+
+    def identity(self) -> Hashable:
+        """Return what two equal sets of options have in common, secrets included."""
+        headers = sorted((name, value.reveal()) for name, value in self.headers.items())
+        proxy = self.proxy.reveal() if self.proxy is not None else None
+        return tuple(headers), proxy, self.model_dump_json(exclude={"headers", "proxy"})
 
 
 class CacheOptions(ConfigModel):
@@ -77,7 +84,7 @@ class RevocationOptions(ConfigModel):
     file: str | None = None
     """File with more entries, read again when it changes."""
 
-    url: str | None = None
+    url: SecretUrl | None = None
     """URL of a text with more entries."""
 
     refresh: Duration = 30.0

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import Duration, Size
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from gateway_plugin_sdk import Duration, Secret, SecretUrl, Size
+from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from gateway_plugin_auth.algorithms import SECRET_ALGORITHMS, Algorithm
 from gateway_plugin_auth.claims import ClaimPolicy
 from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
-from gateway_plugin_auth.config.texts import Header, OneOrMore, Secret, many, url_problem
+from gateway_plugin_auth.config.texts import Header, OneOrMore, many, url_problem
 from gateway_plugin_auth.keys import KeySet, from_jwks, from_pem, from_secret
 from gateway_plugin_auth.revocation import parse_entries
 
 KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
 
 SecretFormat = Literal["text", "base64", "hex"]
+
+
+SecretObject: TypeAlias = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "writeOnly": True})]
+"""An object that is not shown."""
+
+
+def revealed(value: Secret | Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """Return a key set as it was given: its text, or the object itself."""
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def decode_secret(secret: str, form: SecretFormat) -> bytes:
@@ -50,19 +60,19 @@ class JwtOptions(AccessOptions):
     secret_format: SecretFormat = "text"  # noqa: S105 - a format, not a secret
     """How ``secret`` is written: ``text``, ``base64`` or ``hex``."""
 
-    secret: Secret | None = Field(default=None, repr=False)
+    secret: Secret | None = None
     """Shared secret of HS256, HS384 and HS512: 32 random bytes or more."""
 
     public_key: str | None = None
     """Public key or certificate in PEM."""
 
-    jwks: Secret | dict[str, Any] | None = Field(default=None, repr=False)
+    jwks: Secret | SecretObject | None = Field(default=None, repr=False)
     """JSON Web Key Set, written out or as JSON text."""
 
     jwks_file: str | None = None
     """File with a JSON Web Key Set, read again when it changes or when a token's ``kid`` is not in it."""
 
-    jwks_url: str | None = None
+    jwks_url: SecretUrl | None = None
     """URL of a JSON Web Key Set."""
 
     discovery: bool = False
@@ -122,9 +132,11 @@ class JwtOptions(AccessOptions):
 
     @field_validator("secret")
     @classmethod
-    def _secret_is_usable(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _secret_is_usable(cls, value: Secret | None, info: ValidationInfo) -> Secret | None:
         if value is not None:
-            from_secret(decode_secret(value, info.data.get("secret_format", "text")), info.data.get("algorithms", ()))
+            from_secret(
+                decode_secret(value.reveal(), info.data.get("secret_format", "text")), info.data.get("algorithms", ())
+            )
         return value
 
     @field_validator("public_key")
@@ -138,7 +150,7 @@ class JwtOptions(AccessOptions):
     @classmethod
     def _jwks_is_usable(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
-            from_jwks(value, info.data.get("algorithms", ()), secrets_allowed=True)
+            from_jwks(revealed(value), info.data.get("algorithms", ()), secrets_allowed=True)
         return value
 
     @field_validator("revocation")
@@ -149,7 +161,8 @@ class JwtOptions(AccessOptions):
 
     @model_validator(mode="after")
     def _urls_are_safe(self) -> JwtOptions:
-        urls = [self.jwks_url, self.revocation.url if self.revocation is not None else None]
+        given = (self.jwks_url, self.revocation.url if self.revocation is not None else None)
+        urls = [url.reveal() for url in given if url is not None]
         if self.discovery:
             if len(many(self.issuer)) != 1:
                 raise ValueError("discovery needs issuer, and only one: its metadata names the key set")
@@ -161,7 +174,7 @@ class JwtOptions(AccessOptions):
             if secret:
                 raise ValueError(f"{', '.join(secret)} needs a secret, which no URL gives: remove it from algorithms")
         for url in urls:
-            problem = url_problem(url, allow_http=self.fetch.allow_http) if url is not None else None
+            problem = url_problem(url, allow_http=self.fetch.allow_http)
             if problem is not None:
                 raise ValueError(problem)
         return self
@@ -187,11 +200,11 @@ class JwtOptions(AccessOptions):
     def static_keys(self) -> KeySet | None:
         """Return the keys that the configuration has itself, or None if they come from elsewhere."""
         if self.secret is not None:
-            return KeySet((from_secret(decode_secret(self.secret, self.secret_format), self.algorithms),))
+            return KeySet((from_secret(decode_secret(self.secret.reveal(), self.secret_format), self.algorithms),))
         if self.public_key is not None:
             return KeySet((from_pem(self.public_key, self.algorithms),))
         if self.jwks is not None:
-            return from_jwks(self.jwks, self.algorithms, secrets_allowed=True)
+            return from_jwks(revealed(self.jwks), self.algorithms, secrets_allowed=True)
         return None
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)")
@@ -28,9 +28,6 @@ Header: TypeAlias = Annotated[str, AfterValidator(_check_header)]
 _NonEmpty: TypeAlias = Annotated[str, Field(min_length=1)]
 OneOrMore: TypeAlias = _NonEmpty | Annotated[tuple[_NonEmpty, ...], Field(min_length=1)]
 """A text, or a list of them."""
-
-Secret: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "writeOnly": True})]
-"""A text that is not shown."""
 
 
 def many(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway_plugin_sdk import PluginContext, Request
 from pydantic import TypeAdapter, ValidationError
 
-from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
+from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider, check_that_keys_differ
 from gateway_plugin_auth.credentials import AmbiguousError, find_first
 from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
@@ -39,13 +39,15 @@ def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
     :raises ValueError: it is not a JSON list of keys; the text shows no key.
     """
     try:
-        return _ENTRIES.validate_python(decode_json(text))
+        entries = _ENTRIES.validate_python(decode_json(text))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = "".join(f"[{part!r}]" for part in first["loc"])
         raise ValueError(f"{place}: {first['msg']}") from None
     except ValueError as error:
         raise ValueError(f"this is not a JSON list of keys: {error}") from None
+    check_that_keys_differ(entries)
+    return entries
 
 
 class ApiKeys:

@@ -60,33 +60,33 @@ class Users:
 
     def __init__(self, users: Sequence[BasicUser]) -> None:
         """Take users; of two of one name the later counts."""
-        self._users = {user.name: user for user in users}
+        self._users = {user.name: (user.password_hash.reveal(), user.claims) for user in users}
         # One of each kind and cost: a wrong password and an unknown name then take the same time, whatever kind of hash
         # the name's user has.
-        self._decoys = {hash_class(text): decoy_of(text) for text in {user.password_hash for user in users}}
+        self._decoys = {hash_class(text): decoy_of(text) for text, _ in self._users.values()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._users
 
     def hash_of(self, name: str) -> str | None:
         user = self._users.get(name)
-        return user.password_hash if user is not None else None
+        return user[0] if user is not None else None
 
     def claims_of(self, name: str) -> Mapping[str, Any]:
-        return self._users[name].claims
+        return self._users[name][1]
 
     def identified(self, name: str, password: bytes) -> bytes:
         """Return bytes that are the same for credentials between which no hash tells."""
         user = self._users.get(name)
-        kept = password if user is None else significant(password, user.password_hash)
+        kept = password if user is None else significant(password, user[0])
         return name.encode("utf-8", "surrogatepass") + b":" + kept
 
     def verify(self, name: str, password: bytes) -> bool:
         """Return whether the password is the user's; to be called in a thread."""
         user = self._users.get(name)
-        if user is not None and is_password(password, user.password_hash):
+        if user is not None and is_password(password, user[0]):
             return True
-        own = None if user is None else hash_class(user.password_hash)
+        own = None if user is None else hash_class(user[0])
         for kind, decoy in self._decoys.items():
             if kind != own:
                 is_password(password, decoy)
