@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Final
 
 from gateway_core.config.place import Place
 from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.regular_files import NotRegularError, read_regular
 from gateway_core.config.words import quote
 
 LARGEST_FILE: Final = 256 * 1024 * 1024
@@ -100,18 +102,18 @@ class ReadFailure:
 def read_bytes(path: Path, *, limit: int) -> bytes | ReadFailure:
     """Read a regular file of at most ``limit`` bytes."""
     try:
-        if path.is_dir():
-            return ReadFailure("is a directory, where a file is expected", "file.not-a-file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        return read_regular(path, limit)
+    except NotRegularError as error:
+        return ReadFailure(f"is {error.strerror}", "file.not-a-file")
     except FileNotFoundError:
         return ReadFailure("does not exist", "file.missing")
     except PermissionError:
         return ReadFailure("may not be read: permission denied", "file.unreadable")
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            return ReadFailure(f"is {error.strerror}", "file.too-large")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return ReadFailure(f"cannot be read: {reason.lower()}", "file.unreadable")
-    return data if len(data) <= limit else ReadFailure(f"is larger than {limit} bytes", "file.too-large")
 
 
 def _place_of_byte(name: str, data: bytes, offset: int) -> Place:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from gateway_core.config import ListenTlsConfig
 from gateway_core.config.ciphers import openssl_ciphers
+from gateway_core.config.regular_files import read_regular
 from gateway_core.errors import GatewayError
 from gateway_core.server.revocation import NotARevocationListError, revocation_lists
 
@@ -86,7 +87,7 @@ def _digest(config: ListenTlsConfig) -> str:
     digest = hashlib.sha256(repr(config).encode())
     for file in files_of(config):
         try:
-            digest.update(file.read_bytes())
+            digest.update(read_regular(file))
         except OSError as error:
             raise CertificateError(f"cannot read {str(file)!r}: {(error.strerror or str(error)).lower()}") from error
     return digest.hexdigest()
@@ -108,7 +109,7 @@ def _context(cert: str, key: str, config: ListenTlsConfig) -> ssl.SSLContext:
             raise CertificateError(f"client_ca {config.client_ca!r} is not a PEM file of certificates") from error
     if config.client_crl:
         try:
-            revocation_lists(Path(config.client_crl).read_bytes())
+            revocation_lists(read_regular(config.client_crl))
             context.load_verify_locations(config.client_crl)
         except (NotARevocationListError, ssl.SSLError, ValueError) as error:
             raise CertificateError(f"client_crl {config.client_crl!r} is not a PEM file of revocation lists") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import ssl
 from dataclasses import dataclass, replace
-from pathlib import Path
+
+from gateway_core.config.regular_files import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def with_digest(settings: TlsSettings) -> TlsSettings:
     """
     digest = hashlib.sha256()
     for name in settings.files:
-        digest.update(hashlib.sha256(Path(name).read_bytes()).digest())
+        digest.update(hashlib.sha256(read_regular(name)).digest())
     return replace(settings, digest=digest.hexdigest() if settings.files else "")
 
 
@@ -51,6 +52,8 @@ def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
     :raises OSError: for files that cannot be read.
     :raises ssl.SSLError: for files that hold no certificate or key.
     """
+    for name in settings.files:
+        read_regular(name)  # OpenSSL would wait for the writer of a pipe
     context = ssl.create_default_context(cafile=settings.ca or None)
     context.set_alpn_protocols(["http/1.1"])
     if settings.cert:

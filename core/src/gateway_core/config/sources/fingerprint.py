@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_core.config.documents import LARGEST_FILE
+from gateway_core.config.regular_files import read_regular
+
 ABSENT = "absent"
 
 _Stat = tuple[int, int, int, int]
@@ -78,7 +81,7 @@ class Fingerprint:
             if known is not None and known.stats.get(file) == stat:
                 self.entries[file] = known.entries[file]
             else:
-                self.entries[file] = hashlib.sha256(file.read_bytes()).hexdigest()
+                self.entries[file] = hashlib.sha256(read_regular(file, LARGEST_FILE)).hexdigest()
             self.stats[file] = stat
         except OSError:
             self.entries[file] = ABSENT
