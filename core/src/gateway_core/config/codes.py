@@ -60,6 +60,9 @@ CODES: Final[Mapping[str, str]] = {
     "binding.nothing-to-switch-off": "a route switches off a binding that it does not inherit",
     "binding.order": "a binding stands before what it needs, or on the wrong side of another one",
     "binding.unreachable": "a binding is never called where it stands",
+    # trusted peers
+    "trust.everybody": "a network in `trusted_proxies` is everybody's (warning)",
+    "trust.no-effect": "a setting of trusted peers counts for no listener (warning)",
     # routes
     "route.condition-invalid": "a header or query condition cannot be evaluated",
     "route.host-invalid": "a host cannot be matched",

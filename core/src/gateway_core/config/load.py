@@ -16,6 +16,7 @@ from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.plugin_configs import check_plugins, check_switched_off
 from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_targets, check_upstreams
 from gateway_core.config.checks.scope import Scope
+from gateway_core.config.checks.trust import check_trust
 from gateway_core.config.collector import collector_paused
 from gateway_core.config.construct import Constructor
 from gateway_core.config.derive import fill_route_ids
@@ -133,6 +134,7 @@ def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem
 
 def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_names(scope)
+    check_trust(scope)
     check_plugins(scope)
     check_upstreams(scope)
     if is_complete:

@@ -12,6 +12,8 @@ from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 BODILESS: Final = frozenset({204, 304})
 _GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 _GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(_GATEWAY_FIELDS)), re.IGNORECASE)
+_LONGEST_REASON: Final = 64
+"""Characters of a remembered reason at most: upstreams and plugins choose it."""
 _status_lines: dict[tuple[int, str], bytes] = {}
 
 
@@ -31,7 +33,7 @@ def status_line(status: int, reason: str) -> bytes:
     line = _status_lines.get(key)
     if line is None:
         line = b"HTTP/1.1 %d %b" % (status, reason.encode("latin-1"))
-        if len(_status_lines) < 1024:
+        if len(_status_lines) < 1024 and len(reason) <= _LONGEST_REASON:
             _status_lines[key] = line
     return line
 

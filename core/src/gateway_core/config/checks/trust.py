@@ -1,0 +1,83 @@
+"""Whom listeners believe: settings that believe everybody, and settings without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Final
+
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.place import KeyPath
+
+_PEERS: Final = "trusted_proxies"
+_CLIENT: Final = "client_address"
+_UNIX: Final = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """A listener, as far as trust goes."""
+
+    is_unix: bool
+    peers: tuple[KeyPath, list[Any]]
+    """The effective ``trusted_proxies`` and where they are written."""
+    client_address: KeyPath | None
+    """Where the effective ``client_address`` is written, if there is one."""
+
+    @property
+    def has_trusted_peers(self) -> bool:
+        """Whether some peer of it can be trusted."""
+        return any((peer == _UNIX) is self.is_unix for peer in self.peers[1])
+
+
+def check_trust(scope: Scope) -> None:
+    """Warn of networks that are everybody's, and of trust that no listener makes use of."""
+    listeners = list(_listeners(scope.document))
+    lists = dict([((_PEERS,), _list(scope.document)), *(each.peers for each in listeners)])
+    for path, peers in lists.items():
+        for index, peer in enumerate(peers):
+            _check_peer(scope, (*path, index), peer, [each for each in listeners if each.peers[0] == path])
+    for path in dict.fromkeys(each.client_address for each in listeners):
+        users = [each for each in listeners if each.client_address == path]
+        if path is not None and not any(each.has_trusted_peers for each in users):
+            message = "has no effect, because no peer is trusted: give the proxies in trusted_proxies"
+            scope.warn(path, message, code="trust.no-effect")
+
+
+def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_Listener]) -> None:
+    shown = scope.shown(path, peer)
+    if _is_everybody(peer):
+        message = f"{shown} believes everybody, so that clients may claim any address: name the proxies' own networks"
+        scope.warn(path, message, code="trust.everybody")
+    elif listeners and not any((peer == _UNIX) is each.is_unix for each in listeners):
+        reason = "peers on a unix socket have no address: write unix:"
+        if peer == _UNIX:
+            reason = "no listener that it counts for is a unix socket: remove it or move it to one"
+        message = f"{shown} has no effect, {reason}"
+        scope.warn(path, message, code="trust.no-effect")
+
+
+def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:
+    written = document.get("listen")
+    items: list[tuple[KeyPath, Any]] = [(("listen",), written)]
+    if isinstance(written, list):
+        items = [(("listen", index), item) for index, item in enumerate(written)]
+    for path, item in items:
+        listener = item if isinstance(item, Mapping) else {"address": item}
+        own = listener.get(_PEERS) is not None
+        client = next(((*at, _CLIENT) for at, each in ((path, listener), ((), document)) if each.get(_CLIENT)), None)
+        peers = ((*path, _PEERS), _list(listener)) if own else ((_PEERS,), _list(document))
+        yield _Listener(str(listener.get("address")).startswith(_UNIX), peers, client)
+
+
+def _list(section: Mapping[str, Any]) -> list[Any]:
+    peers = section.get(_PEERS)
+    return peers if isinstance(peers, list) else []
+
+
+def _is_everybody(peer: object) -> bool:
+    try:
+        return isinstance(peer, str) and ip_network(peer).prefixlen == 0
+    except ValueError:
+        return False
