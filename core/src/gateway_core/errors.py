@@ -12,9 +12,17 @@ class GatewayError(Exception):
 class BodyTooLargeError(GatewayError):
     """A request's body is over the limit of whoever wanted to read it; the client is answered 413."""
 
+    status: Final = 413
+
 
 class ClientGoneError(GatewayError):
     """The client left before its request was complete."""
+
+
+class BadPathError(GatewayError, ValueError):
+    """A path that no request may have; the client gets 400, and only logs name the reason."""
+
+    status: Final = 400
 
 
 TextSource = Literal["path", "query", "field", "response"]

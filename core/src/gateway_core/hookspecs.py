@@ -38,8 +38,8 @@ class RequestHooks:
 
         Runs once per request, first of all, for gateway-wide bindings only: no route is known yet.
 
-        :param request: the request in progress; ``method``, ``path``, ``query`` and ``headers`` may be changed, and
-            what is matched is what the last hook left.
+        :param request: the request in progress; ``method``, ``raw_path``, ``query_string`` and ``headers`` may be
+            changed, and what is matched is what the last hook left.
         :returns: ``None`` to go on, or a response to send instead. Later bindings are skipped; the response phase
             still runs for the bindings that were called.
         """
@@ -64,8 +64,8 @@ class RequestHooks:
         route's own, in the order in which the configuration lists them. Access control, limits and transformations
         belong here. A request for which there is no route, or whose body is too large, does not come here.
 
-        :param request: the request in progress; ``headers``, ``method``, ``path``, ``query`` and ``upstream`` may be
-            changed. A changed ``path`` is what goes upstream, and no other route is looked for.
+        :param request: the request in progress; ``headers``, ``method``, ``raw_path``, ``query_string`` and
+            ``upstream`` may be changed. A changed ``raw_path`` is what goes upstream, and no other route is looked for.
         :returns: ``None`` to go on, or a response to send instead. Later bindings are skipped; the response phase
             still runs for the bindings that were called.
         """

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
-from gateway_core.errors import BodyTooLargeError
+from gateway_core.errors import BadPathError, BodyTooLargeError
 from gateway_core.messages import Headers, Request, RouteInfo, TlsInfo
+from gateway_core.routing import PathPolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,13 +24,44 @@ def make(target: str = "/", *lines: str) -> Request:
         ("/a?b=c", "/a", "b=c"),
         ("/a?", "/a", ""),
         ("/a?b=c?d", "/a", "b=c?d"),
-        ("/a%2Fb?%3F", "/a%2Fb", "%3F"),
+        ("/a%2Fb;c?%3F", "/a%2Fb;c", "%3F"),
     ],
 )
 def test_a_target_is_taken_apart_at_the_first_question_mark_and_not_decoded(target: str, path: str, query: str) -> None:
     request = make(target)
 
-    assert (request.target, request.path, request.query) == (target, path, query)
+    assert (request.target, request.raw_path, request.query, request.query_string) == (target, path, query, query)
+
+
+def test_the_path_is_the_match_path_and_only_the_raw_one_can_be_set() -> None:
+    request = make("//caf%C3%A9/;x/a;y=1/b%2fc")
+
+    assert (request.path, request.raw_path) == ("/caf\u00e9/a/b%2Fc", "//caf%C3%A9/;x/a;y=1/b%2fc")
+    request.raw_path = "/other;z//%61"
+    assert (request.path, request.raw_path) == ("/other/a", "/other;z//%61")
+    with pytest.raises(AttributeError):
+        request.path = "/x"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("raw", ["", "x", "/a b", "/a/../b", "/a%00", "/a?b", "/\u00e9", "/a%2Fb"])
+def test_what_is_no_path_under_the_policy_in_force_cannot_be_set_and_changes_nothing(raw: str) -> None:
+    class Connection:
+        peer: Any = None
+        config_version = ""
+        is_trusted = False
+        read_path = staticmethod(PathPolicy().read)
+
+    request = make("/old")
+    request.arrival = Connection()
+
+    with pytest.raises(BadPathError):
+        request.raw_path = raw
+
+    assert (request.path, request.raw_path) == ("/old", "/old")
+
+
+def test_a_target_that_is_going_to_be_refused_is_a_request_nevertheless() -> None:
+    assert make("/a%00;b").path == "/a%00;b"
 
 
 def test_what_few_ask_for_is_read_from_the_connection_only_then() -> None:
@@ -39,6 +72,7 @@ def test_what_few_ask_for_is_read_from_the_connection_only_then() -> None:
         peer = Peer()
         config_version = "abc"
         is_trusted = False
+        read_path = staticmethod(PathPolicy(encoded_slash="keep").read)
 
     request = make()
     request.arrival = Arrival()

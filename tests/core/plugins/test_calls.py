@@ -175,7 +175,7 @@ async def test_a_blocking_hook_runs_in_a_thread_and_obeys_the_timeout(
     assert threads != [threading.get_ident()]
 
     binding.timeout = 0.01
-    request_.path = "/hang"
+    request_.raw_path = "/hang"
     assert await status(binding, request_) == 500
     assert counted("gateway_plugin_timeouts") == 1
     release.set()

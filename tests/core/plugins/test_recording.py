@@ -14,7 +14,7 @@ class Changer(Plugin[None]):
 
     @hookimpl
     def gateway_request(self, request: Request) -> None:
-        request.path = "/new"
+        request.raw_path = "/new"
         del request.headers["x-old"]
 
     @hookimpl
@@ -41,7 +41,7 @@ def calls() -> list[HookCall]:
 
 def test_what_a_hook_changed_is_told_in_words(calls: list[HookCall]) -> None:
     assert [str(call) for call in calls] == [
-        "changer.request: path '/' -> '/new', removed x-old",
+        "changer.request: raw_path '/' -> '/new', removed x-old",
         "changer.route_match: chose route 'elsewhere'",
         "changer.pre_proxy: set x-new: '1'",
         "changer.response: status 200 -> 202, set x-twin: '1'",

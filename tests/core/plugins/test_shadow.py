@@ -28,7 +28,7 @@ class Meddling(Plugin[Any]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> object:
-        request.method, request.path, request.query = "POST", "/other", "x"
+        request.method, request.raw_path, request.query = "POST", "/other", "x"
         request.headers["x-new"] = "1"
         request.upstream = "other"
         request.identity = Identity("somebody")

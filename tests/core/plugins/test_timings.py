@@ -53,7 +53,7 @@ async def test_each_hook_is_timed_by_binding_and_phase(bind: Bind, request_: Req
 
 async def test_a_hook_that_fails_is_timed_too(bind: Bind, request_: Request) -> None:
     timings = Timings()
-    request_.path = "/fail"
+    request_.raw_path = "/fail"
 
     await run([bind(Plain)], request_, timings)
 
@@ -76,7 +76,7 @@ class Wants(Plain):
 
 
 async def test_a_binding_may_ask_for_the_times_of_all_hooks_of_its_routes(bind: Bind, request_: Request) -> None:
-    request_.path = "/fail"
+    request_.raw_path = "/fail"
 
     await run([bind(Later, "l"), bind(Wants, "w")], request_, None)
 

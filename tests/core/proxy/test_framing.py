@@ -124,7 +124,7 @@ async def test_the_authority_of_an_absolute_target_wins(proxied: Proxied) -> Non
 
 
 @pytest.mark.parametrize(
-    "target", [b"/%2F%61?x=%zz&y", b"//a//b", b"/a;b=c,d", b"/~a!$&'()*+,=:@", b"/a?b?c/../d", b"/a?", b"/caf%C3%A9"]
+    "target", [b"/a%2561%61?x=%zz&y", b"/a//b/", b"/a;b=c,d", b"/~a!$&'()*+,=:@", b"/a?b?c/../d", b"/a?", b"/caf%C3%A9"]
 )
 async def test_targets_go_upstream_byte_for_byte(proxied: Proxied, target: bytes) -> None:
     gateway, upstream = await proxied()

@@ -54,7 +54,7 @@ class Acts(Plugin[Any]):
     def gateway_request(self, request: Request) -> None:
         match request.header("x-do"):
             case "path":
-                request.path = "/one/changed"
+                request.raw_path = "/one/changed"
             case "query":
                 request.query = "changed=1"
             case "method" if request.method == "POST":

@@ -90,7 +90,7 @@ class Renaming(Base):
     def gateway_request(self, request: Request) -> None:
         Renaming.calls += 1
         if Renaming.calls % 2:
-            request.path = "/users/other"
+            request.raw_path = "/users/other"
             request.query = ""
             request.headers["X-Changed"] = "yes"
 

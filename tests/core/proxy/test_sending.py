@@ -96,7 +96,7 @@ async def test_paths_are_stripped_and_rewritten_on_the_wire(
     upstream = await start_upstream()
     gateway = await start_proxy(f"""
 routes:
-  - {{id: prefix, path_prefix: /api, target: "{upstream.url}", strip_path: true}}
+  - {{id: prefix, path_prefix: /api, target: "{upstream.url}", strip_path: true, path_policy: {{encoded_slash: keep}}}}
   - {{id: param, path: "/users/:id", target: "{upstream.url}", strip_path: true}}
   - {{id: redirect, path: /old, redirect: {{scheme: https, host: example.com, path: /new}}}}
 """)

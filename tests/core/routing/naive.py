@@ -1,7 +1,7 @@
 """The specification of matching as a list that is searched from end to end: slow, and simple to read.
 
-It shares nothing with the tree but the input types: patterns become regular expressions over the decoded segments,
-and the winner is the minimum of a key.
+It shares nothing with the tree but the input types: patterns become regular expressions over the decoded segments of a
+match path, and the winner is the minimum of a key.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ SEPARATOR = "\x00"
 
 def segments_of(path: str) -> list[str]:
     return [unquote(segment, errors="replace") for segment in path.split("/")[1:]]
-
-
-def canonical(path: str) -> str:
-    return "".join("/" + s.replace("%", "%25").replace("/", "%2F") for s in segments_of(path))
 
 
 def pattern_regex(rule: RouteRule[str]) -> tuple[str, tuple[int, ...]]:
@@ -47,7 +43,7 @@ def pattern_regex(rule: RouteRule[str]) -> tuple[str, tuple[int, ...]]:
 
 def path_params(rule: RouteRule[str], path: str) -> dict[str, str] | None:
     if rule.path_regex is not None:
-        found = re.fullmatch(rule.path_regex, canonical(path), re.DOTALL)
+        found = re.fullmatch(rule.path_regex, path, re.DOTALL)
         groups = {} if found is None else found.groupdict()
         return None if found is None else {k: unquote(v) for k, v in groups.items() if v is not None}
     joined = "".join(SEPARATOR + segment for segment in segments_of(path))

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.routing import PatternError, RouteRule, parse_pattern, parse_prefix, parse_regex, rule_pattern
+from gateway_core.routing import (
+    PathPolicy,
+    PatternError,
+    RouteRule,
+    parse_pattern,
+    parse_prefix,
+    parse_regex,
+    rule_pattern,
+)
 from gateway_core.routing.patterns import Kind, Segment, path_rank
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.routing.strategies import patterns
+from tests.core.routing.strategies import LENIENT, patterns
 
 
 def test_a_pattern_is_split_into_literals_parameters_and_the_rest() -> None:
@@ -24,11 +32,21 @@ def test_a_pattern_is_split_into_literals_parameters_and_the_rest() -> None:
 
 @pytest.mark.parametrize(
     ("text", "literal"),
-    [("/%61", "a"), ("/caf%C3%A9", "caf\u00e9"), ("/a b", "a b"), ("/a%2Fb", "a%2Fb"), ("/x%3Ay", "x:y")],
+    [
+        ("/%61", "a"),
+        ("/caf%C3%A9", "caf\u00e9"),
+        ("/a b", "a b"),
+        ("/a%2Fb", "a%2Fb"),
+        ("/x%3Ay", "x:y"),
+        ("/a%5cb", "a%5Cb"),
+        ("/a\\b", "a%5Cb"),
+        ("/%ff", "%FF"),
+        ("/.x", ".x"),
+    ],
 )
-def test_literals_are_canonical(text: str, literal: str) -> None:
-    assert parse_pattern(text).segments == (Segment(Kind.LITERAL, literal),)
-    assert parse_prefix(text).segments == (Segment(Kind.LITERAL, literal),)
+def test_literals_are_read_as_requests_are(text: str, literal: str) -> None:
+    assert parse_pattern(text, LENIENT).segments == (Segment(Kind.LITERAL, literal),)
+    assert parse_prefix(text, LENIENT).segments == (Segment(Kind.LITERAL, literal),)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +71,16 @@ def test_literals_are_canonical(text: str, literal: str) -> None:
         ("/a#b", "a fragment never reaches a server"),
         ("/a/../b", "can never match: a request whose path has the dot segment '..'"),
         ("/%2e", "can never match"),
-        ("/a\\b", "can never match"),
+        ("/a\\b", "whose path has %5C is refused: write path_policy.encoded_backslash: keep"),
+        ("/a%2fb", "whose path has %2F is refused: write path_policy.encoded_slash: keep"),
+        ("/x%2F:id", "write path_policy.encoded_slash: keep"),
+        ("/%ff", "write path_policy.invalid_utf8: keep"),
+        ("/a//b", "runs of '/' are merged before paths are matched: write '/a/b'"),
+        ("//", "write '/'"),
+        ("/a;v=1/b", "begins path parameters, which are cut off before paths are matched: leave out ';v=1'"),
+        ("/a%3bx", "leave out '%3bx'"),
+        ("/a%0a", "an encoded control character"),
+        ("/%c0%af", "overlong"),
         ("/%zz", "'%zz'"),
         ("/a\x00", "can never match"),
     ],
@@ -127,7 +154,7 @@ def test_ranks_order_patterns_as_the_design_says() -> None:
 
 @given(patterns())
 def test_every_generated_pattern_parses(text: str) -> None:
-    assert len(parse_pattern(text).segments) == text.count("/")
+    assert len(parse_pattern(text, LENIENT).segments) == text.count("/")
 
 
 @given(st.text(max_size=15))
@@ -137,3 +164,22 @@ def test_any_text_parses_or_is_a_pattern_error(text: str) -> None:
             parse(text)
         except PatternError as error:
             assert str(error)  # noqa: PT017 - what matters is that nothing else is raised
+
+
+def test_a_start_is_a_literal_that_goes_on() -> None:
+    assert parse_pattern("/.:name").segments == (Segment(Kind.AFFIXED, ".", "name"),)
+
+
+def test_where_case_does_not_matter_patterns_are_folded_as_requests_are() -> None:
+    windows = PathPolicy(case="insensitive")
+
+    assert parse_pattern("/Admin/User_:Name", windows).segments == (
+        Segment(Kind.LITERAL, "admin"),
+        Segment(Kind.AFFIXED, "user_", "Name"),
+    )
+    assert parse_prefix("/Stra\u00dfe", windows).segments == parse_prefix("/STRASSE", windows).segments
+    regex = parse_regex("/Admin/.*", windows).regex
+    assert regex is not None
+    assert regex.fullmatch("/admin/x")
+    with pytest.raises(PatternError, match=r"ends in '\.': path_policy\.case"):
+        parse_pattern("/v1./x", windows)

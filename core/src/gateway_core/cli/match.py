@@ -15,18 +15,19 @@ from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
-from gateway_core.errors import TextTooLongError
+from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.plugins import PluginRegistry
 from gateway_core.routing import (
     Match,
     MethodNotAllowed,
+    PathPolicy,
     Router,
     RouteRule,
     UnsafePathError,
-    check_path,
     explain,
+    rule_pattern,
 )
-from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
+from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule, sent_path_of
 
 
 @click.command("match", short_help="Show which route a request would take, and why.")
@@ -158,27 +159,40 @@ class Table:
     config: GatewayConfig
     rules: tuple[RouteRule[RouteConfig], ...]
     router: Router[RouteConfig]
+    policy: PathPolicy
+    """What is refused before a route is known."""
 
     @classmethod
     def of(cls, config: GatewayConfig) -> Table:
         """Build the table."""
-        rules = tuple(route_rule(route, index, route) for index, route in enumerate(config.routes))
-        return cls(config, rules, Router.build(rules))
+        rules = tuple(route_rule(route, index, route, config.path_policy) for index, route in enumerate(config.routes))
+        return cls(config, rules, Router.build(rules), arrival_policy_of(config))
 
     def answer(self, asked: Asked) -> dict[str, Any]:
         """Return route, parameters, target and upstream path of a request; nulls if no route takes it."""
-        if check_path(asked.path) is not None:
+        try:
+            path, flags = self.policy.read(asked.path)
+        except BadPathError:
             return dict(_NOTHING)
         try:
-            found = self.router.match(asked.method, asked.host, asked.path, asked.query, asked.header)
+            found = self.router.match(asked.method, asked.host, path, asked.query, asked.header)
         except TextTooLongError:
             return dict(_NOTHING)
-        return _described(found, asked) if isinstance(found, Match) else dict(_NOTHING)
+        if not isinstance(found, Match) or found.rule.policy.problem(flags) is not None:
+            return dict(_NOTHING)
+        return _described(found, asked)
 
     def explain(self, asked: Asked) -> dict[str, Any]:
         """Return what `answer` does, the effective chain, and why the nearest other routes lost."""
         explained = explain(
-            self.rules, asked.method, asked.host, asked.path, asked.query, asked.header, router=self.router
+            self.rules,
+            asked.method,
+            asked.host,
+            asked.path,
+            asked.query,
+            asked.header,
+            router=self.router,
+            policy=self.policy,
         )
         outcome = explained.outcome
         told = dict(_NOTHING)
@@ -203,7 +217,7 @@ def _described(found: Match[RouteConfig], asked: Asked) -> dict[str, Any]:
     params = dict(found.params)
     told = {"route": route.id, "params": params, "target": _target(route), "path": None}
     if route.redirect is None:
-        told["path"] = _upstream_path(route, asked, params)
+        told["path"] = _upstream_path(found, asked)
     return told
 
 
@@ -213,10 +227,11 @@ def _target(route: RouteConfig) -> Any:
     return route.target if route.redirect is None else target_text(route)
 
 
-def _upstream_path(route: RouteConfig, asked: Asked, params: Mapping[str, str]) -> str | None:
-    rewrite = rewrite_of(route, pattern_of(route))
+def _upstream_path(found: Match[RouteConfig], asked: Asked) -> str | None:
+    policy = found.rule.policy
+    sent = sent_path_of(rewrite_of(found.payload, rule_pattern(found.rule)), policy)
     try:
-        path = asked.path if rewrite is None else rewrite(params, asked.path)
+        path = sent(found.params, asked.path)
     except UnsafePathError:
         return None
     return f"{path}?{asked.query}" if asked.query else path

@@ -14,6 +14,7 @@ from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
 from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
 from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
 from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
+from gateway_core.config.models.path_policy import PathPolicyConfig, RoutePathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.resilience import (
     KeepaliveConfig,
@@ -124,6 +125,7 @@ __all__ = [
     "Number",
     "Origin",
     "OutlierDetectionConfig",
+    "PathPolicyConfig",
     "Percent",
     "Place",
     "PlaceOf",
@@ -139,6 +141,7 @@ __all__ = [
     "RetriesConfig",
     "RewriteConfig",
     "RouteConfig",
+    "RoutePathPolicyConfig",
     "RouteTimeoutsConfig",
     "SchemaValidator",
     "Secret",

@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, TypedDict, Unpack
 from urllib.parse import parse_qsl
 
+from gateway_core.errors import BadPathError
 from gateway_core.messages.headers import Headers
 from gateway_core.messages.identity import Identity
+from gateway_core.messages.path import ReadPath, read_path
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -26,7 +28,7 @@ class RouteInfo:
     """The path, prefix or expression as the configuration writes it (``http.route`` of OpenTelemetry)."""
     description: str = ""
     rewrite: Callable[[Mapping[str, str], str], str] | None = field(default=None, repr=False, compare=False)
-    """Makes the path that goes upstream from the parameters and the path of a request; None leaves it."""
+    """Makes the path that goes upstream from the parameters and the raw path of a request; None leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Arrival(Protocol):
     def config_version(self) -> str: ...
     @property
     def is_trusted(self) -> bool: ...
+    @property
+    def read_path(self) -> ReadPath: ...
 
 
 class RequestOrigin(TypedDict, total=False):
@@ -81,9 +85,8 @@ class RequestOrigin(TypedDict, total=False):
 class Request:
     """One request, from its head to its log line.
 
-    ``method``, ``path``, ``query``, ``headers`` and ``upstream`` may be changed by the hooks whose documentation says
-    so; the rest is for reading. ``path`` and ``query`` are as they were sent: still percent-encoded, the query without
-    its ``?``.
+    ``method``, ``raw_path``, ``query_string``, ``headers`` and ``upstream`` may be changed by the hooks whose
+    documentation says so; the rest is for reading.
     """
 
     # Defaults stand in the class, not in __init__: most requests never change most of them.
@@ -96,6 +99,8 @@ class Request:
     request_id = ""
     started = 0.0
     """Monotonic seconds at which the head was complete."""
+    path_flags = 0
+    """What the path has that ``path_policy`` decides on (:mod:`gateway_core.messages.path`)."""
     route: RouteInfo | None = None
     params: Mapping[str, str] = _NO_PARAMS
     upstream: str | None = None
@@ -126,13 +131,56 @@ class Request:
         self.method = method
         self.target = target
         """The request-target as it was sent."""
-        self.path, _, self.query = target.partition("?")
+        self._raw_path, _, self.query = target.partition("?")
+        try:
+            self._path, self.path_flags = read_path(self._raw_path)
+        except BadPathError:  # it is going to be refused
+            self._path = self._raw_path
         self.head_block = block
         self.lowered_block = lowered_block
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
         if origin:
             self.__dict__.update(origin)
+
+    @property
+    def path(self) -> str:
+        """The path as routes match it: decoded once, without path parameters and runs of ``/``.
+
+        ``%2F``, ``%25``, ``%5C`` and bytes that are no UTF-8 stay escapes. Conditions, limits and rules of access look
+        at this one, because all spellings of a path have it in common.
+        """
+        return self._path
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was sent, which is what goes upstream.
+
+        Setting it sets `path` as well.
+
+        :raises BadPathError: what is set is not a path that a request may have; the client gets 400 unless the hook
+            catches it.
+        """
+        return self._raw_path
+
+    @raw_path.setter
+    def raw_path(self, raw_path: str) -> None:
+        read = read_path if self.arrival is None else self.arrival.read_path
+        self._path, self.path_flags = read(raw_path)
+        self._raw_path = raw_path
+
+    @property
+    def query_string(self) -> str:
+        """What stands behind the ``?``, as it was sent."""
+        return self.query
+
+    @query_string.setter
+    def query_string(self, query_string: str) -> None:
+        self.query = query_string
+
+    def set_path(self, raw_path: str, path: str, path_flags: int) -> None:
+        """Take a path that was read already; for lanes and test kits."""
+        self._raw_path, self._path, self.path_flags = raw_path, path, path_flags
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
 
@@ -211,12 +259,12 @@ class Request:
 
     @property
     def sent_path(self) -> str:
-        """The path that goes upstream: ``path``, and what the route makes of it (``strip_path``, ``rewrite``)."""
+        """The path that goes upstream: `raw_path`, and what the route makes of it (``strip_path``, ``rewrite``)."""
         rewrite = None if self.route is None else self.route.rewrite
         try:
-            return self.path if rewrite is None else rewrite(self.params, self.path)
+            return self._raw_path if rewrite is None else rewrite(self.params, self._raw_path)
         except ValueError:  # there is no such path, and the request was answered 400
-            return self.path
+            return self._raw_path
 
     def set_body_reader(
         self,

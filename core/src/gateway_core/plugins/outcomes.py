@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final, Generic, TypeVar
 
-from gateway_core.errors import BodyTooLargeError, TextTooLongError
+from gateway_core.errors import BadPathError, BodyTooLargeError, TextTooLongError
 from gateway_core.messages import Request, Response
 from gateway_core.plugins.awaiting import awaited, discard
 from gateway_core.plugins.chains import Hook
@@ -49,11 +49,11 @@ def refusal_of(hook: Hook, error: BaseException) -> int | None:
 
     It is no failure of the binding: it is neither counted nor a reason for quarantine.
     """
-    if not isinstance(error, BodyTooLargeError | TextTooLongError):
+    if not isinstance(error, BadPathError | BodyTooLargeError | TextTooLongError):
         return None
     if hook.binding.quarantine is not None:
         hook.binding.quarantine.abandoned()
-    return 413 if isinstance(error, BodyTooLargeError) else error.status
+    return error.status
 
 
 def denies(hook: Hook, request: Request, error: BaseException) -> bool:

@@ -132,7 +132,7 @@ class _Begun(NamedTuple):
     states: tuple[_State, ...]
 
 
-_REQUEST_VALUES: Final = ("method", "path", "query", "upstream", "identity")
+_REQUEST_VALUES: Final = ("method", "raw_path", "query", "upstream", "identity")
 
 
 def _states(request: Request, rest: tuple[Any, ...]) -> Iterator[_State]:

@@ -11,7 +11,7 @@ from gateway_core.plugins.awaiting import Deferred
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.faults import count
 
-_REQUEST_PARTS: Final = ("method", "path", "query", "upstream", "identity", "current_block")
+_REQUEST_PARTS: Final = ("method", "raw_path", "query", "upstream", "identity", "current_block")
 
 
 def shadowed(call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:

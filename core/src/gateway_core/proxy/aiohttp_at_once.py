@@ -101,7 +101,7 @@ class AtOnce(RequestHandler):
                 facts = forwarded_once(facts, http_1_0=http_1_0)
         if facts is not None and not target.startswith("/"):
             target, facts = absolute_form(target, block, http_1_0=http_1_0) or ("", None)
-        if facts is None or not (target.isascii() and target.isprintable()):
+        if facts is None or not (target.isascii() and target.isprintable()) or "#" in target:
             return self._refuse(400)
         return method, target, facts
 

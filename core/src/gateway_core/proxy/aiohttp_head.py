@@ -36,7 +36,10 @@ def status_of(message: str) -> int:
 
 def absolute_form(target: str, block: bytes, *, http_1_0: bool) -> tuple[str, RequestFacts] | None:
     """Return the origin form of an absolute one; its authority takes the place of Host (RFC 9112 section 3.2.2)."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # half an IPv6 address, for example
+        return None
     authority = parts.netloc.encode("latin-1", "replace")
     if parts.scheme not in {"http", "https"} or not valid_host(authority) or parts.fragment:
         return None

@@ -17,7 +17,7 @@ from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.routing import Match, NotFound, check_path
+from gateway_core.routing import Match, NotFound
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.outcome import Outcome
 
@@ -125,9 +125,6 @@ class Exchange(Answering):
     def _find(self, request: Request) -> Match[CompiledRoute] | None:
         """Return the route that takes the request; None if there is none, which is answered then."""
         memo = self.memo
-        if request.path is not memo.path and (problem := check_path(request.path)) is not None:
-            self.fail(500, f"a plugin left a path that is not valid: {problem}")
-            return None
         try:
             found = self.snapshot.router.match(
                 request.method, request.host, request.path, request.query, request.header_values
@@ -136,6 +133,10 @@ class Exchange(Answering):
             self.fail(error.status, str(error))
             return None
         if isinstance(found, Match):
+            if request.path_flags and (problem := found.payload.path_policy.problem(request.path_flags)) is not None:
+                self._take_route(found.payload)  # for the log
+                self.fail(400, problem)
+                return None
             if not self.chain.request:
                 # Nobody could have changed anything: the same head leads to the same route.
                 if found.params:
@@ -148,15 +149,11 @@ class Exchange(Answering):
     def _no_route(self, response: Response) -> None:
         self.error = "no route"
         if hooks := self.chain.route_match:
-            self._run(hooks, "gateway_route_match", lambda stop: self._not_matched(stop, response), None)
+            self._run(
+                hooks, "gateway_route_match", lambda stop: self._matched(stop) if stop else self.answer(response), None
+            )
         else:
             self.answer(response)
-
-    def _not_matched(self, stop: Stop | None, response: Response) -> None:
-        if stop is None:
-            self.answer(response)
-        else:
-            self._matched(stop)
 
     def _take_route(self, route: CompiledRoute) -> None:
         self.route = route
@@ -169,6 +166,9 @@ class Exchange(Answering):
             other = self.snapshot.routes.get(stop.result)
             if other is not None:
                 self._take_route(other)
+                if (problem := other.take_over(self.request)) is not None:
+                    self.fail(400, problem)
+                    return
             elif (verdict := reject_result(stop, self.request, f"there is no route {stop.result!r}")) is not None:
                 self._stopped(verdict, "gateway_route_match", self._matched)
                 return
@@ -190,9 +190,12 @@ class Exchange(Answering):
         """Send the request upstream, or answer with the route's redirect."""
         route, request = self.route, self.request
         assert route is not None
-        if route.is_straight and request.upstream is None and request.path is self.memo.path:
+        if route.is_straight and request.upstream is None and request.raw_path is self.memo.raw_path:
             assert route.upstream is not None
             self.send(route.upstream, route)
+            return
+        if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
+            self.fail(400, problem)
             return
         if route.redirect is not None:
             self.answer(route.redirect(request))
@@ -204,9 +207,6 @@ class Exchange(Answering):
                 self.fail(500, f"a plugin chose an upstream that there is not: {request.upstream!r}")
                 return
             upstream = chosen
-        if request.path is not self.memo.path and (problem := check_path(request.path)) is not None:
-            self.fail(500, f"a plugin left a path that is not valid: {problem}")
-            return
         if route.mirror is not None:
             if self.upload is None or self.upload.complete:
                 self.proxy.mirror(self, route.mirror)

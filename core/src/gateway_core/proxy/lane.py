@@ -7,12 +7,13 @@ import socket
 from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gateway_core.errors import BadPathError
 from gateway_core.messages import Request, TlsInfo
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
-from gateway_core.routing import Match, check_path
+from gateway_core.routing import Match
 
 if TYPE_CHECKING:
     import ssl
@@ -49,7 +50,9 @@ class HeadMemo:
         "method",
         "origin",
         "path",
+        "path_flags",
         "query",
+        "raw_path",
         "refusal",
         "sent_by",
         "size",
@@ -80,7 +83,8 @@ class HeadMemo:
         self.version = version
         self.method = method
         self.target = target
-        self.path, _, self.query = target.partition("?")
+        self.raw_path, _, self.query = target.partition("?")
+        self.path_flags = 0
         self.whole = b"%b%b\r\n\r\n" % (line, facts.raw)
         """The head as it came; a request that begins with it means the same."""
         self.size = len(self.whole)
@@ -113,10 +117,15 @@ class HeadMemo:
         return other
 
     def _refusal(self) -> tuple[int, str] | None:
+        """Read the path; return status and reason if the request is refused."""
+        self.path = self.raw_path
         if self.origin.goes_round:
             return 508, "the request has come round to this gateway again and again"
-        problem = check_path(self.path)
-        return None if problem is None else (400, problem)
+        try:
+            self.path, self.path_flags = self.snapshot.path_policy.read(self.raw_path)
+        except BadPathError as error:
+            return 400, str(error)
+        return None
 
     def request(self, request_id: str, started: float, version: str = "1.1") -> Request:
         """Return a new request with this head."""
@@ -125,7 +134,10 @@ class HeadMemo:
         facts, origin = self.facts, self.origin
         request.method = self.method
         request.target = self.target
-        request.path = self.path
+        request._path = self.path  # noqa: SLF001 - a call less for every request
+        request._raw_path = self.raw_path  # noqa: SLF001
+        if self.path_flags:
+            request.path_flags = self.path_flags
         request.query = self.query
         request.head_block = facts.block
         request.lowered_block = facts.lowered
@@ -215,6 +227,7 @@ class Peer:
         origin = origin_of(facts, self._arrived, trust, is_trusted=self._is_trusted)
         origin.peer = self
         origin.config_version = snapshot.version
+        origin.read_path = snapshot.path_policy.read
         if facts.is_silent and not (self._is_trusted and trust.header):
             self._origin, self._origin_host = origin, facts.host
         return origin

@@ -214,7 +214,7 @@ class Sending(Relaying):
         request, memo, route = self.request, self.memo, self.route
         if (
             request.current_block is not memo.facts.block
-            or request.path is not memo.path
+            or request.raw_path is not memo.raw_path
             or request.query is not memo.query
             or request.method is not memo.method
             or memo.facts.expect
@@ -279,13 +279,15 @@ class Sending(Relaying):
 
     def _request_line(self) -> bytes:
         request, route, memo = self.request, self.route, self.memo
-        path, target = request.path, request.target
+        path, target, flags = request.raw_path, request.target, request.path_flags
         if route is not None and route.rewrite is not None:
             path = route.rewrite(request.params, path)
-        elif path is memo.path and request.query is memo.query:
+        elif not flags and path is memo.raw_path and request.query is memo.query:
             if memo.line and request.method is memo.method:
                 return memo.line
             return f"{request.method} {target} HTTP/1.1".encode("latin-1")
+        if flags and route is not None:
+            path = route.path_policy.sent(path)
         if request.query or target.endswith("?"):
             path = f"{path}?{request.query}"
         return f"{request.method} {path} HTTP/1.1".encode("latin-1", "replace")

@@ -9,7 +9,7 @@ from gateway_core.routing.conflicts import Conflict, find_conflicts
 from gateway_core.routing.entries import NO_PARAMS, Match
 from gateway_core.routing.explain import Explanation, Loser, explain
 from gateway_core.routing.hosts import normalize_host, parse_host
-from gateway_core.routing.paths import check_path, encode_path
+from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
 from gateway_core.routing.redirect import Redirect, RedirectOptions, compile_redirect
@@ -20,11 +20,20 @@ from gateway_core.routing.rewrite import (
     compile_rewrite,
     upstream_path,
 )
-from gateway_core.routing.router import NOT_FOUND, MethodNotAllowed, NotFound, Router, RouterBuilder, build_steps
+from gateway_core.routing.router import (
+    NOT_FOUND,
+    MethodNotAllowed,
+    NotFound,
+    Router,
+    RouterBuilder,
+    build_steps,
+    params_of,
+)
 from gateway_core.routing.rules import RouteRule, ValueCondition
 from gateway_core.routing.split import WeightedTargets, samples
 
 __all__ = [
+    "DEFAULT_POLICY",
     "NOT_FOUND",
     "NO_PARAMS",
     "ConditionError",
@@ -36,6 +45,7 @@ __all__ = [
     "Match",
     "MethodNotAllowed",
     "NotFound",
+    "PathPolicy",
     "PathRewrite",
     "Pattern",
     "PatternError",
@@ -50,14 +60,14 @@ __all__ = [
     "UnsafePathError",
     "ValueCondition",
     "WeightedTargets",
+    "arrival_policy",
     "build_steps",
-    "check_path",
     "compile_redirect",
     "compile_rewrite",
-    "encode_path",
     "explain",
     "find_conflicts",
     "normalize_host",
+    "params_of",
     "parse_host",
     "parse_pattern",
     "parse_prefix",

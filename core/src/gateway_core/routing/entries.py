@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic
 
+from gateway_core.messages.path import decode_match_text
 from gateway_core.routing.conditions import Conditions, HeaderLookup, QueryValues, compile_conditions
-from gateway_core.routing.paths import decode_canonical
 from gateway_core.routing.patterns import Kind, Pattern
 from gateway_core.routing.rules import P, RouteRule
 
@@ -51,7 +51,7 @@ class Entry(Generic[P]):
         return self.conditions is None or self.conditions.hold(header, query)
 
     def answer(self, segments: list[str]) -> Match[P]:
-        """Return the match for a path with these canonical segments (the first is the empty one before ``/``)."""
+        """Return the match for a path with these segments of a match path (the first is the empty one before ``/``)."""
         if self.captures is None:
             return self.match
         params: dict[str, str] = {}
@@ -84,8 +84,8 @@ def captures_of(pattern: Pattern) -> Captures | None:
 
 
 def decode_params(match: Match[P]) -> Match[P]:
-    """Return the match with its canonical texts decoded; needed only if the canonical path has a ``%``."""
+    """Return the match with its texts decoded; needed only if the match path has a ``%``."""
     if not match.params:
         return match
-    decoded = {name: decode_canonical(text) if "%" in text else text for name, text in match.params.items()}
+    decoded = {name: decode_match_text(text) if "%" in text else text for name, text in match.params.items()}
     return Match(match.payload, decoded, match.rule)

@@ -8,11 +8,11 @@ from heapq import nsmallest
 from operator import itemgetter
 from typing import Generic
 
-from gateway_core.errors import TextTooLongError
+from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.routing.conditions import HeaderLookup, QueryValues, ValueTest, compile_conditions
 from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
-from gateway_core.routing.paths import canonical_path, check_path
+from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.patterns import Kind, Pattern, path_rank, rule_pattern
 from gateway_core.routing.router import MethodNotAllowed, NotFound, Router
 from gateway_core.routing.rules import P, RouteRule
@@ -42,7 +42,7 @@ class Explanation(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request as conditions see it: host normalized, path canonical."""
+    """A request as conditions see it: host normalized, path as it is matched."""
 
     method: str
     host: str
@@ -60,24 +60,29 @@ def explain(
     header: HeaderLookup,
     *,
     router: Router[P] | None = None,
+    policy: PathPolicy = DEFAULT_POLICY,
     limit: int = 5,
 ) -> Explanation[P]:
     """Match a request and say why the nearest other routes lost; arguments as for :meth:`Router.match`.
 
+    :param path: as it was sent.
     :param router: the table of ``rules`` if the caller has it; otherwise it is built.
+    :param policy: what is refused on arrival (`arrival_policy`); after the match the route's own policy decides.
     :param limit: at most how many losers to report. Nearest are those that match but rank lower, then those whose path
         matches and that fail the fewest conditions, then those whose path agrees in more of its segments.
     """
     rules = list(rules)
-    problem = check_path(path)
-    if problem is not None:
-        return Explanation(problem, ())
     try:
+        path, flags = policy.read(path)
         outcome = (router or Router.build(rules)).match(method, host, path, query, header)
+    except BadPathError as error:
+        return Explanation(str(error), ())
     except TextTooLongError as error:
         return Explanation(error, ())
-    request = _Request(method, normalize_host(host), canonical_path(path), QueryValues(query), header)
+    request = _Request(method, normalize_host(host), path, QueryValues(query), header)
     winner = outcome.rule if isinstance(outcome, Match) else None
+    if winner is not None and (problem := winner.policy.problem(flags)) is not None:
+        return Explanation(f"{problem} of route {winner.id!r}", ())
     others = (rule for rule in rules if winner is None or rule.order != winner.order)
     nearest = nsmallest(limit, (_judge(rule, winner, request) for rule in others), key=itemgetter(0))
     return Explanation(outcome, tuple([loser for _, loser in nearest]))

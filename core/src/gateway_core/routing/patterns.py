@@ -1,7 +1,7 @@
 """Path patterns: ``/users/:id``, ``/files/*rest``, prefixes and regular expressions, parsed and ranked.
 
 A segment is one of
-  ``users``       a literal, compared with the canonical segment (:mod:`gateway_core.routing.paths`);
+  ``users``       a literal, compared with the segment of the match path (:mod:`gateway_core.messages.path`);
   ``:id``         a parameter, one non-empty segment;
   ``user_:name``  a parameter behind a literal start: the segment must be longer than that start. Write ``%3A`` for a
                   colon that is meant literally, as in ``/things%3AbatchGet``;
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from gateway_core.errors import BadPathError
+from gateway_core.messages.path import encode_path, read_path
 from gateway_core.regex import Pattern as TextPattern
 from gateway_core.regex import PatternSyntaxError, SlowPatternError, compile_pattern
-from gateway_core.routing.paths import canonical_segment, check_path, encode_path
+from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.problems import PatternError
 from gateway_core.routing.rules import P, RouteRule
 
@@ -42,7 +44,9 @@ class Kind(IntEnum):
 
 
 class Segment(NamedTuple):
-    """One segment of a pattern: ``text`` is the canonical literal (or literal start), ``name`` the parameter's."""
+    """One segment of a pattern: ``text`` is the literal (or literal start) as in match paths, ``name`` the
+    parameter's.
+    """
 
     kind: Kind
     text: str = ""
@@ -57,6 +61,8 @@ class Pattern:
     shape: Shape
     segments: tuple[Segment, ...] = ()
     regex: TextPattern | None = None
+    folds_case: bool = False
+    """Whether it was made for match paths that are folded."""
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -108,29 +114,30 @@ def rule_pattern(rule: RouteRule[P]) -> Pattern:
     :raises PatternError: it has none or several, or the one that it has cannot be matched.
     """
     if rule.path is not None and rule.path_prefix is None and rule.path_regex is None:
-        return parse_pattern(rule.path)
+        return parse_pattern(rule.path, rule.policy)
     given = [text for text in (rule.path, rule.path_prefix, rule.path_regex) if text is not None]
     if len(given) != 1:
         raise PatternError(f"a route has exactly one of path, path_prefix and path_regex, this one has {len(given)}")
     if rule.path_prefix is not None:
-        return parse_prefix(rule.path_prefix)
-    return parse_regex(given[0])
+        return parse_prefix(rule.path_prefix, rule.policy)
+    return parse_regex(given[0], rule.policy)
 
 
-def parse_pattern(text: str) -> Pattern:
+def parse_pattern(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
     """Parse the value of ``path``.
 
+    :param policy: the route's; what it refuses can never match.
     :raises PatternError: with what is wrong and what to write instead.
     """
     _check_text(text)
-    segments = tuple([_parse_segment(part, text) for part in text.split("/")[1:]])
+    segments = tuple([_parse_segment(part, text, policy) for part in text.split("/")[1:]])
     if ":" in text or "*" in text:
         _check_rest_is_last(segments, text)
         _check_names_differ(segments, text)
-    return Pattern(text, Shape.EXACT, segments)
+    return Pattern(text, Shape.EXACT, segments, folds_case=policy.folds_case)
 
 
-def parse_prefix(text: str) -> Pattern:
+def parse_prefix(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
     """Parse the value of ``path_prefix``: literal segments. A slash at its end is ignored, as in the Gateway API.
 
     :raises PatternError: with what is wrong and what to write instead.
@@ -143,17 +150,18 @@ def parse_prefix(text: str) -> Pattern:
                 f"prefix {text!r} has {part!r}: a prefix has no parameters; use path: with '*rest' as its last "
                 f"segment, or write '%{ord(part[0]):X}' for a literal {part[0]!r}"
             )
-        _check_literal(part, text)
-    return Pattern(text, Shape.PREFIX, tuple([Segment(Kind.LITERAL, canonical_segment(part)) for part in parts]))
+    segments = tuple([Segment(Kind.LITERAL, _literal(part, text, policy)) for part in parts])
+    return Pattern(text, Shape.PREFIX, segments, folds_case=policy.folds_case)
 
 
-def parse_regex(text: str) -> Pattern:
-    """Parse the value of ``path_regex``. It must match the whole canonical path; named groups become parameters.
+def parse_regex(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
+    """Parse the value of ``path_regex``. It must match the whole match path; named groups become parameters.
 
     :raises PatternError: with the place in the expression, or why it is too slow.
     """
     try:
-        return Pattern(text, Shape.REGEX, (), compile_pattern(text, TextPattern))
+        compiled = compile_pattern(f"(?i){text}" if policy.folds_case else text, TextPattern)
+        return Pattern(text, Shape.REGEX, (), compiled, policy.folds_case)
     except (PatternSyntaxError, SlowPatternError) as error:
         raise PatternError(f"regex {error}") from None
 
@@ -161,6 +169,11 @@ def parse_regex(text: str) -> Pattern:
 def _check_text(text: str) -> None:
     if not text.startswith("/"):
         raise PatternError(f"path {text!r} does not start with '/': write {'/' + text!r}")
+    if "//" in text:
+        merged = re.sub("//+", "/", text)
+        raise PatternError(
+            f"path {text!r} can never match: runs of '/' are merged before paths are matched: write {merged!r}"
+        )
     if "?" not in text and "#" not in text:
         return
     for character, remedy in (("?", "match query parameters with query:"), ("#", "a fragment never reaches a server")):
@@ -169,9 +182,9 @@ def _check_text(text: str) -> None:
             raise PatternError(f"path {text!r} has {character!r}: {remedy}, or write {code!r} for a literal one")
 
 
-def _parse_segment(part: str, text: str) -> Segment:
+def _parse_segment(part: str, text: str, policy: PathPolicy) -> Segment:
     if part.isalnum() and part.isascii():
-        return Segment(Kind.LITERAL, part)
+        return Segment(Kind.LITERAL, part.lower() if policy.folds_case else part)
     if part.startswith("*"):
         return Segment(Kind.REST, "", _param_name(part, part[1:], text))
     if "*" in part:
@@ -180,13 +193,12 @@ def _parse_segment(part: str, text: str) -> Segment:
         )
     start, colon, name = part.partition(":")
     if not colon:
-        _check_literal(part, text)
-        return Segment(Kind.LITERAL, canonical_segment(part) if "%" in part else part)
+        return Segment(Kind.LITERAL, _literal(part, text, policy))
     name = _param_name(part, name, text)
     if not start:
         return Segment(Kind.PARAM, "", name)
-    _check_literal(start, text)
-    return Segment(Kind.AFFIXED, canonical_segment(start), name)
+    # Whether a segment may begin with the start is a question about one that goes on behind it.
+    return Segment(Kind.AFFIXED, _literal(start + "x", text, policy)[:-1], name)
 
 
 def _param_name(part: str, name: str, text: str) -> str:
@@ -207,10 +219,24 @@ def _param_name(part: str, name: str, text: str) -> str:
     return name
 
 
-def _check_literal(part: str, text: str) -> None:
-    problem = None if part.isalnum() and part.isascii() else check_path("/" + encode_path(part))
+def _literal(part: str, text: str, policy: PathPolicy) -> str:
+    """Return a literal segment as match paths have it."""
+    encoded = encode_path(part)
+    for parameters in (";", "%3b", "%3B"):
+        if parameters in encoded:
+            raise PatternError(
+                f"path {text!r} can never match: {parameters!r} begins path parameters, which are cut off before paths "
+                f"are matched: leave out {encoded[encoded.index(parameters) :]!r}"
+            )
+    try:
+        literal, flags = read_path("/" + encoded, policy.folds_case)
+    except BadPathError as error:
+        raise PatternError(f"path {text!r} can never match: a request whose {error} is refused") from None
+    problem = policy.problem(flags)
     if problem is not None:
-        raise PatternError(f"path {text!r} can never match: a request whose {problem} is refused")
+        what, _, key = problem.partition(": ")
+        raise PatternError(f"path {text!r} can never match: a request whose {what} is refused: write {key}: keep")
+    return literal[1:]
 
 
 def _check_rest_is_last(segments: tuple[Segment, ...], text: str) -> None:

@@ -38,17 +38,19 @@ class Redirect:
     def location(self, scheme: str, host: str, path: str, query: str, params: Mapping[str, str]) -> str:
         """Return the value of Location.
 
-        With neither a scheme nor a host of its own it is relative (RFC 9110 section 10.2.2), and starts with exactly
-        one ``/``: ``//evil.example`` would name a host. A changed scheme drops the request's port, the other one's.
+        With neither a scheme nor a host of its own it is relative (RFC 9110 section 10.2.2). The path starts with
+        exactly one ``/`` either way: ``//evil.example`` would name a host. A changed scheme drops the request's port,
+        the other one's.
 
         :param host: the Host value as received.
+        :param path: as it goes upstream (`PathPolicy.sent`).
         :raises UnsafePathError: the Host is malformed but would have to be repeated, or the rewrite gave a bad path.
         """
         if self.rewrite is not None:
             path = self.rewrite.apply(path, params)
-        target = f"{path}?{query}" if query else path
+        target = "/" + path.lstrip("/") + (f"?{query}" if query else "")
         if self.scheme is None and self.host is None:
-            return "/" + target.lstrip("/")
+            return target
         authority = self.host
         if authority is None:
             authority = _authority(host, keep_port=self.scheme == scheme)

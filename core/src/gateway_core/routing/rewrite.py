@@ -1,8 +1,11 @@
 """What an upstream is asked for: the request's path with its start removed or replaced, or a path made anew.
 
 A rewrite is compiled once per route; a route that changes nothing has none (``None``), and costs nothing. Texts are
-taken from the raw path, segment by segment, so that what is passed on keeps the client's own spelling; ``%2F`` stays
-``%2F``. Only parameters of a regex or behind a literal start are decoded and encoded again.
+taken from the path as it was sent, segment by segment, so that what is passed on keeps the client's own spelling:
+escapes, path parameters, runs of ``/``. Only groups of a regex come from the match path, and are encoded again.
+
+Segments of the match path are found in the path as it was sent by their places: those that are empty once their path
+parameters are cut have none, because runs of ``/`` are merged before paths are matched.
 """
 
 from __future__ import annotations
@@ -10,20 +13,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
-from gateway_core.routing.entries import Captures, captures_of
-from gateway_core.routing.paths import (
-    canonical_segment,
-    check_path,
-    decode_canonical,
-    encode_path,
-    encode_segment,
-)
-from gateway_core.routing.patterns import Pattern, Shape
+from gateway_core.errors import BadPathError
+from gateway_core.messages.path import encode_match_text, encode_path, is_plain_path, read_path, segment_name
+from gateway_core.regex import Pattern as TextPattern
+from gateway_core.routing.patterns import Kind, Pattern, Shape
 from gateway_core.routing.problems import RewriteError
 
 _PLACEHOLDER = re.compile(r"[:*]([A-Za-z_][A-Za-z0-9_-]*)")
+_PATH_PARAMETERS = re.compile(";|%3[Bb]")
+_EMPTY = re.compile("$|;|%3[Bb]")
+"""A segment without a name."""
+_UNITS = re.compile("%..|.", re.DOTALL)
+"""What a raw segment may be cut between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class RewriteOptions:
 
 
 class UnsafePathError(ValueError):
-    """A rewrite of this request gave a path that no request may have, such as ``/..``: answer 400."""
+    """A rewrite of this request gave a path that no request may have, such as ``/..``: the response is 400."""
 
 
 class PathRewrite(Protocol):
@@ -50,7 +54,7 @@ class PathRewrite(Protocol):
         """Return the new path for a raw path that the route's pattern matched.
 
         :param params: the match's parameters.
-        :raises UnsafePathError: the new path has a dot segment.
+        :raises UnsafePathError: the new path has a dot segment, or the path is not one that the pattern matches.
         """
 
 
@@ -73,7 +77,7 @@ def compile_rewrite(pattern: Pattern, options: RewriteOptions) -> PathRewrite | 
     start = pattern.segments[count].text if count < len(pattern.segments) else ""
     if count == 0 and not start and not prefix.rstrip("/"):
         return None
-    return ReplaceStart(count, start, prefix)
+    return ReplaceStart(count, start, prefix, pattern.folds_case)
 
 
 def upstream_path(rewrite: PathRewrite | None, path: str, query: str, params: Mapping[str, str]) -> str:
@@ -93,17 +97,21 @@ class ReplaceStart:
     count: int
     start: str
     prefix: str
+    folds_case: bool = False
 
     def apply(self, path: str, _params: Mapping[str, str], /) -> str:
         """See :class:`PathRewrite`."""
-        parts = path.split("/", self.count + 1)
-        rest = f"/{parts[-1]}" if len(parts) > self.count + 1 else ""
+        segments = path.split("/")
+        places = _places(path, segments)
+        if len(places) <= self.count + bool(self.start):
+            raise UnsafePathError("the path is shorter than what the route's rewrite replaces")
         if self.start:
-            segment, slash, tail = rest[1:].partition("/")
-            rest = f"/{_without_start(segment, len(self.start))}{slash}{tail}"
+            place = places[self.count + 1]
+            segments[place] = _without_start(segments[place], self.start, self.folds_case)
+        rest = segments[places[self.count] + 1 :]
         if not rest:
             return self.prefix or "/"
-        return _checked(self.prefix.removesuffix("/") + rest)
+        return _checked(f"{self.prefix.removesuffix('/')}/{'/'.join(rest)}", self.folds_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +119,43 @@ class Template:
     """Make a new path from literal texts and parameters; ``parts`` alternates between the two, a literal first."""
 
     parts: tuple[str, ...]
-    captures: Mapping[str, tuple[int, int]]
+    captures: Mapping[str, tuple[int, str, bool]]
+    """By name: the parameter's segment, the literal start before it, and whether it takes the rest of the path."""
+    regex: TextPattern | None = None
+    folds_case: bool = False
 
-    def apply(self, path: str, params: Mapping[str, str], /) -> str:
+    def apply(self, path: str, _params: Mapping[str, str], /) -> str:
         """See :class:`PathRewrite`."""
-        raw = path.split("/")
         texts = list(self.parts)
-        for place in range(1, len(texts), 2):
-            texts[place] = self._value(texts[place], raw, params)
-        return _checked("".join(texts))
+        if self.regex is not None:
+            found = self.regex.fullmatch(read_path(path, self.folds_case)[0], "path")
+            if found is None:
+                raise UnsafePathError("the path is not one that the route's path_regex matches")
+            groups = found.groupdict()
+            texts[1::2] = [encode_match_text(groups[name] or "") for name in texts[1::2]]
+        else:
+            segments = path.split("/")
+            places = _places(path, segments)
+            for index in range(1, len(texts), 2):
+                texts[index] = self._capture(index, segments, places)
+        return _checked("".join(texts), self.folds_case)
 
-    def _value(self, name: str, raw: list[str], params: Mapping[str, str]) -> str:
-        place = self.captures.get(name)
-        if place is None:
-            return "/".join([encode_segment(part) for part in params.get(name, "").split("/")])
-        index, cut = place
-        if cut < 0:
-            return "/".join(raw[index:])
-        return raw[index] if cut == 0 else _without_start(raw[index], cut)
+    def _capture(self, index: int, segments: list[str], places: list[int]) -> str:
+        """Return what stands for the parameter ``parts[index]``, as it was sent."""
+        number, start, takes_rest = self.captures[self.parts[index]]
+        if number >= len(places):
+            raise UnsafePathError("the path is shorter than what the route's rewrite takes from it")
+        place = places[number]
+        if takes_rest:
+            begins_segment = self.parts[index - 1].endswith("/")
+            taken = segments[places[number - 1] + 1 if begins_segment else place :]
+        else:
+            taken = [_without_start(segments[place], start, self.folds_case)]
+        behind = self.parts[index + 1]
+        if behind and not behind.startswith("/"):
+            # Path parameters reach to the end of their segment: they would swallow the text behind.
+            taken[-1] = _PATH_PARAMETERS.split(taken[-1], maxsplit=1)[0]
+        return "/".join(taken)
 
 
 def compile_template(pattern: Pattern, template: str) -> Template:
@@ -143,32 +170,58 @@ def compile_template(pattern: Pattern, template: str) -> Template:
             raise RewriteError(f"rewrite {template!r} names the parameter {name!r}, {pattern.text!r} has {known}")
     parts = _PLACEHOLDER.split(template)
     parts[::2] = [encode_path(part) for part in parts[::2]]
-    captures: Captures = captures_of(pattern) or ()
-    return Template(tuple(parts), {name: (index, cut) for name, index, cut in captures})
+    captures = {
+        segment.name: (number, segment.text, segment.kind is Kind.REST)
+        for number, segment in enumerate(pattern.segments, 1)
+        if segment.name
+    }
+    return Template(tuple(parts), captures, pattern.regex, pattern.folds_case)
 
 
-def _without_start(segment: str, length: int) -> str:
-    """Remove ``length`` canonical characters from the start of a raw segment."""
-    if "%" not in segment:
-        return segment[length:]
-    return encode_segment(decode_canonical(canonical_segment(segment)[length:]))
+def _places(path: str, segments: list[str]) -> list[int]:
+    """Return the index in ``segments`` of each segment of the match path, the empty one before it first."""
+    last = len(segments) - 1
+    if "//" not in path and "/;" not in path and "/%3" not in path:
+        return list(range(last + 1))
+    return [0, *[index for index in range(1, last) if not _EMPTY.match(segments[index])], last]
 
 
-def _checked(path: str) -> str:
-    if "/." in path:
-        problem = check_path(path)
-        if problem is not None:
-            raise UnsafePathError(f"the rewritten {problem}")
+def _without_start(raw: str, start: str, folds_case: bool) -> str:
+    """Remove the literal start of a segment, whatever its spelling."""
+    if not start:
+        return raw
+    if "%" not in raw and not folds_case:
+        return raw[len(start) :]
+    # A character of the start is spelt with four escapes at most.
+    for unit in islice(_UNITS.finditer(raw), 4 * len(start)):
+        if segment_name(raw[: unit.end()], folds_case) == start:
+            return raw[unit.end() :]
+    raise UnsafePathError(f"the path has no segment that starts with {start!r}")
+
+
+def _checked(path: str, folds_case: bool) -> str:
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
+    if is_plain_path(path) and not folds_case:
+        return path
+    try:
+        read_path(path, folds_case)
+    except BadPathError as error:
+        raise UnsafePathError(f"the rewritten {error}") from error
     return path
 
 
 def _check_target(what: str, text: str) -> str:
     if text and not text.startswith("/"):
         raise RewriteError(f"rewrite {what} {text!r} does not start with '/': write {'/' + text!r}")
+    if text.startswith("//"):
+        raise RewriteError(f"rewrite {what} {text!r} starts with '//', which names a host: write {text[1:]!r}")
     for character in "?#":
         if character in text:
             raise RewriteError(f"rewrite {what} {text!r} has {character!r}: it replaces the path only, leave it out")
-    problem = check_path(encode_path(text) or "/")
-    if problem is not None:
-        raise RewriteError(f"rewrite {what} {text!r} cannot be sent: {problem}")
-    return encode_path(text)
+    encoded = encode_path(text)
+    try:
+        read_path(encoded or "/")
+    except BadPathError as error:
+        raise RewriteError(f"rewrite {what} {text!r} cannot be sent: {error}") from None
+    return encoded

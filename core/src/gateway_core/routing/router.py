@@ -7,15 +7,14 @@ best route is tried. Methods are compared exactly: a route for ``GET`` does not 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
 from gateway_core.routing.conditions import HeaderLookup, QueryValues
 from gateway_core.routing.entries import Entry, Match, decode_params
 from gateway_core.routing.hosts import ANY_HOST, normalize_host, parse_host
-from gateway_core.routing.paths import canonical_path
-from gateway_core.routing.patterns import rule_pattern
+from gateway_core.routing.patterns import Pattern, rule_pattern
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import find_best, find_first, reachable
 from gateway_core.routing.tree import Tree
@@ -90,13 +89,11 @@ class Router(Generic[P]):
         """Return the route that takes a request, or why there is none.
 
         :param host: the Host value as received; not looked at if no route names a host.
-        :param path: the raw path of the request-target, for which :func:`check_path` found no problem.
+        :param path: the match path (:mod:`gateway_core.messages.path`).
         :param query: what stands behind the ``?``, raw; parsed only if a candidate has a query condition.
         :param header: returns a header's values for its name in lower case; called only for header conditions.
         :raises TextTooLongError: a text of the request is too long for a regular expression that has to judge it.
         """
-        if "%" in path:
-            path = canonical_path(path)
         values = QueryValues(query) if self._has_query else None
         if self._has_hosts:
             found = self._match_hosts(method, host, path, values, header)
@@ -194,3 +191,17 @@ def build_steps(rules: Iterable[RouteRule[P]], batch: int = 32) -> Generator[int
         if done % batch == 0:
             yield done
     return builder.freeze()
+
+
+def params_of(pattern: Pattern, path: str) -> Mapping[str, str] | None:
+    """Return the parameters that a pattern finds in a match path; None if it does not match.
+
+    For routes that a plugin chose: their own conditions were not asked.
+    """
+    rule: RouteRule[None] = RouteRule(id="", payload=None)
+    tree: Tree[None] = Tree()
+    tree.insert(pattern, Entry(rule, pattern))
+    found = find_first(tree, path, "", lambda _name: (), None)
+    if found is None:
+        return None
+    return decode_params(found).params if "%" in path else found.params

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
+
 P = TypeVar("P")
 
 
@@ -28,7 +30,8 @@ class RouteRule(Generic[P]):
     """When a route matches, and what the caller wants back when it does.
 
     Exactly one of ``path`` (a pattern), ``path_prefix`` and ``path_regex`` is given. No methods means every method, no
-    hosts means every host. ``order`` is the route's place in the configuration and unique in a table.
+    hosts means every host. ``order`` is the route's place in the configuration and unique in a table. All rules of
+    a table agree on ``policy.case``.
     """
 
     id: str
@@ -42,3 +45,4 @@ class RouteRule(Generic[P]):
     query: tuple[ValueCondition, ...] = ()
     priority: int = 0
     order: int = 0
+    policy: PathPolicy = DEFAULT_POLICY

@@ -19,7 +19,7 @@ def find_first(
 ) -> Match[P] | None:
     """Return the match of the first route in precedence, all priorities being equal.
 
-    :param path: canonical. Parameters in the answer are canonical too.
+    :param path: a match path. Parameters in the answer are spelt as in it.
     :param query: may be ``None`` if no route of the table has a query condition.
     """
     leaf = tree.statics.get(path)
@@ -76,7 +76,7 @@ def find_best(
 
 
 def reachable(tree: Tree[P], path: str) -> Iterator[Leaf[P]]:
-    """Yield the routes at every place that a canonical path reaches, in precedence."""
+    """Yield the routes at every place that a match path reaches, in precedence."""
     leaf = tree.statics.get(path)
     if leaf is not None:
         yield leaf

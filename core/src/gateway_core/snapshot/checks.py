@@ -13,15 +13,16 @@ from gateway_core.routing import (
     RouteRule,
     RuleError,
     find_conflicts,
+    rule_pattern,
 )
-from gateway_core.snapshot.rules import pattern_of, redirect_of, rewrite_of, route_rule
+from gateway_core.snapshot.rules import redirect_of, rewrite_of, route_rule
 
 
 def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Find routes that cannot be compiled, that can never match, and that are equal to another one."""
     sound: list[RouteRule[int]] = []
     for index, route in enumerate(config.routes):
-        rule = route_rule(route, index, index)
+        rule = route_rule(route, index, index, config.path_policy)
         error = _error_in(route, rule)
         if error is None:
             sound.append(rule)
@@ -34,7 +35,7 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
 def _error_in(route: RouteConfig, rule: RouteRule[int]) -> RuleError | None:
     try:
         RouterBuilder[int]().add(rule)
-        pattern = pattern_of(route)
+        pattern = rule_pattern(rule)
         rewrite_of(route, pattern)
         redirect_of(route, pattern)
     except RuleError as error:

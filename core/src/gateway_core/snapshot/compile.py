@@ -24,7 +24,15 @@ from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginR
 from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.route import CompiledRoute, Mirror
-from gateway_core.snapshot.rules import pattern_of, redirect_of, rewrite_of, route_rule
+from gateway_core.snapshot.rules import (
+    arrival_policy_of,
+    path_policy,
+    pattern_of,
+    redirect_of,
+    rewrite_of,
+    route_rule,
+    sent_path_of,
+)
 from gateway_core.snapshot.settings import (
     endpoint_spec,
     retry_settings,
@@ -112,7 +120,7 @@ class _Compiler:
             key_path = f"routes[{index}]"
             try:
                 route = self._route(config, chains, key_path)
-                rule = route_rule(config, index, route)
+                rule = route_rule(config, index, route, self.config.path_policy)
                 builder.add(rule)
             except RuleError as error:
                 raise self._problem(key_path, str(error), error.code) from error
@@ -130,6 +138,7 @@ class _Compiler:
             routes=routes,
             trust=trust,
             trusts=trusts,
+            path_policy=arrival_policy_of(self.config),
             close=self.aclose,
             made_of=made_of,
         )
@@ -197,7 +206,8 @@ class _Compiler:
     # -- routes
 
     def _route(self, config: RouteConfig, chains: ChainBuilder, key_path: str) -> CompiledRoute:
-        pattern = pattern_of(config)
+        pattern = pattern_of(config, self.config.path_policy)
+        policy = path_policy(self.config.path_policy, config)
         main = self._upstream(config.target, key_path) if config.target is not None else None
         split = [(self._upstream(item.target, key_path), item.weight) for item in config.targets]
         limit = config.max_body_bytes
@@ -207,13 +217,15 @@ class _Compiler:
         rewrite = rewrite_of(config, pattern)
         written = config.path or config.path_prefix or config.path_regex or ""
         return CompiledRoute(
-            info=RouteInfo(config.id, written, config.description, rewrite),
+            info=RouteInfo(config.id, written, config.description, sent_path_of(rewrite, policy)),
             chain=chains.chain_for(config.id, config.plugins, key_path),
             upstream=main,
             targets=WeightedTargets(split) if split else None,
             mirror=None if config.mirror is None else self._mirror(config.mirror, key_path),
             rewrite=rewrite,
-            redirect=redirect_of(config, pattern),
+            redirect=redirect_of(config, pattern, policy),
+            pattern=pattern,
+            path_policy=policy,
             preserve_host=config.preserve_host,
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
             timeouts=timeouts(configured.timeouts if configured is not None else _DEFAULT_TIMEOUTS, config.timeouts),

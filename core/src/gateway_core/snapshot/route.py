@@ -9,10 +9,12 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
+from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
+
 if TYPE_CHECKING:
     from gateway_core.messages import Request, Response, RouteInfo
     from gateway_core.plugins import Chain
-    from gateway_core.routing import WeightedTargets
+    from gateway_core.routing import Pattern, WeightedTargets
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream
 
@@ -61,6 +63,9 @@ class CompiledRoute:
     rewrite: Rewrite | None = None
     """None if the path goes upstream as it came."""
     redirect: Redirect | None = None
+    pattern: Pattern | None = None
+    """What its path must match; for routes that a plugin chooses."""
+    path_policy: PathPolicy = DEFAULT_POLICY
     preserve_host: bool = False
     max_body_bytes: int = 0
     """0 is no limit."""
@@ -85,6 +90,12 @@ class CompiledRoute:
         policy = self.retry or upstream.retries
         per_try = policy.settings.per_try_timeout if policy.is_enabled else 0.0
         return min(self.timeouts.response or math.inf, per_try or math.inf)
+
+    def take_over(self, request: Request) -> str | None:
+        """Give a request that a plugin sends here this route's parameters; return why its path policy refuses it."""
+        if self.pattern is not None and (params := params_of(self.pattern, request.path)) is not None:
+            request.params = params
+        return self.path_policy.problem(request.path_flags)
 
     def pick_upstream(self, rng: Random) -> Upstream:  # noqa: ARG002  # for pickers that are not counters
         """Return the upstream for the next request; not for redirects."""

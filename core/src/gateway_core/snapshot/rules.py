@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
-from gateway_core.config import ConditionConfig, RouteConfig
+from gateway_core.config import ConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.messages import Request, Response
 from gateway_core.routing import (
+    DEFAULT_POLICY,
+    PathPolicy,
     Pattern,
     RedirectOptions,
     RewriteOptions,
     RouteRule,
     UnsafePathError,
     ValueCondition,
+    arrival_policy,
     compile_redirect,
     compile_rewrite,
     rule_pattern,
@@ -22,9 +27,34 @@ from gateway_core.snapshot.route import Redirect, Rewrite
 
 P = TypeVar("P")
 
+_DEFAULT_POLICY = PathPolicyConfig()
 
-def route_rule(config: RouteConfig, order: int, payload: P) -> RouteRule[P]:
-    """Return when a route matches."""
+
+def path_policy(config: PathPolicyConfig, route: RouteConfig | None = None) -> PathPolicy:
+    """Return the policy of a document, or of one of its routes: what that does not say is as in the document."""
+    if route is None or route.path_policy is None:
+        return _policy_of(config)
+    return replace(_policy_of(config), **route.path_policy.model_dump(exclude_none=True))
+
+
+@lru_cache(8)
+def _policy_of(config: PathPolicyConfig) -> PathPolicy:
+    return PathPolicy(**config.model_dump())
+
+
+def arrival_policy_of(config: GatewayConfig) -> PathPolicy:
+    """Return what is refused before a route is known."""
+    own = [path_policy(config.path_policy, route) for route in config.routes if route.path_policy is not None]
+    return arrival_policy([path_policy(config.path_policy), *own])
+
+
+def route_rule(
+    config: RouteConfig, order: int, payload: P, document: PathPolicyConfig = _DEFAULT_POLICY
+) -> RouteRule[P]:
+    """Return when a route matches.
+
+    :param document: the path policy of the document that the route stands in.
+    """
     return RouteRule(
         id=config.id,
         payload=payload,
@@ -37,6 +67,7 @@ def route_rule(config: RouteConfig, order: int, payload: P) -> RouteRule[P]:
         query=_conditions(config.query),
         priority=config.priority,
         order=order,
+        policy=path_policy(document, config),
     )
 
 
@@ -67,7 +98,14 @@ def rewrite_of(config: RouteConfig, pattern: Pattern) -> Rewrite | None:
     return lambda params, path: apply(path, params)
 
 
-def redirect_of(config: RouteConfig, pattern: Pattern) -> Redirect | None:
+def sent_path_of(rewrite: Rewrite | None, policy: PathPolicy) -> Rewrite:
+    """Return what makes the path that goes upstream of a path as it was sent."""
+    if rewrite is None:
+        return lambda _params, path: policy.sent(path)
+    return lambda params, path: policy.sent(rewrite(params, path))
+
+
+def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFAULT_POLICY) -> Redirect | None:
     """Return what answers with the route's redirect, or None if it has none.
 
     :raises RewriteError: the pattern and the redirect do not go together.
@@ -82,8 +120,9 @@ def redirect_of(config: RouteConfig, pattern: Pattern) -> Redirect | None:
     redirect = compile_redirect(pattern, options)
 
     def answer(request: Request) -> Response:
+        path = policy.sent(request.raw_path)
         try:
-            location = redirect.location(request.scheme, request.host, request.path, request.query, request.params)
+            location = redirect.location(request.scheme, request.host, path, request.query, request.params)
         except UnsafePathError:
             return Response.problem(400, "the address cannot be redirected")
         return Response(redirect.status, headers={"Location": location})
@@ -91,9 +130,9 @@ def redirect_of(config: RouteConfig, pattern: Pattern) -> Redirect | None:
     return answer
 
 
-def pattern_of(config: RouteConfig) -> Pattern:
-    """Return a route's pattern.
+def pattern_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> Pattern:
+    """Return a route's pattern; arguments as for `route_rule`.
 
     :raises PatternError: it cannot be matched.
     """
-    return rule_pattern(route_rule(config, 0, None))
+    return rule_pattern(route_rule(config, 0, None, document))

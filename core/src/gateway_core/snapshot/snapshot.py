@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gateway_core.routing import DEFAULT_POLICY
+
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
     from gateway_core.plugins import Binding, Chain
-    from gateway_core.routing import Router
+    from gateway_core.routing import PathPolicy, Router
     from gateway_core.snapshot.route import CompiledRoute
     from gateway_core.snapshot.trust import Trust
     from gateway_core.upstreams.upstream import Upstream
@@ -28,6 +30,7 @@ class Snapshot:
         "config",
         "global_chain",
         "limits",
+        "path_policy",
         "router",
         "routes",
         "trust",
@@ -47,6 +50,7 @@ class Snapshot:
         routes: Mapping[str, CompiledRoute],
         trust: Trust,
         trusts: Mapping[str, Trust],
+        path_policy: PathPolicy = DEFAULT_POLICY,
         close: Callable[[], Awaitable[None]],
         made_of: Sequence[object] = (),
     ) -> None:
@@ -62,6 +66,8 @@ class Snapshot:
         """What the document believes of what peers say."""
         self.trusts = trusts
         """What each listener believes, by its address."""
+        self.path_policy = path_policy
+        """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
         self.active = 0
         """Exchanges that are under way on this snapshot."""

@@ -83,7 +83,7 @@ def test_the_default_line_has_the_fields_that_people_look_for(make_event: Any) -
 
 def test_paths_are_those_of_the_client_whatever_plugins_made_of_them(make_event: Any) -> None:
     event = make_event("/old?x=1")
-    event.request.path, event.request.query = "/new", "y=2"
+    event.request.raw_path, event.request.query = "/new", "y=2"
 
     line = build_renderer("{path} {query} {target} {upstream_path}", (), {}, find_value)(*event)
 

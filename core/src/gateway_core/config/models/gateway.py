@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
+from gateway_core.config.models.path_policy import PathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
@@ -67,6 +68,9 @@ class GatewayConfig(Section):
 
     fast_lane: Switch = True
     """``false`` gives every connection to aiohttp: slower, and the same otherwise."""
+
+    path_policy: PathPolicyConfig = PathPolicyConfig()
+    """Which spellings of a path are refused, and what goes upstream of them; routes may decide otherwise."""
 
     limits: LimitsConfig = LimitsConfig()
     """What clients may ask of the gateway."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gateway_core.config.address import is_host, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.path_policy import RoutePathPolicyConfig
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
 from gateway_core.config.values import (
     HeaderName,
@@ -216,6 +217,9 @@ class RouteConfig(Section):
 
     rewrite: RewriteConfig | None = None
     """Send another path upstream."""
+
+    path_policy: RoutePathPolicyConfig | None = None
+    """What this route refuses of a path's spelling, in place of the document's ``path_policy``."""
 
     preserve_host: Switch = False
     """Send the client's Host header upstream instead of the endpoint's."""

@@ -14,6 +14,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
+from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
@@ -70,6 +71,7 @@ class Origin:
         "lines",
         "peer",
         "peer_ip",
+        "read_path",
         "request_id",
         "scheme",
         "tail",
@@ -83,6 +85,8 @@ class Origin:
         self.peer_ip = arrived.peer_ip
         self.peer: Peer = cast("Peer", None)
         self.config_version = ""
+        self.read_path: ReadPath = read_path
+        """How paths are read under the configuration in force."""
         self.scheme = said.scheme
         self.request_id = ""
         """The id that a trusted proxy gave; empty if there is none."""

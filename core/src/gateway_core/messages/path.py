@@ -1,0 +1,174 @@
+r"""The one reading of a request's path, which routes, limits, conditions, metrics and logs share.
+
+An upstream decides what a path names, and upstreams read paths in different ways: most decode escapes, some merge runs
+of ``/``, servlet containers cut path parameters (``;x``) before they resolve ``..``, Windows takes ``\`` for ``/``. A
+rule on ``/admin`` holds only if every spelling that some upstream reads as ``/admin`` is matched as ``/admin`` or
+refused. So a path is brought to its *match path*:
+
+1. Refused are control characters, raw or encoded, invalid escapes, a raw ``\`` and overlong UTF-8.
+2. From each segment its path parameters are cut: all from the first ``;`` or ``%3B`` on.
+3. Each escape is decoded once. What would change meaning stays an escape, in capitals: ``%2F``, ``%25``, ``%5C`` and
+   bytes that are no UTF-8. A segment that is now ``.`` or ``..`` is refused.
+4. Runs of ``/`` are merged.
+
+What depends on a policy (:mod:`gateway_core.routing.path_policy`) is reported as flags. The path that goes upstream is
+the client's own spelling, not this one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from gateway_core.errors import BadPathError
+
+ENCODED_SLASH: Final = 1
+ENCODED_BACKSLASH: Final = 2
+INVALID_UTF8: Final = 4
+DUPLICATE_SLASH: Final = 8
+
+ReadPath = Callable[[str], "tuple[str, int]"]
+"""Takes a path as it was sent; returns its match path and flags, or raises `BadPathError`."""
+
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UNSENDABLE: Final = re.compile(r"[^!-~]|[\\?#]")
+_CONTROL: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
+_OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|\xf8[\x80-\x87]|\xfc[\x80-\x83]")
+"""Starts of UTF-8 sequences that are longer than they need be, those of five and six bytes (RFC 2279) included."""
+
+_SEPARATORS: Final = re.compile(r"[/\\]")
+_SURROGATES: Final = re.compile("[\udc80-\udcff]")
+_PATH_SAFE: Final = "/%!$&'()*+,;=:@-._~[]"
+_SEGMENT_SAFE: Final = "!$&'()*+,=:@-._~"
+
+
+def is_plain_path(raw: str) -> bool:
+    """Return whether a path is its own match path and has no flags; the usual case, and all that it costs."""
+    return (
+        raw[:1] == "/"
+        and "%" not in raw
+        and ";" not in raw
+        and "//" not in raw
+        and "/." not in raw
+        and "\\" not in raw
+        and " " not in raw
+        and "#" not in raw
+        and "?" not in raw
+        and raw.isascii()
+        and raw.isprintable()
+    )
+
+
+def read_path(raw: str, folds_case: bool = False) -> tuple[str, int]:
+    """Return the match path of a path as it was sent, and flags of what it has that a policy decides on.
+
+    :param raw: the path of an origin-form request-target (RFC 9112 section 3.2.1), without the query.
+    :param folds_case: for upstreams to which case does not matter: the match path is folded, and segments that end in
+        ``.`` or a space are refused, because Windows drops both.
+    :raises BadPathError: it is refused whatever the policy; the reason is for logs.
+    """
+    if not folds_case and is_plain_path(raw):
+        return raw, 0
+    _refuse_characters(raw)
+    flags = 0
+    kept: list[str] = []
+    segments = raw.split("/")
+    last = len(segments) - 1
+    for index in range(1, last + 1):
+        text, found = _read_segment(segments[index], folds_case)
+        flags |= found
+        if text or index == last:
+            kept.append(text)
+        else:
+            flags |= DUPLICATE_SLASH
+    return "/" + "/".join(kept), flags
+
+
+def _read_segment(raw: str, folds_case: bool) -> tuple[str, int]:
+    """Return the match form of one segment, and its flags."""
+    decoded, flags = (raw, 0) if "%" not in raw else _decode(raw)
+    # Path parameters are looked at as well: who decodes before splitting finds these separators too.
+    for part in _SEPARATORS.split(decoded):
+        name = part.partition(";")[0]
+        if name in {".", ".."}:
+            raise BadPathError(f"path has the dot segment {name!r}, raw or encoded")
+        if folds_case and name[-1:] in {".", " "} and name:
+            raise BadPathError(f"path has a segment that ends in {name[-1]!r}: path_policy.case")
+    return _name_of(decoded, folds_case), flags
+
+
+def segment_name(raw: str, folds_case: bool = False) -> str:
+    """Return the match form of a segment, or of the start of one, of a path that `read_path` takes."""
+    return _name_of(raw if "%" not in raw else _decode(raw)[0], folds_case)
+
+
+def _name_of(decoded: str, folds_case: bool) -> str:
+    name = decoded.partition(";")[0]
+    if folds_case:
+        name = fold_case(name)
+    return name if name.isalnum() else _spell(name)
+
+
+def _decode(raw: str) -> tuple[str, int]:
+    data = unquote_to_bytes(raw)
+    flags = (ENCODED_SLASH if b"/" in data else 0) | (ENCODED_BACKSLASH if b"\\" in data else 0)
+    try:
+        return data.decode(), flags
+    except UnicodeDecodeError:
+        if _OVERLONG.search(data) is not None:
+            raise BadPathError("path has overlong UTF-8") from None
+        return data.decode("utf-8", "surrogateescape"), flags | INVALID_UTF8
+
+
+def _spell(name: str) -> str:
+    """Write what must not be taken for something else as escapes again."""
+    name = name.replace("%", "%25").replace("/", "%2F").replace("\\", "%5C")
+    return name if name.isascii() else _SURROGATES.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
+
+
+def fold_case(text: str) -> str:
+    """Return text in which what any platform takes for the same letter in another case is the same. Idempotent.
+
+    Upper-casing first joins what lower-casing alone leaves apart (dotless i); to Java and .NET the small letter of the
+    Turkish dotted capital I is a plain i.
+    """
+    if text.isascii():
+        return text.lower()
+    return text.replace("\u0130", "i").upper().casefold()
+
+
+def decode_match_text(text: str) -> str:
+    """Return the text that a part of a match path stands for; bytes that are no UTF-8 become U+FFFD."""
+    return unquote(text, errors="replace")
+
+
+def encode_path(text: str) -> str:
+    """Percent-encode what a person may type into a URL's path but a request-target may not hold.
+
+    For command lines and configurations: ``/caf\u00e9 au lait`` becomes ``/caf%C3%A9%20au%20lait``; escapes are kept.
+    """
+    return quote(text, safe=_PATH_SAFE)
+
+
+def encode_match_text(text: str) -> str:
+    """Percent-encode a part of a match path so that it reads as itself again; its escapes are kept as they are."""
+    return quote(text, safe=_SEGMENT_SAFE + "/%")
+
+
+def _refuse_characters(raw: str) -> None:
+    if raw[:1] != "/":
+        raise BadPathError(f"path {raw[:80]!r} does not start with '/'")
+    found = _UNSENDABLE.search(raw)
+    if found is not None:
+        raise BadPathError(f"path has {found[0]!r}, which must be percent-encoded or left out")
+    if "%" not in raw:
+        return
+    found = _BAD_ESCAPE.search(raw)
+    if found is not None:
+        escape = raw[found.start() : found.start() + 3]
+        raise BadPathError(f"path has {escape!r}, which is not an escape of two hexadecimal digits")
+    found = _CONTROL.search(raw)
+    if found is not None:
+        raise BadPathError(f"path has {found[0]!r}, an encoded control character")
