@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -47,3 +48,64 @@ def test_what_a_killed_gateway_left_is_removed() -> None:
     shared_folder.provide()
 
     assert not orphan.exists()
+
+
+PROVIDE = "from gateway_core.server import shared_folder; print(shared_folder.provide(), flush=True); input()"
+
+
+@contextlib.contextmanager
+def running() -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Run another gateway, as far as it has a folder."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROVIDE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+        process.kill()
+
+
+def test_the_folder_of_a_living_gateway_stays_although_its_process_cannot_be_seen() -> None:
+    with running() as (process, folder):
+        # As if from another container: nothing here has its process id.
+        elsewhere = folder.rename(folder.with_name(folder.name.replace(str(process.pid), str(2**22 + 1))))
+
+        shared_folder.provide()
+
+        assert elsewhere.is_dir()
+    shared_folder.remove()
+    shared_folder.provide()
+    assert not elsewhere.exists()
+
+
+def test_a_folder_stays_while_a_program_that_took_the_process_over_lives() -> None:
+    again = (
+        "import os, sys; from gateway_core.server import shared_folder; shared_folder.provide();"
+        f"os.execv(sys.executable, ['python', '-c', {PROVIDE!r}])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", again], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+
+        shared_folder.provide()
+
+        assert folder.is_dir()
+        process.kill()
+
+
+def test_what_is_not_a_gateways_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_folder, "_IN_MEMORY", tmp_path)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / ".lock").touch()
+    (tmp_path / "gateway-1-link").symlink_to(precious)
+    (tmp_path / "gateway-1-nolock").mkdir()
+    (tmp_path / "gateway-1-locklink").mkdir()
+    (tmp_path / "gateway-1-locklink" / ".lock").symlink_to(precious / ".lock")
+
+    shared_folder.provide()
+
+    assert (precious / ".lock").exists()
+    assert (tmp_path / "gateway-1-nolock").is_dir()
+    assert (tmp_path / "gateway-1-locklink").is_dir()

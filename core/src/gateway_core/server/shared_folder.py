@@ -2,11 +2,17 @@
 
 Plugins find it by the environment variable ``GATEWAY_SHARED_DIR``, as with the counters of a rate limit. It outlives
 workers and, as the variable is inherited and the process stays, programs that SIGUSR2 replaces.
+
+A gateway that was killed leaves its folder behind, and the next one removes it. Whether its owner lives is told by a
+lock on a file in it, not by a process id: containers that share ``/dev/shm`` do not see each other's processes, and
+what looks like a dead one may be serving. The kernel drops the lock with the last process that holds it; workers and
+programs that replace this one inherit it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -18,6 +24,7 @@ VARIABLE: Final = "GATEWAY_SHARED_DIR"
 
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it, for us alone
 _OURS: Final = re.compile(r"gateway-([0-9]+)-[a-z0-9_]+")
+_LOCK: Final = ".lock"
 
 
 def provide() -> Path:
@@ -30,13 +37,13 @@ def provide() -> Path:
         return Path(named)
     parent = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
     _remove_orphans(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f"gateway-{os.getpid()}-", dir=parent))
+    folder = _make(parent)
     os.environ[VARIABLE] = str(folder)
     return folder
 
 
 def remove() -> None:
-    """Remove the folder if this process made it, rather than whoever started it."""
+    """Remove the folder if this process made it, rather than the one that started it."""
     folder = Path(os.environ.get(VARIABLE, ""))
     owner = _OURS.fullmatch(folder.name)
     if owner is not None and int(owner[1]) == os.getpid():
@@ -44,20 +51,30 @@ def remove() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _make(parent: Path) -> Path:
+    """Make a locked folder; it gets the name by which others look for it only once the lock is held."""
+    hidden = Path(tempfile.mkdtemp(prefix=f".gateway-{os.getpid()}-", dir=parent))
+    descriptor = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.set_inheritable(descriptor, True)  # held for as long as this process or one that it became
+    return hidden.rename(parent / hidden.name.removeprefix("."))
+
+
 def _remove_orphans(parent: Path) -> None:
     """Remove what gateways left that were killed."""
     for folder in parent.glob("gateway-*"):
-        owner = _OURS.fullmatch(folder.name)
-        with contextlib.suppress(OSError):
-            if owner is not None and folder.stat().st_uid == os.getuid() and not _is_alive(int(owner[1])):
-                shutil.rmtree(folder, ignore_errors=True)
+        if _OURS.fullmatch(folder.name) is not None:
+            with contextlib.suppress(OSError):
+                _remove_orphan(folder)
 
 
-def _is_alive(pid: int) -> bool:
+def _remove_orphan(folder: Path) -> None:
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        return
+    # A folder without a lock file is another version's, whose owner cannot be told to be gone: it stays.
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
