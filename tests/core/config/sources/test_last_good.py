@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -65,3 +66,40 @@ def test_the_directory_is_that_of_the_base_directory_specification(monkeypatch: 
     assert default_state_directory({"XDG_STATE_HOME": "/state"}) == Path("/state/gateway")
     assert default_state_directory({}) == Path("/home/me/.local/state/gateway")
     assert default_state_directory({"XDG_STATE_HOME": "relative"}) == Path("/home/me/.local/state/gateway")
+
+
+@pytest.mark.parametrize("which", ["directory", "file"])
+def test_what_another_user_may_have_written_is_not_believed(
+    tmp_path: Path, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LastGood(tmp_path / "state", ["one"])
+    store.save([FIRST])
+    path = store.path if which == "file" else store.path.parent
+    if os.geteuid() == 0:
+        os.chown(path, 4711, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4712)
+
+    with pytest.raises(PermissionError, match=r"belongs to user [0-9]+: use a state directory that belongs to user"):
+        store.load()
+    if which == "directory":
+        with pytest.raises(PermissionError, match="belongs to user"):
+            store.save([FIRST])
+
+
+@pytest.mark.parametrize("which", ["directory", "file"])
+def test_what_anyone_may_write_is_not_believed(tmp_path: Path, which: str) -> None:
+    store = LastGood(tmp_path / "state", ["one"])
+    store.save([FIRST])
+    (store.path if which == "file" else store.path.parent).chmod(0o777)
+
+    with pytest.raises(PermissionError, match="may be written by anyone: run chmod o-w"):
+        store.load()
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    store = LastGood(tmp_path, ["one"])
+    os.mkfifo(store.path)
+
+    with pytest.raises(OSError, match="a pipe"):
+        store.load()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.config.documents import Document, DocumentFormat
+from gateway_core.config.documents import LARGEST_FILE, Document, DocumentFormat
+from gateway_core.config.regular_files import read_regular
 
 FORMAT: Final = 1
 
@@ -45,6 +48,7 @@ class LastGood:
             "documents": [[to_plain(each) for each in part] for part in documents],
         }
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owner(self.path.parent)
         # A fresh name each time, made for its owner alone (0600).
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:
@@ -66,7 +70,9 @@ class LastGood:
         :raises ValueError: it is damaged, or of another version of the gateway.
         """
         try:
-            plain = json.loads(self.path.read_text(encoding="utf-8"))
+            check_owner(self.path.parent)
+            check_owner(self.path)
+            plain = json.loads(read_regular(self.path, LARGEST_FILE))
         except FileNotFoundError:
             return None
         try:
@@ -78,6 +84,20 @@ class LastGood:
         if len(found) != len(self._identities):
             raise ValueError("it is damaged: documents of some sources are missing")
         return found
+
+
+def check_owner(path: Path) -> None:
+    """Refuse what another user may have written: it would decide what is served.
+
+    :raises OSError: the file or directory belongs to another user than this process's and root, or anyone may write it.
+    """
+    found = path.stat()
+    own = os.geteuid()
+    if found.st_uid not in {own, 0}:
+        text = f"{str(path)!r} belongs to user {found.st_uid}: use a state directory that belongs to user {own}"
+        raise PermissionError(errno.EPERM, text)
+    if found.st_mode & stat.S_IWOTH:
+        raise PermissionError(errno.EPERM, f"{str(path)!r} may be written by anyone: run chmod o-w on it")
 
 
 def to_plain(document: Document) -> dict[str, Any]:
