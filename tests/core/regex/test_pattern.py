@@ -100,7 +100,7 @@ def test_without_re2_a_slow_pattern_takes_shorter_texts_and_is_named(without_re2
     with pytest.raises(TextTooLongError):
         pattern.fullmatch("/api" + "/" * 16_000, "path")
     assert pattern.problem == (
-        f"{CUBIC!r} is not linear: texts longer than {pattern.limit} characters are refused; install "
+        f"{CUBIC!r} is not linear: it takes texts of at most {pattern.limit} characters; install "
         "gateway-core[re2], or see that no two of its repetitions can take the same characters"
     )
     assert 64 <= pattern.limit < 1000
@@ -150,6 +150,18 @@ def test_replacing_is_the_same_in_both_engines(request: pytest.FixtureRequest) -
     assert with_re2 == without == "id=<12>, name=<34>, " * 20
 
 
+@pytest.mark.parametrize("pattern", [r"/users/(\d)(?P<rest>\d*)", r"/users/(\d)(?P<rest>\d*)(?:.*.*.*.*.*.*.*;)?"])
+def test_templates_name_groups_in_both_engines(pattern: str) -> None:
+    replacing = compile_pattern(pattern, ReplacePattern)
+
+    made = replacing.replace("/users/42", replacing.template(r"<\1\g<rest>\g<1>\\\n>"))
+
+    assert made == "<424\\\n>"
+    assert replacing.replace("/users/4", replacing.template("x")) == "x"
+    with pytest.raises(ValueError, match="names a group"):
+        replacing.template(r"\3")
+
+
 class Config(ConfigModel):
     path: Pattern
     text: SearchPattern | None = None
@@ -167,6 +179,8 @@ def test_patterns_are_config_types() -> None:
     assert Config.model_json_schema()["properties"]["path"]["format"] == "regex"
     with pytest.raises(ValidationError, match="is not a regular expression"):
         Config.model_validate({"path": "("})
+    with pytest.raises(ValidationError, match="valid string"):
+        Config.model_validate({"path": 5})
 
 
 def test_the_same_text_is_compiled_once() -> None:

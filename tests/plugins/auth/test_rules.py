@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import re
-
+import pytest
 from gateway_plugin_auth.rules import (
-    LONGEST_MATCHED_TEXT,
     AccessRules,
     Rule,
     SetRule,
@@ -12,7 +10,7 @@ from gateway_plugin_auth.rules import (
     matches,
     texts_of,
 )
-from gateway_plugin_sdk import MISSING, claim_path
+from gateway_plugin_sdk import MISSING, Pattern, TextTooLongError, claim_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,14 +37,20 @@ def test_sets_are_lists_of_texts_or_words() -> None:
 
 
 def test_patterns_match_from_end_to_end() -> None:
-    pattern = re.compile("a+")
+    pattern = Pattern.compile("a+")
 
     assert matches("aa", pattern)
     assert matches(["b", "a"], pattern)
     assert not matches("aab", pattern)
     assert not matches("aa\n", pattern)
     assert not matches(5, pattern)
-    assert not matches("a" * (LONGEST_MATCHED_TEXT + 1), pattern)
+
+
+def test_a_text_that_is_too_long_for_a_pattern_matches_nothing_and_fails_nothing(without_re2: None) -> None:
+    with pytest.raises(TextTooLongError) as caught:
+        matches("a" * 9_000, Pattern.compile("a+"))
+
+    assert caught.value.status == 431
 
 
 @given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")), st.lists(st.sampled_from("abcd")))

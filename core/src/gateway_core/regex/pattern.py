@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from pydantic_core import core_schema
+from pydantic_core import PydanticKnownError, core_schema
 
 from gateway_core.errors import TextSource, TextTooLongError
 from gateway_core.regex.linear import LinearError, LinearPattern, Spans, compile_linear
@@ -86,6 +86,8 @@ class _Compiled:
     __slots__ = ("__weakref__", "_linear", "_tree", "compiled", "is_linear", "limit", "text", "why_not_linear")
 
     mode: ClassVar[Mode]
+    enough: ClassVar[int] = LONGEST_TEXT
+    """A limit that is not worth a warning."""
 
     def __init__(self, text: str) -> None:
         """Compile.
@@ -110,10 +112,18 @@ class _Compiled:
         elif self.limit < SHORTEST_LIMIT:
             raise SlowPatternError(text, f"{_describe(self.limit)} {_remedy(self.why_not_linear)}")
 
+    @classmethod
+    def compile(cls, text: str) -> Self:
+        """Return the pattern of a text, once for all who ask for it.
+
+        :raises ValueError: the text is no regular expression, or one that is too slow.
+        """
+        return compile_pattern(text, cls)
+
     @property
     def problem(self) -> str | None:
         """What an operator should know: that texts longer than some limit are refused. ``None`` if all is well."""
-        if self.is_linear or self._linear is not None:
+        if self.is_linear or self._linear is not None or self.limit >= self.enough:
             return None
         return f"{self.text!r} is not linear: {_describe(self.limit)} {_remedy(self.why_not_linear)}"
 
@@ -162,13 +172,16 @@ class _Compiled:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> core_schema.CoreSchema:
         """Read the pattern from a text of the configuration, and write it as one."""
-        read = core_schema.no_info_after_validator_function(
-            lambda text: compile_pattern(text, cls), core_schema.str_schema()
-        )
-        return core_schema.json_or_python_schema(
-            json_schema=read,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), read], mode="left_to_right"),
-            serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="unless-none"),
+
+        def read(value: object) -> _Compiled:
+            if isinstance(value, cls):
+                return value
+            if not isinstance(value, str):
+                raise PydanticKnownError("string_type")
+            return compile_pattern(value, cls)
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="unless-none")
         )
 
     @classmethod
@@ -206,11 +219,17 @@ class SearchPattern(_Compiled):
         return self._found(text, self._engine(text, source).search(text))
 
 
+_TEMPLATE: Final = re.compile(r"\\(?:g<([^>]*)>|([1-9][0-9]?)|(.))", re.DOTALL)
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+
+
 class ReplacePattern(_Compiled):
     """A regular expression all of whose matches are replaced."""
 
     __slots__ = ()
     mode = Mode.EVERYWHERE
+    # The bound is rough where a pattern is looked for again behind each match, and a replaced text is no condition.
+    enough = 1024
 
     def replace(self, text: str, replacement: Callable[[Match], str], source: TextSource = "field") -> str:
         """Return the text with every match replaced; raises like :meth:`Pattern.fullmatch`."""
@@ -222,6 +241,32 @@ class ReplacePattern(_Compiled):
             pieces += [text[position:start], replacement(LinearMatch(text, spans, self.compiled.groupindex))]
             position = end
         return "".join([*pieces, text[position:]])
+
+    def template(self, text: str) -> Callable[[Match], str]:
+        r"""Return what makes the replacement for a match: the text, with ``\1`` and ``\g<name>`` for its groups.
+
+        :raises ValueError: the text names a group that the pattern does not have.
+        """
+        parts: list[str | int] = []
+        position = 0
+        for found in _TEMPLATE.finditer(text):
+            parts += [text[position : found.start()], self._part(found)]
+            position = found.end()
+        parts.append(text[position:])
+        if all(isinstance(part, str) for part in parts):
+            whole = "".join(map(str, parts))
+            return lambda _: whole
+        return lambda match: "".join([part if isinstance(part, str) else match.group(part) or "" for part in parts])
+
+    def _part(self, found: re.Match[str]) -> str | int:
+        named, number, other = found.groups()
+        if other is not None:
+            return _ESCAPES.get(other, other)
+        group = number or named
+        index = int(group) if group.isdecimal() else self.compiled.groupindex.get(group, -1)
+        if not 0 <= index <= self.compiled.groups:
+            raise ValueError(f"{found[0]!r} names a group that {self.text!r} does not have")
+        return index
 
 
 P = TypeVar("P", bound=_Compiled)
@@ -273,7 +318,7 @@ def parse_pattern(text: str) -> tuple[re.Pattern[str], Node | None]:
 def _describe(limit: int) -> str:
     if limit < SHORTEST_LIMIT:
         return f"a text of {limit + 1} characters can keep it busy for more than 10 ms;"
-    return f"texts longer than {limit} characters are refused;"
+    return f"it takes texts of at most {limit} characters;"
 
 
 def _remedy(why_not_linear: str) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from gateway_plugin_sdk import ClaimReader
-
-LONGEST_MATCHED_TEXT: Final = 1024
-"""Characters; a longer text matches no pattern, since some patterns take very long over it."""
+from gateway_plugin_sdk import ClaimReader, Pattern
 
 
 def is_same(left: object, right: object) -> bool:
@@ -34,11 +30,14 @@ def contains(value: object, wanted: object) -> bool:
     return isinstance(value, list | tuple) and any(is_same(item, wanted) for item in value)
 
 
-def matches(value: object, pattern: re.Pattern[str]) -> bool:
-    """Say whether a text, or a member of a list, matches a pattern from end to end."""
+def matches(value: object, pattern: Pattern) -> bool:
+    """Say whether a text, or a member of a list, matches a pattern from end to end.
+
+    :raises TextTooLongError: a text is too long for the pattern; the request is refused with 431.
+    """
     if isinstance(value, list | tuple):
         return any(matches(item, pattern) for item in value if isinstance(item, str))
-    return isinstance(value, str) and len(value) <= LONGEST_MATCHED_TEXT and pattern.fullmatch(value) is not None
+    return isinstance(value, str) and pattern.fullmatch(value, "field") is not None
 
 
 @dataclass(frozen=True, slots=True)

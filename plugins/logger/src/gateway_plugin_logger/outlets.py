@@ -66,7 +66,8 @@ class Forms:
 
 def make_filter(config: LoggerConfig) -> Test | None:
     """Return a function that says whether a request gets a line; None if every request does."""
-    skip, only = make_condition(config.skip), make_condition(config.only)
+    # What cannot be decided is written: a client must not keep its line out of the log with a long text.
+    skip, only = make_condition(config.skip, undecided=False), make_condition(config.only, undecided=True)
     sample = make_sampler(config.sample) if config.sample.rate < 1.0 else None
     if skip is None and only is None and sample is None:
         return None

@@ -37,7 +37,7 @@ def test_the_shorthands_are_sinks() -> None:
         (
             {"redact": {"rules": [{"action": "replace", "fields": ["path"], "pattern": "("}]}},
             "redact.rules.0.replace.pattern",
-            "'(' is no regular expression",
+            "'(' is not a regular expression",
         ),
         ({"sinks": [{"type": "fil", "path": "x"}]}, "sinks.0", "'file'"),
         ({"sinks": [{"type": "syslog", "address": "host"}]}, "sinks.0.syslog.address", "'host' is no address"),

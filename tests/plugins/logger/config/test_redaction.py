@@ -23,6 +23,7 @@ def test_the_action_tells_which_rule_it_is() -> None:
         {"action": "delete"},
         {"action": "delete", "fields": ["path"], "pattern": "x"},
         {"action": "replace", "fields": ["path"], "pattern": "("},
+        {"action": "replace", "fields": ["path"], "pattern": "a", "replacement": "\\1"},
         {"action": "mask_ip", "fields": ["client_ip"], "ipv4": 33},
         {"action": "mask_ip", "fields": ["client_ip"], "ipv6": -1},
         {"fields": ["path"]},

@@ -29,7 +29,7 @@ from gateway_plugin_logger.filters.conditions import make_condition
 def test_conditions_hold_if_any_of_them_does(
     condition: dict[str, Any], matching: dict[str, Any], other: dict[str, Any], make_event: Any
 ) -> None:
-    test = make_condition(Conditions.model_validate(condition))
+    test = make_condition(Conditions.model_validate(condition), undecided=True)
 
     assert test is not None
     assert test(*make_event(**matching))
@@ -37,7 +37,7 @@ def test_conditions_hold_if_any_of_them_does(
 
 
 def test_who_answered_is_a_condition(make_event: Any) -> None:
-    test = make_condition(Conditions(produced_by=("auth",)))
+    test = make_condition(Conditions(produced_by=("auth",)), undecided=True)
     event = make_event()
 
     assert test is not None
@@ -47,4 +47,4 @@ def test_who_answered_is_a_condition(make_event: Any) -> None:
 
 
 def test_no_conditions_are_no_test() -> None:
-    assert make_condition(Conditions()) is None
+    assert make_condition(Conditions(), undecided=True) is None

@@ -4,6 +4,7 @@ import ipaddress
 
 import pytest
 from gateway_plugin_logger.redaction.masks import in_depth, make_hash, make_ip_mask, make_replacement
+from gateway_plugin_sdk import ReplacePattern
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,8 +44,16 @@ def test_pseudonyms_are_equal_for_equal_values_and_depend_on_the_key() -> None:
 
 
 def test_a_pattern_is_replaced_wherever_it_matches() -> None:
-    assert make_replacement(r"/users/(\d)\d*", r"/users/\1…")("/users/42/users/7") == "/users/4…/users/7…"
+    pattern = ReplacePattern.compile(r"/users/(\d)\d*")
+
+    assert make_replacement(pattern, r"/users/\1…")("/users/42/users/7") == "/users/4…/users/7…"
     assert make_replacement(None, "gone")("anything") == "gone"
+
+
+def test_a_text_that_is_too_long_for_a_pattern_is_hidden(without_re2: None) -> None:
+    mask = make_replacement(ReplacePattern.compile("secret=.*"), "secret=…")
+
+    assert mask("a" * 20_000 + "secret=x") == "REDACTED"
 
 
 def test_texts_inside_objects_are_masked() -> None:

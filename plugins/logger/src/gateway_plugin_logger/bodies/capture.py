@@ -53,7 +53,7 @@ class BodyCapture:
         self._most = options.max_bytes
         self._mask = mask
         self._is_wanted = _matcher(options.content_types)
-        self._when = None if options.when is None else compile_test(options.when)
+        self._when = None if options.when is None else compile_test(options.when, undecided=False)
 
     def watch(self, request: Request, message: Request | Response) -> None:
         """Keep the beginning of a message's body if its type is one of those that are logged."""

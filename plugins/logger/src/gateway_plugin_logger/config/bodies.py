@@ -35,5 +35,5 @@ class BodyOptions(ConfigModel):
     @classmethod
     def _check_expression(cls, when: str | None) -> str | None:
         if when is not None:
-            compile_test(when)
+            compile_test(when, undecided=True)
         return when

@@ -47,7 +47,7 @@ class Conditions(ConfigModel):
     @classmethod
     def _check_expression(cls, when: str | None) -> str | None:
         if when is not None:
-            compile_test(when)
+            compile_test(when, undecided=True)
         return when
 
 

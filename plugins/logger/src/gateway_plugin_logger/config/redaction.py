@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from gateway_plugin_sdk import ConfigModel, Secret
-from pydantic import Field, field_validator
+from gateway_plugin_sdk import ConfigModel, ReplacePattern, Secret
+from pydantic import Field, model_validator
 
 from gateway_plugin_logger.config.names import AnyFieldName
 from gateway_plugin_logger.redaction.bodies import SECRET_MEMBERS
@@ -28,20 +27,16 @@ class ReplaceRule(_Rule):
     """Replaces what a pattern matches, or the whole value."""
 
     action: Literal["replace"]
-    pattern: str | None = None
-    """Regular expression (Python's); without one the whole value is replaced."""
+    pattern: ReplacePattern | None = None
+    """Regular expression; without one the whole value is replaced. A text too long for it is hidden as a whole."""
     replacement: str = "REDACTED"
     """What stands there instead; ``\\1`` is the pattern's first group."""
 
-    @field_validator("pattern")
-    @classmethod
-    def _check_pattern(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-        return pattern
+    @model_validator(mode="after")
+    def _has_its_groups(self) -> ReplaceRule:
+        if self.pattern is not None:
+            self.pattern.template(self.replacement)
+        return self
 
 
 class HashRule(_Rule):

@@ -24,12 +24,15 @@ _SWITCHES: Final = {
 }
 
 
-def make_condition(conditions: Conditions) -> Test | None:
-    """Return a function that says whether any of the conditions holds; None if there are none."""
+def make_condition(conditions: Conditions, *, undecided: bool) -> Test | None:
+    """Return a function that says whether any of the conditions holds; None if there are none.
+
+    :param undecided: what an expression says where a text is too long for a regular expression.
+    """
     sources: list[str] = []
     names: dict[str, Any] = {}
     numbers = count()
-    for source, operand in _tests(conditions):
+    for source, operand in _tests(conditions, undecided=undecided):
         name = f"_operand_{next(numbers)}"
         names[name] = operand
         sources.append(f"({source.replace('OPERAND', name)})")
@@ -38,7 +41,7 @@ def make_condition(conditions: Conditions) -> Test | None:
     return compile_expression(ast.parse(" or ".join(sources), mode="eval").body, names)
 
 
-def _tests(conditions: Conditions) -> Iterator[tuple[str, Any]]:
+def _tests(conditions: Conditions, *, undecided: bool) -> Iterator[tuple[str, Any]]:
     """Yield the source of each test, and what it calls ``OPERAND``."""
     if conditions.statuses:
         yield "response.status in OPERAND", parse_statuses(conditions.statuses)
@@ -56,7 +59,7 @@ def _tests(conditions: Conditions) -> Iterator[tuple[str, Any]]:
         yield "OPERAND(request.host)", _make_host_test(conditions.hosts)
     yield from [(source, None) for name, source in _SWITCHES.items() if getattr(conditions, name)]
     if conditions.when is not None:
-        yield "OPERAND(request, response, record)", compile_test(conditions.when)
+        yield "OPERAND(request, response, record)", compile_test(conditions.when, undecided=undecided)
 
 
 def _make_path_test(patterns: tuple[str, ...]) -> Callable[[str], bool]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from gateway_plugin_sdk import Record, Request, Response
+from gateway_plugin_sdk import Record, Request, Response, TextTooLongError
 
 from gateway_plugin_logger.fields import LOOKUPS, FieldNameError, Kind, Value, find_value
 from gateway_plugin_logger.fields.value import fresh_name
@@ -58,9 +58,11 @@ class Typed:
     optional: bool = False
 
 
-def compile_test(text: str) -> Test:
+def compile_test(text: str, *, undecided: bool) -> Test:
     """Return a function that says whether an expression holds for a request.
 
+    :param undecided: what it says where a text is too long for a regular expression. There is no request any more that
+        could be refused.
     :raises ExpressionError: the expression cannot be read, or compares what cannot be compared.
     """
     if len(text) > _LONGEST:
@@ -70,11 +72,22 @@ def compile_test(text: str) -> Test:
         builder = _Builder()
         truth = builder.truth(tree)
         call = ast.Call(ast.Name("bool", ast.Load()), [truth], [])
-        return compile_expression(call, builder.names)
+        test: Test = compile_expression(call, builder.names)
     except SyntaxError as error:
         raise ExpressionError(f"{text!r} is no expression: {error.msg} (character {error.offset})") from None
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply") from None
+    return _decided(test, undecided) if "matches" in text else test
+
+
+def _decided(test: Test, undecided: bool) -> Test:
+    def decided(request: Request, response: Response, record: Record) -> bool:
+        try:
+            return test(request, response, record)
+        except TextTooLongError:
+            return undecided
+
+    return decided
 
 
 def _refuse(node: ast.AST, why: str) -> ExpressionError:

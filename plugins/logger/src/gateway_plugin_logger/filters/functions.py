@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import EnumMeta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
+
+from gateway_plugin_sdk import SearchPattern
 
 
 def _ordered(left: Any, right: Any) -> bool:
@@ -59,10 +60,7 @@ class Function:
 
 
 def _make_matches(pattern: str) -> Callable[[Any], bool]:
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    search = SearchPattern.compile(pattern).search
     return lambda value: isinstance(value, str) and search(value) is not None
 
 

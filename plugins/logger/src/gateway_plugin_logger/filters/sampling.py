@@ -18,7 +18,7 @@ def make_sampler(sampling: Sampling, draw: Callable[[], float] = random.random) 
 
     :param draw: gives numbers from 0 up to 1.
     """
-    always = make_condition(sampling.always)
+    always = make_condition(sampling.always, undecided=True)
     is_chosen = _make_choice(sampling, draw)
     is_first = _make_counter(sampling.first, sampling.interval) if sampling.first else None
 

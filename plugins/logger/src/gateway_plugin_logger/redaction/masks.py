@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
+
+from gateway_plugin_sdk import ReplacePattern, TextTooLongError
 
 HIDDEN: Final = "REDACTED"
 
@@ -47,12 +48,23 @@ def make_hash(key: bytes) -> Mask:
     return pseudonym
 
 
-def make_replacement(pattern: str | None, replacement: str) -> Mask:
-    """Return a mask that replaces each match of a pattern, or the whole text if there is no pattern."""
+def make_replacement(pattern: ReplacePattern | None, replacement: str) -> Mask:
+    """Return a mask that replaces each match of a pattern, or the whole text if there is no pattern.
+
+    A text that is too long for the pattern is hidden as a whole.
+    """
     if pattern is None:
         return lambda _value: replacement
-    compiled = re.compile(pattern)
-    return lambda value: compiled.sub(replacement, value)
+    replaced = pattern.replace
+    template = pattern.template(replacement)
+
+    def replace(value: str) -> str:
+        try:
+            return replaced(value, template)
+        except TextTooLongError:
+            return HIDDEN
+
+    return replace
 
 
 def in_depth(mask: Mask) -> Callable[[Any], Any]:
