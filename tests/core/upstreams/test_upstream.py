@@ -45,6 +45,15 @@ def test_requests_go_round(make_upstream: MakeUpstream) -> None:
     assert picks(make_upstream(), 6) == "abcabc"
 
 
+def test_weights_count_unless_a_strategy_is_named(make_upstream: MakeUpstream) -> None:
+    endpoints = [
+        EndpointSpec("http", name, 1, id=name, weight=weight) for name, weight in [("a", 8), ("b", 1), ("c", 1)]
+    ]
+
+    assert Counter(picks(make_upstream(endpoints=endpoints), 100)) == {"a": 80, "b": 10, "c": 10}
+    assert Counter(picks(make_upstream(UpstreamSettings("round-robin"), endpoints), 99)) == {"a": 33, "b": 33, "c": 33}
+
+
 def test_unhealthy_endpoints_are_skipped_until_they_are_well(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream()
     picks(upstream, 3)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,11 +76,25 @@ async def test_the_registry_chooses_where_the_configuration_does_not(
 
     # The same endpoints with another strategy are a change, too.
     registry.say(A, B)
-    await until(lambda: strategy_of(live) == "RoundRobin")
+    await until(lambda: strategy_of(live) == "WeightedRoundRobin")
 
     assert {live.upstream.pick(None, 1.0) for _ in range(2)} == set(live.upstream.endpoints)
     await live.aclose()
     assert not runtime._shared_strategies
+
+
+async def test_weights_of_discovered_endpoints_count_unless_a_strategy_is_named(
+    runtime: UpstreamRuntime, registry: Registry
+) -> None:
+    heavy = replace(A, weight=8)
+    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    registry.say(heavy, B)
+    await heard(live, heavy, B)
+
+    picked = Counter(endpoint.id for _ in range(90) if (endpoint := live.upstream.pick(None, 1.0)) is not None)
+
+    assert picked == {A.id: 80, B.id: 10}
+    await live.aclose()
 
 
 async def test_a_configured_strategy_stays(runtime: UpstreamRuntime, registry: Registry) -> None:
@@ -104,7 +120,7 @@ async def test_a_strategy_that_cannot_be_is_said_once_and_changes_nothing(
     registry.say(B, strategy=wish)
     await heard(live, B)
 
-    assert strategy_of(live) == "RoundRobin"
+    assert strategy_of(live) == "WeightedRoundRobin"
     assert [reason in message for message in caplog.messages] == [True]
     await live.aclose()
     assert not runtime._shared_strategies
@@ -115,7 +131,7 @@ async def test_a_reload_keeps_the_wished_strategy_with_its_position(
 ) -> None:
     settings = UpstreamSettings()
     old = runtime.open("users", settings, (), REGISTRY)
-    registry.say(A, B, strategy="weighted-round-robin")
+    registry.say(A, B, strategy="round-robin")
     await heard(old, A, B)
 
     new = runtime.open("users", settings, (), REGISTRY)

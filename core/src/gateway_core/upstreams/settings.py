@@ -113,7 +113,7 @@ class StickyCookieSettings:
 class UpstreamSettings:
     """All policies of one upstream."""
 
-    strategy: str = "round-robin"
+    strategy: str = "weighted-round-robin"
     strategy_options: tuple[tuple[str, Hashable], ...] = ()
     """For strategies of extensions."""
     hash_on: str = ""

@@ -10,7 +10,7 @@ from gateway_core.leases import Lease
 from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.upstream import Upstream
 
-DEFAULT_STRATEGY: Final = "round-robin"
+DEFAULT_STRATEGY: Final = "weighted-round-robin"
 
 _logger = logging.getLogger("gateway.discovery")
 

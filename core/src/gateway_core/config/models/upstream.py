@@ -177,9 +177,9 @@ class UpstreamConfig(Section):
     description: str = ""
     """For people."""
 
-    strategy: str = "round-robin"
-    """How an endpoint is chosen: round-robin, weighted-round-robin, random, least-requests, consistent-hash, or one
-    that an extension provides."""
+    strategy: str = "weighted-round-robin"
+    """How an endpoint is chosen: weighted-round-robin, round-robin (which ignores weights), random, least-requests,
+    consistent-hash, or one that an extension provides."""
 
     strategy_options: Mapping[str, Any] = Field(default_factory=dict)
     """Options of an extension's strategy."""
