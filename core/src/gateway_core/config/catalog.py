@@ -25,6 +25,8 @@ class PluginDescription:
     default_on_error: Literal["deny", "continue"] = "deny"
     provides: frozenset[str] = frozenset()
     """What later bindings may rely on, such as ``identity``."""
+    access_control: bool = False
+    """Whether it decides who may pass: `gateway check` warns where such a binding can be passed by."""
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide."""
     before: frozenset[str] = frozenset()

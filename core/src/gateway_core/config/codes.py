@@ -68,6 +68,7 @@ CODES: Final[Mapping[str, str]] = {
     "route.host-invalid": "a host cannot be matched",
     "route.invalid": "a route cannot be compiled",
     "route.path-invalid": "a path, prefix or regular expression cannot be matched",
+    "route.protection-bypassed": "a request can reach what a route protects by another route, without its protection",
     "route.rewrite-invalid": "a rewrite or redirect cannot be carried out",
     "route.unreachable": "a route can never match",
     # what the machine says

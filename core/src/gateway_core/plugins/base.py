@@ -53,6 +53,11 @@ class Plugin(Generic[ConfigT]):
     provides: ClassVar[frozenset[str]] = frozenset()
     """What later bindings may rely on, such as ``identity``."""
 
+    access_control: ClassVar[bool | None] = None
+    """Whether its bindings decide who may pass, as authentication, address lists and rate limits do: ``gateway check``
+    warns where a request can reach the same target without them, and where they fail open. Unless said, a plugin does
+    if it ``provides`` an ``identity``."""
+
     needs: ClassVar[frozenset[str]] = frozenset()
     """What an earlier binding must provide, whatever the configuration says."""
 

@@ -191,6 +191,7 @@ class PluginRegistry:
             is_sound=True,
             default_on_error=cast("Literal['deny', 'continue']", plugin.default_on_error),
             provides=frozenset(plugin.provides),
+            access_control=controls_access(plugin),
             needs=frozenset(plugin.needs),
             before=frozenset(plugin.before),
             after=frozenset(plugin.after),
@@ -294,6 +295,11 @@ def _info(name: str, entry: _Entry) -> PluginInfo:
         schema=None if loaded is None else loaded.schema,
         cls=loaded.target if loaded is not None and loaded.kind == "plugin" else None,
     )
+
+
+def controls_access(plugin: type[Plugin[Any]]) -> bool:
+    """Whether bindings of a plugin decide who may pass."""
+    return "identity" in plugin.provides if plugin.access_control is None else plugin.access_control
 
 
 def _by_config(

@@ -11,6 +11,7 @@ from typing import Final
 from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.plugins import Extensions, PluginRegistry, unreachable_bindings
 from gateway_core.snapshot.checks import check_routes
+from gateway_core.snapshot.protection import check_protection
 
 
 def load(
@@ -78,7 +79,7 @@ def _load(
         environ=environ,
         catalog=registry,
         extra_documents=documents,
-        extra_checks=[check_routes, unreachable_bindings(registry)],
+        extra_checks=[check_routes, unreachable_bindings(registry), check_protection(registry)],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
         offline=offline,

@@ -26,6 +26,7 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     name = "ratelimit"
     config_model = RateLimitConfig
+    access_control = True
 
     def __init__(self, config: RateLimitConfig, context: PluginContext) -> None:
         super().__init__(config, context)

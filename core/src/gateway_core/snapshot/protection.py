@@ -1,0 +1,301 @@
+"""What protects a route, and requests that pass the protection by: pure decisions over a configuration.
+
+A route is protected by the bindings of its chain that decide who may pass (`PluginDescription.access_control`). If one
+of its conditions fails, the router goes on to the next best route. Where that route sends the request to the same place
+without the same protection, whoever leaves a header field out or sends another method reaches what was to be protected.
+
+The ways round are found by trying, with the router itself: for each protected route requests are made that meet its
+path and fail one of its conditions. So precedence, and routes in between, count as they do in traffic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from gateway_core.config import (
+    BindingConfig,
+    ConfigProblem,
+    GatewayConfig,
+    PlaceOf,
+    PluginCatalog,
+    RouteConfig,
+    effective_chain,
+)
+from gateway_core.config.words import listed, quote
+from gateway_core.routing import Match, Pattern, Router, RouteRule, RuleError, ValueCondition
+from gateway_core.routing.patterns import Kind, Shape
+from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
+
+if TYPE_CHECKING:
+    from gateway_core.config import ExtraCheck
+
+_METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
+_SEGMENTS: Final = ("1", "example", "x-gateway-example")
+"""What stands for a parameter; the first that no other route takes."""
+
+_MOST_NEIGHBOURS: Final = 50
+"""Routes to the same target whose own conditions are tried on each protected route."""
+
+_STRANGER: Final = "other.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request that is tried; header fields and parameters by name."""
+
+    method: str
+    host: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    way: str = ""
+    """How it fails the conditions of the protected route, such as ``another method``."""
+
+    def __str__(self) -> str:
+        query = urlencode(self.query)
+        target = f"{self.path}?{query}" if query else self.path
+        fields = ", ".join(f"{name}: {value}" for name, value in self.headers.items())
+        where = f" at host {self.host}" if self.host else ""
+        return f"{self.method} {target}{where}" + (f" with {fields}" if fields else "")
+
+
+@dataclass(frozen=True, slots=True)
+class WayRound:
+    """A request that reaches a protected route's target by another route."""
+
+    protected: int
+    """Position of the protected route."""
+    other: int
+    """Position of the route that takes the request."""
+    missing: tuple[str, ...]
+    """Ids of the bindings that the other route lacks."""
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    index: int
+    config: RouteConfig
+    rule: RouteRule[int]
+    pattern: Pattern
+    guards: Mapping[str, str]
+    """What is protected against, with the binding's id."""
+    targets: frozenset[str]
+
+
+def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRound]:
+    """Find requests that reach what a protected route protects without its bindings; one for each pair of routes."""
+    routes = list(_routes(config, catalog))
+    exposed = {target for route in routes for target in route.targets if _is_exposed(target, routes)}
+    if not exposed:
+        return
+    router: Router[int] = Router.build([route.rule for route in routes])
+    by_index = {route.index: route for route in routes}
+    named = {method for route in routes for method in route.config.methods}
+    methods = [*_METHODS, *sorted(named.difference(_METHODS))]
+    for route in routes:
+        if not route.guards or not route.targets & exposed:
+            continue
+        neighbours = [other for other in routes if other is not route and _lacks(other, route)]
+        base = _base(route, router) if neighbours else None
+        if base is not None:
+            yield from _around(route, base, list(_probes(route, base, neighbours, methods)), router, by_index)
+
+
+def _around(
+    route: _Route, base: Probe, probes: Iterable[Probe], router: Router[int], routes: Mapping[int, _Route]
+) -> Iterator[WayRound]:
+    own = _match(router, base)
+    found = {route.index}
+    for probe in probes:
+        match = _match(router, probe)
+        if own is None or match is None or match.payload in found:
+            continue
+        other = routes[match.payload]
+        if _lacks(other, route) and _sent(other, match, probe.path) == _sent(route, own, base.path):
+            found.add(other.index)
+            missing = tuple(binding for kind, binding in route.guards.items() if kind not in other.guards)
+            yield WayRound(route.index, other.index, tuple(dict.fromkeys(missing)), probe)
+
+
+def _is_exposed(target: str, routes: Sequence[_Route]) -> bool:
+    guards = {frozenset(route.guards) for route in routes if target in route.targets}
+    return len(guards) > 1
+
+
+def _lacks(other: _Route, route: _Route) -> bool:
+    """Whether ``other`` sends to the same place with less protection."""
+    return bool(other.targets & route.targets) and not route.guards.keys() <= other.guards.keys()
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+
+
+def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
+    origins = {
+        upstream.name: frozenset(endpoint.url for endpoint in upstream.endpoints) | {upstream.name}
+        for upstream in config.upstreams
+    }
+    shared: Mapping[str, str] | None = None
+    for index, route in enumerate(config.routes):
+        try:
+            pattern, rule = pattern_of(route), route_rule(route, index, index)
+            Router.build([rule])
+        except RuleError:
+            continue  # An error of its own.
+        if route.plugins or shared is None:
+            guards = _guards(config, route, catalog)
+            shared = guards if not route.plugins else shared
+        else:
+            guards = shared
+        names = [target for target in (route.target, *(item.target for item in route.targets)) if target is not None]
+        targets = frozenset(origin for name in names for origin in origins.get(name, frozenset({name})))
+        yield _Route(index, route, rule, pattern, guards, targets)
+
+
+def _guards(config: GatewayConfig, route: RouteConfig, catalog: PluginCatalog) -> Mapping[str, str]:
+    guards: dict[str, str] = {}
+    for entry in effective_chain(config.plugins, route.plugins):
+        binding: BindingConfig = entry.binding
+        description = catalog.describe(binding.name) if binding.mode == "enforce" else None
+        if description is None or description.load_error is not None or not description.access_control:
+            continue
+        provides = description.provides_of(binding.config) if description.provides_of else description.provides
+        # Who provides the same (an identity) protects against the same.
+        for kind in sorted(provides) or [binding.name]:
+            guards.setdefault(kind, binding.id)
+    return guards
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def _probes(route: _Route, base: Probe, neighbours: Sequence[_Route], methods: Sequence[str]) -> Iterator[Probe]:
+    own = route.config.methods or methods
+    for method in methods:
+        if method not in own:
+            yield replace(base, method=method, way="another method")
+    for probe in _failing(route, base):
+        for method in own:
+            yield replace(probe, method=method)
+    for other in neighbours[:_MOST_NEIGHBOURS]:
+        if other.rule.headers or other.rule.query:
+            meeting = _meeting(other.rule, replace(base, way=f"the conditions of route {other.config.id!r}"))
+            for method in own:
+                yield replace(meeting, method=method)
+
+
+def _base(route: _Route, router: Router[int]) -> Probe | None:
+    """Return a request that the route takes, to be changed; None if none is found."""
+    hosts = route.config.hosts or ("",)
+    host = hosts[0].replace("*.", "any.", 1)
+    for text in _SEGMENTS:
+        path = _path(route.pattern, text)
+        method = route.config.methods[0] if route.config.methods else "GET"
+        probe = _meeting(route.rule, Probe(method, host, path, {}, {}))
+        match = _match(router, probe)
+        if match is not None and match.payload == route.index:
+            return probe
+    return None
+
+
+def _path(pattern: Pattern, text: str) -> str:
+    if pattern.shape is Shape.REGEX:
+        return _example(pattern.text)
+    segments = [segment.text if segment.kind is Kind.LITERAL else segment.text + text for segment in pattern.segments]
+    if pattern.shape is Shape.PREFIX:
+        segments.append(text)
+    return "/" + "/".join(segments)
+
+
+def _meeting(rule: RouteRule[int], probe: Probe) -> Probe:
+    """Return the request with what the conditions of a rule ask for."""
+    headers = {**probe.headers, **_values(rule.headers)}
+    return replace(probe, headers=headers, query={**probe.query, **_values(rule.query)})
+
+
+def _values(conditions: Sequence[ValueCondition]) -> dict[str, str]:
+    return {condition.name: _meets(condition) for condition in conditions if condition.present is not False}
+
+
+def _meets(condition: ValueCondition) -> str:
+    if condition.regex is not None:
+        return _example(condition.regex)
+    return "1" if condition.value is None else condition.value
+
+
+def _failing(route: _Route, base: Probe) -> Iterator[Probe]:
+    """Yield requests that fail one condition of the route beside its methods."""
+    for condition in route.rule.headers:
+        way = f"{'with' if condition.present is False else 'without'} the header {condition.name}"
+        yield replace(base, headers=_failed(base.headers, condition), way=way)
+    for condition in route.rule.query:
+        way = f"{'with' if condition.present is False else 'without'} the parameter {condition.name}"
+        yield replace(base, query=_failed(base.query, condition), way=way)
+    for host in route.config.hosts:
+        labels = host.removeprefix("*.").split(".")
+        for start in range(1, len(labels)):
+            yield replace(base, host=".".join(["other", *labels[start:]]), way="another host")
+        yield replace(base, host=_STRANGER, way="another host")
+    if route.pattern.shape is Shape.EXACT and base.path != "/":
+        yield replace(base, path=base.path + "/", way="a / behind the path")
+
+
+def _failed(values: Mapping[str, str], condition: ValueCondition) -> dict[str, str]:
+    left = {name: value for name, value in values.items() if name != condition.name}
+    return {**left, condition.name: "1"} if condition.present is False else left
+
+
+def _match(router: Router[int], probe: Probe) -> Match[int] | None:
+    fields = {name.lower(): (value,) for name, value in probe.headers.items()}
+    query = urlencode(probe.query)
+    found = router.match(probe.method, probe.host, probe.path, query, lambda name: fields.get(name, ()))
+    return found if isinstance(found, Match) else None
+
+
+def _sent(route: _Route, match: Match[int], path: str) -> str:
+    """Return the path that the upstream gets from this route."""
+    rewrite = rewrite_of(route.config, route.pattern)
+    # Whether there is a / at its end makes no difference to most upstreams.
+    return (path if rewrite is None else rewrite(match.params, path)).rstrip("/")
+
+
+_EXAMPLES: Final = (
+    (r"\(\?P<\w+>|\(\?:", "("),
+    (r"(\\d|\[0-9\])([+*?]|\{[^}]*\})?", "1"),
+    (r"(\[[^\]]*\]|\\w|(?<!\\)\.)([+*?]|\{[^}]*\})?", "a"),
+    (r"\(([^()|]*)\|[^()]*\)", r"\1"),
+    (r"\|.*", ""),
+    (r"[()?+*^$\\]", ""),
+)
+
+
+def _example(regex: str) -> str:
+    """Return a text that an ordinary regular expression takes; the router says whether it does."""
+    for pattern, text in _EXAMPLES:
+        regex = re.sub(pattern, text, regex)
+    return regex
+
+
+def check_protection(catalog: PluginCatalog) -> ExtraCheck:
+    """Return a check that warns of requests that reach what a route protects without its bindings."""
+
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+        for found in ways_round(config, catalog):
+            key_path, other_path = f"routes[{found.protected}]", f"routes[{found.other}]"
+            route, other = config.routes[found.protected].id, config.routes[found.other].id
+            bindings = listed([quote(binding) for binding in found.missing], last="and")
+            message = (
+                f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is taken by "
+                f"route {quote(other)} at {place_of(other_path)}, which sends it to the same target without: "
+                f"bind {bindings} there too, or add a route with it for these requests"
+            )
+            yield ConfigProblem(
+                place_of(key_path), key_path, message, code="route.protection-bypassed", severity="warning"
+            )
+
+    return check
