@@ -67,3 +67,40 @@ def test_routes_that_can_all_match_are_fine(load_text: Load) -> None:
     )
 
     assert len(loaded.config.routes) == 3
+
+
+PATTERNS = """routes:
+  - {id: a, path_regex: "/api/(?P<a>.*)/(?P<b>.*)/edit", target: 'http://127.0.0.1:1'}
+  - {id: b, path: /b, headers: {x-a.b: {regex: ".*.*=.*"}}, query: {q: {regex: ".*.*=.*"}}, target: 'http://127.0.0.1:1'}
+  - {id: c, path_regex: "/users/(?P<id>[0-9]+)", target: 'http://127.0.0.1:1'}
+"""
+
+
+def test_patterns_that_refuse_long_texts_are_warnings(load_text: Load, without_re2: None) -> None:
+    found = [(each.place.line, each.key_path, each.code, each.severity) for each in load_text(PATTERNS).warnings]
+
+    assert found == [
+        (2, "routes[0].path_regex", "regex.not-linear", "warning"),
+        (3, 'routes[1].headers["x-a.b"].regex', "regex.not-linear", "warning"),
+        (3, "routes[1].query.q.regex", "regex.not-linear", "warning"),
+    ]
+
+
+def test_with_re2_only_what_it_lacks_is_a_warning(load_text: Load) -> None:
+    assert load_text(PATTERNS).warnings == ()
+
+    (warning,) = load_text("routes:\n  - {id: a, path_regex: '/(.)*\\1x', target: 'http://127.0.0.1:1'}\n").warnings
+    assert "RE2 cannot take a back-reference" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("path_regex", "path_regex: '/(a+)+b'"), ("query.q.regex", "path: /, query: {q: {regex: '(a+)+b'}}")],
+)
+def test_a_pattern_that_is_too_slow_is_an_error(load_text: Load, without_re2: None, key: str, text: str) -> None:
+    with pytest.raises(ConfigError) as failed:
+        load_text(f"routes:\n  - {{id: a, {text}, target: 'http://127.0.0.1:1'}}\n")
+
+    (problem,) = failed.value.problems
+    assert (problem.key_path, problem.code) == (f"routes[0].{key}", "regex.slow")
+    assert "install gateway-core[re2]" in problem.message

@@ -63,6 +63,9 @@ CODES: Final[Mapping[str, str]] = {
     # trusted peers
     "trust.everybody": "a network in `trusted_proxies` is everybody's (warning)",
     "trust.no-effect": "a setting of trusted peers counts for no listener (warning)",
+    # regular expressions
+    "regex.not-linear": "a regular expression is not linear: longer texts of clients are refused (warning)",
+    "regex.slow": "a regular expression is too slow for texts of any useful length",
     # routes
     "route.condition-invalid": "a header or query condition cannot be evaluated",
     "route.host-invalid": "a host cannot be matched",

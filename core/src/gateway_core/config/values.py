@@ -228,7 +228,7 @@ def _check_regex(value: str) -> str:
     except PatternSyntaxError as error:
         raise InvalidValueError(f"is not a regular expression: {error.detail}") from None
     except SlowPatternError as error:
-        raise InvalidValueError(f"is too slow a regular expression: {error.detail}") from None
+        raise InvalidValueError(f"is too slow a regular expression: {error.detail}", code=error.code) from None
     return value
 
 

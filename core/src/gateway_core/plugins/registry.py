@@ -196,7 +196,7 @@ class PluginRegistry:
             before=frozenset(plugin.before),
             after=frozenset(plugin.after),
             secret_paths=loaded.secrets,
-            check=config_check(plugin, loaded.secrets),
+            check=config_check(plugin, loaded.secrets, loaded.schema),
             needs_of=_by_config(plugin, "needs"),
             provides_of=_by_config(plugin, "provides"),
         )

@@ -14,6 +14,7 @@ from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.words import shown
 from gateway_core.plugins.base import Plugin
 from gateway_core.plugins.hooktable import PluginDefectError
+from gateway_core.plugins.patterns import pattern_findings
 
 _NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -89,7 +90,7 @@ def make_config(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> Any:
 
 
 def config_check(
-    plugin: type[Plugin[Any]], secrets: frozenset[str]
+    plugin: type[Plugin[Any]], secrets: frozenset[str], schema: Mapping[str, Any] | None = None
 ) -> Callable[[Mapping[str, Any]], Iterable[ConfigFinding]]:
     """Return a function that says what the model refuses, beyond its schema, and what the plugin's own check finds."""
     patterns = [tuple(path.split(".")) for path in secrets]
@@ -109,6 +110,7 @@ def config_check(
         except Exception as error:  # noqa: BLE001 - the plugin's own validators
             message = f"the plugin's configuration model failed: {type(error).__name__}: {error}"
             return [ConfigFinding((), message, code="plugin.check-failed")]
-        return [replace(found, code=f"{plugin.name}.{found.code}") for found in plugin.check_config(config)]
+        own = [replace(found, code=f"{plugin.name}.{found.code}") for found in plugin.check_config(config)]
+        return [*own, *pattern_findings(config, raw, schema or {})]
 
     return check

@@ -40,6 +40,8 @@ NOT_INSTALLED: Final = "RE2 is not installed"
 class PatternSyntaxError(ValueError):
     """The text is no regular expression; ``detail`` has the place."""
 
+    code = "value.invalid"
+
     def __init__(self, text: str, detail: str) -> None:
         self.detail: Final = detail
         super().__init__(f"{text!r} is not a regular expression: {detail}")
@@ -47,6 +49,8 @@ class PatternSyntaxError(ValueError):
 
 class SlowPatternError(ValueError):
     """The pattern is too slow for texts of any useful length, and there is no linear-time engine for it."""
+
+    code = "regex.slow"
 
     def __init__(self, text: str, detail: str) -> None:
         self.detail: Final = detail

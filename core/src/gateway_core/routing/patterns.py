@@ -20,7 +20,7 @@ from gateway_core.messages.path import encode_path, read_path
 from gateway_core.regex import Pattern as TextPattern
 from gateway_core.regex import PatternSyntaxError, SlowPatternError, compile_pattern
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
-from gateway_core.routing.problems import PatternError
+from gateway_core.routing.problems import PatternError, SlowRegexError
 from gateway_core.routing.rules import P, RouteRule
 
 PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -162,8 +162,10 @@ def parse_regex(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
     try:
         compiled = compile_pattern(f"(?i){text}" if policy.folds_case else text, TextPattern)
         return Pattern(text, Shape.REGEX, (), compiled, policy.folds_case)
-    except (PatternSyntaxError, SlowPatternError) as error:
+    except PatternSyntaxError as error:
         raise PatternError(f"regex {error}") from None
+    except SlowPatternError as error:
+        raise SlowRegexError(f"regex {error}") from None
 
 
 def _check_text(text: str) -> None:

@@ -17,6 +17,12 @@ class PatternError(RuleError):
     code = "route.path-invalid"
 
 
+class SlowRegexError(PatternError):
+    """A regular expression that is too slow for texts of any useful length."""
+
+    code = "regex.slow"
+
+
 class HostError(RuleError):
     """A host that cannot be matched."""
 

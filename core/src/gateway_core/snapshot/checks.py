@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway_core.config import ConfigProblem, GatewayConfig, PlaceOf, RouteConfig
+from gateway_core.config import ConfigProblem, GatewayConfig, PlaceOf, RouteConfig, format_path
+from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     ConditionError,
     Conflict,
@@ -26,10 +27,23 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
         error = _error_in(route, rule)
         if error is None:
             sound.append(rule)
+            yield from _bounded_patterns(rule, f"routes[{index}]", place_of)
         else:
             key_path = f"routes[{index}]{_key_of(error, route)}"
             yield ConfigProblem(place_of(key_path), key_path, str(error), code=error.code)
     yield from _conflicts(sound, place_of)
+
+
+def _bounded_patterns(rule: RouteRule[int], key_path: str, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+    """Warn of regular expressions that refuse long texts of clients."""
+    found = [("path_regex", rule.path_regex)]
+    for key, conditions in (("headers", rule.headers), ("query", rule.query)):
+        found += [(format_path((key, condition.name, "regex")), condition.regex) for condition in conditions]
+    for key, text in found:
+        problem = None if text is None else compile_pattern(text, Pattern).problem
+        if problem is not None:
+            place = f"{key_path}.{key}"
+            yield ConfigProblem(place_of(place), place, problem, code="regex.not-linear", severity="warning")
 
 
 def _error_in(route: RouteConfig, rule: RouteRule[int]) -> RuleError | None:
