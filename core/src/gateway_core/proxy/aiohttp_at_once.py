@@ -28,6 +28,7 @@ from gateway_core.tasks import spawn
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from gateway_core.proxy.reservation import Reservation
     from gateway_core.proxy.service import Proxy
 
 _REFUSED: Final = frozenset({"CONNECT", "TRACE"})
@@ -45,6 +46,7 @@ class AtOnce(RequestHandler):
         self.memo: HeadMemo | None = None
         self.version = "1.1"
         self.deadline = NEVER
+        self.reservation: Reservation | None = None
         self._lane_requests = 0
         self._stream = RequestStream()
         self._head = b""

@@ -18,6 +18,7 @@ from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES
 
 if TYPE_CHECKING:
+    from gateway_core.proxy.reservation import Reservation
     from gateway_core.proxy.server import GatewayServer
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.snapshot import Snapshot
@@ -42,6 +43,7 @@ class FastLane(asyncio.Protocol):
         "memo",
         "peer",
         "proxy",
+        "reservation",
         "transport",
     )
 
@@ -55,6 +57,7 @@ class FastLane(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.memo: HeadMemo | None = None
         self.deadline = NEVER
+        self.reservation: Reservation | None = None
         self._buffer = b""
         self._position = 0  # where in the buffer the next request begins: a copy for each would be quadratic work
         self._left = 0  # bytes still to come of the body of the request under way

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from gateway_core.messages import Response
 from gateway_core.proxy.aiohttp_lane import AiohttpLane
 from gateway_core.proxy.fast_lane import FastLane
+from gateway_core.proxy.plain_answer import plain_answer
+from gateway_core.proxy.reservation import Reservation
 from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
 from gateway_core.proxy.written import Written
 
@@ -34,7 +37,22 @@ class GatewayServer(web.Server):
         read_little_over_tls()
 
     def __call__(self) -> Any:
-        return FastLane(self) if self.proxy.holder.current.config.fast_lane else self.general_lane()
+        return self.protocol_for(None)
+
+    def protocol_for(self, reservation: Reservation | None) -> FastLane | AiohttpLane:
+        """Return the protocol of a new connection.
+
+        :param reservation: its place in the limits, if it has one already.
+        """
+        fast = self.proxy.holder.current.config.fast_lane
+        lane = FastLane(self) if fast else self.general_lane()
+        lane.reservation = reservation
+        return lane
+
+    def text_on_tls(self) -> bytes:
+        """Return the response to a request without TLS on a TLS listener."""
+        response = Response.problem(400, "this port expects TLS, and the request came without: use https")
+        return plain_answer(response, self.proxy.next_id(), self.proxy.date.block())
 
     def general_lane(self) -> AiohttpLane:
         """Return a new handler of the aiohttp lane."""

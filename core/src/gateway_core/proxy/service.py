@@ -19,13 +19,15 @@ from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.idle_heads import IdleHeads
+from gateway_core.proxy.lane import plain_ip
 from gateway_core.proxy.mirror import MirrorTry
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.pool import Pool
+from gateway_core.proxy.reservation import Reservation
 from gateway_core.proxy.server import GatewayServer
-from gateway_core.proxy.socket_options import abort_later, say_end
-from gateway_core.proxy.sweeper import Sweeper
+from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
+from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.turns import Turns
@@ -53,6 +55,9 @@ closed at once, the request would meet a reset.
 TURN_AWAY: Final = 1.0
 """Seconds that a connection over the limit has to read why."""
 
+MOST_TURNED_AWAY: Final = 16
+"""Connections over the limit that have that time at once: they hold descriptors, which the limit is to bound."""
+
 
 class Connection(Protocol):
     """A client's connection, in whichever lane."""
@@ -60,6 +65,8 @@ class Connection(Protocol):
     peer: Peer
     memo: HeadMemo | None
     deadline: float
+    reservation: Reservation | None
+    """Its place in the limits, if it got one when it was accepted."""
 
     @property
     def exchange(self) -> Exchange | None: ...
@@ -85,11 +92,15 @@ class Proxy:
         self.lanes: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
         self.half_closed: set[HalfClosed] = set()
+        self.beginnings: set[Expiring] = set()
+        """Connections that were accepted and have not got as far as a lane."""
         self.keeps_alive = True
         """False while draining: every answer is the last of its connection."""
         self._tunnels: set[Tunnel] = set()
         self._pools: set[Pool] = set()
         self._per_client: Counter[str] = Counter()
+        self._reserved = 0
+        self._turned_away: deque[asyncio.Transport] = deque()
         self._queues: dict[Load, deque[Sending]] = {}
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
         self._id_prefix = token_hex(10)
@@ -99,6 +110,7 @@ class Proxy:
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(self.lanes, every=5)
         self._sweeper.watch(self.half_closed)
+        self._sweeper.watch(self.beginnings)
         self._sweeper.watch([IdleHeads(self.lanes, lambda: self.limits.idle_timeout)], every=5)
         self._sweeper.watch(self._tunnels, every=10)
         self._sweeper.watch(self._pools, every=10)
@@ -116,8 +128,8 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """Connections of clients."""
-        return len(self.lanes) + len(self._tunnels)
+        """Connections of clients, also those whose TLS is still to begin."""
+        return len(self.lanes) + len(self._tunnels) + self._reserved
 
     async def drain(self, deadline: float) -> None:
         """Let requests finish: each connection is closed after its answer, and idle ones after a moment.
@@ -129,7 +141,8 @@ class Proxy:
         # What has reached our sockets already is a request, not an idle connection: let it be read first.
         for _ in range(2):
             await asyncio.sleep(0)
-        await self._until(lambda: not self.lanes, self.loop.time() + min(LAST_CALL, deadline / 10))
+        last_call = self.loop.time() + min(LAST_CALL, deadline / 10)
+        await self._until(lambda: not self.lanes and not self.beginnings, last_call)
         for lane in list(self.lanes):
             lane.close_if_idle()
         is_over = False
@@ -181,27 +194,54 @@ class Proxy:
 
     def admit(self, lane: Connection) -> bool:
         """Count a new connection; False if there are too many."""
-        limits = self.limits
-        if limits.max_connections and self.connections >= limits.max_connections:
+        reservation, lane.reservation = lane.reservation, None
+        if reservation is not None and reservation.is_open:
+            self.cancel(reservation)
+        elif self._is_one_too_many(lane.peer.ip, is_unix=lane.peer.is_unix):
             return False
-        peer = lane.peer
-        most = limits.max_connections_per_client
-        # Peers on a unix socket have no address that tells one from the other: they are not one client.
-        if most and not peer.is_unix and self._per_client[peer.ip] >= most:
-            return False
-        self._per_client[peer.ip] += 1
+        self._per_client[lane.peer.ip] += 1
         self.lanes.add(lane)
         return True
 
+    def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
+        limits = self.limits
+        if limits.max_connections and self.connections >= limits.max_connections:
+            return True
+        most = limits.max_connections_per_client
+        # Peers on a unix socket have no address that tells one from the other: they are not one client.
+        return bool(most) and not is_unix and self._per_client[ip] >= most
+
+    def reserve(self, address: str | None) -> Reservation | None:
+        """Count a connection before its TLS begins; None if there are too many.
+
+        :param address: the client's; None for a unix socket.
+        """
+        ip = plain_ip(address or "")
+        if self._is_one_too_many(ip, is_unix=address is None):
+            return None
+        self._per_client[ip] += 1
+        self._reserved += 1
+        return Reservation(ip)
+
+    def cancel(self, reservation: Reservation) -> None:
+        """Count a connection to be gone, or to be its lane's from now on."""
+        if reservation.is_open:
+            reservation.is_open = False
+            self._reserved -= 1
+            self._dismiss_client(reservation.ip)
+
     def turn_away(self, transport: asyncio.Transport) -> None:
-        """Answer a connection that is one too many with 503, and let it go."""
+        """Answer a connection that is one too many with 503, and close it."""
         transport.set_protocol(asyncio.Protocol())
         transport.write(self.refusal(503, retry_after=1))
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
-        if say_end(transport):
-            abort_later(transport, TURN_AWAY)
-        else:
+        if not say_end(transport):
             transport.close()
+            return
+        self._turned_away.append(transport)
+        abort_later(transport, TURN_AWAY)
+        if len(self._turned_away) > MOST_TURNED_AWAY:
+            abort_unless_closed(self._turned_away.popleft())
 
     def dismiss(self, lane: Connection) -> None:
         """Count a connection to be gone."""

@@ -68,15 +68,15 @@ def read_little_over_tls() -> None:
     sslproto.SSLProtocol.max_size = READ_SIZE
 
 
+def abort_unless_closed(transport: asyncio.Transport) -> None:
+    """Abort a connection if it is still there, or not all is sent: asyncio's do not survive an abort once closed."""
+    if not transport.is_closing() or transport.get_write_buffer_size():
+        transport.abort()
+
+
 def abort_later(transport: asyncio.Transport, seconds: float) -> None:
     """Abort a connection if it is still there, or not all is sent, after so many seconds."""
-
-    def abort() -> None:
-        # asyncio's transports do not survive an abort once they are closed.
-        if not transport.is_closing() or transport.get_write_buffer_size():
-            transport.abort()
-
-    asyncio.get_running_loop().call_later(seconds, abort)
+    asyncio.get_running_loop().call_later(seconds, abort_unless_closed, transport)
 
 
 def set_no_delay(transport: asyncio.BaseTransport) -> None:
