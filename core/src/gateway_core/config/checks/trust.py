@@ -38,11 +38,11 @@ def check_trust(scope: Scope) -> None:
     for path, peers in lists.items():
         for index, peer in enumerate(peers):
             _check_peer(scope, (*path, index), peer, [each for each in listeners if each.peers[0] == path])
-    for path in dict.fromkeys(each.client_address for each in listeners):
-        users = [each for each in listeners if each.client_address == path]
-        if path is not None and not any(each.has_trusted_peers for each in users):
+    for client in dict.fromkeys(each.client_address for each in listeners):
+        users = [each for each in listeners if each.client_address == client]
+        if client is not None and not any(each.has_trusted_peers for each in users):
             message = "has no effect, because no peer is trusted: give the proxies in trusted_proxies"
-            scope.warn(path, message, code="trust.no-effect")
+            scope.warn(client, message, code="trust.no-effect")
 
 
 def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_Listener]) -> None:
@@ -66,7 +66,7 @@ def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:
     for path, item in items:
         listener = item if isinstance(item, Mapping) else {"address": item}
         own = listener.get(_PEERS) is not None
-        client = next(((*at, _CLIENT) for at, each in ((path, listener), ((), document)) if each.get(_CLIENT)), None)
+        client = (*path, _CLIENT) if listener.get(_CLIENT) else (_CLIENT,) if document.get(_CLIENT) else None
         peers = ((*path, _PEERS), _list(listener)) if own else ((_PEERS,), _list(document))
         yield _Listener(str(listener.get("address")).startswith(_UNIX), peers, client)
 

@@ -36,11 +36,12 @@ _SCHEME_FIELDS: Final = (
     (b"x-scheme", _SCHEMES),
     (b"x-url-scheme", _SCHEMES),
     (b"cloudfront-forwarded-proto", _SCHEMES),
+    (b"fastly-ssl", _SWITCHES),
 )
 """Where trusted proxies that send no X-Forwarded-Proto say the scheme; the first that is there counts."""
 
 _DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
-_X_FORWARDED: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+_X_FORWARDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
 _MOST_PORT: Final = 65535
 _MOST_ID: Final = 128
 _MOST_ROUNDS: Final = 8
@@ -185,7 +186,7 @@ def _node(address: str) -> bytes:
 
 def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
     given = {name: value.decode("latin-1") for name, value in facts.forwarding.items()}
-    is_x = any(name in given for name in _X_FORWARDED)
+    is_x = not _X_FORWARDED.isdisjoint(given)
     chain = given.get(b"x-forwarded-for", "")
     elements, is_whole = ([], False) if is_x else read_forwarded(given.get(b"forwarded", ""))
     entries = list(entries_from_right(chain)) if chain else [each.get("for", "") for each in elements]
@@ -260,7 +261,9 @@ def _scheme(
 
 def _host(given: dict[bytes, str], element: dict[str, str], place: int, entries: int) -> bytes:
     value = given.get(b"x-forwarded-host")
-    text = element.get("host", "") if value is None else _at_client(value, place, entries)
+    text = element.get("host") if value is None else _at_client(value, place, entries)
+    if not text:
+        return b""
     host = text.encode("latin-1")
     return host if valid_host(host) else b""
 

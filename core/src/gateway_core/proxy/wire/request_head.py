@@ -61,8 +61,7 @@ _kinds: dict[bytes, Kind] = {name: classify(name, _SPECIAL) for name in (*_COMMO
 
 _PLAIN: Final = Kind.PLAIN
 _SPECIAL_KIND: Final = Kind.SPECIAL
-_CLAIMS: Final = frozenset({Kind.UNTRUSTED, Kind.ODD_UNTRUSTED})
-_ODD: Final = frozenset({Kind.ODD, Kind.ODD_UNTRUSTED})
+_UNTRUSTED: Final = Kind.UNTRUSTED
 
 
 def _kind_of(name: bytes) -> Kind:
@@ -209,18 +208,33 @@ def _sort(facts: RequestFacts, fields: list[Field]) -> tuple[dict[bytes, list[by
 
 def _read_unusual(facts: RequestFacts, names: list[bytes], kept: list[Field]) -> list[Field]:
     """Note the fields that are not believed from everybody; return the fields without those that go no further."""
-    kinds = {name: _kind_of(name) for name in names}
-    claims = [name for name, kind in kinds.items() if kind in _CLAIMS]
-    facts.has_odd_names = any(kind in _ODD for kind in kinds.values())
-    plain = {folded(name) for name in claims if kinds[name] is Kind.UNTRUSTED}
-    dropped = {
-        name
-        for name, kind in kinds.items()
+    claims: list[bytes] = []
+    odd: dict[bytes, Kind] = {}
+    for name in names:
+        kind = _kind_of(name)
+        if kind is _UNTRUSTED:
+            claims.append(name)
+        elif kind is not _PLAIN:
+            odd[name] = kind
+    if odd:
+        kept = _read_odd(facts, odd, claims, kept)
+    facts.claims = tuple(claims)
+    facts.is_silent = not claims
+    return kept
+
+
+def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], kept: list[Field]) -> list[Field]:
+    """Sort out names with odd characters; the claims among them are appended to the others."""
+    plain = {folded(name) for name in claims}
+    dropped = set()
+    for name, kind in odd.items():
         # A trusted proxy passes a client's X_Real_IP on beside its own X-Real-IP: there are not to be two.
-        if kind is Kind.DISGUISED or (kind is Kind.ODD_UNTRUSTED and folded(name) in plain)
-    }
-    facts.claims = tuple(name for name in claims if name not in dropped)
-    facts.is_silent = not facts.claims
+        if kind is Kind.DISGUISED or (kind is Kind.ODD_UNTRUSTED and folded(name) in plain):
+            dropped.add(name)
+        else:
+            facts.has_odd_names = True
+            if kind is Kind.ODD_UNTRUSTED:
+                claims.append(name)
     if not dropped:
         return kept
     facts.block = _without(facts.block, dropped)

@@ -108,9 +108,6 @@ UNTRUSTED_NAMES: Final = frozenset(
         b"x-source-ip",
         b"x-sucuri-clientip",
         b"x-true-client-ip",
-        # Its country and the like: what an access rule may be made of.
-        b"x-country-code",
-        b"x-geo-country",
         # The scheme.
         b"cf-visitor",
         b"fastly-ssl",
