@@ -13,7 +13,7 @@ Load = Callable[[str], LoadedConfig]
 
 
 def match(snapshot: Snapshot, path: str) -> Match[CompiledRoute]:
-    found = snapshot.router.match("GET", "", path, "", lambda _: None)
+    found = snapshot.router.match("GET", "", path, "", lambda _: ())
     assert isinstance(found, Match)
     return found
 

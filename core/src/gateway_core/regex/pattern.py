@@ -321,7 +321,7 @@ def parse_pattern(text: str) -> tuple[re.Pattern[str], Node | None]:
 
 def _describe(limit: int) -> str:
     if limit < SHORTEST_LIMIT:
-        return f"a text of {limit + 1} characters can keep it busy for more than 10 ms;"
+        return f"a text of {limit + 1} characters may take more steps than there is time for;"
     return f"it takes texts of at most {limit} characters;"
 
 

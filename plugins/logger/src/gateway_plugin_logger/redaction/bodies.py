@@ -19,7 +19,9 @@ SECRET_MEMBERS: Final = (
 )  # fmt: skip
 """Members of JSON objects whose values nobody should read in a log."""
 
-_MEMBER: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*', re.DOTALL)
+# A text, and whether it is a member's name. It always matches where a text begins: to look for a member at once would
+# read an open text again from each of its escaped quotes.
+_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:(")(\s*:\s*)?)?', re.DOTALL)
 _SCALAR: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\s,\[\]{}"]+', re.DOTALL)
 
 
@@ -70,7 +72,12 @@ def _masked_fragment(text: str, hidden: frozenset[str]) -> str:
     """Hide members in what is no whole JSON text; of a hidden object or list all the rest of the text goes."""
     kept: list[str] = []
     position = 0
-    while (member := _MEMBER.search(text, position)) is not None:
+    while (member := _TEXT.search(text, position)) is not None and member[2] is not None:
+        if member[3] is None:
+            # Its end may be where another text begins: what is no JSON may have a quote too many.
+            kept.append(text[position : member.end(1)])
+            position = member.end(1)
+            continue
         kept.append(text[position : member.end()])
         position = member.end()
         if "*" not in hidden and _plain(_unescaped(member[1])) not in hidden:
