@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -11,13 +12,14 @@ from gateway_core.server import logs
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (logs.ROOT, "aiohttp", "asyncio")]
+    loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "library")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
         logger.setLevel(level)
         logger.propagate = propagate
+    logging.captureWarnings(False)
 
 
 def test_text_names_the_process_when_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,3 +53,54 @@ def test_the_level_decides_and_may_be_changed(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().err
     assert "first" not in told
     assert told.count("second") == 1
+
+
+def test_loggers_of_libraries_write_in_the_same_form_and_at_the_same_level(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(format="json", level="info"))
+
+    logging.getLogger("library.deep").info("connected")
+    logging.getLogger("library").debug("not asked for")
+    logging.warning("of the root itself")
+
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(each["logger"], each["level"], each["message"]) for each in events] == [
+        ("library.deep", "info", "connected"),
+        ("root", "warning", "of the root itself"),
+    ]
+
+
+def test_warnings_are_events_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(format="json"))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old\nway", DeprecationWarning, stacklevel=1)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["logger"], event["level"]) == ("py.warnings", "warning")
+    assert "old\nway" in event["message"]
+
+
+def test_an_event_is_written_once_whatever_is_configured_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        logs.configure(LogConfig(format="json"))
+
+    logging.getLogger("library").error("once")
+    logging.getLogger("gateway.config").error("once")
+
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_nothing_makes_an_event_two_lines_or_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger().handlers.clear()  # pytest's own do not take what follows
+    logs.configure(LogConfig(format="json"))
+
+    logging.getLogger("library").error("%d of %s", "no number")  # noqa: PLE1206 - the case
+    logging.getLogger("library").error("a\u2028b\x85c\ud800\x1b[31m", stack_info=True)
+    logging.getLogger("library").error(object())
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert [json.loads(line)["level"] for line in lines] == ["error"] * 3

@@ -6,11 +6,19 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 from gateway_core.config import LogConfig
 
 ROOT = "gateway"
-"""Every logger of the gateway is below this one."""
+"""Every logger of the gateway is below this one; others are those of plugins' libraries."""
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - arguments that do not fit would end as plain text on stderr
+        return f"{record.msg!s} (arguments {record.args!r} do not fit: {error})"
 
 
 class TextFormatter(logging.Formatter):
@@ -21,6 +29,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.word = record.levelname.lower()
+        record.msg, record.args = _message(record), None
         return super().format(record)
 
 
@@ -36,13 +45,24 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         if self._process:
             event["process"] = self._process
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, ensure_ascii=False)
+        if record.stack_info:
+            event["stack"] = self.formatStack(record.stack_info)
+        # ASCII: U+2028 and its kind end a line for some readers, and half a surrogate pair cannot be written at all.
+        return json.dumps(event, default=str)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The handler that `configure` made, told from those of a test or of a plugin."""
+
+
+def _is_ours(handler: logging.Handler) -> bool:
+    return isinstance(handler, _Handler)
 
 
 def configure(config: LogConfig | None = None, *, process: str = "") -> None:
@@ -51,15 +71,17 @@ def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     :param process: what tells this process's lines apart when several write, such as ``worker 2``.
     """
     config = config or LogConfig()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if config.format == "json" else TextFormatter(process))
-    logger = logging.getLogger(ROOT)
-    logger.handlers[:] = [handler]
-    logger.setLevel(config.level.upper())
-    logger.propagate = False
+    gateway = logging.getLogger(ROOT)
+    gateway.handlers[:] = [handler]
+    gateway.setLevel(config.level.upper())
+    gateway.propagate = False
+    # Plugins bring libraries with loggers of their own: one form and one level for all that this process writes.
+    root = logging.getLogger()
+    root.handlers[:] = [*(each for each in root.handlers if not _is_ours(each)), handler]
+    root.setLevel(config.level.upper())
+    logging.captureWarnings(True)
     # aiohttp and asyncio speak of broken connections and slow callbacks: that is for whoever debugs the gateway.
     for name in ("aiohttp", "asyncio"):
-        other = logging.getLogger(name)
-        other.handlers[:] = [handler]
-        other.setLevel("DEBUG" if config.level == "debug" else "WARNING")
-        other.propagate = False
+        logging.getLogger(name).setLevel("DEBUG" if config.level == "debug" else "WARNING")
