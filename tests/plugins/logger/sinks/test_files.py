@@ -188,3 +188,132 @@ def test_processes_that_share_a_rotated_file_lose_and_tear_nothing(tmp_path: Pat
 
     assert sorted(lines) == sorted(f"{name}-{number}" for name in "abc" for number in range(400))
     assert len(list(tmp_path.iterdir())) > 2
+
+
+# --- only plain files are put aside ----------------------------------------------------------------------------------
+
+
+def test_a_link_is_written_to_and_never_put_aside(tmp_path: Path, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    read, write = os.pipe()
+    file, path = tmp_path / "real.log", tmp_path / "a.log"
+    for leads_to in (f"/proc/self/fd/{write}", "/dev/null", str(file)):
+        path.symlink_to(leads_to)
+        target = make_target(path, clock, max_size=1)
+        for line in (b"1\n", b"2\n", b"3\n"):
+            target.write(line)
+        target.close()
+        assert path.is_symlink()
+        assert str(path.readlink()) == leads_to
+        path.unlink()
+
+    assert os.read(read, 100) == b"1\n2\n3\n"
+    assert file.read_text() == "1\n2\n3\n"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["real.log"]
+    assert caplog.text.count("never put aside") == 3
+
+
+def test_a_pipe_is_opened_without_a_reader_and_never_put_aside(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.fifo"
+    os.mkfifo(path)
+    target = make_target(path, clock, max_size=1, every="1d")
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    target.write(b"1\n")
+    clock.now += 100_000
+    target.write(b"2\n")
+
+    assert os.read(reader, 100) == b"1\n2\n"
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    target.close()
+
+
+# --- lines come before order -----------------------------------------------------------------------------------------
+
+
+def everything(folder: Path) -> list[str]:
+    lines = [line for path in folder.rglob("*") if path.is_file() for line in path.read_text().splitlines()]
+    return sorted(line for line in lines if line)
+
+
+@pytest.mark.parametrize("step", ["rename", "iterdir", "unlink", "open"])
+@pytest.mark.parametrize("failure", [OSError(28, "no space left"), PermissionError(13, "denied"), OSError(16, "busy")])
+def test_whatever_fails_while_a_file_is_put_aside_loses_no_line(
+    tmp_path: Path,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+    failure: OSError,
+) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock, max_size=4, keep=50)
+    target.write(b"0000\n")
+
+    def fail(*_: object, **__: object) -> Any:
+        raise failure
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os if step == "open" else Path, step, fail)
+        for number in range(1, 6):
+            target.write(f"{number}{number}{number}{number}\n".encode())
+            clock.now += 1
+    clock.now += 100
+    for number in range(6, 9):
+        target.write(f"{number}{number}{number}{number}\n".encode())
+    target.close()
+
+    assert everything(tmp_path) == [f"{number}" * 4 for number in range(9)]
+    assert len([each for each in caplog.messages if "cannot be" in each]) <= 2  # once, not for each line
+    assert len(asides(path)) >= 2  # and it went on when it could
+
+
+def test_a_file_that_cannot_be_opened_again_is_written_to_on(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, moved = tmp_path / "a.log", tmp_path / "a.log.1"
+    target = make_target(path, clock)
+    path.rename(moved)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "denied")))
+        target.reopen()
+        for line in (b"1\n", b"2\n"):
+            target.write(line)
+    target.write(b"3\n")
+    target.close()
+
+    assert moved.read_text() == "1\n2\n"
+    assert path.read_text() == "3\n"
+    assert caplog.text.count("cannot be opened") == 1
+
+
+def test_lines_without_any_file_are_an_error_until_the_directory_is_back(tmp_path: Path, clock: Any) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "a.log"
+    target = make_target(path, clock, max_size=1)
+    path.unlink()
+    folder.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        target.write(b"lost\n")
+    folder.mkdir()
+    target.write(b"kept\n")
+    target.close()
+
+    assert path.read_text() == "kept\n"
+
+
+def test_the_signal_opens_what_stands_at_the_path_by_then(tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "a.log"
+    target = make_target(path, clock)
+    target.write(b"1\n")
+    path.rename(tmp_path / "a.log.1")
+    path.write_text("")
+
+    target.reopen()
+    target.write(b"2\n")
+    target.close()
+
+    assert (tmp_path / "a.log.1").read_text() == "1\n"
+    assert path.read_text() == "2\n"

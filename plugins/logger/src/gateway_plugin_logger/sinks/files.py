@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gzip
+import logging
 import os
 import shutil
+import stat
 import threading
 from pathlib import Path
+from typing import Final
 
 from gateway_plugin_sdk import Clock
 
@@ -16,9 +19,18 @@ from gateway_plugin_logger.config.sinks import Rotation
 from gateway_plugin_logger.sinks import rotation as rules
 from gateway_plugin_logger.sinks.streams import write_all
 
+_log = logging.getLogger("gateway.plugin.logger")
+
+_RETRY_AFTER: Final = 60.0
+"""Seconds after a rotation that failed until the next one is tried; the file is written to meanwhile."""
+
 
 class FileTarget:
-    """A log file. Every batch goes out in one ``write`` with ``O_APPEND``, so lines of several workers do not mix."""
+    """A log file. Every batch goes out in one ``write`` with ``O_APPEND``, so lines of several workers do not mix.
+
+    Lines come before order: whatever fails while the file is put aside or opened again (no space, no permission, a
+    directory that is gone) is logged once, and lines go on into the file that is open.
+    """
 
     def __init__(self, path: Path, mode: int, rotation: Rotation | None, clock: Clock) -> None:
         """Open the file.
@@ -32,19 +44,22 @@ class FileTarget:
         self._descriptor: int | None = None
         self._last_written = 0.0
         self._is_line_broken = False
+        self._is_plain = False
+        self._must_reopen = False
+        self._no_rotation_before = 0.0
+        self._troubles: set[str] = set()
         self._compression: threading.Thread | None = None
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Append lines, to a new file if it is time for one or if ours was moved away."""
-        status = self._status()
-        if status is None:
-            status = self._open()
+        """Append lines, to a new file if it is time for one or if ours was moved away.
+
+        :raises OSError: they cannot be written.
+        """
+        status = self._current()
         now = self._clock.wall()
-        if self.rotation is not None and rules.is_due(
-            self.rotation, size=status.st_size, last_written=self._last_written, now=now
-        ):
-            self._put_aside(self.rotation, now)
+        if self._is_due(status, now):
+            self._try_to_put_aside(now)
         assert self._descriptor is not None
         if self._is_line_broken:
             data = b"\n" + data
@@ -54,27 +69,52 @@ class FileTarget:
         self._last_written = now
 
     def reopen(self) -> None:
-        """Close the file and open what is at its path now; if that fails, the next line tries again."""
+        """Open what is at the path now; if that fails, each further line tries again."""
+        self._must_reopen = True
         with contextlib.suppress(OSError):
-            self._open()
+            self._current()
 
     def close(self) -> None:
         """Close the file and wait for a compression that is under way."""
-        self._let_go()
-        if self._compression is not None:
-            self._compression.join()
-
-    def _let_go(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        if self._compression is not None:
+            self._compression.join()
+
+    def _current(self) -> os.stat_result:
+        """Return the state of the file to write to: the one at the path, or ours if that one cannot be opened."""
+        status = None if self._must_reopen else self._status()
+        if status is not None:
+            return status
+        try:
+            status = self._open()
+        except OSError as error:
+            ours = None if self._descriptor is None else os.fstat(self._descriptor)
+            # Without a name our file vanishes when it is closed: to write there would only look like success.
+            if ours is None or not ours.st_nlink:
+                raise
+            self._report("open", "cannot be opened: lines go on into the file that was open", error)
+            return ours
+        self._must_reopen = False
+        self._troubles.discard("open")
+        return status
 
     def _open(self) -> os.stat_result:
-        self._let_go()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        descriptor = self._descriptor = os.open(self._path, flags, self._mode)
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(self._path.stat().st_mode):
+                # For writing only it cannot be opened before it has a reader.
+                flags = os.O_RDWR | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, self._mode)
+        # Only now, so that a failure leaves the old file open.
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = descriptor
         status = os.fstat(descriptor)
         self._last_written = status.st_mtime
+        # A link is not followed: what it leads to may be a terminal, a pipe or a file of others (/proc/self/fd/1).
+        self._is_plain = stat.S_ISREG(os.lstat(self._path).st_mode)
         return status
 
     def _status(self) -> os.stat_result | None:
@@ -83,22 +123,50 @@ class FileTarget:
             return None
         try:
             there = self._path.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         ours = os.fstat(self._descriptor)
         return ours if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) else None
+
+    def _is_due(self, status: os.stat_result, now: float) -> bool:
+        if self.rotation is None or now < self._no_rotation_before:
+            return False
+        if not self._is_plain:
+            self._report("kind", "is no plain file, so it is never put aside: remove rotate")
+            return False
+        return rules.is_due(self.rotation, size=status.st_size, last_written=self._last_written, now=now)
+
+    def _try_to_put_aside(self, now: float) -> None:
+        assert self.rotation is not None
+        try:
+            self._put_aside(self.rotation, now)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            self._no_rotation_before = now + _RETRY_AFTER
+            self._report("rotate", "cannot be put aside: lines go on into the file that is open", error)
+        else:
+            self._troubles.discard("rotate")
 
     def _put_aside(self, rotation: Rotation, now: float) -> None:
         descriptor = self._descriptor
         assert descriptor is not None
         # Every process that has this file open takes its lock; the first renames it, the others find it gone.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if self._status() is not None:
-            folder = self._path.parent
-            aside = folder / rules.aside_name(self._path.name, now, _names(folder))
-            self._path.rename(aside)
-        self._open()
+        try:
+            if self._status() is not None:
+                folder = self._path.parent
+                aside = folder / rules.aside_name(self._path.name, now, _names(folder))
+                self._path.rename(aside)
+            self._open()
+        finally:
+            if self._descriptor == descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         self._tidy(rotation, now)
+
+    def _report(self, kind: str, what: str, error: Exception | None = None) -> None:
+        """Log what is wrong, once until it was right again."""
+        if kind not in self._troubles:
+            self._troubles.add(kind)
+            _log.warning("the access log %r %s%s", str(self._path), what, "" if error is None else f" ({error})")
 
     def _tidy(self, rotation: Rotation, now: float) -> None:
         folder = self._path.parent
