@@ -104,11 +104,11 @@ class RateLimit(Plugin[RateLimitConfig]):
             return passage
         request.state[self._slot] = passage
         pending = self._store.admit(passage)
-        return self._answer(passage) if pending is None else self._answer_later(pending, passage)
+        return self._answer(request, passage) if pending is None else self._answer_later(pending, request, passage)
 
-    async def _answer_later(self, pending: Awaitable[None], passage: Passage) -> Response | None:
+    async def _answer_later(self, pending: Awaitable[None], request: Request, passage: Passage) -> Response | None:
         await pending
-        answer = self._answer(passage)
+        answer = self._answer(request, passage)
         if isinstance(answer, Response):
             return answer
         if answer is not None:
@@ -152,19 +152,21 @@ class RateLimit(Plugin[RateLimitConfig]):
             costs.append(cost if isinstance(cost, int) else cost(request))
         return Passage(limits, rules, counters, costs) if limits else None
 
-    def _answer(self, passage: Passage) -> Response | Awaitable[None] | None:
+    def _answer(self, request: Request, passage: Passage) -> Response | Awaitable[None] | None:
         """Turn the decisions on a request into what the hook returns."""
         if passage.unavailable is not None:
             return unavailable(passage.unavailable, self.config.refusal.retry_jitter)
         held_back = 0.0
         for decision in passage.decisions:
             if not decision.allowed:
-                return self._refuse(passage)
+                return self._refuse(request, passage)
             held_back = max(held_back, decision.wait)
         return asyncio.sleep(held_back) if held_back else None
 
-    def _refuse(self, passage: Passage) -> Response:
+    def _refuse(self, request: Request, passage: Passage) -> Response:
         violated = passage.violated
+        # For logs: which limit it was.
+        request.state["ratelimit.refusal"] = ", ".join(violated)
         for name in violated:
             self._refused.labels(self.context.route or "", self.context.binding, name).inc()
         options = self.config.refusal

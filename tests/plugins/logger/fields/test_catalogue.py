@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS, Kind, find_value
+from gateway_plugin_logger.filters.expression import compile_test
 from gateway_plugin_logger.formats.build import build_renderer
 from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
 from gateway_plugin_sdk import Record, Request, Response, TlsInfo
@@ -35,12 +37,13 @@ def test_every_field_gives_a_value_of_its_kind(name: str, make_event: Any) -> No
         error="why",
         aborted="client",
         claims={"sub": "a"},
+        status=403,
     )
     subject = ((("commonName", "alice"),),)
     event.request.tls = TlsInfo("TLSv1.3", "A", {"subject": subject, "issuer": subject, "serialNumber": "0A"})
     event.request.peer_port, event.request.local_port, event.request.config_version = 1234, 443, "abc"
     event.request.plugin_times = [("auth", "gateway_pre_proxy", 0.001)]
-    event.request.state.update({"logger.request_body": "a", "logger.response_body": "b"})
+    event.request.state.update({"logger.request_body": "a", "logger.response_body": "b", "auth.refusal": "expired"})
 
     read = compile_expression(expression_of(value), dict(value.names))(*event)
 
@@ -81,13 +84,15 @@ def test_the_default_line_has_the_fields_that_people_look_for(make_event: Any) -
     }
 
 
-def test_paths_are_those_of_the_client_whatever_plugins_made_of_them(make_event: Any) -> None:
-    event = make_event("/old?x=1")
-    event.request.raw_path, event.request.query = "/new", "y=2"
+def test_what_was_sent_is_logged_beside_what_routes_match(make_event: Any) -> None:
+    event = make_event("/%6cogin;x?x=1")
+    event.request.query = "y=2"
 
-    line = build_renderer("{path} {query} {target} {upstream_path}", (), {}, find_value)(*event)
+    line = build_renderer("{raw_path} {query} {target}", (), {}, find_value)(*event)
 
-    assert line == "/old x=1 /old?x=1 /new\n"
+    assert line == "/%6cogin;x x=1 /%6cogin;x?x=1\n"
+    path = build_renderer("{path}", (), {}, find_value)(*event)
+    assert path == f"{event.request.path}\n"
 
 
 @pytest.mark.parametrize(
@@ -107,3 +112,51 @@ def test_a_target_is_taken_apart_as_the_client_sent_it(
     line = json.loads(build_renderer("json", ("path", "query"), {}, find_value, nulls=True)(*make_event(target)))
 
     assert line == {"path": path, "query": query}
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "address", "port"),
+    [
+        ("example.com", "https", "example.com", 443),
+        ("example.com:8080", "http", "example.com", 8080),
+        ("10.0.0.1:1", "http", "10.0.0.1", 1),
+        ("[::1]", "http", "::1", 80),
+        ("[2001:db8::7]:8443", "https", "2001:db8::7", 8443),
+        ("example.com:", "http", "example.com", 80),
+        ("::1", "http", "::1", 80),
+        ("example.com:99999", "http", "example.com", None),
+        ("", "http", None, 80),
+    ],
+)
+def test_an_authority_is_a_server_and_its_port(
+    host: str, scheme: str, address: str | None, port: int | None, make_event: Any
+) -> None:
+    event = make_event(host=host)
+    event.request.scheme = scheme
+
+    for name, expected in (("server_address", address), ("server_port", port)):
+        value = FIELDS[name].value
+        assert compile_expression(expression_of(value), dict(value.names))(*event) == expected
+
+
+@pytest.mark.parametrize(("status", "shown"), [(200, None), (403, "expired, day")])
+def test_a_refusal_has_the_reasons_of_all_plugins(status: int, shown: str | None, make_event: Any) -> None:
+    event = make_event(status=status)
+    event.request.state.update({"auth.refusal": "expired", "ratelimit.refusal": "day"})
+
+    value = FIELDS["refusal"].value
+
+    assert compile_expression(expression_of(value), dict(value.names))(*event) == shown
+
+
+def test_claims_are_read_as_auth_hands_them_out(make_event: Any) -> None:
+    event = make_event()
+    event.request.claims = MappingProxyType(
+        {"org": MappingProxyType({"id": 7, "tags": ("a", "b")}), "https://x.example/claims": MappingProxyType({"u": 1})}
+    )
+    template = "{claim:org.id} {claim:org.tags} {claim:https://x.example/claims.u} {claim:none.x}"
+
+    line = build_renderer("json", (), {"a": "{claim:org}", "b": template}, find_value)(*event)
+
+    assert json.loads(line) == {"a": {"id": 7, "tags": ["a", "b"]}, "b": '7 ["a","b"] 1 '}
+    assert compile_test("claim('org.id') == 7 and 'a' in claim('org.tags')", undecided=False)(*event)

@@ -21,7 +21,7 @@ class Conditions(ConfigModel):
     routes: tuple[str, ...] = ()
     """Ids of routes."""
     paths: tuple[str, ...] = ()
-    """Paths as clients send them; one that ends in ``*`` stands for all that begin so."""
+    """Paths as routes match them; one that ends in ``*`` stands for all that begin so."""
     hosts: tuple[str, ...] = ()
     """Hosts that were asked for, without a port."""
     produced_by: tuple[str, ...] = ()

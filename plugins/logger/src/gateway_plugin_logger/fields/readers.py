@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
-from gateway_plugin_sdk import Headers, Record, Request, Response
+from gateway_plugin_sdk import MISSING, Headers, Record, Request, Response, claim_path
 
+_REFUSALS: Final = ("auth.refusal", "ratelimit.refusal")
 _LONGEST_REMEMBERED: Final = 256
 _MOST_REMEMBERED: Final = 1024
+_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""RFC 9110 and RFC 5789."""
 _NO_HEX: Final = {ord(digit): None for digit in "0123456789abcdef"}
 
 
@@ -132,6 +135,29 @@ def level(response: Response) -> str:
     return "info" if status < 400 else "warning" if status < 500 else "error"
 
 
+def server_address(host: str) -> str | None:
+    """Return the name or address of an authority, without its port and brackets (OpenTelemetry ``server.address``)."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0] or None
+    name, colon, port = host.rpartition(":")
+    # More than one colon without brackets is no port, but an address that somebody sent as it is.
+    return (name if colon and ":" not in name and (port.isdigit() or not port) else host) or None
+
+
+def server_port(host: str, scheme: str) -> int | None:
+    """Return the port of an authority, or that of its scheme (OpenTelemetry ``server.port``)."""
+    name, colon, port = host.rpartition(":")
+    if colon and (name.endswith("]") or ":" not in name) and port.isascii() and port.isdigit() and len(port) <= 5:
+        number = int(port)
+        return number if 0 < number < 65536 else None
+    return {"http": 80, "https": 443}.get(scheme)
+
+
+def otel_method(method: str) -> str:
+    """Return a method as OpenTelemetry names it: ``_OTHER`` for all but the defined ones, which clients make up."""
+    return method if method in _METHODS else "_OTHER"
+
+
 def address(record: Record) -> str | None:
     """Return host and port of the last endpoint tried; None if there was none."""
     return (record.attempts[-1].url.partition("://")[2] or None) if record.attempts else None
@@ -183,30 +209,35 @@ def query_value(request: Request, name: str) -> str | None:
     return next((value for key, value in request.query_params if key == name), None)
 
 
-def make_claim_reader(dotted: str) -> Callable[[Request], Any]:
-    """Return a function that reads a verified claim; a dot goes down into an object.
-
-    A claim whose own name has dots, such as ``https://example.com/role``, is found by its whole name first.
-    """
-    steps = dotted.split(".")
+def make_claim_reader(path: str) -> Callable[[Request], Any]:
+    """Return a function that reads a verified claim by its path, as access rules and limits do."""
+    read = claim_path(path)
 
     def claim(request: Request) -> Any:
-        claims = request.claims
-        if dotted in claims:
-            return claims[dotted]
-        found: Any = claims
-        for step in steps:
-            if not isinstance(found, dict) or step not in found:
-                return None
-            found = found[step]
-        return found
+        found = read(request.claims)
+        return None if found is MISSING else plain(found)
 
     return claim
 
 
+def plain(value: Any) -> Any:
+    """Return a value with dicts for other mappings and lists for other collections, as JSON knows them."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | Set):
+        return [plain(item) for item in value]
+    return value
+
+
+def refusal(request: Request) -> str | None:
+    """Return what plugins left as the reason of a refusal, which clients are not told."""
+    reasons = [request.state.get(key) for key in _REFUSALS]
+    return ", ".join(str(reason) for reason in reasons if reason) or None
+
+
 def state(request: Request, key: str) -> Any:
     """Return what a plugin left in the request's state."""
-    return request.state.get(key)
+    return plain(request.state.get(key))
 
 
 def milliseconds(seconds: float) -> str:

@@ -11,7 +11,6 @@ from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.conditions import Conditions
 from gateway_plugin_logger.config.statuses import parse_statuses
-from gateway_plugin_logger.fields import readers
 from gateway_plugin_logger.filters.expression import compile_test
 from gateway_plugin_logger.formats.compiler import compile_expression
 
@@ -54,7 +53,7 @@ def _tests(conditions: Conditions, *, undecided: bool) -> Iterator[tuple[str, An
     if conditions.slower_than is not None:
         yield "record.duration > OPERAND", conditions.slower_than
     if conditions.paths:
-        yield "OPERAND(request.target)", _make_path_test(conditions.paths)
+        yield "OPERAND(request.path)", _make_path_test(conditions.paths)
     if conditions.hosts:
         yield "OPERAND(request.host)", _make_host_test(conditions.hosts)
     yield from [(source, None) for name, source in _SWITCHES.items() if getattr(conditions, name)]
@@ -66,18 +65,17 @@ def _make_path_test(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
     prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
 
-    def matches(target: str) -> bool:
-        path = readers.path(target)
+    def matches(path: str) -> bool:
         return path in exact or path.startswith(prefixes)
 
     return matches
 
 
 def _make_host_test(hosts: tuple[str, ...]) -> Callable[[str], bool]:
-    wanted = frozenset(host.lower() for host in hosts)
+    wanted = frozenset(host.lower().rstrip(".") for host in hosts)
 
     def matches(host: str) -> bool:
         name, colon, port = host.rpartition(":")
-        return (name if colon and port.isdigit() else host).lower() in wanted
+        return (name if colon and (port.isdigit() or not port) else host).lower().rstrip(".") in wanted
 
     return matches

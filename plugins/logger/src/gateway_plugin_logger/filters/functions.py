@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from gateway_plugin_sdk import SearchPattern
 
+_LONGEST_ADDRESS: Final = 64
+
 
 def _ordered(left: Any, right: Any) -> bool:
     return isinstance(left, int | float) and isinstance(right, int | float)
@@ -86,7 +88,8 @@ def _make_in_network(*networks: str) -> Callable[[Any], bool]:
             return False
         return any(address in network for network in parsed)
 
-    return lambda value: isinstance(value, str) and is_in(value)
+    # No address is longer, and what is remembered must stay small.
+    return lambda value: isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and is_in(value)
 
 
 def _make_lower() -> Callable[[Any], Any]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.fields import FIELDS, FieldNameError, Kind, Value, find_value
-from gateway_plugin_logger.fields.readers import make_header_reader, trace_flags
+from gateway_plugin_logger.fields.readers import (
+    make_header_reader,
+    otel_method,
+    server_address,
+    server_port,
+    trace_flags,
+)
 from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.formats import styles
 from gateway_plugin_logger.formats.compiler import Piece, Renderer, compile_line
@@ -69,8 +76,8 @@ def build_renderer(
 def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: str, find: Find) -> Renderer:
     """Return a function that writes a ``LogRecord`` of OTLP in its JSON encoding (opentelemetry-proto 1.5)."""
     attributes = [
-        styles.piece(value, styles.OTEL, before=f'{{"key":{quote_json(_otel_name(name))},"value":', after="}")
-        for name, value in named_values([name for name in fields if name not in _OTEL_ELSEWHERE], added, find)
+        styles.piece(value, styles.OTEL, before=f'{{"key":{quote_json(name)},"value":', after="}")
+        for name, value in _otel_values([name for name in fields if name not in _OTEL_ELSEWHERE], added, find)
     ]
     head = Value("record_head(response, record)", Kind.CLEAN, names={"record_head": _otel_head})
     text = _text_value(body, find).through(quote_json, kind=Kind.CLEAN)
@@ -82,6 +89,37 @@ def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: s
     if find("trace_id") is not None:
         parts.append(styles.piece(_FLAGS, styles.JSON, before=',"flags":'))
     return compile_line([*parts, "}"], is_json=True)
+
+
+def _otel_values(fields: Sequence[str], added: Mapping[str, str], find: Find) -> list[tuple[str, Value]]:
+    """Return (attribute, value) as the semantic conventions have them: host and method are two attributes each."""
+    values: list[tuple[str, Value]] = []
+    for name, value in named_values(fields, added, find):
+        if name == "host" and name not in added:
+            values += _split_host(value)
+        elif name == "method" and name not in added:
+            values.append((_otel_name(name), value.through(otel_method, kind=Kind.WORD)))
+            original = value.through(lambda method: None if otel_method(method) == method else method, kind=Kind.TEXT)
+            values.append(("http.request.method_original", replace(original, optional=True)))
+        else:
+            values.append((_otel_name(name), value))
+    unique = dict[str, Value]()
+    for attribute, value in values:
+        unique.setdefault(attribute, value)
+    return list(unique.items())
+
+
+def _split_host(value: Value) -> list[tuple[str, Value]]:
+    # Made of the value, not of the request: a rule that hides the host hides its parts.
+    address = replace(value.through(server_address, kind=Kind.TEXT), optional=True)
+    read = fresh_name("port")
+    port = Value(
+        f"{read}({value.source}, request.scheme)",
+        Kind.INTEGER,
+        optional=True,
+        names={**value.names, read: lambda host, scheme: None if host is None else server_port(host, scheme)},
+    )
+    return [("server.address", address), ("server.port", port)]
 
 
 def named_values(fields: Sequence[str], added: Mapping[str, str], find: Find) -> list[tuple[str, Value]]:
