@@ -26,7 +26,7 @@ def test_paths_must_be_ready_to_send(path: str) -> None:
 
 def test_header_injection_is_refused() -> None:
     with pytest.raises(ValidationError):
-        HealthCheckConfig(headers={"x": "a\r\nb: c"})
+        HealthCheckConfig.model_validate({"headers": {"x": "a\r\nb: c"}})
     with pytest.raises(ValidationError):
         HealthCheckConfig(host="a\nb")
 
