@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.messages import HeaderError, Headers
+from gateway_core.messages.headers import lines_named
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,39 @@ def test_a_block_that_is_ready_is_appended_as_it_is(fields: list[tuple[str, str]
     assert headers == Headers([*fields, *more])
     for name, _ in more:
         assert name in headers
+
+
+@pytest.mark.parametrize(
+    ("names", "spelt", "is_found"),
+    [
+        (["X-User"], "x-user", True), (["X-User"], "X_USER", True), (["x_user"], "X-User", True),
+        (["X-User"], "X.User", True), (["X-User"], "X!User", True), (["X-User", "Y*"], "y-", True),
+        (["X-User"], "x.u", False), (["X-User"], "Xaser", False), (["X-User"], "X--User", False),
+        (["X-User"], "x-user-", False), (["a"], "ab", False), (["b"], "ab", False),
+    ],
+)  # fmt: skip
+def test_lines_are_found_by_name_with_any_separator(names: list[str], spelt: str, is_found: bool) -> None:
+    lines = lines_named(names)
+    headers = Headers([("First", f"{spelt}: 1"), (spelt, "2"), ("Last", "3")])
+
+    assert lines is not None
+    assert headers.remove_lines(lines) is is_found
+    assert headers.items() == [("First", f"{spelt}: 1"), *([] if is_found else [(spelt, "2")]), ("Last", "3")]
+
+
+def test_no_names_are_no_pattern() -> None:
+    assert lines_named([]) is None
+
+
+@given(FIELDS, st.sets(st.sampled_from(["a", "B", "x-y", "x_y"]), min_size=1))
+def test_removing_lines_leaves_all_others_in_order(fields: list[tuple[str, str]], names: set[str]) -> None:
+    headers, lines = Headers(fields), lines_named(names)
+    assert lines is not None
+
+    def is_named(name: str) -> bool:
+        return any(lines_named([each]).fullmatch(f"\r\n{name.lower()}:".encode()) for each in names)  # type: ignore[union-attr]
+
+    kept = [(name, value) for name, value in headers.items() if not is_named(name)]
+    assert headers.remove_lines(lines) is (len(kept) < len(fields))
+    assert headers.items() == kept
+    assert not headers.remove_lines(lines)

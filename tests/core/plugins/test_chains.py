@@ -166,3 +166,30 @@ def test_a_stop_by_a_binding_of_another_chain_runs_the_whole_response_phase(bind
     other = build_chain([bind(hooks("gateway_pre_proxy"), "b")])
 
     assert chain.response_after("gateway_pre_proxy", Stop(Response(), other.pre_proxy[0])) == chain.response
+
+
+def reserving(*names: str, phases: tuple[str, ...] = ("gateway_pre_proxy",)) -> dict[str, Any]:
+    return {**hooks(*phases), "reserved_headers": frozenset(names)}
+
+
+@pytest.mark.parametrize("policy", [{}, {"is_shadow": True}, {"on_error": "continue"}, {"quarantine": (1, 1, 1, 1)}])
+def test_fields_of_every_binding_are_reserved_whatever_its_mode(bind: Bind, policy: dict[str, Any]) -> None:
+    chain = build_chain([bind(reserving("X-A"), "a", **policy), bind(reserving("X-B"), "b", route="r", **policy)])
+
+    assert chain.reserved is not None
+    assert [chain.reserved.match(b"\r\nx_%b:" % name) is not None for name in (b"a", b"b", b"c")] == [True, True, False]
+    assert chain.reserved_by_route == chain.reserved
+    assert build_chain([bind(hooks("gateway_log"))]).reserved is None
+
+
+def test_what_request_hooks_may_have_set_is_not_removed_when_the_route_is_known(bind: Bind) -> None:
+    wide = bind(reserving("X-A", phases=("gateway_request",)), "a")
+
+    alone, with_route = build_chain([wide]), build_chain([wide, bind(reserving("X-B"), "b", route="r")])
+
+    assert alone.reserved is not None
+    assert alone.reserved.match(b"\r\nx-a:")
+    assert alone.reserved_by_route is None
+    assert with_route.reserved_by_route is not None
+    assert not with_route.reserved_by_route.match(b"\r\nx-a:")
+    assert with_route.reserved_by_route.match(b"\r\nx-b:")

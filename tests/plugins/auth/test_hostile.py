@@ -247,15 +247,7 @@ async def test_documents_that_are_signed_well_but_odd(
 ) -> None:
     gate = await make_gate(secret=secret)
 
-    visit = await gate.visit(forge(header, claims, secret.encode()))
-
-    # Deep nesting alone is allowed, as deep as the interpreter reads it; everything else here is not.
-    if isinstance(header, str) and header.count('{"a":') == 900:
-        assert visit.status == 200
-    elif isinstance(claims, str) and "[[[" in claims:
-        assert visit.status in {200, 401}
-    else:
-        assert visit.status == 401
+    assert (await gate.visit(forge(header, claims, secret.encode()))).status == 401
 
 
 async def test_very_long_tokens_are_refused_unread(make_gate: Any, secret: str, sign: Any) -> None:

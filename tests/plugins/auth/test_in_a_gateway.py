@@ -189,3 +189,39 @@ def test_hundreds_of_hostile_tokens_are_refused_by_every_kind_of_key(
     assert (
         running.get("/set", headers={"Authorization": f"Bearer {sign(keys.p256, 'ES256', {'kid': 'p'})}"}).status == 200
     )
+
+
+def tells(upstream: Any) -> list[tuple[str, str]]:
+    """What the last request told an application of its caller, in whatever spelling."""
+    return [
+        (name.lower(), value)
+        for name, value in upstream.last.headers.items()
+        if name.lower().replace("_", "-").replace(".", "-") in {"x-user", "x-token-payload"}
+    ]
+
+
+@pytest.mark.parametrize("name", [b"X-User", b"x_user", b"X.USER", b"X-Token-Payload", b"x_token_payload"])
+@pytest.mark.parametrize(
+    ("policy", "options"),
+    [
+        ({}, {"require": {"optional": "jwt"}}), ({}, {"require": {"attempt": "jwt"}}), ({"mode": "shadow"}, {}),
+        ({}, {"require": {"optional": "jwt"}, "anonymous": "guest"}), ({}, {"allow_preflight": True}),
+        ({"mode": "shadow", "on_error": "continue", "quarantine": {"failures": 1}}, {}),
+    ],
+)  # fmt: skip
+def test_no_client_names_itself_to_the_upstream(
+    gateway: Any, upstream: Any, secret: str, name: bytes, policy: Any, options: Any
+) -> None:
+    config = {"secret": secret, "claims_to_headers": {"X-User": "sub"}, "payload_header": "X-Token-Payload", **options}
+    running = gateway(one_route(upstream.url, {"name": "auth", **policy, "config": config}))
+    preflight = b"OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://b\r\nAccess-Control-Request-Method: PUT\r\n"
+
+    for start in (b"GET / HTTP/1.1\r\nHost: a\r\n", preflight):
+        for more in (b"", b"Connection: %b\r\n" % name, b"%b: twice\r\n" % name):
+            upstream.requests.clear()
+            head = b"%b%b: root\r\n%bConnection: close\r\n\r\n" % (start, name, more)
+            if b" 200 " in running.raw(head)[:13] and upstream.requests:
+                assert tells(upstream) == []
+    send(running, name + b": root", b"Authorization: Bearer " + signed(secret).encode(), b"Connection: " + name)
+    told = dict(tells(upstream))
+    assert told.get("x-user") == (None if policy else "alice")

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.jws import MalformedTokenError, decode_object, decode_segment, parse_token
+from gateway_plugin_auth.jws import MalformedTokenError, decode_object, decode_segment, described, parse_token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +50,28 @@ def test_a_token_is_taken_apart(b64: Any) -> None:
 def test_nothing_but_a_malformed_token_is_raised(text: str) -> None:
     with pytest.raises(MalformedTokenError):
         parse_token(text)
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "["])
+def test_nesting_is_bounded_below_what_any_reader_takes(opening: str) -> None:
+    closing = {"[": "]"}.get(opening, "}")
+
+    for depth in (10, 63, 64, 200, 900, 5000):
+        text = ('{"x":' + opening * (depth - 1) + "1" + closing * (depth - 1) + "}").encode()
+        if depth <= 64:
+            assert decode_object(text)
+        else:
+            with pytest.raises(MalformedTokenError):
+                decode_object(text)
+
+
+def test_a_token_is_described_in_one_bounded_line(b64: Any) -> None:
+    claims = {"iss": "a\r\nb", "aud": ["x" * 1000], "exp": 5, "sub": "hush"}
+    token = parse_token(f"{b64({'alg': 'HS256', 'kid': '../k'})}.{b64(claims)}.{b64(b'x')}")
+
+    text = described(token)
+
+    assert text.startswith("alg='HS256' kid='../k' iss='a\\r\\nb' aud=['xxx")
+    assert text.endswith(" exp=5")
+    assert len(text) < 200
+    assert "hush" not in text

@@ -7,6 +7,7 @@ a lower-cased copy, a change is a slice, and a head that nobody changed is still
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, overload
 
@@ -36,6 +37,19 @@ def _needle(name: str) -> bytes:
         if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
+
+
+_SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
+
+
+def lines_named(names: Iterable[str]) -> re.Pattern[bytes] | None:
+    """Return what finds the beginning of a line of some fields in a lower-cased block; None for no names.
+
+    CGI, WSGI, PHP and Rack give ``X-User``, ``X_User`` and ``X.User`` to an application as one variable: a name is
+    found with whatever separators it is written.
+    """
+    texts = [b"".join(_SEPARATOR if not c.isalnum() else c.encode() for c in name.lower()) for name in names]
+    return re.compile(b"\r\n(%b):" % b"|".join(dict.fromkeys(texts))) if texts else None
 
 
 def checked_name(name: str) -> bytes:
@@ -162,6 +176,21 @@ class Headers:
         kept.append(block[position:])
         self.block = b"".join(kept)
         self._lowered = None
+
+    def remove_lines(self, lines: re.Pattern[bytes]) -> bool:
+        """Remove every field whose line a pattern of `lines_named` finds, and return whether there was one."""
+        # Not by name: names are a client's text here, and those of `remove` are kept for the next look-up.
+        block, lowered, kept, position = self.block, self.lowered, [], 0
+        for match in lines.finditer(lowered):
+            kept.append(block[position : match.start()])
+            end = lowered.find(CRLF, match.end())
+            position = len(block) if end < 0 else end
+        if not position:
+            return False
+        kept.append(block[position:])
+        self.block = b"".join(kept)
+        self._lowered = None
+        return True
 
     @overload
     def pop(self, name: str) -> str | None: ...

@@ -77,6 +77,14 @@ class Plugin(Generic[ConfigT]):
     idle_hooks: frozenset[str] = frozenset()
     """Names of hooks that this instance does not need with its configuration; they are not called. Set in __init__."""
 
+    reserved_headers: frozenset[str] = frozenset()
+    """Names of request fields that only this instance may set, such as those of the caller's identity. Set in __init__.
+
+    The gateway removes them from what a client sent when the binding's chain begins (before the first request hook for
+    gateway-wide bindings, when the route is known for a route's own): in whatever case and with whatever separators
+    they are written, and whatever becomes of the hooks. So no client gets one through to the upstream in shadow mode,
+    in quarantine, or where a hook fails and ``on_error`` is ``continue``."""
+
     wants_times: bool = False
     """Whether `Request.plugin_times` is to tell this instance what each hook took; costs every hook of its routes a
     little. Set in __init__."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.messages import Response
+from gateway_core.messages.headers import lines_named
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.calls import hook_call
 from gateway_core.plugins.hooktable import HookEntry, table_of
@@ -52,7 +54,17 @@ class Stop:
 class Chain:
     """The bindings of a route (or the gateway-wide ones alone), resolved per phase."""
 
-    __slots__ = ("_after", "bindings", "log", "pre_proxy", "request", "response", "route_match")
+    __slots__ = (
+        "_after",
+        "bindings",
+        "log",
+        "pre_proxy",
+        "request",
+        "reserved",
+        "reserved_by_route",
+        "response",
+        "route_match",
+    )
 
     def __init__(self, bindings: Sequence[Binding], hooks: dict[str, list[Hook]]) -> None:
         self.bindings = tuple(bindings)
@@ -64,6 +76,11 @@ class Chain:
         self.response = tuple(hooks["gateway_response"])
         """In the order in which they run, which is the reverse of the configuration's."""
         self.log = tuple(hooks["gateway_log"])
+        self.reserved = _reserved(bindings)
+        """Finds the fields to remove before the request hooks: those that only these bindings may set."""
+        # Request hooks may set the fields of gateway-wide bindings, which were removed before them.
+        self.reserved_by_route = _reserved([each for each in bindings if not self.request or each.route is not None])
+        """Finds the fields to remove when the route is known; None if there are none."""
         self._after: dict[Hook, tuple[Hook, ...]] | None = None
 
     def hooks_of(self, phase: str) -> tuple[Hook, ...]:
@@ -95,6 +112,10 @@ class Chain:
         for earlier in BEFORE_UPSTREAM[: BEFORE_UPSTREAM.index(phase)]:
             entered.update(each.binding for each in self.hooks_of(earlier))
         return tuple(each for each in self.response if each.binding in entered)
+
+
+def _reserved(bindings: Sequence[Binding]) -> re.Pattern[bytes] | None:
+    return lines_named(sorted({name for each in bindings for name in each.instance.reserved_headers}))
 
 
 def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> Chain:

@@ -53,6 +53,7 @@ class Exchange(Answering):
             self.keep_alive = status != 400
             self.fail(status, problem)
         elif hooks := self.chain.request:
+            self.memo.drop_reserved(self.request, self.chain.reserved)
             self._run(hooks, "gateway_request", self._match)
         else:
             self._match(None)
@@ -110,9 +111,8 @@ class Exchange(Answering):
         if found is None:
             return
         request.params = found.params
-        route = self.route = found.payload
-        request.route = route.info
-        chain = self.chain = route.chain
+        self._take_route(found.payload)
+        chain = self.chain
         if chain.route_match:
             self._run(chain.route_match, "gateway_route_match", self._matched, request.route)
         elif self.upload is not None:
@@ -156,9 +156,9 @@ class Exchange(Answering):
             self.answer(response)
 
     def _take_route(self, route: CompiledRoute) -> None:
-        self.route = route
-        self.chain = route.chain
-        self.request.route = route.info
+        self.route, self.request.route, self.chain = route, route.info, route.chain
+        if route.chain.reserved_by_route is not None:
+            self.memo.drop_reserved(self.request, route.chain.reserved_by_route)
 
     def _matched(self, stop: Stop | None) -> None:
         """Take another route if a hook chose one, then decide whether the request may go upstream."""

@@ -16,6 +16,7 @@ from gateway_core.proxy.wire.request_head import RequestFacts, read_request_bloc
 from gateway_core.routing import Match
 
 if TYPE_CHECKING:
+    import re
     import ssl
 
     from gateway_core.proxy.service import Proxy
@@ -59,6 +60,7 @@ class HeadMemo:
         "snapshot",
         "tail",
         "target",
+        "unreserved",
         "version",
         "whole",
     )
@@ -70,8 +72,18 @@ class HeadMemo:
         self.origin = peer.origin_for(facts, snapshot)
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
+        self.unreserved: re.Pattern[bytes] | None = None
+        """What finds reserved fields, none of which the head has."""
         self.is_usual = False
         """Whether an answer of known length needs nothing said but that: its client keeps the connection."""
+
+    def drop_reserved(self, request: Request, reserved: re.Pattern[bytes] | None) -> None:
+        """Remove the fields that only a chain's bindings may set; that a head has none is remembered."""
+        is_as_sent = request.current_block is self.facts.block
+        if reserved is None or (is_as_sent and self.unreserved is reserved):
+            return
+        if not request.headers.remove_lines(reserved) and is_as_sent:
+            self.unreserved = reserved
 
     def read_line(self, method: str, target: str, line: bytes = b"", version: str = "1.1") -> None:
         """Take note of the request line.

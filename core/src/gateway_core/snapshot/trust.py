@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
+
+from gateway_core.messages.headers import lines_named
 
 if TYPE_CHECKING:
     from gateway_core.config import ClientAddressConfig, GatewayConfig, TrustedPeer
@@ -17,7 +18,6 @@ UNIX_PEERS: Final = "unix:"
 Network = IPv4Network | IPv6Network
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
-_SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
 _REMEMBERED: Final = 8192
 _LONGEST_ADDRESS: Final = 64
 """Characters of an address at most; longer texts are not remembered, as a client may have made them."""
@@ -43,9 +43,9 @@ class Trust:
         header = "" if client_address is None or client_address.header is None else client_address.header
         self.header = header.lower().encode()
         """Lower-case name of the field that holds the client's address; empty if that is not how it is found."""
-        self.stripped = _lines_of(strip_headers)
+        self.stripped = lines_named(strip_headers)
         """Finds lines of fields in a lower-cased block that are removed whoever sent them; None without any."""
-        self.reserved = _lines_of([header] if header else [])
+        self.reserved = lines_named([header] if header else [])
         """Finds lines of the field that holds the client's address."""
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""
@@ -80,12 +80,6 @@ def _unmapped(network: Network) -> Network:
         address = network.network_address.ipv4_mapped
         return IPv4Network((str(address), network.prefixlen - _MAPPED.prefixlen))
     return network
-
-
-def _lines_of(names: Sequence[str]) -> re.Pattern[bytes] | None:
-    r"""Return what finds ``\r\nname:`` in a lower-cased block, however the name's separators are written."""
-    texts = [b"".join(_SEPARATOR if not c.isalnum() else c.encode() for c in name.lower()) for name in names]
-    return re.compile(b"\r\n(%b):" % b"|".join(dict.fromkeys(texts))) if texts else None
 
 
 def trust_of(config: GatewayConfig) -> tuple[Trust, Mapping[str, Trust]]:

@@ -249,6 +249,8 @@ class PluginHarness(Generic[PluginT]):
     async def _exchange(self, request: Request, body: bytes, answer: Response) -> HarnessResult:
         request.set_body_reader(_reader(body), lambda watch: watch(body))
         begun, chain, route = len(self.calls), self._chain, ROUTE
+        if chain.reserved is not None:
+            request.headers.remove_lines(chain.reserved)
         stopped, hooks = None, chain.response
         upstream_body = answer.body
         answer = Response.streamed(answer.status, answer.reason, answer.headers.block)

@@ -58,13 +58,14 @@ def fields_of(claims: Mapping[str, Any], readers: FieldReaders) -> list[tuple[st
 class ReservedHeaders:
     """Names that only the gateway may set: whatever a client sends under them is dropped.
 
-    ``X_User`` is dropped with ``X-User``, because CGI and WSGI servers give both to an application as one.
+    The gateway does this, too, before any hook (see `Plugin.reserved_headers`); what is dropped here was set by other
+    bindings. ``X_User`` and ``X.User`` are dropped with ``X-User``: CGI and WSGI give them to an application as one.
     """
 
     __slots__ = ("_pattern",)
 
     def __init__(self, names: Iterable[str]) -> None:
-        texts = ("[-_]".join(re.escape(part) for part in re.split("[-_]", name.lower())) for name in names)
+        texts = (re.sub("[^a-z0-9]", r"[^a-z0-9:\\r\\n]", name.lower()) for name in names)
         self._pattern = re.compile(f"\r\n({'|'.join(dict.fromkeys(texts))}):".encode())
 
     def drop(self, headers: Headers) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Final, NoReturn
 
 _SEGMENT: Final = re.compile(rb"[A-Za-z0-9_-]*")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_DEEPEST: Final = 64
+"""Levels of objects and lists. Whatever reads claims later, by recursion, must not fail over a token."""
 _PADDING: Final = {0: b"", 2: b"==", 3: b"="}
 
 
@@ -74,9 +76,25 @@ def decode_object(text: bytes) -> dict[str, Any]:
         raise MalformedTokenError("not a JSON object with unique names") from error
     if not isinstance(value, dict):
         raise MalformedTokenError("not a JSON object")
+    if text.count(b"{") + text.count(b"[") > _DEEPEST:
+        _refuse_depth(value)
     if b"\\u" in text:
         _refuse_lone_surrogates(value)
     return value
+
+
+def _refuse_depth(value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise MalformedTokenError(f"objects and lists are in each other more than {_DEEPEST} times")
 
 
 def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
@@ -122,3 +140,14 @@ def parse_token(text: str) -> Token:
         decode_segment(signature),
         payload,
     )
+
+
+def described(token: Token) -> str:
+    """Return what a token says of its algorithm, key, issuer, audience and times, for logs.
+
+    Anybody can write that: it is bounded, and quoted so that it cannot be taken for more than one line.
+    """
+    header, claims = token.header, token.claims
+    parts = [f"{name}={header[name]!r:.80}" for name in ("alg", "kid") if name in header]
+    parts += [f"{name}={claims[name]!r:.80}" for name in ("iss", "aud", "exp", "nbf", "iat") if name in claims]
+    return " ".join(parts)

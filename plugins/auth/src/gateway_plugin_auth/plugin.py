@@ -12,6 +12,7 @@ from gateway_plugin_auth.findings import findings
 from gateway_plugin_auth.forwarding import ReservedHeaders
 from gateway_plugin_auth.heads import KnownHeads
 from gateway_plugin_auth.outcomes import Needs, Verified
+from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
 from gateway_plugin_auth.providers.jwt import Tokens
 from gateway_plugin_auth.refusal_log import RefusalLog
@@ -24,7 +25,8 @@ class Auth(Plugin[AuthConfig]):
 
     Sets ``request.identity`` and ``request.claims``. If ``require`` asks for several callers at once, the first is the
     identity, and ``request.state["auth.identities"]`` has all. What is refused is answered 401 or 403 without saying
-    why; the reason is in the log, in ``request.state["auth.refusal"]`` and in ``gateway_auth_refusals_total``.
+    why; the reason is in ``request.state["auth.refusal"]``, with what the token said in
+    ``request.state["auth.refusal_detail"]``, in the log, and in ``gateway_auth_refusals_total``.
     """
 
     name = "auth"
@@ -41,6 +43,7 @@ class Auth(Plugin[AuthConfig]):
         self._challenges = tuple(dict.fromkeys(provider.challenge for provider in everyone))
         names = [name for provider in everyone for name in provider.header_names]
         self._reserved = ReservedHeaders(names) if names else None
+        self.reserved_headers = frozenset(names)
         self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
         self._tokens = self._only_tokens(requirement)
         self._heads = KnownHeads()
@@ -124,25 +127,24 @@ class Auth(Plugin[AuthConfig]):
             hide(request)
 
     def _refuse(self, request: Request, refusal: Refusal) -> Response | None:
-        if self.config.allow_preflight and refusal.error is None and _is_preflight(request):
+        if self.config.allow_preflight and refusal.error is None and is_preflight(request):
             self._admit(request, ())
             return None
         request.state["auth.refusal"] = refusal.reason
-        self._refusals.labels(self.context.binding, self.context.route or "", refusal.reason).inc()
-        self._report(request, refusal.reason)
+        if refusal.detail:
+            request.state["auth.refusal_detail"] = refusal.detail
+        route = request.route.id if request.route is not None else self.context.route or ""
+        self._refusals.labels(self.context.binding, route, refusal.reason).inc()
+        self._report(request, refusal, route)
         return answer(refusal, self._challenges, self.config.realm)
 
-    def _report(self, request: Request, reason: str) -> None:
-        left_out = self._refusal_log.take(reason, self.clock.monotonic())
+    def _report(self, request: Request, refusal: Refusal, route: str) -> None:
+        left_out = self._refusal_log.take(refusal.reason, self.clock.monotonic())
         if left_out is None:
             return
+        detail = f" ({refusal.detail})" if refusal.detail else ""
         more = f", and {left_out} others for this reason before" if left_out else ""
-        route = self.context.route
-        place = f"route {route!r}" if route is not None else "the gateway"
-        self.log.info("%s of %s refused %s: %s%s", self.context.binding, place, request.request_id, reason, more)
-
-
-def _is_preflight(request: Request) -> bool:
-    # Fetch standard: a CORS preflight is an OPTIONS request with these two fields and without credentials.
-    headers = request.headers
-    return request.method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
+        place = f"route {route!r}" if route else "the gateway"
+        self.log.info(
+            "%s of %s refused %s: %s%s%s", self.context.binding, place, request.request_id, refusal.reason, detail, more
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway_plugin_sdk import Response
@@ -25,6 +25,9 @@ class Refusal:
 
     scope: str = ""
     """The scopes that would be enough, separated by spaces; only with ``insufficient_scope``."""
+
+    detail: str = field(default="", compare=False)
+    """What the credentials said, such as their key and audience; for logs, and not to be believed."""
 
     retry_after: int = 0
     """Seconds after which it is worth to try again; only with ``temporarily_unavailable``."""
@@ -49,14 +52,15 @@ NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
 
 
-def unavailable(reason: str, retry_after: float) -> Refusal:
+def unavailable(reason: str, retry_after: float, detail: str = "") -> Refusal:
     """Return the refusal of credentials that may be right, but cannot be checked now.
 
     Not 401: applications take that for the end of a session, and log their users out.
 
     :param retry_after: seconds; rounded up to whole ones, at least one and at most a minute.
     """
-    return Refusal(reason, "temporarily_unavailable", retry_after=math.ceil(min(max(1.0, retry_after), 60.0)))
+    seconds = math.ceil(min(max(1.0, retry_after), 60.0))
+    return Refusal(reason, "temporarily_unavailable", detail=detail, retry_after=seconds)
 
 
 _DETAILS: Final[dict[Error | None, str]] = {

@@ -14,7 +14,7 @@ from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.texts import many
 from gateway_plugin_auth.credentials import AmbiguousError, Source
 from gateway_plugin_auth.forwarding import field_readers, fields_of
-from gateway_plugin_auth.jws import MalformedTokenError, Token, parse_token
+from gateway_plugin_auth.jws import MalformedTokenError, Token, described, parse_token
 from gateway_plugin_auth.keyring import make_keyring
 from gateway_plugin_auth.keys import KeySet
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
@@ -127,27 +127,27 @@ class Tokens:
         # What needs no key comes first: it is cheap, and a stranger's token must not make us fetch keys.
         problem = type_problem(token.header, self._policy.types) or claims_problem(token.claims, self._policy, now)
         if problem is not None:
-            return Refusal(problem)
+            return Refusal(problem, detail=described(token))
         return self._check_signature(token, digest) or self._accept(token, text, digest, now)
 
     def _check_signature(self, token: Token, digest: bytes) -> Refusal | Needs | None:
         keys = self._keyring.current()
         if keys is None or not keys.has_key_for(token):
             if self._keyring.may_ask():
-                return Needs(self._keyring.refetch, self._without_key(keys))
-            return self._without_key(keys)
+                return Needs(self._keyring.refetch, self._without_key(keys, token))
+            return self._without_key(keys, token)
         candidates = keys.candidates(token)
         if not candidates:
-            return Refusal("algorithm")
+            return Refusal("algorithm", detail=described(token))
         if not any(key.verifies(token) for key in candidates):
             self._refused.put(digest, self._keyring.stamp)
-            return Refusal("signature")
+            return Refusal("signature", detail=described(token))
         return None
 
-    def _without_key(self, keys: KeySet | None) -> Refusal:
+    def _without_key(self, keys: KeySet | None, token: Token) -> Refusal:
         if keys is None or self._keyring.is_unsure:
-            return unavailable("no-keys", self._keyring.retry_after())
-        return Refusal("unknown-key")
+            return unavailable("no-keys", self._keyring.retry_after(), described(token))
+        return Refusal("unknown-key", detail=described(token))
 
     def _accept(self, token: Token, text: str, digest: bytes, now: float) -> Verified | Refusal:
         if self._revocations is not None:
@@ -155,7 +155,7 @@ class Tokens:
             if revoked is None:
                 return unavailable("no-revocations", self._revocations.retry_after())
             if revoked.has(token.claims, text):
-                return Refusal("revoked")
+                return Refusal("revoked", detail=described(token))
         subject = self._subject(token.claims)
         if subject is None:
             return Refusal("identity")
