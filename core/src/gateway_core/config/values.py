@@ -145,6 +145,26 @@ Size = Annotated[
 """Bytes as an int; written as bytes or ``64KiB``, ``1MiB``, ``10MB``."""
 
 
+def _positive_size(value: int) -> int:
+    if not value:
+        raise InvalidValueError("is not larger than 0")
+    return value
+
+
+PositiveSize = Annotated[
+    int,
+    BeforeValidator(_reader(parse_size, (int,))),
+    AfterValidator(_positive_size),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN}],
+            "x-expected": "a size: write bytes, or for example 64KiB, 1MiB or 10MB",
+        }
+    ),
+]
+"""A size that is not 0."""
+
+
 # --- numbers, switches and texts -------------------------------------------------------------------------------------
 
 Switch = Annotated[bool, Strict()]

@@ -201,13 +201,13 @@ class AtOnce(RequestHandler):
                 self._hang_up()
         elif self._paused:
             # The next request is not begun before the client has taken this answer.
-            self.deadline = exchange.ended_at + limits.write_timeout
+            self.deadline = exchange.ended_at + limits.write_wait
         elif self._stream.size or self._is_half_closed:
             self._wait_for_turn()
         else:
             self._is_busy = False
             self._is_idle = True
-            self.deadline = exchange.ended_at + limits.idle_timeout
+            self.deadline = exchange.ended_at + limits.idle_wait
 
     async def _linger_and_close(self) -> None:
         await self._linger()
@@ -218,7 +218,7 @@ class AtOnce(RequestHandler):
         # Not aiohttp's force_close(): it forgets the transport, and with it who does not read.
         if self.transport is not None:
             self.transport.close()
-            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+            self.deadline = self.proxy.now() + self.proxy.limits.write_wait
 
     async def _linger(self) -> None:
         transport = self.transport

@@ -141,7 +141,7 @@ class AiohttpLane(AtOnce):
         if self._is_half_closed:
             self._hang_up()
         elif not self._stream.size and not self.transport.get_write_buffer_size():
-            self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
+            self.deadline = self.proxy.now() + self.proxy.limits.idle_wait
             self._is_idle = True
 
     # -- a request
@@ -206,7 +206,7 @@ class AiohttpLane(AtOnce):
     async def _written(self) -> None:
         """Wait until the client has taken the answer before: a request is not begun on top of a pile."""
         if self._paused:
-            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+            self.deadline = self.proxy.now() + self.proxy.limits.write_wait
             with contextlib.suppress(ConnectionError):
                 await self._drain_helper()
 
@@ -271,7 +271,7 @@ class AiohttpLane(AtOnce):
             # The transport tells the tunnel, and nobody else, that it is gone.
             super().connection_lost(None)
         elif transport is not None and transport.get_write_buffer_size():
-            self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+            self.deadline = self.proxy.now() + self.proxy.limits.write_wait
 
     def break_off(self, flush: bool) -> None:
         exchange, self.exchange = self.exchange, None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CLIENT_LEFT = 499
 """Status in logs of a request whose client left before there was an answer."""
 
+_OVER_LIMIT = "the request body is over its limit"
+
 
 class Exchange(Answering):
     """A request in progress, from its head to its log line."""
@@ -179,7 +181,7 @@ class Exchange(Answering):
         if upload is not None:
             upload.limit = route.max_body_bytes
             if route.max_body_bytes and max(self.memo.facts.content_length, upload.received) > route.max_body_bytes:
-                self._refuse_body()
+                self._end_upload(413, _OVER_LIMIT, "gateway")
                 return
         if hooks := self.chain.pre_proxy:
             self._run(hooks, "gateway_pre_proxy", self._forward)
@@ -222,7 +224,7 @@ class Exchange(Answering):
         if upload is None or self.over:
             return
         if not upload.feed(data):
-            self._refuse_body()
+            self._end_upload(413, _OVER_LIMIT, "gateway")
         elif (self.connection is not None and not self.is_answering) or upload.is_being_read:
             self._watch(self.snapshot.limits.body_timeout)
 
@@ -253,28 +255,32 @@ class Exchange(Answering):
             self.task.cancel()
             self.task = None
 
-    def _refuse_body(self) -> None:
-        self.keep_alive = False
-        self._drop_task()
-        self.give_up()
-        if self.head_sent:
-            self.aborted, self.error = "gateway", "the request body is over its limit"
-            self.break_off(flush=True)
-        else:
-            self.fail(413, "the request body is over its limit")
-
-    def bad_body(self) -> None:
-        """Take note that what comes is not a body: it cannot be told where it ends (RFC 9112 section 6.3)."""
+    def _end_upload(self, status: int, reason: str, by: str) -> None:
+        """Take no more of the request's body, and respond with a status if that is still possible."""
         if self.over:
             return
         self.keep_alive = False
         self._drop_task()
         self.give_up()
         if self.head_sent:
-            self.aborted, self.error = "client", "the request body is malformed"
+            self.aborted, self.error = by, reason
             self.break_off(flush=True)
         else:
-            self.fail(400, "the request body is malformed")
+            self.fail(status, reason)
+
+    def bad_body(self) -> None:
+        """End a request whose body is malformed: it cannot be told where it ends (RFC 9112 section 6.3)."""
+        self._end_upload(400, "the request body is malformed", "client")
+
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether the client could send more of its body now."""
+        upload, asked = self.upload, not self.memo.facts.expect or self._continue_sent
+        return asked and upload is not None and not upload.complete and not upload.is_paused
+
+    def body_too_slow(self) -> None:
+        """End a request whose body comes at less than ``limits.min_rate``."""
+        self._end_upload(408, "the client sends its body too slowly", "client")
 
     # -- ends
 
@@ -293,13 +299,9 @@ class Exchange(Answering):
             self.give_up()
             self.fail(503, "no connection became free in time", retry_after=1)
         elif upload is not None and not upload.complete and not upload.is_paused and now < self.total_deadline:
-            self._drop_task()
-            self.give_up()
-            self.keep_alive = False
-            self.fail(408, "the client did not send its body in time")
+            self._end_upload(408, "the client did not send its body in time", "client")
         elif self.connection is not None:
-            connection = self.connection
-            connection.abort()
+            self.connection.abort()
             self.on_failure(Failure.TIMEOUT, "it did not answer in time")
         else:
             self.give_up()

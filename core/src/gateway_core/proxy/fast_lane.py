@@ -120,7 +120,7 @@ class FastLane(asyncio.Protocol):
         elif not self._is_handed_over and (self.exchange is None or self.exchange.upload is None):
             self._read_on()
             if self._takes_next and not self._buffer:
-                self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
+                self.deadline = self.proxy.now() + self.proxy.limits.idle_wait
         return served
 
     @property
@@ -281,14 +281,14 @@ class FastLane(asyncio.Protocol):
         limits = exchange.snapshot.limits
         if self._is_writing_paused:
             # The next request is not begun before the client has taken this answer.
-            self.deadline = exchange.ended_at + limits.write_timeout
+            self.deadline = exchange.ended_at + limits.write_wait
         elif self._is_waiting_for_turn:
             pass  # this is its turn, which goes on
         elif self._buffer:
             self._wait_for_turn()
         else:
             self._read_on()
-            self.deadline = exchange.ended_at + limits.idle_timeout
+            self.deadline = exchange.ended_at + limits.idle_wait
 
     def _linger(self) -> None:
         self._is_lingering = True
@@ -300,7 +300,7 @@ class FastLane(asyncio.Protocol):
     def _close(self) -> None:
         """Close once what is written is sent, for which the client has as long as for any write."""
         self.transport.close()
-        self.deadline = self.proxy.now() + self.proxy.limits.write_timeout
+        self.deadline = self.proxy.now() + self.proxy.limits.write_wait
 
     def break_off(self, flush: bool) -> None:
         exchange, self.exchange = self.exchange, None
@@ -347,7 +347,7 @@ class FastLane(asyncio.Protocol):
             self._wait_for_turn()
         else:
             self._read_on()
-            self.deadline = self.proxy.now() + self.proxy.limits.idle_timeout
+            self.deadline = self.proxy.now() + self.proxy.limits.idle_wait
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection that is idle, or whose head does not get complete."""

@@ -37,7 +37,8 @@ class IdleHeads:
         """Begin at the next sweep.
 
         :param lanes: live.
-        :param idle_timeout: seconds after which idle connections are closed: what their deadlines are made from.
+        :param idle_timeout: seconds after which idle connections are closed: what their deadlines are made from. If
+            they never are, how long they have been idle is not known, and heads are forgotten at each sweep.
         """
         self._lanes = lanes
         self._idle_timeout = idle_timeout

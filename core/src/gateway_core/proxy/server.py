@@ -60,7 +60,7 @@ class GatewayServer(web.Server):
         return AiohttpLane(
             self,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=limits.idle_timeout,
+            keepalive_timeout=limits.idle_wait,
             tcp_keepalive=False,
             access_log=None,
             max_line_size=limits.max_head_bytes,

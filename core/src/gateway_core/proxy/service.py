@@ -20,6 +20,7 @@ from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.idle_heads import IdleHeads
 from gateway_core.proxy.lane import plain_ip
+from gateway_core.proxy.minimum_rate import MinimumRate
 from gateway_core.proxy.mirror import MirrorTry
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
@@ -70,6 +71,8 @@ class Connection(Protocol):
 
     @property
     def exchange(self) -> Exchange | None: ...
+    @property
+    def transport(self) -> asyncio.Transport | None: ...
     def expire(self, now: float) -> None: ...
     def close_if_idle(self) -> None: ...
     def forget_head(self) -> None: ...
@@ -111,7 +114,8 @@ class Proxy:
         self._sweeper.watch(self.lanes, every=5)
         self._sweeper.watch(self.half_closed)
         self._sweeper.watch(self.beginnings)
-        self._sweeper.watch([IdleHeads(self.lanes, lambda: self.limits.idle_timeout)], every=5)
+        self._sweeper.watch([IdleHeads(self.lanes, lambda: self.limits.idle_wait)], every=5)
+        self._sweeper.watch([MinimumRate(self.exchanges, self.lanes, lambda: self.limits.min_rate)], every=5)
         self._sweeper.watch(self._tunnels, every=10)
         self._sweeper.watch(self._pools, every=10)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import GatewayConfig
+from gateway_core.config.models.process import LimitsConfig
 from pydantic import ValidationError
 
 
@@ -18,6 +19,7 @@ def test_defaults_are_those_of_the_design() -> None:
     "value",
     [
         {"limits": {"max_headers": 0}},
+        {"limits": {"max_head_bytes": 0}},
         {"limits": {"header_timeout": 0}},
         {"limits": {"max_connections": -1}},
         {"admin": {}},
@@ -26,3 +28,21 @@ def test_defaults_are_those_of_the_design() -> None:
 def test_limits_that_would_stop_everything_are_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         GatewayConfig.model_validate(value)
+
+
+def test_zero_is_no_limit_where_a_gateway_can_do_without_one() -> None:
+    keys = {
+        "max_body_bytes", "max_connections", "max_connections_per_client", "max_requests_per_connection",
+        "max_requests", "body_timeout", "idle_timeout", "write_timeout", "min_rate",
+    }  # fmt: skip
+
+    limits = GatewayConfig.model_validate({"limits": dict.fromkeys(keys, 0)}).limits
+
+    assert keys | {"max_head_bytes", "max_headers", "header_timeout"} == set(type(limits).model_fields)
+    assert limits.idle_wait == limits.write_wait == float("inf")
+
+
+def test_every_count_says_whether_it_is_each_worker_s_own() -> None:
+    for name, field in LimitsConfig.model_fields.items():
+        counts_over_requests = name.startswith("max_connections") or name == "max_requests"
+        assert ("in each worker" in (field.description or "").replace("\n", " ")) is counts_over_requests, name

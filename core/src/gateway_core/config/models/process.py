@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.listen import Address
-from gateway_core.config.values import Count, PositiveCount, PositiveDuration, Size
+from gateway_core.config.values import Count, Duration, PositiveCount, PositiveDuration, PositiveSize, Size
 
 
 class LimitsConfig(Section):
-    """What clients may ask of the gateway; a number of 0 is no limit."""
+    """What clients may ask of the gateway; 0 is no limit, where it is allowed.
 
-    max_head_bytes: Size = 65536
+    What counts connections or requests counts in each worker process for itself: with ``workers: 4`` and
+    ``max_connections: 1000`` there may be 4,000. The others hold for each request or connection, wherever it is served.
+    """
+
+    max_head_bytes: PositiveSize = 65536
     """Longest request head: request line and headers together."""
 
     max_headers: PositiveCount = 256
@@ -22,28 +27,44 @@ class LimitsConfig(Section):
     """Longest request body; a longer one gets 413."""
 
     max_connections: Count = 0
-    """Most connections at once, all listeners together."""
+    """Most connections at once in each worker, all listeners together, TLS handshakes included; one more gets 503, or
+    is closed where TLS has yet to begin."""
 
     max_connections_per_client: Count = 0
-    """Most connections at once from one client address."""
+    """Most connections at once in each worker from one client address, TLS handshakes included."""
 
     max_requests_per_connection: Count = 0
     """Requests after which a connection is closed."""
 
     max_requests: Count = 0
-    """Most requests in flight; further ones get 503."""
+    """Most requests in flight in each worker; further ones get 503."""
 
     header_timeout: PositiveDuration = 10.0
-    """Longest time from the first byte of a request, or from connecting, to the end of its head."""
+    """Longest time from the first byte of a request, or from connecting, to the end of its head; as long again for a
+    TLS handshake before it."""
 
-    body_timeout: PositiveDuration = 30.0
+    body_timeout: Duration = 30.0
     """Longest pause between two pieces of a request body."""
 
-    idle_timeout: PositiveDuration = 75.0
+    idle_timeout: Duration = 75.0
     """How long a connection is kept open between requests."""
 
-    write_timeout: PositiveDuration = 60.0
-    """Longest time in which a client takes nothing of an answer."""
+    write_timeout: Duration = 60.0
+    """Longest time in which a client takes nothing of a response."""
+
+    min_rate: Size = 0
+    """Bytes per second that a client must send of a request body, or take of a response of which some waits, over ten
+    seconds; a slower one gets 408, or its connection is closed. Upgraded connections are exempt."""
+
+    @cached_property
+    def idle_wait(self) -> float:
+        """``idle_timeout``; infinite if there is none."""
+        return self.idle_timeout or float("inf")
+
+    @cached_property
+    def write_wait(self) -> float:
+        """``write_timeout``; infinite if there is none."""
+        return self.write_timeout or float("inf")
 
 
 class AdminConfig(Section):

@@ -103,7 +103,7 @@ class RouteTimeoutsConfig(Section):
 
 
 class UpstreamLimitsConfig(Section):
-    """How much may be under way at an upstream at once; 0 is no limit."""
+    """How much may be under way at an upstream at once, from each worker process; 0 is no limit."""
 
     max_connections: Count = 0
     """Connections to all endpoints together."""
