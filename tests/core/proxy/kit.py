@@ -131,6 +131,12 @@ class RunningProxy:
         self._clients.append(peer)
         return peer
 
+    async def connect_tls(self, context: ssl.SSLContext) -> Peer:
+        """Connect to a proxy with TLS, whose certificate is for localhost."""
+        connected = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
+        self._clients.append(peer := Peer(*connected))
+        return peer
+
     async def close_clients(self) -> None:
         for peer in self._clients:
             peer.reset()
