@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def invoke() -> Invoke:
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    # What locked plugins change in a process that imports them ends with the test.
+    monkeypatch.setattr(sys, "pycache_prefix", sys.pycache_prefix)
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+
     def run(*arguments: str | Path, input: str | None = None) -> Result:  # noqa: A002  # click's word
         return CliRunner().invoke(gateway, [str(argument) for argument in arguments], input=input)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import LOCK_FILE
-from gateway_core.config import ConfigError, GatewayConfig, LoadedConfig
+from gateway_core.config import ConfigError
 from gateway_core.server.locked import LOCK_VARIABLE
 
 from tests.core.cli.conftest import Invoke
 from tests.end_to_end.kit import Gateway
 
-LOADED = LoadedConfig(GatewayConfig(), {}, (Path("gateway.yaml"),))
+PATHS = (Path("gateway.yaml"),)
 
 
 @pytest.fixture
@@ -30,23 +30,23 @@ def drifted(lock: Path) -> Path:
 
 
 def test_nothing_is_checked_unless_asked_for() -> None:
-    check_lock(LOADED, {})
+    check_lock(PATHS, {})
 
 
 def test_what_is_locked_passes(lock: Path) -> None:
-    check_lock(LOADED, {LOCK_VARIABLE: str(lock)})
+    check_lock(PATHS, {LOCK_VARIABLE: str(lock)})
 
 
 def test_drift_is_a_problem_and_the_files_stay_watched(lock: Path) -> None:
     with pytest.raises(ConfigError, match=r"plugins\.lock: auth: gateway-plugin-auth 0\.0\.1 is locked") as caught:
-        check_lock(LOADED, {LOCK_VARIABLE: str(drifted(lock))})
+        check_lock(PATHS, {LOCK_VARIABLE: str(drifted(lock))})
 
     assert caught.value.files == (Path("gateway.yaml"), lock)
 
 
 def test_a_missing_lock_file_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no lock file"):
-        check_lock(LOADED, {LOCK_VARIABLE: str(tmp_path / "gone")})
+        check_lock(PATHS, {LOCK_VARIABLE: str(tmp_path / "gone")})
 
 
 async def test_a_start_refuses_drift(lock: Path, tmp_path: Path) -> None:

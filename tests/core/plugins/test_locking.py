@@ -4,17 +4,9 @@ from pathlib import Path
 
 import pytest
 from gateway_core.plugins import PluginRegistry
-from gateway_core.plugins.locking import LockedPlugin, LockError, drift, installed_plugins, read_lock, write_lock
+from gateway_core.plugins.locking import LockedPlugin, LockError, drift, installed_plugins
 
 LOCKED = LockedPlugin("a", "dist-a", "1", "f" * 64, "0" * 64)
-
-
-def test_what_is_written_can_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "plugins.lock"
-
-    write_lock(path, {"a": LOCKED})
-
-    assert read_lock(path) == {"a": LOCKED}
 
 
 def test_no_drift_without_a_difference() -> None:

@@ -99,8 +99,8 @@ def print_verdict(
 ) -> int:
     """Print what `gateway_core.server.validation` reads; return the exit status."""
     try:
+        check_lock(paths, os.environ)
         loaded = load(paths, registry=registry, environ=os.environ, documents=documents)
-        check_lock(loaded, os.environ)
         verdict = good_verdict(loaded, registry)
     except ConfigError as error:
         verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)

@@ -1,24 +1,25 @@
 """``gateway run --locked``: the lock file as one more check of every configuration.
 
 The path travels in the environment, so that whatever process validates next (at the start, for a reload, after a
-restart) refuses drift.
+restart) refuses drift, before it imports a plugin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway_core.cli.plugins_lock import problems_with
-from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place
+from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.plugins import PluginRegistry
 from gateway_core.plugins.locking import LockError
 from gateway_core.server.locked import LOCK_VARIABLE
 
 
-def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
-    """Refuse a configuration while the installed plugins are not as they were locked.
+def check_lock(paths: Sequence[Path], environ: Mapping[str, str]) -> None:
+    """Refuse every configuration while the installed plugins are not as they were locked.
 
+    :param paths: the files and directories of the configuration, which stay watched.
     :raises ConfigError: with a problem for each plugin that is not.
     """
     path = environ.get(LOCK_VARIABLE)
@@ -31,4 +32,5 @@ def check_lock(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         drift = [str(error)]
     if drift:
         problems = [ConfigProblem(Place(path), "", text, code="plugin.not-as-locked") for text in drift]
-        raise ConfigError(problems, files=[*loaded.files, Path(path)], directories=loaded.directories)
+        files = [each for each in paths if not each.is_dir()]
+        raise ConfigError(problems, files=[*files, Path(path)], directories=[each for each in paths if each.is_dir()])

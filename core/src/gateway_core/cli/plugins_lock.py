@@ -44,4 +44,5 @@ def problems_with(path: Path, registry: PluginRegistry) -> list[str]:
 
     :raises LockError: the file cannot be read, or a plugin does not load.
     """
-    return list(drift(read_lock(path), installed_plugins(registry)))
+    locked = read_lock(path)
+    return list(drift(locked, installed_plugins(registry, locked)))

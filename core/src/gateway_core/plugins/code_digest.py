@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import site
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ import importlib_metadata
 
 from gateway_core.plugins.installed import Published
 
+_IMPORTABLE: Final = tuple(importlib.machinery.all_suffixes())
 _NOT_CODE: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 """Files of a distribution's metadata that differ from one installation to the next."""
 
@@ -22,9 +24,13 @@ def code_digest(published: Published) -> str:
     """Return the SHA-256 of a distribution's files, names and contents; of an editable one, of its sources. Blocks."""
     distribution = published.entry_point.dist
     paths = _recorded(distribution) if distribution is not None else {}
-    if not any(name.endswith(".py") for name in paths):
-        # An editable installation records a pointer to the source, so the source is what counts.
-        paths = {**paths, **_sources(published)}
+    sources = _sources(published)
+    if any(name.endswith(".py") for name in paths):
+        # What an import would find counts also if no record lists it: a module that was put beside the others, or a
+        # package of the same name in a directory that is searched before.
+        sources = {name: path for name, path in sources.items() if name.endswith(_IMPORTABLE)}
+    # An editable installation records a pointer to the source, so the source is what counts.
+    paths = {**paths, **sources}
     total = hashlib.sha256()
     for name in sorted(paths):
         total.update(f"{name}\0{hashlib.sha256(paths[name].read_bytes()).hexdigest()}\n".encode())

@@ -12,6 +12,7 @@ from gateway_core.plugins.base import Plugin
 from gateway_core.plugins.code_digest import code_digest
 from gateway_core.plugins.installed import Published, published_plugins
 from gateway_core.plugins.loading import Loaded, PluginLoadError, inspect_target, load
+from gateway_core.plugins.lock_file import LockedPlugin, LockError, distrust_byte_code, locked_plugins
 from gateway_core.plugins.schemas import config_check, make_config
 
 State = Literal["found", "loaded", "broken", "changed", "orphaned"]
@@ -256,12 +257,33 @@ class PluginRegistry:
         try:
             # Before it is imported: if a file changes right now, what runs is newer than what we say, and is replaced.
             entry.digest = _digest(entry)
+            _refuse_unlocked(entry.installed[0], entry.digest)
             self._on_load(entry.installed[0])
             entry.loaded = load(entry.installed[0], describes=self._describes)
             entry.running = entry.installed[0]
         except PluginLoadError as error:
             entry.error = str(error)
         return entry
+
+
+def _refuse_unlocked(published: Published, digest: str) -> None:
+    """Keep a plugin from being imported that is not as it was locked, if plugins are locked.
+
+    :raises PluginLoadError: it is not.
+    """
+    try:
+        locked = locked_plugins()
+    except LockError as error:
+        raise PluginLoadError(str(error)) from error
+    if locked is None:
+        return
+    distrust_byte_code()
+    name = published.name
+    if name not in locked:
+        raise PluginLoadError(f"{published.distribution} {published.version} is installed and not locked")
+    now = LockedPlugin(name, published.distribution, published.version, digest, "")
+    for difference in locked[name].differences(now):
+        raise PluginLoadError(difference)
 
 
 def _digest(entry: _Entry) -> str:

@@ -1,17 +1,15 @@
-"""Whether this gateway runs only plugins that are as they were locked.
-
-The path of the lock file travels in the environment, so that it holds for every process that validates or serves.
-"""
+"""Whether this gateway runs only plugins that are as they were locked (`gateway_core.plugins.lock_file`)."""
 
 from __future__ import annotations
 
 import os
-from typing import Final
 
-LOCK_VARIABLE: Final = "GATEWAY_LOCK"
-"""The environment variable with the path of the lock file; unset or empty if plugins are not locked."""
+from gateway_core.plugins.lock_file import LOCK_VARIABLE
 
 
 def is_locked() -> bool:
     """Tell whether this process was started with ``--locked``, or by one that was."""
     return bool(os.environ.get(LOCK_VARIABLE))
+
+
+__all__ = ["LOCK_VARIABLE", "is_locked"]
