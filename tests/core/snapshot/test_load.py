@@ -16,7 +16,7 @@ def offering(hook: str, *names: str) -> Any:
     """Return an extension that offers these names."""
 
     def offer() -> Mapping[str, Any]:
-        return dict.fromkeys(names, dict)
+        return dict.fromkeys(names, lambda *_: None)
 
     offer.__name__ = hook
     return SimpleNamespace(**{hook: hookimpl(offer)})

@@ -45,6 +45,7 @@ CODES: Final[Mapping[str, str]] = {
     "value.out-of-range": "a number, text or list is too small, too large, too short or too long",
     "value.wrong-type": "a value is of another kind than expected, such as text where a number is expected",
     # names and what is installed
+    "discovery.config-invalid": "a discovery cannot be made with its configuration",
     "discovery.not-installed": "a discovery is neither built in nor installed",
     "name.duplicate": "a name, id or address that must be unique is given twice",
     "plugin.check-failed": "a plugin's own code failed on its configuration",
@@ -56,9 +57,17 @@ CODES: Final[Mapping[str, str]] = {
     "plugin.start-failed": "a plugin did not start, or not in time",
     "strategy.not-installed": "a strategy is neither built in nor installed",
     "upstream.unknown": "a target is neither an upstream's name nor a URL",
+    # settings
+    "admin.exposed": "the admin listener can be reached from other machines (warning)",
+    "listen.overlap": "two listeners, or a listener and the admin listener, take the same address",
+    "setting.no-effect": "a setting changes nothing because of what stands beside it (warning)",
+    "trust.too-wide": "a network in trusted_proxies is wider than one operator's (warning)",
     # bindings
+    "binding.fails-open": "a binding that decides who may pass lets every request pass when it fails (warning)",
     "binding.nothing-to-switch-off": "a route switches off a binding that it does not inherit",
+    "binding.only-in-shadow": "all that would protect a route is in shadow mode (warning)",
     "binding.order": "a binding stands before what it needs, or on the wrong side of another one",
+    "binding.replaces": "a route's binding replaces a gateway-wide one whose id it has by default (warning)",
     "binding.unreachable": "a binding is never called where it stands",
     # trusted peers
     "trust.everybody": "a network in `trusted_proxies` is everybody's (warning)",
@@ -71,7 +80,7 @@ CODES: Final[Mapping[str, str]] = {
     "route.host-invalid": "a host cannot be matched",
     "route.invalid": "a route cannot be compiled",
     "route.path-invalid": "a path, prefix or regular expression cannot be matched",
-    "route.protection-bypassed": "a request can reach what a route protects by another route, without its protection",
+    "route.protection-bypassed": "a request can reach what a route protects by another route, without it (warning)",
     "route.rewrite-invalid": "a rewrite or redirect cannot be carried out",
     "route.unreachable": "a route can never match",
     # what the machine says

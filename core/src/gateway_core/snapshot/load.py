@@ -10,7 +10,11 @@ from typing import Final
 
 from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.plugins import Extensions, PluginRegistry, unreachable_bindings
+from gateway_core.snapshot.addresses import check_addresses
 from gateway_core.snapshot.checks import check_routes
+from gateway_core.snapshot.discoveries import check_discoveries
+from gateway_core.snapshot.effects import check_effects
+from gateway_core.snapshot.hazards import check_hazards
 from gateway_core.snapshot.protection import check_protection
 
 
@@ -79,7 +83,15 @@ def _load(
         environ=environ,
         catalog=registry,
         extra_documents=documents,
-        extra_checks=[check_routes, unreachable_bindings(registry), check_protection(registry)],
+        extra_checks=[
+            check_routes,
+            unreachable_bindings(registry),
+            check_protection(registry),
+            check_effects,
+            check_hazards(registry),
+            check_addresses,
+            check_discoveries({} if extensions is None else extensions.discoveries),
+        ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
         offline=offline,

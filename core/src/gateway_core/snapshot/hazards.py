@@ -1,0 +1,172 @@
+"""Settings that do what they say, and more than most who write them mean: pure decisions over a configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from gateway_core.config import (
+    BindingConfig,
+    ConfigProblem,
+    GatewayConfig,
+    PlaceOf,
+    PluginCatalog,
+    PluginDescription,
+    effective_chain,
+)
+from gateway_core.config.address import ListenAddress, parse_listen
+from gateway_core.config.values import Network, TrustedPeer
+from gateway_core.config.words import quote
+
+if TYPE_CHECKING:
+    from gateway_core.config import ExtraCheck
+
+_WIDEST: Final = {4: 8, 6: 7}
+"""Bits of the widest networks that one operator has: 10.0.0.0/8 and fc00::/7."""
+
+Found = Iterator[tuple[str, str, str]]
+"""Key paths, codes and messages."""
+
+
+def check_hazards(catalog: PluginCatalog) -> ExtraCheck:
+    """Return a check that warns of settings which open more than they seem to."""
+
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+        for key_path, code, message in (*_peers(config), *_admin(config), *_bindings(config, catalog)):
+            yield ConfigProblem(place_of(key_path), key_path, message, code=code, severity="warning")
+
+    return check
+
+
+# --- trusted peers, the admin listener -------------------------------------------------------------------------------
+
+
+def _peers(config: GatewayConfig) -> Found:
+    yield from _trusted("trusted_proxies", config.trusted_proxies)
+    for index, listen in enumerate(config.listen):
+        yield from _trusted(f"listen[{index}].trusted_proxies", listen.trusted_proxies or ())
+
+
+def _trusted(key_path: str, peers: Sequence[TrustedPeer]) -> Found:
+    networks: list[tuple[int, Network]] = [(i, peer) for i, peer in enumerate(peers) if not isinstance(peer, str)]
+    for index, network in networks:
+        where = f"{key_path}[{index}]"
+        if 0 < network.prefixlen < _WIDEST[network.version]:
+            yield (
+                where,
+                "trust.too-wide",
+                (
+                    f"{network} holds addresses of strangers, who may then claim any client address and scheme: "
+                    "name the networks of your own proxies"
+                ),
+            )
+            continue
+        for other_index, other in networks:
+            if index != other_index and _holds(other, network) and (other != network or other_index < index):
+                yield where, "setting.no-effect", f"{network} has no effect: {other} holds it already"
+                break
+
+
+def _holds(wide: Network, narrow: Network) -> bool:
+    if isinstance(wide, ipaddress.IPv4Network) and isinstance(narrow, ipaddress.IPv4Network):
+        return narrow.subnet_of(wide)
+    if isinstance(wide, ipaddress.IPv6Network) and isinstance(narrow, ipaddress.IPv6Network):
+        return narrow.subnet_of(wide)
+    return False
+
+
+def _admin(config: GatewayConfig) -> Found:
+    if config.admin is None or _is_private(parse_listen(config.admin.listen)):
+        return
+    yield (
+        "admin.listen",
+        "admin.exposed",
+        (
+            f"{quote(config.admin.listen)} can be reached from other machines, and the admin listener has no access "
+            "control of its own: listen on 127.0.0.1 or on a unix socket, or let only your own network reach it"
+        ),
+    )
+
+
+def _is_private(address: ListenAddress) -> bool:
+    if address.path or address.host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return False  # Every interface, or a name of this machine.
+
+
+# --- bindings --------------------------------------------------------------------------------------------------------
+
+
+def _bindings(config: GatewayConfig, catalog: PluginCatalog) -> Found:
+    inherited = {binding.id for binding in config.plugins}
+    for index, binding in enumerate(config.plugins):
+        yield from _binding(f"plugins[{index}]", binding, catalog)
+    for position, route in enumerate(config.routes):
+        for index, binding in enumerate(route.plugins):
+            where = f"routes[{position}].plugins[{index}]"
+            yield from _binding(where, binding, catalog)
+            if binding.enabled and binding.id in inherited and "id" not in binding.model_fields_set:
+                yield (
+                    where,
+                    "binding.replaces",
+                    (
+                        f"replaces the gateway-wide binding {quote(binding.id)}, which does not run on this route: "
+                        f"write id: {binding.id} if that is meant, or another id for both to run"
+                    ),
+                )
+    yield from _only_in_shadow(config, catalog)
+
+
+def _guard(binding: BindingConfig, catalog: PluginCatalog) -> PluginDescription | None:
+    """Return the description of a binding that is switched on and decides who may pass."""
+    description = catalog.describe(binding.name) if binding.enabled else None
+    is_guard = description is not None and description.load_error is None and description.access_control
+    return description if is_guard else None
+
+
+def _binding(where: str, binding: BindingConfig, catalog: PluginCatalog) -> Found:
+    if not binding.enabled:
+        return
+    if binding.on_timeout is not None and binding.timeout is None:
+        yield f"{where}.on_timeout", "setting.no-effect", "on_timeout has no effect: no timeout is given"
+    if binding.mode == "shadow":
+        for name in ("on_error", "on_timeout"):
+            if name in binding.model_fields_set:
+                message = f"{name} has no effect: in shadow mode nothing is enforced, failures neither"
+                yield f"{where}.{name}", "setting.no-effect", message
+        return
+    guard = _guard(binding, catalog)
+    if guard is None:
+        return
+    on_error = binding.on_error or guard.default_on_error
+    for name, value in (("on_error", on_error), ("on_timeout", binding.on_timeout)):
+        if value == "continue":
+            key_path = f"{where}.{name}" if name in binding.model_fields_set else where
+            cause = "fails" if name == "on_error" else "takes too long"
+            what = f"{quote(binding.id)} decides who may pass, and lets every request pass when it {cause}"
+            yield key_path, "binding.fails-open", f"{what}: write {name}: deny"
+
+
+def _only_in_shadow(config: GatewayConfig, catalog: PluginCatalog) -> Found:
+    """Find bindings in shadow mode without any that enforces something beside them; each once."""
+    reported = set()
+    for position, route in enumerate(config.routes):
+        guards = [each for each in effective_chain(config.plugins, route.plugins) if _guard(each.binding, catalog)]
+        if any(each.binding.mode == "enforce" for each in guards):
+            continue
+        for each in guards:
+            where = each.key_path(position)
+            if where not in reported:
+                reported.add(where)
+                yield (
+                    f"{where}.mode",
+                    "binding.only-in-shadow",
+                    (
+                        f"{quote(each.binding.id)} refuses no request in shadow mode, and nothing else protects route "
+                        f"{quote(route.id)}: write mode: enforce once its decisions are right"
+                    ),
+                )
