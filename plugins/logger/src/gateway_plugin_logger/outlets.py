@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from gateway_plugin_logger.redaction.fields import FieldRule
 from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
 from gateway_plugin_logger.sinks import destinations
 from gateway_plugin_logger.sinks.account import Account
-from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_target
+from gateway_plugin_logger.sinks.http import HttpClient, lines_target, make_tls, otlp_target
 from gateway_plugin_logger.sinks.sender import Sender
 from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
 
@@ -125,21 +126,37 @@ def _mask(rule: Rule, key: bytes) -> Mask | None:
             return make_ip_mask(rule.ipv4, rule.ipv6)
 
 
-def open_outlet(sink: SinkConfig, config: LoggerConfig, around: Surroundings) -> Outlet:
+def load_tls(sink: SinkConfig) -> ssl.SSLContext | None:
+    """Return how the server of a sink is trusted, None if it has no TLS. Takes up to 200 ms: not for a serving loop.
+
+    :raises OSError: a file cannot be read.
+    """
+    if isinstance(sink, SyslogSink):
+        return make_tls(sink.tls) if sink.address.startswith("tls:") else None
+    if isinstance(sink, HttpSink | OtlpSink):
+        url = sink.endpoint if isinstance(sink, OtlpSink) else sink.url
+        return make_tls(sink.tls) if url.reveal().startswith("https:") else None
+    return None
+
+
+def open_outlet(
+    sink: SinkConfig, config: LoggerConfig, around: Surroundings, tls: ssl.SSLContext | None = None
+) -> Outlet:
     """Open a sink.
 
+    :param tls: what `load_tls` returned for it.
     :raises OSError: its file, or a certificate of it, cannot be opened.
     """
     account = partial(Account, metrics=around.metrics, clock=around.clock, log=around.log)
     if isinstance(sink, SyslogSink):
-        syslog = SyslogClient(sink)
+        syslog = SyslogClient(sink, tls)
         name = f"syslog:{sink.address}"
         return _sending(Sender(sink.queue, syslog.deliver, account(name), around.clock, name), syslog.aclose)
     if isinstance(sink, HttpSink | OtlpSink):
         target = otlp_target(sink) if isinstance(sink, OtlpSink) else lines_target(sink, config.format)
         name = f"{sink.type}:{urlsplit(target.url).netloc.rpartition('@')[2]}"
         counts = account(name)
-        client = HttpClient(target, around.clock.wall, lambda told: counts.refused(told.records, told.why))
+        client = HttpClient(target, around.clock.wall, lambda told: counts.refused(told.records, told.why), tls)
         return _sending(Sender(sink.queue, client.deliver, counts, around.clock, name), client.aclose)
     writer = destinations.OPEN.acquire(sink, lambda: account(destinations.describe(sink)), around.clock)
     return Outlet(writer.extend, partial(destinations.OPEN.release_soon, writer))

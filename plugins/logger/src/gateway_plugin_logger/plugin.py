@@ -8,13 +8,14 @@ from typing import Final, TypeVar
 
 from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
 
-from gateway_plugin_logger.config import LoggerConfig
+from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, SyslogSink
 from gateway_plugin_logger.filters.expression import Test
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.outlets import (
     Extend,
     Outlet,
     Surroundings,
+    load_tls,
     make_filter,
     make_forms,
     open_outlet,
@@ -29,6 +30,8 @@ _BATCH_WITH_BODIES: Final = 2
 """The same if lines have bodies in them, each of which may take a millisecond."""
 _LONGEST_WAIT: Final = 0.02
 """Seconds after which the lines of fewer requests are made."""
+
+_NETWORK_SINKS: Final = (SyslogSink, HttpSink, OtlpSink)
 
 Event = tuple[Request, Response, Record]
 T = TypeVar("T")
@@ -69,7 +72,8 @@ class Logger(Plugin[LoggerConfig]):
         around = Surroundings(self.context.binding, self.metrics, self.clock, self.log)
         try:
             for sink in self.config.destinations:
-                outlet = open_outlet(sink, self.config, around)
+                tls = await asyncio.to_thread(load_tls, sink) if isinstance(sink, _NETWORK_SINKS) else None
+                outlet = open_outlet(sink, self.config, around, tls)
                 self._outlets.append(outlet)
                 renderer = renderer_for(sink, self._forms, self.context.binding)
                 self._routes.setdefault(renderer, []).append(outlet.extend)

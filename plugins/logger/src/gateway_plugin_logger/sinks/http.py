@@ -111,18 +111,24 @@ def make_tls(options: TlsOptions) -> ssl.SSLContext:
 class HttpClient:
     """Sends batches to one target over kept connections."""
 
-    def __init__(self, target: HttpTarget, wall: Callable[[], float], refused: Callable[[Refusal], None]) -> None:
+    def __init__(
+        self,
+        target: HttpTarget,
+        wall: Callable[[], float],
+        refused: Callable[[Refusal], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._target = target
         self._wall = wall
         self._refused = refused
         headers = {"user-agent": _USER_AGENT, **{name.lower(): value for name, value in target.headers.items()}}
         if target.compress:
             headers["content-encoding"] = "gzip"
-        tls = make_tls(target.tls) if target.url.startswith("https:") else True
+        verified = (tls or make_tls(target.tls)) if target.url.startswith("https:") else True
         connector = (
-            aiohttp.TCPConnector(ssl=tls, keepalive_timeout=target.keepalive)
+            aiohttp.TCPConnector(ssl=verified, keepalive_timeout=target.keepalive)
             if target.keepalive
-            else aiohttp.TCPConnector(ssl=tls, force_close=True)
+            else aiohttp.TCPConnector(ssl=verified, force_close=True)
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

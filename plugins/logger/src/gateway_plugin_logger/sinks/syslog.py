@@ -54,13 +54,13 @@ def frame(message: str, *, is_stream: bool, framing: str, most: int) -> bytes:
 class SyslogClient:
     """Sends batches to one server over one connection, which is opened when it is needed."""
 
-    def __init__(self, sink: SyslogSink) -> None:
+    def __init__(self, sink: SyslogSink, tls: ssl.SSLContext | None = None) -> None:
         self._sink = sink
         self._scheme = "unix" if sink.address.startswith("unix:") else urlsplit(sink.address).scheme
         self._most = sink.max_message or (_UDP_MESSAGE if self._scheme == "udp" else 0)
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._socket: socket.socket | None = None
-        self._tls: ssl.SSLContext | None = make_tls(sink.tls) if self._scheme == "tls" else None
+        self._tls: ssl.SSLContext | None = (tls or make_tls(sink.tls)) if self._scheme == "tls" else None
 
     async def deliver(self, messages: Sequence[str]) -> None:
         """Send a batch; see `gateway_plugin_logger.sinks.sender.Deliver`."""
