@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
-from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
+from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
@@ -15,6 +15,7 @@ from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
 from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY, Source
 from gateway_plugin_ratelimit.limits import MISSING, Limit
+from gateway_plugin_ratelimit.loopholes import find_loopholes
 from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.resources import resources_of
 from gateway_plugin_ratelimit.stores import Left, Store, Take
@@ -62,6 +63,11 @@ class RateLimit(Plugin[RateLimitConfig]):
             sources += [*limit.key, *(limit.when or ())]
             sources += [source for override in limit.overrides for source in override.when]
         return frozenset({"identity"} if any(source.startswith(NEEDS_IDENTITY) for source in sources) else ())
+
+    @classmethod
+    def check_config(cls, config: RateLimitConfig) -> Iterable[ConfigFinding]:
+        """Warn where a client can free itself of a limit by what it sends."""
+        return find_loopholes(config)
 
     async def start(self) -> None:
         """Find the counters, or make them."""

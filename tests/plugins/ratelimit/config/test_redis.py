@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_plugin_ratelimit.config import RateLimitConfig
+from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_ratelimit.config import RateLimitConfig, RedisConfig
+from gateway_plugin_sdk.testing import InvalidConfigError, PluginHarness
 from pydantic import ValidationError
 
 
@@ -18,3 +20,30 @@ from pydantic import ValidationError
 def test_addresses_that_do_not_fit_the_mode_are_refused(config: Any, problem: Any) -> None:
     with pytest.raises(ValidationError, match=problem):
         RateLimitConfig.model_validate(config)
+
+
+def test_no_problem_shows_a_password() -> None:
+    config = {
+        "rate": "fast",
+        "store": "redis",
+        "redis": {
+            "url": "redis://:Hunter2a@10.0.0.1/0",
+            "password": "Hunter2b",
+            "sentinel_password": "Hunter2c",
+            "timeout": "soon",
+        },
+    }
+
+    with pytest.raises(InvalidConfigError) as caught, PluginHarness(RateLimit, config):
+        pass
+
+    assert "rate" in str(caught.value)
+    assert "Hunter2" not in str(caught.value)
+
+
+def test_urls_that_are_none_are_refused_without_showing_them() -> None:
+    with pytest.raises(ValidationError) as caught:
+        RedisConfig.model_validate({"url": "http://:Hunter2@10.0.0.1"})
+
+    assert "write redis://host:port/0" in str(caught.value)
+    assert "Hunter2" not in str(caught.value)

@@ -1,0 +1,47 @@
+"""What a client can free itself of a limit with: found in the configuration, told as warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway_plugin_sdk import ConfigFinding
+
+from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
+
+CODE = "client-chosen"
+"""The code of all warnings of this module."""
+
+_CLIENTS_OWN = ("header:", "cookie:", "query:")
+_REMEDY = "use client_ip, or identity or a claim behind auth"
+
+
+def find_loopholes(config: RateLimitConfig) -> Iterator[ConfigFinding]:
+    """Yield a warning for each place where what a client sends decides that it is not limited."""
+    for index, condition in enumerate(config.exempt):
+        if (source := _claimable(condition)) is not None:
+            yield _warning(("exempt", index), f"any client that sends {source} is exempt: {_REMEDY}")
+    limits: Sequence[LimitOptions] = config.limits or (config,)
+    for index, limit in enumerate(limits):
+        base = ("limits", index) if config.limits else ()
+        yield from _loopholes_of(limit, base)
+
+
+def _loopholes_of(limit: LimitOptions, base: tuple[str | int, ...]) -> Iterator[ConfigFinding]:
+    for index, override in enumerate(limit.overrides):
+        source = _claimable(override.when)
+        if override.unlimited and source is not None:
+            path = (*base, "overrides", index)
+            yield _warning(path, f"any client that sends {source} is not limited at all: {_REMEDY}")
+    left_out = next((source for source in limit.key if source.startswith(_CLIENTS_OWN)), None)
+    if limit.when_missing == "skip" and left_out is not None:
+        text = f"any client that leaves out {left_out} is not limited at all: use client_ip, share or refuse"
+        yield _warning((*base, "when_missing"), text)
+
+
+def _claimable(condition: Mapping[str, object]) -> str | None:
+    """Return a source that a client writes if it writes all of them, so that nothing else is needed."""
+    return next(iter(condition)) if all(source.startswith(_CLIENTS_OWN) for source in condition) else None
+
+
+def _warning(path: tuple[str | int, ...], message: str) -> ConfigFinding:
+    return ConfigFinding(path, message, code=CODE, severity="warning")
