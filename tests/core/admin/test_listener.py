@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,14 @@ class View:
 
     def __init__(self) -> None:
         self.version: str | None = "v1"
+        self.is_broken = False
 
     async def status(self) -> Mapping[str, Any]:
         return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}]}
 
     async def plugins(self) -> Mapping[str, Any]:
+        if self.is_broken:
+            raise ValueError("inside")
         return {"workers": [{"installed": []}]}
 
     async def exposition(self) -> bytes:
@@ -95,3 +100,91 @@ async def test_takes_the_place_of_a_socket_that_nobody_serves(view: View, tmp_pa
         await other.open(f"unix:{tmp_path}/admin", view)
     assert await ask(tmp_path, "/healthz") == (200, "ok\n")
     await listener.aclose()
+
+
+async def raw(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def port(view: View) -> AsyncIterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        number: int = found.getsockname()[1]
+    listener = AdminListener(open_site)
+    await listener.open(f"127.0.0.1:{number}", view, ("Admin.example",))
+    yield number
+    await listener.aclose()
+
+
+PAGES = ["/healthz", "/ready", "/metrics", "/config", "/upstreams", "/plugins", "/other"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:9090", "127.0.0.1.evil.example", "localhost.evil.example", "evil", "admin", ""],
+)
+async def test_a_foreign_host_gets_421(port: int, path: str, host: str) -> None:
+    answer = await raw(port, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    assert answer.startswith(b"HTTP/1.1 421 ")
+    assert answer.endswith(b"\r\n\r\nthis host is not in admin.hosts\n")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.1:9",
+        "10.1.2.3",
+        "[::1]",
+        "[::1]:9",
+        "localhost",
+        "LocalHost:9",
+        "localhost.",
+        "admin.example:1",
+    ],
+)
+async def test_addresses_localhost_and_configured_names_are_answered(port: int, host: str) -> None:
+    answer = await raw(port, f"GET /config HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /config HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
+        (b"HEAD /healthz HTTP/1.0\r\n\r\n", 200),
+        (b"POST /config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 405),
+        (b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /x HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n", 421),
+        (b"GET /broken HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nBad Name: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 400),
+    ],
+)
+async def test_no_response_names_the_software(port: int, request_: bytes, status: int) -> None:
+    answer = await raw(port, request_)
+
+    assert answer.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status))
+    head = answer.partition(b"\r\n\r\n")[0].lower()
+    assert b"\r\nserver:" not in head
+    assert b"python" not in answer.lower()
+    assert b"aiohttp" not in answer.lower()
+
+
+async def test_a_page_that_fails_says_nothing_of_why(port: int, view: View) -> None:
+    view.is_broken = True
+
+    answer = await raw(port, b"GET /plugins HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert answer.endswith(b"\r\n\r\ninternal server error\n")
+    assert b"erver:" not in answer.partition(b"\r\n\r\n")[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
+
+from gateway_core.admin.server import AdminServer, Reply, json_reply, text_reply
 
 OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
 """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
@@ -27,7 +29,9 @@ class AdminView(Protocol):
 class AdminListener:
     """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``.
 
-    It has no access control: whoever reaches the address may read.
+    It has no access control: whoever reaches the address may read. Only requests that ask for it by an address, as
+    ``localhost`` or by a configured name are answered, so that no page in an operator's browser reads it under a name
+    of its own (DNS rebinding).
     """
 
     def __init__(self, open_site: OpenSite) -> None:
@@ -36,21 +40,26 @@ class AdminListener:
         self._open_site = open_site
         self._address: str | None = None
         self._give_up: Callable[[], None] | None = None
-        self._runner: web.AppRunner | None = None
+        self._runner: web.BaseRunner | None = None
+        self._hosts: Collection[str] = ()
         self._view: AdminView | None = None
 
-    async def open(self, address: str | None, view: AdminView) -> None:
+    async def open(self, address: str | None, view: AdminView, hosts: Collection[str] = ()) -> None:
         """Listen on this address, or on none; nothing happens if that is so already.
 
+        :param hosts: names by which it may be asked for, beside addresses and ``localhost``.
         :raises GatewayError: the address cannot be had.
         """
-        self._view = view
+        self._view, self._hosts = view, hosts
         if address == self._address:
             return
         await self.aclose()
         if address is None:
             return
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1)
+        # Whoever may open a unix socket is no browser, and names it as it likes.
+        checks_host = not address.startswith("unix:")
+        server = AdminServer(self._pages(), (lambda: self._hosts) if checks_host else None)
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         try:
             self._give_up = await self._open_site(runner, address)
@@ -68,48 +77,44 @@ class AdminListener:
         if give_up is not None:
             give_up()
 
-    def _application(self) -> web.Application:
-        application = web.Application()
-        application.add_routes(
-            [
-                web.get("/healthz", self._healthz),
-                web.get("/ready", self._ready),
-                web.get("/metrics", self._metrics),
-                web.get("/config", self._config),
-                web.get("/upstreams", self._upstreams),
-                web.get("/plugins", self._plugins),
-            ]
-        )
-        return application
+    def _pages(self) -> Mapping[str, Callable[[], Awaitable[Reply]]]:
+        return {
+            "/healthz": self._healthz,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/config": self._config,
+            "/upstreams": self._upstreams,
+            "/plugins": self._plugins,
+        }
 
     @property
     def _shown(self) -> AdminView:
         assert self._view is not None
         return self._view
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def _healthz(self) -> Reply:
+        return text_reply("ok\n")
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def _ready(self) -> Reply:
         if self.is_draining:
-            return web.Response(status=503, text="draining\n")
+            return text_reply("draining\n", 503)
         status = await self._shown.status()
         if status.get("version") is None:
-            return web.Response(status=503, text="no configuration is in force\n")
-        return web.Response(text="ready\n")
+            return text_reply("no configuration is in force\n", 503)
+        return text_reply("ready\n")
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
+    async def _metrics(self) -> Reply:
         body = await self._shown.exposition()
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return Reply(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def _config(self, _request: web.Request) -> web.Response:
+    async def _config(self) -> Reply:
         status = dict(await self._shown.status())
         status.pop("upstreams", None)
-        return web.json_response(status)
+        return json_reply(status)
 
-    async def _upstreams(self, _request: web.Request) -> web.Response:
+    async def _upstreams(self) -> Reply:
         status = await self._shown.status()
-        return web.json_response(status.get("upstreams", []))
+        return json_reply(status.get("upstreams", []))
 
-    async def _plugins(self, _request: web.Request) -> web.Response:
-        return web.json_response(await self._shown.plugins())
+    async def _plugins(self) -> Reply:
+        return json_reply(await self._shown.plugins())

@@ -229,7 +229,8 @@ class Program:
 
             self._admin = AdminListener(open_site)
         if self._admin is not None:
-            await self._admin.open(None if config.admin is None else config.admin.listen, self)
+            address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
+            await self._admin.open(address, self, hosts)
 
     async def _apply(self, canonical: Canonical) -> str:
         assert self.fleet is not None

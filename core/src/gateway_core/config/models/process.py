@@ -73,6 +73,10 @@ class AdminConfig(Section):
     listen: Address
     """Address such as ``127.0.0.1:9090`` or ``unix:/run/gateway-admin.sock``."""
 
+    hosts: tuple[str, ...] = ()
+    """Names by which it may be asked for, without a port, beside addresses and ``localhost``: requests with another
+    Host get 421, so that no web page reads it through an operator's browser. Scrapers that use a name need it here."""
+
 
 class LogConfig(Section):
     """The gateway's own events, on stderr; requests are logged by plugins."""

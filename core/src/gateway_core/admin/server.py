@@ -1,0 +1,99 @@
+"""The admin listener's HTTP server: pages by path, and nothing that tells which software it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+
+class Reply(web.Response):
+    """A response without the Server field that aiohttp adds."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+Pages = Mapping[str, Callable[[], Awaitable[Reply]]]
+"""What answers a GET of each path."""
+
+
+def text_reply(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return a response of plain text."""
+    return Reply(text=text, status=status, headers=headers)
+
+
+def json_reply(data: object) -> Reply:
+    """Return data as JSON."""
+    return Reply(text=json.dumps(data), content_type="application/json")
+
+
+def names_us(host: str | None, names: Collection[str]) -> bool:
+    """Whether a Host value is an address, ``localhost`` or one of some names; no browser leaves Host out."""
+    if host is None:
+        return True
+    name = host.strip().lower()
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    name = name.removesuffix(".")
+    return name == "localhost" or name in {each.lower() for each in names} or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class AdminServer(web.Server):
+    """Serves pages to those who ask for it by a name of its own."""
+
+    def __init__(self, pages: Pages, names: Callable[[], Collection[str]] | None) -> None:
+        """Serve some pages.
+
+        :param names: further names of the listener; None answers whatever Host says.
+        """
+        super().__init__(self._serve)
+        self._pages = pages
+        self._names = names
+
+    def __call__(self) -> RequestHandler:
+        settings: dict[str, Any] = {"access_log": None}
+        return _Handler(self, loop=asyncio.get_running_loop(), **settings)
+
+    async def _serve(self, request: web.BaseRequest) -> Reply:
+        if self._names is not None and not names_us(request.headers.get("Host"), self._names()):
+            return text_reply("this host is not in admin.hosts\n", 421)
+        page = self._pages.get(request.path)
+        if page is None:
+            return text_reply("not found\n", 404)
+        if request.method not in {"GET", "HEAD"}:
+            return text_reply("method not allowed\n", 405, {"Allow": "GET, HEAD"})
+        return await page()
+
+
+class _Handler(RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read or served, without a word of why."""
+        if status >= 500:
+            super().handle_error(request, status, exc, message)  # which logs it
+        reply = text_reply(f"{HTTPStatus(status).phrase.lower()}\n", status)
+        reply.force_close()
+        return reply
