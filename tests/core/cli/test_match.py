@@ -124,3 +124,27 @@ def test_a_bad_line_of_requests_is_told_with_its_number(invoke: Invoke, config: 
 
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "more", "route"),
+    [
+        ("X-Forwarded-Proto: https", "", "rest"),
+        ("X-Forwarded-Proto: https", "trusted_proxies: [10.0.0.0/8]", "secure"),
+        ("X-Tenant: a", "", "tenant"),
+        ("X-Tenant: a", "strip_headers: [x-tenant]", "rest"),
+        ("X-Tenant: a", "strip_headers: [x_tenant]\ntrusted_proxies: [10.0.0.0/8]", "rest"),
+    ],
+)
+def test_headers_that_are_removed_before_routing_decide_nothing(
+    invoke: Invoke, tmp_path: Path, header: str, more: str, route: str
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"""{more}
+routes:
+  - {{id: secure, path_prefix: /, headers: {{x-forwarded-proto: https}}, target: "http://127.0.0.1:1"}}
+  - {{id: tenant, path_prefix: /, headers: {{x-tenant: a}}, target: "http://127.0.0.1:1"}}
+  - {{id: rest, path_prefix: /, target: "http://127.0.0.1:1"}}
+""")
+
+    assert told(invoke, config, "GET", "/", "-H", header)["route"] == route

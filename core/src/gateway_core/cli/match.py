@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import click
@@ -17,6 +17,7 @@ from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.plugins import PluginRegistry
+from gateway_core.proxy.wire.forwarding import is_removed
 from gateway_core.routing import (
     Match,
     MethodNotAllowed,
@@ -27,7 +28,9 @@ from gateway_core.routing import (
     explain,
     rule_pattern,
 )
+from gateway_core.snapshot import Trust
 from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule, sent_path_of
+from gateway_core.snapshot.trust import trust_of
 
 
 @click.command("match", short_help="Show which route a request would take, and why.")
@@ -53,6 +56,8 @@ def command(
     """Show the route that takes METHOD URL, its parameters, what its upstream gets, and why others lost.
 
     Every binding of its chain is listed with its place, and with the reason if it is off.
+
+    Fields of strip_headers are left out, and those that only trusted proxies may send unless some peer is trusted.
 
     Nothing is started and nothing is sent. Hooks that rewrite requests or choose routes are not run.
 
@@ -95,6 +100,13 @@ class Asked:
     def header(self, name: str) -> Sequence[str]:
         """Return the values of a header."""
         return self.headers.get(name, ())
+
+    def without(self, is_removed: Callable[[str], bool]) -> Asked:
+        """Return the request without some headers."""
+        if not any(map(is_removed, self.headers)):
+            return self
+        kept = {name: values for name, values in self.headers.items() if not is_removed(name)}
+        return replace(self, headers=kept)
 
     @classmethod
     def of(cls, method: str, url: str, headers: Iterable[tuple[str, str]]) -> Asked:
@@ -161,15 +173,21 @@ class Table:
     router: Router[RouteConfig]
     policy: PathPolicy
     """What is refused before a route is known."""
+    trusts: tuple[Trust, ...]
+    """What each listener believes."""
 
     @classmethod
     def of(cls, config: GatewayConfig) -> Table:
         """Build the table."""
         rules = tuple(route_rule(route, index, route, config.path_policy) for index, route in enumerate(config.routes))
-        return cls(config, rules, Router.build(rules), arrival_policy_of(config))
+        return cls(config, rules, Router.build(rules), arrival_policy_of(config), tuple(trust_of(config)[1].values()))
+
+    def _is_removed(self, name: str) -> bool:
+        return is_removed(name, self.trusts)
 
     def answer(self, asked: Asked) -> dict[str, Any]:
         """Return route, parameters, target and upstream path of a request; nulls if no route takes it."""
+        asked = asked.without(self._is_removed)
         try:
             path, flags = self.policy.read(asked.path)
         except BadPathError:
@@ -184,6 +202,7 @@ class Table:
 
     def explain(self, asked: Asked) -> dict[str, Any]:
         """Return what `answer` does, the effective chain, and why the nearest other routes lost."""
+        asked = asked.without(self._is_removed)
         explained = explain(
             self.rules,
             asked.method,

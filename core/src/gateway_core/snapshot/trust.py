@@ -50,6 +50,11 @@ class Trust:
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""
 
+    @property
+    def has_trusted_peers(self) -> bool:
+        """Whether there are peers that are believed."""
+        return self.is_open_to_unix or self._is_inside is not None
+
     def believes(self, peer_ip: str, *, is_unix: bool) -> bool:
         """Whether a connection's other end is a trusted proxy.
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from gateway_core.config import ClientAddressConfig
 from gateway_core.config.values import parse_trusted_peer
-from gateway_core.proxy.wire.forwarding import Arrived
-from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, UNTRUSTED_FAMILIES, UNTRUSTED_NAMES, folded
+from gateway_core.proxy.wire.forwarding import Arrived, is_removed
+from gateway_core.proxy.wire.untrusted import (
+    GATEWAY_FIELDS,
+    UNTRUSTED_FAMILIES,
+    UNTRUSTED_NAMES,
+    folded,
+    is_untrusted,
+)
 from gateway_core.snapshot import Trust
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.proxy.wire.test_forwarding import PEER, fields, read
 
@@ -84,3 +93,64 @@ def test_stripped_fields_are_removed_whoever_sends_them(sent: bytes, peers: tupl
 def test_the_list_is_written_as_names_are_compared() -> None:
     assert all(folded(name) == name for name in (*GATEWAY_FIELDS, *UNTRUSTED_FAMILIES, *UNTRUSTED_NAMES))
     assert not [name for name in UNTRUSTED_NAMES if name.startswith(UNTRUSTED_FAMILIES)], "families have them already"
+
+
+_WORDS = sorted({word for name in (*UNTRUSTED_NAMES, *GATEWAY_FIELDS) for word in name.split(b"-")} | {b"user", b"id"})
+_SEPARATORS = [bytes([each]) for each in b"-_.~+!"]
+
+
+@st.composite
+def names(draw: st.DrawFn) -> bytes:
+    words = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=4))
+    if draw(st.booleans()):
+        words = draw(st.sampled_from(sorted(UNTRUSTED_NAMES | GATEWAY_FIELDS))).split(b"-")
+    name = words[0]
+    for word in words[1:]:
+        name += draw(st.sampled_from(_SEPARATORS)) + word
+    return name.title() if draw(st.booleans()) else name
+
+
+@given(st.lists(names(), max_size=8), st.lists(names(), max_size=2), st.booleans())
+def test_whatever_comes_no_name_is_left_that_cgi_takes_for_a_claim(
+    sent: list[bytes], listed: list[bytes], trusted: bool
+) -> None:
+    lines = b"".join(b"\r\n%b: x" % name for name in sent if name.lower() not in {b"host", b"upgrade", b"connection"})
+    if listed:
+        lines += b"\r\nConnection: " + b", ".join(listed)
+    trust = Trust([parse_trusted_peer("10.0.0.1")] if trusted else [], None, ["X-User-Id"])
+
+    facts, _ = read(lines, Arrived("10.0.0.1", "http", 80), trust)
+
+    assert facts.lowered == facts.block.lower()
+    left = [line.partition(b":")[0].lower() for line in facts.block.split(b"\r\n")[1:]]
+    assert b"x-user-id" not in map(folded, left)
+    claims = [name for name in left if is_untrusted(folded(name)) and name != b"via"]
+    assert trusted or claims == []
+    # From a trusted proxy, one spelling of each that the gateway or the proxy itself may have written.
+    assert not [name for name in left if folded(name) in GATEWAY_FIELDS and name not in GATEWAY_FIELDS]
+    assert not [name for name in claims if folded(name) != name and folded(name) in claims]
+    assert set(facts.claims) == {name for name in claims if name not in GATEWAY_FIELDS}
+    # What goes on is what plugins see, but for what the gateway reads and writes itself.
+    assert set(facts.kept.split(b"\r\n")) <= set(facts.block.split(b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "peers", "removed"),
+    [
+        ("x-real-ip", (), True),
+        ("x_real_ip", (), True),
+        ("my-ip", (), True),
+        ("x-real-ip", PEER, False),
+        ("my-ip", PEER, False),
+        ("via", (), False),
+        ("accept", (), False),
+        ("x-user-id", PEER, True),
+        ("x_user_id", (), True),
+    ],
+)
+def test_whether_a_field_is_gone_before_routing_can_be_told_of_its_name(
+    name: str, peers: tuple[str, ...], removed: bool
+) -> None:
+    trust = Trust([parse_trusted_peer(peer) for peer in peers], ClientAddressConfig(header="My-IP"), ["x-user-id"])
+
+    assert is_removed(name, [trust]) is removed

@@ -18,9 +18,10 @@ from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestFacts
+from gateway_core.proxy.wire.untrusted import folded, is_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gateway_core.messages.request import Peer
     from gateway_core.snapshot.trust import Trust
@@ -121,6 +122,21 @@ def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> Re
         unwanted.update(facts.claims)
         unwanted.update(name for name in facts.forwarding if name != b"via")
     return facts.without(unwanted) if unwanted else facts
+
+
+def is_removed(name: str, trusts: Collection[Trust]) -> bool:
+    """Whether a field is gone before routes are matched, whatever listener the request comes in at.
+
+    :param name: in lower case.
+    :param trusts: those of all listeners.
+    """
+    line = b"\r\n%b:" % name.encode("latin-1", "replace")
+    if all(trust.stripped is not None and trust.stripped.search(line) for trust in trusts):
+        return True
+    key = folded(line[2:-1])
+    is_reserved = any(trust.reserved is not None and trust.reserved.search(line) for trust in trusts)
+    is_claim = is_reserved or (key != b"via" and is_untrusted(key))
+    return is_claim and not any(trust.has_trusted_peers for trust in trusts)
 
 
 def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted: bool) -> Origin:
