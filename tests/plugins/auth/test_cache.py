@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def test_the_entry_that_was_added_first_goes_first() -> None:
+def test_the_entry_that_was_put_first_goes_first() -> None:
     cache: VerifiedCache[int] = VerifiedCache(2)
 
     for number, text in enumerate("abac"):
         cache.put(cache.digest(text), number)
 
-    assert [cache.get(cache.digest(text)) for text in "abc"] == [None, 1, 3]
-    cache.drop(cache.digest("b"))
-    cache.drop(cache.digest("b"))
+    assert [cache.get(cache.digest(text)) for text in "abc"] == [2, None, 3]
+    cache.drop(cache.digest("a"))
+    cache.drop(cache.digest("a"))
     assert len(cache) == 1
     cache.clear()
     assert len(cache) == 0
@@ -27,6 +27,23 @@ def test_it_is_never_larger_than_its_size(size: int, texts: list[str]) -> None:
         cache.put(cache.digest(text), text)
         assert len(cache) <= size
     assert all(cache.get(cache.digest(text)) in {text, None} for text in texts)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 250)), max_size=30))
+def test_it_is_never_heavier_than_its_bytes(puts: list[tuple[str, int]]) -> None:
+    cache: VerifiedCache[int] = VerifiedCache(3, 80)
+    weights: dict[str, int] = {}
+
+    for text, weight in puts:
+        weights[text] = weight
+        cache.put(cache.digest(text), weight, weight)
+        kept = [text for text in weights if cache.get(cache.digest(text)) is not None]
+        assert sum(weights[text] for text in kept) <= 240
+        assert (cache.get(cache.digest(text)) == weight) is (weight <= 240)
+    for text in weights:
+        cache.drop(cache.digest(text))
+    cache.put(cache.digest("whole"), 240, 240)
+    assert len(cache) == 1
 
 
 def test_credentials_are_not_kept_and_look_different_in_each_cache() -> None:

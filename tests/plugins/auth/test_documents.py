@@ -5,8 +5,9 @@ import logging
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.documents import MOST_WAITING, Document, FetchError, Loaded
+from gateway_plugin_auth.documents import MOST_WAITING, MOST_WAITING_PER_CLIENT, Document, FetchError, Loaded
 from gateway_plugin_auth.freshness import Terms
+from gateway_plugin_sdk import spawn
 
 LOG = logging.getLogger("gateway.plugin.auth")
 
@@ -140,3 +141,17 @@ async def test_only_so_many_may_wait_for_one_load(document: Document[str], sourc
     source.may_answer.set()
     await asyncio.gather(*waiting)
     assert source.loads == 1
+
+
+async def test_one_client_does_not_take_the_places_of_those_who_wait(
+    document: Document[str], source: Source, until: Any
+) -> None:
+    source.may_answer.clear()
+    waiting = [spawn(document.refetch("a"), name="wait") for _ in range(MOST_WAITING_PER_CLIENT)]
+    await until(lambda: document._waiting == MOST_WAITING_PER_CLIENT)
+
+    assert not document.may_ask("a")
+    assert document.may_ask("b")
+    source.may_answer.set()
+    await asyncio.gather(*waiting)
+    assert not document._waiting_by_client

@@ -386,4 +386,4 @@ async def test_stopping_ends_every_task(make_gate: Any, key_server: Any, keys: A
 
     await until(lambda: not {task for task in asyncio.all_tasks() - before if "refresh" in task.get_name()})
     # A request that began before is still answered.
-    assert (await gate.visit(token("k9"))).status == 401
+    assert (await gate.visit(token("k9"))).status == 503

@@ -10,18 +10,26 @@ EntryT = TypeVar("EntryT")
 
 
 class VerifiedCache(Generic[EntryT]):
-    """A bounded map from credentials to what verifying them gave; the entry that was added first goes first.
+    """A map from credentials to what verifying them gave, bounded in entries and bytes; what was put first goes first.
 
     Credentials are kept as a SHA-256 over a random key and them: what is long past is not there to be used, and equal
     credentials look different in two processes. Readers compare the times that entries carry.
     """
 
-    __slots__ = ("_entries", "_seed", "size")
+    __slots__ = ("_bytes", "_entries", "_seed", "largest", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, bytes_per_entry: int = 2048) -> None:
+        """Make an empty cache.
+
+        :param size: entries at most.
+        :param bytes_per_entry: what `put` may be told of an entry on average; fewer large ones fit.
+        """
         self.size = size
+        self.largest = size * bytes_per_entry
+        """Bytes of all entries at most, as far as `put` is told of them."""
+        self._bytes = 0
         self._seed = hashlib.sha256(secrets.token_bytes(32))
-        self._entries: dict[bytes, EntryT] = {}
+        self._entries: dict[bytes, tuple[EntryT, int]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -33,18 +41,28 @@ class VerifiedCache(Generic[EntryT]):
         return state.digest()
 
     def get(self, digest: bytes) -> EntryT | None:
-        return self._entries.get(digest)
+        found = self._entries.get(digest)
+        return None if found is None else found[0]
 
-    def put(self, digest: bytes, entry: EntryT) -> None:
-        if self.size <= 0:
+    def put(self, digest: bytes, entry: EntryT, weight: int = 0) -> None:
+        """Remember an entry, and forget the oldest ones that there is no room for beside it.
+
+        :param weight: its bytes; one that is larger than the whole cache is not kept.
+        """
+        self.drop(digest)
+        if self.size <= 0 or weight > self.largest:
             return
         entries = self._entries
-        if len(entries) >= self.size and digest not in entries:
-            del entries[next(iter(entries))]
-        entries[digest] = entry
+        while len(entries) >= self.size or self._bytes + weight > self.largest:
+            self.drop(next(iter(entries)))
+        entries[digest] = (entry, weight)
+        self._bytes += weight
 
     def drop(self, digest: bytes) -> None:
-        self._entries.pop(digest, None)
+        dropped = self._entries.pop(digest, None)
+        if dropped is not None:
+            self._bytes -= dropped[1]
 
     def clear(self) -> None:
         self._entries.clear()
+        self._bytes = 0

@@ -19,6 +19,9 @@ ValueT = TypeVar("ValueT")
 MOST_WAITING: Final = 256
 """Requests that wait for one load at a time."""
 
+MOST_WAITING_PER_CLIENT: Final = 64
+"""Of them, those of one client."""
+
 _LONGEST_SLEEP: Final = 60.0
 _SHORTEST_SLEEP: Final = 0.05
 
@@ -78,6 +81,7 @@ class Document(Generic[ValueT]):
         self._flight: asyncio.Task[None] | None = None
         self._is_kept = False
         self._waiting = 0
+        self._waiting_by_client: dict[str, int] = {}
         self._tasks = Tasks()
         self._loads = self._unusable = None
         if metrics is not None:
@@ -104,25 +108,32 @@ class Document(Generic[ValueT]):
         """Whether the document may have changed unseen: the last load failed, or one is under way."""
         return bool(self.error) or self._flight is not None
 
-    def may_ask(self) -> bool:
-        """Say whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago.
+    def may_ask(self, client: str = "") -> bool:
+        """Return whether waiting for `refetch` may help: a load is under way, or the last one was long enough ago.
 
-        Only so many may wait: whoever sends tokens of unknown keys must not fill the gateway with waiting requests.
+        Only so many may wait, and fewer of one client: tokens of unknown keys must not fill the gateway with waiting
+        requests, nor keep others from waiting for their key.
         """
         if self._flight is not None:
-            return self._waiting < MOST_WAITING
+            own = self._waiting_by_client.get(client, 0)
+            return self._waiting < MOST_WAITING and own < MOST_WAITING_PER_CLIENT
         return self._freshness.may_ask(self._clock.monotonic())
 
-    async def refetch(self) -> None:
+    async def refetch(self, client: str = "") -> None:
         """Load the document now, together with whoever else waits for it. Does not raise if that fails."""
         flight = self._begin()
         if flight is None:
             return
+        waiting = self._waiting_by_client
+        waiting[client] = waiting.get(client, 0) + 1
         self._waiting += 1
         try:
             await asyncio.wait([flight])
         finally:
             self._waiting -= 1
+            waiting[client] -= 1
+            if not waiting[client]:
+                del waiting[client]
 
     async def start(self) -> None:
         """Load the document for the first time, and begin to keep it fresh. Safe to call by each of several users."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from time import perf_counter
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from gateway_plugin_auth.clients import client_of
 from gateway_plugin_auth.fair_queue import FairQueue
 
 THREADS: Final = 2
@@ -18,7 +18,6 @@ MOST_WAITING: Final = 256
 MOST_PER_CLIENT: Final = 16
 MOST_PER_NAME: Final = 64
 
-_IPV6_BITS_OF_A_CLIENT: Final = 64
 _WEIGHT_OF_THE_LAST: Final = 0.2
 
 
@@ -91,19 +90,6 @@ def _timed(work: Callable[[], bool]) -> tuple[bool, float]:
 def _settle(verdict: asyncio.Future[bool | None], value: bool | None) -> None:
     if not verdict.done():
         verdict.set_result(value)
-
-
-def client_of(address: str) -> str:
-    """Return what counts as one client: an address, of IPv6 the network of 64 bits, which one client has for itself."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(parsed) >> _IPV6_BITS_OF_A_CLIENT << _IPV6_BITS_OF_A_CLIENT))
 
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Hashing] = WeakKeyDictionary()

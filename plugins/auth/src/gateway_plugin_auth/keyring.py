@@ -29,8 +29,8 @@ class Keyring(Protocol):
 
     def current(self) -> KeySet | None: ...
 
-    def may_ask(self) -> bool:
-        """Say whether `refetch` may bring a key that is not there yet."""
+    def may_ask(self, client: str) -> bool:
+        """Return whether `refetch` may bring a key that is not there yet."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Keyring(Protocol):
         """Return the seconds after which there may be other keys."""
         ...
 
-    async def refetch(self) -> None: ...
+    async def refetch(self, client: str) -> None: ...
 
     async def start(self) -> None: ...
 
@@ -61,13 +61,13 @@ class StaticKeyring:
     def current(self) -> KeySet:
         return self._keys
 
-    def may_ask(self) -> bool:
+    def may_ask(self, client: str) -> bool:  # noqa: ARG002 - of the protocol
         return False
 
     def retry_after(self) -> float:
         return 0.0
 
-    async def refetch(self) -> None:
+    async def refetch(self, client: str) -> None:
         """Do nothing: these keys never change."""
 
     async def start(self) -> None:
@@ -97,8 +97,8 @@ class DocumentKeyring:
         """Return the keys that are in force, or None if there are none yet or they are too old."""
         return self._document.current() if self._document is not None else None
 
-    def may_ask(self) -> bool:
-        return self._document is not None and self._document.may_ask()
+    def may_ask(self, client: str) -> bool:
+        return self._document is not None and self._document.may_ask(client)
 
     @property
     def is_unsure(self) -> bool:
@@ -107,9 +107,9 @@ class DocumentKeyring:
     def retry_after(self) -> float:
         return self._document.retry_after() if self._document is not None else 0.0
 
-    async def refetch(self) -> None:
+    async def refetch(self, client: str) -> None:
         if self._document is not None:
-            await self._document.refetch()
+            await self._document.refetch(client)
 
     async def start(self) -> None:
         """Load the keys.

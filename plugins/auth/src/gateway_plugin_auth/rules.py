@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,18 @@ from gateway_plugin_sdk import ClaimReader, Pattern
 
 
 def is_same(left: object, right: object) -> bool:
-    """Compare as JSON does: true is not 1."""
+    """Compare as JSON does, at every level: true is not 1."""
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(is_same, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(is_same(value, right[name]) for name, value in left.items())
     return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def is_any_of(value: object, items: Iterable[object]) -> bool:
+    """Return whether a claim, or a member of a list, is one of some JSON values."""
+    each = [value, *value] if isinstance(value, list | tuple) else [value]
+    return any(is_same(one, item) for item in items for one in each)
 
 
 def texts_of(value: object) -> Sequence[str]:

@@ -111,3 +111,29 @@ async def test_a_file_that_is_not_of_keys_rejects_the_configuration(
     with pytest.raises(FetchError, match="keys_file"):
         await make_gate(provider(keys_file=str(path)))
     assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("header", ["", " ", None])
+async def test_an_empty_field_does_not_hide_a_key_in_the_next_place(make_gate: Any, header: str | None) -> None:
+    places = [{"header": "X-API-Key"}, {"cookie": "key"}, {"query": "key"}]
+    provider = {"scheme": "api-key", "key_from": places, "keys": [{"subject": "a", "key": "k"}]}
+    gate = await make_gate(providers={"apps": provider})
+    fields = {} if header is None else {"X-API-Key": header}
+
+    assert (await gate.visit(headers={**fields, "Cookie": "key=; x=y"}, target="/?key=k")).status == 200
+    assert (await gate.visit(headers={**fields, "Cookie": "key=k"}, target="/?key=")).status == 200
+    assert (await gate.visit(headers={**fields, "Cookie": "key=wrong"}, target="/?key=k")).status == 401
+
+
+async def test_a_file_of_keys_that_is_gone_for_too_long_is_no_wrong_key(make_gate: Any, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text('[{"subject": "b", "key": "of-the-file"}]')
+    keys = [{"subject": "a", "key": "own"}]
+    gate = await make_gate(providers={"apps": {"scheme": "api-key", "keys": keys, "keys_file": str(path)}})
+    assert (await gate.visit(headers={"X-API-Key": "of-the-file"})).status == 200
+
+    path.unlink()
+    gate.clock.advance(2 * 86400)
+
+    assert (await gate.visit(headers={"X-API-Key": "of-the-file"})).status == 503
+    assert (await gate.visit(headers={"X-API-Key": "own"})).status == 200

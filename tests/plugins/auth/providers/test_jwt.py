@@ -176,3 +176,26 @@ async def test_a_provider_whose_keys_are_away_does_not_stop_another(
 
     assert visit.status == 200
     await until(lambda: len(key_server.requests) == fetched + 1)
+
+
+async def test_a_cached_token_is_accepted_as_long_as_a_new_one(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret, cache={"max_age": 0})
+    token = sign(exp=int(gate.clock.wall()) + 10)
+    assert (await gate.visit(token)).status == 200
+
+    gate.clock.advance(69)
+    assert [(await gate.visit(each)).status for each in (token, sign(exp=int(gate.clock.wall()) - 59))] == [200, 200]
+    gate.clock.advance(1)
+    assert [(await gate.visit(each)).reason for each in (token, sign(exp=int(gate.clock.wall()) - 60))] == [
+        "expired"
+    ] * 2
+
+
+async def test_spellings_of_the_scheme_take_no_places_in_the_cache(make_gate: Any, secret: str, sign: Any) -> None:
+    gate = await make_gate(secret=secret)
+    token = sign()
+
+    for scheme in ("Bearer ", "bearer ", "BEARER ", "bEaReR  ", "Bearer     "):
+        assert (await gate.visit(headers={"Authorization": scheme + token})).status == 200
+
+    assert len(gate.plugin._providers["jwt"]._cache) == 1

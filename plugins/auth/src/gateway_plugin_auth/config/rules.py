@@ -8,7 +8,7 @@ from gateway_plugin_sdk import MISSING, ConfigModel, Pattern, claim_path
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.texts import Header, OneOrMore, many
-from gateway_plugin_auth.rules import AccessRules, Rule, SetRule, contains, is_same, matches
+from gateway_plugin_auth.rules import AccessRules, Rule, SetRule, contains, is_any_of, is_same, matches
 
 _TESTS: Final = ("equals", "one_of", "none_of", "contains", "regex", "present")
 
@@ -26,7 +26,7 @@ class ClaimRule(ConfigModel):
     """The claim is one of these JSON values."""
 
     none_of: tuple[Any, ...] = ()
-    """The claim is none of these JSON values; it may be absent."""
+    """Neither the claim nor, if it is a list, a member of it is one of these JSON values; it may be absent."""
 
     contains: Any = None
     """The claim is a list that has this member, or a text that has this word."""
@@ -53,7 +53,7 @@ class ClaimRule(ConfigModel):
         if self.one_of:
             return Rule(read, lambda value: any(is_same(value, item) for item in self.one_of))
         if self.none_of:
-            return Rule(read, lambda value: not any(is_same(value, item) for item in self.none_of))
+            return Rule(read, lambda value: not is_any_of(value, self.none_of))
         if self.contains is not None:
             return Rule(read, lambda value: contains(value, self.contains))
         if self.regex is not None:

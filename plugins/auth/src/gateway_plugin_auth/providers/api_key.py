@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway_plugin_sdk import PluginContext, Request
+from gateway_plugin_sdk import PluginContext, Request, TextTooLongError
 from pydantic import TypeAdapter, ValidationError
 
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider, check_that_keys_differ
@@ -71,7 +71,10 @@ class ApiKeys:
         return {entry.digest(): _Holder(self._outcome(entry), entry.expires_at()) for entry in entries}
 
     def _outcome(self, entry: ApiKeyEntry) -> Verified | Refusal:
-        problem = self._access.problem(entry.claims)
+        try:
+            problem = self._access.problem(entry.claims)
+        except TextTooLongError:
+            problem = "claim"  # of one key, which must not keep the others from being read
         if problem is not None:
             return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
         fields = tuple(fields_of({"sub": entry.subject, **entry.claims}, self._mapping))
