@@ -84,3 +84,44 @@ def test_with_re2_long_texts_are_matched(lane: str, target: ScriptedUpstream) ->
     )
 
     assert found == [200, 302, 302]
+
+
+CATASTROPHIC = """
+fast_lane: {lane}
+limits: {{max_head_bytes: 64KiB}}
+routes:
+  - {{id: open, path_prefix: /, target: "{url}"}}
+  - id: edit
+    path_regex: "/api/(?P<a>.*)a(?P<b>.*)a(?P<c>.*)/edit"
+    priority: 1
+    redirect: {{host: sso.example.com, status: 302}}
+  - id: searched
+    path: /search
+    query: {{q: {{regex: ".*a.*="}}}}
+    headers: {{x-one: {{regex: ".*a.*!"}}}}
+    redirect: {{host: sso.example.com, status: 302}}
+"""
+LONG = "a" * 30_000
+
+
+def ask_all(lane: str, target: ScriptedUpstream) -> list[int]:
+    """Send what takes `re` years; the timeout of the test is far below that."""
+    with RunningGateway(CATASTROPHIC.format(lane=lane, url=target.url)) as gateway:
+        return [
+            gateway.get(path, headers=headers).status
+            for path, headers in (
+                (f"/api/{LONG}", []),
+                (f"/search?q={LONG}", [("x-one", "aa!")]),
+                ("/search?q=aa=", [("x-one", LONG)]),
+                ("/api/xaxax/edit", []),
+                ("/search?q=aa=", [("x-one", "aa!")]),
+            )
+        ]
+
+
+def test_no_pattern_that_check_accepts_stalls_the_process(lane: str, target: ScriptedUpstream) -> None:
+    assert ask_all(lane, target) == [200, 200, 200, 302, 302]
+
+
+def test_no_pattern_stalls_the_process_without_re2(lane: str, target: ScriptedUpstream, without_re2: None) -> None:
+    assert ask_all(lane, target) == [414, 400, 431, 302, 302]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from gateway_plugin_sdk import Plugin, PluginContext, Record, Request, Response, hookimpl
+from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, SyslogSink
 from gateway_plugin_logger.filters.expression import Test
+from gateway_plugin_logger.findings import findings
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.outlets import (
     Extend,
@@ -43,6 +44,11 @@ class Logger(Plugin[LoggerConfig]):
     name = "logger"
     config_model = LoggerConfig
     default_on_error = "continue"
+
+    @classmethod
+    def check_config(cls, config: LoggerConfig) -> Iterable[ConfigFinding]:
+        """See `findings`."""
+        return findings(config)
 
     def __init__(self, config: LoggerConfig, context: PluginContext) -> None:
         super().__init__(config, context)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from gateway_plugin_sdk import Record, Request, Response, TextTooLongError
+from gateway_plugin_sdk import Record, Request, Response, SearchPattern, TextTooLongError
 
 from gateway_plugin_logger.fields import LOOKUPS, FieldNameError, Kind, Value, find_value
 from gateway_plugin_logger.fields.value import fresh_name
@@ -78,6 +78,18 @@ def compile_test(text: str, *, undecided: bool) -> Test:
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply") from None
     return _decided(test, undecided) if "matches" in text else test
+
+
+def patterns_in(text: str) -> list[SearchPattern]:
+    """Return the regular expressions of an expression that `compile_test` takes."""
+    calls = [node for node in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(node, ast.Call)]
+    return [
+        SearchPattern.compile(argument.value)
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "matches"
+        for argument in call.args[1:]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
 
 
 def _decided(test: Test, undecided: bool) -> Test:
