@@ -35,7 +35,7 @@ def documents_of(body: bytes, prefix: str, place: str) -> tuple[Document, ...]:
     """
     try:
         entries = json.loads(body) if body else []
-    except ValueError:
+    except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list):
         raise KeysError("the answer is no list of keys")

@@ -25,7 +25,7 @@ def read_instances(body: bytes, scheme: str, *, include_warning: bool) -> dict[s
     """
     try:
         entries = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list):
         raise InstancesError("the answer is no list of service instances")

@@ -19,6 +19,9 @@ from gateway_plugin_etcd.members import Members
 from gateway_plugin_etcd.wire import KeyValue, WatchMessage, encoded, read_page, read_refusal, read_watch_message
 
 PAGE: Final = 1000
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes of a response, and of all keys and values of a scope, at most."""
+_LARGEST_REFUSAL: Final = 1024 * 1024
 """Keys in one answer of a listing."""
 
 
@@ -62,7 +65,7 @@ class EtcdClient:
         """
         first, beyond = scope.first, scope.beyond
         entries: list[KeyValue] = []
-        revision, cluster = 0, ""
+        revision, cluster, size = 0, "", 0
         while True:
             body = {"key": encoded(first), "range_end": encoded(beyond), "limit": PAGE, "revision": revision}
             page = read_page(await self.call("/v3/kv/range", body))
@@ -70,6 +73,9 @@ class EtcdClient:
                 # The pages that follow are of the same revision, whatever happens meanwhile.
                 revision, cluster = page.revision, page.cluster
             entries += page.entries
+            size += sum(len(entry.key) + len(entry.value) for entry in page.entries)
+            if size > LARGEST:
+                raise EtcdError(f"what is below the prefix is larger than {LARGEST} bytes: give a longer prefix")
             if not page.has_more or not page.entries:
                 return Listing(tuple(entries), revision, cluster)
             first = page.entries[-1].key + b"\0"
@@ -94,7 +100,7 @@ class EtcdClient:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._access.timeout)
             async with self._post(member, "/v3/watch", body, token, timeout) as response:
                 if response.status != 200:
-                    raise read_refusal(response.status, await response.read())
+                    raise read_refusal(response.status, await _body(response, _LARGEST_REFUSAL))
                 async for line in self._lines(member, response.content, scope):
                     yield read_watch_message(line)
             raise UnavailableError("it ended the watch")
@@ -165,11 +171,10 @@ class EtcdClient:
         timeout = aiohttp.ClientTimeout(total=self._access.timeout)
         try:
             async with self._post(member, path, body, token, timeout) as response:
-                data = await response.read()
                 if response.status != 200:
-                    raise read_refusal(response.status, data)
-                return json.loads(data)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                    raise read_refusal(response.status, await _body(response, _LARGEST_REFUSAL))
+                return json.loads(await _body(response, LARGEST))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
             raise UnavailableError(_told(member, error)) from error
 
     def _post(
@@ -191,6 +196,15 @@ class EtcdClient:
             ssl=self._access.tls or True,
             allow_redirects=False,
         )
+
+
+async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > largest:
+            raise UnavailableError(f"the response to {response.url.path} is larger than {largest} bytes")
+    return bytes(body)
 
 
 def _told(member: str, error: BaseException) -> str:

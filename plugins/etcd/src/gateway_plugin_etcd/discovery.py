@@ -127,6 +127,8 @@ def read_endpoint(name: bytes, value: bytes) -> EndpointSpec:
         fields = EndpointValue.model_validate(json.loads(text) if text.startswith("{") else {"url": text})
     except ValidationError as error:
         raise ValueError(explained(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     url = fields.url if "://" in fields.url else f"http://{fields.url}"
     if not _URL.fullmatch(url):
         raise ValueError(f"{fields.url!r} is not a URL such as http://10.0.0.1:8080")

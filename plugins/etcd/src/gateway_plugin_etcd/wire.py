@@ -81,7 +81,7 @@ def read_page(plain: Mapping[str, Any]) -> Page:
         revision, cluster = _header(plain)
         entries = tuple(_key_value(entry) for entry in plain.get("kvs", ()))
         return Page(revision, cluster, entries, bool(plain.get("more")))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EtcdError(f"the answer to a range is malformed: {error!r}") from error
 
 
@@ -104,7 +104,7 @@ def read_watch_message(line: bytes) -> WatchMessage:
         revision, cluster = _header(result)
         events = tuple(_event(event) for event in result.get("events", ()))
         return WatchMessage(revision, cluster, bool(result.get("created")), events)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EtcdError(f"a message of the watch is malformed: {error!r}") from error
 
 
@@ -113,7 +113,7 @@ def read_refusal(status: int, body: bytes) -> EtcdError:
     try:
         plain = json.loads(body)
         return error_of(int(plain.get("code", 0)), str(plain.get("message") or plain.get("error") or plain))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         text = body[:200].decode("utf-8", "replace").strip()
         kind = UnavailableError if status >= 500 else EtcdError
         return kind(f"it answers {status}: {text}")

@@ -164,6 +164,6 @@ async def _refusal(response: aiohttp.ClientResponse, path: str) -> ApiError:
 def _object(text: bytes) -> Object | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
