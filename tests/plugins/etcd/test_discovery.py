@@ -142,3 +142,11 @@ def test_what_is_no_endpoint_is_refused(value: bytes) -> None:
 def test_a_config_that_cannot_work_is_refused(config: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make_discovery(config, context())
+
+
+@pytest.mark.parametrize("url", ["http://user:Hunter2@10.0.0.1:2379", "ftp://user:Hunter2@10.0.0.1"])
+def test_urls_with_a_user_are_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r"username and password|is not a URL") as caught:
+        make_discovery({"endpoints": [url], "prefix": "/a"}, context(None))
+
+    assert "Hunter2" not in str(caught.value)

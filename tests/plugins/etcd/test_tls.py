@@ -54,3 +54,7 @@ async def test_etcd_behind_tls_with_client_certificates(tmp_path: Path, session:
 def test_files_that_cannot_be_used_are_refused(files: tuple[str, str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         tls_context(*files)
+
+
+def test_without_files_the_context_that_is_there_already_is_used() -> None:
+    assert tls_context("", "", "") is None
