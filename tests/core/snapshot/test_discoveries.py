@@ -34,7 +34,7 @@ def test_options_that_a_discovery_refuses_are_problems(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "config"),
     [
-        ("consul", "{service: users, address: 'https://127.0.0.1:1', ca: /gone.pem}"),
+        ("consul", "{service: users, address: 'https://127.0.0.1:1', tls: {ca: /gone.pem}}"),
         ("kubernetes", "{service: users, namespace: a, kubeconfig: /gone}"),
     ],
 )
