@@ -22,7 +22,22 @@ the remedy, a severity and a code (this page is made by `python docs/problems_re
 
 - **Errors** reject the configuration: `gateway check` exits with 1, a start fails, a reload leaves the old
   configuration in force.
-- **Warnings** do not: the configuration is valid, and something in it is unlikely to be meant.
+- **Warnings** do not: the configuration is valid, and something in it is unlikely to be meant. `gateway check` prints
+  them, `gateway run` prints them at the start and after each reload; `gateway_config_warnings` in `/metrics` counts
+  those of the configuration in force, `/config` of the admin listener lists them.
+
+| option of `check` | what changes |
+| --- | --- |
+| `--strict` | warnings are errors |
+| `--offline` | no source is asked; files that are missing are warnings, broken ones stay errors |
+| `--json` | problems as JSON on stdout |
+
+| exit status | meaning |
+| --- | --- |
+| 0 | no errors |
+| 1 | errors; a file that is missing is one |
+| 2 | wrong usage |
+| 3 | undecided: a source did not respond, or a file that exists could not be read |
 
 Codes are stable, messages are not: programs compare codes. `gateway check --json` prints both:
 
@@ -38,6 +53,17 @@ Codes are stable, messages are not: programs compare codes. `gateway check --jso
 
 Plugins report problems of their own with their name before the code (`PLUGIN.what`); their READMEs list them. How a
 plugin does that is in the README of `gateway-plugin-sdk`, "Checking a configuration".
+
+## Protected routes
+
+A route is protected by the bindings of its chain that decide who may pass (`auth`, `ratelimit`, and every plugin with
+`access_control`), unless they run in shadow mode. When one of the route's conditions fails (its methods, a header, a
+query parameter, a host), the next best route is tried, and that one may send the request to the same target without the
+protection; so may a less specific route that takes an exact path with a `/` behind. `route.protection-bypassed` names
+both routes and a request that does it. Bind the plugin on the other route too, or gateway-wide, or add a route with the
+same path and the binding for the requests that are left. A route that names another path without protection
+(`path: /login`) counts as an exemption and is no warning, and so does one with another target, or with a binding of a
+plugin that provides the same.
 """
 
 

@@ -66,3 +66,17 @@ def test_json_of_a_fine_configuration_has_its_warnings(tmp_path: Path) -> None:
 
     assert told["ok"] is True
     assert [each["severity"] for each in told["problems"]] == ["warning"]
+
+
+def test_strict_refuses_what_is_only_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(ROUTE.replace("path: /", "path_prefix: /, strip_path: true"))
+
+    plain, strict = check(path), check(path, "--strict")
+
+    assert (plain.returncode, strict.returncode) == (0, 1)
+    assert plain.stdout == f"{path}: fine, 1 route, 0 upstreams, 1 warning\n"
+    first, source, caret = plain.stderr.splitlines()
+    assert first.startswith(f"{path}:1:54: routes[0].strip_path: warning: strip_path has no effect")
+    assert source.index("true") == caret.index("^")
+    assert "1 problem found" in strict.stderr

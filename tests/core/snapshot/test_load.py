@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from gateway_core.config import ConfigError, Document
+from gateway_core.config import ConfigError, Document, render_problems
 from gateway_core.hookspecs import hookimpl
-from gateway_core.plugins import PluginRegistry
+from gateway_core.plugins import Plugin, PluginRegistry
 from gateway_core.plugins.loading import Loaded
 from gateway_core.snapshot import load
 
@@ -68,3 +70,31 @@ def test_plugins_are_loaded_only_if_they_may_help() -> None:
     with pytest.raises(ConfigError, match="tarrget"):
         check(DISCOVERED.replace("target", "tarrget"), found)
     assert asked == [{"mine"}]
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "warnings"
+
+
+class Auth(Plugin[dict[str, object]]):
+    name = "auth"
+    config_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"secret": {"type": "string", "writeOnly": True}},
+        "additionalProperties": False,
+    }
+    provides = frozenset({"identity"})
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.glob("*.yaml")))
+def test_warnings_are_told_with_place_and_remedy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(GOLDEN)
+    known = PluginRegistry(find=dict)
+    known.register(Auth)
+
+    text = render_problems(load([Path(name)], registry=known, environ={}).warnings) + "\n"
+
+    expected = GOLDEN / f"{name}.expected"
+    if os.environ.get("UPDATE_GOLDEN"):
+        expected.write_text(text, encoding="utf-8")
+    assert text == expected.read_text(encoding="utf-8")
+    assert "s3cr3t" not in text

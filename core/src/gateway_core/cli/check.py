@@ -13,8 +13,8 @@ from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
-from gateway_core.cli.reporting import exit_status, problem_as_json
-from gateway_core.config import ConfigError, Document, LoadedConfig, render_problems
+from gateway_core.cli.reporting import exit_status
+from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.plugins import PluginRegistry, Published
 from gateway_core.server.tls import files_of

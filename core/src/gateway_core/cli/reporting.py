@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
 from gateway_core.cli.options import PROBLEMS, UNDECIDABLE, print_json
-from gateway_core.config import ConfigError, ConfigProblem, LoadedConfig, Place, render_problems, sort_problems
+from gateway_core.config import (
+    ConfigError,
+    ConfigProblem,
+    LoadedConfig,
+    Place,
+    problem_as_json,
+    render_problems,
+    sort_problems,
+)
 from gateway_core.config.sources import ConfigRoot, paths_of, urls_of
 from gateway_core.plugins import PluginRegistry
 from gateway_core.server.source_opening import SourceError, SourceUnavailableError, fetch_documents
@@ -51,16 +59,3 @@ def source_problem(error: SourceError) -> ConfigProblem:
     """Return what is wrong with a source as a problem."""
     code = "source.unavailable" if isinstance(error, SourceUnavailableError) else "source.invalid"
     return ConfigProblem(Place(error.source), "", error.reason, code=code)
-
-
-def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
-    """Return a problem as programs read it."""
-    return {
-        "file": problem.place.file,
-        "line": problem.place.line,
-        "column": problem.place.column,
-        "key": problem.key_path,
-        "message": problem.message,
-        "severity": problem.severity,
-        "code": problem.code,
-    }

@@ -115,6 +115,19 @@ def render_problems(problems: Sequence[ConfigProblem]) -> str:
     return "\n".join([*(problem.render() for problem in problems), f"{', '.join(counts) or 'no problems'} found"])
 
 
+def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
+    """Return a problem as programs read it."""
+    return {
+        "file": problem.place.file,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "key": problem.key_path,
+        "message": problem.message,
+        "severity": problem.severity,
+        "code": problem.code,
+    }
+
+
 def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
     """Return a problem as plain data for another process."""
     place = problem.place

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
@@ -158,7 +158,7 @@ class Program:
         """Return what the admin listener shows."""
         assert self.fleet is not None
         status = await self.fleet.status()
-        warnings = [str(warning) for warning in self.warnings]
+        warnings = [problem_as_json(warning) for warning in self.warnings]
         sources = {} if self._sources is None else {"sources": self._sources.status()}
         return {**status, "warnings": warnings, **sources}
 

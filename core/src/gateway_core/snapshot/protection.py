@@ -26,7 +26,7 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.words import listed, quote
-from gateway_core.routing import Match, Pattern, Router, RouteRule, RuleError, ValueCondition
+from gateway_core.routing import Match, Pattern, Router, RouterBuilder, RouteRule, RuleError, ValueCondition
 from gateway_core.routing.patterns import Kind, Shape
 from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
 
@@ -89,21 +89,43 @@ class _Route:
 
 def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRound]:
     """Find requests that reach what a protected route protects without its bindings; one for each pair of routes."""
-    routes = list(_routes(config, catalog))
-    exposed = {target for route in routes for target in route.targets if _is_exposed(target, routes)}
+    builder: RouterBuilder[int] = RouterBuilder()
+    routes = list(_routes(config, catalog, builder))
+    weaker = _Weaker(routes)
+    exposed = [route for route in routes if route.guards and weaker.than(route)]
     if not exposed:
         return
-    router: Router[int] = Router.build([route.rule for route in routes])
+    router = builder.freeze()
     by_index = {route.index: route for route in routes}
     named = {method for route in routes for method in route.config.methods}
     methods = [*_METHODS, *sorted(named.difference(_METHODS))]
-    for route in routes:
-        if not route.guards or not route.targets & exposed:
-            continue
-        neighbours = [other for other in routes if other is not route and _lacks(other, route)]
-        base = _base(route, router) if neighbours else None
+    for route in exposed:
+        base = _base(route, router)
         if base is not None:
-            yield from _around(route, base, list(_probes(route, base, neighbours, methods)), router, by_index)
+            probes = _probes(route, base, weaker.with_conditions(route), methods)
+            yield from _around(route, base, probes, router, by_index)
+
+
+class _Weaker:
+    """Finds what is less protected by target: comparing all pairs of 10,000 routes would take half a minute."""
+
+    def __init__(self, routes: Sequence[_Route]) -> None:
+        self._guards: dict[str, set[frozenset[str]]] = {}
+        self._conditional: dict[str, list[_Route]] = {}
+        for route in routes:
+            for target in route.targets:
+                self._guards.setdefault(target, set()).add(frozenset(route.guards))
+                if route.rule.headers or route.rule.query:
+                    self._conditional.setdefault(target, []).append(route)
+
+    def than(self, route: _Route) -> bool:
+        """Whether some route sends to the same place with less protection."""
+        return any(not route.guards.keys() <= guards for target in route.targets for guards in self._guards[target])
+
+    def with_conditions(self, route: _Route) -> list[_Route]:
+        """Return some routes of that kind that have conditions of their own."""
+        near = [other for target in route.targets for other in self._conditional.get(target, ())[:_MOST_NEIGHBOURS]]
+        return [other for other in near if other is not route and _lacks(other, route)]
 
 
 def _around(
@@ -122,11 +144,6 @@ def _around(
             yield WayRound(route.index, other.index, tuple(dict.fromkeys(missing)), probe)
 
 
-def _is_exposed(target: str, routes: Sequence[_Route]) -> bool:
-    guards = {frozenset(route.guards) for route in routes if target in route.targets}
-    return len(guards) > 1
-
-
 def _lacks(other: _Route, route: _Route) -> bool:
     """Whether ``other`` sends to the same place with less protection."""
     return bool(other.targets & route.targets) and not route.guards.keys() <= other.guards.keys()
@@ -135,7 +152,8 @@ def _lacks(other: _Route, route: _Route) -> bool:
 # --- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
+def _routes(config: GatewayConfig, catalog: PluginCatalog, builder: RouterBuilder[int]) -> Iterator[_Route]:
+    """Yield the routes that can be compiled, and put them into the router."""
     origins = {
         upstream.name: frozenset(endpoint.url for endpoint in upstream.endpoints) | {upstream.name}
         for upstream in config.upstreams
@@ -144,7 +162,7 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
     for index, route in enumerate(config.routes):
         try:
             pattern, rule = pattern_of(route), route_rule(route, index, index)
-            Router.build([rule])
+            builder.add(rule)
         except RuleError:
             continue  # An error of its own.
         if route.plugins or shared is None:
@@ -182,11 +200,10 @@ def _probes(route: _Route, base: Probe, neighbours: Sequence[_Route], methods: S
     for probe in _failing(route, base):
         for method in own:
             yield replace(probe, method=method)
-    for other in neighbours[:_MOST_NEIGHBOURS]:
-        if other.rule.headers or other.rule.query:
-            meeting = _meeting(other.rule, replace(base, way=f"the conditions of route {other.config.id!r}"))
-            for method in own:
-                yield replace(meeting, method=method)
+    for other in neighbours:
+        meeting = _meeting(other.rule, replace(base, way=f"the conditions of route {other.config.id!r}"))
+        for method in own:
+            yield replace(meeting, method=method)
 
 
 def _base(route: _Route, router: Router[int]) -> Probe | None:
