@@ -77,6 +77,6 @@ def test_strict_refuses_what_is_only_a_warning(tmp_path: Path) -> None:
     assert (plain.returncode, strict.returncode) == (0, 1)
     assert plain.stdout == f"{path}: fine, 1 route, 0 upstreams, 1 warning\n"
     first, source, caret = plain.stderr.splitlines()
-    assert first.startswith(f"{path}:1:54: routes[0].strip_path: warning: strip_path has no effect")
+    assert first.startswith(f"{path}:1:46: routes[0].strip_path: warning: strip_path has no effect")
     assert source.index("true") == caret.index("^")
     assert "1 problem found" in strict.stderr
