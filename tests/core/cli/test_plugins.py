@@ -40,4 +40,4 @@ def test_an_unknown_plugin_is_status_1_with_a_hint(invoke: Invoke) -> None:
 
     assert result.exit_code == 1
     assert 'did you mean "ratelimit"?' in result.stderr
-    assert "pip install gateway-plugin-zzz" in invoke("plugins", "show", "zzz").stderr
+    assert "pip install" not in invoke("plugins", "show", "zzz").stderr

@@ -11,6 +11,7 @@ import click
 from gateway_core.cli.options import PROBLEMS, json_option, print_json
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
+from gateway_core.config.first_party import install_advice
 from gateway_core.plugins import PluginInfo, PluginRegistry
 
 MODULES: Final = {
@@ -77,7 +78,8 @@ def show(name: str, *, as_json: bool) -> None:
     registry = PluginRegistry()
     info = registry.info(name)
     if info is None:
-        hint = did_you_mean(name, registry.names()) or f": try pip install gateway-plugin-{name}"
+        advice = install_advice(name)
+        hint = did_you_mean(name, registry.names()) or (f": install it: {advice}" if advice else "")
         click.echo(f"no installed distribution publishes a plugin {name!r}{hint}", err=True)
         raise SystemExit(PROBLEMS)
     if as_json:

@@ -10,7 +10,8 @@ from tests.core.config.conftest import Catalogue, Load
     ("binding", "message"),
     [
         ("{name: loger}", 'no plugin "loger" is installed: did you mean "logger"?'),
-        ("{name: jwt}", "pip install gateway-plugin-jwt"),
+        ("{name: consul}", "install it: pip install gateway-plugin-consul"),
+        ("{name: jwt}", 'no plugin "jwt" is installed: installed are'),
         ("{name: geo}", 'the plugin "geo" of acme-geo 3.2.1 does not load: ModuleNotFoundError'),
         ("{name: odd}", "the plugin's own schema is broken"),
         ("{name: auth}", r'"secret" is missing (auth 1.0.0)'),

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.findings import ConfigFinding
+from gateway_core.config.first_party import install_advice
 from gateway_core.config.locate import Locator
 from gateway_core.config.place import KeyPath, Place
 from gateway_core.config.problems import ConfigProblem
@@ -66,7 +67,8 @@ class Scope:
         """Return how a plugin or extension could be installed, if its name may be shown."""
         if self.shown(path, name) != shown(name):
             return ""
-        return f"; if a distribution has it: pip install gateway-plugin-{name}"
+        advice = install_advice(name)
+        return f"; install it: {advice}" if advice else ""
 
     def shown(self, path: KeyPath, value: object) -> str:
         """Name a value in a message; what came from the environment is named as it is written."""
