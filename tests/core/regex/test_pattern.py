@@ -63,6 +63,17 @@ def test_what_is_not_linear_for_re_is_matched_by_re2_whatever_the_length() -> No
     assert compile_pattern("(a+)+b", Pattern).fullmatch("a" * 60_000) is None
 
 
+def test_large_patterns_take_shorter_texts_in_re2_too() -> None:
+    """RE2 is linear in the text, and in the pattern: 1,800 positions and 64 KiB are more than a second."""
+    pattern = compile_pattern("(?:a|b)*a(?:a|b){900}c", Pattern)
+
+    assert pattern.fullmatch("ab" * 100) is None
+    with pytest.raises(TextTooLongError):
+        pattern.fullmatch("ab" * 4_000)
+    assert pattern.problem is not None
+    assert "it has too many positions for RE2" in pattern.problem
+
+
 def test_text_of_more_than_8_kib_is_matched_by_re2() -> None:
     pattern = compile_pattern("(?P<all>(?:/[^/]+)+)", Pattern)
 

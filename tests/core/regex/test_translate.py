@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.regex.parser import Parser
-from gateway_core.regex.translate import UntranslatableError, translate
+from gateway_core.regex.translate import UntranslatableError, size_of, translate
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,11 @@ def test_what_re2_does_not_do_the_same_way_is_named(text: str, lacking: str) -> 
         translate(Parser(text).parse())
 
     assert lacking in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 0), ("abc", 3), ("a|bc", 3), ("a*", 1), ("a{3}", 3), ("(a{2,3}b){2}", 8), ("a{5,}", 6), (r"\w[a-z]", 2)],
+)
+def test_the_size_counts_repetitions_written_out(text: str, size: int) -> None:
+    assert size_of(Parser(text).parse()) == size

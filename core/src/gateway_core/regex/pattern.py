@@ -22,7 +22,7 @@ from gateway_core.errors import TextSource, TextTooLongError
 from gateway_core.regex.linear import LinearError, LinearPattern, Spans, compile_linear
 from gateway_core.regex.nodes import Node
 from gateway_core.regex.parser import Parser
-from gateway_core.regex.translate import UntranslatableError, translate
+from gateway_core.regex.translate import UntranslatableError, size_of, translate
 from gateway_core.regex.work import Mode, longest_text
 
 LONGEST_TEXT: Final = 8192
@@ -111,10 +111,17 @@ class _Compiled:
         if self.is_linear:
             return
         self._linear = self._make_linear()
+        if self._linear is not None and self._linear.longest <= self.limit:
+            self._linear = None
+            self.why_not_linear = _TOO_LARGE
         if self._linear is not None:
             self.limit = -1
-        elif self.limit < SHORTEST_LIMIT:
-            raise SlowPatternError(text, f"{_describe(self.limit)} {_remedy(self.why_not_linear)}")
+        if self._longest < SHORTEST_LIMIT:
+            raise SlowPatternError(text, f"{_describe(self._longest)} {_remedy(self.why_not_linear or _TOO_LARGE)}")
+
+    @property
+    def _longest(self) -> int:
+        return self.limit if self._linear is None else max(self.limit, self._linear.longest)
 
     @classmethod
     def compile(cls, text: str) -> Self:
@@ -127,9 +134,9 @@ class _Compiled:
     @property
     def problem(self) -> str | None:
         """What an operator should know: that texts longer than some limit are refused. ``None`` if all is well."""
-        if self.is_linear or self._linear is not None or self.limit >= self.enough:
+        if self.is_linear or self._longest >= self.enough:
             return None
-        return f"{self.text!r} is not linear: {_describe(self.limit)} {_remedy(self.why_not_linear)}"
+        return f"{self.text!r} is not linear: {_describe(self._longest)} {_remedy(self.why_not_linear or _TOO_LARGE)}"
 
     def _engine(self, text: str, source: TextSource) -> LinearPattern:
         """Return RE2's form of the pattern for a text that is too long for `re`."""
@@ -148,7 +155,7 @@ class _Compiled:
         try:
             if self._tree is None:
                 raise UntranslatableError("such syntax")
-            linear = compile_linear(translate(self._tree))
+            linear = compile_linear(translate(self._tree), size_of(self._tree))
         except UntranslatableError as error:
             self.why_not_linear = f"RE2 cannot take {error}"
             return None
@@ -317,6 +324,9 @@ def parse_pattern(text: str) -> tuple[re.Pattern[str], Node | None]:
     for place_of_end in reversed(parser.ends):
         text = rf"{text[:place_of_end]}\Z{text[place_of_end + 1 :]}"
     return (re.compile(text, re.DOTALL) if parser.ends else compiled), tree
+
+
+_TOO_LARGE: Final = "it has too many positions for RE2"
 
 
 def _describe(limit: int) -> str:

@@ -56,6 +56,19 @@ def translate(node: Node) -> str:
             raise UntranslatableError(_NAMES[type(node)])
 
 
+def size_of(node: Node) -> int:
+    """Return how many positions a pattern has if every counted repetition is written out, as RE2 does."""
+    match node:
+        case Concat(items) | Alternatives(items) | Conditional(items):
+            return sum(map(size_of, items))
+        case Repeat(item, least, most):
+            return size_of(item) * max(most if most is not None else least + 1, 1)
+        case Group(item) | Look(item) | Atomic(item):
+            return size_of(item)
+        case _:
+            return 1
+
+
 def _anchor(anchor: Anchor) -> str:
     if anchor.kind in _ANCHORS:
         return _ANCHORS[anchor.kind]
