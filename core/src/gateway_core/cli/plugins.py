@@ -79,7 +79,7 @@ def show(name: str, *, as_json: bool) -> None:
     info = registry.info(name)
     if info is None:
         advice = install_advice(name)
-        hint = did_you_mean(name, registry.names()) or (f": install it: {advice}" if advice else "")
+        hint = f": {advice}" if advice else did_you_mean(name, registry.names())
         click.echo(f"no installed distribution publishes a plugin {name!r}{hint}", err=True)
         raise SystemExit(PROBLEMS)
     if as_json:

@@ -10,7 +10,7 @@ from tests.core.config.conftest import Catalogue, Load
     ("binding", "message"),
     [
         ("{name: loger}", 'no plugin "loger" is installed: did you mean "logger"?'),
-        ("{name: consul}", "install it: pip install gateway-plugin-consul"),
+        ("{name: consul}", "is installed: pip install gateway-plugin-consul"),
         ("{name: jwt}", 'no plugin "jwt" is installed: installed are'),
         ("{name: geo}", 'the plugin "geo" of acme-geo 3.2.1 does not load: ModuleNotFoundError'),
         ("{name: odd}", "the plugin's own schema is broken"),

@@ -47,7 +47,7 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     path = (*binding.path, "name")
     if description is None:
         names = sorted(scope.catalog.names())
-        hint = scope.suggestion(binding.name, names) or _installed(names) + scope.install_hint(path, binding.name)
+        hint = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names) or _installed(names)
         message = f"no plugin {scope.shown(path, binding.name)} is installed{hint}"
         scope.add(path, message, code="plugin.not-installed")
     elif description.load_error is not None:

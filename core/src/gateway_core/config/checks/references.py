@@ -73,11 +73,9 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
         _check_dns(scope, (*path, "config"), discovery.get("config") or {})
     elif name not in scope.discoveries:
         installed = listed(sorted(scope.discoveries), last="and")
-        hint = scope.suggestion(
-            name, scope.discoveries
-        ) or f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}" + scope.install_hint(
-            (*path, "name"), name
-        )
+        all_of_them = f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}"
+        advice = scope.install_hint((*path, "name"), name)
+        hint = advice or scope.suggestion(name, scope.discoveries) or all_of_them
         message = f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}"
         scope.add((*path, "name"), message, code="discovery.not-installed")
 

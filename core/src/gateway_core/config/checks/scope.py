@@ -68,7 +68,7 @@ class Scope:
         if self.shown(path, name) != shown(name):
             return ""
         advice = install_advice(name)
-        return f"; install it: {advice}" if advice else ""
+        return f": {advice}" if advice else ""
 
     def shown(self, path: KeyPath, value: object) -> str:
         """Name a value in a message; what came from the environment is named as it is written."""
