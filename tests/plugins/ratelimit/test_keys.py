@@ -101,6 +101,7 @@ def test_a_combination_is_missing_if_one_of_its_parts_is(request_of: Callable[..
     [
         ("host", {"host": "example.com"}, {"host": "EXAMPLE.com.:443"}),
         ("host", {"host": "example.com"}, {"host": "example.com:"}),
+        ("host", {"host": "example.com"}, {"host": "example.com:80x"}),
         ("host", {"host": "[::1]"}, {"host": "[::1]:8080"}),
         ("path", {"target": "/login"}, {"target": "/login/"}),
         ("method", {"method": "GET"}, {"method": "HEAD"}),

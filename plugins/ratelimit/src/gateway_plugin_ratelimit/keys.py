@@ -141,8 +141,10 @@ def _method(request: Request) -> str:
 
 def _host(request: Request) -> str | None:
     host = request.host.lower()
-    name, colon, port = host.rpartition(":")
-    return (name if colon and (port.isdigit() or not port) else host).rstrip(".") or None
+    if host.startswith("["):
+        return host[: host.find("]") + 1] or host
+    # Whatever stands behind the colon: routes do not look at it either.
+    return host.partition(":")[0].rstrip(".") or None
 
 
 def _path(request: Request) -> str:

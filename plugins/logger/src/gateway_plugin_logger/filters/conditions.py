@@ -75,7 +75,7 @@ def _make_host_test(hosts: tuple[str, ...]) -> Callable[[str], bool]:
     wanted = frozenset(host.lower().rstrip(".") for host in hosts)
 
     def matches(host: str) -> bool:
-        name, colon, port = host.rpartition(":")
-        return (name if colon and (port.isdigit() or not port) else host).lower().rstrip(".") in wanted
+        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        return name.lower().rstrip(".") in wanted
 
     return matches
