@@ -70,12 +70,11 @@ def test_loggers_of_libraries_write_in_the_same_form_and_at_the_same_level(capsy
 
 
 def test_warnings_are_events_too(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(LogConfig(format="json"))
-
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(True)
+        logs.configure(LogConfig(format="json"))
         warnings.warn("old\nway", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(False)
 
     (line,) = capsys.readouterr().err.splitlines()
     event = json.loads(line)
