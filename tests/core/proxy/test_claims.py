@@ -128,6 +128,29 @@ async def test_a_connection_of_a_listener_that_is_gone_keeps_its_trust(
     assert field(upstream.heads[1], b"x-forwarded-for") == b"127.0.0.1"
 
 
+async def test_each_listener_believes_its_own_peers(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy(f"""
+listen:
+  - {{address: "127.0.0.1:8080", trusted_proxies: []}}
+  - {{address: "127.0.0.1:8081", name: counted, client_address: {{hops: 2}}}}
+{TRUST}
+{SEES}
+routes: [{{id: r, path_prefix: /, target: "{upstream.url}"}}]
+""", [Sees])  # fmt: skip
+    proxy = gateway.proxy
+    runner = web.ServerRunner(proxy.server_for(proxy.holder.current.config.listen[1]))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    other = RunningProxy(runner.addresses[0][1], proxy, gateway.environment, gateway.folder, runner)
+
+    for each in (gateway, other):
+        await each.ask(GET % b"X-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n")
+    await runner.cleanup()
+
+    assert [(field(head, b"saw") or b"").split(b"|")[0] for head in upstream.heads] == [b"127.0.0.1", b"2.2.2.2"]
+
+
 # -- unix sockets
 
 
