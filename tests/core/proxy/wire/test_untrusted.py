@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from gateway_core.config import ClientAddressConfig
 from gateway_core.config.values import parse_trusted_peer
@@ -132,6 +134,27 @@ def test_whatever_comes_no_name_is_left_that_cgi_takes_for_a_claim(
     assert set(facts.claims) == {name for name in claims if name not in GATEWAY_FIELDS}
     # What goes on is what plugins see, but for what the gateway reads and writes itself.
     assert set(facts.kept.split(b"\r\n")) <= set(facts.block.split(b"\r\n"))
+
+
+def test_what_clients_make_up_is_not_remembered_without_bounds() -> None:
+    trust = Trust([parse_trusted_peer("10.0.0.0/8")], ClientAddressConfig(header="My-IP"))
+    arrived = Arrived("10.0.0.1", "http", 80)
+
+    def send(number: int) -> None:
+        text = b"%d" % number + b"x" * 20_000
+        names = (b"X-Forwarded-For", b"X-Forwarded-Host", b"Forwarded", b"My-IP", b"X-" + text, b"X_" + text)
+        _, found = read(b"".join(b"\r\n%b: %b" % (name, text) for name in names), arrived, trust)
+        assert found.client_ip == "10.0.0.1"
+        trust.trusts(text.decode())
+
+    send(0)
+    tracemalloc.start()
+    for number in range(300):
+        send(number)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert grown < 200_000
 
 
 @pytest.mark.parametrize(
