@@ -61,7 +61,7 @@ def token() -> str:
 async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
     """Return a function that takes a fresh request and a fresh answer through the hooks of a chain."""
     proxy = await prepare(config(plugins))
-    found = proxy.holder.current.router.match("GET", "127.0.0.1", "/api/users/123", "", lambda _name: None)
+    found = proxy.holder.current.router.match("GET", "127.0.0.1", "/api/users/123", "", lambda _name: ())
     assert isinstance(found, Match)
     route = found.payload
     chain, info = route.chain, route.info

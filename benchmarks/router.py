@@ -43,8 +43,8 @@ def varied(made: list[RouteRule[int]]) -> list[RouteRule[int]]:
     ]
 
 
-def no_header(_name: str) -> str | None:
-    return None
+def no_header(_name: str) -> Sequence[str]:
+    return ()
 
 
 def best_us(router: Router[int], paths: Sequence[str]) -> float:

@@ -177,3 +177,28 @@ def test_each_binding_that_is_missing_is_named(tmp_path: Path) -> None:
     (message,) = warnings(tmp_path, routes(both, ALL))
 
     assert 'is protected by "addresses" and "who"' in message or 'is protected by "who" and "addresses"' in message
+
+
+@pytest.mark.parametrize(
+    ("open_route", "document", "is_told"),
+    [
+        ("id: projects, path_prefix: /projects, target: app, path_policy: {encoded_slash: keep}", "", True),
+        ("id: projects, path: '/projects/a%2Fb', target: app", "path_policy: {encoded_slash: keep}\n", True),
+        ("id: projects, path_prefix: /projects, target: app", "", False),
+        ("id: projects, path_prefix: /projects, target: site, path_policy: {encoded_slash: keep}", "", False),
+        (
+            "id: projects, path_prefix: /p, target: app, path_policy: {encoded_slash: keep}, plugins: [{name: guard}]",
+            "",
+            False,
+        ),
+    ],
+)
+def test_encoded_slashes_kept_beside_a_protected_route_with_the_same_target_are_told(
+    tmp_path: Path, open_route: str, document: str, is_told: bool
+) -> None:
+    text = routes("id: admin, path_prefix: /admin, target: app, plugins: [{name: guard}]", open_route)
+
+    told = [each for each in check(tmp_path, document + text).warnings if each.code == "route.encoded-slash-kept"]
+
+    assert [each.key_path for each in told] == (["routes[1]"] if is_told else [])
+    assert all("find what route 'admin'" in each.message.replace('"', "'") for each in told)

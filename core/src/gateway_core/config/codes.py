@@ -77,6 +77,7 @@ CODES: Final[Mapping[str, str]] = {
     "regex.slow": "a regular expression is too slow for texts of any useful length",
     # routes
     "route.condition-invalid": "a header or query condition cannot be evaluated",
+    "route.encoded-slash-kept": "a route keeps encoded slashes beside a protected one at the same target (warning)",
     "route.host-invalid": "a host cannot be matched",
     "route.invalid": "a route cannot be compiled",
     "route.path-invalid": "a path, prefix or regular expression cannot be matched",

@@ -26,9 +26,19 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.words import listed, quote
-from gateway_core.routing import Match, Pattern, Router, RouterBuilder, RouteRule, RuleError, ValueCondition
+from gateway_core.messages.path import encode_match_text
+from gateway_core.routing import (
+    Match,
+    Pattern,
+    Router,
+    RouterBuilder,
+    RouteRule,
+    RuleError,
+    ValueCondition,
+    rule_pattern,
+)
 from gateway_core.routing.patterns import Kind, Shape
-from gateway_core.snapshot.rules import pattern_of, rewrite_of, route_rule
+from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -128,6 +138,24 @@ class _Weaker:
         return [other for other in near if other is not route and _lacks(other, route)]
 
 
+def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tuple[int, int]]:
+    """Find routes that keep encoded slashes beside one that is protected more, with the same target.
+
+    An upstream that decodes ``%2F`` before it looks up what is asked for may find what the other route protects. Yields
+    the positions of both, one pair for each route that keeps them.
+    """
+    if arrival_policy_of(config).encoded_slash == "reject":
+        return
+    routes = list(_routes(config, catalog, RouterBuilder()))
+    # One route of each kind of protection is enough: tables are long, kinds are few.
+    kinds = {(frozenset(route.guards), route.targets): route for route in reversed(routes) if route.guards}
+    for route in routes:
+        if route.rule.policy.encoded_slash == "keep":
+            protected = next((other for other in kinds.values() if _lacks(route, other)), None)
+            if protected is not None:
+                yield route.index, protected.index
+
+
 def _around(
     route: _Route, base: Probe, probes: Iterable[Probe], router: Router[int], routes: Mapping[int, _Route]
 ) -> Iterator[WayRound]:
@@ -161,7 +189,8 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog, builder: RouterBuilde
     shared: Mapping[str, str] | None = None
     for index, route in enumerate(config.routes):
         try:
-            pattern, rule = pattern_of(route), route_rule(route, index, index)
+            rule = route_rule(route, index, index, config.path_policy)
+            pattern = rule_pattern(rule)
             builder.add(rule)
         except RuleError:
             continue  # An error of its own.
@@ -278,7 +307,8 @@ def _sent(route: _Route, match: Match[int], path: str) -> str:
     """Return the path that the upstream gets from this route."""
     rewrite = rewrite_of(route.config, route.pattern)
     # Whether there is a / at its end makes no difference to most upstreams.
-    return (path if rewrite is None else rewrite(match.params, path)).rstrip("/")
+    raw = encode_match_text(path)
+    return (raw if rewrite is None else rewrite(match.params, raw)).rstrip("/")
 
 
 _EXAMPLES: Final = (
@@ -313,6 +343,16 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
             )
             yield ConfigProblem(
                 place_of(key_path), key_path, message, code="route.protection-bypassed", severity="warning"
+            )
+        for index, protected in kept_slashes(config, catalog):
+            key_path, other_path = f"routes[{index}]", f"routes[{protected}]"
+            message = (
+                f"route {quote(config.routes[index].id)} keeps encoded slashes, and an upstream that decodes them may "
+                f"find what route {quote(config.routes[protected].id)} at {place_of(other_path)} protects at the same "
+                "target: bind the same plugins here, or write path_policy: {encoded_slash: reject}"
+            )
+            yield ConfigProblem(
+                place_of(key_path), key_path, message, code="route.encoded-slash-kept", severity="warning"
             )
 
     return check
