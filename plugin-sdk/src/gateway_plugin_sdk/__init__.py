@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Size,
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
-    from gateway_core.errors import BodyTooLargeError, GatewayError, TextTooLongError
+    from gateway_core.errors import BadPathError, BodyTooLargeError, GatewayError, TextTooLongError
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
         MISSING,
@@ -61,6 +61,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "MISSING",
     "Attempt",
+    "BadPathError",
     "BodyTooLargeError",
     "BodyTransform",
     "ClaimReader",
