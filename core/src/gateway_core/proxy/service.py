@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig
+from gateway_core.descriptors import default_max_connections
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.half_closed import HalfClosed
@@ -103,6 +104,7 @@ class Proxy:
         self._pools: set[Pool] = set()
         self._per_client: Counter[str] = Counter()
         self._reserved = 0
+        self._default_max_connections = default_max_connections()
         self._turned_away: deque[asyncio.Transport] = deque()
         self._queues: dict[Load, deque[Sending]] = {}
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
@@ -209,7 +211,8 @@ class Proxy:
 
     def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
         limits = self.limits
-        if limits.max_connections and self.connections >= limits.max_connections:
+        most = self._default_max_connections if limits.max_connections is None else limits.max_connections
+        if most and self.connections >= most:
             return True
         most = limits.max_connections_per_client
         # Peers on a unix socket have no address that tells one from the other: they are not one client.

@@ -17,13 +17,13 @@ from typing import Final, Protocol
 
 _log = logging.getLogger("gateway.proxy")
 
-REQUESTS_PER_TURN: Final = 32
-"""Pipelined requests that one turn of the loop serves: a few milliseconds, whatever the number of connections."""
+REQUESTS_PER_TURN: Final = 16
+"""Pipelined requests that one turn of the loop serves: a millisecond or two, whatever the number of connections."""
 
 REQUESTS_PER_VISIT: Final = 4
 """Pipelined requests that one connection gets served before the others have their turn."""
 
-SECONDS_PER_TURN: Final = 0.005
+SECONDS_PER_TURN: Final = 0.003
 """Time after which a turn serves no further connection, for requests that are costly."""
 
 

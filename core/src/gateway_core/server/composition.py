@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl
+from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs, loops
 from gateway_core.server.handover import Handover, take_over
@@ -28,6 +29,7 @@ def run(roots: Sequence[ConfigRoot], state: Path) -> NoReturn:
     :param state: the directory for what has to outlast the process.
     """
     memory.share_one_arena()
+    raise_descriptor_limit()
     logs.configure()
     left = take_over()
     spares = () if left is None else _spares_for(left)

@@ -58,7 +58,7 @@ def _no_effect(prefix: str, names: Sequence[str], why: str) -> Found:
 
 def _process(config: GatewayConfig) -> Found:
     limits = config.limits
-    if 0 < limits.max_connections < limits.max_connections_per_client:
+    if limits.max_connections and limits.max_connections < limits.max_connections_per_client:
         yield (
             "limits.max_connections_per_client",
             f"{limits.max_connections_per_client} is never reached: max_connections is {limits.max_connections}",

@@ -1,0 +1,45 @@
+"""What bounds the connections of clients, and the descriptors that they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway_core.descriptors import default_max_connections
+from gateway_core.proxy.service import MOST_TURNED_AWAY
+
+from tests.core.proxy.kit import Proxied, StartProxy, until
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(("limits", "is_one_too_many"), [("{}", True), ("{max_connections: 0}", False)])
+async def test_connections_are_bound_by_descriptors_unless_the_configuration_says(
+    start_proxy: StartProxy, limits: str, is_one_too_many: bool
+) -> None:
+    gateway = await start_proxy(f"limits: {limits}\nroutes: [{{id: a, path: /a, target: 'http://127.0.0.1:1'}}]\n")
+    proxy = gateway.proxy
+    assert proxy._default_max_connections == default_max_connections()
+
+    proxy._default_max_connections = 1
+    await gateway.connect()
+    answer = await gateway.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 503 ") is is_one_too_many
+
+
+async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra="limits: {max_connections: 2}")
+    admitted = [await gateway.connect() for _ in range(2)]
+    await until(lambda: gateway.proxy.connections == 2)
+    before = descriptors()
+
+    rejected = [await gateway.connect() for _ in range(60)]
+    for peer in rejected[-MOST_TURNED_AWAY:]:
+        assert (await peer.head()).startswith(b"HTTP/1.1 503 ")
+
+    # Each of the clients has one of its own, and does not close it.
+    assert descriptors() <= before + len(rejected) + MOST_TURNED_AWAY
+    assert gateway.proxy.connections == len(admitted)
