@@ -9,7 +9,7 @@ from gateway_core.regex.parser import Parser
 from gateway_core.regex.work import Mode, longest_text
 
 BUDGET = 200_000
-EFFORT = 100_000
+EFFORT = 50_000
 
 
 def limit_of(pattern: str, mode: Mode = Mode.FULL) -> int:
@@ -109,7 +109,7 @@ from gateway_core.regex.parser import Parser
 from gateway_core.regex.work import Mode, longest_text
 
 pattern, mode = sys.argv[1], Mode(sys.argv[2])
-limit = longest_text(Parser(pattern).parse(), mode, 200_000, 100_000, 8192)
+limit = longest_text(Parser(pattern).parse(), mode, 200_000, 50_000, 8192)
 compiled = re.compile(pattern, re.DOTALL)
 ask = compiled.fullmatch if mode is Mode.FULL else compiled.search
 for unit in ("a", "ab", "/", "a/", "/a", "x", "1", "-", "a-", "aA", " ", "=", "é", "a.", "1.", "\\n", "aab"):

@@ -86,6 +86,24 @@ class Automaton:
         # Trying an edge costs a step whether or not its character is there.
         self._costs = [1 + sum(edges.values()) for edges in self.edges]
 
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether no text has two ways through the pattern, as is so for most patterns that people write."""
+        return not self._restarts and all(self._tells_apart(edges) for edges in self.edges)
+
+    def _tells_apart(self, edges: Ways) -> bool:
+        seen = 0
+        for end, ways in edges.items():
+            if ways > 1 or self.masks[end] & seen:
+                return False
+            seen |= self.masks[end]
+        return True
+
+    @property
+    def most_expensive(self) -> int:
+        """The most that one step costs from any position."""
+        return max(self._costs)
+
     def cost(self, ways: Ways) -> int:
         """Return the steps that `re` takes from these positions to the next ones."""
         costs = self._costs
@@ -261,8 +279,10 @@ def longest_text(node: Node, mode: Mode, budget: int, effort: int, most: int) ->
         automaton = Automaton(node, mode)
     except TooLargeError:
         return 0
-    by_position = _by_position(automaton, budget, effort, most)
-    return by_position if by_position >= most else max(by_position, _by_set(automaton, budget, effort, most))
+    if automaton.is_deterministic and budget // automaton.most_expensive > most:
+        return most
+    by_set = _by_set(automaton, budget, effort, most)
+    return by_set if by_set >= most else max(by_set, _by_position(automaton, budget, effort, most))
 
 
 def _by_position(automaton: Automaton, budget: int, effort: int, most: int) -> int:
