@@ -153,4 +153,4 @@ def test_a_priority_that_all_routes_share_decides_nothing(tmp_path: Path) -> Non
     text = "routes:\n  - {id: a, path: /a, target: 'http://127.0.0.1:1', priority: 5}\n"
 
     assert no_effect(tmp_path, text) == ["routes[0].priority"]
-    assert no_effect(tmp_path, text + "  - {id: b, path: /b, target: 'http://127.0.0.1:1'}\n") == []
+    assert no_effect(tmp_path, text + "  - {id: b, path_prefix: /, target: 'http://127.0.0.1:1'}\n") == []

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import pytest
+from gateway_core.config import ConfigFinding
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 from gateway_core.plugins import Plugin
@@ -60,6 +62,29 @@ class Unstoppable(Plugin[None]):
     def gateway_pre_proxy(self, request: Request) -> None: ...
 
 
+class Shouting(Plugin[None]):
+    """Gives a code that is none."""
+
+    name = "shouting"
+
+    @classmethod
+    def check_config(cls, config: None) -> Iterable[ConfigFinding]:
+        yield ConfigFinding((), "is loud: speak low", code="Too Loud", severity="warning")
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None: ...
+
+
+class Clumsy(Shouting):
+    """Fails on its configuration."""
+
+    name = "clumsy"
+
+    @classmethod
+    def check_config(cls, config: None) -> Iterable[ConfigFinding]:
+        raise KeyError("dropped")
+
+
 class Idle(Plugin[None]):
     name = "idle"
 
@@ -73,6 +98,8 @@ class Idle(Plugin[None]):
         (Sharing, "requests of one binding change attributes of the class"),
         (Sharing, "share the very same self.list"),
         (Unstoppable, "failed to stop: RuntimeError: not me"),
+        (Shouting, "check_config gives the code 'Too Loud'"),
+        (Clumsy, "check_config fails on the configuration .*dropped"),
         (Idle, "it has no hook"),
         (Idle, "it has no docstring"),
     ],

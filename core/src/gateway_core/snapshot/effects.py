@@ -22,19 +22,19 @@ from gateway_core.config import (
 )
 from gateway_core.config.words import quote
 from gateway_core.routing import RuleError
+from gateway_core.snapshot.priorities import idle_priorities
 from gateway_core.snapshot.rules import pattern_of, rewrite_of
 
 Found = Iterator[tuple[str, str]]
 """Key paths below what is looked at, and messages."""
 
 _BUILT_IN: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
-_REMOVE: Final = "remove it"
 
 
 def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Warn of settings without effect."""
     upstreams = {upstream.name: upstream for upstream in config.upstreams}
-    found = list(_process(config))
+    found = [*_process(config), *idle_priorities(config)]
     for index, upstream in enumerate(config.upstreams):
         found += [(f"upstreams[{index}]{key}", message) for key, message in _upstream(upstream)]
     for index, route in enumerate(config.routes):
@@ -66,10 +66,6 @@ def _process(config: GatewayConfig) -> Found:
     if config.server_timing and config.admin is None and not config.trusted_proxies:
         why = "nothing shows the times: add admin, or trusted_proxies whose requests may ask for them"
         yield "server_timing", f"server_timing has no effect: {why}"
-    priorities = {route.priority for route in config.routes}
-    if len(priorities) == 1 and priorities != {0}:
-        why = f"every route has the priority {priorities.pop()}: {_REMOVE}"
-        yield from _no_effect("routes[0]", ["priority"], why)
     for index, listen in enumerate(config.listen):
         where = f"listen[{index}]"
         tls = listen.tls

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway_core.config import ConfigError, SchemaValidator
+from gateway_core.config.codes import CODE
 from gateway_core.plugins import (
     Blockage,
     BlockingGuard,
@@ -120,6 +121,14 @@ def _config_problems(plugin: type[Plugin[Any]], config: dict[str, Any]) -> Itera
     except ValueError as error:
         yield f"its model refuses the configuration {config!r}: {error}"
         return
+    try:
+        codes = [found.code for found in plugin.check_config(first)]
+    except Exception as error:  # noqa: BLE001 - the plugin's own code
+        yield f"check_config fails on the configuration {config!r}: {error!r}"
+        return
+    yield from (
+        f"check_config gives the code {code!r}: write it like weak-secret" for code in codes if not CODE.fullmatch(code)
+    )
     if isinstance(first, BaseModel) and first != second:
         yield f"the configuration is another one after it was written and read again: {first!r} and {second!r}"
 
