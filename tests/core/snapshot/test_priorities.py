@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_core.plugins import PluginRegistry
@@ -56,7 +57,7 @@ def _text(parts: list[str], *, rest: bool, prefix: bool) -> str:
 
 
 @given(patterns, patterns, st.lists(st.sampled_from(["a", "b", "ab", "c"]), max_size=4))
-def test_patterns_that_take_one_path_may_meet(one: dict[str, str], two: dict[str, str], path: list[str]) -> None:
+def test_patterns_that_take_one_path_may_meet(one: dict[str, Any], two: dict[str, Any], path: list[str]) -> None:
     rules = [RouteRule(id="r", payload=None, order=0, **each) for each in (one, two)]
     takes = [
         isinstance(Router.build([rule]).match("GET", "", "/" + "/".join(path), "", lambda _: ()), Match)
