@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.config import ConfigError, Document, Place
-from gateway_core.config.gather import Gatherer
+from gateway_core.config import ConfigError, Document, Place, PluginCatalog, load_config
+from gateway_core.config.gather import Gatherer, looks_like_configuration
 from gateway_core.config.substitution import Substitution
 
 from tests.core.config.conftest import Load
@@ -157,3 +157,50 @@ def test_problems_of_other_documents_are_still_found_beside_a_syntax_error(load:
     # What "gone" is may be written in the document that cannot be read.
     assert [problem.place.file for problem in caught.value.problems] == ["a", "b"]
     assert 'unknown key "prio"' in caught.value.problems[1].message
+
+
+SECRETS = {
+    "key": "-----BEGIN PRIVATE KEY-----\nMIIhunter2\n-----END PRIVATE KEY-----\n",
+    "token": "hunter2\n",
+    "shadow": "root:$6$hunter2:19000:0:99999:7:::\n",
+    "mapping": "api: hunter2\nother: [hunter2\n",
+    "quotes": 'machine: "hunter2\n',
+    "json": '{"token": "hunter2", "x": }',
+    "env": "TOKEN=hunter2\n",
+    "tabs": "a:\n\thunter2: 1\n",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("ending", ["", ".yaml", ".json", ".toml"])
+@pytest.mark.parametrize("is_included", [False, True])
+def test_a_file_that_is_no_configuration_is_not_quoted(
+    tmp_path: Path, catalog: PluginCatalog, name: str, ending: str, is_included: bool
+) -> None:
+    secret = tmp_path / f"{name}{ending}"
+    secret.write_text(SECRETS[name])
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"include: [{secret}]\nroutes: [{{path: /, target: 'http://127.0.0.1:1'}}]\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(config if is_included else secret, environ={}, catalog=catalog)
+
+    text = caught.value.render()
+    assert str(secret) in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "routes: [",
+        "{routes: [}",
+        '{"routes": }',
+        "[[routes]]\nx",
+        "limits.max_requests = x",
+        "\n\n  listen : 'a",
+        "include: [",
+    ],
+)
+def test_a_broken_configuration_is_quoted(text: str) -> None:
+    assert looks_like_configuration(text)

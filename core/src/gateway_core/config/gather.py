@@ -25,6 +25,7 @@ from gateway_core.config.documents import (
     read_document,
 )
 from gateway_core.config.locate import Locator
+from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.place import KeyPath, Place, format_path
 from gateway_core.config.problems import ConfigProblem
 from gateway_core.config.substitution import Substitution
@@ -33,6 +34,9 @@ from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _GLOB: Final = re.compile(r"[*?\[]")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_OWN_KEYS: Final = "|".join(sorted([*GatewayConfig.model_fields, "include"]))
+_OWN_KEY: Final = re.compile(rf"""(?:^|[\s{{,\["'])(?:{_OWN_KEYS})["']? ?[:=\].]""")
 
 
 @dataclass(slots=True)
@@ -69,7 +73,9 @@ class Gatherer:
 
     def add_document(self, document: Document, parents: tuple[Path, ...] = ()) -> None:
         """Parse a document and what it includes."""
-        self.texts[document.name] = _LINE_BREAK.split(document.text)
+        # Lines of what is none are shown nowhere: who names a file of secrets by mistake must not find them in a log.
+        is_ours = looks_like_configuration(document.text)
+        self.texts[document.name] = _LINE_BREAK.split(document.text) if is_ours else []
         self._origins[document.name] = document.directory
         try:
             root = _compose(document)
@@ -77,7 +83,10 @@ class Gatherer:
             self._fail(self._problem(error.place, (), error.message, code="document.syntax"))
             return
         place = Place(document.name, 1, 1) if root is None else node_place(root)
-        if isinstance(root, yaml.MappingNode):
+        if isinstance(root, yaml.MappingNode) and not is_ours and not _has_plain_keys(root):
+            message = "is no configuration: it has none of its keys, such as routes"
+            self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
+        elif isinstance(root, yaml.MappingNode):
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
@@ -171,6 +180,16 @@ def _compose(document: Document) -> yaml.Node | None:
         case DocumentFormat.JSON:
             return yaml_nodes.compose_json(document.name, document.text)
     return yaml_nodes.compose(document.name, document.text)
+
+
+def looks_like_configuration(text: str) -> bool:
+    """Whether a text has a key of a configuration somewhere, however broken it is."""
+    return _OWN_KEY.search(text) is not None
+
+
+def _has_plain_keys(root: yaml.MappingNode) -> bool:
+    """Whether the keys are names that may be shown; a line of another kind of file may end in a colon."""
+    return all(isinstance(key, yaml.ScalarNode) and _NAME.fullmatch(str(key.value)) for key, _ in root.value)
 
 
 def _is_null(node: yaml.Node) -> bool:
