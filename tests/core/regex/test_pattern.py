@@ -84,6 +84,16 @@ def test_text_of_more_than_8_kib_is_matched_by_re2() -> None:
     assert pattern.fullmatch("/é" * 5_000 + "/") is None
 
 
+def test_a_refusal_names_the_longest_text_of_either_engine() -> None:
+    words = "|".join(letter * 3 for letter in "abcdefghijklmnopqrstuvwxyz")
+    pattern = compile_pattern(f"/(?:{words})", Pattern)
+
+    with pytest.raises(TextTooLongError) as caught:
+        pattern.fullmatch("a" * 60_000)
+
+    assert caught.value.limit == LONGEST_TEXT
+
+
 def test_bytes_that_are_no_utf_8_are_characters_to_both() -> None:
     assert compile_pattern("(?P<x>.)b", Pattern).fullmatch("\udcffb") is not None
     assert compile_pattern("(.)*(.)*(.)*b", Pattern).fullmatch("\udcffb") is not None

@@ -145,7 +145,7 @@ class _Compiled:
             # `re` takes this pattern up to 8 KiB, so RE2's form is made for the first longer text: most get none.
             linear = self._linear = self._make_linear()
         if linear is None or len(text) > linear.longest:
-            raise TextTooLongError(source, self.limit if linear is None else linear.longest, self.text)
+            raise TextTooLongError(source, self._longest, self.text)
         return linear
 
     def _found(self, text: str, spans: Spans | None) -> Match | None:
