@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -122,15 +123,14 @@ async def test_sigusr2_restarts_the_program_without_a_lost_answer(
 async def test_a_program_whose_workers_cannot_serve_leaves_the_old_ones_in_place(
     start: Start, upstream: Upstream, admin: str, tmp_path: Path
 ) -> None:
-    keys = tmp_path / "keys.json"
-    key = "c2VjcmV0LXRoYXQtaXMtbG9uZy1lbm91Z2gtZm9yLUhTMjU2"
-    keys.write_text(f'{{"keys": [{{"kty": "oct", "k": "{key}", "alg": "HS256"}}]}}')
-    auth = f"plugins: [{{name: auth, config: {{jwks_file: {keys}}}}}]"
-    route = f"  - {{id: private, path: /private, target: '{upstream.url}', {auth}}}\n"
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    logger = f"plugins: [{{name: logger, config: {{path: {folder}/access.log}}}}]"
+    route = f"  - {{id: private, path: /private, target: '{upstream.url}', {logger}}}\n"
     gateway = start(config(upstream, admin, more=route))
     url = await gateway.ready()
     before = await pids(admin)
-    keys.unlink()
+    shutil.rmtree(folder)
 
     async with clients(url) as load:
         await load.answered_more(20)
