@@ -8,6 +8,9 @@ from gateway_core.cli.reporting import exit_status
 from gateway_core.config.sources import parse_root
 from gateway_core.plugins import PluginRegistry
 
+from tests.core.cli.conftest import Invoke
+from tests.core.server.certificates import Authority
+
 ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
 
 
@@ -91,3 +94,22 @@ def test_strict_makes_errors_of_warnings(tmp_path: Path) -> None:
     assert found.is_fine
     assert not found.strict().is_fine
     assert exit_status(found.strict().problems) == 1
+
+
+def test_a_revocation_list_that_has_expired_is_a_warning(invoke: Invoke, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        f"listen: {{address: '127.0.0.1:0', tls: {{cert: {authority.ca.cert}, key: {authority.ca.key},"
+        f" client_ca: {authority.ca.cert}, client_crl: {authority.crl}}}}}\n"
+        "routes: [{path: /, target: 'http://127.0.0.1:1'}]\n"
+    )
+    authority.publish()
+    assert "warning" not in invoke("check", "-c", config).output
+
+    authority.publish("20200102030405Z")
+    result = invoke("check", "-c", config)
+
+    assert result.exit_code == 0
+    assert f"listen[0].tls.client_crl: warning: client_crl '{authority.crl}' has expired" in result.output
+    assert invoke("check", "--strict", "-c", config).exit_code == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway_core.cli.reporting import source_problem
+from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
@@ -87,8 +88,10 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         failures = list(_unreadable(loaded, key_path, files_of(listen.tls)))
         yield from failures
         try:
-            if not failures:
-                load_certificates(listen.tls)
+            if not failures and (text := load_certificates(listen.tls).warning(SystemClock().wall())):
+                place = loaded.place_of(f"{key_path}.client_crl")
+                code = "tls.revocation-expired"
+                yield ConfigProblem(place, f"{key_path}.client_crl", text, code=code, severity="warning")
         except CertificateError as error:
             yield ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
     for index, upstream in enumerate(loaded.config.upstreams):

@@ -85,6 +85,7 @@ CODES: Final[Mapping[str, str]] = {
     "route.rewrite-invalid": "a rewrite or redirect cannot be carried out",
     "route.unreachable": "a route can never match",
     # what the machine says
+    "tls.revocation-expired": "a revocation list has expired, so that every client is refused",
     "tls.unusable": "certificates, keys or authorities cannot be used",
     "upstream.unusable": "an upstream cannot be opened with its settings",
 }

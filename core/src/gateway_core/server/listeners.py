@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server import sockets
 from gateway_core.server.acceptor import Acceptor, TlsAcceptor
 from gateway_core.server.tls import Certificates, ListenerTls, load_certificates
+
+_logger = logging.getLogger("gateway.server")
 
 ServerFor = Callable[[ListenConfig], web.Server]
 """Makes what answers on a listener: ``Proxy.server_for``."""
@@ -156,11 +160,15 @@ class Listeners:
 
         :raises CertificateError: some file cannot be used.
         """
-        return {
+        loaded = {
             config.address: await asyncio.to_thread(load_certificates, config.tls)
             for config in listen
             if config.tls is not None
         }
+        for address, certificates in loaded.items():
+            if warning := certificates.warning(SystemClock().wall()):
+                _logger.warning("listener %s: %s", address, warning)
+        return loaded
 
     async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Certificates]) -> None:
         """Accept on exactly these, whose sockets are bound; connections of the others go on until they end."""

@@ -19,6 +19,7 @@ import hashlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,14 @@ class Certificates:
     config: ListenTlsConfig
     digest: str
     """Tells whether the files or the settings have changed."""
+    revocation_ends: float = inf
+    """When the first revocation list expires, in seconds since the epoch: from then on every client is refused."""
+
+    def warning(self, now: float) -> str | None:
+        """Say what is wrong with files that can be used."""
+        if now < self.revocation_ends:
+            return None
+        return f"client_crl {self.config.client_crl!r} has expired, and every client is refused: fetch a new list"
 
     def choose(self, server_name: str | None) -> ssl.SSLContext | None:
         """Return the context for the name that a client asks for; None if it is to be refused."""
@@ -79,7 +88,7 @@ def load_certificates(config: ListenTlsConfig) -> Certificates:
     for (cert, _), context in zip(pairs, contexts, strict=True):
         for name in server_names(cert):
             by_name.setdefault(name, context)
-    return Certificates(contexts[0], by_name, config, digest)
+    return Certificates(contexts[0], by_name, config, digest, _revocation_ends(config))
 
 
 def _digest(config: ListenTlsConfig) -> str:
@@ -114,6 +123,11 @@ def _context(cert: str, key: str, config: ListenTlsConfig) -> ssl.SSLContext:
         except (NotARevocationListError, ssl.SSLError, ValueError) as error:
             raise CertificateError(f"client_crl {config.client_crl!r} is not a PEM file of revocation lists") from error
     return context
+
+
+def _revocation_ends(config: ListenTlsConfig) -> float:
+    ends = revocation_lists(read_regular(config.client_crl)) if config.client_crl else []
+    return min([end.timestamp() for end in ends if end is not None], default=inf)
 
 
 def _no_password() -> str:
