@@ -162,5 +162,5 @@ async def test_commands_read_a_source_once(site: Site, upstream: Upstream) -> No
 
     assert (checked.returncode, checked.stdout) == (0, f"{site.url}: fine, 1 route, 0 upstreams\n")
     assert [each["id"] for each in json.loads(listed.stdout)] == ["a"]
-    assert gone.returncode == 1
+    assert gone.returncode == 3
     assert f"{site.url}: Cannot connect to host" in gone.stderr
