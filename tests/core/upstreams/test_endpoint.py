@@ -100,3 +100,11 @@ async def test_closing_closes_pool_and_attachments_once_even_if_one_fails() -> N
     await endpoint.aclose()
 
     assert (pool.closed, other.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@h:1", "ftp://me:hunter2@h", "http://me:hunter2@h/path"])
+def test_credentials_of_a_refused_url_are_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match=r"h") as caught:
+        EndpointSpec.from_url(url)
+
+    assert "hunter2" not in str(caught.value)

@@ -150,3 +150,11 @@ def test_urls_with_a_user_are_refused_without_showing_it(url: str) -> None:
         make_discovery({"endpoints": [url], "prefix": "/a"}, context(None))
 
     assert "Hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [b"http://me:hunter2@h:1", b'{"url": "http://me:hunter2@h:1/x"}'])
+def test_credentials_of_a_refused_endpoint_are_not_shown(value: bytes) -> None:
+    with pytest.raises(ValueError, match="is not a URL") as caught:
+        read_endpoint(b"a", value)
+
+    assert "hunter2" not in str(caught.value)

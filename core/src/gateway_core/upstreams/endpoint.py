@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from gateway_core.config.userinfo import without_credentials
 from gateway_core.leases import close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.ejection import EjectionState
@@ -62,9 +63,9 @@ class EndpointSpec:
         """
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-            raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8080")
+            raise ValueError(f"{without_credentials(url)!r} is not a URL such as http://127.0.0.1:8080")
         if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError(f"{url!r} has more than scheme, host and port")
+            raise ValueError(f"{without_credentials(url)!r} has more than scheme, host and port")
         port = parts.port if parts.port is not None else DEFAULT_PORTS[parts.scheme]
         return cls(parts.scheme, parts.hostname, port, id, weight, status)
 

@@ -131,7 +131,7 @@ def read_endpoint(name: bytes, value: bytes) -> EndpointSpec:
         raise ValueError("it is nested too deeply") from None
     url = fields.url if "://" in fields.url else f"http://{fields.url}"
     if not _URL.fullmatch(url):
-        raise ValueError(f"{fields.url!r} is not a URL such as http://10.0.0.1:8080")
+        raise ValueError(f"{str(SecretUrl(fields.url))!r} is not a URL such as http://10.0.0.1:8080")
     status = EndpointStatus(fields.status)
     return EndpointSpec.from_url(url, id=name.decode("utf-8", "replace"), weight=fields.weight, status=status)
 
