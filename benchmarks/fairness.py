@@ -71,7 +71,7 @@ class Upstream(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * data.count(b"\r\n\r\n"))
 
     def send(self) -> None:
-        while self.left and not self.is_paused:
+        while self.left and not self.is_paused and not self.transport.is_closing():
             piece = b"x" * min(self.left, 262144)
             self.left -= len(piece)
             self.transport.write(piece)

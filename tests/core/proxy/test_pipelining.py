@@ -26,7 +26,8 @@ OWN = """
 routes:
   - {id: redirect, path: /redirect, redirect: {path: /elsewhere}}
   - {id: "405", path: "/405", methods: [POST], target: "http://127.0.0.1:1"}
-  - {id: plugin, path_prefix: /, target: "http://127.0.0.1:1"}
+  - {id: plugin, path: /plugin, target: "http://127.0.0.1:1"}
+  - {id: other, path: /other, target: "http://127.0.0.1:1"}
 plugins: [{name: p}]
 """
 TURNS_OF_ONE_REQUEST = 12
@@ -92,7 +93,7 @@ async def beside_floods(gateway: RunningProxy, target: str, floods: int, tls: ss
 
 
 @pytest.mark.parametrize("floods", [1, 40])
-@pytest.mark.parametrize("target", ["/redirect", "/405", "/plugin"])
+@pytest.mark.parametrize("target", ["/404", "/redirect", "/405", "/plugin"])
 async def test_requests_that_are_answered_at_once_hold_up_nobody(start_proxy: Any, target: str, floods: int) -> None:
     await beside_floods(await start_proxy(OWN, plugins=[Order]), target, floods)
 

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -66,6 +68,20 @@ def connections(gateway: RunningGateway) -> int:
     return gateway._thread.run(count())
 
 
+def seen(gateway: RunningGateway) -> int:
+    """Return the bytes that are known of the only connection whose TLS has not begun."""
+
+    async def look() -> int:
+        beginnings: list[Any] = list(gateway._engine.proxy.beginnings)
+        return int(beginnings[0]._seen) if beginnings else 0
+
+    return gateway._thread.run(look())
+
+
+def has_seen(gateway: RunningGateway, count: int) -> bool:
+    return seen(gateway) == count
+
+
 def ask(gateway: RunningGateway, stack: ExitStack) -> bytes:
     client = stack.enter_context(trusting_all().wrap_socket(connect(gateway, stack)))
     client.sendall(GET)
@@ -79,19 +95,31 @@ def is_closed(sock: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize("first", [b"", client_hello()[:100]], ids=["silent", "half a hello"])
+FIRST = pytest.mark.parametrize("first", [b"", client_hello()[:100]], ids=["silent", "half a hello"])
+
+
+@FIRST
 @pytest.mark.parametrize("limit", ["max_connections: 5", "max_connections_per_client: 5"])
-def test_a_handshake_counts_in_the_limits_and_ends_in_time(
-    loop_kind: str, pair: Pair, first: bytes, limit: str
-) -> None:
-    with RunningGateway(config(pair, f"{limit}, header_timeout: 1s")) as gateway, ExitStack() as stack:
+def test_a_handshake_counts_in_the_limits(loop_kind: str, pair: Pair, first: bytes, limit: str) -> None:
+    with RunningGateway(config(pair, f"{limit}, header_timeout: 1h")) as gateway, ExitStack() as stack:
         silent = [connect(gateway, stack, first) for _ in range(5)]
         eventually(lambda: connections(gateway) == 5)
 
         assert is_closed(connect(gateway, stack))
 
-        for sock in silent:
+        assert connections(gateway) == 5
+        silent[0].close()
+        eventually(lambda: connections(gateway) == 4)
+        assert ask(gateway, stack).startswith(b"HTTP/1.1 404 ")
+
+
+@FIRST
+def test_a_handshake_that_does_not_begin_ends_in_time(loop_kind: str, pair: Pair, first: bytes) -> None:
+    limits = "max_connections: 5, header_timeout: 300ms"
+    with RunningGateway(config(pair, limits)) as gateway, ExitStack() as stack:
+        for sock in [connect(gateway, stack, first) for _ in range(5)]:
             assert is_closed(sock)
+
         eventually(lambda: connections(gateway) == 0)
         assert ask(gateway, stack).startswith(b"HTTP/1.1 404 ")
 
@@ -119,9 +147,12 @@ def test_a_client_hello_may_come_byte_by_byte(loop_kind: str, pair: Pair) -> Non
                 tls.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                data = outgoing.read()
-                for byte in data:
-                    sock.sendall(bytes([byte]))
+                *most, last = [bytes([byte]) for byte in outgoing.read()]
+                for byte in most:
+                    sock.sendall(byte)
+                # The mark is now behind all that came, and must not stay there.
+                eventually(partial(has_seen, gateway, len(most)))
+                sock.sendall(last)
                 incoming.write(sock.recv(65536))
         tls.write(GET)
         sock.sendall(outgoing.read())
