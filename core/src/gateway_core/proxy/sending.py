@@ -14,7 +14,7 @@ from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
 from gateway_core.proxy.upstream_connection import BINDS, UpstreamConnection
-from gateway_core.proxy.wire.bound import binds_connection
+from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_head import has_special_fields
@@ -239,7 +239,7 @@ class Sending(Relaying):
         if block is not facts.block:
             added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
             if added and not facts.has_odd_names and not has_special_fields(added):
-                self._binds = binds_connection(added.lower())
+                self._binds = credentials_bind(added.lower())
                 tail = facts.kept + added + memo.origin.tail
             else:
                 own_host = request.headers.get("host", "")

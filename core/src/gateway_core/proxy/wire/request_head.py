@@ -8,7 +8,7 @@ from copy import copy
 from typing import Final
 
 from gateway_core.proxy.wire.authority import valid_host
-from gateway_core.proxy.wire.bound import binds_connection
+from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
@@ -107,7 +107,7 @@ class RequestFacts:
         self.block = block
         """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
         self.lowered = block.lower()
-        self.binds = binds_connection(self.lowered)
+        self.binds = credentials_bind(self.lowered)
         """Whether the upstream's connection belongs to this client from here on."""
         self.host = ""
         """The authority asked for, as sent."""

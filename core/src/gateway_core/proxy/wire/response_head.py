@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.messages.headers import VALUE_BYTES
-from gateway_core.proxy.wire.bound import binds_connection
+from gateway_core.proxy.wire.bound import challenge_binds
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
@@ -95,7 +95,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
     http_1_0 = line[7:8] == b"0"
     head.keep_alive = b"close" not in options and (not http_1_0 or b"keep-alive" in options)
     head.block = join_lines(kept)
-    head.binds = binds_connection(block.lower())
+    head.binds = challenge_binds(block.lower())
     if b"upgrade" in options or head.status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     _read_framing(head, special, http_1_0)
