@@ -99,6 +99,8 @@ class Request:
     request_id = ""
     started = 0.0
     """Monotonic seconds at which the head was complete."""
+    path_was_set = False
+    """Whether a plugin set `raw_path`."""
     path_flags = 0
     """What the path has that ``path_policy`` decides on (:mod:`gateway_core.messages.path`)."""
     route: RouteInfo | None = None
@@ -168,6 +170,7 @@ class Request:
         read = read_path if self.arrival is None else self.arrival.read_path
         self._path, self.path_flags = read(raw_path)
         self._raw_path = raw_path
+        self.path_was_set = True
 
     @property
     def query_string(self) -> str:

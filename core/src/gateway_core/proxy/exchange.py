@@ -192,7 +192,7 @@ class Exchange(Answering):
         """Send the request upstream, or answer with the route's redirect."""
         route, request = self.route, self.request
         assert route is not None
-        if route.is_straight and request.upstream is None and request.raw_path is self.memo.raw_path:
+        if route.is_straight and request.upstream is None and not request.path_was_set:
             assert route.upstream is not None
             self.send(route.upstream, route)
             return

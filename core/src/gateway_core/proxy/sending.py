@@ -214,7 +214,7 @@ class Sending(Relaying):
         request, memo, route = self.request, self.memo, self.route
         if (
             request.current_block is not memo.facts.block
-            or request.raw_path is not memo.raw_path
+            or request.path_was_set
             or request.query is not memo.query
             or request.method is not memo.method
             or memo.facts.expect
@@ -282,7 +282,7 @@ class Sending(Relaying):
         path, target, flags = request.raw_path, request.target, request.path_flags
         if route is not None and route.rewrite is not None:
             path = route.rewrite(request.params, path)
-        elif not flags and path is memo.raw_path and request.query is memo.query:
+        elif not flags and not request.path_was_set and request.query is memo.query:
             if memo.line and request.method is memo.method:
                 return memo.line
             return f"{request.method} {target} HTTP/1.1".encode("latin-1")
