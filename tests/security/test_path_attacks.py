@@ -53,6 +53,7 @@ async def wrongs_of(gateway: Attacked, attack: Attack, guarded_as: str) -> list[
     return [f"{attack.name} {attack.target[:60]!r}: {wrong}" for wrong in wrongs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["as sent", "rewritten", "tls"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_protected_path_is_reached_only_through_its_route(
@@ -71,6 +72,7 @@ async def test_a_protected_path_is_reached_only_through_its_route(
     assert wrongs == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 async def test_what_a_connection_remembers_does_not_outlive_a_reload(tmp_path: Path, lane: str, form: str) -> None:
     kind = FORMS[form]
