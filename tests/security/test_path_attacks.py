@@ -13,7 +13,7 @@ from gateway_core.plugins import PluginRegistry
 from gateway_core.snapshot import load
 
 from tests.core.server.certificates import make
-from tests.security.kit import FORMS, TOKEN, Attacked, Guard, attacked, config
+from tests.security.kit import FORMS, TOKEN, Attacked, Form, Guard, attacked, config
 from tests.security.path_attacks import ATTACKS, GUARDED, OPEN, REFUSED, Attack
 
 
@@ -129,3 +129,14 @@ async def test_targets_for_the_gateway_itself_reach_no_upstream(tmp_path: Path, 
         assert gateway.upstream.targets == []
         assert await gateway.ask(b"/admin/x", "OPTIONS") == 401
         assert await gateway.ask(b"http://h//admin;/x", "OPTIONS", "Max-Forwards: 5") == 401
+
+
+@pytest.mark.parametrize("target", [b"/;a/admin", b"/%3Ba/admin", b"/;a/%3Bb/admin", b"/items/;a", b"/items/;/edit"])
+async def test_a_segment_of_path_parameters_is_no_way_past_a_pattern(tmp_path: Path, lane: str, target: bytes) -> None:
+    """Flask and Express take ``;a`` for a tenant, a servlet container for nothing."""
+    pattern = "/:tenant/admin" if b"admin" in target else "/items/:id" + ("/edit" if b"edit" in target else "")
+
+    async with attacked(Form(f"path: {pattern}"), tmp_path, lane=lane) as gateway:
+        assert await gateway.ask(target) == 400
+        assert await gateway.ask(b"/;jsessionid=1") == 200
+        assert gateway.upstream.targets == ["/;jsessionid=1"]

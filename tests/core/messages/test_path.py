@@ -10,11 +10,13 @@ from gateway_core.messages.path import (
     ENCODED_BACKSLASH,
     ENCODED_SLASH,
     INVALID_UTF8,
+    NAMELESS,
     decode_match_text,
     encode_match_text,
     encode_path,
     fold_case,
     is_plain_path,
+    other_readings,
     read_path,
     segment_name,
 )
@@ -63,16 +65,16 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=10).map(lambda pieces: "/" + 
         ("/a%3Bx", "/a", 0),
         ("/a;x=1;y/b;z", "/a/b", 0),
         ("/a;", "/a", 0),
-        ("/a/;x", "/a/", 0),
-        ("/;x", "/", 0),
+        ("/a/;x", "/a/", NAMELESS),
+        ("/;x", "/", NAMELESS),
         ("/a;x=%20", "/a", 0),
         # runs of slashes, also those that path parameters hide
         ("//", "/", DUPLICATE_SLASH),
         ("//a", "/a", DUPLICATE_SLASH),
         ("/a//b", "/a/b", DUPLICATE_SLASH),
         ("/a///b//", "/a/b/", DUPLICATE_SLASH),
-        ("/;x/a", "/a", DUPLICATE_SLASH),
-        ("/a/;x/;y/b", "/a/b", DUPLICATE_SLASH),
+        ("/;x/a", "/a", DUPLICATE_SLASH | NAMELESS),
+        ("/a/;x/;y/b", "/a/b", DUPLICATE_SLASH | NAMELESS),
         # what a policy decides on
         ("/a%2fb", "/a%2Fb", ENCODED_SLASH),
         ("/a;x%2Fb", "/a", ENCODED_SLASH),
@@ -219,6 +221,29 @@ def test_a_path_is_read_by_the_letter_of_the_four_steps(raw: str) -> None:
         path = None
 
     assert path == read_by_the_letter(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "readings"),
+    [
+        ("/;x/a", ["/a", "/;x/a"]),
+        ("/%3Bx/a;y", ["/;x/a", "/;x/a"]),
+        ("/;x/%3by//b/;", ["/;y/b/", "/;x/;y/b/;"]),
+        ("/;%2f%25/a", ["/a", "/;%2F%25/a"]),
+    ],
+)
+def test_servers_that_cut_fewer_path_parameters_see_more_segments(raw: str, readings: list[str]) -> None:
+    assert other_readings(raw) == readings
+
+
+@given(PATHS)
+def test_a_path_without_a_segment_of_parameters_only_has_no_other_readings(raw: str) -> None:
+    try:
+        path, flags = read_path(raw)
+    except BadPathError:
+        return
+
+    assert bool(flags & NAMELESS) or set(other_readings(raw)) == {path}
 
 
 @given(PATHS)

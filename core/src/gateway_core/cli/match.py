@@ -26,6 +26,7 @@ from gateway_core.routing import (
     RouteRule,
     UnsafePathError,
     explain,
+    path_problem,
     rule_pattern,
 )
 from gateway_core.snapshot import Trust
@@ -194,11 +195,12 @@ class Table:
             return dict(_NOTHING)
         try:
             found = self.router.match(asked.method, asked.host, path, asked.query, asked.header)
+            problem = path_problem(
+                self.router, found, asked.method, asked.host, asked.path, flags, asked.query, asked.header
+            )
         except TextTooLongError:
             return dict(_NOTHING)
-        if not isinstance(found, Match) or found.rule.policy.problem(flags) is not None:
-            return dict(_NOTHING)
-        return _described(found, asked)
+        return _described(found, asked) if isinstance(found, Match) and problem is None else dict(_NOTHING)
 
     def explain(self, asked: Asked) -> dict[str, Any]:
         """Return what `answer` does, the effective chain, and why the nearest other routes lost."""

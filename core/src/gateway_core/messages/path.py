@@ -28,6 +28,8 @@ ENCODED_SLASH: Final = 1
 ENCODED_BACKSLASH: Final = 2
 INVALID_UTF8: Final = 4
 DUPLICATE_SLASH: Final = 8
+NAMELESS: Final = 16
+"""A segment is nothing but path parameters, as in ``/;v=1/x``: see `other_readings`."""
 
 ReadPath = Callable[[str], "tuple[str, int]"]
 """Takes a path as it was sent; returns its match path and flags, or raises `BadPathError`."""
@@ -83,7 +85,30 @@ def read_path(raw: str, folds_case: bool = False) -> tuple[str, int]:
             kept.append(text)
         else:
             flags |= DUPLICATE_SLASH
+        if not text and segments[index]:
+            flags |= NAMELESS
     return "/" + "/".join(kept), flags
+
+
+def other_readings(raw: str, folds_case: bool = False) -> list[str]:
+    """Return the match paths of a path with the flag `NAMELESS` to servers that cut fewer path parameters.
+
+    ``/;v/x`` has one segment to a servlet container, and two to a server that does not know path parameters. Tomcat
+    cuts those behind ``;`` and not those behind ``%3B``. In segments that have a name, parameters only lengthen it.
+    """
+    readings = []
+    for cuts_raw in (True, False):
+        kept: list[str] = []
+        segments = raw.split("/")
+        for index, segment in enumerate(segments[1:], 2):
+            decoded = segment if "%" not in segment else _decode(segment)[0]
+            text = _name_of(decoded, folds_case)
+            if not text and segment and not (cuts_raw and segment[0] == ";"):
+                text = _spell(fold_case(decoded) if folds_case else decoded)
+            if text or index == len(segments):
+                kept.append(text)
+        readings.append("/" + "/".join(kept))
+    return readings
 
 
 def _read_segment(raw: str, folds_case: bool) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.routing import Match, NotFound
+from gateway_core.routing import Match, NotFound, path_problem
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.outcome import Outcome
 
@@ -126,16 +126,16 @@ class Exchange(Answering):
 
     def _find(self, request: Request) -> Match[CompiledRoute] | None:
         """Return the route that takes the request; None if there is none, which is answered then."""
-        memo = self.memo
+        memo, router, fields = self.memo, self.snapshot.router, request.header_values
+        method, host, query, flags = request.method, request.host, request.query, request.path_flags
         try:
-            found = self.snapshot.router.match(
-                request.method, request.host, request.path, request.query, request.header_values
-            )
+            found = router.match(method, host, request.path, query, fields)
+            problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
         except TextTooLongError as error:
             self.fail(error.status, str(error))
             return None
         if isinstance(found, Match):
-            if request.path_flags and (problem := found.payload.path_policy.problem(request.path_flags)) is not None:
+            if problem:
                 self._take_route(found.payload)  # for the log
                 self.fail(400, problem)
                 return None

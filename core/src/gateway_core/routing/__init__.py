@@ -12,6 +12,7 @@ from gateway_core.routing.hosts import normalize_host, parse_host
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
+from gateway_core.routing.readings import path_problem
 from gateway_core.routing.redirect import Redirect, RedirectOptions, compile_redirect
 from gateway_core.routing.rewrite import (
     PathRewrite,
@@ -72,6 +73,7 @@ __all__ = [
     "parse_pattern",
     "parse_prefix",
     "parse_regex",
+    "path_problem",
     "rule_pattern",
     "samples",
     "upstream_path",

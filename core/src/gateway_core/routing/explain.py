@@ -14,6 +14,7 @@ from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.patterns import Kind, Pattern, path_rank, rule_pattern
+from gateway_core.routing.readings import path_problem
 from gateway_core.routing.router import MethodNotAllowed, NotFound, Router
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import reachable
@@ -72,16 +73,18 @@ def explain(
         matches and that fail the fewest conditions, then those whose path agrees in more of its segments.
     """
     rules = list(rules)
+    raw_path, router = path, router or Router.build(rules)
     try:
-        path, flags = policy.read(path)
-        outcome = (router or Router.build(rules)).match(method, host, path, query, header)
+        path, flags = policy.read(raw_path)
+        outcome = router.match(method, host, path, query, header)
+        problem = path_problem(router, outcome, method, host, raw_path, flags, query, header)
     except BadPathError as error:
         return Explanation(str(error), ())
     except TextTooLongError as error:
         return Explanation(error, ())
     request = _Request(method, normalize_host(host), path, QueryValues(query), header)
     winner = outcome.rule if isinstance(outcome, Match) else None
-    if winner is not None and (problem := winner.policy.problem(flags)) is not None:
+    if winner is not None and problem is not None:
         return Explanation(f"{problem} of route {winner.id!r}", ())
     others = (rule for rule in rules if winner is None or rule.order != winner.order)
     nearest = nsmallest(limit, (_judge(rule, winner, request) for rule in others), key=itemgetter(0))
