@@ -12,7 +12,7 @@ from gateway_core.server import logs
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "library")]
+    loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "watchfiles", "library")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
@@ -103,3 +103,11 @@ def test_nothing_makes_an_event_two_lines_or_plain_text(capsys: pytest.CaptureFi
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert [json.loads(line)["level"] for line in lines] == ["error"] * 3
+
+
+def test_writes_beside_the_configuration_are_no_events(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+
+    logging.getLogger("watchfiles.main").info("1 change detected")
+
+    assert capsys.readouterr().err == ""

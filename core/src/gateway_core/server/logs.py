@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The handler that `configure` made, told from those of a test or of a plugin."""
+    """The handler that `configure` made, as opposed to those of a test or of a plugin."""
 
 
 def _is_ours(handler: logging.Handler) -> bool:
@@ -82,6 +82,7 @@ def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     root.handlers[:] = [*(each for each in root.handlers if not _is_ours(each)), handler]
     root.setLevel(config.level.upper())
     logging.captureWarnings(True)
-    # aiohttp and asyncio speak of broken connections and slow callbacks: that is for whoever debugs the gateway.
-    for name in ("aiohttp", "asyncio"):
+    # aiohttp and asyncio report broken connections and slow callbacks, watchfiles each write of a file beside the
+    # configuration, an access log included: useful only when debugging the gateway.
+    for name in ("aiohttp", "asyncio", "watchfiles"):
         logging.getLogger(name).setLevel("DEBUG" if config.level == "debug" else "WARNING")
