@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -13,6 +13,25 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), hide_input_in_errors=True
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Refuse a text as the default of a `Secret` or a `Pattern`: pydantic leaves defaults as they are.
+
+        The plugin's first use of the field would fail, which may be with the first request.
+        """
+        super().__pydantic_init_subclass__(**options)
+        for name, field in cls.model_fields.items():
+            kinds = (field.annotation, *get_args(field.annotation))
+            kind = next((kind for kind in kinds if _is_value_type(kind)), None)
+            if kind is not None and type(field.default) is str and str not in kinds:
+                # Without the text, which may be a secret.
+                raise TypeError(f"the default of {cls.__name__}.{name} is text: write {kind.__name__}(...)")
+
+
+def _is_value_type(kind: object) -> bool:
+    is_ours = getattr(kind, "__module__", "").startswith("gateway_core.")
+    return is_ours and isinstance(kind, type) and hasattr(kind, "__get_pydantic_core_schema__")
 
 
 class Section(ConfigModel):
