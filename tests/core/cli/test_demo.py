@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
-from gateway_core.cli.demo import SECRET, what_to_try, write_config
+from gateway_core.cli.demo import secret_file, what_to_try, write_config
 from gateway_core.cli.demo_token import demo_token
 from gateway_core.cli.demo_upstream import start_upstream
 
@@ -31,12 +31,23 @@ def test_an_edited_configuration_is_left_alone(tmp_path: Path) -> None:
     assert write_config(tmp_path).read_text() == "mine"
 
 
+def test_the_secret_is_random_kept_and_only_the_owners(tmp_path: Path) -> None:
+    files = [secret_file(write_config(tmp_path / name)) for name in ("one", "two", "one")]
+    one, two, again = (file.read_text() for file in files)
+
+    assert one == again != two
+    assert len(one.strip()) == 64
+    assert files[0].stat().st_mode & 0o777 == 0o600
+
+
 def test_the_token_is_valid_for_the_secret() -> None:
-    assert jwt.decode(demo_token(SECRET), SECRET, algorithms=["HS256"])["sub"] == "demo-user"
+    secret = "s" * 32
+
+    assert jwt.decode(demo_token(secret), secret, algorithms=["HS256"])["sub"] == "demo-user"
 
 
 def test_five_lines_are_worth_trying(tmp_path: Path) -> None:
-    text = what_to_try("http://127.0.0.1:8080", tmp_path / "gateway.yaml")
+    text = what_to_try("http://127.0.0.1:8080", write_config(tmp_path))
 
     assert len([line for line in text.splitlines() if "curl" in line]) == 5
     assert str(tmp_path / "gateway.yaml") in text

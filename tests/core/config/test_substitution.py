@@ -47,6 +47,7 @@ def test_plain_scalar_that_is_wholly_one_reference_is_typed(text: str, value: ob
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("${JWT_SECRET}", r"JWT_SECRET is not set in the environment: set it, or read a file: \$\{file:/path\}$"),
         ("${MISSING}", r"MISSING is not set in the environment: set it, or give a default: \$\{MISSING:-default\}"),
         ("${NUMBR}", 'did you mean "NUMBER"'),
         ("${NAME", "no closing"),

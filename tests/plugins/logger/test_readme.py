@@ -19,7 +19,10 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_is_a_configuration_that_loads(example: str, tmp_path: Path) -> None:
+def test_every_example_is_a_configuration_that_loads(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_HASH_KEY", "k" * 32)
     path = tmp_path / "gateway.yaml"
     path.write_text(example)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ from gateway_core.cli.demo_token import demo_token
 from gateway_core.cli.demo_upstream import start_upstream
 from gateway_core.tasks import spawn
 
-SECRET: Final = "a secret for the demo that everybody knows"  # noqa: S105  # it opens nothing but the demo
 READY_LINE: Final = b"listening on "
 
 
@@ -39,12 +39,20 @@ def command(port: int, folder: Path) -> None:
 
 
 def write_config(folder: Path) -> Path:
-    """Write the demo's configuration unless there is one; return its path."""
+    """Write the demo's configuration and a random secret unless they are there; return the configuration's path."""
     path = folder / "gateway.yaml"
     folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        secret_file(path).touch(0o600, exist_ok=False)
+        secret_file(path).write_text(f"{secrets.token_hex(32)}\n", "ascii")
     if not path.exists():
         path.write_text(resources.files("gateway_core.cli").joinpath("demo.yaml").read_text("utf-8"), "utf-8")
     return path
+
+
+def secret_file(config: Path) -> Path:
+    """Return where the demo keeps the secret that signs its token."""
+    return config.with_name("secret")
 
 
 async def demo(port: int, folder: Path) -> int:
@@ -60,7 +68,6 @@ async def demo(port: int, folder: Path) -> int:
         "DEMO_RED": str(red_port),
         "DEMO_BLUE": str(blue_port),
         "DEMO_FOLDER": str(folder),
-        "DEMO_SECRET": SECRET,
     }
     async with red, blue:
         return await _gateway(config, settings, stop)
@@ -102,7 +109,7 @@ async def _tell(process: asyncio.subprocess.Process, config: Path) -> None:
 
 def what_to_try(url: str, config: Path) -> str:
     """Return the token and five lines worth trying."""
-    token = demo_token(SECRET)
+    token = demo_token(secret_file(config).read_text("ascii").strip())
     sed = f"sed -i.bak 's/weight: 1}}/weight: 9}}/' {config}"
     tries = [
         ("three answers of four come from red", f"for i in 1 2 3 4; do curl -s {url}/hello; done"),

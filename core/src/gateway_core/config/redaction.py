@@ -141,6 +141,11 @@ _NAMED_SECRET: Final = re.compile(
 )
 
 
+def is_named_secret(name: str) -> bool:
+    """Whether a name, such as one of an environment variable, is that of a secret."""
+    return _NAMED_SECRET.search(f"{name}: x") is not None
+
+
 def masked_line(line: str) -> str:
     """Replace what a source line seems to have as secrets, by its keys and in its URLs; columns stay.
 

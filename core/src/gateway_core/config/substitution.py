@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.config.documents import ReadFailure, decode, read_bytes
+from gateway_core.config.redaction import is_named_secret
 from gateway_core.config.scalars import Scalar, read_environment
 from gateway_core.config.words import did_you_mean, quote
 
@@ -74,8 +75,11 @@ class Substitution:
         if value is None:
             # Three letters resemble anything.
             hint = did_you_mean(name, self.environ) if len(name) > 3 else ""
-            default_form = f"or give a default: ${{{name}:-default}}"
-            message = f"{name} is not set in the environment{hint or ': set it,'} {default_form}"
+            # A default would be a secret that everyone with the file knows.
+            other_form = (
+                "read a file: ${file:/path}" if is_named_secret(name) else f"give a default: ${{{name}:-default}}"
+            )
+            message = f"{name} is not set in the environment{hint or ': set it,'} or {other_form}"
             raise SubstitutionError(message, code="substitution.unset")
         return value
 
