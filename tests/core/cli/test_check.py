@@ -79,7 +79,8 @@ def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, 
     result = invoke("check", "-c", config)
 
     assert result.exit_code == 1
-    assert f"gateway.yaml:2:5: listen[0].tls: the file '{missing}' does not exist" in result.stderr
+    for key in ("cert", "key"):
+        assert f"gateway.yaml:2:5: listen[0].tls.{key}: the file '{missing}' does not exist" in result.stderr
     assert f"gateway.yaml:3:5: listen[1].tls: certificate '{nonsense}'" in result.stderr
 
 
@@ -92,4 +93,4 @@ def test_files_for_connections_to_upstreams_that_cannot_be_used_are_problems(
     result = invoke("check", "-c", config)
 
     assert result.exit_code == 1
-    assert f"upstreams[0].tls: the file '{tmp_path}/missing.pem' does not exist" in result.stderr
+    assert f"upstreams[0].tls.ca: the file '{tmp_path}/missing.pem' does not exist" in result.stderr

@@ -48,6 +48,10 @@ class Model(ConfigModel):
         ({"items": [{"name": "a", "count": 0}]}, "items[0].count: 0 is less than the minimum of 1"),
         ({"items": [{"name": "a", "count": 6}]}, "items[0].count: 6 is greater than the maximum of 5"),
         ({"items": [{"name": "a", "count": 1.5}]}, "items[0].count: 1.5 is a number, where a whole number is expected"),
+        (
+            {"inner": {"name": "a", "mode": 1}},
+            'inner.mode: unknown key "mode": it belongs beside "inner", at the top level',
+        ),
         ({"inner": {"name": "a", "cuont": 1}}, 'inner.cuont: unknown key "cuont": did you mean "count"?'),
         ({"inner": "x"}, 'inner: "x" is text, where a mapping is expected'),
         ({"by_name": {"a": {"nam": "a", "name": "b"}}}, 'by_name.a.nam: unknown key "nam": did you mean "name"?'),

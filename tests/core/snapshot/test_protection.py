@@ -103,7 +103,7 @@ def test_the_message_names_both_routes_and_the_remedy(tmp_path: Path) -> None:
     assert str(warning) == (
         f"{tmp_path}/gateway.yaml:3:5: routes[0]: warning: "
         'route "admin" is protected by "guard", but POST /admin/1 (another method) is taken by route "all" at '
-        f"{tmp_path}/gateway.yaml:4:5, which sends it to the same target without: "
+        f"{tmp_path}/gateway.yaml:4:5, which sends it to the same target without it: "
         'bind "guard" there too, or add a route with it for these requests'
     )
 

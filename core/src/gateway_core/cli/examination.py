@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from gateway_core.cli.reporting import source_problem
 from gateway_core.clock import SystemClock
@@ -85,7 +87,7 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         if listen.tls is None:
             continue
         key_path = f"listen[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, files_of(listen.tls)))
+        failures = list(_unreadable(loaded, key_path, listen.tls, files_of(listen.tls)))
         yield from failures
         try:
             if not failures and (text := load_certificates(listen.tls).warning(SystemClock().wall())):
@@ -97,7 +99,7 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
     for index, upstream in enumerate(loaded.config.upstreams):
         settings = tls_settings(upstream)
         key_path = f"upstreams[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, map(Path, settings.files)))
+        failures = list(_unreadable(loaded, key_path, upstream.tls, [Path(name) for name in settings.files]))
         yield from failures
         try:
             if settings.files and not failures:
@@ -106,9 +108,21 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             yield ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error), code="tls.unusable")
 
 
-def _unreadable(loaded: LoadedConfig, key_path: str, files: Iterable[Path]) -> Iterator[ConfigProblem]:
-    for file in files:
-        data = read_bytes(file, limit=LARGEST_FILE)
-        if isinstance(data, ReadFailure):
-            message = f"the file {str(file)!r} {data.reason}"
-            yield ConfigProblem(loaded.place_of(key_path), key_path, message, code=data.code)
+def _unreadable(
+    loaded: LoadedConfig, section: str, settings: BaseModel, files: Collection[Path]
+) -> Iterator[ConfigProblem]:
+    """Find the keys of a TLS section whose files cannot be read."""
+    for key, text in _texts_in(settings.model_dump(), section):
+        if Path(text) in files and isinstance(data := read_bytes(Path(text), limit=LARGEST_FILE), ReadFailure):
+            yield ConfigProblem(loaded.place_of(key), key, f"the file {text!r} {data.reason}", code=data.code)
+
+
+def _texts_in(value: object, key_path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield key_path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts_in(item, f"{key_path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _texts_in(item, f"{key_path}[{index}]")

@@ -70,7 +70,7 @@ CODES: Final[Mapping[str, str]] = {
     "binding.replaces": "a route's binding replaces a gateway-wide one whose id it has by default (warning)",
     "binding.unreachable": "a binding is never called where it stands",
     # trusted peers
-    "trust.everybody": "a network in `trusted_proxies` is everybody's (warning)",
+    "trust.every-address": "a network in `trusted_proxies` contains every address (warning)",
     "trust.no-effect": "a setting of trusted peers counts for no listener (warning)",
     # regular expressions
     "regex.not-linear": "a regular expression is not linear: longer texts of clients are refused (warning)",

@@ -30,7 +30,7 @@ def explain_model_errors(model: type[BaseModel], error: ValidationError, show: S
         if _is_consequence(details, errors):
             continue
         if details["type"] == "extra_forbidden":
-            hint = did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
+            hint = _known_elsewhere(model, path) or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
             yield ConfigFinding(path, f"unknown key {quote(str(path[-1]))}{hint}", code="key.unknown", is_key=True)
         elif details["type"] == "missing":
             yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
@@ -38,6 +38,12 @@ def explain_model_errors(model: type[BaseModel], error: ValidationError, show: S
             is_key = details["loc"][-1:] == ("[key]",)
             message = _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1])))
             yield ConfigFinding(path, message, code=_code(details), is_key=is_key)
+
+
+def _known_elsewhere(model: type[BaseModel], path: KeyPath) -> str:
+    """Return a hint for a key that the top level knows, and the section at ``path`` does not."""
+    is_known = len(path) > 1 and path[-1] in fields_at(model, ())
+    return f": it belongs beside {quote(str(path[0]))}, at the top level" if is_known else ""
 
 
 def _is_consequence(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:

@@ -1,11 +1,11 @@
-"""What protects a route, and requests that pass the protection by: pure decisions over a configuration.
+"""What protects a route, and requests that bypass it: pure decisions over a configuration.
 
 A route is protected by the bindings of its chain that decide who may pass (`PluginDescription.access_control`). If one
-of its conditions fails, the router goes on to the next best route. Where that route sends the request to the same place
-without the same protection, whoever leaves a header field out or sends another method reaches what was to be protected.
+of its conditions fails, the router goes on to the next best route. Where that route sends the request to the same
+target without the same protection, a client that leaves out a header field or uses another method bypasses it.
 
-The ways round are found by trying, with the router itself: for each protected route requests are made that meet its
-path and fail one of its conditions. So precedence, and routes in between, count as they do in traffic.
+These requests are found by trying them with the router itself: for each protected route, requests are made that meet
+its path and fail one of its conditions. So precedence, and routes in between, count as they do in traffic.
 """
 
 from __future__ import annotations
@@ -336,10 +336,11 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
             key_path, other_path = f"routes[{found.protected}]", f"routes[{found.other}]"
             route, other = config.routes[found.protected].id, config.routes[found.other].id
             bindings = listed([quote(binding) for binding in found.missing], last="and")
+            it = "it" if len(found.missing) == 1 else "them"
             message = (
                 f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is taken by "
-                f"route {quote(other)} at {place_of(other_path)}, which sends it to the same target without: "
-                f"bind {bindings} there too, or add a route with it for these requests"
+                f"route {quote(other)} at {place_of(other_path)}, which sends it to the same target without {it}: "
+                f"bind {bindings} there too, or add a route with {it} for these requests"
             )
             yield ConfigProblem(
                 place_of(key_path), key_path, message, code="route.protection-bypassed", severity="warning"

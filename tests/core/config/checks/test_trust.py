@@ -1,4 +1,4 @@
-"""Settings of trusted peers that believe everybody, or have no effect."""
+"""Settings of trusted peers that trust every peer, or have no effect."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_settings_that_count_are_no_problem(load: Load, text: str) -> None:
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
 @pytest.mark.parametrize("text", ["trusted_proxies: ['%s']", "listen: {address: ':80', trusted_proxies: ['%s']}"])
-def test_trusting_everybody_is_worth_a_warning(load: Load, network: str, text: str) -> None:
+def test_trusting_every_address_is_a_warning(load: Load, network: str, text: str) -> None:
     (warning,) = warnings(load, text % network)
 
-    assert f'trusted_proxies[0]: "{network}" believes everybody' in warning
+    assert f'trusted_proxies[0]: "{network}" trusts every peer' in warning
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whom listeners believe: settings that believe everybody, and settings without effect."""
+"""Trusted peers of listeners: settings that trust every peer, and settings without effect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Listener:
 
 
 def check_trust(scope: Scope) -> None:
-    """Warn of networks that are everybody's, and of trust that no listener makes use of."""
+    """Warn of networks that contain every address, and of trusted peers that no listener can have."""
     listeners = list(_listeners(scope.document))
     lists = dict([((_PEERS,), _list(scope.document)), *(each.peers for each in listeners)])
     for path, peers in lists.items():
@@ -47,9 +47,9 @@ def check_trust(scope: Scope) -> None:
 
 def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_Listener]) -> None:
     shown = scope.shown(path, peer)
-    if _is_everybody(peer):
-        message = f"{shown} believes everybody, so that clients may claim any address: name the proxies' own networks"
-        scope.warn(path, message, code="trust.everybody")
+    if _is_every_address(peer):
+        message = f"{shown} trusts every peer, so clients can claim any address: name only the networks of the proxies"
+        scope.warn(path, message, code="trust.every-address")
     elif listeners and not any((peer == _UNIX) is each.is_unix for each in listeners):
         reason = "peers on a unix socket have no address: write unix:"
         if peer == _UNIX:
@@ -76,7 +76,7 @@ def _list(section: Mapping[str, Any]) -> list[Any]:
     return peers if isinstance(peers, list) else []
 
 
-def _is_everybody(peer: object) -> bool:
+def _is_every_address(peer: object) -> bool:
     try:
         return isinstance(peer, str) and ip_network(peer).prefixlen == 0
     except ValueError:
