@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import re
 import sys
 from collections.abc import Iterator
@@ -128,3 +129,11 @@ def test_tested_versions_are_pinned() -> None:
 
 def requirements(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def test_what_every_interpreter_runs_is_there() -> None:
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(ROOT / "tox.ini")
+    listed = settings["interpreter"]["tests"].split()
+
+    assert [path for path in listed if not (ROOT / path).exists()] == []
