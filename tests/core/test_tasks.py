@@ -112,3 +112,36 @@ async def test_an_owner_waits_for_its_tasks_without_ending_them() -> None:
     await tasks.wait()
 
     assert done == ["work", "more"]
+
+
+async def test_endless_work_begins_again_when_it_fails(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.tasks._FIRST_PAUSE", 0.001)
+    tasks, begun = Tasks(), asyncio.Queue[None]()
+
+    async def work() -> None:
+        begun.put_nowait(None)
+        raise OSError("out of descriptors")
+
+    with caplog.at_level(logging.ERROR):
+        tasks.keep(work, name="watch")
+        for _ in range(3):
+            await asyncio.wait_for(begun.get(), 5)
+    await tasks.aclose()
+
+    assert "task watch failed, and begins again in" in caplog.text
+    assert caplog.text.count("Traceback") == 1
+
+
+async def test_work_that_comes_to_its_end_does_not_begin_again() -> None:
+    tasks, begun = Tasks(), 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+
+    tasks.keep(work, name="restart")
+    await asyncio.wait_for(tasks.wait(), 5)
+
+    assert begun == 1

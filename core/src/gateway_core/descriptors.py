@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import resource
 from typing import Final
+
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that say that the system or the process has no more of something, whatever was asked for."""
 
 _MOST: Final = 1 << 20
 """No more than the kernel's own default for one process (``fs.nr_open``), where the hard limit is infinite."""

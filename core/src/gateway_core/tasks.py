@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
 OnError = Callable[[BaseException], None]
 
 _logger = logging.getLogger("gateway.tasks")
@@ -45,6 +47,23 @@ def _finish(on_error: OnError | None, task: asyncio.Task[object]) -> None:
     _logger.error("task %s failed: %r", task.get_name(), error, exc_info=error)
 
 
+async def _keep(work: Callable[[], Coroutine[object, object, None]], name: str) -> None:
+    pause, told = _FIRST_PAUSE, ""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            # The traceback of a failure that repeats itself says nothing new.
+            again, told = told == repr(error), repr(error)
+            pause = min(pause * 2, _LONGEST_PAUSE) if again else _FIRST_PAUSE
+            _logger.error(
+                "task %s failed, and begins again in %g s: %r", name, pause, error, exc_info=None if again else error
+            )
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
 class Tasks:
     """The tasks of one owner, which end with it."""
 
@@ -71,6 +90,13 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def keep(self, work: Callable[[], Coroutine[object, object, None]], *, name: str) -> asyncio.Task[None]:
+        """Run endless work until the owner is closed: when it fails, that is logged and it begins again after a pause.
+
+        Work that returns has come to its end, and is not begun again.
+        """
+        return self.spawn(_keep(work, name), name=name)
 
     async def wait(self) -> None:
         """Wait until all tasks have ended, those included that are started meanwhile. Failures stay with the tasks."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server.reload import Reloader
-from gateway_core.server.validation import Canonical, ValidationFailedError, Verdict
+from gateway_core.server.validation import Canonical, ValidationFailedError, ValidationNotStartedError, Verdict
 from gateway_core.tasks import Tasks
 
 PROBLEM = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong", code="value.invalid")
@@ -118,6 +119,76 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
 
     bench.answer, bench.failure = good, None
     bench.reloader.request("SIGHUP")
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (ValidationNotStartedError("out of descriptors"), None),
+        (OSError(errno.EMFILE, "Too many open files"), None),
+        (None, OSError(errno.ENOMEM, "Out of memory")),
+    ],
+)
+async def test_a_reload_that_the_system_was_short_for_is_tried_again(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Exception | None,
+    failure: Exception | None,
+) -> None:
+    monkeypatch.setattr("gateway_core.server.reload.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.keep(bench.reloader.run, name="reload")
+    good = bench.answer
+    bench.answer, bench.failure = answer or good, failure
+    with caplog.at_level(logging.ERROR, "gateway.config"):
+        bench.reloader.request("SIGHUP")
+        async with asyncio.timeout(20):
+            while "tried again" not in caplog.text:  # noqa: ASYNC110  # a log has no event
+                await asyncio.sleep(0.01)
+
+    bench.answer, bench.failure = good, None
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.server.reload.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.keep(bench.reloader.run, name="reload")
+    bench.failure = GatewayError("cannot read 'c.pem': too many open files")
+    bench.failure.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    bench.reloader.request("SIGHUP")
+    async with asyncio.timeout(20):
+        while bench.validated < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    bench.failure = None
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.tasks._FIRST_PAUSE", 0.01)
+    tasks = Tasks()
+    tasks.keep(bench.reloader.run, name="reload")
+    good = bench.answer
+    bench.answer = ValueError("a defect")
+    bench.reloader.request("SIGHUP")
+    async with asyncio.timeout(20):
+        while bench.validated < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    bench.answer = good
     await bench.until(1)
 
     await tasks.aclose()

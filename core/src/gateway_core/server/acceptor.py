@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import resource
 import socket
 from collections import deque
 from typing import Any, Final, Protocol
 
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.proxy.reservation import Reservation
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server.first_bytes import PEEK, FirstBytes, judge_first_bytes
@@ -36,8 +36,6 @@ _BACK_OFF: Final = 1.0
 """Seconds without accepting after the system was out of descriptors or memory."""
 
 _LOG_EVERY: Final = 60.0
-
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _logger = logging.getLogger("gateway.server")
 
@@ -122,7 +120,7 @@ class Acceptor:
 
     def _pause(self, error: OSError) -> None:
         """Accept nothing for a moment: an error that stays would be met again at once, by a loop that spins."""
-        if error.errno in _EXHAUSTED:
+        if error.errno in EXHAUSTED:
             _shortage.note(error, self.loop.time())
         else:
             _logger.warning("a connection could not be accepted: %s", error)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -197,10 +198,10 @@ class Program:
             say(render_problems(self.warnings))
         for url in fleet.urls():
             say(f"listening on {url}")
-        self._tasks.spawn(self.reloader.watch(), name="watch the configuration")
-        self._tasks.spawn(self.reloader.run(), name="reload the configuration")
-        self._tasks.spawn(self._plugins.follow(self.reloader.request), name="watch the installed plugins")
-        self._tasks.spawn(self._restart_when_wanted(), name="restart on SIGUSR2")
+        self._tasks.keep(self.reloader.watch, name="watch the configuration")
+        self._tasks.keep(self.reloader.run, name="reload the configuration")
+        self._tasks.keep(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
+        self._tasks.keep(self._restart_when_wanted, name="restart on SIGUSR2")
         try:
             handover = await self.signals.unless_stopped(self._handed_over())
         except StoppedError:

@@ -7,11 +7,22 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Final
 
 from gateway_core.config import ConfigError, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
-from gateway_core.server.validation import Canonical, ValidationFailedError, Verdict, validate
+from gateway_core.server.validation import (
+    Canonical,
+    ValidationFailedError,
+    ValidationNotStartedError,
+    Verdict,
+    validate,
+)
+
+TRY_AGAIN_AFTER: Final = 5.0
+"""Seconds after which a reload is tried again that the system had no descriptors, processes or memory for."""
 
 _logger = logging.getLogger("gateway.config")
 
@@ -88,7 +99,11 @@ class Reloader:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._reload(self._why)
+            try:
+                await self._reload(self._why)
+            except Exception:
+                self._wanted.set()  # what was asked for is still to be done, once this has begun again
+                raise
 
     async def _reload(self, why: str) -> None:
         try:
@@ -102,12 +117,27 @@ class Reloader:
             await self._settle(verdict, before)
         except ConfigError as error:
             _logger.error("%s: configuration rejected, the old one stays in force\n%s", why, error.render())
+        except (OSError, ValidationNotStartedError) as error:
+            self._try_again(why, error)
         except ValidationFailedError as error:
             _logger.error("%s: configuration not validated, the old one stays in force: %s", why, error)
         except GatewayError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
+                self._try_again(why, error)
+                return
             _logger.error("%s: configuration not applied, the old one stays in force: %s", why, error)
         else:
             _logger.info("%s: configuration in force: %s", why, told)
+
+    def _try_again(self, why: str, error: Exception) -> None:
+        """Reload later: the system is short of something, which says nothing of the configuration."""
+        _logger.error(
+            "%s: configuration not validated, the old one stays in force; it is tried again in %g s: %s",
+            why,
+            TRY_AGAIN_AFTER,
+            error,
+        )
+        asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
 
 
 def _told(changed: Sequence[Path]) -> str:

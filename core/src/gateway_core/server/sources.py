@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
@@ -93,8 +94,8 @@ class Sources:
         for url, source in zip(self._urls, opened, strict=True):
             self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set))
         for feed in self._feeds:
-            self._tasks.spawn(feed.run(), name=f"follow {feed.name}")
-        self._tasks.spawn(self._gather(on_change), name="gather changes of sources")
+            self._tasks.keep(feed.run, name=f"follow {feed.name}")
+        self._tasks.keep(partial(self._gather, on_change), name="gather changes of sources")
 
     async def ready(self) -> None:
         """Wait until every source answered, or is known to be away while its last good documents are at hand."""

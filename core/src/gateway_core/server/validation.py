@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 from gateway_core.config import ConfigProblem, Document, problem_from_json, problem_to_json
 from gateway_core.config.sources import WatchSet
 from gateway_core.config.sources.last_good import from_plain, to_plain
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
 
 VALIDATION_TIMEOUT: Final = 120.0
@@ -71,6 +72,10 @@ class ValidationFailedError(GatewayError):
 
 class ValidationHungError(ValidationFailedError):
     """The validating process did not come to an end."""
+
+
+class ValidationNotStartedError(ValidationFailedError):
+    """There is no validating process, for reasons that say nothing of the configuration."""
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[bytes]:
@@ -126,16 +131,24 @@ async def validate(
 
 
 async def launch() -> asyncio.subprocess.Process:
-    """Start a validating process; it waits for jobs, and ends by itself when this process does."""
-    return await asyncio.create_subprocess_exec(
-        *check_command(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,  # it ends with its children, and not by a Ctrl-C that is for this process
-    )
+    """Start a validating process; it waits for jobs, and ends by itself when this process does.
+
+    :raises ValidationNotStartedError: the system has no process, memory or descriptors for it.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *check_command(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # it ends with its children, and not by a Ctrl-C that is for this process
+        )
+    except OSError as error:
+        # uvloop's error for a lack of descriptors has the number -1 and no words of its own.
+        why = (error.strerror or str(error)).lower() if error.errno in EXHAUSTED else str(error).lower()
+        raise ValidationNotStartedError(f"the validating process cannot be started: {why}") from error
 
 
 async def judge(

@@ -79,7 +79,7 @@ class Checker:
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
-        self._tasks.spawn(self._run(), name=f"health check of {self._endpoint.id}")
+        self._tasks.keep(self._run, name=f"health check of {self._endpoint.id}")
 
     async def aclose(self) -> None:
         """Stop checking."""

@@ -51,7 +51,7 @@ class Feed:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._tasks.spawn(self._run(), name=f"discovery of {self.name}")
+        self._tasks.keep(self._run, name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
         """Call the listener with the present answer, if there is one, and after each change."""
