@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from gateway_core.hookspecs import hookimpl
@@ -33,6 +34,10 @@ class Moves(Plugin[Any]):
     def gateway_pre_proxy(self, request: Request) -> None:
         if late := request.header("x-late"):
             request.raw_path = late
+        if query := request.header("x-query"):
+            request.query_string = unquote(query)
+        if method := request.header("x-http-method-override"):
+            request.method = method
 
     @hookimpl
     def gateway_log(self, request: Request, record: Record) -> None:
@@ -56,6 +61,21 @@ async def test_what_a_plugin_sets_is_read_and_refused_like_what_a_client_sends(t
             for path in ("/public/../admin", "/a%00", "/a b", "/a?b", "relative", "/%5c"):
                 assert await gateway.ask(b"/public", "GET", f"{phase}: {path}") == 400
         assert len(asked) == 2
+
+
+@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
+async def test_a_method_or_query_that_a_plugin_sets_does_not_break_the_request_line(tmp_path: Path, lane: str) -> None:
+    async with attacked(FORMS["prefix"], tmp_path, lane=lane, more=MORE, plugins=(Moves,)) as gateway:
+        for query in ("a b", "a%0d%0aX-User: root", "a#b", "%c3%a9", "a HTTP/1.1%0d%0a%0d%0aGET /admin/x"):
+            assert await gateway.ask(b"/public?q", "GET", f"X-Query: {query}") == 400
+        for method in ("GET /admin/x HTTP/1.1", "G@T", "\u00e9"):
+            assert await gateway.ask(b"/public", "GET", f"X-HTTP-Method-Override: {method}") == 400
+        assert gateway.upstream.targets == []
+
+        assert (
+            await gateway.ask(b"/public?q", "GET", "X-Query: a=%2520&b=//;", "X-HTTP-Method-Override: M-SEARCH") == 200
+        )
+        assert gateway.upstream.targets == ["/public?a=%20&b=//;"]
 
 
 @pytest.mark.parametrize("lane", ["fast", "aiohttp"])
@@ -95,3 +115,15 @@ async def test_a_location_never_begins_with_two_slashes(
         status, head, _ = await gateway.gateway.ask(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n")
 
     assert (status, field(head, b"location")) == (308, location)
+
+
+@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
+async def test_slashes_that_a_rewrite_brings_are_merged_where_the_policy_says_so(tmp_path: Path, lane: str) -> None:
+    async with attacked(FORMS["prefix"], tmp_path, lane=lane) as gateway:
+        regex = 'path_regex: "/re/(?P<a>[^/]*)/(?P<b>.*)", priority: 2, rewrite: {template: "/v/:b/:a/x"}'
+        route = f'  - {{id: re, {regex}, path_policy: {{duplicate_slash: merge}}, target: "{gateway.upstream.url}"}}\n'
+        await gateway.gateway.reload((tmp_path / "gateway.yaml").read_text() + route)
+
+        assert await gateway.ask(b"/re/a/") == 200
+
+    assert gateway.upstream.targets == ["/v/a/x"]

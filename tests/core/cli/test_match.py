@@ -94,12 +94,20 @@ def test_answers_a_file_of_requests_line_by_line(invoke: Invoke, config: Path) -
         ("http://h?x", "h", "/", "x"),
         ("/only//path/#frag", "", "/only//path/", ""),
         ("http://user@h/a", "h", "/a", ""),
+        ("/proxy/http://h/a", "", "/proxy/http://h/a", ""),
+        ("/a?to=http://h/", "", "/a", "to=http://h/"),
     ],
 )
 def test_urls_are_taken_apart_byte_for_byte(url: str, host: str, path: str, query: str) -> None:
     asked = Asked.of("GET", url, {})
 
     assert (asked.host, asked.path, asked.query) == (host, path, query)
+
+
+def test_an_empty_query_goes_upstream_as_it_came(invoke: Invoke, config: Path) -> None:
+    told = json.loads(invoke("match", "GET", "http://h/api/users/7?", "--json", "-c", config).stdout)
+
+    assert told["path"] == "/7?"
 
 
 def test_what_is_no_url_is_wrong_usage(invoke: Invoke, config: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
@@ -87,6 +88,10 @@ def command(
         raise SystemExit(PROBLEMS)
 
 
+_ABSOLUTE: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://")
+"""What a URL with a host begins with; a path or a query may have ``://`` in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request as far as matching needs it."""
@@ -97,6 +102,8 @@ class Asked:
     query: str
     headers: Mapping[str, Sequence[str]]
     """All values, by lower-cased name."""
+    has_empty_query: bool = False
+    """Whether there is a ``?`` with nothing behind it, which goes upstream as it came."""
 
     def header(self, name: str) -> Sequence[str]:
         """Return the values of a header."""
@@ -117,7 +124,7 @@ class Asked:
         for name, value in headers:
             named.setdefault(name.lower(), []).append(value)
         host = named.get("host", [""])[0]
-        if "://" in rest:
+        if _ABSOLUTE.match(rest):
             authority, slash, path = rest.split("://", 1)[1].partition("/")
             if "?" in authority:
                 authority, _, query = authority.partition("?")
@@ -125,8 +132,8 @@ class Asked:
             host, rest = host or authority.rpartition("@")[2], (slash or "/") + path
         elif not rest.startswith("/"):
             raise click.UsageError(f"{url!r} is not a URL: write http://host/path or /path")
-        target, _, query = rest.partition("?")
-        return cls(method, host, target, query, named)
+        target, mark, query = rest.partition("?")
+        return cls(method, host, target, query, named, has_empty_query=bool(mark) and not query)
 
 
 def _read_headers(texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -255,7 +262,7 @@ def _upstream_path(found: Match[RouteConfig], asked: Asked) -> str | None:
         path = sent(found.params, asked.path)
     except UnsafePathError:
         return None
-    return f"{path}?{asked.query}" if asked.query else path
+    return f"{path}?{asked.query}" if asked.query or asked.has_empty_query else path
 
 
 def _refusal(outcome: object) -> tuple[int, str]:

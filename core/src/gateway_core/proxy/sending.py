@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
-from gateway_core.messages.headers import written_lines
+from gateway_core.messages.headers import TOKEN_BYTES, written_lines
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.receiver import Failure
@@ -17,7 +17,7 @@ from gateway_core.proxy.upstream_connection import BINDS, UpstreamConnection
 from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.outgoing import outgoing_fields
-from gateway_core.proxy.wire.request_head import has_special_fields
+from gateway_core.proxy.wire.request_head import TARGET_BYTES, has_special_fields
 from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome
@@ -280,13 +280,15 @@ class Sending(Relaying):
     def _request_line(self) -> bytes:
         request, route, memo = self.request, self.route, self.memo
         path, target, flags = request.raw_path, request.target, request.path_flags
+        if request.method is not memo.method or request.query is not memo.query:
+            _check_line(request.method, request.query)
         if route is not None and route.rewrite is not None:
             path = route.rewrite(request.params, path)
         elif not flags and not request.path_was_set and request.query is memo.query:
             if memo.line and request.method is memo.method:
                 return memo.line
             return f"{request.method} {target} HTTP/1.1".encode("latin-1")
-        if flags and route is not None:
+        if route is not None and (flags or "//" in path):  # a rewrite may have brought some
             path = route.path_policy.sent(path)
         if request.query or target.endswith("?"):
             path = f"{path}?{request.query}"
@@ -379,3 +381,11 @@ class Sending(Relaying):
 
 
 __all__ = ["Sending", "Upload"]
+
+
+def _check_line(method: str, query: str) -> None:
+    """Refuse what a plugin set, often from a client's text, and what would end the request line or a part of it."""
+    if not method.isascii() or not method or method.encode().translate(None, TOKEN_BYTES):
+        raise UnsafePathError(f"a plugin set the method {method[:80]!r}, which is not a token")
+    if not query.isascii() or query.encode().translate(None, TARGET_BYTES):
+        raise UnsafePathError(f"a plugin set the query {query[:80]!r}, which must be percent-encoded")
