@@ -79,7 +79,10 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
     assert read_bytes(path, limit=10) == ReadFailure("is larger than 10 bytes", "file.too-large")
     assert read_bytes(path, limit=11) == b"x" * 11
     assert read_bytes(Path("/proc/self/mem"), limit=1) != b""
-    assert read_bytes(Path("a\0b"), limit=1) == ReadFailure("cannot be read: embedded null byte", "file.unreadable")
+    refused = read_bytes(Path("a\0b"), limit=1)
+    assert isinstance(refused, ReadFailure)
+    assert refused.code == "file.unreadable"
+    assert refused.reason.startswith("cannot be read: ")  # each version of Python words the rest in its own way
 
 
 def test_decoding_tells_the_offset_of_the_first_bad_byte() -> None:
