@@ -50,14 +50,16 @@ class Limiter:
         self.plugin.gateway_response(request, response)
         return response
 
-    def finish(self, request: Request, response: Response) -> None:
-        self.plugin.gateway_log(request, response, Record())
+    def finish(self, request: Request, response: Response, received: int = 0) -> None:
+        record = Record()
+        record.bytes_received = received
+        self.plugin.gateway_log(request, response, record)
 
-    async def call(self, request: Request | None = None) -> Response:
-        """Send a request through all phases."""
+    async def call(self, request: Request | None = None, received: int = 0) -> Response:
+        """Send a request through all phases, with a body of so many bytes."""
         request = request or make_request()
         response = await self.answer(request)
-        self.finish(request, response)
+        self.finish(request, response, received)
         return response
 
     async def passed(self, count: int, request: Callable[[], Request] | None = None) -> int:

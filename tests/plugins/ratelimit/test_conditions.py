@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from gateway_plugin_ratelimit.conditions import compile_any, compile_condition
+from gateway_plugin_ratelimit.conditions import compile_condition, compile_exemptions
 from gateway_plugin_sdk import Request
 
 
@@ -60,8 +60,8 @@ def test_an_ipv4_client_is_recognised_in_ipv6(request_of: Callable[..., Request]
 
 
 def test_no_conditions_are_no_function(request_of: Callable[..., Request]) -> None:
-    assert compile_any([]) is None
-    either = compile_any([{"method": ["PUT"]}, {"method": ["GET"]}])
+    assert compile_exemptions([]) is None
+    either = compile_exemptions([{"method": ["PUT"]}, {"method": ["GET"]}])
 
     assert either is not None
     assert either(request_of())
@@ -95,3 +95,32 @@ def test_head_does_not_pass_by_a_limit_for_get(request_of: Callable[..., Request
 def test_a_path_that_no_request_can_have_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="write the path as the route sees it"):
         compile_condition({"path": [path]})
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        ("/", {"X-HTTP-Method-Override": "DELETE"}),
+        ("/", {"x_http_method_override": "delete "}),
+        ("/", {"X-HTTP-Method": "DELETE"}),
+        ("/", {"X-Method-Override": "Delete"}),
+        ("/?a=b&_method=delete", {}),
+        ("/?%5Fmethod=DELETE", {}),
+    ],
+)
+def test_a_method_that_is_asked_for_beside_the_own_one_limits_and_never_frees(
+    request_of: Callable[..., Request], target: str, headers: dict[str, str]
+) -> None:
+    request = request_of("OPTIONS", target, headers=headers)
+
+    assert compile_condition({"method": ["DELETE"]})(request)
+    assert compile_condition({"method": ["OPTIONS"]})(request)
+    assert not compile_condition({"method": ["OPTIONS"]}, frees=True)(request)
+    assert not compile_condition({"method": ["DELETE"]}, frees=True)(request)
+    assert compile_condition({"method": ["OPTIONS"]}, frees=True)(request_of("OPTIONS"))
+
+
+def test_hosts_of_a_condition_are_written_in_any_way(request_of: Callable[..., Request]) -> None:
+    for written in ("[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]:8080"):
+        assert compile_condition({"host": ["[::1]"]})(request_of(host=written))
+        assert compile_condition({"host": [written]})(request_of(host="[::1]"))

@@ -162,3 +162,14 @@ def test_no_key_passes_for_the_digest_of_a_long_one() -> None:
     long = "x" * 60_000
 
     assert bounded(bounded(long)) != bounded(long)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[0::1]:8080", "[::0.0.0.1]"])
+def test_an_ipv6_host_has_one_spelling(request_of: Callable[..., Request], host: str) -> None:
+    assert compile_source("host")(request_of(host=host)) == "[::1]"
+
+
+def test_several_cookies_of_one_name_count_together(request_of: Callable[..., Request]) -> None:
+    request = request_of(headers={"Cookie": 'sid=a; other=x; sid="b"; sid='})
+
+    assert compile_source("cookie:sid")(request) == "a, b"

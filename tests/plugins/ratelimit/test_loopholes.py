@@ -13,6 +13,8 @@ from gateway_plugin_ratelimit.loopholes import find_loopholes
         ({"exempt": [{"client_ip": "10.0.0.0/8"}, {"header:X-Internal": "*"}]}, ("exempt", 1)),
         ({"exempt": [{"query:key": "a", "cookie:b": "c"}]}, ("exempt", 0)),
         ({"overrides": [{"when": {"header:X-Internal": "*"}, "unlimited": True}]}, ("overrides", 0)),
+        ({"overrides": [{"when": {"header:X-Plan": "gold"}, "rate": 5}]}, ("overrides", 0)),
+        ({"overrides": [{"when": {"cookie:plan": "gold"}, "burst": 5}]}, ("overrides", 0)),
         ({"key": "header:X-Tenant", "when_missing": "skip"}, ("when_missing",)),
         ({"key": ["route", "query:key"], "when_missing": "skip"}, ("when_missing",)),
     ],

@@ -323,3 +323,38 @@ def test_a_limit_that_asks_who_is_calling_needs_an_identity(config: Any, needs: 
     assert RateLimit.needs_of(RateLimitConfig.model_validate(config)) == (
         frozenset({"identity"}) if needs else frozenset()
     )
+
+
+async def test_a_body_without_a_length_is_charged_by_its_end(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
+    limited = await limiter({"quota": 1000, "window": "1h", "cost": "content-length"})
+
+    chunked = {"Transfer-Encoding": "chunked"}
+    assert (await limited.call(request_of("POST", headers=chunked), received=5000)).status == 200
+    assert (await limited.call(request_of("POST", headers=chunked), received=1)).status == 429
+
+
+async def test_a_body_with_a_length_is_charged_once(limiter: MakeLimiter, request_of: Callable[..., Request]) -> None:
+    limited = await limiter({"quota": 1000, "window": "1h", "cost": "content-length"})
+
+    for _ in range(2):
+        request = request_of("POST", headers={"Content-Length": "500"})
+        assert (await limited.call(request, received=500)).status == 200
+    assert (await limited.call(request_of("POST", headers={"Content-Length": "1"}), received=1)).status == 429
+
+
+async def test_a_method_override_neither_frees_of_a_limit_nor_passes_by_one(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
+    asked_for = {"X-HTTP-Method-Override": "POST"}
+    plans = [{"when": {"method": "GET"}, "rate": 5, "burst": 5}]
+    exempt = await limiter({"rate": 1, "burst": 1, "exempt": [{"method": "OPTIONS"}]}, binding="a")
+    writes = await limiter({"rate": 1, "burst": 1, "when": {"method": "POST"}}, binding="b")
+    more = await limiter({"rate": 1, "burst": 1, "overrides": plans}, binding="c")
+    less = await limiter({"rate": 9, "burst": 9, "overrides": [{"when": {"method": "POST"}, "burst": 1}]}, binding="d")
+
+    assert await exempt.passed(3, lambda: request_of("OPTIONS", headers=asked_for)) == 1
+    assert await exempt.passed(3, lambda: request_of("OPTIONS")) == 3
+    for limited in (writes, more, less):
+        assert await limited.passed(3, lambda: request_of("GET", headers=asked_for)) == 1

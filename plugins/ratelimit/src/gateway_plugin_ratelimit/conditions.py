@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway_plugin_sdk import MISSING, Request, claim_path
 
-from gateway_plugin_ratelimit.keys import as_text, compile_source
+from gateway_plugin_ratelimit.keys import as_text, compile_source, plain_host
 
 Condition = Callable[[Request], bool]
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -23,28 +23,30 @@ ANY = "*"
 """Stands for any value, but not for none."""
 
 
-def compile_condition(when: Mapping[str, Sequence[str]]) -> Condition:
+def compile_condition(when: Mapping[str, Sequence[str]], *, frees: bool = False) -> Condition:
     """Return the function that says whether each source of a request has one of the values listed for it.
 
     :param when: by source (see `gateway_plugin_ratelimit.keys`), texts; for addresses, networks; a claim that is a
         list matches if one of its items does.
+    :param frees: whether the condition makes a request less limited. A method that a field asks for instead of the
+        request's own (``X-HTTP-Method-Override``) then must fit too; otherwise either of them is enough.
     :raises ValueError: for a source that does not exist or a network that is none.
     """
-    tests = [_compile_test(source, tuple(values)) for source, values in when.items()]
+    tests = [_compile_test(source, tuple(values), frees) for source, values in when.items()]
     if len(tests) == 1:
         return tests[0]
     return lambda request: all(test(request) for test in tests)
 
 
-def compile_any(conditions: Sequence[Mapping[str, Sequence[str]]]) -> Condition | None:
-    """Return the function that says whether one of the conditions holds, or None if there are none."""
-    compiled = [compile_condition(when) for when in conditions]
+def compile_exemptions(conditions: Sequence[Mapping[str, Sequence[str]]]) -> Condition | None:
+    """Return the function that says whether one of the conditions frees a request, or None if there are none."""
+    compiled = [compile_condition(when, frees=True) for when in conditions]
     if not compiled:
         return None
     return lambda request: any(condition(request) for condition in compiled)
 
 
-def _compile_test(source: str, values: tuple[str, ...]) -> Condition:
+def _compile_test(source: str, values: tuple[str, ...], frees: bool) -> Condition:
     kind, _, name = source.partition(":")
     if ANY in values:
         take = compile_source(source)
@@ -59,17 +61,35 @@ def _compile_test(source: str, values: tuple[str, ...]) -> Condition:
     if kind == "path":
         return _path_test(values)
     if kind == "method":
-        return _method_test(frozenset(values))
+        return _method_test(frozenset(values), frees)
     take = compile_source(source)
-    wanted = frozenset(value.lower().rstrip(".") if kind == "host" else value for value in values)
+    wanted = frozenset(plain_host(value) if kind == "host" else value for value in values)
     return lambda request: take(request) in wanted
 
 
-def _method_test(wanted: frozenset[str]) -> Condition:
+def _method_test(wanted: frozenset[str], frees: bool) -> Condition:
     # A HEAD costs an upstream what a GET does, so it does not get round a limit for GET.
     if "GET" in wanted:
         wanted |= {"HEAD"}
-    return lambda request: request.method in wanted
+    enough = all if frees else any
+    return lambda request: enough(method in wanted for method in _methods(request))
+
+
+# Fields that make another method of a request for some frameworks, with any separator that CGI and WSGI take for "-".
+_OVERRIDES: Final = re.compile(
+    rb"\r\nx[^a-z0-9:\r\n](?:http[^a-z0-9:\r\n])?(?:method|verb)(?:[^a-z0-9:\r\n]?override)?:[ \t]*([^\r\n]*)"
+)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that an upstream may take a request for: its own, and those that the client asks for beside.
+
+    Gateways do not know whether an upstream looks at such a field or parameter, so each of them counts.
+    """
+    asked = [value.decode("latin-1") for value in _OVERRIDES.findall(request.headers.lowered)]
+    if request.query:
+        asked += [value for name, value in request.query_params if name == "_method"]
+    return [request.method, *(method.strip().upper() for method in asked)]
 
 
 def _path_test(values: Sequence[str]) -> Condition:

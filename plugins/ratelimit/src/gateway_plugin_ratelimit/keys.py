@@ -140,11 +140,20 @@ def _method(request: Request) -> str:
 
 
 def _host(request: Request) -> str | None:
-    host = request.host.lower()
-    if host.startswith("["):
-        return host[: host.find("]") + 1] or host
-    # Whatever stands behind the colon: routes do not look at it either.
-    return host.partition(":")[0].rstrip(".") or None
+    return plain_host(request.host) or None
+
+
+def plain_host(text: str) -> str:
+    """Return the one spelling of a host: lower case, without port and final dot, IPv6 compressed (RFC 5952)."""
+    host = text.lower()
+    if not host.startswith("["):
+        # Whatever stands behind the colon: routes do not look at it either.
+        return host.partition(":")[0].rstrip(".")
+    literal = host[1:].partition("]")[0]
+    try:
+        return f"[{IPv6Address(literal)}]"
+    except ValueError:
+        return f"[{literal}]"
 
 
 def _path(request: Request) -> str:
@@ -170,7 +179,13 @@ def _named_header(name: str) -> Source:
 
 
 def _named_cookie(name: str) -> Source:
-    return lambda request: request.cookie(name) or None
+    def take(request: Request) -> str | None:
+        # Upstreams differ in which one of several cookies of a name they read.
+        pairs = (pair.partition("=") for line in request.headers.get_all("cookie") for pair in line.split(";"))
+        values = [value.strip().strip('"') for key, equals, value in pairs if equals and key.strip() == name]
+        return SEVERAL.join(value for value in values if value) or None
+
+    return take
 
 
 def _named_query(name: str) -> Source:

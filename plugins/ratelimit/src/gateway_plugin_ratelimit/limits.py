@@ -33,6 +33,7 @@ class Limit:
         "_rule",
         "_when",
         "cost",
+        "counts_body",
         "name",
         "response_cost",
         "tag",
@@ -50,7 +51,7 @@ class Limit:
         self._rule = make_rule(options, options.count_refused)
         self._overrides = tuple(
             (
-                compile_condition(override.when),
+                compile_condition(override.when, frees=override.unlimited or gives_more(options, override)),
                 None if override.unlimited else make_rule(overridden(options, override), options.count_refused),
             )
             for override in options.overrides
@@ -64,6 +65,8 @@ class Limit:
         self._prefix = f"{scope}|{name}|{self._rule.code}{window}|"
         self.cost: Cost = compile_cost(options.cost)
         self.response_cost: Callable[[Response], int] | None = response_cost(options.cost)
+        self.counts_body = options.cost == "content-length"
+        """Whether what the body turned out to be is charged, as a chunked one has no Content-Length."""
         self.unit = UNITS.get(str(options.cost)) or UNITS.get(self._rule.code)
 
     def counter_of(self, request: Request) -> str | None:
@@ -149,6 +152,21 @@ def make_rule(amounts: Amounts, counts_refused: bool) -> Rule | Concurrency:
     if amounts.fixed:
         return FixedWindow(quota, window, counts_refused=counts_refused)
     return SlidingWindow(quota, window, counts_refused=counts_refused)
+
+
+def gives_more(options: Amounts, override: Amounts) -> bool:
+    """Return whether an override allows more than its limit in any respect."""
+    return any(more > less for more, less in zip(_rates(overridden(options, override)), _rates(options), strict=True))
+
+
+def _rates(amounts: Amounts) -> tuple[float, ...]:
+    return (
+        (amounts.rate or 0.0) / (amounts.per or 1.0),
+        amounts.burst or ceil(amounts.rate or 0.0),
+        (amounts.quota or 0) / (amounts.window or 1.0),
+        amounts.concurrency or 0,
+        amounts.max_delay or 0.0,
+    )
 
 
 def overridden(options: Amounts, override: Amounts) -> Amounts:

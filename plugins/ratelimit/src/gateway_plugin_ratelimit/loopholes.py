@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gateway_plugin_sdk import ConfigFinding
 
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
+from gateway_plugin_ratelimit.limits import gives_more
 
 CODE = "client-chosen"
 """The code of all warnings of this module."""
@@ -29,9 +30,10 @@ def find_loopholes(config: RateLimitConfig) -> Iterator[ConfigFinding]:
 def _loopholes_of(limit: LimitOptions, base: tuple[str | int, ...]) -> Iterator[ConfigFinding]:
     for index, override in enumerate(limit.overrides):
         source = _claimable(override.when)
-        if override.unlimited and source is not None:
-            path = (*base, "overrides", index)
-            yield _warning(path, f"any client that sends {source} is not limited at all: {_REMEDY}")
+        if source is None or not (override.unlimited or gives_more(limit, override)):
+            continue
+        gain = "is not limited at all" if override.unlimited else "gets the larger amount"
+        yield _warning((*base, "overrides", index), f"any client that sends {source} {gain}: {_REMEDY}")
     left_out = next((source for source in limit.key if source.startswith(_CLIENTS_OWN)), None)
     if limit.when_missing == "skip" and left_out is not None:
         text = f"any client that leaves out {left_out} is not limited at all: use client_ip, share or refuse"

@@ -10,7 +10,7 @@ from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Req
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
-from gateway_plugin_ratelimit.conditions import compile_any
+from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
 from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY, Source
@@ -38,12 +38,16 @@ class RateLimit(Plugin[RateLimitConfig]):
             Limit(name, options, f"group {options.group}" if options.group else f"binding {binding}", tag)
             for name, options in named
         )
-        self._is_exempt = compile_any(config.exempt)
+        self._is_exempt = compile_exemptions(config.exempt)
         self._slot = f"ratelimit {binding}"
         self._fields = FieldWriter(config.headers) if config.headers else None
         self._debits = any(limit.response_cost for limit in self._limits)
         self._holds = any(limit.is_concurrency for limit in self._limits)
-        idle = {"gateway_log": not self._holds, "gateway_response": self._fields is None and not self._debits}
+        self._weighs = any(limit.counts_body for limit in self._limits)
+        idle = {
+            "gateway_log": not self._holds and not self._weighs,
+            "gateway_response": self._fields is None and not self._debits,
+        }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
         self._take: Take | None = None
         self._counter_of: Source = self._limits[0].compiled_counter()
@@ -201,18 +205,29 @@ class RateLimit(Plugin[RateLimitConfig]):
         return passage
 
     def _debit(self, passage: Passage, response: Response) -> None:
-        extra = [0 if limit.response_cost is None else limit.response_cost(response) - 1 for limit in passage.limits]
+        costs = [1 if limit.response_cost is None else limit.response_cost(response) for limit in passage.limits]
+        self._take_more(passage, [max(0, cost - 1) for cost in costs])
+
+    def _weigh(self, passage: Passage, length: int) -> None:
+        # A chunked body says its length only by its end; one with a Content-Length was charged already.
+        charged = zip(passage.limits, passage.costs, strict=True)
+        self._take_more(passage, [max(0, length - cost) if limit.counts_body else 0 for limit, cost in charged])
+
+    def _take_more(self, passage: Passage, extra: Sequence[int]) -> None:
         if passage.is_allowed and any(extra):
             self._store.debit(passage, extra)
 
     @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:  # noqa: ARG002 - as the spec
-        """Count the request as over."""
-        if self._holds:
-            passage = request.state.get(self._slot)
-            if passage is not None and passage.release is not None:
-                passage.release()
-                passage.release = None
+        """Count the request as over, and what its body weighed beyond what was charged."""
+        passage = request.state.get(self._slot)
+        if type(passage) is not Passage:
+            return
+        if passage.release is not None:
+            passage.release()
+            passage.release = None
+        if self._weighs and passage.decisions:
+            self._weigh(passage, record.bytes_received)
 
 
 def _tag_of(limits: Sequence[LimitOptions], binding: str) -> str | None:

@@ -107,6 +107,19 @@ async def test_a_cost_told_by_the_answer_is_taken_on_the_server(
             pass
 
 
+async def test_a_response_that_says_its_request_cost_nothing_is_read(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
+    limited = await limiter(config(valkey.url, quota=100, cost="response-header:X-Cost"))
+    request = request_of()
+    await limited.plugin.gateway_pre_proxy(request)
+    response = Response(200, headers={"X-Cost": "0"})
+
+    limited.plugin.gateway_response(request, response)
+
+    assert response.headers["x-ratelimit-remaining"] == "99"
+
+
 @pytest.mark.parametrize(
     ("when_unavailable", "expected"),
     [("local", [200] * 2 + [429] * 8), ("open", [200] * 10), ("closed", [503] * 10)],
