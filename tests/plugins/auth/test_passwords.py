@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections.abc import Callable
 
 import argon2
 import bcrypt
@@ -98,3 +99,29 @@ def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.Mon
 
     with pytest.raises(ValueError, match=rf"{name} hashes need a library: pip install 'gateway-plugin-auth\[basic\]'"):
         check_hash(text)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ("m=4194304,t=1,p=1", "asks for m=4194304,t=1,p=1"), ("m=65536,t=300000,p=4", "at most 4194304"),
+        ("m=0,t=3,p=4", "at least 8 KiB a lane"), ("m=8,t=1,p=2", "at least 8 KiB a lane"),
+        ("m=65536,t=0,p=1", "asks for"), ("m=65536,t=3,p=0", "asks for"),
+    ],
+)  # fmt: skip
+def test_an_argon2_hash_that_cannot_be_verified_in_time_is_refused(parameters: str, problem: str) -> None:
+    salt_and_hash = ARGON2.split("$", 4)[4]
+
+    with pytest.raises(ValueError, match=problem):
+        check_hash(f"$argon2id$v=19${parameters}${salt_and_hash}")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text + "x" * 2, lambda text: text[:-2], lambda text: text.replace("$v=19$", "$v=18$"),
+     lambda text: "$".join([*text.split("$")[:4], "!!!!!!!!!!!!", text.split("$")[5]])],
+    ids=["longer", "shorter", "version", "salt"],
+)  # fmt: skip
+def test_a_damaged_argon2_hash_is_refused(damage: Callable[[str], str]) -> None:
+    with pytest.raises(ValueError, match="this argon2 hash is damaged"):
+        check_hash(damage(ARGON2))

@@ -16,6 +16,15 @@ _BCRYPT_BYTES: Final = 72
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
 _BCRYPT_COSTS: Final = range(4, 18)
 """Those of ``htpasswd -C``. Each more takes twice as long: 17 are 8 s, 31 would be more than a day."""
+_ARGON2: Final = re.compile(
+    r"\$argon2(?:id|i|d)(?:\$v=(?:16|19))?"
+    r"\$m=(?P<memory>[0-9]{1,9}),t=(?P<passes>[0-9]{1,9}),p=(?P<lanes>[0-9]{1,3})"
+    r"\$(?P<salt>[A-Za-z0-9+/]{11,})\$(?P<hash>[A-Za-z0-9+/]{6,})"
+)
+_ARGON2_MEMORY: Final = 1 << 20
+"""KiB. Two threads hash at once, and a worker that runs out of memory is ended with all that it does."""
+_ARGON2_WORK: Final = 1 << 22
+"""KiB times passes; some seconds, as bcrypt with a cost of 17."""
 _MISSING: Final = "{} hashes need a library: pip install 'gateway-plugin-auth[basic]'"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _REMEDY: Final = "make one with htpasswd -nB NAME"
@@ -60,11 +69,8 @@ def check_hash(text: str) -> None:
     :raises ValueError: it is not; the text names its kind, and does not show the hash.
     """
     if text.startswith("$argon2"):
-        argon2 = _argon2()
-        try:
-            argon2.extract_parameters(text)
-        except (argon2.exceptions.InvalidHashError, ValueError):
-            raise ValueError("this argon2 hash is damaged: it was cut or has other characters") from None
+        _argon2()
+        _check_argon2(text)
     elif text.startswith(_BCRYPT_PREFIXES):
         _bcrypt()
         match = _BCRYPT.fullmatch(text)
@@ -77,6 +83,19 @@ def check_hash(text: str) -> None:
             raise ValueError(f"this {kind} hash is damaged: it was cut or has other characters")
     else:
         raise ValueError(f"this is {_other_kind(text)}, not an argon2 or bcrypt hash: {_REMEDY}")
+
+
+def _check_argon2(text: str) -> None:
+    # The library looks at the parameters only: what else is damaged would be a password that never matches.
+    match = _ARGON2.fullmatch(text)
+    if match is None or 1 in (len(match["salt"]) % 4, len(match["hash"]) % 4):
+        raise ValueError("this argon2 hash is damaged: it was cut or has other characters")
+    memory, passes, lanes = (int(match[name]) for name in ("memory", "passes", "lanes"))
+    if not (lanes >= 1 and 8 * lanes <= memory <= _ARGON2_MEMORY and passes >= 1 and memory * passes <= _ARGON2_WORK):
+        raise ValueError(
+            f"this argon2 hash asks for m={memory},t={passes},p={lanes}: use at least 8 KiB a lane, at most "
+            f"{_ARGON2_MEMORY >> 10} MiB, and m times t of at most {_ARGON2_WORK}"
+        )
 
 
 def _other_kind(text: str) -> str:

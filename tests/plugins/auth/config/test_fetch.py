@@ -23,3 +23,9 @@ def test_a_cache_has_a_bound() -> None:
         CacheOptions(size=-1)
     with pytest.raises(ValidationError):
         CacheOptions(size=1_000_001)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "proxy:3128", "http://", "http://a b:3128"])
+def test_a_proxy_has_a_url(proxy: str) -> None:
+    with pytest.raises(ValidationError, match="is not the URL of an HTTP proxy"):
+        FetchOptions.model_validate({"proxy": proxy})

@@ -119,3 +119,21 @@ def test_a_policy_has_everything_that_was_configured() -> None:
     assert (policy.issuers, policy.audiences, policy.all_audiences) == (frozenset({"i"}), frozenset({"a", "b"}), True)
     assert (policy.leeway, policy.max_age, policy.max_lifetime) == (5, 3600, 86400)
     assert (policy.required, policy.forbidden, policy.types) == (("exp",), ("x",), frozenset({"at+jwt"}))
+
+
+@pytest.mark.parametrize("url", ["https://login example.com/keys", "https://login.example.com/keys\n", "https://a/\tb"])
+def test_a_url_has_no_spaces(url: str) -> None:
+    with pytest.raises(ValidationError, match="is not a URL"):
+        AuthConfig.model_validate({"jwks_url": url})
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"required_claims": ["sub", "act"], "forbidden_claims": ["act"]}, "claim 'act' is required and forbidden"),
+        ({"claims_to_headers": {"X-A": "sub"}, "payload_header": "x_a"}, "are one header field for an upstream"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        AuthConfig.model_validate(options)

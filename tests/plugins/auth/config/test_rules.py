@@ -88,3 +88,19 @@ def test_rules_survive_being_written_and_read() -> None:
 def test_headers_of_the_gateway_are_not_for_claims(name: str) -> None:
     with pytest.raises(ValidationError):
         AccessOptions.model_validate({"claims_to_headers": {name: "sub"}})
+
+
+@pytest.mark.parametrize("headers", [{"X-A": "sub", "x-a": "iss"}, {"X-A": "sub", "X_A": "iss"}])
+def test_claims_for_one_header_are_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="are one header field for an upstream"):
+        AccessOptions.model_validate({"claims_to_headers": headers})
+
+
+def test_a_header_gets_a_claim_that_has_a_name() -> None:
+    with pytest.raises(ValidationError, match="at least 1 character"):
+        AccessOptions.model_validate({"claims_to_headers": {"X-A": ""}})
+
+
+def test_a_text_that_no_caller_can_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="an empty text is held by no caller"):
+        SetRuleConfig.model_validate({"all": ["read", ""]})

@@ -30,6 +30,8 @@ def test_a_place_is_one_of_three(config: dict[str, Any], source: Source) -> None
         ({"header": "a", "scheme": "a b"}, "scheme"),
         ({"header": "a b"}, "'a b' is not a header name"),
         ({"query": ""}, "query"),
+        ({"cookie": "a=b"}, "cookie"),
+        ({"cookie": "a b"}, "cookie"),
     ],
 )
 def test_other_places_are_refused(config: dict[str, Any], problem: str) -> None:

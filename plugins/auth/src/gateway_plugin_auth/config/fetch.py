@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from gateway_plugin_sdk import ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
 from pydantic import Field, model_validator
 
-from gateway_plugin_auth.config.texts import Header
+from gateway_plugin_auth.config.texts import Header, proxy_problem
 
 
 class FetchOptions(ConfigModel):
@@ -51,6 +51,9 @@ class FetchOptions(ConfigModel):
     def _has_certificate(self) -> FetchOptions:
         if self.key is not None and self.cert is None:
             raise ValueError("key is given without cert: give both")
+        problem = proxy_problem(self.proxy.reveal()) if self.proxy is not None else None
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
     def identity(self) -> Hashable:

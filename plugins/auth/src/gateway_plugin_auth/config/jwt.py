@@ -16,7 +16,7 @@ from gateway_plugin_auth.claims import ClaimPolicy
 from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
-from gateway_plugin_auth.config.texts import Header, OneOrMore, many, url_problem
+from gateway_plugin_auth.config.texts import Header, OneOrMore, check_distinct, many, url_problem
 from gateway_plugin_auth.keys import KeySet, from_jwks, from_pem, from_secret
 from gateway_plugin_auth.revocation import parse_entries
 
@@ -177,6 +177,15 @@ class JwtOptions(AccessOptions):
             problem = url_problem(url, allow_http=self.fetch.allow_http)
             if problem is not None:
                 raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _is_satisfiable(self) -> JwtOptions:
+        both = [name for name in self.required_claims if name in self.forbidden_claims]
+        if both:
+            raise ValueError(f"claim {both[0]!r} is required and forbidden, so no token could pass: remove it from one")
+        if self.payload_header is not None:
+            check_distinct([*self.claims_to_headers, self.payload_header])
         return self
 
     def given_key_sources(self) -> list[str]:

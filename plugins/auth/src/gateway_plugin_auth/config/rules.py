@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from gateway_plugin_sdk import MISSING, ConfigModel, Pattern, claim_path
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from gateway_plugin_auth.config.texts import Header, OneOrMore, many
+from gateway_plugin_auth.config.texts import Header, OneOrMore, check_distinct, many
 from gateway_plugin_auth.rules import AccessRules, Rule, SetRule, contains, is_any_of, is_same, matches
 
 _TESTS: Final = ("equals", "one_of", "none_of", "contains", "regex", "present")
@@ -76,6 +76,8 @@ class SetRuleConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> SetRuleConfig:
+        if "" in (*self.all, *self.any):
+            raise ValueError("an empty text is held by no caller: remove it")
         if not self.all and not self.any:
             raise ValueError("nothing is asked for: give all or any with at least one text")
         return self
@@ -98,7 +100,7 @@ class AccessOptions(ConfigModel):
     claims: tuple[ClaimRule, ...] = ()
     """Conditions on claims, all of which must be met. Else 403."""
 
-    claims_to_headers: dict[Header, str] = {}
+    claims_to_headers: dict[Header, Annotated[str, Field(min_length=1)]] = {}
     """Claims for the upstream, as header name and dotted path. What a client sends under such a name is dropped."""
 
     identity_prefix: str = ""
@@ -106,6 +108,12 @@ class AccessOptions(ConfigModel):
 
     hide_credentials: bool = False
     """Whether to take the credentials out before the request goes upstream."""
+
+    @field_validator("claims_to_headers")
+    @classmethod
+    def _headers_differ(cls, value: dict[str, str]) -> dict[str, str]:
+        check_distinct(value)
+        return value
 
     def access_rules(self) -> AccessRules:
         """Return what a caller must meet."""

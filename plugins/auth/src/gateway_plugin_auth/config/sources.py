@@ -18,7 +18,7 @@ class SourceConfig(ConfigModel):
     scheme: str = Field(default="", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")
     """Authentication scheme in front of the credentials, such as ``Bearer``; only with ``header``."""
 
-    cookie: str | None = Field(default=None, min_length=1)
+    cookie: str | None = Field(default=None, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     """Name of a cookie."""
 
     query: str | None = Field(default=None, min_length=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#]*@)?([^?#]*)")
+_VISIBLE: Final = re.compile(r"[^\x00-\x20\x7f]+")
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 
 
@@ -44,6 +46,24 @@ def shown_url(url: str) -> str:
     return match[1] + match[2] if match is not None else url
 
 
+def check_distinct(names: Iterable[str]) -> None:
+    """Check that no two names are those of one header field: case does not matter, and CGI takes ``_`` for ``-``.
+
+    :raises ValueError: two are.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower().replace("_", "-"), name)
+        if other is not name:
+            raise ValueError(f"{other!r} and {name!r} are one header field for an upstream: remove one of them")
+
+
+def proxy_problem(url: str) -> str | None:
+    """Return what is wrong with the URL of an HTTP proxy, or None."""
+    problem = url_problem(url, allow_http=True)
+    return None if problem is None else f"{shown_url(url)!r} is not the URL of an HTTP proxy: write http://host:3128"
+
+
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine."""
     try:
@@ -60,7 +80,7 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         _ = parts.port
     except ValueError:
         return f"{url!r} is not a URL: write https://host/path"
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not host or not _VISIBLE.fullmatch(url):
         return f"{shown_url(url)!r} is not a URL: write https://host/path"
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         shown = shown_url(url)
