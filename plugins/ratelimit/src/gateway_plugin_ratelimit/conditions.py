@@ -77,7 +77,7 @@ def _method_test(wanted: frozenset[str], frees: bool) -> Condition:
 
 # Fields that make another method of a request for some frameworks, with any separator that CGI and WSGI take for "-".
 _OVERRIDES: Final = re.compile(
-    rb"\r\nx[^a-z0-9:\r\n](?:http[^a-z0-9:\r\n])?(?:method|verb)(?:[^a-z0-9:\r\n]?override)?:[ \t]*([^\r\n]*)"
+    rb"\r\nx[^a-z0-9:\r\n](?:http[^a-z0-9:\r\n])?(?:method|verb)(?:[^a-z0-9:\r\n]?override)?:([^\r\n]*)"
 )
 
 
