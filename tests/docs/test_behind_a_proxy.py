@@ -100,7 +100,7 @@ def test_client_scheme_and_host_are_as_the_page_says(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.name for recipe in RECIPES])
 @pytest.mark.parametrize("arrived", [Arrived(UNTRUSTED_PEER, "http", 8080), Arrived("", "http", 0)])
-def test_from_anybody_else_the_same_fields_mean_nothing(recipe: Recipe, arrived: Arrived) -> None:
+def test_from_any_other_peer_the_same_fields_mean_nothing(recipe: Recipe, arrived: Arrived) -> None:
     facts, origin = read(recipe, arrived)
 
     assert (origin.client_ip, origin.scheme) == (arrived.peer_ip, "http")

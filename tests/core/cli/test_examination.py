@@ -37,9 +37,9 @@ def test_missing_files_are_errors_and_offline_warnings(tmp_path: Path, text: str
     path = tmp_path / "gateway.yaml"
     path.write_text(text)
 
-    assert codes(look(path)) == [("file.missing", "error")]
+    assert set(codes(look(path))) == {("file.missing", "error")}
     assert exit_status(look(path).problems) == 1
-    assert codes(look(path, offline=True)) == [("file.missing", "warning")]
+    assert set(codes(look(path, offline=True))) == {("file.missing", "warning")}
     assert exit_status(look(path, offline=True).problems) == 0
 
 

@@ -94,7 +94,9 @@ async def beside_floods(gateway: RunningProxy, target: str, floods: int, tls: ss
 
 @pytest.mark.parametrize("floods", [1, 40])
 @pytest.mark.parametrize("target", ["/404", "/redirect", "/405", "/plugin"])
-async def test_requests_that_are_answered_at_once_hold_up_nobody(start_proxy: Any, target: str, floods: int) -> None:
+async def test_requests_that_are_answered_at_once_hold_up_no_other_client(
+    start_proxy: Any, target: str, floods: int
+) -> None:
     await beside_floods(await start_proxy(OWN, plugins=[Order]), target, floods)
 
 
@@ -107,7 +109,7 @@ async def test_tls_changes_nothing(start_proxy: Any, tmp_path: Path, floods: int
     await beside_floods(await start_proxy(OWN, plugins=[Order], tls=context), "/plugin", floods, trusting_all())
 
 
-async def test_requests_that_go_upstream_hold_up_nobody(proxied: Proxied) -> None:
+async def test_requests_that_go_upstream_hold_up_no_other_client(proxied: Proxied) -> None:
     async def upstream(peer: Peer) -> None:
         while True:
             await peer.head()

@@ -17,11 +17,11 @@ def test_trusts_addresses_of_its_networks(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["11.0.0.1", "fe80::1", "192.0.2.8", "", "nonsense", "198.51.101.1", "1" * 70000])
-def test_trusts_nobody_else(address: str) -> None:
+def test_trusts_no_other_peer(address: str) -> None:
     assert not Trust(NETWORKS).trusts(address)
 
 
-def test_trusts_nobody_without_networks() -> None:
+def test_trusts_no_peer_without_networks() -> None:
     assert not Trust().trusts("10.0.0.1")
     assert not Trust().believes("", is_unix=True)
 

@@ -29,9 +29,9 @@ class AdminView(Protocol):
 class AdminListener:
     """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``.
 
-    It has no access control: whoever reaches the address may read. Only requests that ask for it by an address, as
-    ``localhost`` or by a configured name are answered, so that no page in an operator's browser reads it under a name
-    of its own (DNS rebinding).
+    It has no access control: every client that reaches the address may read. Only requests that name it by an address,
+    as ``localhost`` or by a configured name get a response, so that no page in an operator's browser reads it under a
+    name of its own (DNS rebinding).
     """
 
     def __init__(self, open_site: OpenSite) -> None:
@@ -56,7 +56,7 @@ class AdminListener:
         await self.aclose()
         if address is None:
             return
-        # Whoever may open a unix socket is no browser, and names it as it likes.
+        # A client of a unix socket is no browser, and may send any name.
         checks_host = not address.startswith("unix:")
         server = AdminServer(self._pages(), (lambda: self._hosts) if checks_host else None)
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)

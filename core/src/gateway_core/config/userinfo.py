@@ -8,7 +8,7 @@ from typing import Final
 HIDDEN: Final = "**********"
 
 # A URL ends at white space or a quote. Its authority ends at the first of "/?#" (RFC 3986, section 3.2), but a password
-# that nobody escaped may hold one of those.
+# that was not escaped may hold one of those.
 _URL: Final = re.compile(r"""(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s"'<>`]*)""")
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%a-z]*\]|[^:@\[\]]+)(?::[0-9]*)?|")
 _PARAMETER: Final = re.compile(

@@ -81,7 +81,7 @@ def read_lock(path: Path) -> dict[str, LockedPlugin]:
         document: Any = json.loads(path.read_text("utf-8"))
         if document["format"] != FORMAT:
             raise LockError(
-                f"{path} has format {document['format']!r}, not {FORMAT}: write it anew by `gateway plugins lock`"
+                f"{path} has format {document['format']!r}, not {FORMAT}: write it again with `gateway plugins lock`"
             )
         return {entry["name"]: LockedPlugin(**entry) for entry in document["plugins"]}
     except FileNotFoundError:

@@ -1,11 +1,11 @@
-"""Reads of bounded size on uvloop, which takes 250 KiB at once and cannot be told otherwise.
+"""Reads of bounded size on uvloop, which reads 250 KiB at a time and cannot be configured.
 
-It also reads up to 32 times in one turn of the loop as long as the buffer gets full: where much is to come, 8 MiB for
-one connection while all others wait. So a read that fills the buffer is the last one of its turn.
+It also reads up to 32 times in one turn of the loop as long as they fill the buffer: up to 8 MiB for one connection
+while all others wait. So a read that fills the buffer is the last one of its turn.
 
 What a read brings is in memory until the other side takes it. Where the other side is slow, or much is to come, the
 transport gets a protocol that gives it a buffer of its own size, one for all connections: a read fills it and is taken
-out of it before there can be another. asyncio's transports are told a size (`socket_options.read_little`).
+out of it before there can be another. asyncio's transports have a setting for the size (`socket_options.read_little`).
 """
 
 from __future__ import annotations

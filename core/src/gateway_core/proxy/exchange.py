@@ -269,7 +269,7 @@ class Exchange(Answering):
             self.fail(status, reason)
 
     def bad_body(self) -> None:
-        """End a request whose body is malformed: it cannot be told where it ends (RFC 9112 section 6.3)."""
+        """End a request whose body is malformed: its end is unknown (RFC 9112 section 6.3)."""
         self._end_upload(400, "the request body is malformed", "client")
 
     @property

@@ -118,7 +118,7 @@ class Pool:
         connected(connection, failure, reason)
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection for the next request, whoever sends it."""
+        """Keep a connection for the next request, of any client."""
         idle = self.idle
         if self.closed or connection.bound or len(idle) >= self._max_idle or connection.uses >= self._max_requests:
             connection.abort()

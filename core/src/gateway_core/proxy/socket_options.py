@@ -87,9 +87,9 @@ def set_no_delay(transport: asyncio.BaseTransport) -> None:
 
 
 def read_little(transport: asyncio.BaseTransport) -> None:
-    """Bound what one read brings; asyncio takes 256 KiB at once unless told otherwise, uvloop cannot be told.
+    """Bound what one read brings; asyncio reads 256 KiB unless configured, uvloop cannot be configured.
 
-    TLS holds what it has not decrypted yet beside that: 256 KiB while reading is paused, unless told otherwise.
+    TLS holds what it has not decrypted yet beside that: 256 KiB while reading is paused, unless configured.
     """
     if hasattr(transport, "max_size"):
         cast("Any", transport).max_size = READ_SIZE

@@ -1,10 +1,10 @@
-"""Turns for connections whose clients pipeline: what one of them sent at once must not hold up all others.
+"""Turns for connections whose clients pipeline: the requests of one connection must not hold up all others.
 
 A request that comes alone is served as soon as it is read, which costs no turn. Of requests that came together the
-first is served at once; the others stay in their connection's buffer, and the connections that hold some form one
+first is served immediately; the others stay in their connection's buffer, and the connections that hold some form one
 queue. Each turn of the event loop serves a bounded number of requests from its head, at most a few of each connection,
-which then goes to the end of the queue. Between two turns the loop reads and writes for everybody else. A connection
-with a full buffer is not read from (`HIGH_WATER`), so a client holds that much and one read at most.
+which then goes to the end of the queue. Between two turns the loop reads and writes for all other connections. A
+connection with a full buffer is not read from (`HIGH_WATER`), so a client holds that much and one read at most.
 """
 
 from __future__ import annotations

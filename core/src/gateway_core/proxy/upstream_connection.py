@@ -83,7 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.upload_complete = True
         self.flags = 0
         self.bound = 0
-        """`BINDS` once the connection belongs to one client, for good."""
+        """`BINDS` once the connection belongs to one client, until it closes."""
         self.reusable = True
         self._state = _IDLE
         self._buffer = b""

@@ -299,7 +299,7 @@ def compile_pattern(text: str, kind: type[P]) -> P:
 
 
 def forget_patterns() -> None:
-    """Compile anew what is asked for from now on; for tests that install and remove RE2."""
+    """Clear the cache of compiled patterns; for tests that install and remove RE2."""
     _known.clear()
 
 
@@ -331,7 +331,7 @@ _TOO_LARGE: Final = "it has too many positions for RE2"
 
 def _describe(limit: int) -> str:
     if limit < SHORTEST_LIMIT:
-        return f"a text of {limit + 1} characters may take more steps than there is time for;"
+        return f"a text of {limit + 1} characters may take more steps than the limit allows;"
     return f"it takes texts of at most {limit} characters;"
 
 

@@ -62,7 +62,7 @@ class PathPolicy:
         return self.case == "insensitive"
 
     def problem(self, flags: int) -> str | None:
-        """Return why a path with these flags is refused, with the key that says so; None if it is not."""
+        """Return why a path with these flags is refused, with the key that decides it; None if it is not."""
         refused = flags & self.refused
         if not refused:
             return None

@@ -1,12 +1,12 @@
 """Accept connections: on plain listeners where the event loop does it badly, on TLS listeners always.
 
-asyncio tells a protocol of a TLS connection when its handshake is complete, so that before it no limit counts the
-connection and only asyncio's own 60 s end it. Here a connection counts from the moment when it is accepted. Its first
-bytes are looked at without taking them (``MSG_PEEK``) until they are a whole ClientHello; then TLS begins on the same
-socket. All that ends within ``header_timeout``.
+asyncio calls a protocol's connection_made when the TLS handshake is complete. Until then no limit would count the
+connection, and only asyncio's own 60 s would end it. Here a connection counts from the moment when it is accepted. Its
+first bytes are peeked (``MSG_PEEK``) until they are a whole ClientHello; then TLS begins on the same socket. All that
+ends within ``header_timeout``.
 
-Running out of descriptors (EMFILE) must not end or flood anything: asyncio 3.11 logs a traceback for each of up to
-2,048 attempts a second. Here accepting pauses for a second, and one line a minute tells how often.
+Running out of descriptors (EMFILE) must neither end the server nor flood the log: asyncio 3.11 logs a traceback for
+each of up to 2,048 attempts a second. Here accepting pauses for a second, and one line a minute tells how often.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class TlsAcceptor(Acceptor):
     def take(self, connection: socket.socket, address: Any) -> None:
         """Wait for a connection's first bytes, unless there are too many connections.
 
-        One too many is closed at once: it could be told why only after a handshake.
+        A connection over the limit is closed immediately: a response needs a handshake first.
         """
         reservation = self.server.proxy.reserve(address[0] if isinstance(address, tuple) else None)
         if reservation is None:
@@ -253,7 +253,7 @@ class _Beginning:
             return
         left, self.deadline = self.deadline - self.acceptor.server.proxy.now(), float("inf")
         try:
-            # A failed handshake is the client's affair: asyncio closes the socket, and there is nobody to tell.
+            # A failed handshake is the client's error: asyncio closes the socket, and no response can be sent.
             with contextlib.suppress(OSError):
                 await self.acceptor.loop.connect_accepted_socket(
                     self._factory, self._socket, ssl=self.acceptor.tls.context, ssl_handshake_timeout=max(left, 0.001)

@@ -3,7 +3,7 @@
 Plugins find it by the environment variable ``GATEWAY_SHARED_DIR``, as with the counters of a rate limit. It outlives
 workers and, as the variable is inherited and the process stays, programs that SIGUSR2 replaces.
 
-A gateway that was killed leaves its folder behind, and the next one removes it. Whether its owner lives is told by a
+A gateway that was killed leaves its folder behind, and the next one removes it. Whether its owner lives is shown by a
 lock on a file in it, not by a process id: containers that share ``/dev/shm`` do not see each other's processes, and
 what looks like a dead one may be serving. The kernel drops the lock with the last process that holds it; workers and
 programs that replace this one inherit it.
@@ -71,7 +71,7 @@ def _remove_orphans(parent: Path) -> None:
 def _remove_orphan(folder: Path) -> None:
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return
-    # A folder without a lock file is another version's, whose owner cannot be told to be gone: it stays.
+    # A folder without a lock file is another version's, whose owner may be alive: it stays.
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

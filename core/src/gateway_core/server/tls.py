@@ -147,7 +147,7 @@ def _plain_context(config: ListenTlsConfig) -> ssl.SSLContext:
         context.set_ciphers(openssl_ciphers(config.ciphers))
     context.verify_mode = _VERIFY_MODES[config.verifies_clients]
     if context.verify_mode is not ssl.CERT_NONE:
-        # Nobody could resume with a ticket (see above), so none is sent.
+        # A ticket could not be used (see above), so none is sent.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     if config.client_crl:

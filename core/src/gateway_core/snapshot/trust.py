@@ -1,4 +1,4 @@
-"""Whom a listener believes: trusted peers, where they say the client's address, and what nobody may send."""
+"""Trust of a listener: its trusted peers, where they write the client's address, and fields that no peer may send."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Trust:
         self.header = header.lower().encode()
         """Lower-case name of the field that holds the client's address; empty if that is not how it is found."""
         self.stripped = lines_named(strip_headers)
-        """Finds lines of fields in a lower-cased block that are removed whoever sent them; None without any."""
+        """Finds lines of fields in a lower-cased block that are removed from every peer; None without any."""
         self.reserved = lines_named([header] if header else [])
         """Finds lines of the field that holds the client's address."""
         self.looks_at_names = bool(strip_headers or header)

@@ -87,7 +87,7 @@ def pin_secret(secret: bytes, allowed: Iterable[str]) -> frozenset[str]:
     """Return the algorithms that tokens of a shared secret may have.
 
     :raises UnusableKeyError: none of the allowed ones fits, or the secret is shorter than the hash of one of them
-        (RFC 7518 section 3.2): whoever has one token could find it by trying.
+        (RFC 7518 section 3.2): a client with one token could find it by trying.
     """
     pinned = pin_algorithms(secret, allowed)
     longest = max(pinned)

@@ -22,11 +22,11 @@ class VerifiedCache(Generic[EntryT]):
         """Make an empty cache.
 
         :param size: entries at most.
-        :param bytes_per_entry: what `put` may be told of an entry on average; fewer large ones fit.
+        :param bytes_per_entry: average size of an entry as passed to `put`; fewer large ones fit.
         """
         self.size = size
         self.largest = size * bytes_per_entry
-        """Bytes of all entries at most, as far as `put` is told of them."""
+        """Bytes of all entries at most, as passed to `put`."""
         self._bytes = 0
         self._seed = hashlib.sha256(secrets.token_bytes(32))
         self._entries: dict[bytes, tuple[EntryT, int]] = {}

@@ -145,7 +145,7 @@ def parse_token(text: str) -> Token:
 def described(token: Token) -> str:
     """Return what a token says of its algorithm, key, issuer, audience and times, for logs.
 
-    Anybody can write that: it is bounded, and quoted so that it cannot be taken for more than one line.
+    Any client can write that: it is bounded, and quoted so that it cannot be taken for more than one line.
     """
     header, claims = token.header, token.claims
     parts = [f"{name}={header[name]!r:.80}" for name in ("alg", "kid") if name in header]

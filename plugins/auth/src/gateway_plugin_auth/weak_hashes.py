@@ -1,6 +1,6 @@
 """Hashes of htpasswd that are too fast to be safe, for files that are still on their way to bcrypt or argon2.
 
-A graphics card tries them by the million (apr1) or billion (SHA-1) a second: whoever reads the file has the passwords.
+A graphics card tries them by the million (apr1) or billion (SHA-1) a second: a reader of the file has the passwords.
 """
 
 from __future__ import annotations

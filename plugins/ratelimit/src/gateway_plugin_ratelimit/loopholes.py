@@ -1,4 +1,4 @@
-"""What a client can free itself of a limit with: found in the configuration, told as warnings."""
+"""Warnings about limits that a client can evade by what it sends."""
 
 from __future__ import annotations
 

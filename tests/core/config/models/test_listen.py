@@ -52,6 +52,6 @@ def test_a_clients_address_is_found_in_exactly_one_way(value: dict[str, object])
         ClientAddressConfig.model_validate(value)
 
 
-def test_a_listener_without_trusted_proxies_is_not_one_that_trusts_nobody() -> None:
+def test_a_listener_without_trusted_proxies_is_not_one_that_trusts_no_peer() -> None:
     assert ListenConfig(address=":80").trusted_proxies is None
     assert ListenConfig.model_validate({"address": ":80", "trusted_proxies": []}).trusted_proxies == ()

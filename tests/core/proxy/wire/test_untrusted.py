@@ -82,7 +82,7 @@ def test_connection_takes_nothing_away_that_a_trusted_proxy_wrote() -> None:
 
 @pytest.mark.parametrize("sent", [b"X-User-Id", b"x_user_id", b"X-User_ID", b"x.user.id"])
 @pytest.mark.parametrize("peers", [(), PEER])
-def test_stripped_fields_are_removed_whoever_sends_them(sent: bytes, peers: tuple[str, ...]) -> None:
+def test_stripped_fields_are_removed_from_every_peer(sent: bytes, peers: tuple[str, ...]) -> None:
     trust = Trust([parse_trusted_peer(each) for each in peers], None, ["X-User-Id", "Via"])
 
     facts, found = read(b"\r\n%b: 7\r\nX-User-Ids: 8\r\nVia: 1.1 x" % sent, Arrived("10.0.0.1", "http", 80), trust)

@@ -61,7 +61,7 @@ def test_problems_with_keys_are_at_the_key(keys: Any) -> None:
     [
         (
             {"jwks_url": "http://keys.example/jwks"},
-            "'http://keys.example/jwks' is not encrypted, so anybody on the way could",
+            "'http://keys.example/jwks' is not encrypted, so it could be changed on the way",
         ),
         ({"jwks_url": "keys.example"}, "'keys.example' is not a URL: write https://host/path"),
         ({"jwks_url": "file:///etc/passwd"}, "is not a URL"),

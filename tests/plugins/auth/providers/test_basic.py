@@ -131,7 +131,7 @@ async def guess(gate: Any, count: int, name: str = "alice", client: str = "10.0.
     return sent
 
 
-async def test_guesses_of_one_client_keep_nobody_else_out(
+async def test_guesses_of_one_client_keep_no_other_client_out(
     make_gate: Any, config: dict[str, Any], slow: threading.Event
 ) -> None:
     gate = await make_gate(config)
@@ -206,7 +206,7 @@ async def test_wrong_passwords_and_unknown_names_cost_the_same(
     assert sorted(hashed) == sorted({passwords.hash_class(text) for text in hashes.values()})
 
 
-async def test_hashing_that_fails_lets_nobody_in_and_is_no_verdict(
+async def test_hashing_that_fails_lets_no_client_in_and_is_no_verdict(
     make_gate: Any, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(password: bytes, text: str) -> bool:

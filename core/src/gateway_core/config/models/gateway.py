@@ -53,7 +53,7 @@ class GatewayConfig(Section):
     """Where trusted proxies say the client's address; X-Forwarded-For by ``trusted_proxies`` unless given."""
 
     strip_headers: tuple[StrippedName, ...] = ()
-    """Fields that are removed from every request before the first hook, whoever the peer is; ``_`` counts as ``-``."""
+    """Fields that are removed from every request before the first hook, from every peer; ``_`` counts as ``-``."""
 
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""

@@ -133,7 +133,7 @@ class ListenConfig(Section):
     """What the listener is called."""
 
     trusted_proxies: tuple[TrustedPeer, ...] | None = None
-    """Whose claims are believed here, instead of the document's ``trusted_proxies``; ``[]`` is nobody's."""
+    """Peers whose forwarding fields count here, instead of the document's ``trusted_proxies``; ``[]`` trusts none."""
 
     client_address: ClientAddressConfig | None = None
     """Where trusted proxies say the client's address here, instead of the document's ``client_address``."""

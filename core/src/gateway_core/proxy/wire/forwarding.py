@@ -1,6 +1,6 @@
 """The fields that tell an upstream where a request came from (RFC 7239, RFC 9110 section 7.6.3).
 
-What came in is believed only from a trusted proxy; what anybody else says was removed before (`believed_facts`), and is
+What came in is believed only from a trusted proxy; fields of other peers were removed before (`believed_facts`), and is
 replaced here. A trusted proxy speaks one of two languages: X-Forwarded-*, or Forwarded if it sent none of the first. A
 proxy that writes X-Forwarded-* passes on what its client sent as Forwarded, so the two are never mixed.
 
@@ -110,7 +110,7 @@ class Origin:
 
 
 def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
-    """Return a head without what nobody may send, and without what only trusted proxies may unless it came from one."""
+    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it."""
     unwanted: set[bytes] = set()
     if trust.stripped is not None:
         unwanted.update(trust.stripped.findall(facts.lowered))

@@ -207,7 +207,7 @@ def _sort(facts: RequestFacts, fields: list[Field]) -> tuple[dict[bytes, list[by
 
 
 def _read_unusual(facts: RequestFacts, names: list[bytes], kept: list[Field]) -> list[Field]:
-    """Note the fields that are not believed from everybody; return the fields without those that go no further."""
+    """Record the untrusted fields; return the fields without those that are never forwarded."""
     claims: list[bytes] = []
     odd: dict[bytes, Kind] = {}
     for name in names:

@@ -170,7 +170,7 @@ class Kind(IntEnum):
     ODD_UNTRUSTED = 4
     """An untrusted field, disguised."""
     DISGUISED = 5
-    """What CGI takes for a field that the gateway writes itself: it goes no further, whoever sent it."""
+    """What CGI takes for a field that the gateway writes itself: never forwarded, from any peer."""
 
 
 def folded(name: bytes) -> bytes:

@@ -84,5 +84,5 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         return f"{shown_url(url)!r} is not a URL: write https://host/path"
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         shown = shown_url(url)
-        return f"{shown!r} is not encrypted, so anybody on the way could change it: use https, or set fetch.allow_http"
+        return f"{shown!r} is not encrypted, so it could be changed on the way: use https, or set fetch.allow_http"
     return None

@@ -140,7 +140,7 @@ def server_address(host: str) -> str | None:
     if host.startswith("["):
         return host[1:].partition("]")[0] or None
     name, colon, port = host.rpartition(":")
-    # More than one colon without brackets is no port, but an address that somebody sent as it is.
+    # More than one colon without brackets is no port, but an IPv6 address without brackets.
     return (name if colon and ":" not in name and (port.isdigit() or not port) else host) or None
 
 
@@ -230,7 +230,7 @@ def plain(value: Any) -> Any:
 
 
 def refusal(request: Request) -> str | None:
-    """Return what plugins left as the reason of a refusal, which clients are not told."""
+    """Return what plugins left as the reason of a refusal, which clients do not see."""
     reasons = [request.state.get(key) for key in _REFUSALS]
     return ", ".join(str(reason) for reason in reasons if reason) or None
 

@@ -91,7 +91,7 @@ class LimitOptions(Amounts):
 
     when_missing: Literal["client_ip", "share", "skip", "refuse"] = "client_ip"
     """What a request without the key counts by: its client's address, or all such requests share one counter, or they
-    are not limited (whoever leaves out a header is not limited then), or they are refused with 403."""
+    are not limited (a client that leaves out a header is not limited then), or they are refused with 403."""
 
     cost: Cost = 1
     """Units that a request costs: a number, ``header:NAME``, ``query:NAME``, ``content-length``, or
