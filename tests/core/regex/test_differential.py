@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gateway_core.regex.linear import LinearError, LinearPattern, compile_linear
+from gateway_core.regex.nodes import literal_start
 from gateway_core.regex.pattern import parse_pattern
 from gateway_core.regex.translate import UntranslatableError, translate
 from gateway_core.regex.work import Mode, longest_text
@@ -56,3 +57,16 @@ def test_every_pattern_of_re_is_parsed_to_its_end(pattern: str) -> None:
     _, tree = parse_pattern(pattern)
 
     assert tree is not None
+
+
+@given(
+    st.text(st.sampled_from("ab/.k"), max_size=4).map(re.escape), patterns(foreign=True), st.lists(texts(), max_size=8)
+)
+def test_what_matches_begins_with_the_literal_start(start: str, pattern: str, candidates: list[str]) -> None:
+    assume(not pattern.startswith("(?"))
+    compiled, tree = parse_pattern(start + pattern)
+    assert tree is not None
+    literal = literal_start(tree)
+
+    for text in [*candidates, *[re.sub(r"\\(.)", r"\1", start) + each for each in candidates]]:
+        assert compiled.fullmatch(text) is None or text.startswith(literal)

@@ -114,6 +114,14 @@ def test_without_re2_longer_text_is_refused(without_re2: None, source: TextSourc
     assert "a" * 100 not in str(caught.value)
 
 
+def test_a_long_path_that_begins_otherwise_is_not_refused(without_re2: None) -> None:
+    pattern = compile_pattern(CUBIC, Pattern)
+
+    assert pattern.fullmatch("/other/" + "a" * 60_000, "path") is None
+    with pytest.raises(TextTooLongError):
+        pattern.fullmatch("/api/" + "a" * 60_000, "path")
+
+
 def test_without_re2_a_slow_pattern_takes_shorter_texts_and_is_named(without_re2: None) -> None:
     pattern = compile_pattern(CUBIC, Pattern)
 

@@ -93,3 +93,16 @@ class Conditional:
 
 
 Node = Chars | Anchor | Concat | Alternatives | Repeat | Group | Look | Atomic | Backreference | Conditional
+
+
+def literal_start(node: Node) -> str:
+    """Return characters that whatever matches must begin with; not all that there are."""
+    text = ""
+    for item in node.items if isinstance(node, Concat) else (node,):
+        if not isinstance(item, Chars) or item.negated or item.ignore_case or item.categories or len(item.ranges) != 1:
+            break
+        first, last = item.ranges[0]
+        if first != last:
+            break
+        text += chr(first)
+    return text

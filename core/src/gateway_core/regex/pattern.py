@@ -20,7 +20,7 @@ from pydantic_core import PydanticKnownError, core_schema
 
 from gateway_core.errors import TextSource, TextTooLongError
 from gateway_core.regex.linear import LinearError, LinearPattern, Spans, compile_linear
-from gateway_core.regex.nodes import Node
+from gateway_core.regex.nodes import Node, literal_start
 from gateway_core.regex.parser import Parser
 from gateway_core.regex.translate import UntranslatableError, size_of, translate
 from gateway_core.regex.work import Mode, longest_text
@@ -203,8 +203,13 @@ class _Compiled:
 class Pattern(_Compiled):
     """A regular expression that must match whole texts."""
 
-    __slots__ = ()
+    __slots__ = ("_start",)
     mode = Mode.FULL
+
+    def __init__(self, text: str) -> None:
+        """See the base class."""
+        super().__init__(text)
+        self._start = "" if self._tree is None else literal_start(self._tree)
 
     def fullmatch(self, text: str, source: TextSource = "field") -> Match | None:
         """Match the whole text.
@@ -214,6 +219,8 @@ class Pattern(_Compiled):
         """
         if len(text) <= self.limit:
             return self.compiled.fullmatch(text)
+        if source == "path" and not text.startswith(self._start):
+            return None  # A long path is not refused for the patterns of other routes.
         return self._found(text, self._engine(text, source).fullmatch(text))
 
 
