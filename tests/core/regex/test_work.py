@@ -115,7 +115,7 @@ ask = compiled.fullmatch if mode is Mode.FULL else compiled.search
 for unit in ("a", "ab", "/", "a/", "/a", "x", "1", "-", "a-", "aA", " ", "=", "Ã©", "a.", "1.", "\\n", "aab"):
     for end in ("", "!", "x!", "/!"):
         text = (unit * limit)[: max(limit - len(end), 0)] + end
-        for _ in range(10):
+        for _ in range(2):
             ask(text)
 """
 
@@ -123,5 +123,5 @@ for unit in ("a", "ab", "/", "a/", "/a", "x", "1", "-", "a-", "aA", " ", "=", "Ã
 @pytest.mark.parametrize("pattern", [pattern for pattern, _ in SLOW] + list(EXPONENTIAL) + list(LINEAR[:13]))
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.SEARCH])
 def test_re_ends_soon_with_every_text_up_to_the_limit(pattern: str, mode: Mode) -> None:
-    """680 texts of 10 ms each would be 7 s; a hang would be for ever."""
+    """136 texts of 10 ms each would be 1.4 s; a pattern that is not bounded would take hours."""
     subprocess.run([sys.executable, "-c", ADVERSARIAL, pattern, mode.value], check=True, timeout=120)
