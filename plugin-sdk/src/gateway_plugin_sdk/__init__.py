@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         TlsInfo,
         claim_path,
     )
+    from gateway_core.messages.addresses import client_network
     from gateway_core.metrics import Metrics
     from gateway_core.pauses import Pauses
     from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
@@ -108,6 +109,7 @@ __all__ = [
     "TextTooLongError",
     "TlsInfo",
     "claim_path",
+    "client_network",
     "hookimpl",
     "hookimpl_blocking",
     "spawn",
@@ -122,6 +124,7 @@ _HOMES = (
     "gateway_core.metrics",
     "gateway_core.pauses",
     "gateway_core.messages",
+    "gateway_core.messages.addresses",
     "gateway_core.plugins",
     "gateway_core.config",
     "gateway_core.config.sources",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from gateway_core.messages.addresses import MOST_HOPS, canonical_address, entries_from_right, read_forwarded
+from gateway_core.messages.addresses import (
+    MOST_HOPS,
+    canonical_address,
+    client_network,
+    entries_from_right,
+    read_forwarded,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +107,34 @@ def test_reading_a_hostile_forwarded_takes_no_time_that_grows_with_its_square() 
     assert (elements, is_whole) == ([], False)
     assert len(read_forwarded("for=a," * 20000)[0]) == 0
     assert len(read_forwarded(",".join(["for=a"] * 20000))[0]) == MOST_HOPS
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"), ("", ""), ("unknown", "unknown"), ("fe80::1%eth0", "fe80::"),
+    ],
+)  # fmt: skip
+def test_a_client_is_an_address_or_a_network_that_it_has_for_itself(address: str, client: str) -> None:
+    assert client_network(address) == client
+
+
+@given(st.text())
+def test_any_text_is_some_client(address: str) -> None:
+    client_network(address)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:DB8:0:0:ffff::1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("not:an:address", "not:an:other", False),
+        ("", "", True),
+    ],
+)
+def test_addresses_of_one_network_are_one_client(one: str, other: str, is_same: bool) -> None:
+    assert (client_network(one) == client_network(other)) is is_same

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import pytest
 from gateway_core.plugins import Quarantine, QuarantinePolicy
-from gateway_core.plugins.quarantine import client_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,18 +161,3 @@ def test_what_is_remembered_of_clients_is_bounded() -> None:
         quarantine.failed(100.0 + number, PHASE, f"client{number}")
 
     assert 100 <= len(quarantine._recent) < 200
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "is_same"),
-    [
-        ("10.0.0.1", "10.0.0.2", False),
-        ("2001:db8::1", "2001:db8::2", True),
-        ("2001:db8::1", "2001:DB8:0:0:ffff::1", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("not:an:address", "not:an:other", False),
-        ("", "", True),
-    ],
-)
-def test_addresses_of_one_network_are_one_client(one: str, other: str, is_same: bool) -> None:
-    assert (client_of(one) == client_of(other)) is is_same

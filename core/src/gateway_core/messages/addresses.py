@@ -17,6 +17,25 @@ _PORT: Final = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)")
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?)\](.*)")
 
 
+_IPV6_BITS_OF_A_CLIENT: Final = 64
+
+
+def client_network(address: str) -> str:
+    """Return what counts as one client where clients get equal shares: an IPv4 address, of IPv6 the /64 network.
+
+    One client has such a network for itself, so its addresses are no different clients. Any other text is itself.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> _IPV6_BITS_OF_A_CLIENT << _IPV6_BITS_OF_A_CLIENT))
+
+
 def canonical_address(text: str) -> str | None:
     """Return the one text of the address that a list entry holds, or None if it holds none.
 

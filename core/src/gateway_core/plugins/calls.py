@@ -12,12 +12,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.messages import Response
+from gateway_core.messages.addresses import client_network
 from gateway_core.plugins.awaiting import Deferred
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.blocking import THREADS
 from gateway_core.plugins.faults import HookTimeoutError, QuarantinedError, count
 from gateway_core.plugins.hooktable import HookEntry
-from gateway_core.plugins.quarantine import Quarantine, client_of
+from gateway_core.plugins.quarantine import Quarantine
 from gateway_core.plugins.shadow import shadowed
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _gated(call: Call, binding: Binding, phase: str, quarantine: Quarantine) -> 
     def gated(*args: Any) -> Any:
         if quarantine.is_closed:
             return call(*args)
-        if not quarantine.admits(clock.monotonic(), phase, client_of(args[0].client_ip)):
+        if not quarantine.admits(clock.monotonic(), phase, client_network(args[0].client_ip)):
             count(binding, phase, "gateway_plugin_quarantined", "Hooks that were skipped in quarantine.")
             raise QuarantinedError("in quarantine")
         try:

@@ -6,8 +6,8 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError
+from gateway_core.messages.addresses import client_network
 from gateway_core.messages.headers import HeaderError
-from gateway_core.plugins.quarantine import client_of
 
 if TYPE_CHECKING:
     from gateway_core.messages import Request
@@ -65,7 +65,7 @@ class Faults:
         if quarantine is not None:
             if is_clients_doing(error, request):
                 quarantine.abandoned()
-            elif quarantine.failed(now, phase, "" if request is None else client_of(request.client_ip)):
+            elif quarantine.failed(now, phase, "" if request is None else client_network(request.client_ip)):
                 self._report_quarantine(binding, phase)
         kind = (phase, type(error).__qualname__)
         is_new = kind not in self._kinds and len(self._kinds) < _MOST_KINDS

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 _MOST_CLIENTS: Final = 64
 """Clients whose failures are remembered, the latest ones: more than any policy needs."""
-_NETWORK_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +28,6 @@ class QuarantinePolicy:
     def share(self) -> int:
         """How many failures of one client count."""
         return -(-self.failures // self.clients)
-
-
-def client_of(address: str) -> str:
-    """Return what tells one client from another: an IPv6 network of 64 bits counts as one client."""
-    if ":" not in address:
-        return address
-    try:
-        number = int(IPv6Address(ip_address(address)))
-    except ValueError:
-        return address
-    return f"{number >> _NETWORK_BITS:x}/64"
 
 
 class Quarantine:

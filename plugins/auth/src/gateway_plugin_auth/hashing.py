@@ -10,7 +10,8 @@ from time import perf_counter
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from gateway_plugin_auth.clients import client_of
+from gateway_plugin_sdk import client_network
+
 from gateway_plugin_auth.fair_queue import FairQueue
 
 THREADS: Final = 2
@@ -45,7 +46,7 @@ class Hashing:
         :returns: what it returns; None if there was no place for it. The work is done even if that is cancelled.
         """
         job = _Job(work, asyncio.get_running_loop().create_future())
-        evicted = self._queue.put(job, client_of(client), name)
+        evicted = self._queue.put(job, client_network(client), name)
         if evicted is not None:
             _settle(evicted.verdict, None)
         self._start()

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from gateway_plugin_sdk import MISSING, PluginContext, Request, claim_path
+from gateway_plugin_sdk import MISSING, PluginContext, Request, claim_path, client_network
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
-from gateway_plugin_auth.clients import client_of
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.fetch import BYTES_PER_TOKEN
 from gateway_plugin_auth.config.texts import many
@@ -138,7 +137,7 @@ class Tokens:
     def _check_signature(self, request: Request, token: Token, digest: bytes) -> Refusal | Needs | None:
         keys = self._keyring.current()
         if keys is None or not keys.has_key_for(token):
-            client = client_of(request.client_ip)
+            client = client_network(request.client_ip)
             if self._keyring.may_ask(client):
                 return Needs(partial(self._keyring.refetch, client), self._without_key(keys, token))
             return self._without_key(keys, token)
