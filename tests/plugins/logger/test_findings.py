@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_plugin_logger import Logger
 from gateway_plugin_logger.config import LoggerConfig
+from pydantic import ValidationError
 
 SLOW = "status == 200 and not matches(path, '.*=.*')"
 
@@ -33,3 +35,32 @@ def test_with_re2_or_a_linear_pattern_there_is_nothing_to_say() -> None:
     config = {"only": {"when": SLOW}, "skip": {"when": "matches(path, '^/v[0-9]+/')"}}
 
     assert list(Logger.check_config(LoggerConfig.model_validate(config))) == []
+
+
+def codes(config: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    return [(finding.path, finding.code) for finding in Logger.check_config(LoggerConfig.model_validate(config))]
+
+
+def test_a_log_that_cannot_be_opened_is_found_without_making_it(tmp_path: Path) -> None:
+    assert codes({"path": str(tmp_path)}) == [(("path",), "file-unreadable")]
+    assert codes({"path": str(tmp_path / "no" / "a.log")}) == [(("path",), "file-missing")]
+    assert codes({"sinks": [{"type": "stdout"}, {"type": "file", "path": str(tmp_path / "no" / "a.log")}]}) == [
+        (("sinks", 1, "path"), "file-missing")
+    ]
+    assert codes({"path": str(tmp_path / "new.log")}) == []
+    assert not (tmp_path / "new.log").exists()
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        {"type": "http", "url": "https://logs.example.com:99999/"},
+        {"type": "otlp", "endpoint": "http://logs.example.com:http"},
+        {"type": "syslog", "address": "tcp://logs.example.com:99999"},
+        {"type": "http", "url": "http://h/", "content_type": "a\nb: c"},
+    ],
+    ids=["http", "otlp", "syslog", "content type"],
+)
+def test_addresses_and_types_that_cannot_be_sent_to_are_refused(sink: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        LoggerConfig.model_validate({"sinks": [sink]})

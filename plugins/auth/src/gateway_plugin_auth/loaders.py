@@ -67,6 +67,9 @@ class Client:
                 if answer.status != 200:
                     raise FetchError(f"{shown_url(url)} answers {answer.status}")
                 return await self._read(shown_url(url), answer), answer.headers.get("Cache-Control", "")
+        except TimeoutError as error:
+            text = f"no response within {options.timeout:g} s (fetch.timeout)"
+            raise FetchError(f"{shown_url(url)}: {text}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Some errors quote the URL, or that of the proxy.
             text = str(SecretUrl(str(error).replace(url, shown_url(url)))) or type(error).__name__

@@ -1,17 +1,53 @@
-"""What is worth a warning about a valid configuration."""
+"""What is worth telling about a valid configuration: files that cannot be used, patterns that refuse long texts."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway_plugin_sdk import ConfigFinding
 
+from gateway_plugin_logger.certificates import ConfigPath, certificate_findings
 from gateway_plugin_logger.config import LoggerConfig
+from gateway_plugin_logger.config.sinks import FileSink, HttpSink, OtlpSink, SyslogSink, TlsOptions
 from gateway_plugin_logger.filters.expression import patterns_in
 
 
 def findings(config: LoggerConfig) -> Iterator[ConfigFinding]:
-    """Yield the regular expressions in expressions that are not asked about long texts."""
+    """Yield the files that no sink could open, and the patterns that are not asked about long texts."""
+    for index, sink in enumerate(config.destinations):
+        path: ConfigPath = ("sinks", index) if config.sinks else ()
+        if isinstance(sink, FileSink):
+            yield from _of_file(sink.path, (*path, "path"))
+        elif isinstance(sink, SyslogSink) and sink.address.startswith("tls:"):
+            yield from _of_tls(sink.tls, (*path, "tls"))
+        elif isinstance(sink, HttpSink | OtlpSink):
+            url = sink.endpoint if isinstance(sink, OtlpSink) else sink.url
+            if url.reveal().startswith("https:"):
+                yield from _of_tls(sink.tls, (*path, "tls"))
+    yield from _of_patterns(config)
+
+
+def _of_file(name: str, path: ConfigPath) -> Iterator[ConfigFinding]:
+    """Look whether a log can be opened, without making it or waiting for the reader of a pipe."""
+    file, folder = Path(name), Path(name).parent
+    if file.is_dir():
+        yield ConfigFinding(path, f"{name!r} is a directory: name a file in it", code="file-unreadable")
+    elif not folder.is_dir():
+        text = f"there is no directory {str(folder)!r} for the log: create it, or correct the path"
+        yield ConfigFinding(path, text, code="file-missing")
+    elif not os.access(file if file.exists() else folder, os.W_OK):
+        text = f"{name!r} cannot be written: {os.strerror(errno.EACCES)}"
+        yield ConfigFinding(path, text, code="file-unreadable")
+
+
+def _of_tls(options: TlsOptions, path: ConfigPath) -> Iterator[ConfigFinding]:
+    return certificate_findings(path, {"ca": options.ca, "cert": options.cert, "key": options.key})
+
+
+def _of_patterns(config: LoggerConfig) -> Iterator[ConfigFinding]:
     expressions = {
         ("skip", "when"): config.skip.when,
         ("only", "when"): config.only.when,

@@ -10,6 +10,7 @@ from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Req
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
+from gateway_plugin_ratelimit.certificates import certificate_findings
 from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
@@ -70,8 +71,12 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     @classmethod
     def check_config(cls, config: RateLimitConfig) -> Iterable[ConfigFinding]:
-        """Warn where a client can free itself of a limit by what it sends."""
-        return find_loopholes(config)
+        """Warn where a client can free itself of a limit by what it sends, and look at the files of certificates."""
+        yield from find_loopholes(config)
+        tls = None if config.redis is None else config.redis.tls
+        if tls is not None:
+            files = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
+            yield from certificate_findings(("redis", "tls"), files)
 
     async def start(self) -> None:
         """Find the counters, or make them."""

@@ -47,3 +47,28 @@ def test_urls_that_are_none_are_refused_without_showing_them() -> None:
 
     assert "write redis://host:port/0" in str(caught.value)
     assert "Hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"url": "redis://:Hunter2a@10.0.0.1:99999"}, "the port of the url is not a number"),
+        ({"url": "redis://:Hunter2a@10.0.0.1:port"}, "the port of the url is not a number"),
+        ({"url": "redis://:Hunter2a@10.0.0.1/first"}, "the database of the url is not a number"),
+        ({"url": "unix://run/Hunter2a"}, "with three slashes"),
+        ({"url": "redis://:Hunter2a@10.0.0.1/3", "mode": "cluster"}, "a cluster has database 0 only"),
+        ({"url": "rediss://10.0.0.1", "tls": {"key": "k.pem"}}, "tls.key is given without tls.cert"),
+    ],
+)
+def test_what_no_client_could_connect_to_is_refused(options: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        RedisConfig.model_validate(options)
+
+    assert "Hunter2a" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://10.0.0.1", "rediss://u:p@h:1/2", "valkey://[::1]:6379/0/", "unix:///run/v.sock"]
+)
+def test_urls_of_servers(url: str) -> None:
+    assert RedisConfig.model_validate({"url": url.removesuffix("/")}).url.reveal() == url.removesuffix("/")

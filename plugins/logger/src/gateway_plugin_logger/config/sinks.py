@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -15,8 +16,17 @@ _HTTP_URL_EXPECTED: Final = "a URL: write for example https://logs.example.com/i
 
 
 def _check_url(url: str) -> None:
-    if not re.match(_HTTP_URL, url):
+    if not re.match(_HTTP_URL, url) or not _has_port(url):
         raise ValueError(f"the value is not {_HTTP_URL_EXPECTED}")
+
+
+def _has_port(url: str) -> bool:
+    """Return whether the port of a URL, if there is one, is a number up to 65535."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 HttpUrl = Annotated[
@@ -157,7 +167,9 @@ class SyslogSink(ConfigModel):
     @field_validator("address")
     @classmethod
     def _check_address(cls, address: str) -> str:
-        if not re.fullmatch(r"unix:/.+|(udp|tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^/:\s\[\]]+)(:[0-9]{1,5})?", address):
+        if not re.fullmatch(r"unix:/.+|(udp|tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^/:\s\[\]]+)(:[0-9]{1,5})?", address) or (
+            not address.startswith("unix:") and not _has_port(address)
+        ):
             raise ValueError(f"{address!r} is no address: write udp://host:514, tcp://, tls:// or unix:/dev/log")
         return address
 
@@ -174,7 +186,7 @@ class HttpSink(ConfigModel):
     """Further fields, such as ``authorization``."""
     body: Literal["lines", "array"] = "lines"
     """Lines as they are, or a JSON array of them, which needs ``format: json``."""
-    content_type: str | None = None
+    content_type: str | None = Field(default=None, pattern=r"^[!-~][ -~]*$")
     """Content type; ``application/x-ndjson``, ``application/json`` or ``text/plain`` if left out."""
     compress: bool = True
     """Whether bodies are compressed with gzip."""

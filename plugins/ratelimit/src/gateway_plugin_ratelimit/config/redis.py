@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigModel, Duration, Secret, SecretUrl
 from pydantic import AfterValidator, Field, model_validator
@@ -19,6 +20,16 @@ _URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
 def _check_url(url: str) -> None:
     if not re.match(_URL, url):
         raise ValueError("the url is not that of a server: write redis://host:port/0, rediss:// or unix:///path")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the port of the url is not a number up to 65535: write redis://host:port/0") from None
+    if parts.scheme == "unix":
+        if parts.netloc or len(parts.path) <= 1:
+            raise ValueError("the url names no socket: write unix:///path, with three slashes")
+    elif not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
+        raise ValueError("the database of the url is not a number: write redis://host:port/0")
 
 
 ServerUrl = Annotated[
@@ -100,4 +111,8 @@ class RedisConfig(ConfigModel):
             raise ValueError("master belongs to mode: sentinel: add it or remove master")
         if self.mode == "single" and self.nodes:
             raise ValueError("nodes belong to mode: cluster or sentinel: add it or remove nodes")
+        if self.mode == "cluster" and urlsplit(self.url.reveal()).path.strip("/") not in {"", "0"}:
+            raise ValueError("a cluster has database 0 only: remove the one of the url")
+        if self.tls is not None and self.tls.key is not None and self.tls.cert is None:
+            raise ValueError("tls.key is given without tls.cert: give both")
         return self
