@@ -87,6 +87,25 @@ async def test_a_request_that_is_not_valid_is_refused_and_nothing_behind_it_is_r
     assert not any(b"smuggled" in head for head in upstream.heads)
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"HEAD /?a#b HTTP/1.1\r\n" + H + b"\r\n",
+        b"HEAD /\xff HTTP/1.1\r\n" + H + b"\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: x:0\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\n" + H + b"A: b\x00\r\n\r\n",
+    ],
+)
+async def test_a_head_that_is_refused_gets_no_body(proxied: Proxied, request_bytes: bytes) -> None:
+    gateway, _ = await proxied()
+
+    answer = await gateway.send(request_bytes)
+
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:100]
+    assert answer.endswith(b"\r\n\r\n")
+
+
 OTHER = {
     "http 2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
     "http 1.2": (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", b"505"),

@@ -116,7 +116,7 @@ class AtOnce(RequestHandler):
         """Answer a request that never gets as far as the pipeline; the connection is closed."""
         return Written(
             False,
-            self.proxy.refusal(status, allow=allow),
+            self.proxy.refusal(status, allow=allow, is_head=self._head.startswith(b"HEAD ")),
             self._linger,
         )
 

@@ -254,7 +254,8 @@ class AiohttpLane(AtOnce):
             self.proxy.log.error("a request failed: %r", exc, exc_info=exc)
         if status == 400:
             status = status_of(message or "")
-        return Written(False, self.proxy.refusal(status), self._linger)
+        is_head = self._head.startswith(b"HEAD ")
+        return Written(False, self.proxy.refusal(status, is_head=is_head), self._linger)
 
     # -- what the exchange says
 

@@ -189,10 +189,12 @@ class Proxy:
         """The limits in force."""
         return self.holder.current.limits
 
-    def refusal(self, status: int, *, allow: tuple[str, ...] = (), retry_after: float | None = None) -> bytes:
+    def refusal(
+        self, status: int, *, allow: tuple[str, ...] = (), retry_after: float | None = None, is_head: bool = False
+    ) -> bytes:
         """Return a whole answer that closes its connection, for what never got as far as the pipeline."""
         response = own_answer(status, allow=allow, retry_after=retry_after)
-        return plain_answer(response, self.next_id(), self.date.block())
+        return plain_answer(response, self.next_id(), self.date.block(), is_head=is_head)
 
     def next_id(self) -> str:
         """Return a new request id: 32 hexadecimal digits, unique without asking anybody."""
