@@ -91,7 +91,7 @@ async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
 
 async def whole(plugins: list[str], head: str) -> Callable[[], None]:
     request = f"GET /api/users/123 HTTP/1.1\r\n{head}\r\n\r\n".encode()
-    return round_trip(await prepare(config(plugins)), request, ANSWER)
+    return round_trip(await prepare(config(plugins)), [request], ANSWER)
 
 
 def profile(name: str, run: Callable[[], None]) -> None:
