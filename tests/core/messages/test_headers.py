@@ -131,9 +131,21 @@ def test_removing_lines_leaves_all_others_in_order(fields: list[tuple[str, str]]
     assert lines is not None
 
     def is_named(name: str) -> bool:
-        return any(lines_named([each]).fullmatch(f"\r\n{name.lower()}:".encode()) for each in names)  # type: ignore[union-attr]
+        return any(lines_named([each]).are_in(f"\r\n{name.lower()}:".encode()) for each in names)  # type: ignore[union-attr]
 
     kept = [(name, value) for name, value in headers.items() if not is_named(name)]
     assert headers.remove_lines(lines) is (len(kept) < len(fields))
     assert headers.items() == kept
     assert not headers.remove_lines(lines)
+
+
+@given(st.sets(st.from_regex(r"[a-z][a-z_.-]{0,5}", fullmatch=True), min_size=1), FIELDS)
+def test_lines_are_found_without_the_expression_in_heads_without_odd_names(
+    names: set[str], fields: list[tuple[str, str]]
+) -> None:
+    lines = lines_named(names)
+    plain = [(name.replace("_", "-"), value) for name, value in fields if name.replace("-", "").isalnum()]
+    lowered = Headers(plain).block.lower()
+
+    assert lines is not None
+    assert lines.are_in(lowered, has_odd_names=False) is (lines.pattern.search(lowered) is not None)

@@ -177,7 +177,7 @@ def test_fields_of_every_binding_are_reserved_whatever_its_mode(bind: Bind, poli
     chain = build_chain([bind(reserving("X-A"), "a", **policy), bind(reserving("X-B"), "b", route="r", **policy)])
 
     assert chain.reserved is not None
-    assert [chain.reserved.match(b"\r\nx_%b:" % name) is not None for name in (b"a", b"b", b"c")] == [True, True, False]
+    assert [chain.reserved.are_in(b"\r\nx_%b:" % name) for name in (b"a", b"b", b"c")] == [True, True, False]
     assert chain.reserved_by_route == chain.reserved
     assert build_chain([bind(hooks("gateway_log"))]).reserved is None
 
@@ -188,8 +188,8 @@ def test_what_request_hooks_may_have_set_is_not_removed_when_the_route_is_known(
     alone, with_route = build_chain([wide]), build_chain([wide, bind(reserving("X-B"), "b", route="r")])
 
     assert alone.reserved is not None
-    assert alone.reserved.match(b"\r\nx-a:")
+    assert alone.reserved.are_in(b"\r\nx-a:")
     assert alone.reserved_by_route is None
     assert with_route.reserved_by_route is not None
-    assert not with_route.reserved_by_route.match(b"\r\nx-a:")
-    assert with_route.reserved_by_route.match(b"\r\nx-b:")
+    assert not with_route.reserved_by_route.are_in(b"\r\nx-a:")
+    assert with_route.reserved_by_route.are_in(b"\r\nx-b:")

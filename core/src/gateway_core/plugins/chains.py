@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.messages import Response
-from gateway_core.messages.headers import lines_named
+from gateway_core.messages.headers import NamedLines, lines_named
 from gateway_core.plugins.binding import Binding
 from gateway_core.plugins.calls import hook_call
 from gateway_core.plugins.hooktable import HookEntry, table_of
@@ -114,7 +113,7 @@ class Chain:
         return tuple(each for each in self.response if each.binding in entered)
 
 
-def _reserved(bindings: Sequence[Binding]) -> re.Pattern[bytes] | None:
+def _reserved(bindings: Sequence[Binding]) -> NamedLines | None:
     return lines_named(sorted({name for each in bindings for name in each.instance.reserved_headers}))
 
 

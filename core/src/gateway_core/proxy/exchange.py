@@ -51,9 +51,8 @@ class Exchange(Answering):
         if most and len(exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
         elif self.memo.refusal is not None:
-            status, problem = self.memo.refusal
-            self.keep_alive = status != 400
-            self.fail(status, problem)
+            self.keep_alive = self.memo.refusal[0] != 400
+            self.fail(*self.memo.refusal)
         elif hooks := self.chain.request:
             self.memo.drop_reserved(self.request, self.chain.reserved)
             self._run(hooks, "gateway_request", self._match)
@@ -112,9 +111,11 @@ class Exchange(Answering):
         found = self.memo.found or self._find(request)
         if found is None:
             return
-        request.params = found.params
-        self._take_route(found.payload)
-        chain = self.chain
+        route = self.route = found.payload
+        request.params, request.route = found.params, route.info
+        chain = self.chain = route.chain
+        if chain.reserved_by_route is not None:
+            self.memo.drop_reserved(request, chain.reserved_by_route)
         if chain.route_match:
             self._run(chain.route_match, "gateway_route_match", self._matched, request.route)
         elif self.upload is not None:
@@ -126,10 +127,10 @@ class Exchange(Answering):
 
     def _find(self, request: Request) -> Match[CompiledRoute] | None:
         """Return the route that takes the request; None if there is none, which is answered then."""
-        memo, router, fields = self.memo, self.snapshot.router, request.header_values
+        path, router, fields = request._path, self.snapshot.router, request.header_values  # noqa: SLF001 - no call
         method, host, query, flags = request.method, request.host, request.query, request.path_flags
         try:
-            found = router.match(method, host, request.path, query, fields)
+            found = router.match(method, host, path, query, fields)
             problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
         except TextTooLongError as error:
             self.fail(error.status, str(error))
@@ -141,9 +142,8 @@ class Exchange(Answering):
                 return None
             if not self.chain.request:
                 # Nobody could have changed anything: the same head leads to the same route.
-                if found.params:
-                    found.params = MappingProxyType(found.params)  # the next request may get it too
-                memo.found = found
+                found.params = found.params and MappingProxyType(found.params)  # the next request may get it too
+                self.memo.found = found
             return found
         self._no_route(own_answer(404) if isinstance(found, NotFound) else own_answer(405, allow=found.allow))
         return None

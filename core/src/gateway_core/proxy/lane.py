@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request, TlsInfo
+from gateway_core.messages.path import is_plain_path
 from gateway_core.proxy.bound_connections import BoundConnections
 from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
@@ -16,9 +17,9 @@ from gateway_core.proxy.wire.request_head import RequestFacts, read_request_bloc
 from gateway_core.routing import Match
 
 if TYPE_CHECKING:
-    import re
     import ssl
 
+    from gateway_core.messages.headers import NamedLines
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream_connection import UpstreamConnection
     from gateway_core.snapshot import CompiledRoute, Snapshot, Trust
@@ -72,18 +73,23 @@ class HeadMemo:
         self.origin = peer.origin_for(facts, snapshot)
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
-        self.unreserved: re.Pattern[bytes] | None = None
+        self.unreserved: NamedLines | None = None
         """What finds reserved fields, none of which the head has."""
         self.is_usual = False
         """Whether an answer of known length needs nothing said but that: its client keeps the connection."""
 
-    def drop_reserved(self, request: Request, reserved: re.Pattern[bytes] | None) -> None:
+    def drop_reserved(self, request: Request, reserved: NamedLines | None) -> None:
         """Remove the fields that only a chain's bindings may set; that a head has none is remembered."""
-        is_as_sent = request.current_block is self.facts.block
-        if reserved is None or (is_as_sent and self.unreserved is reserved):
+        facts = self.facts
+        if reserved is None:
             return
-        if not request.headers.remove_lines(reserved) and is_as_sent:
-            self.unreserved = reserved
+        if request.current_block is not facts.block:
+            request.headers.remove_lines(reserved)
+        elif self.unreserved is not reserved:
+            if reserved.are_in(facts.lowered, facts.has_odd_names):
+                request.headers.remove_lines(reserved)
+            else:
+                self.unreserved = reserved
 
     def read_line(self, method: str, target: str, line: bytes = b"", version: str = "1.1") -> None:
         """Take note of the request line.
@@ -96,12 +102,15 @@ class HeadMemo:
         self.method = method
         self.target = target
         self.raw_path, _, self.query = target.partition("?")
+        self.path = self.raw_path
         self.path_flags = 0
         self.whole = b"%b%b\r\n\r\n" % (line, facts.raw)
         """The head as it came; a request that begins with it means the same."""
         self.size = len(self.whole)
-        self.refusal = self._refusal()
+        self.refusal: tuple[int, str] | None = None
         """Status and reason if the request is not to be routed at all."""
+        if self.snapshot.path_policy.folds_case or self.origin.goes_round or not is_plain_path(self.raw_path):
+            self.refusal = self._read_path()
         self.found: Match[CompiledRoute] | None = None
         """The route, once it was found from the head alone."""
         self.before = self.host = self.after = b""
@@ -128,9 +137,8 @@ class HeadMemo:
         other.is_usual = False
         return other
 
-    def _refusal(self) -> tuple[int, str] | None:
-        """Read the path; return status and reason if the request is refused."""
-        self.path = self.raw_path
+    def _read_path(self) -> tuple[int, str] | None:
+        """Read a path that may not be its own match path; return status and reason if the request is refused."""
         if self.origin.goes_round:
             return 508, "the request has come round to this gateway again and again"
         try:
@@ -148,8 +156,8 @@ class HeadMemo:
         request.target = self.target
         request._path = self.path  # noqa: SLF001 - a call less for every request
         request._raw_path = self.raw_path  # noqa: SLF001
-        if self.path_flags:
-            request.path_flags = self.path_flags
+        request.path_flags = self.path_flags
+        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
         request.query = self.query
         request.head_block = facts.block
         request.lowered_block = facts.lowered
@@ -218,9 +226,17 @@ class Peer:
             self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
         return trust
 
+    def is_trusted_in(self, snapshot: Snapshot) -> bool:
+        """Return whether the peer is a trusted proxy by a configuration."""
+        if self._trust is None or self._trust_version is not snapshot.version:
+            self.trust_in(snapshot)
+        return self._is_trusted
+
     def believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
         """Return a head without the fields that this peer may not send."""
-        trust = self.trust_in(snapshot)
+        trust = self._trust
+        if trust is None or self._trust_version is not snapshot.version:
+            trust = self.trust_in(snapshot)
         if facts.is_silent and not trust.looks_at_names:
             return facts
         return believed_facts(facts, trust, is_trusted=self._is_trusted)
@@ -270,7 +286,7 @@ def plain_memo(block: bytes, peer: Peer, snapshot: Snapshot) -> HeadMemo | None:
     limits = snapshot.limits
     if len(block) > limits.max_head_bytes or block.count(b"\r\n") > limits.max_headers:
         return None
-    facts = read_request_block(block)
+    facts = read_request_block(block, is_trusted=peer.is_trusted_in(snapshot))
     if facts is None or not facts.is_plain or (facts.upgrade is not None and facts.content_length > 0):
         return None
     return HeadMemo(facts, peer, snapshot)

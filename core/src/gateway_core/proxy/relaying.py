@@ -88,7 +88,7 @@ class Relaying:
         self.memo = memo
         self.snapshot = snapshot
         self.chain: Chain = snapshot.global_chain
-        self.id_line = b"\r\nX-Request-Id: %b\r\n\r\n" % request.request_id.encode("latin-1")
+        self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
         """The field that ends a head in both directions."""
         self.upload: Upload | None = None
         self.connection: UpstreamConnection | None = None
@@ -103,7 +103,7 @@ class Relaying:
         self.picked_at = self.answered_at = 0.0
         self.bytes_sent = 0
         self.keep_alive = True
-        self.head_sent = self.is_answering = self.over = self._is_counted = False
+        self.head_sent = self.is_answering = self.over = self._is_counted = self._binds = False
 
     # -- heads
 

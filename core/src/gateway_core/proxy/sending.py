@@ -279,7 +279,7 @@ class Sending(Relaying):
 
     def _request_line(self) -> bytes:
         request, route, memo = self.request, self.route, self.memo
-        path, target, flags = request.raw_path, request.target, request.path_flags
+        path, target, flags = request._raw_path, request.target, request.path_flags  # noqa: SLF001 - no call
         if request.method is not memo.method or request.query is not memo.query:
             _check_line(request.method, request.query)
         if route is not None and route.rewrite is not None:

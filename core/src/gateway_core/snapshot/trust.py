@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages.headers import lines_named
 
@@ -26,7 +26,7 @@ _LONGEST_ADDRESS: Final = 64
 class Trust:
     """What one listener believes of what its peers say; compiled once for a snapshot."""
 
-    __slots__ = ("_is_inside", "header", "hops", "is_open_to_unix", "looks_at_names", "reserved", "stripped")
+    __slots__ = ("_is_inside", "header", "hops", "is_open_to_unix", "looks_at_names", "reserved", "stripped", "told")
 
     def __init__(
         self,
@@ -49,6 +49,9 @@ class Trust:
         """Finds lines of the field that holds the client's address."""
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""
+
+        self.told: dict[tuple[object, ...], Any] = {}
+        """What trusted peers said lately, by the values that it was read from; kept by `origin_of`."""
 
     @property
     def has_trusted_peers(self) -> bool:

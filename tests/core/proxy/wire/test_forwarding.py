@@ -8,6 +8,8 @@ from gateway_core.config.values import parse_trusted_peer
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.snapshot import Trust
+from hypothesis import given
+from hypothesis import strategies as st
 
 PEER = ("10.0.0.1",)
 
@@ -293,3 +295,34 @@ def test_the_part_of_forwarded_that_is_malformed_does_not_go_on() -> None:
     sent = fields(origin(b'\r\nForwarded: for="6.6.6.6, for=2.2.2.2', trusted=PEER))
 
     assert sent[b"Forwarded"] == b'for=2.2.2.2, for=10.0.0.1;proto=http;host="a.example:8080"'
+
+
+ADDRESSES = st.sampled_from(["203.0.113.1", "10.0.0.2", "10.0.0.3", "unknown", '"[2001:db8::1]:80"', ""])
+FORWARDING = st.fixed_dictionaries(
+    {},
+    optional={
+        "X-Forwarded-For": st.lists(ADDRESSES, max_size=3).map(", ".join),
+        "X-Forwarded-Proto": st.sampled_from(["https", "http", "https, http", "ftp"]),
+        "X-Forwarded-Host": st.sampled_from(["b.example", "c.example:444", "b c"]),
+        "X-Forwarded-Port": st.sampled_from(["443", "0"]),
+        "X-Scheme": st.sampled_from(["https", "http"]),
+        "X-Request-Id": st.sampled_from(["a", "b"]),
+        "Forwarded": st.sampled_from(["for=203.0.113.9;proto=https", "for=10.0.0.2", "x"]),
+        "Via": st.just("1.1 a"),
+    },
+)
+REMEMBERING = Trust([parse_trusted_peer("10.0.0.0/8")])
+
+
+@given(FORWARDING, st.sampled_from([b"a.example", b"z.example:8080"]), st.sampled_from(["10.0.0.1", "10.0.0.2"]))
+def test_what_proxies_say_is_the_same_whether_it_was_said_before_or_not(
+    said: dict[str, str], host: bytes, peer: str
+) -> None:
+    block = "".join([f"\r\n{name}: {value}" for name, value in said.items()]).encode()
+    arrived = Arrived(peer, "http", 8080)
+
+    _, remembered = read(block, arrived, REMEMBERING, host)
+    _, fresh = read(block, arrived, Trust([parse_trusted_peer("10.0.0.0/8")]), host)
+
+    for name in ("client_ip", "scheme", "request_id", "is_trusted", "goes_round", "lines", "tail"):
+        assert getattr(remembered, name) == getattr(fresh, name), name

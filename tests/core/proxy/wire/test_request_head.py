@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.request_head import read_request_block
+from gateway_core.proxy.wire.forwarding import believed_facts
+from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
+from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +139,51 @@ def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
         lines = facts.kept.split(b"\r\n")[1:]
         assert all(b":" in line and not line[:1].isspace() for line in lines)
         assert facts.kept.count(b"\n") == facts.kept.count(b"\r") == len(lines)
+
+
+FIELD_LINES = st.sampled_from(
+    [
+        *(b"Accept: a", b"x-custom: 1", b"X_Odd: 1", b"X-FORWARDED-FOR: 1.1.1.1", b"x-forwarded-for: 2.2.2.2"),
+        *(b"X-Forwarded-Proto: https", b"X_Forwarded_Proto: https", b"Via: 1.1 a", b"X-Real-IP: 3.3.3.3"),
+        *(b"X_Real_IP: 4.4.4.4", b"X.Real.IP: 5.5.5.5", b"Forwarded: for=6.6.6.6", b"X-Request-Id: i", b"close: 1"),
+        *(b"Connection: close", b"Connection: X-Real-IP, x-custom, via, Max-Forwards", b"Max-Forwards: 3"),
+        *(b"Authorization: NTLM x", b"authorization: Bearer y", b"Content-Length: 3", b"Upgrade: websocket"),
+    ]
+)
+
+
+@given(st.lists(FIELD_LINES, max_size=12), st.booleans())
+def test_heads_of_strangers_are_read_as_if_their_claims_were_removed_later(lines: list[bytes], http_1_0: bool) -> None:
+    block = b"".join([b"\r\n" + line for line in ([] if http_1_0 else [b"Host: a"]) + lines])
+
+    at_once = read_request_block(block, http_1_0, is_trusted=False)
+    later = read_request_block(block, http_1_0)
+
+    assert (at_once is None) is (later is None)
+    if at_once is not None and later is not None:
+        later = believed_facts(later, Trust(), is_trusted=False)
+        for name in set(RequestFacts.__slots__) - {"has_odd_names"}:
+            assert getattr(at_once, name) == getattr(later, name), name
+
+
+def test_fields_are_read_without_host_in_http_1_0() -> None:
+    facts = read_request_block(b"\r\nConnection: keep-alive", http_1_0=True)
+    assert facts is not None
+    assert facts.keep_alive
+
+
+@pytest.mark.parametrize("option", ["x-mine", "close", "x-1, x-2, x-3, x-4, x-mine"])
+def test_fields_that_connection_lists_go_no_further(option: str) -> None:
+    name = option.rpartition(" ")[2].encode()
+    facts = read_request_block(HOST + b"\r\nConnection: " + option.encode() + b"\r\n" + name.title() + b": 1")
+    assert facts is not None
+    assert name not in facts.lowered.replace(b"connection: " + option.encode(), b"")
+    assert facts.kept == b""
+
+
+@pytest.mark.parametrize("value", [b"NTLM a", b" \t negotiate", b"Kerberos,", b"NEGO2"])
+def test_credentials_that_bind_are_found_in_any_spelling(value: bytes) -> None:
+    for name in (b"Authorization", b"authorization", b"aUTHORIZATION"):
+        facts = read_request_block(HOST + b"\r\n" + name + b":" + value)
+        assert facts is not None
+        assert facts.binds

@@ -12,10 +12,15 @@ from typing import Final
 _CREDENTIALS: Final = (b"\r\nauthorization:",)  # Proxy-Authorization is for us, and goes no further
 _CHALLENGES: Final = (b"\r\nwww-authenticate:", b"\r\nproxy-authenticate:")
 _SCHEMES: Final = rb"[ \t]*(?:ntlm|negotiate|nego2|kerberos)(?![^ \t,\r\n])"
-_CREDENTIAL: Final = re.compile(_SCHEMES)
+_CREDENTIAL: Final = re.compile(_SCHEMES, re.IGNORECASE)
 # A scheme stands first or behind the comma of a list (RFC 9110 section 11.6.1). A comma within a quoted string may be
 # taken for one: then a connection is not shared that could have been, which harms nothing.
 _CHALLENGE: Final = re.compile(rb"(?:[^\r\n]*,)?" + _SCHEMES)
+
+
+def credential_binds(value: bytes) -> bool:
+    """Whether the value of an Authorization field is a credential of such a scheme."""
+    return _CREDENTIAL.match(value) is not None
 
 
 def credentials_bind(lowered: bytes) -> bool:

@@ -10,8 +10,6 @@ from typing import Final
 
 from gateway_core.messages.headers import TOKEN_BYTES, VALUE_BYTES
 
-BLOCK_BYTES: Final = VALUE_BYTES + b"\r\n"
-
 HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -35,20 +33,22 @@ Field = tuple[bytes, bytes]
 """A field's name in lower case and its whole line, without CRLF."""
 
 
+def split_lines(block: bytes) -> list[bytes] | None:
+    """Return the lines of a block, or None if there is a control character, a bare CR or a bare LF in it."""
+    lines = block.split(b"\r\n")
+    lines.pop(0)
+    # One pass for all: what is no byte of a field's value must be the CRLFs at which the block was split.
+    return lines if block.translate(None, VALUE_BYTES) == b"\r\n" * len(lines) else None
+
+
 def split_block(block: bytes) -> list[Field] | None:
     """Return the fields of a block, or None if anything in it is not valid.
 
     Refused are control characters, bare CR or LF, folded lines, white space around a name and names that are no tokens.
     """
-    lines = block.split(b"\r\n")
-    lines.pop(0)
+    lines = split_lines(block)
     if not lines:
-        return []
-    if block.translate(None, BLOCK_BYTES):
-        return None
-    count = len(lines)
-    if block.count(b"\n") != count or block.count(b"\r") != count:
-        return None
+        return None if lines is None else []
     names = [line.partition(b":")[0] for line in lines]
     if b"".join(names).translate(None, TOKEN_BYTES) or not all(names):
         return None

@@ -110,18 +110,24 @@ class Origin:
 
 
 def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
-    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it."""
+    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it.
+
+    :param facts: just read; it is changed.
+    """
     unwanted: set[bytes] = set()
-    if trust.stripped is not None:
-        unwanted.update(trust.stripped.findall(facts.lowered))
-    if trust.reserved is not None:
-        found = trust.reserved.findall(facts.lowered)
+    lowered, has_odd_names = facts.lowered, facts.has_odd_names
+    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
+        unwanted.update(trust.stripped.pattern.findall(lowered))
+    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
+        found = trust.reserved.pattern.findall(lowered)
         # From a trusted proxy its own spelling counts; another one is its client's.
         unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
     if not is_trusted:
         unwanted.update(facts.claims)
         unwanted.update(name for name in facts.forwarding if name != b"via")
-    return facts.without(unwanted) if unwanted else facts
+    if unwanted:
+        facts.drop(unwanted)
+    return facts
 
 
 def is_removed(name: str, trusts: Collection[Trust]) -> bool:
@@ -131,10 +137,10 @@ def is_removed(name: str, trusts: Collection[Trust]) -> bool:
     :param trusts: those of all listeners.
     """
     line = b"\r\n%b:" % name.encode("latin-1", "replace")
-    if all(trust.stripped is not None and trust.stripped.search(line) for trust in trusts):
+    if all(trust.stripped is not None and trust.stripped.are_in(line) for trust in trusts):
         return True
     key = folded(line[2:-1])
-    is_reserved = any(trust.reserved is not None and trust.reserved.search(line) for trust in trusts)
+    is_reserved = any(trust.reserved is not None and trust.reserved.are_in(line) for trust in trusts)
     is_claim = is_reserved or (key != b"via" and is_untrusted(key))
     return is_claim and not any(trust.has_trusted_peers for trust in trusts)
 
@@ -144,8 +150,12 @@ def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted
 
     :param facts: the head without what is not believed (see `believed_facts`).
     """
-    said = _said(facts, arrived, trust) if is_trusted else _Said(arrived.peer_ip, arrived.scheme)
-    origin = Origin(facts, arrived, trust, said, _lines(facts, arrived, said))
+    if is_trusted:
+        said, lines = _told(facts, arrived, trust)
+    else:
+        said = _Said(arrived.peer_ip, arrived.scheme)
+        lines = _lines(facts, arrived, said)
+    origin = Origin(facts, arrived, trust, said, lines)
     origin.is_trusted = is_trusted
     if is_trusted:
         origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
@@ -167,13 +177,16 @@ class _Said(NamedTuple):
     """The chain so far, as Forwarded."""
 
 
+Told = tuple[_Said, list[tuple[bytes, bytes]]]
+
+
 def _lines(facts: RequestFacts, arrived: Arrived, said: _Said) -> list[tuple[bytes, bytes]]:
     peer = arrived.peer_ip.encode() or b"unknown"
     host = said.host or facts.host.encode("latin-1")
     port = said.port or (b"%d" % arrived.port if arrived.port else b"")
     element = b"for=%b;proto=%b" % (_node(arrived.peer_ip), said.scheme.encode())
     if host:
-        element += b';host="%b"' % host.replace(b"\\", b"").replace(b'"', b"")
+        element += b';host="%b"' % host  # nothing to escape: `valid_host` was asked
     via = facts.forwarding.get(b"via")
     lines = [
         (b"x-forwarded-for", b"\r\nX-Forwarded-For: " + _appended(said.forwarded_for, peer)),
@@ -199,13 +212,39 @@ def _node(address: str) -> bytes:
 
 # -- what a trusted proxy says
 
+_MOST_TOLD: Final = 1024
+_LONGEST_TOLD: Final = 4096
+"""Bytes of a head at most whose meaning is remembered: with `_MOST_TOLD` they bound the memory."""
+
+
+def _told(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
+    """Return what a trusted proxy says of a request, and the fields to send: known if its client was there before."""
+    forwarding = facts.forwarding
+    reads_other_fields = trust.header or (facts.claims and b"x-forwarded-proto" not in forwarding)
+    if reads_other_fields or len(facts.raw) > _LONGEST_TOLD:
+        said = _said(facts, arrived, trust)
+        return said, _lines(facts, arrived, said)
+    # All that `_said` and `_lines` look at; the request id, which is another one each time, is not among it.
+    key = (facts.host, arrived, *[item for item in forwarding.items() if item[0] != b"x-request-id"])
+    told: Told | None = trust.told.get(key)
+    if told is None:
+        said = _said(facts, arrived, trust)
+        told = said, _lines(facts, arrived, said)
+        if len(trust.told) >= _MOST_TOLD:
+            trust.told.clear()
+        trust.told[key] = told
+    return told
+
 
 def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
     given = {name: value.decode("latin-1") for name, value in facts.forwarding.items()}
     is_x = not _X_FORWARDED.isdisjoint(given)
     chain = given.get(b"x-forwarded-for", "")
     elements, is_whole = ([], False) if is_x else read_forwarded(given.get(b"forwarded", ""))
-    entries = list(entries_from_right(chain)) if chain else [each.get("for", "") for each in elements]
+    if not chain:
+        entries = [each.get("for", "") for each in elements]
+    else:
+        entries = list(entries_from_right(chain)) if "," in chain else [chain.strip(" \t")]
     addresses = [canonical_address(entry) for entry in entries]
     place = _place_of_client(addresses, trust)
     client_ip = _client_ip(facts, addresses, place, trust) or arrived.peer_ip
@@ -217,7 +256,7 @@ def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
     if not port and is_scheme_given:
         # Our own port would not go with the scheme of the proxy's.
         port = _port_of(host or facts.host.encode("latin-1")) or _DEFAULT_PORTS[scheme]
-    forwarded_for = chain or ", ".join(address or "unknown" for address in reversed(addresses))
+    forwarded_for = chain or ", ".join([address or "unknown" for address in reversed(addresses)])
     forwarded = given[b"forwarded"] if is_whole else _agreeing(given, addresses)
     return _Said(client_ip, scheme, host, port, forwarded_for.encode("latin-1"), forwarded.encode("latin-1"))
 
@@ -253,6 +292,8 @@ def _at_client(value: str, place: int, entries: int) -> str:
     A list that has as many members as the chain of addresses grew with it. Any other is not a proxy's per hop, and its
     first member is what the first proxy saw.
     """
+    if "," not in value:
+        return value.strip(" \t")
     members = [member.strip(" \t") for member in value.split(",")]
     return members[-1 - place] if len(members) == entries and place < entries else members[0]
 
@@ -302,7 +343,7 @@ def _agreeing(given: dict[bytes, str], addresses: list[str | None]) -> str:
         elements, is_whole = read_forwarded(value)
         if is_whole and [canonical_address(each.get("for", "")) for each in elements] == addresses:
             return value
-    return ", ".join("for=" + _node(address or "").decode() for address in reversed(addresses))
+    return ", ".join(["for=" + _node(address or "").decode() for address in reversed(addresses)])
 
 
 def _valid_id(value: bytes) -> str:

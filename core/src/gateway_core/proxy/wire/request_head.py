@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from copy import copy
 from typing import Final
 
+from gateway_core.messages.headers import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
-from gateway_core.proxy.wire.bound import credentials_bind
-from gateway_core.proxy.wire.fields import (
-    HOP_BY_HOP,
-    Field,
-    content_length,
-    join_lines,
-    list_members,
-    split_block,
-    value_of,
-)
+from gateway_core.proxy.wire.bound import credential_binds
+from gateway_core.proxy.wire.fields import HOP_BY_HOP, content_length, list_members, split_lines
 from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, Kind, classify, folded
 
 METHODS: Final = {
@@ -32,6 +24,8 @@ TARGET_BYTES: Final = (
 
 
 _FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
+_FEW_OPTIONS: Final = 4
+"""Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
 _SPECIAL: Final = HOP_BY_HOP | GATEWAY_FIELDS | _FRAMING | {b"max-forwards"}
 
@@ -55,23 +49,37 @@ _COMMON: Final = (
 ).split()
 _MOST_NAMES: Final = 1024
 _LONGEST_NAME: Final = 48
-_kinds: dict[bytes, Kind] = {name: classify(name, _SPECIAL) for name in (*_COMMON, *_SPECIAL)}
-"""Kinds of names by lower-case name; clients choose names, so their number and their length are bounded."""
-
-
 _PLAIN: Final = Kind.PLAIN
 _SPECIAL_KIND: Final = Kind.SPECIAL
 _UNTRUSTED: Final = Kind.UNTRUSTED
+_AUTHORIZATION: Final = b"authorization"
+
+_plain_names: set[bytes] = set()
+"""Names of ordinary fields, spelled as they came: they are tokens, and there is nothing to know of them."""
+_other_names: dict[bytes, tuple[bytes, Kind, bool]] = {}
+"""All other names, spelled as they came: that in lower case, the kind, and whether only trusted peers may send it."""
+# Clients choose names, so the number of those that are remembered, and their length, are bounded.
 
 
-def _kind_of(name: bytes) -> Kind:
-    kind = _kinds.get(name)
-    if kind is not None:
-        return kind
-    kind = classify(name, _SPECIAL)
-    if len(name) <= _LONGEST_NAME and len(_kinds) < _MOST_NAMES:
-        _kinds[name] = kind
-    return kind
+def _read_name(name: bytes) -> tuple[bytes, Kind, bool] | None:
+    """Return what there is to know of a name (see `_other_names`), and remember it; None if it is not a token."""
+    if not name or name.translate(None, TOKEN_BYTES):
+        return None
+    lowered = name.lower()
+    kind = classify(lowered, _SPECIAL)
+    is_claim = kind in {Kind.UNTRUSTED, Kind.ODD_UNTRUSTED} or (lowered in GATEWAY_FIELDS and lowered != b"via")
+    found = lowered, kind, is_claim
+    if len(name) <= _LONGEST_NAME and len(_plain_names) + len(_other_names) < _MOST_NAMES:
+        if kind is _PLAIN and lowered != _AUTHORIZATION:
+            _plain_names.add(name)
+        else:
+            _other_names[name] = found
+    return found
+
+
+for _name in (*_COMMON, *_SPECIAL):
+    _read_name(_name)
+    _read_name(_name.title())
 
 
 _MOST_HOSTS: Final = 1024
@@ -80,7 +88,10 @@ _hosts: dict[bytes, str] = {}
 
 
 class RequestFacts:
-    """What a request's header block means to the gateway; never changed, so it serves every request with that block."""
+    """What a request's header block means to the gateway.
+
+    Never changed once it is known what its sender may say (`drop`), so it serves every request with that block.
+    """
 
     __slots__ = (
         "binds",
@@ -106,8 +117,8 @@ class RequestFacts:
         """The block as it came."""
         self.block = block
         """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
-        self.lowered = block.lower()
-        self.binds = credentials_bind(self.lowered)
+        self.lowered = b""
+        self.binds = False
         """Whether the upstream's connection belongs to this client from here on."""
         self.host = ""
         """The authority asked for, as sent."""
@@ -143,87 +154,120 @@ class RequestFacts:
         """Whether the fast lane may take a request with this head."""
         return not self.chunked and not self.expect and self.max_forwards < 0
 
-    def without(self, names: Collection[bytes]) -> RequestFacts:
-        """Return what the head says without some fields, none of which frames it.
+    def drop(self, names: Collection[bytes]) -> None:
+        """Leave out some fields, none of which frames the message; for who has just read the head.
 
         :param names: in lower case.
         """
-        other = copy(self)
-        other.block = _without(self.block, names)
-        other.lowered = other.block.lower()
-        other.kept = _without(self.kept, names)
-        other.forwarding = {name: value for name, value in self.forwarding.items() if name not in names}
-        other.claims = tuple(name for name in self.claims if name not in names)
-        other.is_silent = not other.forwarding and not other.claims
-        return other
+        self.block = _without(self.block, names)
+        self.lowered = self.block.lower()
+        if not GATEWAY_FIELDS.issuperset(names):  # those are not among the fields that go on as they are
+            self.kept = _without(self.kept, names)
+            self.claims = tuple([name for name in self.claims if name not in names])
+        for name in GATEWAY_FIELDS.intersection(names):
+            self.forwarding.pop(name, None)
+        self.is_silent = not self.forwarding and not self.claims
 
 
 def _without(block: bytes, names: Collection[bytes]) -> bytes:
-    lines = block.split(b"\r\n")
-    return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in names])
+    return b"\r\n".join([line for line in block.split(b"\r\n") if line.partition(b":")[0].lower() not in names])
 
 
-def read_request_block(block: bytes, http_1_0: bool = False) -> RequestFacts | None:
+def _name_of(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()
+
+
+def read_request_block(block: bytes, http_1_0: bool = False, *, is_trusted: bool = True) -> RequestFacts | None:
     """Return what a header block says, or None if it is not valid to the letter.
+
+    From a peer that is not trusted, the fields that only a proxy may send are left out here, while the names are looked
+    up in any case; `believed_facts` would do the same later at several times the cost.
 
     None is for: any syntax error, no Host in HTTP/1.1 or more than one or a malformed one, a Content-Length that is
     repeated, listed or no number, one together with Transfer-Encoding, any Transfer-Encoding but a single ``chunked``.
     """
-    fields = split_block(block)
-    if fields is None:
+    lines = split_lines(block)
+    if lines is None:
         return None
     facts = RequestFacts(block)
-    special, kept = _sort(facts, fields)
-    if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
-        return None
-    if b"max-forwards" in special:
-        kept += _read_max_forwards(facts, fields)
-    if b"connection" in special:
-        kept = _read_connection(facts, special, kept, http_1_0)
-    elif http_1_0:
-        facts.keep_alive = False
-    for name in GATEWAY_FIELDS.intersection(special):
-        facts.forwarding[name] = b", ".join(special[name])
-        facts.is_silent = False
-    facts.kept = join_lines(kept)
-    return facts
-
-
-def _sort(facts: RequestFacts, fields: list[Field]) -> tuple[dict[bytes, list[bytes]], list[Field]]:
-    """Return the values of the fields that the gateway reads, and the fields that go on."""
     special: dict[bytes, list[bytes]] = {}
-    kept: list[Field] = []
-    kinds, unusual = _kinds, []
-    for field in fields:
-        kind = kinds.get(field[0])
-        if kind is _PLAIN:
-            kept.append(field)
-        elif kind is _SPECIAL_KIND:
-            special.setdefault(field[0], []).append(value_of(field[1]))
-        else:
-            kept.append(field)
-            unusual.append(field[0])
-    return special, _read_unusual(facts, unusual, kept) if unusual else kept
+    kept = _sort(facts, special, lines, is_trusted)
+    return facts if kept is not None and _read_special(facts, special, kept, http_1_0) else None
 
 
-def _read_unusual(facts: RequestFacts, names: list[bytes], kept: list[Field]) -> list[Field]:
+def _sort(
+    facts: RequestFacts, special: dict[bytes, list[bytes]], lines: list[bytes], is_trusted: bool
+) -> list[bytes] | None:
+    """Gather the values of the fields that the gateway reads, and return those that go on; None if one is not valid."""
+    kept: list[bytes] = []
+    forged: list[bytes] = []
+    unusual: dict[bytes, Kind] = {}
+    plain, others = _plain_names, _other_names
+    # The hot loop: one look-up is all that an ordinary field costs.
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if name in plain and colon:
+            kept.append(line)
+            continue
+        found = others.get(name) or _read_name(name)
+        if found is None or not colon:
+            return None
+        name, kind, is_claim = found
+        if is_claim and not is_trusted:
+            forged.append(line)
+            continue
+        if kind is _SPECIAL_KIND:
+            special.setdefault(name, []).append(value.strip(b" \t"))
+            continue
+        kept.append(line)
+        if kind is not _PLAIN:
+            unusual[name] = kind
+        elif name == _AUTHORIZATION and credential_binds(value):
+            facts.binds = True
+    if forged:
+        facts.block = _block_without(forged, lines)
+    if unusual:
+        kept = _read_unusual(facts, unusual, kept)
+    return kept
+
+
+def _block_without(dropped: list[bytes], lines: list[bytes]) -> bytes:
+    for line in dropped:
+        lines.remove(line)  # or one that is equal, which is to be dropped as well
+    return b"\r\n".join((b"", *lines)) if lines else b""
+
+
+def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[bytes], http_1_0: bool) -> bool:
+    """Note what the fields say that the gateway reads, and what goes on; return whether they are valid."""
+    facts.lowered = facts.block.lower()
+    if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
+        return False
+    if len(special) > 1 or http_1_0:  # Host, which must be there otherwise, is nearly always all
+        if b"max-forwards" in special:
+            kept += _read_max_forwards(facts, special)
+        if b"connection" in special:
+            kept = _read_connection(facts, special, kept, http_1_0)
+        for name in GATEWAY_FIELDS.intersection(special):
+            facts.forwarding[name] = b", ".join(special[name])
+            facts.is_silent = False
+    if http_1_0 and b"connection" not in special:
+        facts.keep_alive = False
+    facts.kept = b"\r\n".join((b"", *kept)) if kept else b""
+    return True
+
+
+def _read_unusual(facts: RequestFacts, names: dict[bytes, Kind], kept: list[bytes]) -> list[bytes]:
     """Record the untrusted fields; return the fields without those that are never forwarded."""
-    claims: list[bytes] = []
-    odd: dict[bytes, Kind] = {}
-    for name in names:
-        kind = _kind_of(name)
-        if kind is _UNTRUSTED:
-            claims.append(name)
-        elif kind is not _PLAIN:
-            odd[name] = kind
-    if odd:
+    claims = [name for name, kind in names.items() if kind is _UNTRUSTED]
+    if len(claims) < len(names):
+        odd: dict[bytes, Kind] = {name: kind for name, kind in names.items() if kind is not _UNTRUSTED}
         kept = _read_odd(facts, odd, claims, kept)
     facts.claims = tuple(claims)
     facts.is_silent = not claims
     return kept
 
 
-def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], kept: list[Field]) -> list[Field]:
+def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], kept: list[bytes]) -> list[bytes]:
     """Sort out names with odd characters; the claims among them are appended to the others."""
     plain = {folded(name) for name in claims}
     dropped = set()
@@ -238,8 +282,7 @@ def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], 
     if not dropped:
         return kept
     facts.block = _without(facts.block, dropped)
-    facts.lowered = facts.block.lower()
-    return [field for field in kept if field[0] not in dropped]
+    return [line for line in kept if _name_of(line) not in dropped]
 
 
 def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
@@ -274,18 +317,17 @@ def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
     return True
 
 
-def _read_max_forwards(facts: RequestFacts, fields: list[Field]) -> list[Field]:
+def _read_max_forwards(facts: RequestFacts, special: dict[bytes, list[bytes]]) -> list[bytes]:
     """Return the lines of Max-Forwards, which go on; what is no number means nothing."""
-    lines = [field for field in fields if field[0] == b"max-forwards"]
-    number = value_of(lines[0][1])
-    if len(lines) == 1 and number.isdigit() and len(number) <= _MOST_FORWARDS_DIGITS:
-        facts.max_forwards = int(number)
-    return lines
+    values = special[b"max-forwards"]
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MOST_FORWARDS_DIGITS:
+        facts.max_forwards = int(values[0])
+    return [b"Max-Forwards: " + value for value in values]
 
 
 def _read_connection(
-    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[Field], http_1_0: bool
-) -> list[Field]:
+    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[bytes], http_1_0: bool
+) -> list[bytes]:
     options = list_members(special[b"connection"])
     facts.keep_alive = b"close" not in options if not http_1_0 else b"keep-alive" in options and b"close" not in options
     if b"upgrade" in options and not http_1_0:
@@ -293,7 +335,9 @@ def _read_connection(
         facts.upgrade = protocols[0] if protocols else None
     # A client must not have what a proxy wrote for us removed by listing it.
     listed = frozenset(options).difference(facts.claims)
-    remaining = [field for field in kept if field[0] not in listed]
+    if len(listed) <= _FEW_OPTIONS and not any(b"\r\n%b:" % name in facts.lowered for name in listed):
+        return kept  # the usual case: "close" and "keep-alive" are no fields
+    remaining = [line for line in kept if _name_of(line) not in listed]
     if len(remaining) < len(kept):
         facts.block = _without(facts.block, listed - _SPECIAL)
         facts.lowered = facts.block.lower()
