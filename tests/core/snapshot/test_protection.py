@@ -81,6 +81,7 @@ ALL = "id: all, path_prefix: /, target: app"
         ("path_prefix: /admin, hosts: ['*.example.com']", "GET /admin/1 at host other.com (another host)"),
         ("path: /admin", "GET /admin/ (a / behind the path)"),
         ("path: '/admin/:id'", "GET /admin/1/ (a / behind the path)"),
+        ("path_regex: '/admin/[a-z]+'", "GET /admin/a/ (a / behind the path)"),
         ("path_prefix: /admin", ""),
         ("path_prefix: /", ""),
         ("path: '/admin/*rest'", ""),
@@ -95,6 +96,36 @@ def test_a_condition_that_fails_leads_round_the_protection(tmp_path: Path, condi
     found = warnings(tmp_path, routes(f"{condition}, {ADMIN}", every))
 
     assert [request_line in message for message in found] == ([True] if request_line else []), found
+
+
+@pytest.mark.parametrize(
+    ("protected", "other", "way"),
+    [
+        ("path_prefix: /admin", "path_prefix: /pub, strip_path: true", "GET /pub/admin/1 (rewritten to /admin/1)"),
+        ("path: /admin/:id", "path: '/pub/*rest', strip_path: true", "GET /pub/admin/1 (rewritten to /admin/1)"),
+        ("path_prefix: /admin", "path_prefix: /p, rewrite: {prefix: /admin}", "GET /p/1 (rewritten to /admin/1)"),
+        ("path_prefix: /admin", "path_prefix: /, rewrite: {prefix: /admin/}", "GET /1 (rewritten to /admin/1)"),
+        ("path_prefix: /", "path_prefix: /static, strip_path: true", "GET /static/1 (rewritten to /1)"),
+        ("path_prefix: /api, strip_path: true", "path_prefix: /", 'GET /1 (what "admin" rewrites to)'),
+        (
+            "path_prefix: /v1, rewrite: {prefix: /x}",
+            "path_prefix: /v2, rewrite: {prefix: /x}, hosts: ['*.b.test'], methods: [PUT]",
+            "PUT /v2/1 at host any.b.test (rewritten to /x/1)",
+        ),
+    ],
+)
+def test_a_rewrite_leads_round_the_protection(tmp_path: Path, protected: str, other: str, way: str) -> None:
+    (found,) = warnings(tmp_path, routes(f"{protected}, {ADMIN}", f"id: other, {other}, target: app"))
+
+    assert way in found
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["path_prefix: /pub, rewrite: {prefix: /pub2}", "path: /pub, strip_path: true", "path_prefix: /admin/pub"],
+)
+def test_rewrites_that_lead_elsewhere_are_not_warned_of(tmp_path: Path, other: str) -> None:
+    assert warnings(tmp_path, routes(f"path_prefix: /admin, {ADMIN}", f"id: other, {other}, target: app")) == []
 
 
 def test_the_message_names_both_routes_and_the_remedy(tmp_path: Path) -> None:
@@ -114,7 +145,7 @@ def test_the_message_names_both_routes_and_the_remedy(tmp_path: Path) -> None:
         # Another target, no target, or another path of the target.
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", "id: all, path_prefix: /, target: site"),
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", "id: all, path_prefix: /, redirect: {path: /}"),
-        (f"path_prefix: /api, strip_path: true, methods: [GET], {ADMIN}", ALL),
+        (f"path: /api/x, strip_path: true, {ADMIN}", "id: all, path_prefix: /api, rewrite: {prefix: /v2}, target: app"),
         # The same protection, by the same plugin or by one that provides the same.
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", f"{ALL}, plugins: [{{name: guard, config: {{a: 1}}}}]"),
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", f"{ALL}, plugins: [{{name: tokens}}]"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -26,7 +27,7 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.words import listed, quote
-from gateway_core.messages.path import encode_match_text
+from gateway_core.messages.path import encode_match_text, read_path
 from gateway_core.routing import (
     Match,
     Pattern,
@@ -113,7 +114,8 @@ def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRou
         base = _base(route, router)
         if base is not None:
             probes = _probes(route, base, weaker.with_conditions(route), methods)
-            yield from _around(route, base, probes, router, by_index)
+            rewritten = _rewritten(route, base, weaker.with_another_path(route), router)
+            yield from _around(route, base, chain(probes, rewritten), router, by_index)
 
 
 class _Weaker:
@@ -122,11 +124,13 @@ class _Weaker:
     def __init__(self, routes: Sequence[_Route]) -> None:
         self._guards: dict[str, set[frozenset[str]]] = {}
         self._conditional: dict[str, list[_Route]] = {}
+        self._by_path: dict[tuple[str, bool], list[_Route]] = {}
         for route in routes:
             for target in route.targets:
                 self._guards.setdefault(target, set()).add(frozenset(route.guards))
                 if route.rule.headers or route.rule.query:
                     self._conditional.setdefault(target, []).append(route)
+                self._by_path.setdefault((target, _rewrites(route.config)), []).append(route)
 
     def than(self, route: _Route) -> bool:
         """Whether some route sends to the same place with less protection."""
@@ -134,7 +138,15 @@ class _Weaker:
 
     def with_conditions(self, route: _Route) -> list[_Route]:
         """Return some routes of that kind that have conditions of their own."""
-        near = [other for target in route.targets for other in self._conditional.get(target, ())[:_MOST_NEIGHBOURS]]
+        return self._near(route, [self._conditional.get(target, []) for target in route.targets])
+
+    def with_another_path(self, route: _Route) -> list[_Route]:
+        """Return some routes of that kind that may send another path as what this one sends."""
+        kinds = (True, False) if _rewrites(route.config) else (True,)
+        return self._near(route, [self._by_path.get((target, kind), []) for target in route.targets for kind in kinds])
+
+    def _near(self, route: _Route, found: Iterable[list[_Route]]) -> list[_Route]:
+        near = chain.from_iterable(others[:_MOST_NEIGHBOURS] for others in found)
         return [other for other in near if other is not route and _lacks(other, route)]
 
 
@@ -287,8 +299,36 @@ def _failing(route: _Route, base: Probe) -> Iterator[Probe]:
         for start in range(1, len(labels)):
             yield replace(base, host=".".join(["other", *labels[start:]]), way="another host")
         yield replace(base, host=_STRANGER, way="another host")
-    if route.pattern.shape is Shape.EXACT and base.path != "/":
+    if route.pattern.shape is not Shape.PREFIX and base.path != "/":
         yield replace(base, path=base.path + "/", way="a / behind the path")
+
+
+def _rewrites(config: RouteConfig) -> bool:
+    return config.strip_path or config.rewrite is not None
+
+
+def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Router[int]) -> Iterator[Probe]:
+    """Yield requests of which other routes make, by a rewrite, what this one sends."""
+    match = _match(router, base) if others else None
+    sent = "" if match is None else read_path(_sent(route, match, base.path) or "/")[0]
+    for other in others if match else ():
+        path = _source(other, sent)
+        if path is not None:
+            host = (other.config.hosts or (base.host,))[0].replace("*.", "any.", 1)
+            method = (other.config.methods or (base.method,))[0]
+            way = f"rewritten to {sent}" if _rewrites(other.config) else f"what {quote(route.config.id)} rewrites to"
+            yield _meeting(other.rule, Probe(method, host, path, base.headers, base.query, way))
+
+
+def _source(route: _Route, sent: str) -> str | None:
+    """Return a path that a route sends as another one, if it is that simple; the router says whether it takes it."""
+    if not _rewrites(route.config):
+        return sent
+    rewrite, literals = route.config.rewrite, route.pattern.segments[: route.pattern.literal_count]
+    prefix = "" if rewrite is None else rewrite.prefix
+    if prefix is None or not sent.startswith(prefix := f"{prefix.rstrip('/')}/"):
+        return None
+    return "".join(["/" + segment.text for segment in literals]) + "/" + sent[len(prefix) :]
 
 
 def _failed(values: Mapping[str, str], condition: ValueCondition) -> dict[str, str]:
