@@ -96,3 +96,32 @@ def test_the_list_of_hidden_parameters_can_be_changed(make_event: Any) -> None:
 
     assert line["query"] == "access_token=SECRET-6&page=REDACTED"
     assert line["query_params"] == {"access_token": "SECRET-6", "page": "REDACTED"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x_api_key", "X-Authorization", "Authentication", "Private-Token", "JOB-TOKEN", "X-Session-Id", "Cookie2",
+        "Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Amzn-Oidc-Data", "X-Ms-Token-Aad-Access-Token",
+        "Ocp-Apim-Subscription-Key", "X-Client-Secret", "X_Forwarded_Access_Token", "DPoP",
+    ],
+)  # fmt: skip
+def test_a_field_that_carries_credentials_is_hidden_by_any_of_its_names(name: str, make_event: Any) -> None:
+    event = make_event("/", headers={name: "SECRET"})
+
+    line = make_forms(LoggerConfig.model_validate({"fields": ["headers", f"header:{name}"]})).line(*event)
+
+    assert "SECRET" not in line
+    assert json.loads(line)["headers"][name.lower()] == "REDACTED"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x-ratelimit-remaining-tokens", "idempotency-key", "sec-websocket-key", "authority", "x-tenant", "cookies-ok"],
+)
+def test_a_field_whose_name_only_looks_like_it_is_logged(name: str, make_event: Any) -> None:
+    event = make_event("/", headers={name: "value"})
+
+    assert json.loads(make_forms(LoggerConfig.model_validate({"fields": ["headers"]})).line(*event))["headers"] == {
+        name: "value"
+    }

@@ -59,3 +59,10 @@ def test_a_star_hides_every_value_and_no_names_hide_none() -> None:
 )
 def test_urls_hide_parameters_in_query_and_fragment_and_passwords(url: str, expected: str) -> None:
     assert make_url_mask(SECRET_PARAMETERS)(url) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["access-token", "Access%5FToken", "API-KEY", "pwd", "SAMLResponse", "X_Amz_Signature"]
+)
+def test_a_dash_is_an_underscore_in_names_of_parameters(name: str) -> None:
+    assert make_query_mask(SECRET_PARAMETERS)(f"{name}=s") == f"{name}=REDACTED"

@@ -9,16 +9,28 @@ from typing import Any, Final
 
 from gateway_plugin_logger.fields import Kind, Value, find_value
 from gateway_plugin_logger.redaction.masks import HIDDEN, Mask, hide, in_depth
-from gateway_plugin_logger.redaction.queries import make_query_mask, make_url_mask
+from gateway_plugin_logger.redaction.queries import make_query_mask, make_url_mask, plain_name
 
 SECRET_HEADERS: Final = frozenset(
     {
-        "api-key", "apikey", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-access-token",
-        "x-amz-security-token", "x-api-key", "x-auth-token", "x-csrf-token", "x-forwarded-client-cert",
-        "x-goog-api-key", "x-vault-token", "x-xsrf-token",
+        "authentication", "dpop", "set-cookie2", "x-amz-cf-signature", "x-amzn-oidc-data", "x-functions-key",
+        "x-forwarded-client-cert", "x-session-id",
     }
 )  # fmt: skip
 """Fields that carry credentials and nothing else worth reading."""
+
+SECRET_ENDINGS: Final = (
+    "access-key", "api-key", "apikey", "auth-key", "authorization", "cookie", "cookie2", "jwt", "jwt-assertion",
+    "passwd", "password", "secret", "subscription-key", "token",
+)  # fmt: skip
+"""What names of other such fields end in: ``Authorization``, ``Private-Token``, ``Ocp-Apim-Subscription-Key``."""
+
+
+def is_secret_header(name: str) -> bool:
+    """Return whether a field carries credentials; ``X_Api_Key`` does as well, as CGI and WSGI read it."""
+    plain = name.replace("_", "-")
+    return plain.endswith(SECRET_ENDINGS) or plain in SECRET_HEADERS
+
 
 _HEADER_OBJECTS: Final = {"headers": "header:", "response_headers": "response_header:"}
 _URL_HEADERS: Final = frozenset(
@@ -88,9 +100,10 @@ class RedactedFields:
             return False
         kind, _, argument = name.partition(":")
         if kind in {"header", "response_header"}:
-            return argument in SECRET_HEADERS
+            return is_secret_header(argument)
         if kind == "query":
-            return "*" in self._hidden_parameters or argument.lower() in {p.lower() for p in self._hidden_parameters}
+            hidden = self._hidden_parameters
+            return "*" in hidden or plain_name(argument) in {plain_name(name) for name in hidden}
         return kind == "cookie"
 
     def _make_head_filter(self, prefix: str) -> Callable[[dict[str, str]], dict[str, str]]:

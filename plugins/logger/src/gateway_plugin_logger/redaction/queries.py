@@ -10,9 +10,11 @@ from urllib.parse import unquote_plus
 from gateway_plugin_logger.redaction.masks import HIDDEN
 
 SECRET_PARAMETERS: Final = (
-    "access_token", "api_key", "apikey", "assertion", "auth", "client_assertion", "client_secret", "code", "id_token",
-    "jwt", "key", "passwd", "password", "private_key", "refresh_token", "secret", "session", "sig", "signature",
-    "token", "x-amz-credential", "x-amz-security-token", "x-amz-signature",
+    "access_key", "access_token", "accesstoken", "api_key", "apikey", "assertion", "auth", "auth_token",
+    "client_assertion", "client_secret", "code", "id_token", "jwt", "key", "otp", "passphrase", "passwd", "password",
+    "private_key", "private_token", "pwd", "refresh_token", "samlresponse", "secret", "session", "session_id",
+    "session_token", "sessionid", "sig", "signature", "subscription_key", "token", "x-amz-credential",
+    "x-amz-security-token", "x-amz-signature", "x-goog-credential", "x-goog-signature",
 )  # fmt: skip
 """Parameters whose values are credentials more often than not (RFC 6750 section 2.3, RFC 6749, signed URLs)."""
 
@@ -21,13 +23,18 @@ _LONGEST_REMEMBERED: Final = 64
 _MOST_REMEMBERED: Final = 1024
 
 
+def plain_name(name: str) -> str:
+    """Return a parameter's name as it is compared: in lower case, with ``_`` for ``-``."""
+    return name.strip().lower().replace("-", "_")
+
+
 def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides the values of these parameters in a query without its ``?``.
 
-    Names are compared decoded and without regard to case, since that is how an upstream reads them at its most
-    lenient; ``*`` names every parameter.
+    Names are compared decoded, without regard to case, and with ``-`` for ``_``, since that is how an upstream reads
+    them at its most lenient; ``*`` names every parameter.
     """
-    hidden = frozenset(name.lower() for name in names)
+    hidden = frozenset(map(plain_name, names))
     if not hidden:
         return lambda query: query
     everything = "*" in hidden
@@ -36,7 +43,7 @@ def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
     verdict_of = verdicts.get
 
     def hides(name: str) -> bool:
-        verdict = everything or unquote_plus(name).strip().lower() in hidden
+        verdict = everything or plain_name(unquote_plus(name)) in hidden
         if len(name) <= _LONGEST_REMEMBERED:
             if len(verdicts) >= _MOST_REMEMBERED:
                 verdicts.clear()
