@@ -59,7 +59,8 @@ plugin does that is in the README of `gateway-plugin-sdk`, "Checking a configura
 A route is protected by the bindings of its chain that decide who may pass (`auth`, `ratelimit`, and every plugin with
 `access_control`), unless they run in shadow mode. When one of the route's conditions fails (its methods, a header, a
 query parameter, a host), the next best route is tried, and that one may send the request to the same target without the
-protection; so may a less specific route that takes an exact path with a `/` behind. `route.protection-bypassed` names
+protection; so may a less specific route that takes an exact path with a `/` behind, and a route whose `strip_path` or
+`rewrite` makes the protected path of another one (`/pub/admin` becomes `/admin`). `route.protection-bypassed` names
 both routes and a request that does it. Bind the plugin on the other route too, or gateway-wide, or add a route with the
 same path and the binding for the requests that are left. A route that names another path without protection
 (`path: /login`) counts as an exemption and is no warning, and so does one with another target, or with a binding of a
