@@ -104,6 +104,14 @@ def test_urls_are_taken_apart_byte_for_byte(url: str, host: str, path: str, quer
     assert (asked.host, asked.path, asked.query) == (host, path, query)
 
 
+def test_an_answer_is_one_line_whatever_a_path_holds(invoke: Invoke, config: Path) -> None:
+    line = json.dumps({"url": "http://h/api/users/a%C2%85b%E2%80%A8c"}) + "\n"
+
+    (answer,) = invoke("match", "--requests", "-", "-c", config, input=line).stdout.splitlines()
+
+    assert json.loads(answer)["params"] == {"id": "a\x85b\u2028c"}
+
+
 def test_an_empty_query_goes_upstream_as_it_came(invoke: Invoke, config: Path) -> None:
     told = json.loads(invoke("match", "GET", "http://h/api/users/7?", "--json", "-c", config).stdout)
 

@@ -72,7 +72,7 @@ def command(
     if requests is not None:
         for number, line in enumerate(requests, 1):
             if line.strip():
-                click.echo(json.dumps(table.answer(_read_request(line, number)), ensure_ascii=False))
+                click.echo(json.dumps(table.answer(_read_request(line, number))))  # ASCII: one line, whatever splits it
         return
     assert method is not None
     assert url is not None
