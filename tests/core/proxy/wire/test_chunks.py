@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
 from hypothesis import given
@@ -115,3 +117,49 @@ def test_what_is_taken_for_an_only_chunk_is_what_the_decoder_makes_of_it(data: b
 @given(st.binary(min_size=1))
 def test_one_chunk_to_its_end_is_an_only_chunk(data: bytes) -> None:
     assert only_chunk(encode_chunk(data) + b"0\r\n\r\n") == data
+
+
+def decoded(pieces: Iterable[bytes]) -> tuple[bytes, bool, bytes] | None:
+    """Return payload, whether it is complete, and what is behind it; None if the pieces are no chunked body."""
+    decoder, payload = ChunkDecoder(), b""
+    try:
+        for piece in pieces:
+            if decoder.done:
+                decoder.rest += piece
+            else:
+                payload += decoder.feed(piece)
+    except BadChunkError:
+        return None
+    return payload, decoder.done, decoder.rest
+
+
+SMALL_CHUNKS = st.lists(
+    st.sampled_from(
+        [
+            b"1\r\n",
+            b"a\r\n",
+            b"0A\r\n",
+            b"aB\r\n",
+            b"00\r\n",
+            b"0\r\n",
+            b"2;x\r\n",
+            b"+1\r\n",
+            b" 1\r\n",
+            b"h",
+            b"hi",
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b"1\r\nh\r\n",
+            b"2\r\n\r\n\r\n",
+            b"0123456789",
+            b"A\r\n0123456789\r\n",
+        ]
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@given(SMALL_CHUNKS)
+def test_many_small_chunks_at_once_mean_what_they_mean_byte_by_byte(data: bytes) -> None:
+    assert decoded([data]) == decoded(data[at : at + 1] for at in range(len(data)))

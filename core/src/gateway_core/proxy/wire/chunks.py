@@ -15,6 +15,13 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _AFTER_ONLY_CHUNK: Final = b"\r\n" + LAST_CHUNK
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MOST_HEX_DIGITS: Final = 15
+_SMALL: Final = {
+    text: number
+    for number in range(1, 256)
+    for form in ("%x", "%X", "%02x", "%02X")
+    for text in ((form % number).encode(),)
+}
+"""Sizes of one or two digits; those in two cases (`aB`) are read the long way."""
 _MOST_LINE: Final = 4096
 _MOST_TRAILER: Final = 16384
 _NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
@@ -42,6 +49,21 @@ def only_chunk(data: bytes) -> bytes | None:
     if size == 0 or len(data) != start + size + len(_AFTER_ONLY_CHUNK):
         return None
     return data[start : start + size]
+
+
+def _take_small(data: bytes, position: int, pieces: list[bytes]) -> int:
+    """Take what is there of whole, plain, small chunks; return where the first other thing begins.
+
+    A client may send thousands of chunks of one byte in one read, and the loop waits for all of them.
+    """
+    while True:
+        end = data.find(b"\r\n", position, position + 4)
+        number = _SMALL.get(data[position:end], 0) if end >= 0 else 0
+        stop = end + 2 + number
+        if not number or data[stop : stop + 2] != b"\r\n":
+            return position
+        pieces.append(data[end + 2 : stop])
+        position = stop + 2
 
 
 class ChunkDecoder:
@@ -74,6 +96,7 @@ class ChunkDecoder:
             elif self._in_trailer:
                 position = self._take_trailer(data, position)
             else:
+                position = _take_small(data, position, pieces)
                 position = self._take_size(data, position)
             if position < 0:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
