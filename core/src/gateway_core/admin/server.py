@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -35,16 +36,17 @@ def json_reply(data: object) -> Reply:
     return Reply(text=json.dumps(data), content_type="application/json")
 
 
+_HOST: Final = re.compile(r"(?:\[(?P<bracketed>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::[0-9]*)?")
+"""A Host value with its port (RFC 9110 section 7.2); an IPv6 address without brackets is none."""
+
+
 def names_us(host: str | None, names: Collection[str]) -> bool:
     """Whether a Host value is an address, ``localhost`` or one of some names; no browser leaves Host out."""
     if host is None:
         return True
-    name = host.strip().lower()
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
-    name = name.removesuffix(".")
+    text = host.strip().lower()
+    found = _HOST.fullmatch(text)
+    name = text if found is None else (found["bracketed"] or found["name"]).removesuffix(".")
     return name == "localhost" or name in {each.lower() for each in names} or _is_address(name)
 
 
@@ -72,8 +74,15 @@ class AdminServer(web.Server):
         settings: dict[str, Any] = {"access_log": None}
         return _Handler(self, loop=asyncio.get_running_loop(), **settings)
 
+    @staticmethod
+    def _is_asked_for(request: web.BaseRequest, names: Collection[str]) -> bool:
+        # A target in absolute form stands above Host (RFC 9112 section 3.2.2).
+        is_absolute = not request.raw_path.startswith(("/", "*"))
+        named = not is_absolute or names_us(request.url.raw_host or "", names)
+        return named and names_us(request.headers.get("Host"), names)
+
     async def _serve(self, request: web.BaseRequest) -> Reply:
-        if self._names is not None and not names_us(request.headers.get("Host"), self._names()):
+        if self._names is not None and not self._is_asked_for(request, self._names()):
             return text_reply("this host is not in admin.hosts\n", 421)
         page = self._pages.get(request.path)
         if page is None:
