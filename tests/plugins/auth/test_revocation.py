@@ -24,7 +24,9 @@ def test_a_whole_token_is_named_by_its_hash() -> None:
     assert not entries.has({}, "a.b.d")
 
 
-@pytest.mark.parametrize("line", ["alice", "sub:", ":alice", "su b:alice", "sub:  before 5"])
+@pytest.mark.parametrize(
+    "line", ["alice", "sub:", ":alice", "su b:alice", "sub:  before 5", "sha256:zz", "sha256:" + "a" * 63]
+)
 def test_a_line_that_is_no_entry_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="entry 2: "):
         parse_entries(["sub:a", line])

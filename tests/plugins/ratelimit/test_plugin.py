@@ -358,3 +358,13 @@ async def test_a_method_override_neither_frees_of_a_limit_nor_passes_by_one(
     assert await exempt.passed(3, lambda: request_of("OPTIONS")) == 3
     for limited in (writes, more, less):
         assert await limited.passed(3, lambda: request_of("GET", headers=asked_for)) == 1
+
+
+async def test_a_refusal_for_a_missing_key_has_its_reason(
+    limiter: MakeLimiter, request_of: Callable[..., Request]
+) -> None:
+    limited = await limiter({"rate": 1, "key": "header:X-Tenant", "when_missing": "refuse"})
+    request = request_of()
+
+    assert (await limited.call(request)).status == 403
+    assert request.state["ratelimit.refusal"] == "key-missing"

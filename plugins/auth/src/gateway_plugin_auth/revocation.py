@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway_plugin_sdk import ClaimReader, claim_path
 
+_HEX: Final = frozenset(string.hexdigits)
+_DIGEST_LENGTH: Final = 64
 _ENTRY: Final = re.compile(r"(?P<claim>[^\s:]+):(?P<value>.*?)(?:\s+before\s+(?P<before>[0-9]+(?:\.[0-9]+)?))?")
 _HASH: Final = "sha256"
 
@@ -50,10 +53,18 @@ def parse_entries(lines: Iterable[str]) -> RevocationList:
         match = _ENTRY.fullmatch(text)
         if match is None or not match["value"]:
             raise ValueError(f"entry {number}: {text[:80]!r} is not CLAIM:VALUE, such as jti:4711 or sub:alice")
+        if match["claim"] == _HASH and not _is_digest(match["value"]):
+            raise ValueError(
+                f"entry {number}: the SHA-256 of a token is 64 hexadecimal digits: printf %s TOKEN | sha256sum"
+            )
         entry = (match["claim"], match["value"].lower() if match["claim"] == _HASH else match["value"])
         before = float(match["before"]) if match["before"] else math.inf
         revoked[entry] = max(before, revoked.get(entry, -math.inf))
     return _list_of(revoked)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == _DIGEST_LENGTH and _HEX.issuperset(text)
 
 
 def _list_of(revoked: Mapping[tuple[str, str], float]) -> RevocationList:

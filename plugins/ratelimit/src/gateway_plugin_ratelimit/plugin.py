@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 
@@ -21,6 +21,8 @@ from gateway_plugin_ratelimit.passage import Passage
 from gateway_plugin_ratelimit.resources import resources_of
 from gateway_plugin_ratelimit.stores import Left, Store, Take
 from gateway_plugin_ratelimit.stores.scripts import cluster_tag
+
+_REFUSAL: Final = "ratelimit.refusal"
 
 
 class RateLimit(Plugin[RateLimitConfig]):
@@ -116,6 +118,7 @@ class RateLimit(Plugin[RateLimitConfig]):
         if passage is None:
             return None
         if isinstance(passage, Response):
+            request.state[_REFUSAL] = "key-missing"
             return passage
         request.state[self._slot] = passage
         pending = self._store.admit(passage)
@@ -170,6 +173,7 @@ class RateLimit(Plugin[RateLimitConfig]):
     def _answer(self, request: Request, passage: Passage) -> Response | Awaitable[None] | None:
         """Turn the decisions on a request into what the hook returns."""
         if passage.unavailable is not None:
+            request.state[_REFUSAL] = "store-away"
             return unavailable(passage.unavailable, self.config.refusal.retry_jitter)
         held_back = 0.0
         for decision in passage.decisions:
@@ -181,7 +185,7 @@ class RateLimit(Plugin[RateLimitConfig]):
     def _refuse(self, request: Request, passage: Passage) -> Response:
         violated = passage.violated
         # For logs: which limit it was.
-        request.state["ratelimit.refusal"] = ", ".join(violated)
+        request.state[_REFUSAL] = ", ".join(violated)
         for name in violated:
             self._refused.labels(self.context.route or "", self.context.binding, name).inc()
         options = self.config.refusal

@@ -378,3 +378,14 @@ async def test_a_node_of_a_cluster_that_is_away_takes_only_its_own_counters_with
     assert caplog.text.count("is away") == 1
     valkey_cluster[2].start()
     await eventually(lambda: store_of(limited).is_up)
+
+
+async def test_a_refusal_without_the_server_has_its_reason(
+    limiter: MakeLimiter, valkey: Any, request_of: Callable[..., Request]
+) -> None:
+    limited = await limiter(config(valkey.url, redis={"when_unavailable": "closed"}))
+    valkey.kill()
+    request = request_of()
+
+    assert (await limited.call(request)).status == 503
+    assert request.state["ratelimit.refusal"] == "store-away"
