@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Generic
 
 from gateway_core.errors import BadPathError, TextTooLongError
+from gateway_core.messages.path import NAMELESS
 from gateway_core.routing.conditions import HeaderLookup, QueryValues, ValueTest, compile_conditions
 from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
@@ -85,7 +86,9 @@ def explain(
     request = _Request(method, normalize_host(host), path, QueryValues(query), header)
     winner = outcome.rule if isinstance(outcome, Match) else None
     if winner is not None and problem is not None:
-        return Explanation(f"{problem} of route {winner.id!r}", ())
+        return Explanation(
+            f"{problem} (route {winner.id!r})" if flags & NAMELESS else f"{problem} of route {winner.id!r}", ()
+        )
     others = (rule for rule in rules if winner is None or rule.order != winner.order)
     nearest = nsmallest(limit, (_judge(rule, winner, request) for rule in others), key=itemgetter(0))
     return Explanation(outcome, tuple([loser for _, loser in nearest]))

@@ -40,5 +40,5 @@ def path_problem(
         if not isinstance(other, Match) or other.rule is rule:
             continue
         if params_of(rule_pattern(other.rule), read_path(raw_path, rule.policy.folds_case)[0]) is None:
-            return f"path has a segment of path parameters only, without which it belongs to route {other.rule.id!r}"
+            return f"path has a segment of path parameters only: where it is kept this is a path of {other.rule.id!r}"
     return None
