@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, get
 from tests.end_to_end.load import clients
 
@@ -106,6 +108,35 @@ async def test_a_request_in_flight_is_answered_after_sigterm(start: Start, upstr
     assert await client.answer() == (200, "one GET /slow HTTP/1.1")
     assert await gateway.ends() == 0
     client.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_connections_are_refused_while_requests_finish(start: Start, upstream: Upstream, workers: int) -> None:
+    gateway = start(config(upstream, more=f"workers: {workers}\n"))
+    url = await gateway.ready()
+    client = await Client.to(url)
+    await client.send("/slow")
+    await upstream.waiting.wait()
+
+    gateway.signal(signal.SIGTERM)
+    await gateway.says("stopping")
+    await is_refused(url)
+    upstream.go.set()
+
+    assert (await client.answer())[0] == 200
+    assert await gateway.ends() == 0
+    client.close()
+
+
+async def is_refused(url: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                client = await Client.to(url)
+            except ConnectionRefusedError:
+                return
+            client.close()
+            await asyncio.sleep(0.01)
 
 
 async def test_the_deadline_ends_what_does_not_finish(start: Start, upstream: Upstream) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,10 +179,16 @@ class Engine:
             if name in running and running[name] != version
         )
 
-    async def stop(self, deadline: float) -> None:
-        """Stop accepting, let requests finish for at most ``deadline`` seconds, stop plugins, close everything."""
+    async def stop(self, deadline: float, release: Callable[[], None] | None = None) -> None:
+        """Stop accepting, let requests finish for at most ``deadline`` seconds, stop plugins, close everything.
+
+        :param release: closes this process's listening sockets, before requests are waited for: the system would go on
+            to accept connections, which no request of theirs gets an answer on.
+        """
         self.is_draining = True
         await self.listeners.stop_accepting()
+        if release is not None:
+            release()
         await self.proxy.drain(deadline)
         await self.listeners.aclose()
         await self.holder.aclose()

@@ -101,8 +101,7 @@ class Single:
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""
-        await self._engine.stop(deadline)
-        self._sockets.keep_only(())
+        await self._engine.stop(deadline, lambda: self._sockets.keep_only(()))
 
     def reopen_files(self) -> None:
         """Do nothing: plugins with files have had the signal themselves."""

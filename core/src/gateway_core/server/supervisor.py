@@ -286,9 +286,10 @@ class Supervisor:
         self._is_stopping = True
         self._drop_spares()
         workers = [*self._workers.values(), *self._leaving]
+        # The workers have copies, and close them once they have taken in who has connected already.
+        self._sockets.keep_only(())
         await asyncio.gather(*(worker.drain(deadline) for worker in workers))
         await self._tasks.aclose()
-        self._sockets.keep_only(())
         await asyncio.to_thread(shared_folder.remove)
 
     def reopen_files(self) -> None:

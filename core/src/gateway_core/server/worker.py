@@ -32,6 +32,7 @@ class Worker:
         self._channel = channel
         self._number = number
         self._engine: Engine | None = None
+        self._table = SocketTable()
         self._parts: list[bytes] = []
         self._prepared: Prepared | None = None
         self._tasks = Tasks()
@@ -68,8 +69,8 @@ class Worker:
         await self._end()
 
     async def _hello(self, message: Message) -> None:
-        table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
-        self._engine = Engine(table)
+        self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
+        self._engine = Engine(self._table)
 
     async def _part(self, message: Message) -> None:
         self._parts.append(message.body)
@@ -146,7 +147,7 @@ class Worker:
             return
         answering = Tasks()
         answering.spawn(self._answer_while_ending(), name="answer while ending")
-        await self._engine.stop(self._deadline)
+        await self._engine.stop(self._deadline, self._table.forget)
         await answering.aclose()
         try:
             await self._metrics(Message("metrics", {}))
