@@ -204,3 +204,11 @@ def test_a_file_that_is_no_configuration_is_not_quoted(
 )
 def test_a_broken_configuration_is_quoted(text: str) -> None:
     assert looks_like_configuration(text)
+
+
+def test_an_included_link_that_leads_to_itself_is_a_problem(tmp_path: Path, load: Load) -> None:
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    (tmp_path / "gateway.yaml").write_text("include: loop.yaml\n" + routes("a"))
+
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(tmp_path / "gateway.yaml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -97,6 +98,11 @@ class ReadFailure:
 
     reason: str
     code: str
+
+
+def real_path(path: Path) -> Path:
+    """Resolve links; a loop of them stays as it is, where `Path.resolve` raises, and is told of when it is read."""
+    return Path(os.path.realpath(path))
 
 
 def read_bytes(path: Path, *, limit: int) -> bytes | ReadFailure:

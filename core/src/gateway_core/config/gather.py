@@ -23,6 +23,7 @@ from gateway_core.config.documents import (
     document_files,
     empty_directory_problem,
     read_document,
+    real_path,
 )
 from gateway_core.config.locate import Locator
 from gateway_core.config.models.gateway import GatewayConfig
@@ -114,7 +115,7 @@ class Gatherer:
         return Locator(root, self.texts)
 
     def _add_file(self, path: Path, parents: tuple[Path, ...]) -> None:
-        resolved = path.resolve()
+        resolved = real_path(path)
         if resolved in self._loaded:
             return
         self._loaded.add(resolved)
@@ -149,7 +150,7 @@ class Gatherer:
         if is_glob:
             self.directories.append((directory / pattern).parent)
         for path in _matches(directory, pattern) if is_glob else [directory / pattern]:
-            if path.resolve() in parents:
+            if real_path(path) in parents:
                 if not is_glob:
                     message = f"{quote(pattern)} includes itself: remove one of the includes"
                     self.report(node, ("include",), message, code="include.cycle")

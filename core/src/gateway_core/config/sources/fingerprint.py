@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway_core.config.documents import LARGEST_FILE
+from gateway_core.config.documents import LARGEST_FILE, real_path
 from gateway_core.config.regular_files import read_regular
 
 ABSENT = "absent"
@@ -45,7 +45,7 @@ class WatchSet:
         wanted = set(self.directories)
         for file in self.files:
             wanted.add(file.parent)
-            wanted.add(file.resolve().parent)
+            wanted.add(real_path(file).parent)
         return frozenset(_nearest_existing(directory) for directory in wanted)
 
 
