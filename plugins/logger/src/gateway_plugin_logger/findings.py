@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway_plugin_sdk import ConfigFinding
+from gateway_plugin_sdk.certificates import ConfigPath, certificate_findings
 
-from gateway_plugin_logger.certificates import ConfigPath, certificate_findings
 from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_logger.config.sinks import FileSink, HttpSink, OtlpSink, SyslogSink, TlsOptions
 from gateway_plugin_logger.filters.expression import patterns_in

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final
 
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
+from gateway_plugin_sdk.certificates import certificate_findings
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
-from gateway_plugin_ratelimit.certificates import certificate_findings
 from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit

@@ -1,4 +1,7 @@
-"""Files of certificates, as `gateway check` looks at them: by the calls that load them at the start."""
+"""Files of certificates, as `gateway check` looks at them: by the calls that load them at the start.
+
+Not part of the stable contract: the gateway's own plugins use it.
+"""
 
 from __future__ import annotations
 
