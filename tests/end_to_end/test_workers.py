@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, eventually, get, get_json
 from tests.end_to_end.load import clients
 
@@ -119,18 +119,33 @@ async def test_sigusr2_restarts_the_program_without_a_lost_answer(
     await gateway.stops()
 
 
+UNSTARTABLE = """
+import os
+from gateway_plugin_sdk import Plugin
+
+class Tiny(Plugin[dict]):
+    name = "tiny"
+    config_schema = {"type": "object"}
+
+    async def start(self):
+        if os.path.exists(%r):
+            raise RuntimeError("it does not start any more")
+"""
+"""A plugin whose failure no validation can foresee."""
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 async def test_a_program_whose_workers_cannot_serve_leaves_the_old_ones_in_place(
-    start: Start, upstream: Upstream, admin: str, tmp_path: Path
+    start: Start, upstream: Upstream, admin: str, environment: Environment, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    logger = f"plugins: [{{name: logger, config: {{path: {folder}/access.log}}}}]"
-    route = f"  - {{id: private, path: /private, target: '{upstream.url}', {logger}}}\n"
-    gateway = start(config(upstream, admin, more=route))
+    fault = tmp_path / "fault"
+    environment.install("1.0", code=UNSTARTABLE % str(fault))
+    route = f"  - {{id: private, path: /private, target: '{upstream.url}', plugins: [{{name: tiny}}]}}\n"
+    gateway = start(config(upstream, admin, more=route), python=environment.python)
     url = await gateway.ready()
     before = await pids(admin)
-    shutil.rmtree(folder)
+    fault.touch()
 
     async with clients(url) as load:
         await load.answered_more(20)
