@@ -76,7 +76,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Read
 
 
 def resource(decoded: bytes) -> bytes:
-    """Return what is left of a path once path parameters are cut and slashes merged, whoever does either."""
+    """Return what is left of a path once path parameters are cut and slashes merged, by any server."""
     return re.sub(b"//+", b"/", b"/".join(segment.partition(b";")[0] for segment in decoded.split(b"/")))
 
 

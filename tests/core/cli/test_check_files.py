@@ -1,4 +1,4 @@
-"""Files that are none: `check` says so, and never waits."""
+"""Pipes and devices in the place of files: `check` reports them and never waits."""
 
 from __future__ import annotations
 

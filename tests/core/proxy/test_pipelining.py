@@ -1,4 +1,4 @@
-"""Clients that pipeline hold up nobody but themselves, and hold no more memory than is stated."""
+"""Clients that pipeline delay only themselves, and hold no more memory than is stated."""
 
 from __future__ import annotations
 

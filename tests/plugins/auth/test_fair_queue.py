@@ -43,7 +43,7 @@ def test_a_client_with_less_than_its_share_is_never_refused(before: list[tuple[s
         queue.put((*flow, number), *flow)
     own = sum(item[0] == client for item in list(_all(queue, before)))
 
-    # Four clients share eight places: whoever has none gets one, whatever the others sent.
+    # Four clients share eight places: one without a place gets one, whatever the others sent.
     if own == 0:
         evicted = queue.put((client, "x", -1), client, "x")
         assert evicted is None or evicted[0] != client

@@ -101,7 +101,7 @@ class ReadFailure:
 
 
 def real_path(path: Path) -> Path:
-    """Resolve links; a loop of them stays as it is, where `Path.resolve` raises, and is told of when it is read."""
+    """Resolve links; a loop of them, for which `Path.resolve` raises, stays as it is and fails when it is read."""
     return Path(os.path.realpath(path))
 
 

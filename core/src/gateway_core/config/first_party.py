@@ -11,7 +11,7 @@ FIRST_PARTY: Final = frozenset({"auth", "consul", "etcd", "kubernetes", "logger"
 def install_advice(name: str) -> str:
     """Return the command that installs a plugin, or an empty text.
 
-    Only for names that are ours: to advise it for whatever a configuration names would send a typo to whoever has
-    registered a distribution for it.
+    Only for plugins of this project: advising it for any name would lead from a typo to a distribution that a stranger
+    registered under it.
     """
     return f"pip install gateway-plugin-{name}" if name in FIRST_PARTY else ""

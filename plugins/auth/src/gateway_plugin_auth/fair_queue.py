@@ -1,8 +1,8 @@
 """A bounded queue in which no client and no name takes the places of others. Pure: nothing here waits.
 
-What is taken next goes round the clients, and of a client round the names that it tries: one who sends a thousand
-guesses waits behind its own, and another client's single try is at most one turn away. Where there is no place left,
-the newest entry of the client that has most gives way.
+Entries are taken from the clients in turn (round robin), and of one client from the names that it tries in turn: a
+client that sends a thousand guesses waits behind its own, and another client's single attempt waits one turn at most.
+A full queue drops the newest entry of the client that has the most.
 """
 
 from __future__ import annotations

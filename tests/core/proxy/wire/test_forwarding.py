@@ -159,7 +159,7 @@ def test_a_unix_socket_has_no_address_and_is_trusted_only_by_name() -> None:
 
     proxy = origin(chain, peer="", trusted=("unix:",))
     assert proxy.client_ip == "1.1.1.1"
-    # Whoever counts hops behind us counts this one as well.
+    # Servers behind the gateway that count hops count this one as well.
     assert fields(proxy)[b"X-Forwarded-For"] == b"1.1.1.1, unknown"
 
 
