@@ -18,7 +18,7 @@ README = ROOT / "README.md"
 
 @pytest.mark.timeout(240)
 def test_a_new_user_can_do_what_it_says(tmp_path: Path) -> None:
-    with Session(tmp_path, ports=(8080, 9000)) as session:
+    with Session(tmp_path, ports=(8080, 9000, 9001)) as session:
         session.try_page(blocks_of(README))
 
     logged = (tmp_path / "access.log").read_text()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ async def test_the_upstream_counts_the_bytes_of_a_body() -> None:
             assert answer.status == 200
 
 
+def test_what_the_demo_protects_is_reached_by_no_other_route(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    secret_file(config)
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "gateway_core.cli", "check", "--strict", "-c", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DEMO_FOLDER": str(tmp_path)},
+    )
+
+    assert checked.returncode == 0, checked.stdout
+
+
 async def test_an_upstream_takes_another_port_if_its_own_is_taken() -> None:
     one, port = await start_upstream("red", 0)
     other, another = await start_upstream("blue", port)
@@ -98,7 +114,7 @@ async def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
             names = [(await json_of(session, "/hello"))["upstream"] for _ in range(4)]
             assert sorted(names) == ["blue", "red", "red", "red"]
             assert (await json_of(session, "/users/7"))["target"] == "/users/7"
-            assert (await json_of(session, "/files/a/b.txt"))["target"] == "/a/b.txt"
+            assert (await json_of(session, "/files/a/b.txt"))["target"] == "/public/a/b.txt"
             assert await status_of(session, "/private") == 401
             assert await status_of(session, "/private", token) == 200
             assert [await status_of(session, "/limited") for _ in range(4)][-1] == 429

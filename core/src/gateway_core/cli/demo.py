@@ -113,7 +113,7 @@ def what_to_try(url: str, config: Path) -> str:
     sed = f"sed -i.bak 's/weight: 1}}/weight: 9}}/' {config}"
     tries = [
         ("three answers of four come from red", f"for i in 1 2 3 4; do curl -s {url}/hello; done"),
-        ("a parameter, and a prefix that the upstream does not see", f"curl -s {url}/users/7 {url}/files/a/b.txt"),
+        ("a parameter, and a prefix that the upstream sees as another", f"curl -s {url}/users/7 {url}/files/a/b.txt"),
         (
             "401 without the token, 200 with it",
             f'curl -s {url}/private; curl -s {url}/private -H "Authorization: Bearer $TOKEN"',
