@@ -37,7 +37,7 @@ routes:
 PLUGIN = """
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
+from gateway_core.hooks import Plugin
 
 
 class Hello(Plugin[object]):

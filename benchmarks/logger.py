@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
+from gateway_core.hooks import Plugin
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import InstanceLeases, Plugin, PluginRegistry
+from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
-from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.snapshot import Environment, SnapshotHolder, compile_snapshot, load
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_plugin_sdk import Record, Request, Response, hookimpl

@@ -23,9 +23,9 @@ from pathlib import Path
 from gateway_core.clock import SystemClock
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.proxy import Proxy
-from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.snapshot import Environment, SnapshotHolder, compile_snapshot, load
 from gateway_core.upstreams.runtime import UpstreamRuntime
 

@@ -14,6 +14,7 @@ from textwrap import dedent
 from typing import Final
 
 from gateway_core import hookspecs
+from gateway_core.hooks import Plugin, PluginContext
 from gateway_core.hookspecs import REQUEST_PHASES, ProcessHooks, RequestHooks
 from gateway_core.messages import (
     Attempt,
@@ -26,7 +27,6 @@ from gateway_core.messages import (
     RouteInfo,
     TlsInfo,
 )
-from gateway_core.plugins import Plugin, PluginContext
 
 PAGE: Final = Path(__file__).with_name("hooks.md")
 

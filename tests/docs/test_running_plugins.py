@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gateway_core.plugins.registry import State
-from gateway_core.plugins.timing_answers import ASK
+from gateway_core.hooks.server_timing import ASK
+from gateway_core.packages.registry import State
 from gateway_core.testing import RunningGateway
 
 TEXT = (Path(__file__).parents[2] / "docs" / "running-plugins.md").read_text("utf-8")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import ManualClock
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
 from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
 
 

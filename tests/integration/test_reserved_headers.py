@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import pytest
+from gateway_core.hooks import Plugin, PluginContext
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
-from gateway_core.plugins import Plugin, PluginContext
 from gateway_core.testing import RunningGateway, ScriptedUpstream
 
 FORGED = ["X-User", "x-user", "X_User", "x_USER", "X.User", "X~User"]

@@ -15,9 +15,9 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Peer, RunningProxy, run_proxy
 from tests.core.server.certificates import make

@@ -9,7 +9,7 @@ import click
 import pytest
 from gateway_core.cli.match import Asked, Table
 from gateway_core.messages.path import read_path
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 from tests.core.server.certificates import make

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from gateway_core.errors import BadPathError
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
 from gateway_core.routing import PathPolicy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

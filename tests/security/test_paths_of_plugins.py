@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import field
 from tests.security.kit import FORMS, TOKEN, attacked

@@ -10,17 +10,12 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import SystemClock
+from gateway_core.hooks import Suspended, start_log_phase, start_phase, start_response_phase
+from gateway_core.hooks.shadow import copy_request
 from gateway_core.leases import Leases
 from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response, TlsInfo
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import (
-    PluginRegistry,
-    Suspended,
-    start_log_phase,
-    start_phase,
-    start_response_phase,
-)
-from gateway_core.plugins.shadow import copy_request
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import Environment, Snapshot
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from hypothesis import given

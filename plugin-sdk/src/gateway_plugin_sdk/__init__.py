@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import BadPathError, BodyTooLargeError, GatewayError, TextTooLongError
+    from gateway_core.hooks import Plugin, PluginContext, hookimpl_blocking
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
         MISSING,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from gateway_core.messages.addresses import client_network
     from gateway_core.metrics import Metrics
     from gateway_core.pauses import Pauses
-    from gateway_core.plugins import Plugin, PluginContext, hookimpl_blocking
     from gateway_core.regex import Match, Pattern, ReplacePattern, SearchPattern
     from gateway_core.tasks import Tasks, spawn
     from gateway_core.upstreams import (
@@ -125,7 +125,7 @@ _HOMES = (
     "gateway_core.pauses",
     "gateway_core.messages",
     "gateway_core.messages.addresses",
-    "gateway_core.plugins",
+    "gateway_core.hooks",
     "gateway_core.config",
     "gateway_core.config.sources",
     "gateway_core.upstreams",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.cli.dev_project import Project, ProjectError, read_project
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 
 PYPROJECT = '[project.entry-points."gateway.plugins"]\nmine = "{module}:Mine"\n'
 PLUGIN = """

@@ -6,7 +6,7 @@ import pytest
 from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.reporting import exit_status
 from gateway_core.config.sources import parse_root
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 
 from tests.core.cli.conftest import Invoke
 from tests.core.server.certificates import Authority

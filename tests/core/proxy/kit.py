@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from aiohttp import web
 from gateway_core.clock import SystemClock
+from gateway_core.hooks import Plugin
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import Plugin, PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load

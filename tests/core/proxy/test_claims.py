@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, StartProxy, StartUpstream, field, fields
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import uvloop
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
+from gateway_core.proxy.downstream.turns import REQUESTS_PER_TURN
 from gateway_core.proxy.socket_options import READ_SIZE
-from gateway_core.proxy.turns import REQUESTS_PER_TURN
 from gateway_core.proxy.upload import HIGH_WATER
 from gateway_core.tasks import spawn
 

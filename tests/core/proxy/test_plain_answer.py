@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from gateway_core.proxy.own_answers import own_answer
+from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field, fields
 

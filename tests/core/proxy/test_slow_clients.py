@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, until
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin
 
 from tests.core.proxy.kit import Peer, Proxied, counts, field, fields, until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.server.validation import Canonical
 from gateway_core.snapshot import load, to_lines
 

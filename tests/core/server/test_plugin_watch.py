@@ -4,11 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from gateway_core.plugins import EnvironmentChange, EnvironmentWatch
+from gateway_core.packages import EnvironmentChange, EnvironmentWatch
 from gateway_core.server.plugin_watch import PluginWatch, told
 from gateway_core.tasks import Tasks
-
-from tests.core.plugins.test_environment import install
+from tests.core.packages.test_environment import install
 
 
 @pytest.fixture

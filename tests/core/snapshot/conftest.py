@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import LoadedConfig
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import InstanceLeases, Plugin, PluginRegistry
+from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Environment, load
 from gateway_core.upstreams.runtime import UpstreamRuntime
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.config import ConfigError
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 TWO = "endpoints: [{url: 'http://127.0.0.1:1'}, {url: 'http://127.0.0.1:2'}]"

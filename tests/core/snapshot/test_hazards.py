@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gateway_core.plugins import Plugin, PluginRegistry
+from gateway_core.hooks import Plugin
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 ROUTE = "{id: r, path: /, target: 'http://127.0.0.1:1'}"

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 from gateway_core.config import ConfigError, Document, render_problems
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.plugins import Plugin, PluginRegistry
-from gateway_core.plugins.loading import Loaded
+from gateway_core.packages import PluginRegistry
+from gateway_core.packages.loading import Loaded
 from gateway_core.snapshot import load
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.routing import Match, Router, RouteRule, rule_pattern
 from gateway_core.snapshot import load
 from gateway_core.snapshot.priorities import paths_may_meet

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from gateway_core.config import LoadedConfig
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.plugins import Plugin, PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from gateway_core.config import ConfigModel
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
-from gateway_core.plugins import Plugin
 from gateway_core.testing import ScriptedUpstream
 
 

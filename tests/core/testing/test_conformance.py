@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import pytest
 from gateway_core.config import ConfigFinding
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
-from gateway_core.plugins import Plugin
 from gateway_core.testing import assert_plugin_ok
 from gateway_plugin_auth import Auth
 from gateway_plugin_logger import Logger

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Identity, Request, Response
-from gateway_core.plugins import Plugin
 from gateway_core.testing import InvalidConfigError, ManualClock, PluginHarness
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_core.plugins import Extensions, PluginRegistry
+from gateway_core.packages import Extensions, PluginRegistry
 
 
 def test_the_installed_extension_offers_a_discovery_and_a_source() -> None:

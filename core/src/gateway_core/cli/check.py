@@ -16,7 +16,7 @@ from gateway_core.cli.options import PROBLEMS, config_option, json_option, print
 from gateway_core.cli.reporting import exit_status
 from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
-from gateway_core.plugins import PluginRegistry, Published
+from gateway_core.packages import PluginRegistry, Published
 from gateway_core.server.tls import files_of
 from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines

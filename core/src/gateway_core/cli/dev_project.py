@@ -14,8 +14,9 @@ from typing import Any
 import importlib_metadata
 
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import PluginDefectError
 from gateway_core.hookspecs import ENTRY_POINT_GROUP
-from gateway_core.plugins import PluginDefectError, PluginRegistry
+from gateway_core.packages import PluginRegistry
 
 
 class ProjectError(GatewayError):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gateway_core.cli.plugins_lock import problems_with
 from gateway_core.config import ConfigError, ConfigProblem, Place
-from gateway_core.plugins import PluginRegistry
-from gateway_core.plugins.locking import LockError
+from gateway_core.packages import PluginRegistry
+from gateway_core.packages.locking import LockError
 from gateway_core.server.locked import LOCK_VARIABLE
 
 

@@ -17,7 +17,7 @@ from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import BadPathError, TextTooLongError
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.proxy.wire.forwarding import is_removed
 from gateway_core.routing import (
     Match,

@@ -12,7 +12,7 @@ from gateway_core.cli.options import PROBLEMS, json_option, print_json
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.config.first_party import install_advice
-from gateway_core.plugins import PluginInfo, PluginRegistry
+from gateway_core.packages import PluginInfo, PluginRegistry
 
 MODULES: Final = {
     "new": "plugins_new",

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from gateway_core.cli.options import LOCK_FILE, PROBLEMS
-from gateway_core.plugins import PluginRegistry
-from gateway_core.plugins.locking import LockError, drift, installed_plugins, read_lock, write_lock
+from gateway_core.packages import PluginRegistry
+from gateway_core.packages.locking import LockError, drift, installed_plugins, read_lock, write_lock
 
 file_option = click.option(
     "--file",

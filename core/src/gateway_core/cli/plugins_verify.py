@@ -8,8 +8,8 @@ import click
 
 from gateway_core.cli.options import PROBLEMS, json_option, print_json
 from gateway_core.cli.plugins_lock import file_option, problems_with
-from gateway_core.plugins import PluginRegistry
-from gateway_core.plugins.locking import LockError
+from gateway_core.packages import PluginRegistry
+from gateway_core.packages.locking import LockError
 
 
 @click.command("verify", short_help="Compare the installed plugins with the lock file.")

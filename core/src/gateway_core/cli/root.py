@@ -43,7 +43,7 @@ class Commands(click.Group):
 
 def _extension_commands() -> dict[str, click.Command]:
     """Return what extensions offer; asked for only when the gateway's own commands are not enough."""
-    from gateway_core.plugins import Extensions, PluginRegistry  # noqa: PLC0415  # costs more than most commands
+    from gateway_core.packages import Extensions, PluginRegistry  # noqa: PLC0415  # costs more than most commands
 
     extensions = Extensions(PluginRegistry().loaded(), {"gateway_commands": COMMANDS})
     found = {command.name: command for command in extensions.commands() if command.name}

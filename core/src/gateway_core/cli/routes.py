@@ -11,7 +11,7 @@ from gateway_core.cli.options import config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
 from gateway_core.config.sources import ConfigRoot
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 
 
 @click.command("routes", short_help="List the routes of a configuration.")

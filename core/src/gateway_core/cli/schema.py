@@ -6,7 +6,7 @@ import click
 
 from gateway_core.cli.options import print_json
 from gateway_core.config import config_schema
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 
 
 @click.command("schema", short_help="Print the JSON Schema of the configuration, for editors.")

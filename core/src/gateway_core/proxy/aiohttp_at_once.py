@@ -28,7 +28,7 @@ from gateway_core.tasks import spawn
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from gateway_core.proxy.reservation import Reservation
+    from gateway_core.proxy.downstream.reservation import Reservation
     from gateway_core.proxy.service import Proxy
 
 _REFUSED: Final = frozenset({"CONNECT", "TRACE"})

@@ -17,8 +17,8 @@ from aiohttp import web
 from gateway_core.proxy.aiohttp_at_once import AtOnce
 from gateway_core.proxy.aiohttp_head import for_aiohttp, status_of
 from gateway_core.proxy.bounded_reads import bound_reads
+from gateway_core.proxy.downstream.half_closed import HalfClosed
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, say_end
 from gateway_core.proxy.sweeper import NEVER
@@ -30,7 +30,7 @@ from gateway_core.proxy.written import Written
 
 if TYPE_CHECKING:
     from gateway_core.proxy.server import GatewayServer
-    from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.proxy.upstream.connection import UpstreamConnection
 
 
 class AiohttpLane(AtOnce):

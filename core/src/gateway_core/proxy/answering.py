@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError
+from gateway_core.hooks import Hook, Suspended, start_response_phase
 from gateway_core.messages import Response
-from gateway_core.plugins import Hook, Suspended, start_response_phase
 from gateway_core.proxy.answer_head import status_line
-from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.retrying import Retrying
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.tasks import spawn
 

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.errors import ClientGoneError, TextTooLongError
+from gateway_core.hooks import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.messages import Record, Request, Response
-from gateway_core.plugins import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.proxy.answering import Answering
-from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.receiver import Failure
+from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.routing import Match, NotFound, path_problem
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.outcome import Outcome

@@ -9,8 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
+from gateway_core.proxy.downstream.half_closed import HalfClosed
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.half_closed import HalfClosed
 from gateway_core.proxy.lane import FRESH_GRACE, LINGER, HeadMemo, Peer, plain_memo
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, say_end
 from gateway_core.proxy.sweeper import NEVER
@@ -18,9 +18,9 @@ from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES
 
 if TYPE_CHECKING:
-    from gateway_core.proxy.reservation import Reservation
+    from gateway_core.proxy.downstream.reservation import Reservation
     from gateway_core.proxy.server import GatewayServer
-    from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.proxy.upstream.connection import UpstreamConnection
     from gateway_core.snapshot import Snapshot
 
 

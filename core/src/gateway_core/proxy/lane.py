@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request, TlsInfo
 from gateway_core.messages.path import is_plain_path
-from gateway_core.proxy.bound_connections import BoundConnections
-from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
+from gateway_core.proxy.upstream.bound_connections import BoundConnections
+from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.routing import Match
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gateway_core.messages.headers import NamedLines
     from gateway_core.proxy.service import Proxy
-    from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.proxy.upstream.connection import UpstreamConnection
     from gateway_core.snapshot import CompiledRoute, Snapshot, Trust
 
 

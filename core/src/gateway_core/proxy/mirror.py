@@ -11,10 +11,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.messages import Headers
-from gateway_core.proxy.pool import Pool
-from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sending import MOST_MIRRORED
-from gateway_core.proxy.upstream_connection import BINDS, HEAD_ONLY, UpstreamConnection
+from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, UpstreamConnection
+from gateway_core.proxy.upstream.pool import Pool
+from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.routing import UnsafePathError
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.outcome import Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway_core.messages import Response
 from gateway_core.proxy.answer_head import own_block, status_line
-from gateway_core.proxy.own_answers import with_request_id
+from gateway_core.proxy.gateway_responses import with_request_id
 
 
 def plain_answer(response: Response, request_id: str, date: bytes = b"", *, is_head: bool = False) -> bytes:

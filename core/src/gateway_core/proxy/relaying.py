@@ -15,19 +15,19 @@ from gateway_core.proxy.answer_head import (
     own_block,
     status_line,
 )
-from gateway_core.proxy.own_answers import with_request_id
+from gateway_core.proxy.gateway_responses import with_request_id
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upstream_connection import HEAD_ONLY
+from gateway_core.proxy.upstream.connection import HEAD_ONLY
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.response_head import NO_BODY
 
 if TYPE_CHECKING:
-    from gateway_core.plugins import Chain
+    from gateway_core.hooks import Chain
     from gateway_core.proxy.lane import HeadMemo, Lane
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upload import Upload
-    from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.proxy.upstream.connection import UpstreamConnection
     from gateway_core.proxy.wire.response_head import ResponseHead
     from gateway_core.snapshot import CompiledRoute, Snapshot
     from gateway_core.upstreams.endpoint import Endpoint

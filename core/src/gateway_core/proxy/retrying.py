@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.messages import Attempt
-from gateway_core.proxy.receiver import Failure
 from gateway_core.proxy.sending import Sending
-from gateway_core.proxy.upstream_connection import UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.retry import Retry
 from gateway_core.upstreams.settings import IDEMPOTENT_METHODS

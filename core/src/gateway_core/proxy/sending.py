@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
 from gateway_core.messages.headers import TOKEN_BYTES, written_lines
-from gateway_core.proxy.bound_connections import BoundConnections
-from gateway_core.proxy.own_answers import own_answer
-from gateway_core.proxy.receiver import Failure
+from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upload import Upload
-from gateway_core.proxy.upstream_connection import BINDS, UpstreamConnection
+from gateway_core.proxy.upstream.bound_connections import BoundConnections
+from gateway_core.proxy.upstream.connection import BINDS, UpstreamConnection
+from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.outgoing import outgoing_fields

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from gateway_core.messages import Response
 from gateway_core.proxy.aiohttp_lane import AiohttpLane
+from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.fast_lane import FastLane
 from gateway_core.proxy.plain_answer import plain_answer
-from gateway_core.proxy.reservation import Reservation
 from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
 from gateway_core.proxy.written import Written
 

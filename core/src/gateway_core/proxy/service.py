@@ -18,21 +18,21 @@ from gateway_core.config import ListenConfig
 from gateway_core.descriptors import default_max_connections
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
-from gateway_core.proxy.half_closed import HalfClosed
-from gateway_core.proxy.idle_heads import IdleHeads
+from gateway_core.proxy.downstream.half_closed import HalfClosed
+from gateway_core.proxy.downstream.idle_heads import IdleHeads
+from gateway_core.proxy.downstream.minimum_rate import MinimumRate
+from gateway_core.proxy.downstream.reservation import Reservation
+from gateway_core.proxy.downstream.turns import Turns
+from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.lane import plain_ip
-from gateway_core.proxy.minimum_rate import MinimumRate
 from gateway_core.proxy.mirror import MirrorTry
-from gateway_core.proxy.own_answers import own_answer
 from gateway_core.proxy.plain_answer import plain_answer
-from gateway_core.proxy.pool import Pool
-from gateway_core.proxy.reservation import Reservation
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
-from gateway_core.proxy.turns import Turns
+from gateway_core.proxy.upstream.pool import Pool
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 
 if TYPE_CHECKING:

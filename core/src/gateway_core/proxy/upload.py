@@ -10,7 +10,7 @@ from gateway_core.errors import BodyTooLargeError, ClientGoneError
 
 if TYPE_CHECKING:
     from gateway_core.proxy.lane import Lane
-    from gateway_core.proxy.upstream_connection import UpstreamConnection
+    from gateway_core.proxy.upstream.connection import UpstreamConnection
 
 HIGH_WATER: Final = 65536
 """Bytes that are held before the client is told to wait."""

@@ -20,7 +20,7 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from gateway_core.descriptors import EXHAUSTED
-from gateway_core.proxy.reservation import Reservation
+from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server.first_bytes import PEEK, FirstBytes, judge_first_bytes
 from gateway_core.server.tls import ListenerTls

@@ -12,8 +12,9 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import BlockingGuard, Timings
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import BlockingGuard, Extensions, InstanceLeases, PluginRegistry, Timings
+from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.locked import is_locked

@@ -1,10 +1,10 @@
-"""Whether this gateway runs only plugins that are as they were locked (`gateway_core.plugins.lock_file`)."""
+"""Whether this gateway runs only plugins that are as they were locked (`gateway_core.packages.lock_file`)."""
 
 from __future__ import annotations
 
 import os
 
-from gateway_core.plugins.lock_file import LOCK_VARIABLE
+from gateway_core.packages.lock_file import LOCK_VARIABLE
 
 
 def is_locked() -> bool:

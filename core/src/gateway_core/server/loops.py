@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn, TypeVar
 
-from gateway_core.plugins.faults import describe
+from gateway_core.hooks.failure_log import describe
 
 T = TypeVar("T")
 

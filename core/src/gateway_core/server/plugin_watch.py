@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.plugins.environment import EnvironmentChange, EnvironmentWatch
+from gateway_core.packages.environment import EnvironmentChange, EnvironmentWatch
 
 _logger = logging.getLogger("gateway.plugins")
 

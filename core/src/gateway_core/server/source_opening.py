@@ -21,7 +21,7 @@ from gateway_core.config.sources import (
     make_source,
 )
 from gateway_core.errors import GatewayError
-from gateway_core.plugins import Extensions, PluginRegistry
+from gateway_core.packages import Extensions, PluginRegistry
 
 if TYPE_CHECKING:
     import aiohttp

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway_core.config import Document
-from gateway_core.plugins.environment import Stamp, environment_stamp
+from gateway_core.packages.environment import Stamp, environment_stamp
 from gateway_core.server.validation import ValidationFailedError, ValidationHungError, Verdict, end, judge, launch
 from gateway_core.tasks import Tasks
 

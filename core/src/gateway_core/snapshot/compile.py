@@ -18,9 +18,10 @@ from gateway_core.config import (
     UpstreamConfig,
     is_url,
 )
+from gateway_core.hooks import Timings, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
-from gateway_core.plugins import Bindings, ChainBuilder, InstanceLeases, PluginRegistry, Timings, timing_answers
+from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.route import CompiledRoute, Mirror

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.config import ConfigError, Document, LoadedConfig
-from gateway_core.plugins import Extensions, PluginRegistry, unreachable_bindings
+from gateway_core.packages import Extensions, PluginRegistry, unreachable_bindings
 from gateway_core.snapshot.addresses import check_addresses
 from gateway_core.snapshot.checks import check_routes
 from gateway_core.snapshot.discoveries import check_discoveries

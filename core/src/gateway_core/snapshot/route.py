@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
 
 if TYPE_CHECKING:
+    from gateway_core.hooks import Chain
     from gateway_core.messages import Request, Response, RouteInfo
-    from gateway_core.plugins import Chain
     from gateway_core.routing import Pattern, WeightedTargets
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream

@@ -9,7 +9,7 @@ from gateway_core.routing import DEFAULT_POLICY
 
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
-    from gateway_core.plugins import Binding, Chain
+    from gateway_core.hooks import Binding, Chain
     from gateway_core.routing import PathPolicy, Router
     from gateway_core.snapshot.route import CompiledRoute
     from gateway_core.snapshot.trust import Trust

@@ -1,7 +1,7 @@
 """The test kit: real gateways, scripted upstreams, and plugins without a socket. Plugins get it from the SDK."""
 
 from gateway_core.clock import ManualClock
-from gateway_core.plugins import HookCall
+from gateway_core.hooks import HookCall
 from gateway_core.testing.client import Answer, Client
 from gateway_core.testing.configuration import InvalidConfigError, one_route
 from gateway_core.testing.conformance import assert_plugin_ok

@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Any, Final
 
 from gateway_core.config import ConfigError, Document, DocumentFormat, LoadedConfig
-from gateway_core.plugins import PluginRegistry
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
 Config = str | Mapping[str, Any]

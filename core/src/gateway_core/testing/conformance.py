@@ -13,16 +13,9 @@ from pydantic import BaseModel
 
 from gateway_core.config import ConfigError, SchemaValidator
 from gateway_core.config.codes import CODE
-from gateway_core.plugins import (
-    Blockage,
-    BlockingGuard,
-    Plugin,
-    PluginDefectError,
-    PluginRegistry,
-    published_plugins,
-    table_of,
-)
-from gateway_core.plugins.schemas import make_config, schema_of
+from gateway_core.hooks import Blockage, BlockingGuard, Plugin, PluginDefectError, table_of
+from gateway_core.packages import PluginRegistry, published_plugins
+from gateway_core.packages.schemas import make_config, schema_of
 from gateway_core.testing.harness import PluginHarness
 
 _UNKNOWN: Final = "surely-no-plugin-has-this-key"

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gateway_core.clock import Clock
-from gateway_core.plugins import CallRecorder, HookCall, Plugin, PluginRegistry
+from gateway_core.hooks import CallRecorder, HookCall, Plugin
+from gateway_core.packages import PluginRegistry
 from gateway_core.server.engine import Engine
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.validation import Canonical

@@ -12,22 +12,21 @@ from typing import Any, Final, Generic, Literal, Self, TypedDict, TypeVar, Unpac
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import LoadedConfig
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response
-from gateway_core.metrics import Metrics
-from gateway_core.plugins import (
+from gateway_core.hooks import (
     BlockingGuard,
     CallRecorder,
     Chain,
     HookCall,
-    InstanceLeases,
     Plugin,
-    PluginRegistry,
     Stop,
     Suspended,
     start_log_phase,
     start_phase,
     start_response_phase,
 )
+from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response
+from gateway_core.metrics import Metrics
+from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Compiled, Environment, Snapshot, compile_snapshot
 from gateway_core.testing.client import Fields, pairs_of
 from gateway_core.testing.configuration import load_text

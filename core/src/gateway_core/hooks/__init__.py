@@ -1,0 +1,49 @@
+"""Hooks of plugins: inspected, ordered into chains, run phase by phase."""
+
+from gateway_core.hooks.binding import Binding, BindingKey
+from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
+from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
+from gateway_core.hooks.call_recorder import CallRecorder, HookCall
+from gateway_core.hooks.chain import Chain, Hook, Stop, build_chain
+from gateway_core.hooks.failure_log import Faults
+from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
+from gateway_core.hooks.hook_result import Suspended
+from gateway_core.hooks.log_phase import start_log_phase
+from gateway_core.hooks.phases import reject_result, start_phase
+from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
+from gateway_core.hooks.response_phase import start_response_phase
+from gateway_core.hooks.server_timing import timing_answers
+from gateway_core.hooks.timings import HookTime, Timings, server_timing, watch
+
+__all__ = [
+    "Binding",
+    "BindingKey",
+    "Blockage",
+    "BlockingGuard",
+    "BlockingThreads",
+    "CallRecorder",
+    "Chain",
+    "Faults",
+    "Hook",
+    "HookCall",
+    "HookTime",
+    "Plugin",
+    "PluginContext",
+    "PluginDefectError",
+    "Quarantine",
+    "QuarantinePolicy",
+    "Stop",
+    "Suspended",
+    "Timings",
+    "build_chain",
+    "hookimpl_blocking",
+    "reject_result",
+    "server_timing",
+    "start_log_phase",
+    "start_phase",
+    "start_response_phase",
+    "table_of",
+    "timing_answers",
+    "watch",
+]

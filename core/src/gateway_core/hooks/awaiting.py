@@ -1,0 +1,71 @@
+"""Results that have to be awaited, and those that nobody came to await."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+from gateway_core.errors import GatewayError
+from gateway_core.hooks.failure_log import HookTimeoutError, describe
+
+
+class HookCancelledError(GatewayError):
+    """A hook awaited something that was cancelled, while its own request was not."""
+
+
+class HookEscapeError(GatewayError):
+    """A hook raised what is meant to end a program; it ends nothing here."""
+
+
+class Deferred:
+    """An awaitable that wraps another, and can be thrown away before anybody awaits it."""
+
+    __slots__ = ("_inner", "_wrap")
+
+    def __init__(
+        self, inner: Awaitable[object], wrap: Callable[[Awaitable[object]], Coroutine[Any, Any, object]]
+    ) -> None:
+        self._inner = inner
+        self._wrap = wrap
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        return self._wrap(self._inner).__await__()
+
+    def close(self) -> None:
+        """Throw the wrapped awaitable away."""
+        discard(self._inner)
+
+
+def discard(awaitable: object) -> None:
+    """End an awaitable that was never awaited, without the interpreter's warning about it."""
+    end = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
+    if end is not None:
+        end()
+
+
+async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object:  # noqa: ASYNC109 - a policy's value
+    """Await a hook's result for so many seconds at most.
+
+    :raises HookTimeoutError: it took longer; it was cancelled.
+    :raises HookCancelledError: it was cancelled, but not by whoever cancels the request.
+    :raises HookEscapeError: it raised what asyncio does not keep in a task, such as KeyboardInterrupt.
+    """
+    try:
+        if timeout is None:
+            return await awaitable
+        async with asyncio.timeout(timeout) as scope:
+            return await awaitable
+    except TimeoutError as error:
+        if timeout is not None and scope.expired():
+            raise HookTimeoutError(f"no result within its timeout of {timeout:g}s") from error
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise HookCancelledError("it awaited something that was cancelled") from error
+    except (Exception, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise HookEscapeError(describe(error)) from error

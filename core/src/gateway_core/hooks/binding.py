@@ -1,0 +1,72 @@
+"""One plugin in one place: what a chain is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway_core.hooks.failure_log import Faults
+from gateway_core.hooks.plugin import Plugin
+from gateway_core.hooks.quarantine import Quarantine
+
+
+class BindingKey(NamedTuple):
+    """What must be equal for an instance to be kept over a reload; line numbers are not in it."""
+
+    plugin: str
+    version: str
+    config: str
+    """A digest of the configuration as JSON with sorted keys: it may hold secrets, and keys are shown."""
+
+    route: str | None
+    binding: str
+
+
+@dataclass(slots=True, eq=False)
+class Binding:
+    """One plugin in one place, with its policy and its running instance."""
+
+    id: str
+    plugin: str
+    version: str
+    route: str | None
+    """Id of the route that it belongs to; None if it is gateway-wide."""
+
+    on_error: str
+    """``deny`` or ``continue``: what a failing hook means."""
+
+    on_timeout: str
+    """The same for a hook that took too long."""
+
+    timeout: float | None
+    """Seconds that a hook may take."""
+
+    is_shadow: bool
+    """Whether hooks run on copies and nothing that they decide is done."""
+
+    instance: Plugin[Any]
+    faults: Faults
+    quarantine: Quarantine | None = None
+    place: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """Return what status pages show of it; nothing of its configuration."""
+        quarantine = self.quarantine
+        return {
+            "id": self.id,
+            "plugin": self.plugin,
+            "version": self.version,
+            "route": self.route,
+            "place": self.place,
+            "mode": "shadow" if self.is_shadow else "enforce",
+            "on_error": self.on_error,
+            "failures": self.faults.count,
+            "quarantine": None if quarantine is None else quarantine.state(now),
+            "quarantines": 0 if quarantine is None else quarantine.trips,
+        }
+
+    def __str__(self) -> str:
+        where = "gateway-wide" if self.route is None else f"on route {self.route!r}"
+        return f"binding {self.id!r} of plugin {self.plugin!r} ({where})"

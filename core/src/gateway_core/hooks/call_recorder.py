@@ -1,0 +1,160 @@
+"""What every hook did, for tests and for whoever writes a plugin; measured only in chains that were built for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+from gateway_core.hooks.awaiting import Deferred
+from gateway_core.hooks.binding import Binding
+from gateway_core.hooks.timings import Timings
+from gateway_core.messages import Request, Response
+
+_MOST_CALLS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class HookCall:
+    """One call of one hook."""
+
+    plugin: str
+    binding: str
+    route: str | None
+    """Id of the route that the binding belongs to; None if it is gateway-wide."""
+
+    phase: str
+    """The hook's name, such as ``gateway_pre_proxy``."""
+
+    request: Request
+    result: object
+    """What the hook returned; of an ``async`` hook what its coroutine did."""
+
+    error: BaseException | None
+    """What it raised, or None."""
+
+    changes: tuple[str, ...]
+    """What it changed in the request or the answer, in words: ``set x-user: 'ann'``, ``status 200 -> 204``."""
+
+    duration: float
+    """Seconds from the call to its end, waiting included."""
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, in words."""
+        if self.error is not None:
+            return f"raised {type(self.error).__name__}: {self.error}"
+        if isinstance(self.result, Response):
+            return f"answered {self.result.status}"
+        if isinstance(self.result, str):
+            return f"chose route {self.result!r}"
+        return ", ".join(self.changes) or "passed"
+
+    def __str__(self) -> str:
+        return f"{self.binding}.{self.phase.removeprefix('gateway_')}: {self.outcome}"
+
+
+class CallRecorder(Timings):
+    """Keeps the latest calls of every hook of the chains that were built with it."""
+
+    def __init__(self, on_call: Callable[[HookCall], None] | None = None) -> None:
+        """Begin with no calls.
+
+        :param on_call: told of each call when it is over, in the event loop's thread.
+        """
+        super().__init__()
+        self._calls: list[HookCall] = []
+        self._on_call = on_call
+
+    def calls(self) -> list[HookCall]:
+        """Return the calls in the order in which they ended; safe in any thread."""
+        return self._calls.copy()
+
+    def clear(self) -> None:
+        """Forget all calls."""
+        self._calls.clear()
+
+    def timed(self, call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
+        """Return the call with its recording around it."""
+        measured = super().timed(call, binding, phase)
+
+        def recorded(request: Request, *rest: Any) -> Any:
+            begun = _Begun(binding, phase, request, rest, perf_counter(), tuple(_states(request, rest)))
+            try:
+                result = measured(request, *rest)
+            except BaseException as error:
+                self._end(begun, None, error)
+                raise
+            if isinstance(result, Awaitable):
+                return Deferred(result, lambda each: self._awaited(each, begun))
+            self._end(begun, result, None)
+            return result
+
+        return recorded
+
+    async def _awaited(self, awaitable: Awaitable[Any], begun: _Begun) -> Any:
+        try:
+            result = await awaitable
+        except BaseException as error:
+            self._end(begun, None, error)
+            raise
+        self._end(begun, result, None)
+        return result
+
+    def _end(self, begun: _Begun, result: object, error: BaseException | None) -> None:
+        after = tuple(_states(begun.request, begun.rest))
+        changes = tuple(text for old, new in zip(begun.states, after, strict=True) for text in _changes(old, new))
+        binding, duration = begun.binding, perf_counter() - begun.started
+        call = HookCall(
+            binding.plugin, binding.id, binding.route, begun.phase, begun.request, result, error, changes, duration
+        )
+        if len(self._calls) >= _MOST_CALLS:
+            del self._calls[: _MOST_CALLS // 2]
+        self._calls.append(call)
+        if self._on_call is not None:
+            self._on_call(call)
+
+
+class _State(NamedTuple):
+    """What a hook may change of a request or an answer."""
+
+    values: dict[str, object]
+    fields: list[tuple[str, str]]
+
+
+class _Begun(NamedTuple):
+    binding: Binding
+    phase: str
+    request: Request
+    rest: tuple[Any, ...]
+    started: float
+    states: tuple[_State, ...]
+
+
+_REQUEST_VALUES: Final = ("method", "raw_path", "query", "upstream", "identity")
+
+
+def _states(request: Request, rest: tuple[Any, ...]) -> Iterator[_State]:
+    yield _State({name: getattr(request, name) for name in _REQUEST_VALUES}, request.headers.items())
+    for each in rest:
+        if isinstance(each, Response):
+            yield _State({"status": each.status, "body transforms": len(each.transforms)}, each.headers.items())
+
+
+def _changes(old: _State, new: _State) -> Iterator[str]:
+    for name, value in old.values.items():
+        if new.values[name] != value:
+            yield f"{name} {value!r} -> {new.values[name]!r}"
+    if old.fields == new.fields:
+        return
+    left = list(old.fields)
+    for pair in new.fields:
+        if pair in left:
+            left.remove(pair)
+        else:
+            yield f"set {pair[0].lower()}: {pair[1]!r}"
+    kept = {name.lower() for name, _ in new.fields}
+    for name in dict.fromkeys(name.lower() for name, _ in left):
+        if name not in kept:
+            yield f"removed {name}"

@@ -1,0 +1,112 @@
+"""What goes wrong in hooks: counted, and logged so that one broken plugin cannot flood the log."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Final
+
+from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError
+from gateway_core.messages.addresses import client_network
+from gateway_core.messages.headers import HeaderError
+
+if TYPE_CHECKING:
+    from gateway_core.hooks.binding import Binding
+    from gateway_core.messages import Request
+
+_LOG_INTERVAL: Final = 1.0
+_MOST_KINDS: Final = 20
+_LABELS: Final = ("plugin", "binding", "phase")
+
+
+class HookTimeoutError(GatewayError):
+    """A hook took longer than its binding allows."""
+
+
+class HookResultError(GatewayError):
+    """A hook returned what its spec does not allow."""
+
+
+class QuarantinedError(GatewayError):
+    """A hook was not called, because its binding is in quarantine."""
+
+
+def is_clients_doing(error: BaseException, request: Request | None) -> bool:
+    """Whether a failure says nothing of the plugin, because the client brought it about."""
+    if isinstance(error, HookTimeoutError):
+        return request is not None and request._body_kept_waiting  # noqa: SLF001 - nothing for plugins
+    return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError))
+
+
+class Faults:
+    """The record of one plugin instance; it lives as long as the instance, over reloads too."""
+
+    __slots__ = ("_held_back", "_kinds", "_logged_at", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Failures of any hook, timeouts included."""
+        self._held_back = 0
+        self._logged_at: float | None = None
+        self._kinds: frozenset[tuple[str, str]] = frozenset()
+
+    def failed(self, binding: Binding, phase: str, request: Request | None, error: BaseException) -> None:
+        """Count a failure, report it, and let the quarantine know.
+
+        The first failure of a kind is logged with its traceback; after that at most one line a second is written, and
+        says how many were held back.
+        """
+        self.count += 1
+        name, text = _ERRORS
+        if isinstance(error, HookTimeoutError):
+            name, text = _TIMEOUTS
+        count(binding, phase, name, text)
+        now = binding.instance.clock.monotonic()
+        quarantine = binding.quarantine
+        if quarantine is not None:
+            if is_clients_doing(error, request):
+                quarantine.abandoned()
+            elif quarantine.failed(now, phase, "" if request is None else client_network(request.client_ip)):
+                self._report_quarantine(binding, phase)
+        kind = (phase, type(error).__qualname__)
+        is_new = kind not in self._kinds and len(self._kinds) < _MOST_KINDS
+        if not is_new and self._logged_at is not None and now - self._logged_at < _LOG_INTERVAL:
+            self._held_back += 1
+            return
+        self._kinds |= {kind}
+        held_back, self._held_back, self._logged_at = self._held_back, 0, now
+        binding.instance.log.error(
+            "%s failed in %s, request %s: %s%s",
+            binding,
+            phase,
+            request.request_id if request is not None and request.request_id else "-",
+            describe(error),
+            f" ({held_back} more since the last line)" if held_back else "",
+            exc_info=error if is_new and not isinstance(error, GatewayError) else None,
+        )
+
+    @staticmethod
+    def _report_quarantine(binding: Binding, phase: str) -> None:
+        count(binding, phase, "gateway_plugin_quarantines", "Times that a binding was put into quarantine.")
+        assert binding.quarantine is not None
+        policy = binding.quarantine.policy
+        binding.instance.log.error("%s is in quarantine for %gs: %s keeps failing", binding, policy.open_for, phase)
+
+
+_ERRORS: Final = ("gateway_plugin_errors", "Hooks that raised, or returned what they must not.")
+_TIMEOUTS: Final = ("gateway_plugin_timeouts", "Hooks that took longer than their binding allows.")
+
+
+def count(binding: Binding, phase: str, name: str, text: str, **more: str) -> None:
+    """Count one event of a binding's phase; not for the path of every request."""
+    counter = binding.instance.metrics.counter(name, text, (*_LABELS, *more))
+    counter.labels(binding.plugin, binding.id, phase, *more.values()).inc()
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception in one line with the place that raised it."""
+    if isinstance(error, GatewayError):
+        return str(error)
+    text = " ".join(str(error).split())
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{named} ({frames[-1].filename}:{frames[-1].lineno})" if frames else named

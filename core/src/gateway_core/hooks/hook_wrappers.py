@@ -1,0 +1,116 @@
+"""How a hook is called: the bound method itself, or wrapped in what its binding asks for.
+
+A plain method of a binding without timeout, quarantine or shadow mode is called as it is. Each wrapper is built with
+the chain, so a request pays only for what is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from gateway_core.hooks.awaiting import Deferred
+from gateway_core.hooks.binding import Binding
+from gateway_core.hooks.blocking import THREADS
+from gateway_core.hooks.failure_log import HookTimeoutError, QuarantinedError, count
+from gateway_core.hooks.hook_inspection import HookEntry
+from gateway_core.hooks.quarantine import Quarantine
+from gateway_core.hooks.shadow import shadowed
+from gateway_core.messages import Response
+from gateway_core.messages.addresses import client_network
+
+if TYPE_CHECKING:
+    from gateway_core.hooks.timings import Timings
+
+Call = Callable[..., Any]
+
+
+def hook_call(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None) -> Call:
+    """Return a function that takes exactly the spec's arguments and does what the binding asks for."""
+    call: Call = getattr(binding.instance, entry.attribute)
+    if entry.is_blocking:
+        call = partial(THREADS.run, call)
+    if entry.arguments is not None:
+        call = _adapted(call, entry.arguments)
+    if timings is not None:
+        call = timings.timed(call, binding, phase)
+    if binding.timeout is not None and not entry.is_async:
+        call = _watched(call, binding, phase, binding.timeout)
+    if binding.quarantine is not None:
+        call = _gated(call, binding, phase, binding.quarantine)
+    if binding.is_shadow and phase != "gateway_log":
+        call = shadowed(call, binding, phase)
+    return call
+
+
+def _adapted(call: Call, arguments: tuple[int, ...]) -> Call:
+    match arguments:
+        case ():
+            return lambda *_: call()
+        case (0,):
+            return lambda first, *_: call(first)
+        case (index,):
+            return lambda *given: call(given[index])
+    return lambda *given: call(*[given[index] for index in arguments])
+
+
+def _watched(call: Call, binding: Binding, phase: str, timeout: float) -> Call:
+    """A plain hook cannot be interrupted: what took too long is at least counted and reported."""
+
+    def watched(*args: Any) -> Any:
+        started = perf_counter()
+        result = call(*args)
+        taken = perf_counter() - started
+        if taken > timeout:
+            error = HookTimeoutError(
+                f"the plain hook held up everything for {taken:.3f}s, more than its timeout of {timeout:g}s: "
+                "make it async, or mark it with @hookimpl_blocking"
+            )
+            binding.faults.failed(binding, phase, args[0], error)
+        return result
+
+    return watched
+
+
+def _gated(call: Call, binding: Binding, phase: str, quarantine: Quarantine) -> Call:
+    clock = binding.instance.clock
+
+    def gated(*args: Any) -> Any:
+        if quarantine.is_closed:
+            return call(*args)
+        if not quarantine.admits(clock.monotonic(), phase, client_network(args[0].client_ip)):
+            count(binding, phase, "gateway_plugin_quarantined", "Hooks that were skipped in quarantine.")
+            raise QuarantinedError("in quarantine")
+        try:
+            result = call(*args)
+        except Exception:
+            raise  # whoever called counts the failure, and that ends the try
+        except BaseException:
+            quarantine.abandoned()
+            raise
+        if isinstance(result, Awaitable):
+            return Deferred(result, lambda each: _tried(each, binding, quarantine))
+        _settle(result, binding, quarantine)
+        return result
+
+    return gated
+
+
+async def _tried(awaitable: Awaitable[Any], binding: Binding, quarantine: Quarantine) -> Any:
+    try:
+        result = await awaitable
+    except Exception:
+        raise
+    except BaseException:
+        quarantine.abandoned()
+        raise
+    _settle(result, binding, quarantine)
+    return result
+
+
+def _settle(result: object, binding: Binding, quarantine: Quarantine) -> None:
+    # A result of a wrong type is a failure, which whoever called finds out and counts.
+    if (result is None or isinstance(result, Response | str)) and quarantine.succeeded():
+        binding.instance.log.warning("%s works again and left quarantine", binding)

@@ -1,0 +1,85 @@
+"""Tell trusted clients on demand what a request's plugins took (W3C Server Timing).
+
+It takes part in a chain as if it were the outermost binding, so that nothing of it exists where it is switched off.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import Any, Final
+
+from gateway_core.clock import Clock
+from gateway_core.hooks.binding import Binding
+from gateway_core.hooks.chain import Chain, Hook
+from gateway_core.hooks.failure_log import Faults
+from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.hooks.timings import is_watched, server_timing, watch
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+from gateway_core.metrics import Metrics
+
+ASK: Final = "X-Gateway-Timing"
+"""The request's field that asks for times; ``1`` is yes."""
+
+_NAME: Final = "server-timing"
+_SENT_KEY: Final = "gateway.timings.sent"
+_ANSWERED_KEY: Final = "gateway.timings.answered"
+
+
+class TimingAnswers(Plugin[None]):
+    """Watches the requests of trusted peers that ask for it, and writes their times into the answer."""
+
+    name = _NAME
+    default_on_error = "continue"
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        """Begin to watch."""
+        arrival = request.arrival
+        if arrival is not None and arrival.is_trusted and request.header(ASK) == "1":
+            watch(request)
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Note when the last plugin before the upstream was done."""
+        if is_watched(request):
+            request.state[_SENT_KEY] = perf_counter()
+
+    def answered(self, request: Request, _response: Response) -> None:
+        """Note when the answer's head came, before the first response hook."""
+        if is_watched(request):
+            request.state[_ANSWERED_KEY] = perf_counter()
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Write the times, after the last response hook."""
+        if not is_watched(request):
+            return
+        metrics = [server_timing(request)]
+        sent, answered = request.state.get(_SENT_KEY), request.state.get(_ANSWERED_KEY)
+        if sent is not None and answered is not None:
+            metrics.append(f"upstream;dur={(answered - sent) * 1000:.3f}")
+        metrics.append(f"gateway;dur={(self.clock.monotonic() - request.started) * 1000:.3f}")
+        response.headers.add("Server-Timing", ", ".join(filter(None, metrics)))
+
+
+def timing_answers(clock: Clock, metrics: Metrics) -> Binding:
+    """Return the binding to give to `answer_with_times`."""
+    log = logging.getLogger("gateway.plugins.server-timing")
+    instance = TimingAnswers(None, PluginContext(_NAME, None, clock, log, metrics))
+    return Binding(_NAME, _NAME, "", None, "continue", "continue", None, False, instance, Faults())
+
+
+def answer_with_times(chain: Chain, binding: Binding) -> Chain:
+    """Put the binding around a chain; the chain is changed and returned."""
+    instance: Any = binding.instance
+    if chain.bindings[:1] == (binding,):
+        return chain
+    chain.bindings = (binding, *chain.bindings)
+    chain.request = (Hook(instance.gateway_request, binding, "gateway_request"), *chain.request)
+    chain.pre_proxy = (*chain.pre_proxy, Hook(instance.gateway_pre_proxy, binding, "gateway_pre_proxy"))
+    first = Hook(instance.answered, binding, "gateway_response")
+    last = Hook(instance.gateway_response, binding, "gateway_response")
+    chain.response = (first, *chain.response, last)
+    return chain

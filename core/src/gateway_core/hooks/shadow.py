@@ -1,0 +1,88 @@
+"""Shadow mode: a hook runs on a copy, and what it decides is counted and logged but not done."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from gateway_core.hooks.awaiting import Deferred
+from gateway_core.hooks.binding import Binding
+from gateway_core.hooks.failure_log import count
+from gateway_core.messages import Request, Response
+
+_REQUEST_PARTS: Final = ("method", "raw_path", "query", "upstream", "identity", "current_block")
+
+
+def shadowed(call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
+    """Wrap a hook so that it works on copies and always returns None, in time or after being awaited."""
+
+    def shadow(request: Request, *rest: Any) -> Any:
+        before = request, *rest
+        after = copy_request(request), *(copy_response(each) if isinstance(each, Response) else each for each in rest)
+        result = call(*after)
+        if isinstance(result, Awaitable):
+            return Deferred(result, lambda each: _awaited(each, binding, phase, before, after))
+        return _observed(result, binding, phase, before, after)
+
+    return shadow
+
+
+async def _awaited(
+    awaitable: Awaitable[Any], binding: Binding, phase: str, before: tuple[Any, ...], after: tuple[Any, ...]
+) -> object:
+    return _observed(await awaitable, binding, phase, before, after)
+
+
+def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> object:
+    """Count and log a decision; a result of a wrong type is passed on, to be reported like any other."""
+    if result is None:
+        decision = "change" if _changed(before, after) else "none"
+    elif isinstance(result, Response):
+        decision = f"answer {result.status}"
+    elif isinstance(result, str) and phase == "gateway_route_match":
+        decision = "reroute"
+    else:
+        return result
+    count(
+        binding,
+        phase,
+        "gateway_plugin_shadow",
+        "What bindings in shadow mode would have done.",
+        decision=decision.partition(" ")[0],
+    )
+    if decision not in {"none", "change"}:
+        binding.instance.log.info(
+            "%s in shadow mode would have: %s, request %s", binding, decision, before[0].request_id
+        )
+    return None
+
+
+def copy_request(request: Request) -> Request:
+    """Return a copy whose head, identity and target can be changed without changing the original.
+
+    ``state`` is shared, so that a plugin finds in later phases what it left in earlier ones; so is the body.
+    """
+    request.state  # noqa: B018 - made now, so that both share it
+    copied = copy.copy(request)
+    copied._headers = request.headers.copy()  # noqa: SLF001 - a copy is made of the whole
+    return copied
+
+
+def copy_response(response: Response) -> Response:
+    """Return a copy whose head can be changed without changing the original."""
+    copied = copy.copy(response)
+    copied.headers = response.headers.copy()
+    copied.transforms = response.transforms
+    return copied
+
+
+def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
+    request, seen = before[0], after[0]
+    if any(getattr(request, part) != getattr(seen, part) for part in _REQUEST_PARTS):
+        return True
+    return any(
+        given.status != got.status or given.headers.block != got.headers.block or given.transforms != got.transforms
+        for given, got in zip(before[1:], after[1:], strict=True)
+        if isinstance(given, Response)
+    )

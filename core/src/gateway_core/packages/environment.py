@@ -1,0 +1,109 @@
+"""Notice that plugins were installed, upgraded or removed while the gateway runs, and believe it only once it is over.
+
+An installer at work shows a distribution twice, without a version, or not at all, for some tens of milliseconds. So a
+reading counts when a second one, a while later, is equal to it and every file that it promises is there.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway_core.packages.installed import Published, published_plugins
+
+SETTLED_AFTER: Final = 0.5
+"""Seconds between two equal readings."""
+
+Reading = Mapping[str, tuple[Published, ...]]
+Stamp = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentChange:
+    """What is different in the environment, by the plugins' names; an upgraded plugin is in ``changed``."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def environment_stamp(paths: Iterable[str] | None = None) -> Stamp:
+    """Return the folders of ``sys.path`` and when their lists of entries last changed; costs some microseconds."""
+    stamps = []
+    for path in sys.path if paths is None else paths:
+        try:
+            stamps.append((path, Path(path).stat().st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(stamps)
+
+
+def is_complete(published: Published) -> bool:
+    """Tell whether a distribution has a version and all the files that its RECORD lists."""
+    distribution = published.entry_point.dist
+    if distribution is None or not published.version:
+        return False
+    # Not distribution.files: it leaves out what is missing.
+    record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    names = (row[0] for row in record if row)
+    # Compiled files come and go.
+    return all(Path(str(distribution.locate_file(name))).exists() for name in names if not name.endswith(".pyc"))
+
+
+class EnvironmentWatch:
+    """Compares the environment with what was last believed; `look` blocks for some milliseconds after a change."""
+
+    def __init__(
+        self,
+        *,
+        stamp: Callable[[], Stamp] = environment_stamp,
+        read: Callable[[], Reading] = published_plugins,
+        settled_after: float = SETTLED_AFTER,
+    ) -> None:
+        self._stamp = stamp
+        self._read = read
+        self._settled_after = settled_after
+        self._stamped = stamp()
+        self._believed = read()
+        self._pending: tuple[Reading, float] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing has happened since the last change that was believed; costs some microseconds."""
+        return self._pending is None and self._stamp() == self._stamped
+
+    def look(self, now: float) -> EnvironmentChange | None:
+        """Look once; call it every second or so.
+
+        :param now: monotonic seconds.
+        :returns: what changed since the last change was returned, once it has settled.
+        """
+        stamped = self._stamp()
+        if stamped == self._stamped and self._pending is None:
+            return None
+        reading = self._read()
+        if self._pending is None or self._pending[0] != reading:
+            self._stamped = stamped
+            self._pending = reading, now
+            return None
+        if now - self._pending[1] < self._settled_after or not self._has_all_files(reading):
+            return None
+        before, self._believed, self._pending = self._believed, reading, None
+        self._stamped = stamped
+        return _difference(before, reading)
+
+    def _has_all_files(self, reading: Reading) -> bool:
+        return all(
+            is_complete(each) for name, found in reading.items() if found != self._believed.get(name) for each in found
+        )
+
+
+def _difference(before: Reading, after: Reading) -> EnvironmentChange | None:
+    added = tuple(sorted(after.keys() - before.keys()))
+    removed = tuple(sorted(before.keys() - after.keys()))
+    changed = tuple(sorted(name for name in after.keys() & before.keys() if after[name] != before[name]))
+    return EnvironmentChange(added, removed, changed) if added or removed or changed else None

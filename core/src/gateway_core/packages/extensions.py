@@ -1,0 +1,102 @@
+"""What extensions add to the process: discovery, configuration sources, strategies and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gateway_core.hooks.failure_log import describe
+from gateway_core.hooks.hook_inspection import checked_manager
+from gateway_core.packages.loading import Loaded
+from gateway_core.packages.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    import click
+
+OfferT = TypeVar("OfferT")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionProblem:
+    """An extension whose offer cannot be used; everything else it offers still can."""
+
+    extension: str
+    hook: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"extension {self.extension!r}: {self.hook}: {self.message}"
+
+
+class Extensions:
+    """The offers of every extension, by the names that configurations use.
+
+    Of two extensions that offer one name, the first in the order of their own names wins, and the other is a problem.
+    """
+
+    def __init__(self, loaded: Iterable[tuple[str, Loaded]], taken: Mapping[str, Iterable[str]] | None = None) -> None:
+        """Collect the offers; whatever an extension does wrong becomes a problem.
+
+        :param taken: by hook, the names that the gateway itself uses and no extension may offer.
+        """
+        self.problems: list[ExtensionProblem] = []
+        self._taken = {hook: dict.fromkeys(names, "the gateway") for hook, names in (taken or {}).items()}
+        self._loaded = sorted(loaded, key=lambda each: each[0])
+        self.discoveries: dict[str, Any] = self._collect_named("gateway_discovery")
+        self.config_sources: dict[str, Any] = self._collect_named("gateway_config_sources")
+        self.strategies: dict[str, Any] = self._collect_named("gateway_strategies")
+
+    @classmethod
+    def of(cls, registry: PluginRegistry, taken: Mapping[str, Iterable[str]] | None = None) -> Extensions:
+        """Load everything that is installed and collect what it offers."""
+        return cls(registry.loaded(), taken)
+
+    def commands(self) -> Sequence[click.Command]:
+        """Return the commands that extensions offer."""
+        found: dict[str, click.Command] = {}
+        for extension, offer in self._offers("gateway_commands"):
+            if not isinstance(offer, Sequence):
+                self._refuse(extension, "gateway_commands", f"returned {offer!r}: return a list of click commands")
+                continue
+            for command in offer:
+                name = getattr(command, "name", None)
+                if not isinstance(name, str):
+                    self._refuse(extension, "gateway_commands", f"{command!r} is not a click command with a name")
+                elif self._claims(extension, "gateway_commands", name):
+                    found[name] = command
+        return list(found.values())
+
+    def _collect_named(self, hook: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for extension, offer in self._offers(hook):
+            if not isinstance(offer, Mapping):
+                self._refuse(extension, hook, f"returned {offer!r}: return a mapping of names to factories")
+                continue
+            for name, factory in offer.items():
+                if not callable(factory):
+                    self._refuse(extension, hook, f"{name!r} is {factory!r}, which is not callable")
+                elif self._claims(extension, hook, name):
+                    found[name] = factory
+        return found
+
+    def _offers(self, hook: str) -> Iterable[tuple[str, Any]]:
+        for extension, loaded in self._loaded:
+            if hook not in loaded.hooks:
+                continue
+            for implementation in getattr(checked_manager(loaded.target, extension).hook, hook).get_hookimpls():
+                try:
+                    offer = implementation.function()
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - an extension's own code
+                    self._refuse(extension, hook, f"failed: {describe(error)}")
+                else:
+                    yield extension, offer
+
+    def _claims(self, extension: str, hook: str, name: str) -> bool:
+        owner = self._taken.setdefault(hook, {}).setdefault(name, extension)
+        if owner != extension:
+            self._refuse(extension, hook, f"{name!r} is already offered by {owner}")
+        return owner == extension
+
+    def _refuse(self, extension: str, hook: str, message: str) -> None:
+        self.problems.append(ExtensionProblem(extension, hook, message))

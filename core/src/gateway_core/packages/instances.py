@@ -1,0 +1,243 @@
+"""Plugin instances: made with a validated configuration, kept over reloads, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway_core.clock import Clock
+from gateway_core.config import BindingConfig, ConfigError, ConfigProblem, Place, QuarantineConfig, format_path
+from gateway_core.hooks.awaiting import awaited
+from gateway_core.hooks.binding import Binding, BindingKey
+from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
+from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
+from gateway_core.leases import Lease, Leases
+from gateway_core.metrics import Metrics
+from gateway_core.packages.registry import PluginRegistry, PluginUnavailableError
+from gateway_core.packages.schemas import config_check, make_config
+
+_log = logging.getLogger("gateway.plugins")
+
+_STOP_TIMEOUT: Final = 10.0
+
+
+class Instance:
+    """One plugin instance and what belongs to it for as long as it lives."""
+
+    __slots__ = ("_started", "faults", "plugin", "quarantine")
+
+    def __init__(self, plugin: Plugin[Any]) -> None:
+        self.plugin = plugin
+        self.faults = Faults()
+        self.quarantine: Quarantine | None = None
+        self._started = False
+
+    def quarantine_by(self, policy: QuarantinePolicy | None) -> Quarantine | None:
+        """Return the quarantine of this policy; its state survives as long as the policy is the same."""
+        if policy is None:
+            return None
+        if self.quarantine is None or self.quarantine.policy != policy:
+            self.quarantine = Quarantine(policy)
+        return self.quarantine
+
+    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - a policy's value
+        """Await the plugin's ``start()`` once.
+
+        :raises HookTimeoutError: it takes longer. Whatever it raises itself passes through.
+        """
+        if self._started:
+            return
+        if type(self.plugin).start is not Plugin.start:
+            await awaited(self.plugin.start(), timeout)
+        self._started = True
+
+    async def aclose(self) -> None:
+        """Await the plugin's ``stop()`` if it was started; a failure is logged, never raised."""
+        started, self._started = self._started, False
+        if not started or type(self.plugin).stop is Plugin.stop:
+            return
+        try:
+            await awaited(self.plugin.stop(), _STOP_TIMEOUT)
+        except HookTimeoutError:
+            _log.error("%r did not stop within %gs", self.plugin, _STOP_TIMEOUT)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
+            _log.error("%r failed to stop: %s", self.plugin, describe(error), exc_info=error)
+
+
+InstanceLeases = Leases[BindingKey, Instance]
+
+
+class Bindings:
+    """The bindings of one snapshot: made, started, and given back together.
+
+    Share ``leases`` between snapshots: a binding whose key did not change gets the instance that runs already.
+    """
+
+    def __init__(
+        self,
+        registry: PluginRegistry,
+        leases: InstanceLeases,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        start_timeout: float = 30.0,
+    ) -> None:
+        self._registry = registry
+        self._leases = leases
+        self._clock = clock
+        self._metrics = metrics
+        self._start_timeout = start_timeout
+        self._held: list[tuple[Lease[Instance], Place, str]] = []
+        self._plugins: dict[str, tuple[type[Plugin[Any]], str]] = {}
+
+    @property
+    def made(self) -> int:
+        """How many bindings got a new instance."""
+        return sum(lease.is_new for lease, _, _ in self._held)
+
+    @property
+    def kept(self) -> int:
+        """How many bindings got an instance that ran before."""
+        return len(self._held) - self.made
+
+    def bind(self, config: BindingConfig, *, route: str | None, place: Place, key_path: str) -> Binding:
+        """Make a binding of an enabled entry of the configuration.
+
+        :param route: id of the route; None for a gateway-wide binding.
+        :raises ConfigError: the plugin is missing, refuses its configuration, or fails in its constructor.
+        """
+        found = self._plugins.get(config.name)
+        if found is None:
+            try:
+                found = self._registry.plugin(config.name), self._registry.version(config.name)
+            except PluginUnavailableError as error:
+                raise _problem(place, key_path, str(error), "plugin.not-loadable") from error
+            self._plugins[config.name] = found
+        plugin, version = found
+        key = BindingKey(config.name, version, _digest(config.config), route, config.id)
+
+        def make() -> Instance:
+            return self._make(plugin, config, route, place, key_path)
+
+        lease = self._leases.acquire(key, make)
+        self._held.append((lease, place, key_path))
+        instance, on_error = lease.value, config.on_error or plugin.default_on_error
+        return Binding(
+            id=config.id,
+            plugin=config.name,
+            version=version,
+            route=route,
+            on_error=on_error,
+            on_timeout=config.on_timeout or on_error,
+            timeout=config.timeout or None,
+            is_shadow=config.mode == "shadow",
+            instance=instance.plugin,
+            faults=instance.faults,
+            quarantine=instance.quarantine_by(_policy(config.quarantine)),
+            place=str(place),
+            config=config.config,
+        )
+
+    def _make(
+        self, plugin: type[Plugin[Any]], config: BindingConfig, route: str | None, place: Place, key_path: str
+    ) -> Instance:
+        try:
+            settings = make_config(plugin, config.config)
+        except ValidationError as error:
+            description = self._registry.describe(config.name)
+            secrets = frozenset[str]() if description is None else description.secret_paths
+            raise ConfigError(
+                ConfigProblem(
+                    place,
+                    f"{key_path}.{format_path(('config', *finding.path))}",
+                    f"{finding.message} ({self._label(config)})",
+                    code=finding.code,
+                )
+                for finding in config_check(plugin, secrets)(config.config)
+            ) from error
+        except BaseException as error:
+            text = f"{self._label(config)} cannot read it: {describe(error)}"
+            raise _problem(place, f"{key_path}.config", text, "plugin.config-failed") from error
+        context = PluginContext(
+            binding=config.id,
+            route=route,
+            clock=self._clock,
+            log=logging.getLogger(f"gateway.plugin.{config.name}"),
+            metrics=self._metrics,
+            place=str(place),
+        )
+        try:
+            return Instance(plugin(settings, context))
+        except BaseException as error:
+            text = f"{self._label(config)} cannot be made: {describe(error)}"
+            raise _problem(place, key_path, text, "plugin.start-failed") from error
+
+    def _label(self, config: BindingConfig) -> str:
+        return f"{config.name} {self._registry.version(config.name)}".rstrip()
+
+    async def start(self) -> None:
+        """Start the new instances, all at once.
+
+        :raises ConfigError: with every one that failed or took too long; close this object then.
+        """
+        new = [(lease, place, key_path) for lease, place, key_path in self._held if lease.is_new]
+        waiting = [each for each in new if type(each[0].value.plugin).start is not Plugin.start]
+        for lease, _, _ in new:
+            if type(lease.value.plugin).start is Plugin.start:
+                await lease.value.start(self._start_timeout)
+        results = await asyncio.gather(*(self._start_one(*each) for each in waiting))
+        problems = [problem for problem in results if problem is not None]
+        if problems:
+            raise ConfigError(problems)
+
+    async def _start_one(self, lease: Lease[Instance], place: Place, key_path: str) -> ConfigProblem | None:
+        plugin = lease.value.plugin
+        try:
+            await lease.value.start(self._start_timeout)
+        except HookTimeoutError:
+            message = f"{plugin.name} did not start within {self._start_timeout:g}s"
+            return ConfigProblem(place, key_path, message, code="plugin.start-failed")
+        except (Exception, SystemExit) as error:
+            plugin.log.error("%r failed to start", plugin, exc_info=error)
+            message = f"{plugin.name} failed to start: {describe(error)}"
+            return ConfigProblem(place, key_path, message, code="plugin.start-failed")
+        return None
+
+    async def aclose(self) -> None:
+        """Give the instances back; those that nobody else holds are stopped."""
+        held, self._held = self._held, []
+        unused = [instance for lease, _, _ in held if (instance := lease.release()) is not None]
+        await asyncio.gather(*(instance.aclose() for instance in _to_stop(unused)))
+
+
+def _to_stop(instances: Iterable[Instance]) -> list[Instance]:
+    return [instance for instance in instances if type(instance.plugin).stop is not Plugin.stop]
+
+
+def _policy(config: QuarantineConfig | None) -> QuarantinePolicy | None:
+    return None if config is None else QuarantinePolicy(config.failures, config.window, config.open_for, config.clients)
+
+
+def _as_json(value: object) -> object:
+    """Return what JSON has for a value that it does not know: other mappings and sequences than its own."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Iterable) else repr(value)
+
+
+_encode = json.JSONEncoder(sort_keys=True, default=_as_json).encode
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_encode(config).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _problem(place: Place, key_path: str, message: str, code: str) -> ConfigError:
+    return ConfigError([ConfigProblem(place, key_path, message, code=code)])

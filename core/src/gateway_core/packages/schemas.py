@@ -1,0 +1,116 @@
+"""The JSON Schema of a plugin's configuration: taken from its model, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from gateway_core.config import ConfigFinding, KeyPath, SchemaValidator
+from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.redaction import is_at_secret
+from gateway_core.config.words import shown
+from gateway_core.hooks.hook_inspection import PluginDefectError
+from gateway_core.hooks.plugin import Plugin
+from gateway_core.packages.patterns import pattern_findings
+
+_NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
+    """Return the JSON Schema 2020-12 of a plugin's configuration; a plugin that declares none takes no keys.
+
+    :raises PluginDefectError: it declares both a model and a schema, or the schema is broken, or refers to something
+        outside itself (nothing is ever fetched).
+    """
+    model: Any = plugin.config_model
+    if model is not None and plugin.config_schema is not None:
+        raise PluginDefectError(f"plugin {plugin.name!r} has a config_model and a config_schema: keep one")
+    if model is not None:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise PluginDefectError(f"plugin {plugin.name!r}: config_model {model!r} is not a pydantic model class")
+        # What pydantic makes is sound, and to check it again takes longer than to make it.
+        schema: Mapping[str, Any] = model.model_json_schema()
+    else:
+        schema = _NOTHING if plugin.config_schema is None else plugin.config_schema
+        _check_schema(plugin.name, schema)
+    _check_references(plugin.name, schema)
+    return schema
+
+
+def _check_schema(name: str, schema: Mapping[str, Any]) -> None:
+    if not isinstance(schema, Mapping):
+        raise PluginDefectError(f"plugin {name!r}: config_schema is a {type(schema).__name__}: make it a mapping")
+    try:
+        SchemaValidator(schema)
+    except ValueError as error:
+        raise PluginDefectError(f"plugin {name!r}: its configuration's schema is broken: {error}") from error
+
+
+def _check_references(name: str, schema: Mapping[str, Any]) -> None:
+    from referencing import Registry, Resource  # noqa: PLC0415 - a process that only serves does without
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    resource: Resource[Any] = Resource.from_contents(schema, default_specification=DRAFT202012)
+    base = resource.id() or ""
+    registry: Registry[Any] = Registry().with_resource(base, resource)
+    resolver = registry.resolver(base)
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise PluginDefectError(
+                f"plugin {name!r}: its configuration's schema refers to {reference!r}, which is not in it: "
+                "put it under $defs, since nothing is fetched"
+            ) from error
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key in {"$ref", "$dynamicRef"} and isinstance(value, str):
+                yield value
+            elif key not in {"const", "enum", "default", "examples"}:
+                yield from _references(value)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            yield from _references(value)
+
+
+def make_config(plugin: type[Plugin[Any]], raw: Mapping[str, Any]) -> Any:
+    """Return what ``self.config`` will be: the model, or the mapping if there is no model.
+
+    :raises pydantic.ValidationError: the model refuses it.
+    """
+    model = plugin.config_model
+    return raw if model is None else model.model_validate(raw)
+
+
+def config_check(
+    plugin: type[Plugin[Any]], secrets: frozenset[str], schema: Mapping[str, Any] | None = None
+) -> Callable[[Mapping[str, Any]], Iterable[ConfigFinding]]:
+    """Return a function that says what the model refuses, beyond its schema, and what the plugin's own check finds."""
+    patterns = [tuple(path.split(".")) for path in secrets]
+
+    def show(path: KeyPath, value: object) -> str:
+        steps = tuple(str(part) for part in path)
+        hidden = is_at_secret(patterns, steps)
+        # A mapping may hold a secret further down, so only plain values are shown.
+        return "the value" if hidden or isinstance(value, Mapping | list) else shown(value)
+
+    def check(raw: Mapping[str, Any]) -> Sequence[ConfigFinding]:
+        try:
+            config = make_config(plugin, raw)
+        except ValidationError as error:
+            assert plugin.config_model is not None
+            return list(explain_model_errors(plugin.config_model, error, show))
+        except Exception as error:  # noqa: BLE001 - the plugin's own validators
+            message = f"the plugin's configuration model failed: {type(error).__name__}: {error}"
+            return [ConfigFinding((), message, code="plugin.check-failed")]
+        own = [replace(found, code=f"{plugin.name}.{found.code}") for found in plugin.check_config(config)]
+        return [*own, *pattern_findings(config, raw, schema or {})]
+
+    return check

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+import pytest
+from gateway_core.hooks import Binding, Chain, Plugin, Stop, build_chain, table_of
+from gateway_core.hookspecs import PROJECT, RequestHooks, hookimpl
+from gateway_core.messages import Response
+from hypothesis import given
+from hypothesis import strategies as st
+
+Bind = Callable[..., Binding]
+
+PHASES = ("gateway_request", "gateway_route_match", "gateway_pre_proxy", "gateway_response", "gateway_log")
+
+
+def hooks(*phases: str, **options: Any) -> dict[str, Any]:
+    """Return members of a plugin class with hooks that let everything pass."""
+
+    def make(phase: str) -> Any:
+        def hook(self: Any, request: Any) -> None: ...
+
+        hook.__qualname__ = "Made.hook"
+        return hookimpl(specname=phase, **options)(hook)
+
+    return {phase: make(phase) for phase in phases}
+
+
+def ids(found: tuple[Any, ...]) -> list[str]:
+    return [hook.binding.id for hook in found]
+
+
+def test_phases_run_in_the_order_of_the_configuration_and_the_response_phase_in_reverse(bind: Bind) -> None:
+    chain = build_chain([bind(hooks(*PHASES), name) for name in "abc"])
+
+    assert ids(chain.request) == ids(chain.route_match) == ids(chain.pre_proxy) == ids(chain.log) == ["a", "b", "c"]
+    assert ids(chain.response) == ["c", "b", "a"]
+
+
+def test_tryfirst_and_trylast_are_respected_in_every_phase(bind: Bind) -> None:
+    chain = build_chain(
+        [
+            bind(hooks(*PHASES, trylast=True), "last"),
+            bind(hooks(*PHASES), "a"),
+            bind(hooks(*PHASES), "b"),
+            bind(hooks(*PHASES, tryfirst=True), "first"),
+        ]
+    )
+
+    assert ids(chain.pre_proxy) == ["first", "a", "b", "last"]
+    assert ids(chain.response) == ["first", "b", "a", "last"]
+
+
+@given(st.lists(st.sampled_from(["", "tryfirst", "trylast"]), max_size=8))
+def test_the_order_is_the_one_of_pluggy_with_ties_as_the_configuration_lists_them(options: list[str]) -> None:
+    classes: list[type[Plugin[Any]]] = [
+        type("P", (Plugin,), {"name": str(index), **hooks("gateway_log", **({option: True} if option else {}))})
+        for index, option in enumerate(options)
+    ]
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(RequestHooks)
+    for each in reversed(classes):
+        manager.register(each, each.name)
+
+    called = [int(each.plugin_name) for each in reversed(manager.hook.gateway_log.get_hookimpls())]
+    ranked = sorted(range(len(classes)), key=lambda index: table_of(classes[index])["gateway_log"][0].rank)
+
+    assert [options[index] for index in ranked] == [options[index] for index in called]
+    for option in ("", "tryfirst", "trylast"):
+        group = [index for index in ranked if options[index] == option]
+        assert group == sorted(group)
+
+
+def test_the_request_phase_is_for_gateway_wide_bindings_only(bind: Bind) -> None:
+    chain = build_chain([bind(hooks(*PHASES), "wide"), bind(hooks(*PHASES), "own", route="r")])
+
+    assert ids(chain.request) == ["wide"]
+    assert ids(chain.pre_proxy) == ["wide", "own"]
+
+
+def test_a_hook_with_the_specs_arguments_is_called_without_an_adapter(bind: Bind, request_: Any) -> None:
+    class Exact(Plugin[Any]):
+        name = "exact"
+
+        @hookimpl
+        def gateway_response(self, request: Any, response: Any) -> None: ...
+
+        @hookimpl
+        def gateway_log(self, record: Any, request: Any) -> None: ...
+
+    binding = bind(Exact)
+    instance = binding.instance
+    assert isinstance(instance, Exact)
+    chain = build_chain([binding])
+
+    assert chain.response[0].call == instance.gateway_response
+    assert chain.log[0].call != instance.gateway_log
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("", ()),
+        ("request", "q"),
+        ("response", "s"),
+        ("record", "r"),
+        ("record, request", "rq"),
+        ("response, record", "sr"),
+    ],
+)
+def test_a_hook_may_take_any_of_the_arguments_in_any_order(bind: Bind, names: str, expected: str) -> None:
+    scope: dict[str, Any] = {}
+    seen: list[str] = []
+    exec(f"class Hooks:\n def gateway_log(self, {names}): seen.extend([{names}])", {"seen": seen}, scope)
+
+    build_chain([bind({"gateway_log": hookimpl(scope["Hooks"].gateway_log)})]).log[0].call("q", "s", "r")
+
+    assert seen == list(expected)
+
+
+def stopped(chain: Chain, phase: str, by: str) -> list[str]:
+    hook = next(hook for hook in chain.hooks_of(phase) if hook.binding.id == by)
+    return ids(chain.response_after(phase, Stop(Response(), hook)))
+
+
+def test_after_a_stop_the_response_phase_runs_for_the_bindings_up_to_the_one_that_stopped(bind: Bind) -> None:
+    both = ("gateway_pre_proxy", "gateway_response")
+    chain = build_chain(
+        [
+            bind(hooks("gateway_response"), "outer"),
+            bind(hooks(*both), "a"),
+            bind(hooks(*both), "b"),
+            bind(hooks(*both), "c"),
+            bind(hooks("gateway_response"), "inner"),
+        ]
+    )
+
+    assert stopped(chain, "gateway_pre_proxy", "b") == ["b", "a", "outer"]
+
+
+def test_after_a_stop_the_response_phase_runs_for_later_bindings_whose_earlier_phases_ran(bind: Bind) -> None:
+    chain = build_chain(
+        [
+            bind(hooks("gateway_pre_proxy", "gateway_response"), "a"),
+            bind(hooks("gateway_request", "gateway_response"), "earlier"),
+            bind(hooks("gateway_response"), "never"),
+        ]
+    )
+
+    assert stopped(chain, "gateway_pre_proxy", "a") == ["earlier", "a"]
+
+
+def test_a_binding_that_was_not_called_yet_is_left_out_though_it_is_listed_before(bind: Bind) -> None:
+    both = ("gateway_pre_proxy", "gateway_response")
+    chain = build_chain(
+        [bind(hooks(*both, trylast=True), "last"), bind(hooks(*both), "a"), bind(hooks(*both, tryfirst=True), "first")]
+    )
+
+    assert stopped(chain, "gateway_pre_proxy", "a") == ["first", "a"]
+
+
+def test_a_stop_by_a_binding_of_another_chain_runs_the_whole_response_phase(bind: Bind) -> None:
+    chain = build_chain([bind(hooks("gateway_response"), "a")])
+    other = build_chain([bind(hooks("gateway_pre_proxy"), "b")])
+
+    assert chain.response_after("gateway_pre_proxy", Stop(Response(), other.pre_proxy[0])) == chain.response
+
+
+def reserving(*names: str, phases: tuple[str, ...] = ("gateway_pre_proxy",)) -> dict[str, Any]:
+    return {**hooks(*phases), "reserved_headers": frozenset(names)}
+
+
+@pytest.mark.parametrize("policy", [{}, {"is_shadow": True}, {"on_error": "continue"}, {"quarantine": (1, 1, 1, 1)}])
+def test_fields_of_every_binding_are_reserved_whatever_its_mode(bind: Bind, policy: dict[str, Any]) -> None:
+    chain = build_chain([bind(reserving("X-A"), "a", **policy), bind(reserving("X-B"), "b", route="r", **policy)])
+
+    assert chain.reserved is not None
+    assert [chain.reserved.are_in(b"\r\nx_%b:" % name) for name in (b"a", b"b", b"c")] == [True, True, False]
+    assert chain.reserved_by_route == chain.reserved
+    assert build_chain([bind(hooks("gateway_log"))]).reserved is None
+
+
+def test_what_request_hooks_may_have_set_is_not_removed_when_the_route_is_known(bind: Bind) -> None:
+    wide = bind(reserving("X-A", phases=("gateway_request",)), "a")
+
+    alone, with_route = build_chain([wide]), build_chain([wide, bind(reserving("X-B"), "b", route="r")])
+
+    assert alone.reserved is not None
+    assert alone.reserved.are_in(b"\r\nx-a:")
+    assert alone.reserved_by_route is None
+    assert with_route.reserved_by_route is not None
+    assert not with_route.reserved_by_route.are_in(b"\r\nx-a:")
+    assert with_route.reserved_by_route.are_in(b"\r\nx-b:")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gateway_core.hooks import (
+    Binding,
+    Plugin,
+    Suspended,
+    build_chain,
+    start_log_phase,
+    start_phase,
+    start_response_phase,
+)
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Identity, Record, Request, Response
+
+Bind = Callable[..., Binding]
+Counted = Callable[..., float]
+
+
+class Meddling(Plugin[Any]):
+    """Changes whatever it can, and answers if it is told to."""
+
+    name = "meddling"
+    answer: object = None
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> object:
+        request.method, request.raw_path, request.query = "POST", "/other", "x"
+        request.headers["x-new"] = "1"
+        request.upstream = "other"
+        request.identity = Identity("somebody")
+        request.state["meddling.seen"] = True
+        return self.answer
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> object:
+        response.status = 500
+        response.headers["x-new"] = "1"
+        return self.answer
+
+    @hookimpl
+    def gateway_log(self, request: Request) -> None:
+        request.state["meddling.logged"] = request.state["meddling.seen"]
+
+
+class MeddlingLater(Meddling):
+    name = "meddling-later"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> object:
+        return super().gateway_pre_proxy(request)
+
+
+@pytest.mark.parametrize("plugin", [Meddling, MeddlingLater])
+async def test_nothing_of_what_a_shadow_does_to_a_request_takes_effect(
+    bind: Bind, request_: Request, counted: Counted, plugin: type[Meddling]
+) -> None:
+    before = [request_.method, request_.path, request_.query, request_.current_block]
+
+    outcome = start_phase(build_chain([bind(plugin, is_shadow=True)]).pre_proxy, request_)
+    stop = await outcome.finish() if isinstance(outcome, Suspended) else outcome
+
+    assert stop is None
+    assert [request_.method, request_.path, request_.query, request_.current_block] == before
+    assert (request_.upstream, request_.identity) == (None, None)
+    assert counted("gateway_plugin_shadow", decision="change") == 1
+
+
+@pytest.mark.parametrize("plugin", [Meddling, MeddlingLater])
+async def test_what_a_shadow_would_have_answered_is_counted_and_logged(
+    bind: Bind, request_: Request, counted: Counted, caplog: pytest.LogCaptureFixture, plugin: type[Meddling]
+) -> None:
+    caplog.set_level("INFO")
+    binding = bind(plugin, is_shadow=True)
+    binding.instance.answer = Response(403)  # type: ignore[attr-defined]
+
+    outcome = start_phase(build_chain([binding]).pre_proxy, request_)
+    stop = await outcome.finish() if isinstance(outcome, Suspended) else outcome
+
+    assert stop is None
+    assert counted("gateway_plugin_shadow", decision="answer", phase="gateway_pre_proxy") == 1
+    assert "would have: answer 403" in caplog.text
+
+
+def test_a_shadow_works_on_a_copy_of_the_answers_head(bind: Bind, request_: Request, counted: Counted) -> None:
+    response = Response(200, headers={"a": "b"})
+
+    assert start_response_phase(build_chain([bind(Meddling, is_shadow=True)]).response, request_, response) is response
+
+    assert (response.status, list(response.headers)) == (200, ["a"])
+    assert counted("gateway_plugin_shadow", decision="change", phase="gateway_response") == 1
+
+
+def test_a_shadow_finds_its_own_state_again(bind: Bind, request_: Request) -> None:
+    chain = build_chain([bind(Meddling, is_shadow=True)])
+
+    start_phase(chain.pre_proxy, request_)
+    start_log_phase(chain.log, request_, Response(), Record())
+
+    assert request_.state["meddling.logged"]
+
+
+@pytest.mark.parametrize("what", ["raise", "wrong"])
+def test_a_shadow_that_fails_is_counted_and_denies_nothing(
+    bind: Bind, request_: Request, counted: Counted, what: str
+) -> None:
+    class Failing(Plugin[Any]):
+        name = "failing"
+
+        @hookimpl
+        def gateway_pre_proxy(self) -> object:
+            if what == "raise":
+                raise ValueError
+            return 1
+
+    assert start_phase(build_chain([bind(Failing, is_shadow=True, on_error="deny")]).pre_proxy, request_) is None
+    assert counted("gateway_plugin_errors") == 1
+
+
+def test_a_shadow_that_decides_nothing_is_counted_as_such(bind: Bind, request_: Request, counted: Counted) -> None:
+    class Idle(Plugin[Any]):
+        name = "idle"
+
+        @hookimpl
+        def gateway_pre_proxy(self) -> None: ...
+
+    start_phase(build_chain([bind(Idle, is_shadow=True)]).pre_proxy, request_)
+
+    assert counted("gateway_plugin_shadow", decision="none") == 1

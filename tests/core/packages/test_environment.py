@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+
+import pytest
+from gateway_core.packages import EnvironmentChange, EnvironmentWatch
+from gateway_core.packages.environment import environment_stamp
+
+
+def install(site: Path, name: str, version: str, *, lacks: str = "") -> Path:
+    """Write a distribution as pip does; ``lacks`` is a file of its RECORD that is not there yet."""
+    metadata = site / f"{name}-{version}.dist-info"
+    metadata.mkdir()
+    (site / f"{name}.py").touch()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (metadata / "entry_points.txt").write_text(f"[gateway.plugins]\n{name} = {name}:Plugin\n")
+    files = [f"{name}.py", f"{metadata.name}/METADATA", *([lacks] if lacks else [])]
+    (metadata / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    importlib.invalidate_caches()
+    return metadata
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_nothing_is_reported_while_nothing_changes(site: Path) -> None:
+    install(site, "zoo", "1")
+    watch = EnvironmentWatch()
+
+    assert [watch.look(now) for now in (1.0, 2.0, 3.0)] == [None, None, None]
+
+
+def test_a_new_plugin_is_reported_once_after_two_equal_readings(site: Path) -> None:
+    watch = EnvironmentWatch()
+    install(site, "zoo", "1")
+
+    assert watch.look(10.0) is None
+    assert watch.look(10.4) is None
+    assert watch.look(10.5) == EnvironmentChange(added=("zoo",), removed=(), changed=())
+    assert watch.look(11.5) is None
+
+
+def test_an_upgrade_and_a_removal_are_told_apart(site: Path) -> None:
+    old, gone = install(site, "upgraded", "1"), install(site, "removed", "1")
+    watch = EnvironmentWatch()
+    shutil.rmtree(old)
+    shutil.rmtree(gone)
+    install(site, "upgraded", "2")
+
+    watch.look(10.0)
+
+    assert watch.look(11.0) == EnvironmentChange(added=(), removed=("removed",), changed=("upgraded",))
+
+
+def test_an_installer_at_work_starts_the_wait_anew(site: Path) -> None:
+    watch = EnvironmentWatch()
+    old = install(site, "zoo", "1")
+    assert watch.look(10.0) is None
+
+    shutil.rmtree(old)
+    assert watch.look(10.5) is None
+    install(site, "zoo", "2")
+    assert watch.look(11.0) is None
+
+    change = watch.look(11.5)
+    assert change is not None
+    assert change.added == ("zoo",)
+
+
+def test_a_distribution_is_not_believed_before_all_its_files_are_there(site: Path) -> None:
+    watch = EnvironmentWatch()
+    install(site, "zoo", "1", lacks="zoo_late.py")
+    assert [watch.look(now) for now in (10.0, 11.0, 12.0)] == [None, None, None]
+
+    (site / "zoo_late.py").touch()
+
+    assert watch.look(13.0) is not None
+
+
+def test_a_change_that_is_undone_is_none(site: Path) -> None:
+    metadata = install(site, "zoo", "1")
+    watch = EnvironmentWatch()
+    shutil.rmtree(metadata)
+    watch.look(10.0)
+    install(site, "zoo", "1")
+
+    assert [watch.look(now) for now in (11.0, 12.0, 13.0)] == [None, None, None]
+
+
+def test_folders_that_are_not_there_do_not_count(tmp_path: Path) -> None:
+    ((path, _),) = environment_stamp([str(tmp_path), str(tmp_path / "gone")])
+
+    assert path == str(tmp_path)
