@@ -7,6 +7,7 @@ import pytest
 from gateway_core.packages import EnvironmentChange, EnvironmentWatch
 from gateway_core.server.plugin_watch import PluginWatch, told
 from gateway_core.tasks import Tasks
+
 from tests.core.packages.test_environment import install
 
 
