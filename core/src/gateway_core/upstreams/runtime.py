@@ -23,6 +23,7 @@ from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.checker import Checker
 from gateway_core.upstreams.discovery import Discovered, DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
+from gateway_core.upstreams.resolver import AiohttpResolver, Resolver
 from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
@@ -103,6 +104,7 @@ class UpstreamRuntime:
         discoveries: Mapping[str, DiscoveryFactory] | None = None,
         sticky_secret: bytes = b"",
         rng: Random | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         """Start without upstreams.
 
@@ -111,6 +113,8 @@ class UpstreamRuntime:
         :param sticky_secret: what sticky cookies are keyed with: the same in all workers and gateways of a cluster.
             Without one they are keyed with the upstream's name, which hides addresses from the casual eye only.
         """
+        self.resolver = Resolver(clock) if resolver is None else resolver
+        """Resolves the names of endpoints, for whatever connects to them."""
         self._clock = clock
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         self._strategies = dict(strategies or {})
@@ -133,7 +137,9 @@ class UpstreamRuntime:
         """Return the session for health checks and registries: no cookies, no kept connections, nothing decoded."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=10),
+                connector=aiohttp.TCPConnector(
+                    limit=0, force_close=True, resolver=AiohttpResolver(self.resolver), use_dns_cache=False
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
