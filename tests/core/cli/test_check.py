@@ -73,7 +73,8 @@ def test_wrong_usage_exits_with_2(invoke: Invoke) -> None:
 def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, config: Path, tmp_path: Path) -> None:
     missing, nonsense = tmp_path / "missing.pem", tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
-    tls = [f'{{address: "127.0.0.1:0", tls: {{cert: "{cert}", key: "{cert}"}}}}' for cert in (missing, nonsense)]
+    files = {"127.0.0.1:0": missing, "127.0.0.2:0": nonsense}
+    tls = [f'{{address: "{at}", tls: {{cert: "{cert}", key: "{cert}"}}}}' for at, cert in files.items()]
     config.write_text(f"listen:\n  - {tls[0]}\n  - {tls[1]}\n{config.read_text()}")
 
     result = invoke("check", "-c", config)

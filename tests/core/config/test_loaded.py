@@ -69,8 +69,9 @@ def test_canonical_form_has_all_defaults(load: Load) -> None:
     config = load("routes: []").to_canonical()["config"]
 
     assert config["limits"]["idle_timeout"] == 75.0
-    absent = {"tls": None, "name": None, "trusted_proxies": None, "client_address": None}
-    assert config["listen"] == [{"address": "127.0.0.1:8080", **absent}]
+    absent = dict.fromkeys(("name", "tls", "mode", "owner", "trusted_proxies", "client_address"))
+    own = {"hosts": [], "default": True, "proxy_protocol": False}
+    assert config["listen"] == [{"address": "127.0.0.1:8080", **own, **absent}]
 
 
 def test_canonical_form_of_another_version_is_refused(load: Load) -> None:

@@ -27,10 +27,8 @@ def no_effect(tmp_path: Path, text: str) -> list[str]:
     ("settings", "keys"),
     [
         # strategy and weights
-        (f"hash_on: client_ip, {TWO}", ["hash_on"]),
-        (f"strategy: random, hash_on: client_ip, {TWO}", ["hash_on"]),
+        (f"hash_on: client_ip, {TWO}", []),
         (f"strategy: consistent-hash, hash_on: client_ip, {TWO}", []),
-        (f"hash_on: client_ip, {DNS}", ["hash_on"]),
         (f"strategy_options: {{a: 1}}, {TWO}", ["strategy_options"]),
         ("strategy: round-robin, " + TWO.replace("1'}", "1', weight: 8}"), ["endpoints[0].weight"]),
         ("strategy: round-robin, " + TWO.replace("1'}", "1', weight: 0}"), []),

@@ -17,6 +17,7 @@ from gateway_core.config.models.listen import CertificateConfig, ClientAddressCo
 from gateway_core.config.models.path_policy import PathPolicyConfig, RoutePathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.resilience import (
+    Http1Config,
     KeepaliveConfig,
     RetriesConfig,
     RouteTimeoutsConfig,
@@ -24,11 +25,11 @@ from gateway_core.config.models.resilience import (
     UpstreamLimitsConfig,
     UpstreamTlsConfig,
 )
+from gateway_core.config.models.rewrite import RewriteConfig, RewriteQueryConfig, RewriteResponseConfig
 from gateway_core.config.models.route import (
     ConditionConfig,
     MirrorConfig,
     RedirectConfig,
-    RewriteConfig,
     RouteConfig,
     WeightedTargetConfig,
     is_url,
@@ -109,6 +110,7 @@ __all__ = [
     "HeaderName",
     "HeaderValue",
     "HealthCheckConfig",
+    "Http1Config",
     "Integer",
     "InvalidValueError",
     "IpNetwork",
@@ -141,6 +143,8 @@ __all__ = [
     "Regex",
     "RetriesConfig",
     "RewriteConfig",
+    "RewriteQueryConfig",
+    "RewriteResponseConfig",
     "RouteConfig",
     "RoutePathPolicyConfig",
     "RouteTimeoutsConfig",

@@ -11,8 +11,12 @@ from urllib.parse import urlsplit
 from gateway_core.config.values import InvalidValueError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+UNIX: Final = "unix:"
+"""What the address of a unix socket begins with."""
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _LONGEST_HOST: Final = 253
+_LONGEST_SOCKET_PATH: Final = 107
+"""``sun_path`` of ``sockaddr_un`` on Linux, less the final NUL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +30,27 @@ class ListenAddress:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port of a URL; an IPv6 host is without brackets."""
+    """Where an endpoint is: scheme, host and port of a URL (an IPv6 host without brackets), or a unix socket's path.
+
+    A unix socket has the scheme ``http``, no host and the port 0.
+    """
 
     scheme: str
     host: str
     port: int
+    path: str = ""
+    """Absolute path of a unix socket; empty for a URL."""
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a unix socket."""
+        return bool(self.path)
 
     @property
     def authority(self) -> str:
-        """Return ``host:port`` as it stands in a URL."""
+        """Return ``host:port`` as it stands in a URL, or the path of a unix socket."""
+        if self.path:
+            return self.path
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -43,11 +59,8 @@ def parse_listen(text: str) -> ListenAddress:
 
     :raises InvalidValueError: for anything else.
     """
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if not path.startswith("/") or "\0" in path:
-            raise InvalidValueError("has no absolute path after unix: write for example unix:/run/gateway.sock")
-        return ListenAddress(path=path)
+    if text.startswith(UNIX):
+        return ListenAddress(path=_socket_path(text, "unix:/run/gateway.sock"))
     if "://" in text:
         raise InvalidValueError("is a URL: write only host:port, and tls beside it for https")
     host, colon, port_text = text.rpartition(":")
@@ -56,6 +69,15 @@ def parse_listen(text: str) -> ListenAddress:
     if host and not (_is_ipv6(host[1:-1]) if _is_bracketed(host) else is_host(host)):
         raise InvalidValueError("is not an address: the host is neither a name nor an IP address")
     return ListenAddress(host.strip("[]"), _port(port_text, least=0))
+
+
+def _socket_path(text: str, example: str) -> str:
+    path = text.removeprefix(UNIX)
+    if not path.startswith("/") or any(ord(character) < 0x20 for character in path):
+        raise InvalidValueError(f"has no absolute path after unix: write for example {example}")
+    if len(path.encode()) > _LONGEST_SOCKET_PATH:
+        raise InvalidValueError(f"has a path of more than {_LONGEST_SOCKET_PATH} bytes, which no socket can have")
+    return path
 
 
 def _is_ipv6(text: str) -> bool:
@@ -67,17 +89,21 @@ def _is_bracketed(host: str) -> bool:
 
 
 def parse_origin(text: str) -> Origin:
-    """Read a URL that is only an origin: scheme, host and port.
+    """Read a URL that is only an origin (scheme, host and port), or ``unix:/path``.
 
     :raises InvalidValueError: for anything else, naming the part that is too much.
     """
+    if text.startswith(UNIX):
+        return Origin("http", "", 0, _socket_path(text, "unix:/run/users.sock"))
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
     except ValueError:
         raise InvalidValueError("is not a URL: write for example http://127.0.0.1:8081") from None
     if parts.scheme not in DEFAULT_PORTS or not text.startswith(f"{parts.scheme}://"):
-        raise InvalidValueError("is not an http or https URL: write for example http://127.0.0.1:8081")
+        raise InvalidValueError(
+            "is not an http or https URL: write for example http://127.0.0.1:8081, or unix:/run/users.sock"
+        )
     if text != text.strip() or any(ord(character) <= 0x20 for character in text):
         raise InvalidValueError("holds a space or a control character")
     _refuse_extras(text, parts.path, parts.username is not None or "@" in parts.netloc)
@@ -107,6 +133,41 @@ def is_host(text: str) -> bool:
     except ValueError:
         return len(text) <= _LONGEST_HOST and bool(_HOST.fullmatch(text)) and not _looks_numeric(text)
     return True
+
+
+_HOST_REMEDY: Final = "write for example api.example.com or *.example.com"
+
+
+def check_host_pattern(value: str) -> str:
+    """Refuse what is neither a host name or address nor ``*.`` before a name.
+
+    :raises InvalidValueError: naming what is wrong.
+    """
+    if "://" in value or "/" in value:
+        raise InvalidValueError(f"is a URL, where a host is expected: {_HOST_REMEDY}")
+    name = value.removeprefix("*.").strip("[]")
+    if "*" in name:
+        raise InvalidValueError("has a * that is not the first label: write it as in *.example.com")
+    if ":" in name and not is_host(name):
+        raise InvalidValueError("has a port, which is ignored when hosts are compared: leave it out")
+    if not is_host(name):
+        raise InvalidValueError(f"is not a host: {_HOST_REMEDY}")
+    return value
+
+
+def check_authority(value: str) -> str:
+    """Refuse what is neither a host nor a host with a port, as it stands in a Host field.
+
+    :raises InvalidValueError: naming what is expected.
+    """
+    host = re.sub(r":\d{1,5}$", "", value) if value.count(":") == 1 or value.startswith("[") else value
+    port = value[len(host) + 1 :]
+    is_bracketed = _is_bracketed(host)
+    if not is_host(host[1:-1] if is_bracketed else host) or (":" in host) is not is_bracketed:
+        raise InvalidValueError("is not a host, with or without a port: write for example users.internal")
+    if port and not 0 < int(port) <= 65535:
+        raise InvalidValueError("has no port between 1 and 65535 at its end")
+    return value
 
 
 def _looks_numeric(text: str) -> bool:

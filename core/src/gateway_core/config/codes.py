@@ -47,7 +47,8 @@ CODES: Final[Mapping[str, str]] = {
     # names and what is installed
     "discovery.config-invalid": "a discovery cannot be made with its configuration",
     "discovery.not-installed": "a discovery is neither built in nor installed",
-    "name.duplicate": "a name, id or address that must be unique is given twice",
+    "listener.unknown": "a route names a listener that there is not",
+    "name.duplicate": "a name, id or host that must be unique is given twice",
     "plugin.check-failed": "a plugin's own code failed on its configuration",
     "plugin.config-failed": "a plugin could not read its configuration",
     "plugin.not-as-locked": "a plugin is not as `gateway plugins lock` recorded it",
@@ -59,13 +60,15 @@ CODES: Final[Mapping[str, str]] = {
     "upstream.unknown": "a target is neither an upstream's name nor a URL",
     # settings
     "admin.exposed": "the admin listener can be reached from other machines (warning)",
-    "listen.overlap": "two listeners, or a listener and the admin listener, take the same address",
+    "listen.disagree": "listeners that share an address differ in what they have in common there",
+    "listen.overlap": "two listeners, or a listener and the admin listener, take the same address or hosts",
     "setting.no-effect": "a setting changes nothing because of what stands beside it (warning)",
     "trust.too-wide": "a network in trusted_proxies is wider than one operator's (warning)",
     # bindings
     "binding.fails-open": "a binding that decides who may pass lets every request pass when it fails (warning)",
     "binding.nothing-to-switch-off": "a route switches off a binding that it does not inherit",
     "binding.only-in-shadow": "all that would protect a route is in shadow mode (warning)",
+    "binding.order-not-here": "`order` stands on a binding that is not gateway-wide",
     "binding.order": "a binding stands before what it needs, or on the wrong side of another one",
     "binding.replaces": "a route's binding replaces a gateway-wide one whose id it has by default (warning)",
     "binding.unreachable": "a binding is never called where it stands",

@@ -11,9 +11,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.catalog import PluginCatalog
+from gateway_core.config.checks.listeners import check_listeners, check_named_listeners
 from gateway_core.config.checks.names import check_names
 from gateway_core.config.checks.order import OrderCheck
-from gateway_core.config.checks.plugin_configs import check_plugins, check_switched_off
+from gateway_core.config.checks.plugin_configs import check_order_keys, check_plugins, check_switched_off
 from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_targets, check_upstreams
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.checks.trust import check_trust
@@ -134,10 +135,13 @@ def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem
 
 def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_names(scope)
+    check_listeners(scope)
     check_trust(scope)
     check_plugins(scope)
+    check_order_keys(scope)
     check_upstreams(scope)
     if is_complete:
+        check_named_listeners(scope)
         check_targets(scope)
         check_switched_off(scope)
         OrderCheck(scope).run()
@@ -219,6 +223,9 @@ def _located(document: Mapping[str, Any]) -> Iterator[KeyPath]:
     for path, upstream in mappings(document, "upstreams"):
         yield path
         yield from (inner for inner, _ in mappings(upstream, "endpoints", path))
+        yield from (binding.path for binding in bindings(upstream, path))
     for path, route in mappings(document, "routes"):
         yield path
         yield from (binding.path for binding in bindings(route, path))
+        for inner, target in mappings(route, "targets", path):
+            yield from (binding.path for binding in bindings(target, inner))

@@ -60,8 +60,14 @@ def bindings(parent: object, path: KeyPath = ()) -> list[BindingView]:
     return views
 
 
-def all_bindings(document: Mapping[str, Any]) -> Iterator[BindingView]:
-    """Yield the gateway-wide bindings, then those of each route."""
-    yield from bindings(document)
+def targets_of(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Yield path and value of every entry of ``targets`` of every route."""
     for path, route in mappings(document, "routes"):
-        yield from bindings(route, path)
+        yield from mappings(route, "targets", path)
+
+
+def all_bindings(document: Mapping[str, Any]) -> Iterator[BindingView]:
+    """Yield the gateway-wide bindings, then those of routes, of targets and of upstreams."""
+    yield from bindings(document)
+    for path, parent in (*mappings(document, "routes"), *targets_of(document), *mappings(document, "upstreams")):
+        yield from bindings(parent, path)

@@ -93,11 +93,6 @@ def _is_alone(upstream: UpstreamConfig) -> bool:
 
 def _strategy(upstream: UpstreamConfig) -> Found:
     strategy = upstream.strategy
-    # An extension's strategy may hash, and a registry may ask for another strategy than the default.
-    chooses = upstream.discovery is not None and upstream.discovery.name != "dns" and not _written(upstream, "strategy")
-    if upstream.hash_on and strategy in _BUILT_IN and strategy != "consistent-hash" and not chooses:
-        why = f"the strategy {quote(strategy)} does not hash: write strategy: consistent-hash, or remove it"
-        yield from _no_effect("", ["hash_on"], why)
     if upstream.strategy_options and strategy in _BUILT_IN:
         why = f"{quote(strategy)} has no options, only strategies of extensions have"
         yield from _no_effect("", ["strategy_options"], why)
@@ -113,8 +108,9 @@ def _strategy(upstream: UpstreamConfig) -> Found:
 
 
 def _endpoints(upstream: UpstreamConfig) -> Found:
-    if upstream.sticky_cookie is not None and _is_alone(upstream):
-        yield from _no_effect("", ["sticky_cookie"], "there is no other endpoint than the one that is kept")
+    if _is_alone(upstream):
+        kept = [name for name in ("hash_on", "sticky_cookie") if getattr(upstream, name)]
+        yield from _no_effect("", kept, "there is no other endpoint than the one that is kept")
     is_used = any(endpoint.weight and endpoint.status == "up" for endpoint in upstream.endpoints)
     if upstream.discovery is None and not is_used:
         yield ".endpoints", "no endpoint gets requests: each has weight 0 or is not up"
@@ -224,8 +220,10 @@ def _route(route: RouteConfig, upstreams: Sequence[UpstreamConfig]) -> Found:
         written = [name for name in _written(route, *sent) if getattr(route, name)]
         yield from _no_effect("", written, "the route redirects, and sends nothing upstream")
         return
-    if route.mirror is not None and not route.mirror.percent:
-        yield from _no_effect("", ["mirror"], "percent is 0")
+    for index, mirror in enumerate(route.mirror):
+        if not mirror.percent:
+            where = "mirror" if len(route.mirror) == 1 else f"mirror[{index}]"
+            yield f".{where}", "mirror has no effect: percent is 0"
     if len(route.targets) == 1:
         yield from _no_effect(".targets[0]", _written(route.targets[0], "weight"), "there is no other target")
     if route.retries is not None:

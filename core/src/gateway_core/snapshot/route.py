@@ -58,7 +58,7 @@ class CompiledRoute:
     """The only target; None if there are several, or a redirect."""
     targets: WeightedTargets[Upstream] | None = None
     """Picks one of several targets."""
-    mirror: Mirror | None = None
+    mirrors: tuple[Mirror, ...] = ()
     """Where copies of requests go."""
     rewrite: Rewrite | None = None
     """None if the path goes upstream as it came."""
@@ -82,8 +82,13 @@ class CompiledRoute:
     def __post_init__(self) -> None:
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
         self.is_straight = (
-            self.upstream is not None and self.redirect is None and self.mirror is None and self.rewrite is None
+            self.upstream is not None and self.redirect is None and not self.mirrors and self.rewrite is None
         )
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """The first mirror."""
+        return self.mirrors[0] if self.mirrors else None
 
     def wait_for(self, upstream: Upstream) -> float:
         """Return the seconds to wait for an upstream to answer one try."""

@@ -39,7 +39,7 @@ def upstream_settings(config: UpstreamConfig, tls: TlsSettings | None = None) ->
     return UpstreamSettings(
         strategy=config.strategy,
         strategy_options=tuple(sorted((name, hashable(value)) for name, value in config.strategy_options.items())),
-        hash_on=config.hash_on,
+        hash_on=config.hash_on[0] if config.hash_on else "",
         sticky_cookie=_sticky_cookie(config.sticky_cookie),
         health_check=_health_check(config.health_check),
         outlier_detection=_outlier_detection(config.outlier_detection),
@@ -53,7 +53,8 @@ def upstream_settings(config: UpstreamConfig, tls: TlsSettings | None = None) ->
 
 def tls_settings(config: UpstreamConfig) -> TlsSettings:
     """Return how an upstream's https endpoints are verified, and what they are shown."""
-    return TlsSettings(**_fields(config.tls))
+    tls = config.tls
+    return TlsSettings(ca=tls.ca, server_name=tls.server_name, cert=tls.cert, key=tls.key, verify=tls.verify)
 
 
 def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:

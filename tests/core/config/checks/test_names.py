@@ -25,7 +25,19 @@ E = '{url: "http://127.0.0.1:8081"}'
         ),
         ("plugins: [{name: logger}, {name: logger}]", '"logger" is already a binding in this list at'),
         ("plugins: [{name: logger, id: a}, {name: cors, id: a}]", '"a" is already a binding in this list at'),
-        ("listen: [':80', {address: ':80'}]", '":80" is already a listener\'s address at'),
+        ("listen: [{name: a, address: ':80'}, {name: a, address: ':81'}]", '"a" is already a listener\'s name at'),
+        (
+            f"upstreams: [{{name: a, endpoints: [{E}], plugins: [{{name: logger}}, {{name: logger}}]}}]",
+            '"logger" is already a binding in this list at',
+        ),
+        (
+            "routes: [{path: /, targets: [{target: 'http://h', plugins: [{name: logger}, {name: logger}]}]}]",
+            '"logger" is already a binding in this list at',
+        ),
+        (
+            "upstreams: [{name: a, endpoints: [{url: 'unix:/run/a.sock'}, {url: 'unix:/run/a.sock'}]}]",
+            '"/run/a.sock" is already an endpoint\'s id at',
+        ),
     ],
 )
 def test_names_are_unique(load: Load, text: str, problem: str) -> None:
@@ -39,7 +51,7 @@ def test_names_are_unique(load: Load, text: str, problem: str) -> None:
     "text",
     [
         "plugins: [{name: logger}, {name: logger, id: second}]",
-        "listen: ['127.0.0.1:0', '127.0.0.1:0']",
+        "listen: ['127.0.0.1:0', '127.0.0.2:0']",
         f"upstreams: [{{name: a, endpoints: [{E}]}}, {{name: b, endpoints: [{E}]}}]",
     ],
 )

@@ -52,6 +52,28 @@ def test_a_clients_address_is_found_in_exactly_one_way(value: dict[str, object])
         ClientAddressConfig.model_validate(value)
 
 
+@pytest.mark.parametrize("mode", ["660", "0660", "0777"])
+@pytest.mark.parametrize("owner", ["www-data", "33", "www-data:www-data", "0:33"])
+def test_the_mode_of_a_socket_is_octal_and_its_owner_a_name_or_number(mode: str, owner: str) -> None:
+    listener = ListenConfig(address="unix:/run/a.sock", mode=mode, owner=owner)
+
+    assert (listener.mode, listener.owner) == (mode, owner)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mode": 660}, {"mode": "0o660"}, {"mode": "rw"}, {"mode": "0888"}, {"mode": "6"}, {"mode": "00660"},
+        {"owner": ""}, {"owner": "a:"}, {"owner": ":a"}, {"owner": "a b"}, {"owner": "a:b:c"}, {"owner": 33},
+        {"hosts": ["a.test:80"]}, {"hosts": ["http://a.test"]}, {"hosts": ["*"]}, {"default": "no"},
+        {"address": "unix:/" + "a" * 107}, {"proxy_protocol": "v1"},
+    ],
+)  # fmt: skip
+def test_listeners_that_cannot_be_opened_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ListenConfig.model_validate({"address": "unix:/run/a.sock", **change})
+
+
 def test_a_listener_without_trusted_proxies_is_not_one_that_trusts_no_peer() -> None:
     assert ListenConfig(address=":80").trusted_proxies is None
     assert ListenConfig.model_validate({"address": ":80", "trusted_proxies": []}).trusted_proxies == ()

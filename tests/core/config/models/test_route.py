@@ -34,12 +34,93 @@ def test_hosts(host: str) -> None:
         {"headers": {"x": {"regex": "("}}}, {"query": {"q": 1}}, {"strip_path": True, "rewrite": {"prefix": "/"}},
         {"rewrite": {}},
         {"rewrite": {"prefix": "/", "template": "/"}}, {"rewrite": {"template": "/a?b"}},
-        {"mirror": {"target": "b", "percent": 101}},
+        {"mirror": {"target": "b", "percent": 101}}, {"mirror": "b"},
+        {"rewrite": {"host": "a/b"}}, {"rewrite": {"host": "a:99999"}}, {"rewrite": {"host": "::1"}},
+        {"rewrite": {"query": {}}}, {"rewrite": {"query": {"set": {"a": 1}}}}, {"rewrite": {"query": {"remove": "a"}}},
+        {"rewrite": {"query": {"remove": [""]}}}, {"rewrite_response": {}}, {"rewrite_response": True},
+        {"buffer_request": 0}, {"target": "unix:run/a.sock"}, {"listeners": "web"}, {"preserve_host": "no"},
     ],
 )  # fmt: skip
 def test_routes_that_cannot_work_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RouteConfig.model_validate({**ROUTE, **change})
+
+
+SPLIT = {"id": "a", "path": "/a/:id", "targets": [{"target": "users"}, {"target": "http://127.0.0.1:8081"}]}
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        ({**ROUTE, "strip_path": True, "rewrite": {"template": "/"}}, "strip_path and rewrite.template contradict"),
+        (
+            {**ROUTE, "preserve_host": True, "rewrite": {"host": "h"}},
+            "preserve_host and rewrite.host contradict each other",
+        ),
+        (
+            {**SPLIT, "preserve_host": True, "targets": [{"target": "a", "rewrite": {"host": "h"}}]},
+            r"preserve_host and targets\[0\]\.rewrite\.host contradict each other",
+        ),
+        (
+            {**ROUTE, "rewrite": {"template": "/b"}, "rewrite_response": {"location": True}},
+            "rewrite_response cannot undo rewrite.template",
+        ),
+        (
+            {
+                **SPLIT,
+                "targets": [{"target": "a", "rewrite": {"template": "/:id"}}],
+                "rewrite_response": {"location": True},
+            },
+            r"rewrite_response cannot undo targets\[0\]\.rewrite\.template",
+        ),
+        ({**ROUTE, "sticky_cookie": {"name": "a"}}, "sticky_cookie keeps clients on one of several targets"),
+        ({**ROUTE, "hash_on": "client_ip"}, "hash_on keeps clients on one of several targets"),
+        (
+            {**SPLIT, "hash_on": "client_ip", "sticky_cookie": {"name": "a"}},
+            "sticky_cookie and hash_on contradict each other",
+        ),
+        ({**SPLIT, "targets": [{"target": "a", "backup": True}]}, "every target with a share is a backup"),
+        (
+            {**SPLIT, "targets": [{"target": "a", "weight": 0}, {"target": "b", "backup": True}]},
+            "every target with a share is a backup",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(route: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        RouteConfig.model_validate(route)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strip_path": True, "rewrite": {"host": "users.internal:8443"}},
+        {"strip_path": True, "rewrite": {"query": {"set": {"a": ""}, "remove": ["b"]}}},
+        {"preserve_host": True, "rewrite": {"prefix": "/b"}},
+        {"preserve_host": False, "rewrite": {"host": "[::1]:80"}},
+        {"strip_path": True, "rewrite_response": {"cookie_path": True}},
+        {"target": "unix:/run/a.sock", "buffer_request": "1MiB"},
+    ],
+)
+def test_keys_that_go_together(change: dict[str, object]) -> None:
+    RouteConfig.model_validate({**ROUTE, **change})
+
+
+def test_a_target_may_rewrite_the_path_of_a_route_that_strips_it() -> None:
+    targets = [{"target": "a", "rewrite": {"prefix": "/v2"}}, {"target": "b"}]
+
+    assert RouteConfig.model_validate({**SPLIT, "strip_path": True, "targets": targets}).strip_path
+
+
+def test_one_mirror_or_several() -> None:
+    one, two = {"target": "b"}, {"target": "c", "percent": 5.0}
+
+    for written, expected in ((one, ["b"]), ([one, two], ["b", "c"]), ([], [])):
+        assert [each.target for each in RouteConfig.model_validate({**ROUTE, "mirror": written}).mirror] == expected
+
+
+def test_what_a_route_does_not_say_of_the_host_is_as_in_the_upstream() -> None:
+    assert RouteConfig.model_validate(ROUTE).preserve_host is None
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_policies_that_are_given_are_on() -> None:
 def test_hash_sources(source: str) -> None:
     upstream = {"name": "a", "endpoints": ENDPOINTS, "strategy": "consistent-hash", "hash_on": source}
 
-    assert UpstreamConfig.model_validate(upstream).hash_on == source
+    assert UpstreamConfig.model_validate(upstream).hash_on == (source,)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,59 @@ def test_hash_sources(source: str) -> None:
         {"sticky_cookie": {"name": "a b"}}, {"sticky_cookie": {"name": "a", "same_site": "none"}},
         {"panic_threshold": 101},
         {"discovery": {}}, {"timeouts": {"connect": "0s"}},
+        {"hash_on": ["client_ip", "ip"]}, {"send_proxy_protocol": "v3"}, {"send_proxy_protocol": True},
+        {"http1": {"tolerant": 1}}, {"endpoints": [{"url": "unix:run/a.sock"}]}, {"preserve_host": "yes"},
+        {"tls": {"sans": ["a b"]}}, {"tls": {"sans": ["*.a.test"]}}, {"tls": {"sans": "a.test"}},
     ],
 )  # fmt: skip
 def test_upstreams_that_cannot_work_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         UpstreamConfig.model_validate({"name": "a", "endpoints": ENDPOINTS, **change})
+
+
+def test_the_id_of_a_unix_socket_is_its_path() -> None:
+    endpoint = EndpointConfig(url="unix:/run/users.sock")
+
+    assert endpoint.id == "/run/users.sock"
+    assert endpoint.origin.is_unix
+
+
+def test_hash_on_alone_means_consistent_hash() -> None:
+    assert UpstreamConfig.model_validate({"name": "a", "endpoints": ENDPOINTS}).strategy == "weighted-round-robin"
+    assert (
+        UpstreamConfig.model_validate(
+            {"name": "a", "endpoints": ENDPOINTS, "hash_on": ["cookie:s", "client_ip"]}
+        ).strategy
+        == "consistent-hash"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hash_on": "client_ip", "strategy": "random"}, "hash_on and the strategy random contradict each other"),
+        ({"endpoints": [{"url": "http://h", "backup": True}]}, "every endpoint is a backup"),
+        (
+            {"endpoints": [{"url": "unix:/s"}], "health_check": {"type": "https"}},
+            "health_check asks /s by https, which is for URLs",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(change: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        UpstreamConfig.model_validate({"name": "a", "endpoints": ENDPOINTS, **change})
+
+
+def test_an_extensions_strategy_may_use_what_hash_on_finds() -> None:
+    upstream = {"name": "a", "endpoints": ENDPOINTS, "hash_on": "client_ip", "strategy": "rendezvous"}
+
+    assert UpstreamConfig.model_validate(upstream).strategy == "rendezvous"
+
+
+def test_backups_alone_are_fine_beside_a_discovery() -> None:
+    endpoints = [{"url": "http://h", "backup": True}]
+
+    UpstreamConfig.model_validate({"name": "a", "endpoints": endpoints, "discovery": {"name": "dns"}})
 
 
 def test_discovery_is_enough() -> None:

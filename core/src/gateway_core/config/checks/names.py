@@ -9,7 +9,7 @@ from gateway_core.config.address import parse_origin
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.place import KeyPath
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.views import bindings, mappings, text
+from gateway_core.config.views import bindings, mappings, targets_of, text
 from gateway_core.config.words import quote
 
 
@@ -24,9 +24,8 @@ def check_names(scope: Scope) -> None:
         endpoints = ((inner, _endpoint_id(item)) for inner, item in mappings(upstream, "endpoints", path))
         _unique(scope, "id", endpoints, "an endpoint's id")
     _unique_bindings(scope, document, ())
-    for path, route in routes:
-        _unique_bindings(scope, route, path)
-    _unique(scope, "address", _addresses(scope), "a listener's address")
+    for path, parent in (*routes, *targets_of(document), *upstreams):
+        _unique_bindings(scope, parent, path)
     listeners = ((path, text(item, "name")) for path, item in mappings(document, "listen"))
     _unique(scope, "name", listeners, "a listener's name")
 
@@ -63,12 +62,3 @@ def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
             scope.add((*binding.path, "id"), message, code="name.duplicate")
         else:
             first[binding.id] = binding.path
-
-
-def _addresses(scope: Scope) -> Iterable[tuple[KeyPath, str | None]]:
-    listen = scope.document.get("listen")
-    for index, item in enumerate(listen if isinstance(listen, list) else []):
-        address = text(item, "address") if isinstance(item, dict) else item
-        # Port 0 takes a free port each time.
-        if isinstance(address, str) and not address.endswith(":0"):
-            yield ("listen", index), address

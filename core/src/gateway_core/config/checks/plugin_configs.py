@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.place import KeyPath
 from gateway_core.config.redaction import secret_texts
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.views import BindingView, all_bindings, bindings, mappings
+from gateway_core.config.views import BindingView, all_bindings, bindings, mappings, targets_of
 from gateway_core.config.words import listed, quote
 
 
@@ -114,8 +114,31 @@ def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[
         return [ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")]
 
 
+def check_order_keys(scope: Scope) -> None:
+    """Report ``order`` on bindings that are not gateway-wide, whose order is that of their list."""
+    for path, parent, what in _own_bindings(scope.document):
+        for inner, binding in mappings(parent, "plugins", path):
+            if binding.get("order") is not None:
+                message = f"order is for gateway-wide bindings: {what} run in the order of their list, so remove it"
+                scope.add_key((*inner, "order"), message, code="binding.order-not-here")
+
+
+def _own_bindings(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any], str]]:
+    for path, route in mappings(document, "routes"):
+        yield path, route, "those of a route"
+        for inner, target in mappings(route, "targets", path):
+            yield inner, target, "those of a target"
+    for path, upstream in mappings(document, "upstreams"):
+        yield path, upstream, "those of an upstream"
+
+
 def check_switched_off(scope: Scope) -> None:
-    """Report routes that switch off what they do not inherit."""
+    """Report what switches off a binding that it does not inherit; targets and upstreams inherit none."""
+    for path, parent in (*targets_of(scope.document), *mappings(scope.document, "upstreams")):
+        for binding in bindings(parent, path):
+            if not binding.enabled:
+                message = f"switches off nothing: it replaces no other binding called {quote(binding.id)}, so remove it"
+                scope.add((*binding.path, "enabled"), message, code="binding.nothing-to-switch-off")
     inherited = {binding.id for binding in bindings(scope.document)}
     for path, route in mappings(scope.document, "routes"):
         for binding in bindings(route, path):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.place import KeyPath
 from gateway_core.config.views import mappings, text
@@ -26,7 +27,7 @@ def check_targets(scope: Scope) -> None:
     """Report targets that are no upstream's name."""
     names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
     for path, target in _targets(scope.document):
-        if "://" in target or target.startswith("//") or target in names:
+        if is_url(target) or target.startswith("//") or target in names:
             continue
         hint = scope.suggestion(target, names) or _known(names)
         scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}", code="upstream.unknown")
@@ -48,6 +49,9 @@ def _targets(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         mirror = route.get("mirror")
         if isinstance(mirror, Mapping) and (target := text(mirror, "target")):
             yield (*path, "mirror", "target"), target
+        for inner, item in mappings(route, "mirror", path):
+            if target := text(item, "target"):
+                yield (*inner, "target"), target
 
 
 def check_upstreams(scope: Scope) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Final
 
+from gateway_core.config.checks.listeners import listeners as listeners_of
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.place import KeyPath
 
@@ -19,7 +20,8 @@ _UNIX: Final = "unix:"
 class _Listener:
     """A listener, as far as trust goes."""
 
-    is_unix: bool
+    kinds: set[bool]
+    """Whether its peers are unix sockets, have addresses, or both: the PROXY protocol brings addresses."""
     peers: tuple[KeyPath, list[Any]]
     """The effective ``trusted_proxies`` and where they are written."""
     client_address: KeyPath | None
@@ -28,7 +30,7 @@ class _Listener:
     @property
     def has_trusted_peers(self) -> bool:
         """Whether some peer of it can be trusted."""
-        return any((peer == _UNIX) is self.is_unix for peer in self.peers[1])
+        return any((peer == _UNIX) in self.kinds for peer in self.peers[1])
 
 
 def check_trust(scope: Scope) -> None:
@@ -50,7 +52,7 @@ def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_List
     if _is_every_address(peer):
         message = f"{shown} trusts every peer, so clients can claim any address: name only the networks of the proxies"
         scope.warn(path, message, code="trust.every-address")
-    elif listeners and not any((peer == _UNIX) is each.is_unix for each in listeners):
+    elif listeners and not any((peer == _UNIX) in each.kinds for each in listeners):
         reason = "peers on a unix socket have no address: write unix:"
         if peer == _UNIX:
             reason = "no listener that it counts for is a unix socket: remove it or move it to one"
@@ -59,16 +61,13 @@ def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_List
 
 
 def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:
-    written = document.get("listen")
-    items: list[tuple[KeyPath, Any]] = [(("listen",), written)]
-    if isinstance(written, list):
-        items = [(("listen", index), item) for index, item in enumerate(written)]
-    for path, item in items:
-        listener = item if isinstance(item, Mapping) else {"address": item}
+    for path, listener in listeners_of(document):
         own = listener.get(_PEERS) is not None
         client = (*path, _CLIENT) if listener.get(_CLIENT) else (_CLIENT,) if document.get(_CLIENT) else None
         peers = ((*path, _PEERS), _list(listener)) if own else ((_PEERS,), _list(document))
-        yield _Listener(str(listener.get("address")).startswith(_UNIX), peers, client)
+        is_unix = str(listener.get("address")).startswith(_UNIX)
+        kinds = {True, False} if is_unix and listener.get("proxy_protocol") is True else {is_unix}
+        yield _Listener(kinds, peers, client)
 
 
 def _list(section: Mapping[str, Any]) -> list[Any]:

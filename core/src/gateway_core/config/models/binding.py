@@ -35,7 +35,7 @@ def _own_name(data: dict[str, Any]) -> str:
 
 
 class BindingConfig(Section):
-    """One plugin in one place: gateway-wide or on a route."""
+    """One plugin in one place: gateway-wide, on a route, a target or an upstream."""
 
     name: Name
     """Name of the plugin, as ``gateway plugins list`` shows it."""
@@ -49,6 +49,10 @@ class BindingConfig(Section):
 
     enabled: Switch = True
     """``false`` switches an inherited binding off on this route."""
+
+    order: Literal["before", "after"] | None = None
+    """Whether a gateway-wide binding runs before the bindings of routes and targets, which is the default, or after
+    them. A route's binding that replaces it takes its place."""
 
     on_error: Literal["deny", "continue"] | None = None
     """What happens to a request on which the plugin fails; the plugin declares what happens unless this says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
@@ -13,7 +13,7 @@ from gateway_core.config.models.path_policy import PathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
-from gateway_core.config.values import Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer
+from gateway_core.config.values import TOKEN, Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -24,6 +24,17 @@ def _check_stripped(value: str) -> str:
     if value.lower() in _FRAMING:
         raise InvalidValueError("cannot be removed: the request cannot be read without it")
     return value
+
+
+def _check_via(value: object) -> bool | str:
+    if isinstance(value, bool) or (isinstance(value, str) and TOKEN.fullmatch(value)):
+        return value
+    raise InvalidValueError("is not a name for Via: write true, false, or a word such as edge-1")
+
+
+Via = Annotated[
+    bool | str, PlainValidator(_check_via), WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string"}]})
+]
 
 
 StrippedName = Annotated[HeaderName, AfterValidator(_check_stripped)]
@@ -54,6 +65,11 @@ class GatewayConfig(Section):
 
     strip_headers: tuple[StrippedName, ...] = ()
     """Fields that are removed from every request before the first hook, from every peer; ``_`` counts as ``-``."""
+
+    via: Via = True
+    """Via field of requests and responses (RFC 9110 section 7.6.3), by which the gateway also finds requests that come
+    back to it, and responds with 508. A name stands in it in place of ``gateway``; give each gateway of a chain its
+    own. ``false`` adds none: a CDN-Loop field (RFC 8586) of the requests then tells that they come back."""
 
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""

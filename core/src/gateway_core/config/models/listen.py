@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway_core.config.address import ListenAddress, parse_listen
+from gateway_core.config.address import ListenAddress, check_host_pattern, parse_listen
 from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.models.base import Section
-from gateway_core.config.values import HeaderName, Name, PositiveCount, TrustedPeer
+from gateway_core.config.values import HeaderName, InvalidValueError, Name, PositiveCount, Switch, TrustedPeer
 
 
 def _check_address(value: str) -> str:
@@ -53,7 +54,8 @@ class ListenTlsConfig(Section):
     """File of the private key of ``cert``."""
 
     certificates: tuple[CertificateConfig, ...] = ()
-    """Further certificates; the server name that a client sends (SNI) selects one."""
+    """Further certificates; the server name that a client sends (SNI) selects one. Two for the same name, one with an
+    RSA key and one with an ECDSA key, both serve: each client gets the one that it can use."""
 
     client_ca: str = ""
     """File of the certificate authorities that sign client certificates."""
@@ -75,8 +77,9 @@ class ListenTlsConfig(Section):
     """Ciphers of TLS 1.2, as `openssl ciphers` takes them; OpenSSL's choice if empty. Ciphers without encryption or
     authentication are never used, and those of TLS 1.3 are always on."""
 
-    strict_sni: bool = False
-    """Refuse clients that name no server (SNI), or one that no certificate covers."""
+    strict_sni: Switch = False
+    """``true`` refuses clients that name no server (SNI), or one that no certificate covers; where listeners share an
+    address, one that is in no ``hosts``."""
 
     @model_validator(mode="after")
     def _check(self) -> ListenTlsConfig:
@@ -120,17 +123,58 @@ class ClientAddressConfig(Section):
         return self
 
 
+Host = Annotated[str, AfterValidator(check_host_pattern)]
+"""A host name, or ``*.`` before one for every name below it."""
+
+_MODE: Final = re.compile("[0-7]{3,4}")
+_OWNER: Final = re.compile(r"[^\s:/]+(:[^\s:/]+)?")
+
+
+def _check_mode(value: str) -> str:
+    if not _MODE.fullmatch(value):
+        raise InvalidValueError('is not a mode of a file in octal digits: write for example "0660"')
+    return value
+
+
+def _check_owner(value: str) -> str:
+    if not _OWNER.fullmatch(value):
+        raise InvalidValueError("is not an owner: write USER or USER:GROUP, each a name or a number")
+    return value
+
+
 class ListenConfig(Section):
-    """One socket."""
+    """One address that is accepted on. Listeners may share an address: then the Host of a request decides among them,
+    the most specific first, and only that listener's routes count (docs/listeners.md).
+    """
 
     address: Address
-    """``host:port``, ``:port`` (every interface), ``[::1]:port`` or ``unix:/path``; port 0 takes a free one."""
+    """``host:port``, ``:port`` (every interface), ``[::1]:port`` or ``unix:/path``; port 0 takes a free one. Listeners
+    that share an address agree on having ``tls``, and on ``proxy_protocol``, ``mode`` and ``owner``."""
+
+    name: Name | None = None
+    """What the listener is called: in ``listeners`` of routes, and in logs."""
+
+    hosts: tuple[Host, ...] = ()
+    """Host names, or ``*.`` before one for every name below it, that it serves where it shares its address; those that
+    no other listener of the address serves unless given. A listener that is alone at its address serves every host."""
+
+    default: Switch = True
+    """``false`` serves only routes that name the listener in ``listeners``."""
 
     tls: ListenTlsConfig | None = None
     """TLS; without it the listener speaks plain HTTP."""
 
-    name: Name | None = None
-    """What the listener is called."""
+    proxy_protocol: Switch = False
+    """``true``: every connection begins with a header of the PROXY protocol, version 1 or 2, whose source is then the
+    peer, also for ``trusted_proxies`` and limits. The header is believed from every peer, and a connection without it
+    is closed: only the load balancer may reach the address."""
+
+    mode: Annotated[str, AfterValidator(_check_mode)] | None = None
+    """Mode of the file of a unix socket, in octal digits such as ``"0660"``; that of the process's umask unless
+    given."""
+
+    owner: Annotated[str, AfterValidator(_check_owner)] | None = None
+    """Owner of the file of a unix socket: ``user`` or ``user:group``, names or numbers; the process's unless given."""
 
     trusted_proxies: tuple[TrustedPeer, ...] | None = None
     """Peers whose forwarding fields count here, instead of the document's ``trusted_proxies``; ``[]`` trusts none."""

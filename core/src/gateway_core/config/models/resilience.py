@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway_core.config.address import is_host
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import (
     Count,
     Duration,
+    InvalidValueError,
     Method,
     Percent,
     PositiveDuration,
@@ -134,8 +136,27 @@ class KeepaliveConfig(Section):
     idle_timeout: PositiveDuration = 30.0
     """How long an idle connection is kept; best shorter than the endpoints keep it."""
 
+    max_age: Duration = 0.0
+    """How old a connection may become: an older one serves no further request; 0 is no limit. A name that has new
+    addresses is then followed by busy connections, too."""
+
     max_requests: Count = 0
     """Requests after which a connection is closed; 0 is no limit."""
+
+
+class Http1Config(Section):
+    """How an upstream's HTTP/1 is read."""
+
+    tolerant: Switch = False
+    """``true`` takes responses that break the rules of HTTP/1 in ways that are safe to repair (docs/upstreams.md): what
+    follows on the connection cannot be told then, so it is closed."""
+
+
+def _check_san(value: str) -> str:
+    is_uri = "://" in value and all("!" <= character <= "~" for character in value)
+    if not is_host(value) and not is_uri:
+        raise InvalidValueError("is not a name in a certificate: write a host name, an IP address or a URI")
+    return value
 
 
 class UpstreamTlsConfig(Section):
@@ -145,7 +166,11 @@ class UpstreamTlsConfig(Section):
     """File of the certificate authorities to trust; the system's unless given."""
 
     server_name: str = ""
-    """Name to ask for and to find in the certificate; the endpoint's host unless given."""
+    """Name to ask for (SNI) and to find in the certificate; the endpoint's host unless given."""
+
+    sans: tuple[Annotated[str, AfterValidator(_check_san)], ...] = ()
+    """Names of which the certificate must have one as a subject alternative name: host names, IP addresses or URIs such
+    as ``spiffe://example.com/users``. They replace the check of the name: ``server_name`` is then only asked for."""
 
     cert: str = ""
     """File of a client certificate."""
@@ -155,6 +180,10 @@ class UpstreamTlsConfig(Section):
 
     verify: Switch = True
     """``false`` accepts any certificate: whoever answers at the address is believed."""
+
+    tolerate_missing_close_notify: Switch = False
+    """``true`` takes a connection that an endpoint closes without TLS's close_notify as complete, where the end of the
+    connection is the end of the response: an attacker on the way may then cut such a response short unnoticed."""
 
     @model_validator(mode="after")
     def _check(self) -> UpstreamTlsConfig:

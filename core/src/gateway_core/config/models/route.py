@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway_core.config.address import is_host, parse_origin
+from gateway_core.config.address import UNIX, is_host, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.listen import Host
 from gateway_core.config.models.path_policy import RoutePathPolicyConfig
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
+from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig
+from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
 from gateway_core.config.values import (
     HeaderName,
     Integer,
@@ -20,6 +23,7 @@ from gateway_core.config.values import (
     Method,
     Name,
     Percent,
+    PositiveSize,
     Regex,
     Size,
     Switch,
@@ -28,7 +32,7 @@ from gateway_core.config.values import (
 
 
 def _check_target(value: str) -> str:
-    if "://" in value or value.startswith("//"):
+    if is_url(value) or value.startswith("//"):
         parse_origin(value)
     elif not value:
         raise InvalidValueError("is empty, where the name of an upstream or a URL is expected")
@@ -36,32 +40,12 @@ def _check_target(value: str) -> str:
 
 
 Target = Annotated[str, AfterValidator(_check_target)]
-"""The name of an upstream, or a URL that is only scheme, host and port."""
+"""The name of an upstream, a URL that is only scheme, host and port, or ``unix:/path``."""
 
 
 def is_url(target: str) -> bool:
-    """Whether a target is a URL rather than an upstream's name."""
-    return "://" in target
-
-
-_HOST_REMEDY: Final = "write for example api.example.com or *.example.com"
-
-
-def _check_host(value: str) -> str:
-    if "://" in value or "/" in value:
-        raise InvalidValueError(f"is a URL, where a host is expected: {_HOST_REMEDY}")
-    name = value.removeprefix("*.").strip("[]")
-    if "*" in name:
-        raise InvalidValueError("has a * that is not the first label: write it as in *.example.com")
-    if ":" in name and not is_host(name):
-        raise InvalidValueError("has a port, which is ignored when hosts are compared: leave it out")
-    if not is_host(name):
-        raise InvalidValueError(f"is not a host: {_HOST_REMEDY}")
-    return value
-
-
-Host = Annotated[str, AfterValidator(_check_host)]
-"""A host name, or ``*.`` before one for every name below it."""
+    """Whether a target is a URL or a unix socket rather than an upstream's name."""
+    return "://" in target or target.startswith(UNIX)
 
 
 class ConditionConfig(Section):
@@ -98,10 +82,20 @@ class WeightedTargetConfig(Section):
     """One of several targets."""
 
     target: Target
-    """The name of an upstream, or a URL."""
+    """The name of an upstream, a URL, or ``unix:/path``."""
 
     weight: Weight = 1
     """Share of the requests relative to the other targets."""
+
+    backup: Switch = False
+    """``true``: gets requests only while no other target has an endpoint that is well."""
+
+    rewrite: RewriteConfig | None = None
+    """What requests to this target are sent as, instead of the route's ``rewrite``; a ``prefix`` or ``template`` also
+    stands in the place of the route's ``strip_path``."""
+
+    plugins: tuple[BindingConfig, ...] = ()
+    """Bindings for requests to this target, after the route's own; they replace none."""
 
 
 class MirrorConfig(Section):
@@ -113,7 +107,7 @@ class MirrorConfig(Section):
     """
 
     target: Target
-    """The name of an upstream, or a URL."""
+    """The name of an upstream, a URL, or ``unix:/path``."""
 
     percent: Percent = 100.0
     """Share of the requests that is copied."""
@@ -122,23 +116,14 @@ class MirrorConfig(Section):
     """Whether copies carry the client's Authorization and Cookie."""
 
 
-class RewriteConfig(Section):
-    """What the upstream gets instead of the path: exactly one of the two."""
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, Mapping) else value
 
-    prefix: str | None = None
-    """Replaces the prefix that matched, or the literal part of ``path`` before its first parameter."""
 
-    template: str | None = None
-    """The whole new path; ``:name`` and ``*name`` stand for the parameters of ``path``."""
-
-    @model_validator(mode="after")
-    def _check(self) -> RewriteConfig:
-        if (self.prefix is None) == (self.template is None):
-            raise ValueError("give exactly one of prefix and template")
-        for name, text in (("prefix", self.prefix), ("template", self.template)):
-            if text is not None and (not text.startswith("/") or re.search(r"[\s?#\\\x00-\x1f\x7f]", text)):
-                raise ValueError(f"the {name} is not a path: begin with / and leave out spaces, ?, # and \\")
-        return self
+Mirrors = Annotated[
+    tuple[MirrorConfig, ...], BeforeValidator(_as_list, json_schema_input_type=MirrorConfig | list[MirrorConfig])
+]
+"""One mirror or several."""
 
 
 class RedirectConfig(Section):
@@ -188,6 +173,9 @@ class RouteConfig(Section):
     methods: tuple[Method, ...] = ()
     """Methods in capitals; every method unless given."""
 
+    listeners: tuple[Name, ...] = ()
+    """Names of the listeners at which it counts; those with ``default: true`` unless given."""
+
     hosts: tuple[Host, ...] = ()
     """Host names, or ``*.`` before one for every name below it; every host unless given."""
 
@@ -201,13 +189,20 @@ class RouteConfig(Section):
     """The highest wins, before anything else is compared."""
 
     target: Target | None = None
-    """The name of an upstream, or a URL such as ``http://127.0.0.1:8081``."""
+    """The name of an upstream, a URL such as ``http://127.0.0.1:8081``, or a unix socket such as
+    ``unix:/run/users.sock``."""
 
     targets: tuple[WeightedTargetConfig, ...] = ()
     """Several targets that share the requests."""
 
-    mirror: MirrorConfig | None = None
-    """Where copies of requests go."""
+    sticky_cookie: StickyCookieConfig | None = None
+    """Keep a client on one of ``targets`` by a cookie."""
+
+    hash_on: HashOn = ()
+    """Keep requests that are equal in this on one of ``targets``: as in upstreams."""
+
+    mirror: Mirrors = ()
+    """Where copies of requests go: one place or a list."""
 
     redirect: RedirectConfig | None = None
     """Answer with a redirect instead of asking an upstream."""
@@ -216,13 +211,20 @@ class RouteConfig(Section):
     """Leave out the prefix that matched, or the literal part of ``path`` before its first parameter."""
 
     rewrite: RewriteConfig | None = None
-    """Send another path upstream."""
+    """Send another path, Host or query upstream."""
+
+    rewrite_response: RewriteResponseConfig | None = None
+    """Undo in responses what ``strip_path`` and ``rewrite`` changed."""
 
     path_policy: RoutePathPolicyConfig | None = None
     """What this route refuses of a path's spelling, in place of the document's ``path_policy``."""
 
-    preserve_host: Switch = False
-    """Send the client's Host header upstream instead of the endpoint's."""
+    preserve_host: Switch | None = None
+    """Send the client's Host header upstream instead of the endpoint's; as the upstream says unless given."""
+
+    buffer_request: PositiveSize | None = None
+    """Gather each request's body before an endpoint is picked, and send it with a Content-Length; a body that is longer
+    than this gets 413. It is kept in memory, so choose it small."""
 
     timeouts: RouteTimeoutsConfig | None = None
     """Timeouts in place of the upstream's."""
@@ -241,15 +243,41 @@ class RouteConfig(Section):
         paths = {"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex}
         targets = {"target": self.target, "targets": self.targets or None, "redirect": self.redirect}
         problems = [*_not_exactly_one(paths), *_not_exactly_one(targets)]
-        if self.strip_path and self.rewrite is not None:
-            problems.append("strip_path and rewrite contradict each other: keep one of them")
-        if self.targets and not any(item.weight for item in self.targets):
-            problems.append("every weight in targets is 0: give at least one of them a share")
-        if self.redirect is not None and self.mirror is not None:
+        problems += [*self._check_targets(), *self._check_rewrites()]
+        if self.redirect is not None and self.mirror:
             problems.append("redirect and mirror contradict each other: a redirect sends nothing upstream")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _check_targets(self) -> Iterator[str]:
+        given = [name for name, value in (("sticky_cookie", self.sticky_cookie), ("hash_on", self.hash_on)) if value]
+        if len(given) > 1:
+            yield "sticky_cookie and hash_on contradict each other: keep one of them"
+        if not self.targets:
+            for name in given:
+                yield f"{name} keeps clients on one of several targets: give targets, or write {name} on the upstream"
+            return
+        if not any(item.weight for item in self.targets):
+            yield "every weight in targets is 0: give at least one of them a share"
+        elif all(item.backup or not item.weight for item in self.targets):
+            yield "every target with a share is a backup: leave out backup on those that are to get the requests"
+
+    def _check_rewrites(self) -> Iterator[str]:
+        own = [
+            ("rewrite", self.rewrite),
+            *((f"targets[{i}].rewrite", item.rewrite) for i, item in enumerate(self.targets)),
+        ]
+        if self.strip_path and self.rewrite is not None and self.rewrite.changes_path:
+            key = "prefix" if self.rewrite.template is None else "template"
+            yield f"strip_path and rewrite.{key} contradict each other: keep one of them"
+        for name, rewrite in own:
+            if rewrite is None:
+                continue
+            if rewrite.host is not None and self.preserve_host:
+                yield f"preserve_host and {name}.host contradict each other: keep one of them"
+            if rewrite.template is not None and self.rewrite_response is not None:
+                yield f"rewrite_response cannot undo {name}.template: write a prefix, or leave rewrite_response out"
 
 
 def _not_exactly_one(options: Mapping[str, object]) -> list[str]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.address import Origin, is_host, parse_origin
 from gateway_core.config.models.base import Section
+from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
 from gateway_core.config.models.resilience import (
+    Http1Config,
     KeepaliveConfig,
     RetriesConfig,
     TimeoutsConfig,
@@ -31,16 +33,31 @@ from gateway_core.config.values import (
     Weight,
 )
 
+_DO_NOT_HASH: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests"})
+
 HASH_SOURCES: Final = ("header", "cookie", "query", "param")
 _HASH_ON: Final = re.compile(rf"client_ip|(?:{'|'.join(HASH_SOURCES)}):.+")
 
 
 def _check_hash_on(value: str) -> str:
-    if value and not _HASH_ON.fullmatch(value):
+    if not _HASH_ON.fullmatch(value):
         raise InvalidValueError(
             "is nothing to hash on: write client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME"
         )
     return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+HashSource = Annotated[str, AfterValidator(_check_hash_on)]
+"""``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or ``param:NAME``."""
+
+HashOn = Annotated[
+    tuple[HashSource, ...], BeforeValidator(_as_tuple, json_schema_input_type=HashSource | list[HashSource])
+]
+"""One source or several: the first that a request has counts."""
 
 
 def _check_origin(value: str) -> str:
@@ -49,27 +66,35 @@ def _check_origin(value: str) -> str:
 
 
 OriginUrl = Annotated[str, AfterValidator(_check_origin)]
-"""An http or https URL that is only scheme, host and port."""
+"""An http or https URL that is only scheme, host and port, or ``unix:/path``."""
 
 
 def _authority(data: dict[str, Any]) -> str:
     return parse_origin(data["url"]).authority if "url" in data else ""
 
 
+def _strategy(data: dict[str, Any]) -> str:
+    return "consistent-hash" if data.get("hash_on") else "weighted-round-robin"
+
+
 class EndpointConfig(Section):
     """One address of an upstream."""
 
     url: OriginUrl
-    """Scheme, host and port, such as ``http://127.0.0.1:8081``."""
+    """Scheme, host and port, such as ``http://127.0.0.1:8081``, or a unix socket, such as ``unix:/run/users.sock``,
+    which gets the Host of the client."""
 
     id: Name = Field(default_factory=_authority)
-    """Name in logs and metrics; the URL's host and port unless given."""
+    """Name in logs and metrics; the URL's host and port, or the path of the socket, unless given."""
 
     weight: Weight = 1
     """Share of the requests relative to the other endpoints; 0 gets none."""
 
     status: Literal["up", "down", "drain"] = "up"
     """``down`` gets no requests; ``drain`` gets no new ones, those under way finish."""
+
+    backup: Switch = False
+    """``true``: gets requests only while no other endpoint is well, and retries once every other one was tried."""
 
     @property
     def origin(self) -> Origin:
@@ -177,16 +202,18 @@ class UpstreamConfig(Section):
     description: str = ""
     """For people."""
 
-    strategy: str = "weighted-round-robin"
+    hash_on: HashOn = ()
+    """Keep requests that are equal in this on one endpoint: ``client_ip``, ``header:NAME``, ``cookie:NAME``,
+    ``query:NAME`` or ``param:NAME``, or a list of them, of which the first that a request has counts. Requests with
+    none of them go to the endpoints in turn."""
+
+    strategy: str = Field(default_factory=_strategy)
     """How an endpoint is chosen: weighted-round-robin, round-robin (which ignores weights), random, least-requests,
-    consistent-hash, or one that an extension provides."""
+    consistent-hash, or one that an extension provides. Unless given it is consistent-hash where ``hash_on`` is given,
+    else weighted-round-robin."""
 
     strategy_options: Mapping[str, Any] = Field(default_factory=dict)
     """Options of an extension's strategy."""
-
-    hash_on: Annotated[str, AfterValidator(_check_hash_on)] = ""
-    """What consistent-hash looks at: ``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or
-    ``param:NAME``."""
 
     sticky_cookie: StickyCookieConfig | None = None
     """Keep a client on its endpoint by a cookie."""
@@ -222,13 +249,42 @@ class UpstreamConfig(Section):
     keepalive: KeepaliveConfig = KeepaliveConfig()
     """Connections that are kept open between requests."""
 
+    preserve_host: Switch = False
+    """Send the client's Host header instead of the endpoint's: what routes to this upstream do unless they say.
+    Endpoints on unix sockets get the client's in any case."""
+
+    send_proxy_protocol: Literal["v1", "v2"] | None = None
+    """Begin each connection with a header of the PROXY protocol that names the client; none unless given. A connection
+    then serves only requests of one client address."""
+
+    http1: Http1Config = Http1Config()
+    """How the responses of HTTP/1 are read."""
+
     tls: UpstreamTlsConfig = UpstreamTlsConfig()
     """TLS to endpoints whose URL is https."""
 
+    plugins: tuple[BindingConfig, ...] = ()
+    """Bindings whose attempt hooks run for every attempt here, after all others: for requests, mirrors and what plugins
+    fetch from it."""
+
     @model_validator(mode="after")
     def _check(self) -> UpstreamConfig:
+        problems = []
         if self.strategy == "consistent-hash" and not self.hash_on:
-            raise ValueError("consistent-hash needs hash_on: give for example hash_on: client_ip")
+            problems.append("consistent-hash needs hash_on: give for example hash_on: client_ip")
+        elif self.hash_on and self.strategy in _DO_NOT_HASH:
+            problems.append(
+                f"hash_on and the strategy {self.strategy} contradict each other: leave out one of them, "
+                "hash_on alone means consistent-hash"
+            )
         if not self.endpoints and self.discovery is None:
-            raise ValueError("has neither endpoints nor discovery: give one of them")
+            problems.append("has neither endpoints nor discovery: give one of them")
+        if self.endpoints and self.discovery is None and all(endpoint.backup for endpoint in self.endpoints):
+            problems.append("every endpoint is a backup: leave out backup on those that are to get the requests")
+        if self.health_check is not None and self.health_check.type == "https":
+            sockets = [endpoint.id for endpoint in self.endpoints if endpoint.origin.is_unix]
+            if sockets:
+                problems.append(f"health_check asks {sockets[0]} by https, which is for URLs: write type: http")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self

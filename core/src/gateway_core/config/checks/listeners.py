@@ -1,0 +1,111 @@
+"""Listeners: those that share an address agree, no two serve one host, and routes name those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway_core.config.address import UNIX
+from gateway_core.config.checks.scope import Scope
+from gateway_core.config.models.gateway import DEFAULT_LISTEN
+from gateway_core.config.place import KeyPath
+from gateway_core.config.views import mappings, text
+from gateway_core.config.words import listed
+
+_OF_UNIX: Final = ("mode", "owner")
+_OFF: Final = {"proxy_protocol": False}
+
+
+def check_listeners(scope: Scope) -> None:
+    """Report listeners that cannot share their address, and keys that do not go with it."""
+    by_address: dict[str, list[tuple[KeyPath, Mapping[str, Any]]]] = {}
+    for path, item in listeners(scope.document):
+        address = text(item, "address")
+        if address is None:
+            continue
+        by_address.setdefault(address, []).append((path, item))
+        for key in _OF_UNIX if not address.startswith(UNIX) else ():
+            if item.get(key) is not None:
+                message = (
+                    f"{key} is for unix sockets, and {scope.shown((*path, 'address'), address)} is none: remove it"
+                )
+                scope.add_key((*path, key), message, code="value.inconsistent")
+        if item.get("default") is False and text(item, "name") is None:
+            message = "serves only routes that name it, and it has no name: give it one, or leave default out"
+            scope.add((*path, "default"), message, code="value.inconsistent")
+    for group in by_address.values():
+        first_path, first = group[0]
+        for path, item in group[1:]:
+            _check_agreement(scope, path, item, first_path, first)
+        _check_hosts(scope, group)
+
+
+def listeners(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Yield path and value of each listener, or of the default one; a text is one with that address."""
+    written = document.get("listen", DEFAULT_LISTEN)
+    items: list[tuple[KeyPath, Any]] = [(("listen",), written)]
+    if isinstance(written, list):
+        items = [(("listen", index), item) for index, item in enumerate(written)]
+    for path, item in items:
+        if isinstance(item, Mapping):
+            yield path, item
+        elif isinstance(item, str):
+            yield path, {"address": item}
+
+
+def _check_agreement(
+    scope: Scope, path: KeyPath, item: Mapping[str, Any], first_path: KeyPath, first: Mapping[str, Any]
+) -> None:
+    place = scope.place(first_path)
+    if (item.get("tls") is None) is not (first.get("tls") is None):
+        has, other = ("no tls", "has it") if item.get("tls") is None else ("tls", "has none")
+        message = f"has {has}, and the listener at {place}, which shares its address, {other}: give both or neither"
+        scope.add(path, message, code="listen.disagree")
+    for key in ("proxy_protocol", *_OF_UNIX) if str(item["address"]).startswith(UNIX) else ("proxy_protocol",):
+        mine, others = [one.get(key) if one.get(key) is not None else _OFF.get(key) for one in (item, first)]
+        if mine != others:
+            message = (
+                f"{key} differs from that of the listener at {place}, which shares its address: "
+                "it is one socket, so write the same on both"
+            )
+            scope.add((*path, key), message, code="listen.disagree")
+
+
+def _check_hosts(scope: Scope, group: list[tuple[KeyPath, Mapping[str, Any]]]) -> None:
+    first: dict[str, KeyPath] = {}
+    for path, item in group:
+        hosts = item.get("hosts")
+        written = [host for host in hosts if isinstance(host, str)] if isinstance(hosts, list) else []
+        for index, host in enumerate(written):
+            key = host.lower().removesuffix(".")
+            if key in first:
+                shown = scope.shown((*path, "hosts", index), host)
+                message = f"{shown} is already served at {scope.place(first[key])}: name it at one listener only"
+                scope.add((*path, "hosts", index), message, code="name.duplicate")
+            first.setdefault(key, (*path, "hosts", index))
+        if not written and "" in first:
+            message = (
+                f"takes the same address as the listener at {scope.place(first[''])}, and the same hosts: "
+                "give one of them hosts, or another address"
+            )
+            scope.add(path, message, code="listen.overlap")
+        if not written:
+            first.setdefault("", path)
+
+
+def check_named_listeners(scope: Scope) -> None:
+    """Report routes that name a listener that there is not."""
+    names = {name for _, item in listeners(scope.document) if (name := text(item, "name"))}
+    for path, route in mappings(scope.document, "routes"):
+        written = route.get("listeners")
+        for index, name in enumerate(written if isinstance(written, list) else ()):
+            if isinstance(name, str) and name not in names:
+                where = (*path, "listeners", index)
+                hint = scope.suggestion(name, names) or _known(names)
+                scope.add(where, f"{scope.shown(where, name)} is not a listener{hint}", code="listener.unknown")
+
+
+def _known(names: set[str]) -> str:
+    if not names:
+        return ": none has a name, give it one in listen"
+    return f": there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"

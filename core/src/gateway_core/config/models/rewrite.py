@@ -1,0 +1,95 @@
+"""What changes between the request that came and the one that goes upstream, and back in the response."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway_core.config.address import check_authority
+from gateway_core.config.models.base import Section
+from gateway_core.config.values import InvalidValueError, Switch
+
+
+def _check_parameter(value: str) -> str:
+    if not value:
+        raise InvalidValueError("is empty, where the name of a parameter is expected")
+    return value
+
+
+ParameterName = Annotated[str, AfterValidator(_check_parameter)]
+"""The name of a query parameter, decoded."""
+
+
+class RewriteQueryConfig(Section):
+    """What changes in the query; the parameters that are not named go on to the letter."""
+
+    set: Mapping[ParameterName, str] = Field(default_factory=dict)
+    """Parameters that stand once, at the end, with this value, whatever the client sent of them."""
+
+    remove: tuple[ParameterName, ...] = ()
+    """Parameters that are left out, before others are set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RewriteQueryConfig:
+        if not self.set and not self.remove:
+            raise ValueError("changes nothing: give set or remove")
+        return self
+
+
+class RewriteConfig(Section):
+    """What the upstream gets instead of the client's path, Host and query."""
+
+    prefix: str | None = None
+    """Replaces the prefix that matched, or the literal part of ``path`` before its first parameter. The upstream gets
+    it as X-Forwarded-Prefix if the client sees more than the upstream does."""
+
+    template: str | None = None
+    """The whole new path, instead of ``prefix``; ``:name`` and ``*name`` stand for the parameters of ``path``."""
+
+    host: Annotated[str, AfterValidator(check_authority)] | None = None
+    """Host header, with a port if there is one, instead of the endpoint's or the client's."""
+
+    query: RewriteQueryConfig | None = None
+    """Parameters of the query that are set and removed."""
+
+    @property
+    def changes_path(self) -> bool:
+        """Whether it makes another path."""
+        return self.prefix is not None or self.template is not None
+
+    @model_validator(mode="after")
+    def _check(self) -> RewriteConfig:
+        if self.prefix is not None and self.template is not None:
+            raise ValueError("prefix and template are given: keep one of them")
+        if not self.changes_path and self.host is None and self.query is None:
+            raise ValueError("changes nothing: give prefix, template, host or query")
+        for name, text in (("prefix", self.prefix), ("template", self.template)):
+            if text is not None and (not text.startswith("/") or re.search(r"[\s?#\\\x00-\x1f\x7f]", text)):
+                raise ValueError(f"the {name} is not a path: begin with / and leave out spaces, ?, # and \\")
+        return self
+
+
+class RewriteResponseConfig(Section):
+    """Undo in responses what ``strip_path`` and ``rewrite`` changed, so that the client finds what they name.
+
+    What is outside of the rewritten prefix, names another host or is relative stays.
+    """
+
+    location: Switch = False
+    """Location and Content-Location: URLs of the endpoint or of ``rewrite.host`` become the client's, paths get back
+    the prefix."""
+
+    cookie_path: Switch = False
+    """Path of Set-Cookie gets back the prefix."""
+
+    cookie_domain: Switch = False
+    """Domain of Set-Cookie that names the endpoint or ``rewrite.host`` becomes the client's host."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RewriteResponseConfig:
+        if not (self.location or self.cookie_path or self.cookie_domain):
+            raise ValueError("changes nothing: give location, cookie_path or cookie_domain")
+        return self
