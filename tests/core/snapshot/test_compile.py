@@ -4,10 +4,11 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from gateway_core.config import ConfigError, LoadedConfig
+from gateway_core.config import ConfigError, LoadedConfig, RouteTimeoutsConfig, TimeoutsConfig
 from gateway_core.messages import Request
 from gateway_core.routing import Match
-from gateway_core.snapshot import CompiledRoute, Environment, Snapshot, Timeouts, compile_snapshot
+from gateway_core.snapshot import CompiledRoute, Environment, Snapshot, compile_snapshot
+from gateway_core.snapshot.compile import timeouts_of
 
 Load = Callable[[str], LoadedConfig]
 
@@ -44,7 +45,7 @@ routes:
     assert [endpoint.id for endpoint in snapshot.upstreams["users"].endpoints] == ["one"]
     assert route.rewrite is not None
     assert route.rewrite(found.params, "/users/7") == "/7"
-    assert route.timeouts == Timeouts(connect=2.0, response=7.0, idle=5.0, total=0.0)
+    assert route.timeouts == TimeoutsConfig.model_validate({"connect": "2s", "response": "7s", "idle": "5s"})
     assert route.max_body_bytes == 10_000_000
     assert route.retry is None
     assert route.chain is snapshot.global_chain
@@ -173,3 +174,12 @@ async def test_a_plugin_that_does_not_start_is_a_problem_with_its_place_and_stop
     assert "no luck today" in problem.message
     assert noted == ["start fine", "stop fine"]
     assert len(environment.instances) == 0
+
+
+def test_a_route_changes_only_the_timeouts_that_it_names() -> None:
+    upstream = TimeoutsConfig.model_validate({"response": "9s"})
+
+    changed = timeouts_of(upstream, RouteTimeoutsConfig.model_validate({"idle": "1s", "total": "4s"}))
+
+    assert timeouts_of(upstream, None) is upstream
+    assert (changed.connect, changed.response, changed.idle, changed.total) == (2.0, 9.0, 1.0, 4.0)

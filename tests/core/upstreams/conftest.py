@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import pytest
+from gateway_core.config import EndpointConfig, UpstreamConfig
 from gateway_core.leases import Lease, Leases
-from gateway_core.upstreams import Candidates, Endpoint, EndpointKey, EndpointSpec, Upstream, UpstreamSettings
+from gateway_core.upstreams import Candidates, Endpoint, EndpointKey, EndpointSpec, Upstream
 from gateway_core.upstreams.strategies import make_strategy
 
 MakeCandidates = Callable[..., Candidates]
@@ -34,19 +36,16 @@ def make_upstream() -> MakeUpstream:
     """An upstream of endpoints a, b, c (or of given ones) with the given settings."""
     leases: Leases[EndpointKey, Endpoint] = Leases()
 
-    def make(
-        settings: UpstreamSettings | None = None,
-        endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"),
-        seed: int = 1,
-    ) -> Upstream:
-        settings = settings or UpstreamSettings()
+    def make(endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"), seed: int = 1, **settings: Any) -> Upstream:
+        config = UpstreamConfig(name="u", endpoints=(EndpointConfig(url="http://unused.test"),), **settings)
 
         def acquire(spec: EndpointSpec) -> Lease[Endpoint]:
-            depends_on = (settings.circuit_breaker, settings.health_check)
+            depends_on = (config.circuit_breaker, config.health_check)
             key = EndpointKey("u", spec.id, spec.scheme, spec.host, spec.port, depends_on)
-            return leases.acquire(key, lambda: Endpoint(spec, settings.circuit_breaker))
+            return leases.acquire(key, lambda: Endpoint(spec, config.circuit_breaker))
 
-        upstream = Upstream("u", settings, acquire=acquire, strategy=make_strategy(settings.strategy), rng=Random(seed))
+        strategy = make_strategy(config.strategy)
+        upstream = Upstream(config, acquire=acquire, strategy=strategy, rng=Random(seed))
         upstream.set_endpoints([_spec(e) if isinstance(e, str) else e for e in endpoints])
         return upstream
 

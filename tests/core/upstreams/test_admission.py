@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.upstreams import Admission, Endpoint, EndpointSpec, LimitSettings, Load, Verdict
+from gateway_core.config import UpstreamLimitsConfig
+from gateway_core.upstreams import Admission, Endpoint, EndpointSpec, Load, Verdict
 from gateway_core.upstreams.admission import judge
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def test_a_place_admits_then_queues_then_refuses(
 
 
 def test_the_narrower_of_upstream_and_endpoint_decides() -> None:
-    admission = Admission(LimitSettings(max_connections=3, max_pending=1, max_connections_per_endpoint=2))
+    admission = Admission(UpstreamLimitsConfig(max_connections=3, max_pending=1, max_connections_per_endpoint=2))
     one, other = make_endpoint(), make_endpoint()
     for _ in range(2):
         admission.enter(one)
@@ -51,7 +52,7 @@ def test_the_narrower_of_upstream_and_endpoint_decides() -> None:
 
 
 def test_counts_go_on_across_snapshots() -> None:
-    limits = LimitSettings(max_connections=1)
+    limits = UpstreamLimitsConfig(max_connections=1)
     load, endpoint = Load(), make_endpoint()
     old = Admission(limits, load)
     old.enter(endpoint)
@@ -64,13 +65,13 @@ def test_counts_go_on_across_snapshots() -> None:
 
 
 def test_no_limits_are_known_to_be_none() -> None:
-    assert Admission(LimitSettings()).is_unlimited
-    assert not Admission(LimitSettings(max_connections=1)).is_unlimited
+    assert Admission(UpstreamLimitsConfig()).is_unlimited
+    assert not Admission(UpstreamLimitsConfig(max_connections=1)).is_unlimited
 
 
 @given(st.lists(st.sampled_from(["new", "end"]), max_size=80), st.integers(1, 4), st.integers(1, 3))
 def test_the_limits_hold_through_any_history(history: list[str], connections: int, pending: int) -> None:
-    admission = Admission(LimitSettings(max_connections=connections, max_pending=pending))
+    admission = Admission(UpstreamLimitsConfig(max_connections=connections, max_pending=pending))
     endpoint = make_endpoint()
     for event in history:
         if event == "new":

@@ -3,7 +3,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from gateway_core.upstreams import BreakerState, CircuitBreaker, CircuitBreakerSettings
+from gateway_core.config import CircuitBreakerConfig
+from gateway_core.upstreams import BreakerState, CircuitBreaker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ def make_breaker(
     half_open_requests: int = 2,
 ) -> CircuitBreaker:
     return CircuitBreaker(
-        CircuitBreakerSettings(
+        CircuitBreakerConfig.model_construct(
             enable=True,
             failure_ratio=failure_ratio,
             window=window,

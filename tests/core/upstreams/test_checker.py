@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.upstreams import Endpoint, EndpointSpec, HealthCheckSettings
+from gateway_core.config import HealthCheckConfig, SecretHeaderValue
+from gateway_core.upstreams import Endpoint, EndpointSpec
 from gateway_core.upstreams.checker import Checker
 
 
@@ -56,7 +57,7 @@ async def make_checker() -> AsyncIterator[Callable[..., Checker]]:
     made: list[Checker] = []
 
     def make(endpoint: Endpoint, **settings: Any) -> Checker:
-        configured = HealthCheckSettings(**{"enable": True, "timeout": 5.0, "unhealthy_threshold": 1, **settings})
+        configured = HealthCheckConfig.model_construct(**{"timeout": 5.0, "unhealthy_threshold": 1, **settings})
         checker = Checker(endpoint, configured, session=lambda: session, clock=SystemClock(), rng=Random(1))
         made.append(checker)
         return checker
@@ -107,7 +108,11 @@ async def test_the_request_is_the_configured_one(
     fake, endpoint = upstream
 
     await make_checker(
-        endpoint, method="HEAD", path="/health%2Fx?deep=1", host="users.test", headers=(("X-Probe", "1"),)
+        endpoint,
+        method="HEAD",
+        path="/health%2Fx?deep=1",
+        host="users.test",
+        headers={"X-Probe": SecretHeaderValue("1")},
     ).check()
 
     (request,) = fake.requests

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.upstreams import Outcome, OutlierDetectionSettings
+from gateway_core.config import OutlierDetectionConfig
+from gateway_core.upstreams import Outcome
 from gateway_core.upstreams.ejection import EjectionState, eject, may_eject, note_failure, note_success
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 def make_settings(
     consecutive_failures: int = 3, consecutive_5xx: int = 5, percent: float = 50.0
-) -> OutlierDetectionSettings:
-    return OutlierDetectionSettings(
+) -> OutlierDetectionConfig:
+    return OutlierDetectionConfig.model_construct(
         enable=True,
         consecutive_failures=consecutive_failures,
         consecutive_5xx=consecutive_5xx,
@@ -20,7 +21,7 @@ def make_settings(
     )
 
 
-def feed(settings: OutlierDetectionSettings, outcomes: list[int]) -> list[bool]:
+def feed(settings: OutlierDetectionConfig, outcomes: list[int]) -> list[bool]:
     state = EjectionState()
     earned = []
     for outcome in outcomes:

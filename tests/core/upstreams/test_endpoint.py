@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.upstreams import CircuitBreakerSettings, Endpoint, EndpointSpec, EndpointStatus
+from gateway_core.config import CircuitBreakerConfig
+from gateway_core.upstreams import Endpoint, EndpointSpec, EndpointStatus
 
 
 class Pool:
@@ -61,7 +62,7 @@ def test_the_id_is_the_address_unless_given() -> None:
 
 def test_usable_means_healthy_not_ejected_and_let_through_by_the_breaker() -> None:
     endpoint = Endpoint(
-        EndpointSpec("http", "a", 80), CircuitBreakerSettings(enable=True, minimum_requests=1, open_for=10)
+        EndpointSpec("http", "a", 80), CircuitBreakerConfig.model_construct(minimum_requests=1, open_for=10)
     )
     assert endpoint.is_usable(100.0)
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from gateway_core.upstreams import HealthCheckSettings
+from gateway_core.config import HealthCheckConfig
 from gateway_core.upstreams.health import HealthState, StatusRanges, first_delay, next_delay, note_result
 from hypothesis import given
 from hypothesis import strategies as st
 
-SETTINGS = HealthCheckSettings(enable=True, healthy_threshold=2, unhealthy_threshold=3, interval=5.0, jitter=0.1)
+SETTINGS = HealthCheckConfig.model_construct(healthy_threshold=2, unhealthy_threshold=3, interval=5.0, jitter=0.1)
 
 
 def run(results: str) -> str:

@@ -4,13 +4,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from gateway_core.upstreams import Load, Outcome, Retry, RetryBudget, RetryPolicy, RetrySettings, Stop, StopReason
-from gateway_core.upstreams.settings import IDEMPOTENT_METHODS, RETRY_CONDITIONS
+from gateway_core.config import RetriesConfig
+from gateway_core.upstreams import Load, Outcome, Retry, RetryBudget, RetryPolicy, Stop, StopReason
+from gateway_core.upstreams.retry import IDEMPOTENT_METHODS, NO_RETRIES
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def decide(settings: RetrySettings | None = None, **changes: Any) -> Retry | Stop:
+def decide(settings: RetriesConfig | None = None, **changes: Any) -> Retry | Stop:
     load = Load()
     load.active = 10
     arguments: dict[str, Any] = {
@@ -24,7 +25,7 @@ def decide(settings: RetrySettings | None = None, **changes: Any) -> Retry | Sto
         "budget": RetryBudget(20.0, 3, load),
         "rng": Random(1),
     }
-    return RetryPolicy(settings or RetrySettings(attempts=2)).decide(**{**arguments, **changes})
+    return RetryPolicy(settings or RetriesConfig.model_construct(attempts=2)).decide(**{**arguments, **changes})
 
 
 def reason(decision: Retry | Stop) -> StopReason | None:
@@ -60,11 +61,11 @@ def test_a_request_is_sent_again_only_when_all_allows_it(changes: dict[str, Any]
 
 
 def test_no_attempts_means_no_retry() -> None:
-    assert reason(decide(RetrySettings())) is StopReason.ATTEMPTS
+    assert reason(decide(NO_RETRIES)) is StopReason.ATTEMPTS
 
 
 def test_a_post_is_sent_again_when_somebody_asked_for_it() -> None:
-    settings = RetrySettings(attempts=1, methods=IDEMPOTENT_METHODS | {"POST"})
+    settings = RetriesConfig.model_construct(attempts=1, methods=IDEMPOTENT_METHODS | {"POST"})
 
     assert isinstance(decide(settings, method="POST"), Retry)
 
@@ -72,7 +73,7 @@ def test_a_post_is_sent_again_when_somebody_asked_for_it() -> None:
 @given(
     method=st.sampled_from(["POST", "PATCH", "CONNECT", "LOCK"]),
     outcome=st.one_of(st.sampled_from(list(Outcome)), st.integers(100, 599)),
-    on=st.sets(st.sampled_from(sorted(RETRY_CONDITIONS | {"500", "429"}))),
+    on=st.sets(st.sampled_from(sorted(set(RetriesConfig().on) | {"500", "429"}))),
     attempts=st.integers(0, 9),
     tries=st.integers(1, 9),
     answer_started=st.booleans(),
@@ -80,7 +81,7 @@ def test_a_post_is_sent_again_when_somebody_asked_for_it() -> None:
 def test_a_post_is_never_sent_twice_unasked(
     method: str, outcome: int, on: set[str], attempts: int, tries: int, answer_started: bool
 ) -> None:
-    settings = RetrySettings(attempts=attempts, on=frozenset(on))
+    settings = RetriesConfig.model_construct(attempts=attempts, on=frozenset(on))
 
     decision = decide(settings, method=method, outcome=outcome, tries=tries, answer_started=answer_started)
 
@@ -164,7 +165,7 @@ def test_a_retry_cannot_end_that_has_not_begun() -> None:
 
 
 def test_back_off_doubles_up_to_the_maximum_with_full_jitter() -> None:
-    policy = RetryPolicy(RetrySettings(attempts=50, backoff_base=0.1, backoff_max=1.0))
+    policy = RetryPolicy(RetriesConfig.model_construct(attempts=50, backoff_base=0.1, backoff_max=1.0))
     rng = Random(1)
 
     for tries, ceiling in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1.0), (40, 1.0), (5_000, 1.0)]:
@@ -175,9 +176,12 @@ def test_back_off_doubles_up_to_the_maximum_with_full_jitter() -> None:
 
 @pytest.mark.parametrize(("per_try", "limit"), [(0.0, 200.0), (5.0, 105.0), (500.0, 200.0)])
 def test_a_try_ends_with_its_own_time_or_the_whole_request(per_try: float, limit: float) -> None:
-    assert RetryPolicy(RetrySettings(attempts=1, per_try_timeout=per_try)).try_timeout(100.0, 200.0) == limit
+    assert (
+        RetryPolicy(RetriesConfig.model_construct(attempts=1, per_try_timeout=per_try)).try_timeout(100.0, 200.0)
+        == limit
+    )
 
 
 @pytest.mark.parametrize(("attempts", "length", "keeps"), [(0, 0, False), (1, 0, True), (1, 10, True), (1, 11, False)])
 def test_only_short_bodies_are_kept(attempts: int, length: int, keeps: bool) -> None:
-    assert RetryPolicy(RetrySettings(attempts=attempts, max_body_bytes=10)).keeps_body(length) is keeps
+    assert RetryPolicy(RetriesConfig.model_construct(attempts=attempts, max_body_bytes=10)).keeps_body(length) is keeps

@@ -1,26 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.upstreams import (
-    DiscoveryContext,
-    DiscoverySettings,
-    EndpointSpec,
-    HealthCheckSettings,
-    LiveUpstream,
-    UpstreamRuntime,
-    UpstreamSettings,
-)
+from gateway_core.config import DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.upstreams import DiscoveryContext, Endpoint, EndpointSpec, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.discovery import StaticDiscovery
+from gateway_core.upstreams.runtime import frozen
+from gateway_core.upstreams.transport import TlsSettings
 
 A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("abc", 1))
-TABLE = DiscoverySettings("table", {"of": "users"})
+TABLE = DiscoveryConfig(name="table", config={"of": "users"})
 
 
 class Tables:
@@ -61,6 +56,11 @@ def ids(live: LiveUpstream) -> set[str]:
     return {endpoint.id for endpoint in live.upstream.endpoints}
 
 
+def config(name: str, endpoints: Iterable[EndpointSpec], **settings: Any) -> UpstreamConfig:
+    given = tuple(EndpointConfig(url=spec.url, id=spec.id) for spec in endpoints)
+    return UpstreamConfig(name=name, endpoints=given, **settings)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the state of the code under test has no event
@@ -68,13 +68,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_reload_keeps_endpoints_position_and_counts(runtime: UpstreamRuntime) -> None:
-    old = runtime.open("users", UpstreamSettings(), [A, B, C])
+    old = runtime.open(config("users", [A, B, C]))
     first = old.upstream.pick(None, 1.0)
     assert first is not None
     first.pool = pool = Pool()
     old.upstream.admission.enter(first)
 
-    new = runtime.open("users", UpstreamSettings(), [A, B, C])
+    new = runtime.open(config("users", [A, B, C]))
     await old.aclose()
 
     assert not pool.closed.is_set()
@@ -88,9 +88,9 @@ async def test_a_reload_keeps_endpoints_position_and_counts(runtime: UpstreamRun
 
 
 async def test_other_check_settings_are_another_endpoint(runtime: UpstreamRuntime) -> None:
-    old = runtime.open("users", UpstreamSettings(), [A])
-    new = runtime.open("users", UpstreamSettings(health_check=HealthCheckSettings(path="/x")), [A])
-    other = runtime.open("orders", UpstreamSettings(), [A])
+    old = runtime.open(config("users", [A]))
+    new = runtime.open(config("users", [A], health_check=HealthCheckConfig.model_construct(path="/x")))
+    other = runtime.open(config("orders", [A]))
 
     assert len({live.upstream.endpoints[0] for live in (old, new, other)}) == 3
     for live in (old, new, other):
@@ -98,16 +98,12 @@ async def test_other_check_settings_are_another_endpoint(runtime: UpstreamRuntim
 
 
 async def test_a_refused_upstream_leaves_nothing_behind(runtime: UpstreamRuntime) -> None:
-    bad_statuses = HealthCheckSettings(enable=True, expected_statuses=("2xx",))
-
-    with pytest.raises(ValueError, match="2xx"):
-        runtime.open("users", UpstreamSettings(health_check=bad_statuses), [A])
     with pytest.raises(ValueError, match="'fastest' is not a strategy"):
-        runtime.open("users", UpstreamSettings(strategy="fastest"), [A])
+        runtime.open(config("users", [A], strategy="fastest"))
     with pytest.raises(ValueError, match="refused"):
-        runtime.open("users", UpstreamSettings(), [A], DiscoverySettings("table", {"refuse": True}))
+        runtime.open(config("users", [A], discovery=DiscoveryConfig(name="table", config={"refuse": True})))
     with pytest.raises(ValueError, match="'zookeeper' is not a discovery: known are dns, table"):
-        runtime.open("users", UpstreamSettings(), [A], DiscoverySettings("zookeeper"))
+        runtime.open(config("users", [A], discovery=DiscoveryConfig(name="zookeeper")))
 
     await asyncio.sleep(0)
     assert not runtime._endpoints
@@ -116,7 +112,7 @@ async def test_a_refused_upstream_leaves_nothing_behind(runtime: UpstreamRuntime
 
 
 async def test_endpoints_are_the_configured_and_the_discovered_ones(runtime: UpstreamRuntime, tables: Tables) -> None:
-    live = runtime.open("users", UpstreamSettings(), [C], TABLE)
+    live = runtime.open(config("users", [C], discovery=TABLE))
     assert ids(live) == {"c"}
 
     assert await live.wait_for_endpoints(10)
@@ -128,7 +124,7 @@ async def test_endpoints_are_the_configured_and_the_discovered_ones(runtime: Ups
 
 
 async def test_a_discovered_endpoint_that_goes_is_closed(runtime: UpstreamRuntime, tables: Tables) -> None:
-    live = runtime.open("users", UpstreamSettings(), (), TABLE)
+    live = runtime.open(config("users", (), discovery=TABLE))
     await live.wait_for_endpoints(10)
     live.upstream.endpoints[0].pool = pool = Pool()
 
@@ -140,10 +136,10 @@ async def test_a_discovered_endpoint_that_goes_is_closed(runtime: UpstreamRuntim
 
 
 async def test_a_reload_does_not_ask_the_discovery_again(runtime: UpstreamRuntime, tables: Tables) -> None:
-    old = runtime.open("users", UpstreamSettings(), (), TABLE)
+    old = runtime.open(config("users", (), discovery=TABLE))
     await old.wait_for_endpoints(10)
 
-    new = runtime.open("users", UpstreamSettings(), (), TABLE)
+    new = runtime.open(config("users", (), discovery=TABLE))
     await old.aclose()
 
     assert ids(new) == {"a"}
@@ -155,10 +151,13 @@ async def test_a_reload_does_not_ask_the_discovery_again(runtime: UpstreamRuntim
 
 async def test_waiting_for_a_discovery_that_does_not_answer_ends(runtime: UpstreamRuntime) -> None:
     live = runtime.open(
-        "users",
-        UpstreamSettings(),
-        (),
-        DiscoverySettings("dns", {"host": "users.test", "nameservers": ["127.0.0.1:1"], "timeout": "10ms"}),
+        config(
+            "users",
+            (),
+            discovery=DiscoveryConfig(
+                name="dns", config={"host": "users.test", "nameservers": ["127.0.0.1:1"], "timeout": "10ms"}
+            ),
+        )
     )
 
     assert not await live.wait_for_endpoints(0.05)
@@ -175,9 +174,9 @@ async def test_active_checks_take_a_sick_endpoint_out_and_back(runtime: Upstream
     app.router.add_get("/health", health)
     async with TestServer(app, host="127.0.0.1") as sick:
         assert sick.port is not None
-        check = HealthCheckSettings(enable=True, path="/health", interval=0.02, timeout=5.0, healthy_threshold=1)
+        check = HealthCheckConfig.model_construct(path="/health", interval=0.02, timeout=5.0, healthy_threshold=1)
         endpoints = [EndpointSpec("http", "127.0.0.1", sick.port)]
-        live = runtime.open("users", UpstreamSettings(health_check=check), endpoints)
+        live = runtime.open(config("users", endpoints, health_check=check))
         endpoint = live.upstream.endpoints[0]
         assert endpoint.healthy
 
@@ -185,3 +184,48 @@ async def test_active_checks_take_a_sick_endpoint_out_and_back(runtime: Upstream
         status = 200
         await until(lambda: endpoint.healthy)
         await live.aclose()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"health_check": {"path": "/x"}},
+        {"health_check": {"headers": {"authorization": "Bearer other"}}},
+        {"circuit_breaker": {"window": "4s"}},
+        {"keepalive": {"max_idle": 8}},
+        {"timeouts": {"connect": "1s"}},
+        {"tls": {"verify": False}},
+    ],
+)
+async def test_what_an_endpoint_is_made_with_is_in_force_after_a_reload(
+    changed: dict[str, Any], runtime: UpstreamRuntime
+) -> None:
+    document = {"name": "users", "endpoints": [{"url": "http://127.0.0.1:9"}], "health_check": {"headers": {"a": "b"}}}
+    old = runtime.open(UpstreamConfig.model_validate(document))
+
+    same = runtime.open(UpstreamConfig.model_validate(document))
+    other = runtime.open(UpstreamConfig.model_validate({**document, **changed}))
+
+    assert same.upstream.endpoints[0] is old.upstream.endpoints[0]
+    assert other.upstream.endpoints[0] is not old.upstream.endpoints[0]
+    for live in (old, same, other):
+        await live.aclose()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": 1}, {"a": True}), ({"a": [1, 2]}, {"a": [2, 1]}), ({"a": {"b": 1}}, {"a": {"b": 2}}), ({}, {"a": None})],
+)
+def test_options_that_differ_have_other_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert frozen(one) != frozen(other)
+    assert hash(frozen(one)) == hash(frozen({**one}))
+
+
+async def test_health_checks_use_the_scheme_of_the_endpoint_unless_told_otherwise(runtime: UpstreamRuntime) -> None:
+    for given, scheme in (({}, "https"), ({"type": "http"}, "http")):
+        document = {"name": "users", "endpoints": [{"url": "https://127.0.0.1:9"}], "health_check": given}
+        check = UpstreamConfig.model_validate(document).health_check
+        assert check is not None
+        checker = runtime._make_checker(Endpoint(EndpointSpec("https", "127.0.0.1", 9)), check, TlsSettings())
+
+        assert checker.url.scheme == scheme

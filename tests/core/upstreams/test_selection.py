@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gateway_core.upstreams import Candidates, CircuitBreakerSettings, Endpoint, EndpointSpec
+from gateway_core.config import CircuitBreakerConfig
+from gateway_core.upstreams import Candidates, Endpoint, EndpointSpec
 from gateway_core.upstreams.selection import NEVER, NO_CANDIDATES, select
 
 MakeCandidates = Callable[..., Candidates]
@@ -61,7 +62,7 @@ def test_the_panic_rule_uses_all_when_too_few_are_fit(
 
 
 def test_an_open_breaker_is_respected_even_in_panic() -> None:
-    settings = CircuitBreakerSettings(enable=True, minimum_requests=1, open_for=30.0)
+    settings = CircuitBreakerConfig.model_construct(minimum_requests=1, open_for=30.0)
     endpoints = [Endpoint(EndpointSpec("http", name, 80, id=name), settings) for name in "ab"]
     for endpoint in endpoints:
         endpoint.health.healthy = False

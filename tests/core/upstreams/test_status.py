@@ -3,27 +3,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from gateway_core.upstreams import (
-    CircuitBreakerSettings,
-    EndpointSpec,
-    EndpointStatus,
-    Outcome,
-    OutlierDetectionSettings,
-    Upstream,
-    UpstreamSettings,
-    describe_upstream,
-)
+from gateway_core.config import CircuitBreakerConfig, OutlierDetectionConfig
+from gateway_core.upstreams import EndpointSpec, EndpointStatus, Outcome, Upstream, describe_upstream
 
 MakeUpstream = Callable[..., Upstream]
 
 
 def test_a_status_page_says_what_is_wrong_with_each(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream(
-        UpstreamSettings(
-            outlier_detection=OutlierDetectionSettings(enable=True, consecutive_failures=2, base_ejection_time=10.0),
-            circuit_breaker=CircuitBreakerSettings(enable=True, minimum_requests=2),
-        ),
         ["a", "b", "c", EndpointSpec("http", "d", 80, id="d", status=EndpointStatus.DRAIN)],
+        outlier_detection=OutlierDetectionConfig.model_construct(consecutive_failures=2, base_ejection_time=10.0),
+        circuit_breaker=CircuitBreakerConfig.model_construct(minimum_requests=2),
     )
     first = upstream.pick(None, 100.0)
     assert first is not None

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.upstreams import Candidates, StickyCookie, StickyCookieSettings
+from gateway_core.config import StickyCookieConfig
+from gateway_core.upstreams import Candidates, StickyCookie
 
 MakeCandidates = Callable[..., Candidates]
 
 
 def make_sticky(secret: bytes = b"secret", **settings: Any) -> StickyCookie:
-    return StickyCookie(StickyCookieSettings(**{"name": "gw", **settings}), secret)
+    return StickyCookie(StickyCookieConfig.model_construct(**{"name": "gw", **settings}), secret)
 
 
 def test_a_cookie_names_its_endpoint_in_every_process_with_the_secret(make_candidates: MakeCandidates) -> None:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from gateway_core.clock import SystemClock
-from gateway_core.upstreams import Endpoint, EndpointSpec, HealthCheckSettings
+from gateway_core.config import HealthCheckConfig
+from gateway_core.upstreams import Endpoint, EndpointSpec
 from gateway_core.upstreams.checker import Checker
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context
 
@@ -60,7 +61,7 @@ async def endpoint(certificate: tuple[str, str]) -> AsyncIterator[Endpoint]:
 
 async def check(endpoint: Endpoint, tls: TlsSettings) -> str:
     async with aiohttp.ClientSession() as session:
-        settings = HealthCheckSettings(enable=True, timeout=10.0)
+        settings = HealthCheckConfig.model_construct(timeout=10.0)
         checker = Checker(
             endpoint,
             settings,

@@ -5,26 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.upstreams import (
-    CircuitBreakerSettings,
-    Endpoint,
-    EndpointSpec,
-    EndpointStatus,
-    LimitSettings,
-    Outcome,
-    OutlierDetectionSettings,
-    RefusalReason,
-    StickyCookieSettings,
-    Upstream,
-    UpstreamSettings,
-)
+from gateway_core.config import CircuitBreakerConfig, OutlierDetectionConfig, StickyCookieConfig, UpstreamLimitsConfig
+from gateway_core.upstreams import Endpoint, EndpointSpec, EndpointStatus, Outcome, RefusalReason, Upstream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 MakeUpstream = Callable[..., Upstream]
 
-BREAKER = CircuitBreakerSettings(enable=True, minimum_requests=2, open_for=30.0, half_open_requests=1)
-OUTLIERS = OutlierDetectionSettings(enable=True, consecutive_failures=2, base_ejection_time=10.0)
+BREAKER = CircuitBreakerConfig.model_construct(minimum_requests=2, open_for=30.0, half_open_requests=1)
+OUTLIERS = OutlierDetectionConfig.model_construct(consecutive_failures=2, base_ejection_time=10.0)
 
 
 def picks(upstream: Upstream, count: int, now: float = 100.0, **arguments: Any) -> str:
@@ -51,7 +40,7 @@ def test_weights_count_unless_a_strategy_is_named(make_upstream: MakeUpstream) -
     ]
 
     assert Counter(picks(make_upstream(endpoints=endpoints), 100)) == {"a": 80, "b": 10, "c": 10}
-    assert Counter(picks(make_upstream(UpstreamSettings("round-robin"), endpoints), 99)) == {"a": 33, "b": 33, "c": 33}
+    assert Counter(picks(make_upstream(endpoints, strategy="round-robin"), 99)) == {"a": 33, "b": 33, "c": 33}
 
 
 def test_unhealthy_endpoints_are_skipped_until_they_are_well(make_upstream: MakeUpstream) -> None:
@@ -69,7 +58,7 @@ def test_unhealthy_endpoints_are_skipped_until_they_are_well(make_upstream: Make
 
 
 def test_failures_in_a_row_eject_and_time_brings_back(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
+    upstream = make_upstream(outlier_detection=OUTLIERS)
     picks(upstream, 3)
 
     fail(upstream, "b", 2, 100.0)
@@ -82,7 +71,7 @@ def test_failures_in_a_row_eject_and_time_brings_back(make_upstream: MakeUpstrea
 def test_ejections_and_breakers_are_told_to_the_operator(
     make_upstream: MakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS, circuit_breaker=BREAKER))
+    upstream = make_upstream(outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
     picks(upstream, 3)
     with caplog.at_level("INFO", "gateway.upstreams"):
         fail(upstream, "b", 2, 100.0)
@@ -97,7 +86,7 @@ def test_ejections_and_breakers_are_told_to_the_operator(
 
 
 def test_a_success_between_failures_keeps_the_endpoint(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
+    upstream = make_upstream(outlier_detection=OUTLIERS)
     picks(upstream, 1)
     for _ in range(5):
         fail(upstream, "b", 1, 100.0)
@@ -107,7 +96,7 @@ def test_a_success_between_failures_keeps_the_endpoint(make_upstream: MakeUpstre
 
 
 def test_no_more_than_the_share_is_ejected(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
+    upstream = make_upstream(outlier_detection=OUTLIERS)
     picks(upstream, 1)
 
     for name in "abc":
@@ -117,7 +106,7 @@ def test_no_more_than_the_share_is_ejected(make_upstream: MakeUpstream) -> None:
 
 
 def test_an_open_breaker_takes_the_endpoint_out_and_one_probe_brings_it_back(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "ab")
+    upstream = make_upstream("ab", circuit_breaker=BREAKER)
     picks(upstream, 2)
     fail(upstream, "a", 2, 100.0, 503)
     assert set(picks(upstream, 4, 129.9)) == {"b"}
@@ -129,7 +118,7 @@ def test_an_open_breaker_takes_the_endpoint_out_and_one_probe_brings_it_back(mak
 
 
 def test_the_only_endpoint_is_refused_while_its_probe_is_under_way(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "a")
+    upstream = make_upstream("a", circuit_breaker=BREAKER)
     picks(upstream, 1)
     fail(upstream, "a", 2, 100.0)
 
@@ -139,7 +128,7 @@ def test_the_only_endpoint_is_refused_while_its_probe_is_under_way(make_upstream
 
 
 def test_an_abandoned_probe_makes_room_for_another(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "ab")
+    upstream = make_upstream("ab", circuit_breaker=BREAKER)
     picks(upstream, 2)
     fail(upstream, "a", 2, 100.0)
     assert picks(upstream, 4, 130.0).count("a") == 1
@@ -150,7 +139,7 @@ def test_an_abandoned_probe_makes_room_for_another(make_upstream: MakeUpstream) 
 
 
 def test_all_breakers_open_is_a_refusal_with_the_time_to_wait(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(circuit_breaker=BREAKER), "ab")
+    upstream = make_upstream("ab", circuit_breaker=BREAKER)
     picks(upstream, 2)
     fail(upstream, "a", 2, 100.0)
     fail(upstream, "b", 2, 105.0)
@@ -172,7 +161,7 @@ def test_all_breakers_open_is_a_refusal_with_the_time_to_wait(make_upstream: Mak
     ],
 )
 def test_a_refusal_says_why(endpoints: list[EndpointSpec], reason: RefusalReason, make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(None, endpoints)
+    upstream = make_upstream(endpoints)
 
     assert upstream.pick(None, 100.0) is None
     assert upstream.refusal(100.0).reason is reason
@@ -182,7 +171,7 @@ def test_a_refusal_says_why(endpoints: list[EndpointSpec], reason: RefusalReason
     "strategy", ["round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"]
 )
 def test_a_retry_goes_to_another_endpoint_while_there_is_one(strategy: str, make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(strategy=strategy))
+    upstream = make_upstream(strategy=strategy, hash_on=("client_ip",))
     a, b, c = upstream.endpoints
 
     assert set(picks(upstream, 30, key="k", tried=[a, b])) == {"c"}
@@ -192,13 +181,13 @@ def test_a_retry_goes_to_another_endpoint_while_there_is_one(strategy: str, make
 
 
 def test_a_retry_without_another_endpoint_goes_to_the_same(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(None, "a")
+    upstream = make_upstream("a")
 
     assert picks(upstream, 2, tried=upstream.endpoints) == "aa"
 
 
 def test_a_full_endpoint_is_passed_over_while_another_has_room(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(limits=LimitSettings(max_connections_per_endpoint=2)))
+    upstream = make_upstream(limits=UpstreamLimitsConfig.model_construct(max_connections_per_endpoint=2))
     by_id(upstream, "a").active = 2
 
     assert set(picks(upstream, 30)) == {"b", "c"}
@@ -208,8 +197,8 @@ def test_a_full_endpoint_is_passed_over_while_another_has_room(make_upstream: Ma
 
 
 def test_a_keyed_request_waits_for_its_own_endpoint(make_upstream: MakeUpstream) -> None:
-    limits = LimitSettings(max_connections_per_endpoint=2)
-    upstream = make_upstream(UpstreamSettings(strategy="consistent-hash", hash_on="client_ip", limits=limits))
+    limits = UpstreamLimitsConfig.model_construct(max_connections_per_endpoint=2)
+    upstream = make_upstream(strategy="consistent-hash", hash_on=("client_ip",), limits=limits)
     own = upstream.pick("10.0.0.1", 100.0)
     assert own is not None
 
@@ -219,7 +208,7 @@ def test_a_keyed_request_waits_for_its_own_endpoint(make_upstream: MakeUpstream)
 
 
 def test_a_cookie_keeps_a_client_on_its_endpoint(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(sticky_cookie=StickyCookieSettings("gw")))
+    upstream = make_upstream(sticky_cookie=StickyCookieConfig.model_construct(name="gw"))
     assert upstream.sticky is not None
     first = upstream.pick(None, 100.0)
     assert first is not None
@@ -237,7 +226,7 @@ def test_a_cookie_keeps_a_client_on_its_endpoint(make_upstream: MakeUpstream) ->
 
 
 def test_discovered_changes_are_in_force_at_the_next_pick(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(None, "ab")
+    upstream = make_upstream("ab")
     old_b = by_id(upstream, "b")
     assert set(picks(upstream, 4)) == {"a", "b"}
 
@@ -249,13 +238,13 @@ def test_discovered_changes_are_in_force_at_the_next_pick(make_upstream: MakeUps
 
 
 def test_a_reload_keeps_what_is_known_of_an_endpoint(make_upstream: MakeUpstream) -> None:
-    configured = UpstreamSettings(outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
-    old = make_upstream(configured)
+    policies = {"outlier_detection": OUTLIERS, "circuit_breaker": BREAKER}
+    old = make_upstream(**policies)
     picks(old, 3)
     fail(old, "b", 2, 100.0)
     by_id(old, "c").health.healthy = False
 
-    new = make_upstream(configured, "abcd")
+    new = make_upstream("abcd", **policies)
     closing = old.release()
 
     assert closing == []
@@ -274,7 +263,7 @@ def test_both_snapshots_see_a_change_of_a_shared_endpoint(make_upstream: MakeUps
 
 
 def test_answers_pay_for_retries_of_a_burst(make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(UpstreamSettings(outlier_detection=OUTLIERS))
+    upstream = make_upstream(outlier_detection=OUTLIERS)
     endpoint = upstream.pick(None, 100.0)
     assert endpoint is not None
 
@@ -301,8 +290,9 @@ actions = st.lists(
 def test_no_history_picks_what_must_not_be_picked(
     history: list[tuple[str, int]], strategy: str, make_upstream: MakeUpstream
 ) -> None:
-    configured = UpstreamSettings(strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
-    upstream = make_upstream(configured)
+    upstream = make_upstream(
+        strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER, hash_on=("client_ip",)
+    )
     now, under_way = 1_000.0, list[tuple[Endpoint, float]]()
     for action, number in history:
         name = "abcd"[number]

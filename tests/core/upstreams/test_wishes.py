@@ -2,24 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_core.upstreams import (
-    Discovered,
-    DiscoveryContext,
-    DiscoverySettings,
-    EndpointSpec,
-    LiveUpstream,
-    UpstreamRuntime,
-    UpstreamSettings,
-)
+from gateway_core.config import DiscoveryConfig, EndpointConfig, UpstreamConfig
+from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream, UpstreamRuntime
 
 A, B = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("ab", 1))
-REGISTRY = DiscoverySettings("registry")
+REGISTRY = DiscoveryConfig(name="registry")
 
 
 class Registry:
@@ -55,6 +48,11 @@ def strategy_of(live: LiveUpstream) -> str:
     return type(live.upstream._strategy).__name__
 
 
+def config(name: str, endpoints: Iterable[EndpointSpec], **settings: Any) -> UpstreamConfig:
+    given = tuple(EndpointConfig(url=spec.url, id=spec.id) for spec in endpoints)
+    return UpstreamConfig(name=name, endpoints=given, **settings)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the state of the code under test has no event
@@ -68,7 +66,7 @@ async def heard(live: LiveUpstream, *endpoints: EndpointSpec) -> None:
 async def test_the_registry_chooses_where_the_configuration_does_not(
     runtime: UpstreamRuntime, registry: Registry
 ) -> None:
-    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    live = runtime.open(config("users", (), discovery=REGISTRY))
     registry.say(A, B, strategy="least-requests")
     await heard(live, A, B)
     assert strategy_of(live) == "LeastRequests"
@@ -87,7 +85,7 @@ async def test_weights_of_discovered_endpoints_count_unless_a_strategy_is_named(
     runtime: UpstreamRuntime, registry: Registry
 ) -> None:
     heavy = replace(A, weight=8)
-    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    live = runtime.open(config("users", (), discovery=REGISTRY))
     registry.say(heavy, B)
     await heard(live, heavy, B)
 
@@ -98,7 +96,7 @@ async def test_weights_of_discovered_endpoints_count_unless_a_strategy_is_named(
 
 
 async def test_a_configured_strategy_stays(runtime: UpstreamRuntime, registry: Registry) -> None:
-    live = runtime.open("users", UpstreamSettings(strategy="random"), (), REGISTRY)
+    live = runtime.open(config("users", (), strategy="random", discovery=REGISTRY))
 
     registry.say(A, strategy="least-requests")
     await heard(live, A)
@@ -114,7 +112,7 @@ async def test_a_configured_strategy_stays(runtime: UpstreamRuntime, registry: R
 async def test_a_strategy_that_cannot_be_is_said_once_and_changes_nothing(
     runtime: UpstreamRuntime, registry: Registry, caplog: pytest.LogCaptureFixture, wish: str, reason: str
 ) -> None:
-    live = runtime.open("users", UpstreamSettings(), (), REGISTRY)
+    live = runtime.open(config("users", (), discovery=REGISTRY))
     registry.say(A, strategy=wish)
     await heard(live, A)
     registry.say(B, strategy=wish)
@@ -129,12 +127,11 @@ async def test_a_strategy_that_cannot_be_is_said_once_and_changes_nothing(
 async def test_a_reload_keeps_the_wished_strategy_with_its_position(
     runtime: UpstreamRuntime, registry: Registry
 ) -> None:
-    settings = UpstreamSettings()
-    old = runtime.open("users", settings, (), REGISTRY)
+    old = runtime.open(config("users", (), discovery=REGISTRY))
     registry.say(A, B, strategy="round-robin")
     await heard(old, A, B)
 
-    new = runtime.open("users", settings, (), REGISTRY)
+    new = runtime.open(config("users", (), discovery=REGISTRY))
 
     assert new.upstream._strategy is old.upstream._strategy
     await old.aclose()

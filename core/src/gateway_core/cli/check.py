@@ -21,7 +21,7 @@ from gateway_core.server.tls import files_of
 from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
-from gateway_core.snapshot.settings import tls_files
+from gateway_core.upstreams.transport import tls_files
 
 
 @click.command("check", short_help="Check a configuration and print every problem in it.")

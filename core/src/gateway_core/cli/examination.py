@@ -20,8 +20,7 @@ from gateway_core.packages import PluginRegistry
 from gateway_core.server.source_opening import SourceError, fetch_documents
 from gateway_core.server.tls import CertificateError, files_of, load_certificates
 from gateway_core.snapshot import load
-from gateway_core.snapshot.settings import tls_settings
-from gateway_core.upstreams.transport import make_tls_context, unusable
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         except CertificateError as error:
             yield ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
     for index, upstream in enumerate(loaded.config.upstreams):
-        settings = tls_settings(upstream)
+        settings = TlsSettings.of(upstream.tls)
         key_path = f"upstreams[{index}].tls"
         failures = list(_unreadable(loaded, key_path, upstream.tls, [Path(name) for name in settings.files]))
         yield from failures

@@ -10,8 +10,7 @@ from gateway_core.proxy.sending import Sending
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.upstreams.outcome import Outcome
-from gateway_core.upstreams.retry import Retry
-from gateway_core.upstreams.settings import IDEMPOTENT_METHODS
+from gateway_core.upstreams.retry import IDEMPOTENT_METHODS, Retry
 
 if TYPE_CHECKING:
     from gateway_core.proxy.wire.response_head import ResponseHead
@@ -163,7 +162,7 @@ class Retrying(Sending):
         upstream = self.upstream
         assert upstream is not None
         policy = (self.route.retry if self.route is not None else None) or upstream.retries
-        if not policy.is_enabled or str(head.status) not in policy.settings.on:
+        if not policy.is_enabled or str(head.status) not in policy.on:
             return False
         delay = self._delay_before_retry(head.status, now)
         if delay is None:

@@ -33,7 +33,7 @@ from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.pool import Pool
-from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context
 
 if TYPE_CHECKING:
     from gateway_core.config import LimitsConfig
@@ -290,9 +290,7 @@ class Proxy:
 
     def make_pool(self, endpoint: Endpoint, upstream: Upstream) -> Pool:
         """Return a new pool for an endpoint that has none yet."""
-        settings = upstream.settings.transport
-        if not isinstance(settings, TransportSettings):
-            settings = TransportSettings()
+        settings = upstream.transport
         context, problem = None, ""
         if endpoint.scheme == "https":
             try:

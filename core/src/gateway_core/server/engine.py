@@ -31,11 +31,11 @@ from gateway_core.snapshot import (
     from_lines,
 )
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.snapshot.settings import tls_files
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
+from gateway_core.upstreams.transport import tls_files
 
 _logger = logging.getLogger("gateway.server")
 

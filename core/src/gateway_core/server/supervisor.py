@@ -28,9 +28,9 @@ from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.snapshot.settings import tls_files
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.tasks import Tasks, spawn
+from gateway_core.upstreams.transport import tls_files
 
 if TYPE_CHECKING:
     from gateway_core.server.spares import Spare

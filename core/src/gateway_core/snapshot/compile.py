@@ -10,10 +10,12 @@ from gateway_core.clock import Clock
 from gateway_core.config import (
     ConfigError,
     ConfigProblem,
+    EndpointConfig,
     GatewayConfig,
     LoadedConfig,
     MirrorConfig,
     RouteConfig,
+    RouteTimeoutsConfig,
     TimeoutsConfig,
     UpstreamConfig,
     is_url,
@@ -34,20 +36,11 @@ from gateway_core.snapshot.rules import (
     route_rule,
     sent_path_of,
 )
-from gateway_core.snapshot.settings import (
-    endpoint_spec,
-    retry_settings,
-    timeouts,
-    tls_settings,
-    upstream_settings,
-)
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.trust import trust_of
-from gateway_core.upstreams.endpoint import EndpointSpec
 from gateway_core.upstreams.retry import RetryPolicy
-from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
-from gateway_core.upstreams.settings import UpstreamSettings
-from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable, with_digest
+from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
 DISCOVERY_WAIT = 5.0
@@ -159,17 +152,14 @@ class _Compiler:
 
     async def _open_upstreams(self) -> None:
         for index, config in enumerate(self.config.upstreams):
-            settings = upstream_settings(config, await self._read_tls(config, f"upstreams[{index}].tls"))
-            specs = [endpoint_spec(endpoint) for endpoint in config.endpoints]
-            discovery = config.discovery
-            found_by = None if discovery is None else DiscoverySettings(discovery.name, discovery.config)
-            self._open(config.name, settings, specs, found_by, f"upstreams[{index}]")
+            tls = await self._read_tls(config, f"upstreams[{index}].tls")
+            self._open(config, TransportSettings.of(config, tls), f"upstreams[{index}]")
             self.configured[config.name] = config
             await self.breather.breathe()
 
     async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings:
         """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
-        settings = tls_settings(config)
+        settings = TlsSettings.of(config.tls)
         if not settings.files:
             return settings
         try:
@@ -180,19 +170,12 @@ class _Compiler:
             raise self._problem(key_path, unusable(settings, error), "tls.unusable") from error
         return settings
 
-    def _open(
-        self,
-        name: str,
-        settings: UpstreamSettings,
-        specs: list[EndpointSpec],
-        discovery: DiscoverySettings | None,
-        key_path: str,
-    ) -> Upstream:
+    def _open(self, config: UpstreamConfig, transport: TransportSettings, key_path: str) -> Upstream:
         try:
-            live = self.environment.upstreams.open(name, settings, specs, discovery)
+            live = self.environment.upstreams.open(config, transport=transport)
         except (ValueError, OSError, ssl.SSLError) as error:
             raise self._problem(key_path, str(error), "upstream.unusable") from error
-        self.live[name] = live
+        self.live[config.name] = live
         return live.upstream
 
     def _upstream(self, target: str, key_path: str) -> Upstream:
@@ -202,7 +185,8 @@ class _Compiler:
             return live.upstream
         if not is_url(target):
             raise self._problem(key_path, f"there is no upstream {target!r}", "upstream.unknown")
-        return self._open(target, UpstreamSettings(), [EndpointSpec.from_url(target)], None, key_path)
+        config = config_for_url(target)
+        return self._open(config, TransportSettings.of(config), key_path)
 
     # -- routes
 
@@ -229,14 +213,25 @@ class _Compiler:
             path_policy=policy,
             preserve_host=bool(config.preserve_host),
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
-            timeouts=timeouts(configured.timeouts if configured is not None else _DEFAULT_TIMEOUTS, config.timeouts),
-            retry=None if config.retries is None else RetryPolicy(retry_settings(config.retries)),
+            timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
+            retry=None if config.retries is None else RetryPolicy(config.retries),
         )
 
     def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)
-        own = timeouts(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, None)
+        own = _DEFAULT_TIMEOUTS if configured is None else configured.timeouts
         return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own)
 
 
 _DEFAULT_TIMEOUTS = TimeoutsConfig()
+
+
+def timeouts_of(upstream: TimeoutsConfig, route: RouteTimeoutsConfig | None) -> TimeoutsConfig:
+    """Return an upstream's timeouts with what a route changes in them."""
+    return upstream if route is None else upstream.model_copy(update=route.model_dump(exclude_none=True))
+
+
+def config_for_url(url: str) -> UpstreamConfig:
+    """Return the upstream that a target stands for which is a URL: one endpoint, and no policies."""
+    # Its name is the URL, which no configured upstream may be called.
+    return UpstreamConfig.model_construct(name=url, endpoints=(EndpointConfig(url=url),))

@@ -9,6 +9,7 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
+from gateway_core.config import TimeoutsConfig
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
 
 if TYPE_CHECKING:
@@ -26,16 +27,6 @@ Redirect = Callable[["Request"], "Response"]
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long an upstream may take, in seconds; 0 is no limit (see ``timeouts`` in the configuration)."""
-
-    connect: float = 2.0
-    response: float = 30.0
-    idle: float = 60.0
-    total: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Mirror:
     """Where copies of a route's requests go."""
 
@@ -44,7 +35,7 @@ class Mirror:
     """Share of the requests that is copied."""
     credentials: bool
     """Whether copies carry Authorization and Cookie."""
-    timeouts: Timeouts
+    timeouts: TimeoutsConfig
     """Those of the upstream."""
 
 
@@ -69,7 +60,7 @@ class CompiledRoute:
     preserve_host: bool = False
     max_body_bytes: int = 0
     """0 is no limit."""
-    timeouts: Timeouts = Timeouts()
+    timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
     _counter: count[int] = field(default_factory=count, repr=False)

@@ -11,62 +11,49 @@ from gateway_core.upstreams.discovery import Discovered, Discovery, DiscoveryCon
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
 from gateway_core.upstreams.hash_key import KeyFunction, KeySource, compile_hash_key
 from gateway_core.upstreams.outcome import Outcome
+from gateway_core.upstreams.resolver import AddressInfo, NameLookupError, Resolver
 from gateway_core.upstreams.retry import Retry, RetryBudget, RetryPolicy, Stop, StopReason
-from gateway_core.upstreams.runtime import DiscoverySettings, LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.selection import Candidates, Selection
-from gateway_core.upstreams.settings import (
-    CircuitBreakerSettings,
-    HealthCheckSettings,
-    LimitSettings,
-    OutlierDetectionSettings,
-    RetrySettings,
-    StickyCookieSettings,
-    UpstreamSettings,
-)
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.upstream import Refusal, RefusalReason, Upstream
 
 __all__ = [
+    "AddressInfo",
     "Admission",
     "BreakerState",
     "Candidates",
     "CircuitBreaker",
-    "CircuitBreakerSettings",
     "Discovered",
     "Discovery",
     "DiscoveryContext",
     "DiscoveryFactory",
-    "DiscoverySettings",
     "Endpoint",
     "EndpointKey",
     "EndpointSpec",
     "EndpointStatus",
-    "HealthCheckSettings",
     "KeyFunction",
     "KeySource",
-    "LimitSettings",
     "LiveUpstream",
     "Load",
+    "NameLookupError",
     "Outcome",
-    "OutlierDetectionSettings",
     "Refusal",
     "RefusalReason",
+    "Resolver",
     "Retry",
     "RetryBudget",
     "RetryPolicy",
-    "RetrySettings",
     "Selection",
     "StickyCookie",
-    "StickyCookieSettings",
     "Stop",
     "StopReason",
     "Strategy",
     "StrategyFactory",
     "Upstream",
     "UpstreamRuntime",
-    "UpstreamSettings",
     "Verdict",
     "compile_hash_key",
     "describe_upstream",

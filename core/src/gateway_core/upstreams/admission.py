@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
-from gateway_core.upstreams.settings import LimitSettings
+from gateway_core.config import UpstreamLimitsConfig
 
 
 class Verdict(Enum):
@@ -61,7 +61,7 @@ class Admission:
 
     __slots__ = ("is_unlimited", "limits", "load")
 
-    def __init__(self, limits: LimitSettings, load: Load | None = None) -> None:
+    def __init__(self, limits: UpstreamLimitsConfig, load: Load | None = None) -> None:
         """Start to count, or go on with the counts of an earlier snapshot."""
         self.limits = limits
         self.load = Load() if load is None else load

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from gateway_core.upstreams.settings import CircuitBreakerSettings
+from gateway_core.config import CircuitBreakerConfig
 
 BUCKETS: Final = 10
 """The window moves in tenths of its length."""
@@ -59,7 +59,7 @@ class CircuitBreaker:
         "times_opened",
     )
 
-    def __init__(self, settings: CircuitBreakerSettings) -> None:
+    def __init__(self, settings: CircuitBreakerConfig) -> None:
         self.state = BreakerState.CLOSED
         self.since = float("-inf")
         """When the current state began, in monotonic seconds."""

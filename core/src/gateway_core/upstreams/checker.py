@@ -12,10 +12,10 @@ import aiohttp
 from yarl import URL
 
 from gateway_core.clock import Clock
+from gateway_core.config import HealthCheckConfig
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.endpoint import Endpoint, authority_of
 from gateway_core.upstreams.health import StatusRanges, first_delay, next_delay, note_result
-from gateway_core.upstreams.settings import HealthCheckSettings
 
 _logger = logging.getLogger("gateway.upstreams")
 
@@ -40,13 +40,13 @@ class Checker:
         "_settings",
         "_ssl",
         "_tasks",
-        "_url",
+        "url",
     )
 
     def __init__(
         self,
         endpoint: Endpoint,
-        settings: HealthCheckSettings,
+        settings: HealthCheckConfig,
         *,
         session: Callable[[], aiohttp.ClientSession],
         clock: Clock,
@@ -72,8 +72,8 @@ class Checker:
         self._expected = StatusRanges(settings.expected_statuses)
         self._tasks = Tasks()
         authority = authority_of(endpoint.host, settings.port or endpoint.port)
-        self._url = URL(f"{settings.type or endpoint.scheme}://{authority}{settings.path}", encoded=True)
-        self._headers = {"User-Agent": USER_AGENT, **dict(settings.headers)}
+        self.url = URL(f"{settings.type or endpoint.scheme}://{authority}{settings.path}", encoded=True)
+        self._headers = {"User-Agent": USER_AGENT, **{name: value.reveal() for name, value in settings.headers.items()}}
         if settings.host:
             self._headers["Host"] = settings.host
 
@@ -114,7 +114,7 @@ class Checker:
     async def _ask(self) -> None:
         answer = await self._session().request(
             self._settings.method,
-            self._url,
+            self.url,
             headers=self._headers,
             allow_redirects=False,
             ssl=self._ssl,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway_core.config import OutlierDetectionConfig
 from gateway_core.upstreams.outcome import FIRST_STATUS, is_server_error
-from gateway_core.upstreams.settings import OutlierDetectionSettings
 
 
 class EjectionState:
@@ -36,7 +36,7 @@ def note_success(state: EjectionState) -> None:
     state.failures = state.server_errors = 0
 
 
-def note_failure(settings: OutlierDetectionSettings, state: EjectionState, outcome: int, started: float) -> bool:
+def note_failure(settings: OutlierDetectionConfig, state: EjectionState, outcome: int, started: float) -> bool:
     """Count a failure.
 
     A failure counts as a bad answer, too: to the client one is as bad as the other, and an endpoint that alternates
@@ -54,7 +54,7 @@ def note_failure(settings: OutlierDetectionSettings, state: EjectionState, outco
     return 0 < settings.consecutive_failures <= state.failures or 0 < settings.consecutive_5xx <= state.server_errors
 
 
-def may_eject(settings: OutlierDetectionSettings, members: int, ejected: int) -> bool:
+def may_eject(settings: OutlierDetectionConfig, members: int, ejected: int) -> bool:
     """Tell whether one more endpoint may be ejected.
 
     At most ``max_ejection_percent`` of the endpoints, but one at least if there is another to take its requests;
@@ -67,7 +67,7 @@ def may_eject(settings: OutlierDetectionSettings, members: int, ejected: int) ->
     return ejected < max(allowed, 1 if members >= 2 else 0)
 
 
-def eject(settings: OutlierDetectionSettings, state: EjectionState, now: float) -> float:
+def eject(settings: OutlierDetectionConfig, state: EjectionState, now: float) -> float:
     """Take the endpoint out: base time x number of ejections, up to the maximum.
 
     The number falls by one for each base time that the endpoint was back without another ejection.

@@ -9,12 +9,12 @@ from enum import Enum
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from gateway_core.config import CircuitBreakerConfig, EndpointConfig
 from gateway_core.config.userinfo import without_credentials
 from gateway_core.leases import close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.ejection import EjectionState
 from gateway_core.upstreams.health import HealthState
-from gateway_core.upstreams.settings import CircuitBreakerSettings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -41,6 +41,12 @@ class EndpointSpec:
     weight: int = 1
     """Share of the requests; 0 gets none."""
     status: EndpointStatus = EndpointStatus.UP
+
+    @classmethod
+    def of(cls, config: EndpointConfig) -> EndpointSpec:
+        """Return a configured endpoint."""
+        origin = config.origin
+        return cls(origin.scheme, origin.host, origin.port, config.id, config.weight, EndpointStatus(config.status))
 
     def __post_init__(self) -> None:
         if self.weight < 0:
@@ -131,7 +137,7 @@ class Endpoint:
         "url",
     )
 
-    def __init__(self, spec: EndpointSpec, breaker: CircuitBreakerSettings | None = None) -> None:
+    def __init__(self, spec: EndpointSpec, breaker: CircuitBreakerConfig | None = None) -> None:
         self.id = spec.id
         self.scheme = spec.scheme
         self.host = spec.host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -36,22 +36,29 @@ class KeySource(Protocol):
 KeyFunction = Callable[[KeySource], str | None]
 
 
-def compile_hash_key(hash_on: str) -> KeyFunction | None:
-    """Return the function that finds a request's key, or None for ``""``.
+def compile_hash_key(hash_on: Sequence[str]) -> KeyFunction | None:
+    """Return the function that finds a request's key, or None for an empty ``hash_on``.
 
-    The function returns None when the request has no such part; the choice is random then.
+    The key is the first of the sources that the request has, with a value; None if it has none of them.
 
-    :param hash_on: ``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or ``param:NAME``.
+    :param hash_on: ``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or ``param:NAME``, one or several.
     :raises ValueError: for anything else, quoting it.
     """
     if not hash_on:
         return None
-    kind, _, name = hash_on.partition(":")
-    if hash_on == "client_ip":
+    functions = [_compile_source(source) for source in hash_on]
+    if len(functions) == 1:
+        return functions[0]
+    return lambda request: next((key for function in functions if (key := function(request))), None)
+
+
+def _compile_source(source: str) -> KeyFunction:
+    kind, _, name = source.partition(":")
+    if source == "client_ip":
         return _client_ip
     make = _BY_KIND.get(kind)
     if make is None or not name:
-        raise ValueError(f"{hash_on!r} is not client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME")
+        raise ValueError(f"{source!r} is not client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME")
     return make(name)
 
 
@@ -60,22 +67,22 @@ def _client_ip(request: KeySource) -> str | None:
 
 
 def _header(name: str) -> KeyFunction:
-    return lambda request: request.headers.get(name)
+    return lambda request: request.headers.get(name) or None
 
 
 def _cookie(name: str) -> KeyFunction:
-    return lambda request: request.cookie(name)
+    return lambda request: request.cookie(name) or None
 
 
 def _param(name: str) -> KeyFunction:
-    return lambda request: request.params.get(name)
+    return lambda request: request.params.get(name) or None
 
 
 def _query(name: str) -> KeyFunction:
     def key(request: KeySource) -> str | None:
         # The first of several, as most frameworks read it; capped, because the client decides how many there are.
         pairs = parse_qsl(request.query[:8192], keep_blank_values=True) if request.query else ()
-        return next((value for found, value in pairs if found == name), None)
+        return next((value for found, value in pairs if found == name and value), None)
 
     return key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from gateway_core.upstreams.settings import HealthCheckSettings
+from gateway_core.config import HealthCheckConfig
 
 
 class HealthState:
@@ -24,7 +24,7 @@ class HealthState:
         """Results in a row that contradict ``healthy``."""
 
 
-def note_result(settings: HealthCheckSettings, state: HealthState, *, passed: bool) -> bool:
+def note_result(settings: HealthCheckConfig, state: HealthState, *, passed: bool) -> bool:
     """Count the result of a check.
 
     :returns: whether ``state.healthy`` has changed.
@@ -42,12 +42,12 @@ def note_result(settings: HealthCheckSettings, state: HealthState, *, passed: bo
     return True
 
 
-def first_delay(settings: HealthCheckSettings, rng: Random) -> float:
+def first_delay(settings: HealthCheckConfig, rng: Random) -> float:
     """Return the seconds before the first check: soon, but not all endpoints in the same instant."""
     return settings.interval * settings.jitter * rng.random()
 
 
-def next_delay(settings: HealthCheckSettings, rng: Random) -> float:
+def next_delay(settings: HealthCheckConfig, rng: Random) -> float:
     """Return the seconds from the start of one check to the start of the next: the interval, give or take jitter."""
     return settings.interval * (1 + settings.jitter * (2 * rng.random() - 1))
 

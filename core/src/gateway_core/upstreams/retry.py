@@ -14,9 +14,10 @@ from enum import Enum
 from random import Random
 from typing import Final
 
+from gateway_core.config import RetriesConfig
+from gateway_core.config.models.resilience import IDEMPOTENT_METHODS as IDEMPOTENT
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.outcome import FIRST_STATUS, Outcome
-from gateway_core.upstreams.settings import RetrySettings
 
 
 class StopReason(Enum):
@@ -98,13 +99,24 @@ _CONDITIONS: Final = {
 }
 
 
+IDEMPOTENT_METHODS: Final = frozenset(IDEMPOTENT)
+"""Methods that may be sent twice unless the configuration says otherwise (RFC 9110 section 9.2.2)."""
+
+NO_RETRIES: Final = RetriesConfig(attempts=0)
+
+
 class RetryPolicy:
     """``retries`` of an upstream or a route."""
 
-    __slots__ = ("settings",)
+    __slots__ = ("methods", "on", "settings")
 
-    def __init__(self, settings: RetrySettings) -> None:
-        self.settings = settings
+    def __init__(self, config: RetriesConfig | None) -> None:
+        """Follow the configuration; without one nothing is sent again."""
+        self.settings = NO_RETRIES if config is None else config
+        self.on = frozenset(self.settings.on)
+        """Conditions that are retried."""
+        self.methods = frozenset(self.settings.methods)
+        """Methods that may be sent twice."""
 
     @property
     def is_enabled(self) -> bool:
@@ -155,9 +167,9 @@ class RetryPolicy:
         if answer_started:
             return StopReason.ANSWER_STARTED
         condition = str(outcome) if outcome >= FIRST_STATUS else _CONDITIONS.get(Outcome(outcome))
-        if condition is None or condition not in self.settings.on:
+        if condition is None or condition not in self.on:
             return StopReason.SUCCESS if FIRST_STATUS <= outcome < 400 else StopReason.CONDITION
-        if outcome != Outcome.CONNECT_FAILURE and method not in self.settings.methods:
+        if outcome != Outcome.CONNECT_FAILURE and method not in self.methods:
             return StopReason.METHOD
         if not is_replayable:
             return StopReason.BODY

@@ -6,17 +6,17 @@ what both the old and the new snapshot use (endpoints, strategies with their pos
 
 from __future__ import annotations
 
-import json
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from operator import itemgetter
 from random import Random
-from typing import Any
 
 import aiohttp
+from pydantic import BaseModel
 
 from gateway_core.clock import Clock
+from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConfig
 from gateway_core.leases import Lease, LeaseHolder, Leases
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
@@ -24,19 +24,10 @@ from gateway_core.upstreams.checker import Checker
 from gateway_core.upstreams.discovery import Discovered, DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
 from gateway_core.upstreams.resolver import AiohttpResolver, Resolver
-from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 from gateway_core.upstreams.upstream import Upstream
 from gateway_core.upstreams.wishes import StrategyWishes
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoverySettings:
-    """``upstreams[].discovery``."""
-
-    name: str
-    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LiveUpstream:
@@ -123,7 +114,7 @@ class UpstreamRuntime:
         self._endpoints: Leases[EndpointKey, Endpoint] = Leases()
         self._shared_strategies: Leases[tuple[object, ...], Strategy] = Leases()
         self._loads: Leases[str, Load] = Leases()
-        self._feeds: Leases[tuple[str, str, str], Feed] = Leases()
+        self._feeds: Leases[tuple[str, str, Hashable], Feed] = Leases()
         self._closing = Tasks()
         self._session: aiohttp.ClientSession | None = None
         self._last_tls: tuple[TlsSettings, ssl.SSLContext] | None = None
@@ -145,39 +136,36 @@ class UpstreamRuntime:
             )
         return self._session
 
-    def open(
-        self,
-        name: str,
-        settings: UpstreamSettings,
-        endpoints: Iterable[EndpointSpec] = (),
-        discovery: DiscoverySettings | None = None,
-    ) -> LiveUpstream:
+    def open(self, config: UpstreamConfig, *, transport: TransportSettings | None = None) -> LiveUpstream:
         """Build an upstream; health checks and discovery start at once. Needs a running event loop.
 
+        :param transport: with the digest of its TLS files; made of ``config`` unless given.
         :raises ValueError: for a strategy, discovery or setting that cannot be. Nothing is left behind.
         :raises OSError: for TLS files that cannot be read, or used (``ssl.SSLError``).
         """
+        transport = TransportSettings.of(config) if transport is None else transport
         leases = LeaseHolder()
         upstream = None
         try:
-            strategy = leases.hold(self._lease_strategy(name, settings))
-            load = leases.hold(self._loads.acquire(name, Load))
-            feed = None if discovery is None else leases.hold(self._lease_feed(name, discovery))
+            strategy = leases.hold(self._lease_strategy(config))
+            load = leases.hold(self._loads.acquire(config.name, Load))
+            feed = None if config.discovery is None else leases.hold(self._lease_feed(config.name, config.discovery))
             upstream = Upstream(
-                name,
-                settings,
-                acquire=lambda spec: self._lease_endpoint(name, settings, spec),
+                config,
+                transport=transport,
+                acquire=lambda spec: self._lease_endpoint(config, transport, spec),
                 strategy=strategy,
                 load=load,
                 rng=self._rng,
-                sticky_secret=self._sticky_secret and self._sticky_secret + name.encode(),
+                sticky_secret=self._sticky_secret and self._sticky_secret + config.name.encode(),
             )
+            endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
             return LiveUpstream(
-                upstream, endpoints, feed, leases, self._closing, lambda wish: self._lease_wished(name, settings, wish)
+                upstream, endpoints, feed, leases, self._closing, lambda wish: self._lease_wished(config, wish)
             )
         except Exception:
             unused = [] if upstream is None else upstream.release()
-            self._closing.spawn(_close_all(unused, leases), name=f"close upstream {name}")
+            self._closing.spawn(_close_all(unused, leases), name=f"close upstream {config.name}")
             raise
 
     async def aclose(self) -> None:
@@ -186,43 +174,44 @@ class UpstreamRuntime:
         if self._session is not None:
             await self._session.close()
 
-    def _lease_strategy(self, name: str, settings: UpstreamSettings) -> Lease[Strategy]:
+    def _lease_strategy(self, config: UpstreamConfig) -> Lease[Strategy]:
         return self._shared_strategies.acquire(
-            (name, settings.strategy, settings.strategy_options),
-            lambda: make_strategy(settings.strategy, dict(settings.strategy_options), self._strategies),
+            (config.name, config.strategy, frozen(config.strategy_options)),
+            lambda: make_strategy(config.strategy, config.strategy_options, self._strategies),
         )
 
-    def _lease_wished(self, name: str, settings: UpstreamSettings, wish: str) -> Lease[Strategy]:
-        if wish == settings.strategy:
-            return self._lease_strategy(name, settings)
-        return self._shared_strategies.acquire((name, wish, ()), lambda: make_strategy(wish, {}, self._strategies))
+    def _lease_wished(self, config: UpstreamConfig, wish: str) -> Lease[Strategy]:
+        if wish == config.strategy:
+            return self._lease_strategy(config)
+        return self._shared_strategies.acquire(
+            (config.name, wish, frozen({})), lambda: make_strategy(wish, {}, self._strategies)
+        )
 
-    def _lease_feed(self, name: str, discovery: DiscoverySettings) -> Lease[Feed]:
+    def _lease_feed(self, name: str, discovery: DiscoveryConfig) -> Lease[Feed]:
         def start() -> Feed:
-            context = DiscoveryContext(name, self._clock, self._rng, self.session)
+            context = DiscoveryContext(name, self._clock, self._rng, self.session, self.resolver)
             feed = Feed(name, make_discovery(discovery.name, discovery.config, context, self._discoveries), self._rng)
             feed.start()
             return feed
 
-        config = json.dumps(discovery.config, sort_keys=True, default=str)
-        return self._feeds.acquire((name, discovery.name, config), start)
+        return self._feeds.acquire((name, discovery.name, frozen(discovery.config)), start)
 
-    def _lease_endpoint(self, name: str, settings: UpstreamSettings, spec: EndpointSpec) -> Lease[Endpoint]:
+    def _lease_endpoint(
+        self, config: UpstreamConfig, transport: TransportSettings, spec: EndpointSpec
+    ) -> Lease[Endpoint]:
         def start() -> Endpoint:
-            endpoint = Endpoint(spec, settings.circuit_breaker)
-            if settings.health_check.enable:
-                checker = self._make_checker(endpoint, settings)
+            endpoint = Endpoint(spec, config.circuit_breaker)
+            if config.health_check is not None and config.health_check.enable:
+                checker = self._make_checker(endpoint, config.health_check, transport.tls)
                 endpoint.attach(checker)
                 checker.start()
             return endpoint
 
-        depends_on = (settings.health_check, settings.circuit_breaker, settings.transport)
-        key = EndpointKey(name, spec.id, spec.scheme, spec.host, spec.port, depends_on)
+        depends_on = (frozen(config.health_check), config.circuit_breaker, transport)
+        key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, depends_on)
         return self._endpoints.acquire(key, start)
 
-    def _make_checker(self, endpoint: Endpoint, settings: UpstreamSettings) -> Checker:
-        check, transport = settings.health_check, settings.transport
-        tls = transport.tls if isinstance(transport, TransportSettings) else TlsSettings()
+    def _make_checker(self, endpoint: Endpoint, check: HealthCheckConfig, tls: TlsSettings) -> Checker:
         is_https = (check.type or endpoint.scheme) == "https"
         return Checker(
             endpoint,
@@ -239,3 +228,18 @@ class UpstreamRuntime:
         if self._last_tls is None or self._last_tls[0] != tls:
             self._last_tls = (tls, make_tls_context(tls))
         return self._last_tls[1]
+
+
+def frozen(value: object) -> Hashable:
+    """Return something hashable that is equal for equal configurations: sections, mappings, sequences, plain values."""
+    if isinstance(value, BaseModel):
+        return type(value), tuple(frozen(getattr(value, name)) for name in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return "mapping", tuple(sorted(((str(key), frozen(item)) for key, item in value.items()), key=itemgetter(0)))
+    if isinstance(value, list | tuple):
+        return "sequence", tuple(frozen(item) for item in value)
+    try:
+        hash(value)
+    except TypeError:
+        return type(value), repr(value)
+    return type(value), value  # 1 == True == 1.0, which an option may tell apart

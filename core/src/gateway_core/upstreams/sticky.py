@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from gateway_core.config import StickyCookieConfig
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import NO_CANDIDATES, Candidates
-from gateway_core.upstreams.settings import StickyCookieSettings
 
 
 class StickyCookie:
@@ -18,7 +18,7 @@ class StickyCookie:
 
     __slots__ = ("_attributes", "_by_token", "_secret", "_seen", "name")
 
-    def __init__(self, settings: StickyCookieSettings, secret: bytes) -> None:
+    def __init__(self, settings: StickyCookieConfig, secret: bytes) -> None:
         """Make the names.
 
         :param secret: up to 64 bytes that all workers and gateways of one cluster share; who knows them can work out
@@ -51,11 +51,11 @@ class StickyCookie:
         return None if token == cookie else f"{self.name}={token}{self._attributes}"
 
 
-def _attributes(settings: StickyCookieSettings) -> str:
+def _attributes(settings: StickyCookieConfig) -> str:
     """Return what follows the value (RFC 6265 section 4.1)."""
     parts = [f"Path={settings.path}"]
     if settings.max_age > 0:
-        parts.append(f"Max-Age={settings.max_age}")
+        parts.append(f"Max-Age={int(settings.max_age)}")
     # Browsers refuse SameSite=None without Secure.
     if settings.secure or settings.same_site == "none":
         parts.append("Secure")

@@ -1,11 +1,13 @@
-"""How connections to the endpoints of an upstream are made and kept: ``UpstreamSettings.transport``."""
+"""How connections to the endpoints of an upstream are made and kept: `Upstream.transport`."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from gateway_core.config import UpstreamConfig, UpstreamTlsConfig
 from gateway_core.config.regular_files import read_regular
 
 
@@ -24,10 +26,20 @@ class TlsSettings:
     digest: str = ""
     """Tells files that were replaced from those before: settings are equal only if the files are (`with_digest`)."""
 
+    @classmethod
+    def of(cls, config: UpstreamTlsConfig) -> TlsSettings:
+        """Return what is configured; the digest is still to be taken (`with_digest`)."""
+        return cls(config.ca, config.server_name, config.cert, config.key, config.verify)
+
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read for it."""
         return tuple(name for name in (self.ca, self.cert, self.key) if name)
+
+
+def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:
+    """Return every file that is read for connections to upstreams."""
+    return [file for config in upstreams for file in TlsSettings.of(config.tls).files]
 
 
 def with_digest(settings: TlsSettings) -> TlsSettings:
@@ -75,3 +87,17 @@ class TransportSettings:
     max_requests: int = 0
     """Requests over one connection."""
     tls: TlsSettings = TlsSettings()
+
+    @classmethod
+    def of(cls, config: UpstreamConfig, tls: TlsSettings | None = None) -> TransportSettings:
+        """Return what the connections to an upstream's endpoints depend on.
+
+        :param tls: with the digest of its files, if there are any.
+        """
+        return cls(
+            connect_timeout=config.timeouts.connect,
+            max_idle=config.keepalive.max_idle,
+            idle_timeout=config.keepalive.idle_timeout,
+            max_requests=config.keepalive.max_requests,
+            tls=TlsSettings.of(config.tls) if tls is None else tls,
+        )

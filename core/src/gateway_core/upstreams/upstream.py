@@ -9,6 +9,7 @@ from enum import Enum
 from random import Random
 from typing import Final
 
+from gateway_core.config import UpstreamConfig
 from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
@@ -18,9 +19,9 @@ from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
-from gateway_core.upstreams.settings import UpstreamSettings
 from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy
+from gateway_core.upstreams.transport import TransportSettings
 
 _logger = logging.getLogger("gateway.upstreams")
 _NOTHING: Final = Selection(NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
@@ -69,13 +70,14 @@ class Upstream:
         "retry_budget",
         "settings",
         "sticky",
+        "transport",
     )
 
     def __init__(
         self,
-        name: str,
-        settings: UpstreamSettings,
+        settings: UpstreamConfig,
         *,
+        transport: TransportSettings | None = None,
         acquire: AcquireEndpoint,
         strategy: Strategy,
         load: Load | None = None,
@@ -86,24 +88,27 @@ class Upstream:
 
         :raises ValueError: for a ``hash_on`` that is none.
         """
-        self.name = name
+        self.name = settings.name
         self.settings = settings
+        self.transport = TransportSettings.of(settings) if transport is None else transport
+        """How connections to its endpoints are made and kept."""
         self.hash_key = compile_hash_key(settings.hash_on)
         """Finds the key of a request, or None if the strategy needs none."""
         self.admission = Admission(settings.limits, load)
         self.retries = RetryPolicy(settings.retries)
         self.retry_budget = RetryBudget(
-            settings.retries.budget_percent, settings.retries.budget_minimum, self.admission.load
+            self.retries.settings.budget_percent, self.retries.settings.budget_minimum, self.admission.load
         )
         cookie = settings.sticky_cookie
-        self.sticky = None if cookie is None else StickyCookie(cookie, sticky_secret or name.encode())
+        self.sticky = None if cookie is None else StickyCookie(cookie, sticky_secret or self.name.encode())
         self.is_plain = self.hash_key is None and self.sticky is None
         """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
         self._membership = Membership(acquire, self)
         self._strategy = strategy
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
-        self._outliers = settings.outlier_detection if settings.outlier_detection.enable else None
+        outliers = settings.outlier_detection
+        self._outliers = outliers if outliers is not None and outliers.enable else None
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
         self._members = NO_CANDIDATES
         self._is_stale = False

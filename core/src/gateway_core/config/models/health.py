@@ -60,8 +60,8 @@ class HealthCheckConfig(Section):
     enable: Switch = True
     """``false`` switches the checks off and keeps their settings."""
 
-    type: Literal["http", "https", "tcp"] = "http"
-    """A request, a request over TLS, or only a connection."""
+    type: Literal["http", "https", "tcp"] | None = None
+    """A request, a request over TLS, or only a connection; a request with the endpoint's own scheme unless given."""
 
     path: RequestPath = "/"
     """What to request."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.upstreams.endpoint import EndpointSpec
+from gateway_core.upstreams.resolver import Resolver
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,6 +39,8 @@ class DiscoveryContext:
     rng: Random
     session: Callable[[], aiohttp.ClientSession]
     """A session for calls to a registry; not to be closed."""
+    resolver: Resolver = field(default_factory=Resolver)
+    """Resolves host names, for the gateway's own discoveries."""
 
 
 class Discovery(Protocol):

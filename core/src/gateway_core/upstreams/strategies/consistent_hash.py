@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import NO_CANDIDATES, Candidates
-from gateway_core.upstreams.strategies.random_choice import RandomChoice
+from gateway_core.upstreams.strategies.weighted_round_robin import WeightedRoundRobin
 
 POINTS_PER_WEIGHT: Final = 160
 """Load differs between equal endpoints by about 1/sqrt(160), 8 percent."""
@@ -33,7 +33,7 @@ _DIGEST: Final = Struct("!8Q")
 
 
 class ConsistentHash:
-    """Chooses by the key; at random when there is none."""
+    """Chooses by the key; each endpoint in turn when there is none."""
 
     __slots__ = ("_fallback", "_free", "_ring", "_seen", "_sizes", "_slots", "_usable")
 
@@ -46,7 +46,7 @@ class ConsistentHash:
         self._free: list[int] = []
         self._seen = NO_CANDIDATES
         self._usable: list[Endpoint | None] = []
-        self._fallback = RandomChoice()
+        self._fallback = WeightedRoundRobin()
 
     def update(self, members: Candidates) -> None:
         """Change the points of those endpoints that came, went or changed their weight."""
