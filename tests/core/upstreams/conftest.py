@@ -37,6 +37,8 @@ def make_upstream() -> MakeUpstream:
     leases: Leases[EndpointKey, Endpoint] = Leases()
 
     def make(endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"), seed: int = 1, **settings: Any) -> Upstream:
+        if settings.get("strategy") == "consistent-hash":
+            settings.setdefault("hash_on", ("client_ip",))
         config = UpstreamConfig(name="u", endpoints=(EndpointConfig(url="http://unused.test"),), **settings)
 
         def acquire(spec: EndpointSpec) -> Lease[Endpoint]:

@@ -171,7 +171,7 @@ def test_a_refusal_says_why(endpoints: list[EndpointSpec], reason: RefusalReason
     "strategy", ["round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"]
 )
 def test_a_retry_goes_to_another_endpoint_while_there_is_one(strategy: str, make_upstream: MakeUpstream) -> None:
-    upstream = make_upstream(strategy=strategy, hash_on=("client_ip",))
+    upstream = make_upstream(strategy=strategy)
     a, b, c = upstream.endpoints
 
     assert set(picks(upstream, 30, key="k", tried=[a, b])) == {"c"}
@@ -290,9 +290,7 @@ actions = st.lists(
 def test_no_history_picks_what_must_not_be_picked(
     history: list[tuple[str, int]], strategy: str, make_upstream: MakeUpstream
 ) -> None:
-    upstream = make_upstream(
-        strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER, hash_on=("client_ip",)
-    )
+    upstream = make_upstream(strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
     now, under_way = 1_000.0, list[tuple[Endpoint, float]]()
     for action, number in history:
         name = "abcd"[number]
