@@ -13,7 +13,7 @@ from gateway_core.messages.addresses import canonical_address
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 from gateway_core.proxy.wire.untrusted import UNTRUSTED_FAMILIES, UNTRUSTED_NAMES
-from gateway_core.snapshot.trust import Trust, trust_of
+from gateway_core.snapshot.trust import Trust, document_trust
 
 TEXT = (Path(__file__).parents[2] / "docs" / "behind-a-proxy.md").read_text("utf-8")
 UNTRUSTED_PEER = "192.0.2.99"
@@ -32,7 +32,7 @@ class Recipe:
 
     @property
     def trust(self) -> Trust:
-        return trust_of(self.config)[0]
+        return document_trust(self.config)
 
     @property
     def arrived(self) -> Arrived:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gateway_core.config import GatewayConfig
 from gateway_core.config.values import parse_trusted_peer
-from gateway_core.snapshot.trust import Trust, trust_of
+from gateway_core.snapshot.trust import Trust, document_trust, listener_trust
 
 NETWORKS = [parse_trusted_peer(text) for text in ("10.0.0.0/8", "fd00::/8", "192.0.2.7", "::ffff:198.51.100.0/120")]
 
@@ -50,7 +50,8 @@ def test_a_listener_has_the_documents_trust_unless_it_has_its_own() -> None:
         }
     )
 
-    document, by_listener = trust_of(config)
+    document = document_trust(config)
+    by_listener = {listener.address: listener_trust(config, listener, document) for listener in config.listen}
 
     assert by_listener[":1"] is document
     assert not by_listener[":2"].trusts("10.0.0.1")

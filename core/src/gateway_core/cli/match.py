@@ -32,7 +32,7 @@ from gateway_core.routing import (
 )
 from gateway_core.snapshot import Trust
 from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule, sent_path_of
-from gateway_core.snapshot.trust import trust_of
+from gateway_core.snapshot.trust import document_trust, listener_trust
 
 
 @click.command("match", short_help="Show which route a request would take, and why.")
@@ -187,8 +187,10 @@ class Table:
     @classmethod
     def of(cls, config: GatewayConfig) -> Table:
         """Build the table."""
+        document = document_trust(config)
+        trusts = tuple(listener_trust(config, listener, document) for listener in config.listen)
         rules = tuple(route_rule(route, index, route, config.path_policy) for index, route in enumerate(config.routes))
-        return cls(config, rules, Router.build(rules), arrival_policy_of(config), tuple(trust_of(config)[1].values()))
+        return cls(config, rules, Router.build(rules), arrival_policy_of(config), trusts)
 
     def _is_removed(self, name: str) -> bool:
         return is_removed(name, self.trusts)

@@ -9,6 +9,7 @@ from gateway_core.routing.conflicts import Conflict, find_conflicts
 from gateway_core.routing.entries import NO_PARAMS, Match
 from gateway_core.routing.explain import Explanation, Loser, explain
 from gateway_core.routing.hosts import normalize_host, parse_host
+from gateway_core.routing.listeners import ListenerRule, ListenerTable, Refusal
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
@@ -42,6 +43,8 @@ __all__ = [
     "Explanation",
     "HeaderLookup",
     "HostError",
+    "ListenerRule",
+    "ListenerTable",
     "Loser",
     "Match",
     "MethodNotAllowed",
@@ -52,6 +55,7 @@ __all__ = [
     "PatternError",
     "Redirect",
     "RedirectOptions",
+    "Refusal",
     "RewriteError",
     "RewriteOptions",
     "RouteRule",

@@ -24,8 +24,9 @@ from gateway_core.hooks import Timings, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.routing import RouterBuilder, RuleError, WeightedTargets
+from gateway_core.routing import RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import CompiledRoute, Mirror
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
@@ -37,7 +38,7 @@ from gateway_core.snapshot.rules import (
     sent_path_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
-from gateway_core.snapshot.trust import trust_of
+from gateway_core.snapshot.trust import document_trust, listener_trust
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
@@ -105,9 +106,9 @@ class _Compiler:
 
     async def compile(self) -> Compiled:
         await self._open_upstreams()
-        trust, trusts = trust_of(self.config)
+        trust = document_trust(self.config)
         chains = self._chains()
-        builder: RouterBuilder[CompiledRoute] = RouterBuilder()
+        tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(self.config.listen, self.config.routes)
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
         for index, config in enumerate(self.config.routes):
@@ -115,7 +116,7 @@ class _Compiler:
             try:
                 route = self._route(config, chains, key_path)
                 rule = route_rule(config, index, route, self.config.path_policy)
-                builder.add(rule)
+                tables.add(config, rule)
             except RuleError as error:
                 raise self._problem(key_path, str(error), error.code) from error
             routes[config.id] = route
@@ -126,12 +127,16 @@ class _Compiler:
         snapshot = Snapshot(
             version=self.loaded.version,
             config=self.config,
-            router=builder.freeze(),
+            listeners=listener_tables(
+                self.config.listen,
+                lambda listener: CompiledListener(
+                    listener, listener_trust(self.config, listener, trust), tables.router_for(listener)
+                ),
+            ),
+            fallback=CompiledListener(DEFAULT_LISTENER, trust, tables.router_for(DEFAULT_LISTENER)),
             global_chain=chains.global_chain,
             upstreams={name: live.upstream for name, live in self.live.items()},
             routes=routes,
-            trust=trust,
-            trusts=trusts,
             path_policy=arrival_policy_of(self.config),
             close=self.aclose,
             made_of=made_of,

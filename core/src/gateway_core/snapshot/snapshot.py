@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway_core.routing import DEFAULT_POLICY
@@ -10,9 +10,9 @@ from gateway_core.routing import DEFAULT_POLICY
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
     from gateway_core.hooks import Binding, Chain
-    from gateway_core.routing import PathPolicy, Router
+    from gateway_core.routing import ListenerTable, PathPolicy, Refusal
+    from gateway_core.snapshot.listeners import CompiledListener
     from gateway_core.snapshot.route import CompiledRoute
-    from gateway_core.snapshot.trust import Trust
     from gateway_core.upstreams.upstream import Upstream
 
 
@@ -28,8 +28,10 @@ class Snapshot:
         "_on_idle",
         "active",
         "config",
+        "fallback",
         "global_chain",
         "limits",
+        "listeners",
         "path_policy",
         "router",
         "routes",
@@ -44,28 +46,32 @@ class Snapshot:
         *,
         version: str,
         config: GatewayConfig,
-        router: Router[CompiledRoute],
+        listeners: Mapping[str, ListenerTable[CompiledListener]],
+        fallback: CompiledListener,
         global_chain: Chain,
         upstreams: Mapping[str, Upstream],
         routes: Mapping[str, CompiledRoute],
-        trust: Trust,
-        trusts: Mapping[str, Trust],
         path_policy: PathPolicy = DEFAULT_POLICY,
         close: Callable[[], Awaitable[None]],
         made_of: Sequence[object] = (),
     ) -> None:
         self.version = version
         self.config = config
-        self.router = router
+        self.listeners = listeners
+        """What decides among the listeners of each address, by the address as configured."""
+        self.fallback = fallback
+        """Stands for a listener of another snapshot that is not one of this."""
+        self.router = fallback.router
+        """The routes that name no listener."""
+        self.trust = fallback.trust
+        """What listeners without settings of their own believe."""
+        self.trusts = {address: table.rules[0].payload.trust for address, table in listeners.items()}
+        """What the first listener of each address believes."""
         self.global_chain = global_chain
         """The gateway-wide bindings: what a request without a route passes."""
         self.upstreams = upstreams
         """Named upstreams; a target that is a URL is here under that URL."""
         self.routes = routes
-        self.trust = trust
-        """What the document believes of what peers say."""
-        self.trusts = trusts
-        """What each listener believes, by its address."""
         self.path_policy = path_policy
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
@@ -74,6 +80,16 @@ class Snapshot:
         self._close = close
         self._made_of = made_of
         self._on_idle: Callable[[], None] | None = None
+
+    def listener_for(self, address: str, host: str, client_auth: Hashable) -> CompiledListener | Refusal:
+        """Return the listener that a request belongs to, or why there is none.
+
+        :param address: of the listener's socket, as configured.
+        :param host: the Host value as received.
+        :param client_auth: `client_auth_of` the listener that the connection's TLS began with.
+        """
+        table = self.listeners.get(address)
+        return self.fallback if table is None else table.only or table.for_host(host, client_auth)
 
     def release(self) -> None:
         """End one exchange; the last one of a retired snapshot lets its retirement go on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway_core.messages.headers import lines_named
 
 if TYPE_CHECKING:
-    from gateway_core.config import ClientAddressConfig, GatewayConfig, TrustedPeer
+    from gateway_core.config import ClientAddressConfig, GatewayConfig, ListenConfig, TrustedPeer
 
 UNIX_PEERS: Final = "unix:"
 """Stands in ``trusted_proxies`` for every peer on a unix socket."""
@@ -90,13 +90,14 @@ def _unmapped(network: Network) -> Network:
     return network
 
 
-def trust_of(config: GatewayConfig) -> tuple[Trust, Mapping[str, Trust]]:
-    """Return the document's trust, and that of each listener by its address."""
-    common = Trust(config.trusted_proxies, config.client_address, config.strip_headers)
-    by_listener = {}
-    for listener in config.listen:
-        own = listener.trusted_proxies is not None or listener.client_address is not None
-        peers = config.trusted_proxies if listener.trusted_proxies is None else listener.trusted_proxies
-        client_address = listener.client_address or config.client_address
-        by_listener[listener.address] = Trust(peers, client_address, config.strip_headers) if own else common
-    return common, by_listener
+def document_trust(config: GatewayConfig) -> Trust:
+    """Return what listeners without settings of their own believe."""
+    return Trust(config.trusted_proxies, config.client_address, config.strip_headers)
+
+
+def listener_trust(config: GatewayConfig, listener: ListenConfig, document: Trust) -> Trust:
+    """Return what a listener believes: the document's trust unless it has settings of its own."""
+    if listener.trusted_proxies is None and listener.client_address is None:
+        return document
+    peers = config.trusted_proxies if listener.trusted_proxies is None else listener.trusted_proxies
+    return Trust(peers, listener.client_address or config.client_address, config.strip_headers)
