@@ -43,7 +43,7 @@ def make_upstream() -> MakeUpstream:
 
         def acquire(spec: EndpointSpec) -> Lease[Endpoint]:
             depends_on = (config.circuit_breaker, config.health_check)
-            key = EndpointKey("u", spec.id, spec.scheme, spec.host, spec.port, depends_on)
+            key = EndpointKey("u", spec.id, spec.scheme, spec.host, spec.port, spec.path, depends_on)
             return leases.acquire(key, lambda: Endpoint(spec, config.circuit_breaker))
 
         strategy = make_strategy(config.strategy)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config import CircuitBreakerConfig
+from gateway_core.config import CircuitBreakerConfig, EndpointConfig
 from gateway_core.upstreams import Endpoint, EndpointSpec, EndpointStatus
 
 
@@ -109,3 +109,26 @@ def test_credentials_of_a_refused_url_are_not_shown(url: str) -> None:
         EndpointSpec.from_url(url)
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_endpoint_on_a_unix_socket_is_called_by_its_path() -> None:
+    config = EndpointConfig(url="unix:/run/users.sock", weight=4, backup=True)
+    spec = EndpointSpec.of(config)
+    endpoint = Endpoint(spec)
+
+    assert (spec.id, spec.path, spec.url, spec.weight, spec.backup) == (
+        "/run/users.sock",
+        "/run/users.sock",
+        "unix:/run/users.sock",
+        4,
+        True,
+    )
+    assert EndpointSpec.from_url("unix:/run/users.sock", weight=4).id == "/run/users.sock"
+    assert (endpoint.authority, endpoint.path) == (b"localhost", "/run/users.sock")
+
+
+def test_a_configured_endpoint_has_its_origin_id_weight_and_status() -> None:
+    spec = EndpointSpec.of(EndpointConfig(url="https://[::1]", id="x", weight=4, status="drain"))
+
+    assert (spec.scheme, spec.host, spec.port, spec.id, spec.weight) == ("https", "::1", 443, "x", 4)
+    assert spec.status is EndpointStatus.DRAIN

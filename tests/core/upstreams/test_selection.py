@@ -81,3 +81,57 @@ def test_nothing_is_chosen_from_nothing() -> None:
     selection = select(NO_CANDIDATES, 50.0, 100.0)
 
     assert (len(selection.candidates), selection.is_panic) == (0, False)
+
+
+def states(members: Candidates, ill: str) -> Candidates:
+    for endpoint in members.endpoints:
+        endpoint.health.healthy = endpoint.id not in ill
+    return members
+
+
+@pytest.mark.parametrize(
+    ("ill", "threshold", "chosen", "reserve", "panic"),
+    [
+        ("", 0.0, "abc", "xy", False),
+        ("x", 0.0, "abc", "y", False),
+        ("ab", 0.0, "c", "xy", False),
+        ("abc", 0.0, "xy", "", False),
+        ("abcx", 0.0, "y", "", False),
+        ("abcxy", 0.0, "abcxy", "", True),
+        # The threshold counts a, b and c only, and there is no panic while a backup is well.
+        ("xy", 100.0, "abc", "", False),
+        ("ab", 50.0, "c", "xy", False),
+        ("abxy", 50.0, "abcxy", "", True),
+        ("axy", 50.0, "bc", "", False),
+    ],
+)
+def test_backups_are_used_while_no_other_endpoint_is_well_and_panic_is_over_all(
+    ill: str, threshold: float, chosen: str, reserve: str, panic: bool, make_candidates: MakeCandidates
+) -> None:
+    members, backups = states(make_candidates(a=1, b=1, c=1), ill), states(make_candidates(x=1, y=1), ill)
+
+    selection = select(members, threshold, 100.0, backups)
+
+    assert (ids(selection.candidates), ids(selection.reserve), selection.is_panic) == (chosen, reserve, panic)
+
+
+def test_backups_are_used_while_the_breakers_of_all_others_are_open(make_candidates: MakeCandidates) -> None:
+    members, backups = make_candidates(a=1), make_candidates(x=1)
+    config = CircuitBreakerConfig.model_construct(minimum_requests=1, open_for=30.0)
+    broken = Endpoint(EndpointSpec("http", "a", 80), config)
+    assert broken.breaker is not None
+    broken.breaker.record_failure(100.0, 100.0)
+    broken.refresh_flags()
+
+    selection = select(Candidates([broken], members.weights), 0.0, 101.0, backups)
+
+    assert ids(selection.candidates) == "x"
+    assert selection.until == 130.0
+
+
+def test_backups_serve_where_there_is_no_other_endpoint(make_candidates: MakeCandidates) -> None:
+    assert ids(select(NO_CANDIDATES, 50.0, 100.0, make_candidates(x=1)).candidates) == "x"
+
+
+def test_without_any_endpoint_there_is_no_panic() -> None:
+    assert not select(NO_CANDIDATES, 50.0, 100.0).is_panic

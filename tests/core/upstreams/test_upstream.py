@@ -17,7 +17,7 @@ OUTLIERS = OutlierDetectionConfig.model_construct(consecutive_failures=2, base_e
 
 
 def picks(upstream: Upstream, count: int, now: float = 100.0, **arguments: Any) -> str:
-    found = [upstream.pick(arguments.get("key"), now, arguments.get("tried", ())) for _ in range(count)]
+    found = [upstream.pick(arguments.get("key"), now, arguments.get("attempted", ())) for _ in range(count)]
     return "".join(endpoint.id if endpoint else "-" for endpoint in found)
 
 
@@ -174,16 +174,16 @@ def test_a_retry_goes_to_another_endpoint_while_there_is_one(strategy: str, make
     upstream = make_upstream(strategy=strategy)
     a, b, c = upstream.endpoints
 
-    assert set(picks(upstream, 30, key="k", tried=[a, b])) == {"c"}
-    assert set(picks(upstream, 60, tried=[c])) == {"a", "b"}
-    assert set(picks(upstream, 60, tried=[a, b, c])) <= {"a", "b", "c"}
-    assert "-" not in picks(upstream, 10, tried=[a, b, c])
+    assert set(picks(upstream, 30, key="k", attempted=[a, b])) == {"c"}
+    assert set(picks(upstream, 60, attempted=[c])) == {"a", "b"}
+    assert set(picks(upstream, 60, attempted=[a, b, c])) <= {"a", "b", "c"}
+    assert "-" not in picks(upstream, 10, attempted=[a, b, c])
 
 
 def test_a_retry_without_another_endpoint_goes_to_the_same(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream("a")
 
-    assert picks(upstream, 2, tried=upstream.endpoints) == "aa"
+    assert picks(upstream, 2, attempted=upstream.endpoints) == "aa"
 
 
 def test_a_full_endpoint_is_passed_over_while_another_has_room(make_upstream: MakeUpstream) -> None:
@@ -322,3 +322,46 @@ def test_no_history_picks_what_must_not_be_picked(
     ejected = Counter(endpoint.ejection.is_ejected(now) for endpoint in upstream.endpoints)
     upstream.release()
     assert ejected[True] <= max(4 // 2, 1)
+
+
+BACKUPS = [
+    EndpointSpec("http", "a.test", 80, id="a"),
+    EndpointSpec("http", "b.test", 80, id="b"),
+    EndpointSpec("http", "x.test", 80, id="x", backup=True),
+]
+
+
+@pytest.mark.parametrize("strategy", ["weighted-round-robin", "consistent-hash"])
+def test_retries_reach_backups_once_every_other_endpoint_was_attempted(
+    strategy: str, make_upstream: MakeUpstream
+) -> None:
+    upstream = make_upstream(BACKUPS, strategy=strategy)
+    a, b, x = upstream.endpoints
+
+    assert set(picks(upstream, 20)) == {"a", "b"}
+    assert set(picks(upstream, 20, key="k", attempted=[a])) == {"b"}
+    assert set(picks(upstream, 20, key="k", attempted=[a, b])) == {"x"}
+    assert set(picks(upstream, 20, key="k", attempted=[a, b, x])) <= {"a", "b"}
+
+
+def test_backups_serve_until_another_endpoint_is_well_again(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(BACKUPS)
+    a, b, _ = upstream.endpoints
+    for endpoint in (a, b):
+        endpoint.health.healthy = False
+        endpoint.notify()
+    assert picks(upstream, 3) == "xxx"
+
+    b.health.healthy = True
+    b.notify()
+
+    assert picks(upstream, 3) == "bbb"
+
+
+def test_a_cookie_that_names_a_backup_counts_only_while_backups_serve(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(BACKUPS, sticky_cookie=StickyCookieConfig.model_construct(name="gw"))
+    a, b, x = upstream.endpoints
+    assert upstream.sticky is not None
+    cookie = upstream.sticky.token(x)
+
+    assert upstream.pick(None, 100.0, (), cookie) in {a, b}

@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
+from gateway_core.config.address import UNIX, parse_origin
 from gateway_core.config.userinfo import without_credentials
 from gateway_core.leases import close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
@@ -41,18 +42,25 @@ class EndpointSpec:
     weight: int = 1
     """Share of the requests; 0 gets none."""
     status: EndpointStatus = EndpointStatus.UP
+    backup: bool = False
+    """Whether it gets requests only while no other endpoint is usable."""
+    path: str = ""
+    """Absolute path of a unix socket, instead of host and port; the id unless another is given."""
 
     @classmethod
     def of(cls, config: EndpointConfig) -> EndpointSpec:
         """Return a configured endpoint."""
-        origin = config.origin
-        return cls(origin.scheme, origin.host, origin.port, config.id, config.weight, EndpointStatus(config.status))
+        origin, status = config.origin, EndpointStatus(config.status)
+        return cls(
+            origin.scheme, origin.host, origin.port, config.id, config.weight, status, config.backup, origin.path
+        )
 
     def __post_init__(self) -> None:
         if self.weight < 0:
-            raise ValueError(f"weight {self.weight} of endpoint {self.host}:{self.port} is less than 0")
+            where = self.path or authority_of(self.host, self.port)
+            raise ValueError(f"weight {self.weight} of endpoint {where} is less than 0")
         if not self.id:
-            object.__setattr__(self, "id", authority_of(self.host, self.port))
+            object.__setattr__(self, "id", self.path or authority_of(self.host, self.port))
 
     @classmethod
     def from_url(
@@ -63,10 +71,13 @@ class EndpointSpec:
         weight: int = 1,
         status: EndpointStatus = EndpointStatus.UP,
     ) -> EndpointSpec:
-        """Read an origin such as ``http://10.0.0.1:8080``.
+        """Read an origin such as ``http://10.0.0.1:8080``, or ``unix:/path``.
 
-        :raises ValueError: for anything but scheme, host and port.
+        :raises ValueError: for anything else.
         """
+        if url.startswith(UNIX):
+            path = parse_origin(url).path
+            return cls("http", "", 0, id, weight, status, path=path)
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"{without_credentials(url)!r} is not a URL such as http://127.0.0.1:8080")
@@ -77,8 +88,8 @@ class EndpointSpec:
 
     @property
     def url(self) -> str:
-        """Scheme, host and port as a URL."""
-        return f"{self.scheme}://{authority_of(self.host, self.port)}"
+        """Scheme, host and port as a URL, or ``unix:`` and the path."""
+        return f"{UNIX}{self.path}" if self.path else f"{self.scheme}://{authority_of(self.host, self.port)}"
 
 
 def authority_of(host: str, port: int) -> str:
@@ -95,11 +106,12 @@ class EndpointKey:
     scheme: str
     host: str
     port: int
+    path: str
     settings: Hashable
 
 
 class Watcher(Protocol):
-    """Somebody who keeps a list of usable endpoints."""
+    """Keeps a list of usable endpoints."""
 
     def invalidate(self) -> None:
         """Forget the list: whether some endpoint is usable has changed."""
@@ -130,6 +142,7 @@ class Endpoint:
         "last_check_error",
         "last_check_seconds",
         "last_error",
+        "path",
         "pending",
         "pool",
         "port",
@@ -142,16 +155,19 @@ class Endpoint:
         self.scheme = spec.scheme
         self.host = spec.host
         self.port = spec.port
+        self.path = spec.path
+        """Of a unix socket; empty for an address of host and port."""
         self.url = spec.url
-        """Scheme, host and port."""
+        """Scheme, host and port, or ``unix:`` and the path."""
         is_default = DEFAULT_PORTS.get(spec.scheme) == spec.port
         host = f"[{spec.host}]" if ":" in spec.host else spec.host
-        self.authority = (host if is_default else f"{host}:{spec.port}").encode("ascii" if host.isascii() else "idna")
-        """What a Host header for this endpoint says."""
+        authority = "localhost" if spec.path else host if is_default else f"{host}:{spec.port}"
+        self.authority = authority.encode("ascii" if authority.isascii() else "idna")
+        """What a Host header for this endpoint says; requests to a unix socket carry the client's if there is one."""
         self.active = 0
         """Requests under way; the data path counts them."""
         self.closed = False
-        """Whether nobody is to send anything new to it."""
+        """Whether nothing new may be sent to it."""
         self.pending = 0
         """Requests that wait for a connection; the data path counts them."""
         self.pool: object | None = None
@@ -220,4 +236,4 @@ class Endpoint:
 
     def __repr__(self) -> str:
         state = "fit" if self.health.healthy else "unhealthy"
-        return f"<Endpoint {self.id} {self.scheme}://{authority_of(self.host, self.port)} {state} active={self.active}>"
+        return f"<Endpoint {self.id} {self.url} {state} active={self.active}>"

@@ -26,9 +26,9 @@ class _Member:
         self.is_open = spec.status is EndpointStatus.UP and spec.weight > 0
 
 
-class _Nobody:
+class _NullWatcher:
     def invalidate(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing: used after close."""
 
 
 class Membership:
@@ -44,7 +44,7 @@ class Membership:
 
     def close(self) -> None:
         """Forget who watches, which would otherwise be a cycle that only the garbage collector finds."""
-        self._watcher = _Nobody()
+        self._watcher = _NullWatcher()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -78,10 +78,10 @@ class Membership:
             closing += self._put(spec)
         return closing
 
-    def candidates(self) -> Candidates:
-        """Return those that may get requests at all: UP and with a weight above 0."""
-        members = [m for m in self._members.values() if m.is_open]
-        return Candidates([m.endpoint for m in members], [m.spec.weight for m in members])
+    def candidates(self, *, backup: bool) -> Candidates:
+        """Return the backups, or the others, that may get requests at all: UP and with a weight above 0."""
+        members = self._members.values()
+        return Candidates.of((m.endpoint, m.spec.weight) for m in members if m.is_open and m.spec.backup is backup)
 
     def leaving(self) -> list[Endpoint]:
         """Return endpoints that were removed while requests to them were under way, and still are."""

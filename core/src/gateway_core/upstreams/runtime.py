@@ -208,7 +208,7 @@ class UpstreamRuntime:
             return endpoint
 
         depends_on = (frozen(config.health_check), config.circuit_breaker, transport)
-        key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, depends_on)
+        key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, spec.path, depends_on)
         return self._endpoints.acquire(key, start)
 
     def _make_checker(self, endpoint: Endpoint, check: HealthCheckConfig, tls: TlsSettings) -> Checker:

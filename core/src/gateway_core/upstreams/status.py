@@ -37,6 +37,7 @@ def _describe_endpoint(spec: EndpointSpec, endpoint: Endpoint, now: float, *, is
         "id": spec.id,
         "url": spec.url,
         "weight": spec.weight,
+        "backup": spec.backup,
         "status": spec.status.value,
         "state": _state(spec, endpoint, now),
         "usable": is_usable,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -24,7 +24,7 @@ from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.transport import TransportSettings
 
 _logger = logging.getLogger("gateway.upstreams")
-_NOTHING: Final = Selection(NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
+_NOTHING: Final = Selection(NO_CANDIDATES, NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
 
 
 class RefusalReason(Enum):
@@ -51,6 +51,7 @@ class Upstream:
     """
 
     __slots__ = (
+        "_backups",
         "_is_stale",
         "_limits_endpoints",
         "_load",
@@ -110,7 +111,7 @@ class Upstream:
         outliers = settings.outlier_detection
         self._outliers = outliers if outliers is not None and outliers.enable else None
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
-        self._members = NO_CANDIDATES
+        self._members = self._backups = NO_CANDIDATES
         self._is_stale = False
         self._selection = _NOTHING
         self._usable = NO_CANDIDATES
@@ -168,13 +169,13 @@ class Upstream:
         return self._selection
 
     def pick(
-        self, key: str | None, now: float, tried: Collection[Endpoint] = (), cookie: str | None = None
+        self, key: str | None, now: float, attempted: Collection[Endpoint] = (), cookie: str | None = None
     ) -> Endpoint | None:
         """Choose the endpoint for a request.
 
         :param key: what ``hash_key`` found in the request.
         :param now: monotonic seconds; pass the same value, or a later one, as ``started`` to :meth:`record`.
-        :param tried: endpoints that this request was sent to before; another one is preferred.
+        :param attempted: endpoints that this request was sent to before; another one is preferred.
         :param cookie: the value of the sticky cookie, if the upstream has one and the client sent it.
         :returns: None if there is none; :meth:`refusal` says why.
         """
@@ -183,11 +184,11 @@ class Upstream:
         usable = self._usable
         if not usable.endpoints:
             return None
-        if tried or cookie is not None:
-            return self._pick_apart(key, now, tried, cookie)
+        if attempted or cookie is not None:
+            return self._pick_specially(key, now, attempted, cookie)
         endpoint = usable.only or self._strategy.pick(usable, key, self._rng)
         if endpoint.is_guarded or self._limits_endpoints:
-            return self._settle(endpoint, key, now, tried)
+            return self._settle(endpoint, key, now, attempted)
         return endpoint
 
     def pick_again(self, endpoint: Endpoint, now: float) -> Endpoint | None:
@@ -219,7 +220,7 @@ class Upstream:
         """Say why :meth:`pick` returned None."""
         if not len(self._membership):
             return Refusal(RefusalReason.NO_ENDPOINTS, 0.0)
-        waits = [e.breaker.retry_after(now) for e in self._members.endpoints if e.breaker is not None]
+        waits = [e.breaker.retry_after(now) for e in self._all_members().endpoints if e.breaker is not None]
         if not waits:
             return Refusal(RefusalReason.ALL_DOWN, 0.0)
         return Refusal(RefusalReason.BREAKER_OPEN, min(waits))
@@ -236,39 +237,44 @@ class Upstream:
     def _refresh(self, now: float) -> None:
         if self._is_stale:
             self._is_stale = False
-            self._members = self._membership.candidates()
-            self._strategy.update(self._members)
-        selection = select(self._members, self.settings.panic_threshold, now)
+            self._members = self._membership.candidates(backup=False)
+            self._backups = self._membership.candidates(backup=True)
+            self._strategy.update(self._all_members())
+        selection = select(self._members, self.settings.panic_threshold, now, self._backups)
         self._selection = selection
         self._recheck_at = selection.until
         chosen = selection.candidates
-        if not _is_same(chosen, self._usable):
+        if not chosen.is_same(self._usable):
             self._usable = chosen
 
-    def _pick_apart(
-        self, key: str | None, now: float, tried: Collection[Endpoint], cookie: str | None
+    def _pick_specially(
+        self, key: str | None, now: float, attempted: Collection[Endpoint], cookie: str | None
     ) -> Endpoint | None:
-        if not tried and cookie is not None and self.sticky is not None:
+        if not attempted and cookie is not None and self.sticky is not None:
             named = self.sticky.endpoint_for(cookie, self._usable)
             if named is not None:
-                return self._guard(named, key, now, tried)
-        rest = self._without(tried) if tried else self._usable
+                return self._guard(named, key, now, attempted)
+        rest = self._without(attempted) if attempted else self._usable
         if rest is self._usable:
             chosen = self._strategy.pick(rest, key, self._rng)
         else:
             chosen = self._strategy.pick_again(rest, key, self._rng)
-        return self._settle(chosen, key, now, tried)
+        return self._settle(chosen, key, now, attempted)
 
-    def _settle(self, endpoint: Endpoint, key: str | None, now: float, tried: Collection[Endpoint]) -> Endpoint | None:
+    def _settle(
+        self, endpoint: Endpoint, key: str | None, now: float, attempted: Collection[Endpoint]
+    ) -> Endpoint | None:
         """Go elsewhere when the first choice is full, and ask the breaker of the final one."""
         is_full = self.admission.is_full
         if self._limits_endpoints and is_full(endpoint) and (key is None or not self._strategy.is_keyed):
-            free = _narrow(self._without(tried), lambda other: not is_full(other))
+            free = self._without(attempted).where(lambda other: not is_full(other))
             if free.endpoints:
                 endpoint = self._strategy.pick_again(free, key, self._rng)
-        return self._guard(endpoint, key, now, tried)
+        return self._guard(endpoint, key, now, attempted)
 
-    def _guard(self, endpoint: Endpoint, key: str | None, now: float, tried: Collection[Endpoint]) -> Endpoint | None:
+    def _guard(
+        self, endpoint: Endpoint, key: str | None, now: float, attempted: Collection[Endpoint]
+    ) -> Endpoint | None:
         breaker = endpoint.breaker
         if breaker is None or not endpoint.is_guarded:
             return endpoint
@@ -276,14 +282,23 @@ class Upstream:
             return endpoint
         # The list of usable endpoints was older than the last probe; the new one leaves this endpoint out.
         endpoint.notify()
-        return self.pick(key, now, tried)
+        return self.pick(key, now, attempted)
 
-    def _without(self, tried: Collection[Endpoint]) -> Candidates:
-        """Return the usable endpoints that were not tried, or all if there is no other."""
-        if not tried:
+    def _without(self, attempted: Collection[Endpoint]) -> Candidates:
+        """Return the usable endpoints that were not attempted, else such backups, else all usable endpoints."""
+        if not attempted:
             return self._usable
-        rest = _narrow(self._usable, lambda endpoint: endpoint not in tried)
-        return rest if rest.endpoints else self._usable
+        for candidates in (self._usable, self._selection.reserve):
+            rest = candidates.where(lambda endpoint: endpoint not in attempted)
+            if rest.endpoints:
+                return rest
+        return self._usable
+
+    def _all_members(self) -> Candidates:
+        if not self._backups.endpoints:
+            return self._members
+        pairs = [*zip(self._members.endpoints, self._members.weights, strict=True)]
+        return Candidates.of([*pairs, *zip(self._backups.endpoints, self._backups.weights, strict=True)])
 
     def _learn(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str) -> None:
         breaker = endpoint.breaker
@@ -318,16 +333,7 @@ class Upstream:
         settings = self._outliers
         if settings is None or not note_failure(settings, endpoint.ejection, outcome, started):
             return
-        members = self._members.endpoints
+        members = self._all_members().endpoints
         ejected = sum(other.ejection.is_ejected(now) for other in members)
         if may_eject(settings, len(members), ejected):
             eject(settings, endpoint.ejection, now)
-
-
-def _is_same(one: Candidates, other: Candidates) -> bool:
-    return one.endpoints == other.endpoints and one.weights == other.weights
-
-
-def _narrow(candidates: Candidates, keep: Callable[[Endpoint], bool]) -> Candidates:
-    pairs = [pair for pair in zip(candidates.endpoints, candidates.weights, strict=True) if keep(pair[0])]
-    return Candidates([endpoint for endpoint, _ in pairs], [weight for _, weight in pairs])
