@@ -13,8 +13,10 @@ from gateway_core.routing.listeners import ListenerRule, ListenerTable, Refusal
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
+from gateway_core.routing.query_rewrite import QueryRewrite, compile_query_rewrite
 from gateway_core.routing.readings import path_problem
 from gateway_core.routing.redirect import Redirect, RedirectOptions, compile_redirect
+from gateway_core.routing.response_rewrite import PrefixChange, ResponseFacts, ResponseRewrite, prefix_change
 from gateway_core.routing.rewrite import (
     PathRewrite,
     RewriteOptions,
@@ -53,9 +55,13 @@ __all__ = [
     "PathRewrite",
     "Pattern",
     "PatternError",
+    "PrefixChange",
+    "QueryRewrite",
     "Redirect",
     "RedirectOptions",
     "Refusal",
+    "ResponseFacts",
+    "ResponseRewrite",
     "RewriteError",
     "RewriteOptions",
     "RouteRule",
@@ -67,6 +73,7 @@ __all__ = [
     "WeightedTargets",
     "arrival_policy",
     "build_steps",
+    "compile_query_rewrite",
     "compile_redirect",
     "compile_rewrite",
     "explain",
@@ -78,6 +85,7 @@ __all__ = [
     "parse_prefix",
     "parse_regex",
     "path_problem",
+    "prefix_change",
     "rule_pattern",
     "samples",
     "upstream_path",
