@@ -1,4 +1,4 @@
-"""Every recipe of the cookbook is a plugin in order, and its tests pass."""
+"""Every recipe of the cookbook and of plugin-runtime.md is a plugin in order, and its tests pass."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ import pytest
 from gateway_plugin_sdk import Plugin
 from gateway_plugin_sdk.testing import assert_plugin_ok
 
-PAGE = Path(__file__).parents[2] / "docs" / "cookbook.md"
-SECTIONS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+DOCS = Path(__file__).parents[2] / "docs"
+SECTIONS = {
+    title: text
+    for page in ("cookbook.md", "plugin-runtime.md")
+    for title, text in re.findall(
+        r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "ask-first": {"url": "http://127.0.0.1:1"},
     "blocklist": {"file": "/dev/null"},
@@ -30,7 +36,7 @@ def load(section: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     # Models look their annotations up in their module.
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for block in blocks:
-        exec(compile(block, f"{PAGE.name}: {section}", "exec"), module.__dict__)
+        exec(compile(block, section, "exec"), module.__dict__)
     return module
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,14 +22,17 @@ _logger = logging.getLogger("gateway.tasks")
 _running: set[asyncio.Task[object]] = set()
 
 
-def spawn(coro: Coroutine[object, object, T], *, name: str, on_error: OnError | None = None) -> asyncio.Task[T]:
+def spawn(
+    coro: Coroutine[object, object, T], *, name: str, on_error: OnError | None = None, context: Context | None = None
+) -> asyncio.Task[T]:
     """Run a coroutine in the background.
 
     :param name: what the task is for; the log names it.
     :param on_error: called with the exception instead of logging it. Cancellation is not an error.
+    :param context: the context variables that it runs with; a copy of the caller's unless given.
     :returns: the task, which may be awaited or cancelled, but need not be kept.
     """
-    task = asyncio.create_task(coro, name=name)  # noqa: TID251 - this is the wrapper that everything else uses
+    task = asyncio.create_task(coro, name=name, context=context)  # noqa: TID251 - this is the wrapper that everything else uses
     _running.add(task)
     task.add_done_callback(partial(_finish, on_error))
     return task
@@ -77,7 +81,12 @@ class Tasks:
         return len(self._tasks)
 
     def spawn(
-        self, coro: Coroutine[object, object, T], *, name: str, on_error: OnError | None = None
+        self,
+        coro: Coroutine[object, object, T],
+        *,
+        name: str,
+        on_error: OnError | None = None,
+        context: Context | None = None,
     ) -> asyncio.Task[T]:
         """Run a coroutine in the background until it ends or the owner is closed.
 
@@ -86,7 +95,7 @@ class Tasks:
         if self._closed:
             coro.close()
             raise RuntimeError(f"cannot start task {name!r}: its owner is closed")
-        task = spawn(coro, name=name, on_error=on_error)
+        task = spawn(coro, name=name, on_error=on_error, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import BadPathError, BodyTooLargeError, GatewayError, TextTooLongError
-    from gateway_core.hooks import Plugin, PluginContext, hookimpl_blocking
+    from gateway_core.hooks import (
+        CommandError,
+        Plugin,
+        PluginContext,
+        Shared,
+        SharedStoreFull,
+        command,
+        hookimpl_blocking,
+    )
     from gateway_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
     from gateway_core.messages import (
         MISSING,
@@ -67,6 +75,7 @@ __all__ = [
     "BodyTransform",
     "ClaimReader",
     "Clock",
+    "CommandError",
     "ConfigFinding",
     "ConfigModel",
     "ConfigSource",
@@ -100,6 +109,8 @@ __all__ = [
     "Secret",
     "SecretHeaderValue",
     "SecretUrl",
+    "Shared",
+    "SharedStoreFull",
     "Size",
     "SourceContext",
     "SourceFactory",
@@ -110,6 +121,7 @@ __all__ = [
     "TlsInfo",
     "claim_path",
     "client_network",
+    "command",
     "hookimpl",
     "hookimpl_blocking",
     "spawn",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ import pytest
 from gateway_core.admin import AdminListener
 from gateway_core.server.listeners import open_site
 from gateway_core.server.sockets import BindError
+
+
+@dataclass
+class Outcome:
+    status: int
+    shown: list[dict[str, Any]]
+
+    def entries(self) -> list[dict[str, Any]]:
+        return self.shown
 
 
 class View:
@@ -28,6 +38,9 @@ class View:
         if self.is_broken:
             raise ValueError("inside")
         return {"workers": [{"installed": []}]}
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Outcome:
+        return Outcome(200, [{"worker": 0, "result": [binding, command, dict(arguments)]}])
 
     async def exposition(self) -> bytes:
         return b"# TYPE a counter\na 1.0\n"

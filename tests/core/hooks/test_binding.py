@@ -17,6 +17,7 @@ def test_a_binding_describes_its_policy_and_its_state(bind: Bind, clock: ManualC
 
     assert before == {
         "id": "x",
+        "path": "",
         "plugin": "plugin-of-x",
         "version": "1",
         "route": "r",

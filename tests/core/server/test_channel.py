@@ -75,3 +75,37 @@ async def test_a_length_beyond_all_reason_is_refused() -> None:
         await channel.receive()
     channel.close()
     one.close()
+
+
+async def test_an_end_that_is_given_up_loses_no_byte() -> None:
+    one, other = socket.socketpair()
+    sender, first = await Channel.over(one), await Channel.over(other.dup())
+    for number in range(5):
+        await sender.send("call", body=b"x" * 1000, number=number)
+    taken = [(await first.receive())["number"]]
+    sending = asyncio.ensure_future(sender.send("call", body=b"y" * (4 << 20), number=5))  # noqa: TID251
+
+    unread = await first.release()
+    second = await Channel.over(other, unread)
+    taken += [(await second.receive())["number"] for _ in range(5)]
+    await sending
+
+    assert taken == list(range(6))
+    await second.send("reply", number=7)
+    assert (await sender.receive())["number"] == 7
+    for channel in (sender, first, second):
+        channel.close()
+
+
+async def test_what_is_to_be_sent_is_sent_before_an_end_is_given_up() -> None:
+    one, other = socket.socketpair()
+    sender, receiver = await Channel.over(one), await Channel.over(other)
+    sending = asyncio.ensure_future(sender.send("reply", body=b"x" * (4 << 20)))  # noqa: TID251
+    giving_up = asyncio.ensure_future(sender.release())  # noqa: TID251
+
+    message = await receiver.receive()
+
+    assert (await giving_up, len(message.body)) == (b"", 4 << 20)
+    await sending
+    for channel in (sender, receiver):
+        channel.close()

@@ -8,14 +8,14 @@ PROGRAM = """
 import asyncio, os, socket, sys
 from gateway_core.clock import SystemClock
 from gateway_core.server.spares import fork_workers
-from gateway_core.server.worker_handle import WorkerHandle
+from gateway_core.server.worker_handle import WorkerHandle, WorkerServices
 
 listener = socket.create_server(("127.0.0.1", 0))
 secret = open(sys.executable)
 first, second, third = fork_workers(3, [listener.fileno()])
 
 async def main():
-    worker = await WorkerHandle.fill(1, second, {"a:1": listener.fileno()}, SystemClock())
+    worker = await WorkerHandle.fill(1, second, {"a:1": listener.fileno()}, WorkerServices(SystemClock()))
     status = await worker.ask("status", "status")
     print(status["status"]["version"])
     open_there = os.listdir(f"/proc/{second.pid}/fd")

@@ -9,7 +9,7 @@ from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.sockets import url_of
 from gateway_core.server.validation import Canonical
-from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError, parts
+from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, parts
 
 from tests.core.server.conftest import Canon, ask
 
@@ -26,7 +26,7 @@ async def table() -> AsyncIterator[SocketTable]:
 
 @pytest.fixture
 async def worker(table: SocketTable) -> AsyncIterator[WorkerHandle]:
-    worker = await WorkerHandle.start(3, table.descriptors(), SystemClock())
+    worker = await WorkerHandle.start(3, table.descriptors(), WorkerServices(SystemClock()))
     yield worker
     worker.kill()
     await worker.gone.wait()

@@ -1,5 +1,5 @@
-"""The admin listener: health, metrics and status, on an address of its own."""
+"""The admin listener: health, metrics, status and commands of plugins, on an address of its own."""
 
-from gateway_core.admin.listener import AdminListener, AdminView
+from gateway_core.admin.listener import AdminListener, AdminView, admin_server
 
-__all__ = ["AdminListener", "AdminView"]
+__all__ = ["AdminListener", "AdminView", "admin_server"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from gateway_core.admin.commands import CommandView, refuse_command, serve_command
 from gateway_core.admin.server import AdminServer, Reply, json_reply, text_reply
 
 OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
 """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
 
 
-class AdminView(Protocol):
-    """What the admin listener shows."""
+class AdminView(CommandView, Protocol):
+    """What the admin listener shows, and what runs commands."""
 
     async def status(self) -> Mapping[str, Any]:
         """Return version, upstreams and counts, ready for JSON, without secrets."""
@@ -29,7 +31,8 @@ class AdminView(Protocol):
 class AdminListener:
     """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``.
 
-    It has no access control: every client that reaches the address may read. Only requests that name it by an address,
+    It has no access control: every client that reaches the address may read, and nobody may run commands of plugins
+    unless the address is a unix socket, which the system protects. Only requests that name it by an address,
     as ``localhost`` or by a configured name get a response, so that no page in an operator's browser reads it under a
     name of its own (DNS rebinding).
     """
@@ -42,7 +45,6 @@ class AdminListener:
         self._give_up: Callable[[], None] | None = None
         self._runner: web.BaseRunner | None = None
         self._hosts: Collection[str] = ()
-        self._view: AdminView | None = None
 
     async def open(self, address: str | None, view: AdminView, hosts: Collection[str] = ()) -> None:
         """Listen on this address, or on none; nothing happens if that is so already.
@@ -50,15 +52,20 @@ class AdminListener:
         :param hosts: names by which it may be asked for, beside addresses and ``localhost``.
         :raises GatewayError: the address cannot be had.
         """
-        self._view, self._hosts = view, hosts
+        self._hosts = hosts
         if address == self._address:
             return
         await self.aclose()
         if address is None:
             return
         # A client of a unix socket is no browser, and may send any name.
-        checks_host = not address.startswith("unix:")
-        server = AdminServer(self._pages(), (lambda: self._hosts) if checks_host else None)
+        is_private = address.startswith("unix:")
+        server = admin_server(
+            view,
+            is_draining=lambda: self.is_draining,
+            takes_commands=is_private,
+            hosts=None if is_private else lambda: self._hosts,
+        )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -77,7 +84,31 @@ class AdminListener:
         if give_up is not None:
             give_up()
 
-    def _pages(self) -> Mapping[str, Callable[[], Awaitable[Reply]]]:
+
+def admin_server(
+    view: AdminView,
+    *,
+    is_draining: Callable[[], bool],
+    takes_commands: bool,
+    hosts: Callable[[], Collection[str]] | None = None,
+) -> AdminServer:
+    """Return the server of the pages of a view.
+
+    :param takes_commands: whether commands of plugins may be run, or are refused.
+    :param hosts: names by which it may be asked for; None responds whatever Host says.
+    """
+    commands = partial(serve_command, view=view) if takes_commands else refuse_command
+    return AdminServer(_Pages(view, is_draining).by_path(), hosts, commands)
+
+
+class _Pages:
+    """The pages of a view."""
+
+    def __init__(self, view: AdminView, is_draining: Callable[[], bool]) -> None:
+        self._view = view
+        self._is_draining = is_draining
+
+    def by_path(self) -> Mapping[str, Callable[[], Awaitable[Reply]]]:
         return {
             "/healthz": self._healthz,
             "/ready": self._ready,
@@ -87,34 +118,29 @@ class AdminListener:
             "/plugins": self._plugins,
         }
 
-    @property
-    def _shown(self) -> AdminView:
-        assert self._view is not None
-        return self._view
-
     async def _healthz(self) -> Reply:
         return text_reply("ok\n")
 
     async def _ready(self) -> Reply:
-        if self.is_draining:
+        if self._is_draining():
             return text_reply("draining\n", 503)
-        status = await self._shown.status()
+        status = await self._view.status()
         if status.get("version") is None:
             return text_reply("no configuration is in force\n", 503)
         return text_reply("ready\n")
 
     async def _metrics(self) -> Reply:
-        body = await self._shown.exposition()
+        body = await self._view.exposition()
         return Reply(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _config(self) -> Reply:
-        status = dict(await self._shown.status())
+        status = dict(await self._view.status())
         status.pop("upstreams", None)
         return json_reply(status)
 
     async def _upstreams(self) -> Reply:
-        status = await self._shown.status()
+        status = await self._view.status()
         return json_reply(status.get("upstreams", []))
 
     async def _plugins(self) -> Reply:
-        return json_reply(await self._shown.plugins())
+        return json_reply(await self._view.plugins())

@@ -31,9 +31,13 @@ def text_reply(text: str, status: int = 200, headers: Mapping[str, str] | None =
     return Reply(text=text, status=status, headers=headers)
 
 
-def json_reply(data: object) -> Reply:
+def json_reply(data: object, status: int = 200) -> Reply:
     """Return data as JSON."""
-    return Reply(text=json.dumps(data), content_type="application/json")
+    return Reply(text=json.dumps(data), status=status, content_type="application/json")
+
+
+COMMANDS: Final = "/api/v1/bindings/"
+"""What the path of a binding's command begins with."""
 
 
 _HOST: Final = re.compile(r"(?:\[(?P<bracketed>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::[0-9]*)?")
@@ -61,14 +65,21 @@ def _is_address(name: str) -> bool:
 class AdminServer(web.Server):
     """Serves pages to those who ask for it by a name of its own."""
 
-    def __init__(self, pages: Pages, names: Callable[[], Collection[str]] | None) -> None:
+    def __init__(
+        self,
+        pages: Pages,
+        names: Callable[[], Collection[str]] | None,
+        commands: Callable[[web.BaseRequest], Awaitable[Reply]],
+    ) -> None:
         """Serve some pages.
 
         :param names: further names of the listener; None answers whatever Host says.
+        :param commands: serves what is under `COMMANDS`.
         """
         super().__init__(self._serve)
         self._pages = pages
         self._names = names
+        self._commands = commands
 
     def __call__(self) -> RequestHandler:
         settings: dict[str, Any] = {"access_log": None}
@@ -84,6 +95,8 @@ class AdminServer(web.Server):
     async def _serve(self, request: web.BaseRequest) -> Reply:
         if self._names is not None and not self._is_asked_for(request, self._names()):
             return text_reply("this host is not in admin.hosts\n", 421)
+        if request.raw_path.startswith(COMMANDS):
+            return await self._commands(request)
         page = self._pages.get(request.path)
         if page is None:
             return text_reply("not found\n", 404)

@@ -10,6 +10,7 @@ import click
 from gateway_core import __version__
 
 COMMANDS: Final = {
+    "call": "Run a command of a plugin in a running gateway.",
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",

@@ -1,10 +1,11 @@
 """Hooks of plugins: inspected, ordered into chains, run phase by phase."""
 
-from gateway_core.hooks.binding import Binding, BindingKey
+from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
 from gateway_core.hooks.call_recorder import CallRecorder, HookCall
 from gateway_core.hooks.chain import Chain, Hook, Stop, build_chain
+from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
 from gateway_core.hooks.hook_result import Suspended
@@ -13,7 +14,10 @@ from gateway_core.hooks.phases import reject_result, start_phase
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.response_phase import start_response_phase
+from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServices, shared_owner
 from gateway_core.hooks.server_timing import timing_answers
+from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
+from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStoreFull, SharedStores
 from gateway_core.hooks.timings import HookTime, Timings, server_timing, watch
 
 __all__ = [
@@ -24,22 +28,40 @@ __all__ = [
     "BlockingThreads",
     "CallRecorder",
     "Chain",
+    "Command",
+    "CommandError",
+    "CommandOutcome",
     "Faults",
     "Hook",
     "HookCall",
     "HookTime",
+    "LocalShared",
     "Plugin",
     "PluginContext",
     "PluginDefectError",
+    "PluginRuntime",
+    "PluginServices",
     "Quarantine",
     "QuarantinePolicy",
+    "Shared",
+    "SharedBackend",
+    "SharedCall",
+    "SharedResult",
+    "SharedStoreFull",
+    "SharedStores",
     "Stop",
     "Suspended",
     "Timings",
+    "as_json",
+    "binding_path",
     "build_chain",
+    "command",
+    "commands_of",
     "hookimpl_blocking",
     "reject_result",
+    "run_command",
     "server_timing",
+    "shared_owner",
     "start_log_phase",
     "start_phase",
     "start_response_phase",

@@ -49,6 +49,8 @@ class Binding:
     faults: Faults
     quarantine: Quarantine | None = None
     place: str = ""
+    path: str = ""
+    """What identifies it in the whole configuration, for operators and for its shared values (see `binding_path`)."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def describe(self, now: float) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class Binding:
         quarantine = self.quarantine
         return {
             "id": self.id,
+            "path": self.path,
             "plugin": self.plugin,
             "version": self.version,
             "route": self.route,
@@ -70,3 +73,10 @@ class Binding:
     def __str__(self) -> str:
         where = "gateway-wide" if self.route is None else f"on route {self.route!r}"
         return f"binding {self.id!r} of plugin {self.plugin!r} ({where})"
+
+
+def binding_path(binding: str, *, route: str | None = None, upstream: str | None = None) -> str:
+    """Return what identifies a binding: ``id``, ``route/id`` on a route, ``upstreams/name/id`` on an upstream."""
+    if upstream is not None:
+        return f"upstreams/{upstream}/{binding}"
+    return binding if route is None else f"{route}/{binding}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigFinding
+from gateway_core.hooks.runtime import PluginRuntime
+from gateway_core.hooks.shared import Shared
 from gateway_core.metrics import Metrics
 
 ConfigT = TypeVar("ConfigT")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class PluginContext:
     metrics: Metrics
     place: str = ""
     """Where the configuration has the binding, such as ``gateway.yaml:41:9``."""
+
+    runtime: PluginRuntime = field(default_factory=PluginRuntime, repr=False)
+    """What `Plugin.shared`, `Plugin.spawn`, `Plugin.once` and `Plugin.everywhere` use."""
 
 
 class Plugin(Generic[ConfigT]):
@@ -73,6 +80,7 @@ class Plugin(Generic[ConfigT]):
         self.clock = context.clock
         self.log = context.log
         self.metrics = context.metrics
+        self._runtime = context.runtime
 
     idle_hooks: frozenset[str] = frozenset()
     """Names of hooks that this instance does not need with its configuration; they are not called. Set in __init__."""
@@ -120,6 +128,36 @@ class Plugin(Generic[ConfigT]):
 
     async def stop(self) -> None:
         """Close what `start` opened; awaited after the last request of the last configuration that uses it."""
+
+    @property
+    def shared(self) -> Shared:
+        """Values that the instances of this binding share: in all workers, over reloads and restarts of workers."""
+        return self._runtime.shared
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine in the background, with no context variables set.
+
+        An exception is logged and counted (``gateway_plugin_task_errors``). Tasks that still run are cancelled before
+        `stop`. Call it from `start` or from a hook that is not blocking.
+
+        :raises RuntimeError: the instance was stopped, or this is a thread.
+        """
+        return self._runtime.spawn(coroutine)
+
+    async def once(self, key: Hashable, factory: Callable[[], Awaitable[T]]) -> T:
+        """Return what one run of a factory returns, to all who wait for the same key in this instance.
+
+        The first to ask begins it; it has no context variables set, is cancelled when the last one stops waiting, and
+        what it raises, all get. Nothing is kept: who asks later begins another run.
+        """
+        return await self._runtime.once(key, factory)
+
+    async def everywhere(self, command: str, **arguments: Any) -> list[Any]:
+        """Run a command of this binding in every worker, and return each result, in the order of the workers.
+
+        :raises CommandError: one of them fails; the others may have done their part.
+        """
+        return await self._runtime.everywhere(command, arguments)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.context.binding!r}>"

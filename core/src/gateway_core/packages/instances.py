@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from gateway_core.clock import Clock
 from gateway_core.config import BindingConfig, ConfigError, ConfigProblem, Place, QuarantineConfig, format_path
 from gateway_core.hooks.awaiting import awaited
-from gateway_core.hooks.binding import Binding, BindingKey
+from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
+from gateway_core.hooks.runtime import PluginRuntime, PluginServices
 from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages.registry import PluginRegistry, PluginUnavailableError
@@ -31,10 +32,11 @@ _STOP_TIMEOUT: Final = 10.0
 class Instance:
     """One plugin instance and what belongs to it for as long as it lives."""
 
-    __slots__ = ("_started", "faults", "plugin", "quarantine")
+    __slots__ = ("_runtime", "_started", "faults", "plugin", "quarantine")
 
-    def __init__(self, plugin: Plugin[Any]) -> None:
+    def __init__(self, plugin: Plugin[Any], runtime: PluginRuntime) -> None:
         self.plugin = plugin
+        self._runtime = runtime
         self.faults = Faults()
         self.quarantine: Quarantine | None = None
         self._started = False
@@ -55,11 +57,21 @@ class Instance:
         if self._started:
             return
         if type(self.plugin).start is not Plugin.start:
-            await awaited(self.plugin.start(), timeout)
+            try:
+                await awaited(self.plugin.start(), timeout)
+            except BaseException:
+                await self._runtime.aclose()
+                raise
         self._started = True
 
+    @property
+    def has_end(self) -> bool:
+        """Whether anything is to be awaited when it ends; most of thousands of instances have nothing."""
+        return type(self.plugin).stop is not Plugin.stop or self._runtime.is_used
+
     async def aclose(self) -> None:
-        """Await the plugin's ``stop()`` if it was started; a failure is logged, never raised."""
+        """End its background work, then await ``stop()`` if it was started; a failure is logged, never raised."""
+        await self._runtime.aclose(_STOP_TIMEOUT)
         started, self._started = self._started, False
         if not started or type(self.plugin).stop is Plugin.stop:
             return
@@ -88,12 +100,18 @@ class Bindings:
         clock: Clock,
         metrics: Metrics,
         start_timeout: float = 30.0,
+        services: PluginServices | None = None,
     ) -> None:
+        """Begin with none.
+
+        :param services: what instances share values and reach other workers by; those of a lone process unless given.
+        """
         self._registry = registry
         self._leases = leases
         self._clock = clock
         self._metrics = metrics
         self._start_timeout = start_timeout
+        self._services = services or PluginServices()
         self._held: list[tuple[Lease[Instance], Place, str]] = []
         self._plugins: dict[str, tuple[type[Plugin[Any]], str]] = {}
 
@@ -142,6 +160,7 @@ class Bindings:
             faults=instance.faults,
             quarantine=instance.quarantine_by(_policy(config.quarantine)),
             place=str(place),
+            path=binding_path(config.id, route=route),
             config=config.config,
         )
 
@@ -165,16 +184,25 @@ class Bindings:
         except BaseException as error:
             text = f"{self._label(config)} cannot read it: {describe(error)}"
             raise _problem(place, f"{key_path}.config", text, "plugin.config-failed") from error
+        log = logging.getLogger(f"gateway.plugin.{config.name}")
+        runtime = PluginRuntime(
+            config.name,
+            binding_path(config.id, route=route),
+            services=self._services,
+            metrics=self._metrics,
+            log=log,
+        )
         context = PluginContext(
             binding=config.id,
             route=route,
             clock=self._clock,
-            log=logging.getLogger(f"gateway.plugin.{config.name}"),
+            log=log,
             metrics=self._metrics,
             place=str(place),
+            runtime=runtime,
         )
         try:
-            return Instance(plugin(settings, context))
+            return Instance(plugin(settings, context), runtime)
         except BaseException as error:
             text = f"{self._label(config)} cannot be made: {describe(error)}"
             raise _problem(place, key_path, text, "plugin.start-failed") from error
@@ -214,11 +242,7 @@ class Bindings:
         """Give the instances back; those that nobody else holds are stopped."""
         held, self._held = self._held, []
         unused = [instance for lease, _, _ in held if (instance := lease.release()) is not None]
-        await asyncio.gather(*(instance.aclose() for instance in _to_stop(unused)))
-
-
-def _to_stop(instances: Iterable[Instance]) -> list[Instance]:
-    return [instance for instance in instances if type(instance.plugin).stop is not Plugin.stop]
+        await asyncio.gather(*(instance.aclose() for instance in unused if instance.has_end))
 
 
 def _policy(config: QuarantineConfig | None) -> QuarantinePolicy | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from gateway_core.config.redaction import schema_secret_paths
 from gateway_core.errors import GatewayError
+from gateway_core.hooks.commands import commands_of
 from gateway_core.hooks.hook_inspection import PROCESS_HOOKS, PluginDefectError, checked_manager, table_of
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.hookspecs import REQUEST_PHASES
@@ -108,6 +109,7 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
         if not inspect.iscoroutinefunction(getattr(plugin, method)):
             raise PluginDefectError(f"plugin {name!r}: {method} is not an async def")
     table = table_of(plugin)
+    commands_of(plugin)
     manager = checked_manager(plugin, name)
     process = (hook for hook in PROCESS_HOOKS if getattr(manager.hook, hook).get_hookimpls())
     doc = inspect.cleandoc(plugin.__doc__) if plugin.__doc__ else ""

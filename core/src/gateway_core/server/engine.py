@@ -12,10 +12,21 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, ListenConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
-from gateway_core.hooks import BlockingGuard, Timings
+from gateway_core.hooks import (
+    BlockingGuard,
+    CommandOutcome,
+    LocalShared,
+    PluginServices,
+    SharedStores,
+    Timings,
+    as_json,
+    run_command,
+    shared_owner,
+)
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
+from gateway_core.server.commands import CommandReport
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.locked import is_locked
 from gateway_core.server.tls import Certificates, files_of
@@ -70,10 +81,12 @@ class Engine:
         metrics: Metrics | None = None,
         registry: PluginRegistry | None = None,
         timings: Timings | None = None,
+        services: PluginServices | None = None,
     ) -> None:
         """Begin without a configuration; needs a running event loop.
 
         :param timings: what measures or records every hook; None costs nothing.
+        :param services: what plugins share values and reach other workers by; unless given this is the only process.
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
@@ -85,8 +98,17 @@ class Engine:
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)
         self._times = timings or Timings(self.metrics)
+        self.stores = SharedStores()
+        """What plugins share, if this is the only process."""
         self._environment = Environment(
-            self.registry, InstanceLeases(), self.upstreams, self.clock, self.metrics, timings, self._times
+            self.registry,
+            InstanceLeases(),
+            self.upstreams,
+            self.clock,
+            self.metrics,
+            timings,
+            self._times,
+            services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
         )
 
     async def prepare(self, canonical: Canonical) -> Prepared:
@@ -196,6 +218,26 @@ class Engine:
         await self.proxy.aclose()
         await self.upstreams.aclose()
         self._guard.stop()
+
+    def shared_owners(self) -> list[str]:
+        """Return whose shared values are to be kept: those of the bindings in force."""
+        current: Snapshot | None = self.holder.current
+        return [] if current is None else [shared_owner(each.plugin, each.path) for each in current.bindings()]
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandOutcome:
+        """Run a command of a binding in force; whatever it does becomes an outcome."""
+        current: Snapshot | None = self.holder.current
+        bindings = [] if current is None else current.bindings()
+        found = next((each for each in bindings if each.path == binding), None)
+        if found is None:
+            known = ", ".join(sorted({each.path for each in bindings})[:20]) or "none"
+            return CommandOutcome("unknown", error=f"there is no binding {binding!r}: there are {known}")
+        return await run_command(found.instance, command, arguments)
+
+    async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
+        # As over a channel, so that plugins behave alike with one worker and with several.
+        outcome = await self.run_command(binding, command, as_json(arguments))
+        return CommandReport([(0, outcome)]).results()
 
     def status(self) -> dict[str, Any]:
         """Return what the admin listener shows of this process."""

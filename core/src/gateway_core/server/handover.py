@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -29,6 +30,8 @@ class WorkerLeft:
     channel: int
     """File descriptor of the supervisor's end."""
     version: str
+    unread: bytes = b""
+    """What came from it and was not taken yet: the calls of its plugins go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Handover:
     canonical: Canonical
     counts: Sequence[Any] = field(default=())
     """Metrics of workers that are gone."""
+    shared: Sequence[Any] = field(default=(), repr=False)
+    """Values that plugins share (`gateway_core.server.shared_values.to_plain`)."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program anew in this process, as it is installed now."""
@@ -60,8 +65,11 @@ class Handover:
         canonical = self.canonical
         return {
             "listeners": dict(self.listeners),
-            "workers": [asdict(worker) for worker in self.workers],
+            "workers": [
+                {**asdict(worker), "unread": base64.b64encode(worker.unread).decode()} for worker in self.workers
+            ],
             "counts": list(self.counts),
+            "shared": list(self.shared),
             "version": canonical.version,
             "count": canonical.workers,
             "plugins": dict(canonical.plugins),
@@ -80,7 +88,8 @@ def take_over() -> Handover | None:
     lines = tuple(line.encode() for line in plain["lines"])
     return Handover(
         plain["listeners"],
-        [WorkerLeft(**worker) for worker in plain["workers"]],
+        [WorkerLeft(**{**worker, "unread": base64.b64decode(worker["unread"])}) for worker in plain["workers"]],
         Canonical(plain["version"], lines, plain["count"], plain["plugins"]),
         plain["counts"],
+        plain["shared"],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,6 +16,8 @@ from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, probl
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
 from gateway_core.server import logs
+from gateway_core.server.commands import CommandReport
+from gateway_core.server.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.server.handover import Handover, RestartNeededError
 from gateway_core.server.lifecycle import Signals, StoppedError
 from gateway_core.server.overview import warning_samples
@@ -70,6 +73,9 @@ class Fleet(Protocol):
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
 
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
 
@@ -83,6 +89,9 @@ class Program:
         :param state: the directory for what has to outlast the process.
         """
         self._admin: AdminListener | None = None
+        self._is_draining = False
+        path = socket_path(control_directory(os.environ), roots, os.getpid())
+        self._control = ControlSocket(path, self, lambda: self._is_draining)
         self._restart_wanted = asyncio.Event()
         self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
         self._exchanging = asyncio.Lock()
@@ -175,6 +184,11 @@ class Program:
 
         return await self.fleet.exposition() + exposition(warning_samples(len(self.warnings)))
 
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+        assert self.fleet is not None
+        return await self.fleet.run_command(binding, command, arguments)
+
     async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
         """Serve until a signal ends it; return the exit status, or what a new program takes over."""
         self.fleet = fleet
@@ -183,6 +197,7 @@ class Program:
             await self.signals.unless_stopped(fleet.start(canonical))
             await self._keep()
             await self._settle()
+            await self._control.open()
         except ConfigError as error:
             say(render_problems(error.problems))
             await fleet.stop(0)
@@ -208,6 +223,7 @@ class Program:
             return await self._stop()
         self.signals.hold()
         await self._tasks.aclose()
+        await self._control.aclose(keeps_file=True)
         await self._close_admin()
         return handover
 
@@ -291,6 +307,7 @@ class Program:
         deadline = self.fleet.config.shutdown_timeout
         _logger.info("stopping, requests may take %g s to finish", deadline)
         await self._tasks.aclose()
+        self._is_draining = True
         if self._admin is not None:
             self._admin.is_draining = True
         try:
@@ -304,6 +321,7 @@ class Program:
         return 0
 
     async def _close_admin(self) -> None:
+        await self._control.aclose()
         if self._admin is not None:
             await self._admin.aclose()
 

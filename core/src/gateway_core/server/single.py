@@ -12,13 +12,15 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.server import collector
 from gateway_core.server.channel import ChannelClosedError
+from gateway_core.server.commands import CommandReport
 from gateway_core.server.engine import Engine
-from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
+from gateway_core.server.handover import Handover, RestartNeededError
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import collect, lasting
+from gateway_core.server.shared_values import to_plain
 from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
-from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
+from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 
 
 class Single:
@@ -73,6 +75,7 @@ class Single:
             changes = await self._engine.commit(prepared)
             self._sockets.keep_only(prepared.config.listen)
             self.config = prepared.config
+            self._engine.stores.keep_only(self._engine.shared_owners())
         except BaseException:
             collector.resume()
             raise
@@ -84,7 +87,9 @@ class Single:
 
         So the process id stays, and whoever watches this process notices nothing.
         """
-        worker = await WorkerHandle.start(0, self._sockets.descriptors(), self._engine.clock)
+        # Its values are ours until this process is another program.
+        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)
+        worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         try:
             await worker.prepare(canonical)
             await worker.commit(canonical.version)
@@ -95,9 +100,10 @@ class Single:
                 raise ConfigError(error.problems) from error
             raise GatewayError(f"the new program cannot serve: {error}") from error
         await self._engine.stop(self.config.shutdown_timeout)
-        left = WorkerLeft(worker.pid, os.dup(worker.descriptor()), worker.version)
+        left = await worker.leave()
         counts = lasting(collect(self._engine.metrics.registry))
-        return Handover(self._sockets.duplicates(), [left], canonical, counts)
+        shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
+        return Handover(self._sockets.duplicates(), [left], canonical, counts, shared)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""
@@ -117,6 +123,10 @@ class Single:
     async def status(self) -> Mapping[str, Any]:
         """Return what the admin listener shows."""
         return self._engine.status()
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding here."""
+        return CommandReport([(0, await self._engine.run_command(binding, command, arguments))])
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""

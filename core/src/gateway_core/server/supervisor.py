@@ -16,17 +16,20 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import SharedStores
 from gateway_core.server import shared_folder, sockets
 from gateway_core.server.channel import ChannelClosedError
+from gateway_core.server.commands import CommandReport, outcome_of
 from gateway_core.server.crashes import Crashes
-from gateway_core.server.handover import Handover, RestartNeededError, WorkerLeft
+from gateway_core.server.handover import Handover, RestartNeededError
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import exposition, lasting, merge
 from gateway_core.server.overview import ask_all, own_samples, status_of
+from gateway_core.server.shared_values import from_plain, to_plain
 from gateway_core.server.tls import files_of
 from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
-from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError
+from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.tasks import Tasks, spawn
@@ -56,6 +59,10 @@ class Supervisor:
         inherited = {} if handover is None else handover.listeners
         self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
         self._clock = clock or SystemClock()
+        self._stores = SharedStores()
+        if handover is not None:
+            from_plain(handover.shared, self._stores, self._clock.monotonic())
+        self._services = WorkerServices(self._clock, self._stores, self.run_command)
         self._canonical: Canonical | None = None
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
@@ -101,6 +108,7 @@ class Supervisor:
                 raise _as_config_error(error) from error
             self._canonical, self.config = canonical, config
             self._sockets.keep_only(config.listen)
+            self._stores.keep_only({owner for worker in self._workers.values() for owner in worker.shared_owners})
         if reasons:
             return f"{told}; {len(self._workers)} workers replaced one by one, since {' and '.join(reasons)}"
         return f"{told}; {len(self._workers)} workers"
@@ -194,8 +202,8 @@ class Supervisor:
         """Start a process, or take one that waits."""
         listeners = self._sockets.descriptors()
         if self._spares:
-            return await WorkerHandle.fill(number, self._spares.pop(0), listeners, self._clock)
-        return await WorkerHandle.start(number, listeners, self._clock)
+            return await WorkerHandle.fill(number, self._spares.pop(0), listeners, self._services)
+        return await WorkerHandle.start(number, listeners, self._services)
 
     async def _make_ready(self, worker: WorkerHandle, canonical: Canonical) -> WorkerHandle:
         try:
@@ -271,15 +279,17 @@ class Supervisor:
 
     async def _adopt(self, handover: Handover) -> None:
         for number, left in enumerate(handover.workers):
-            worker = await WorkerHandle.adopt(number, left.pid, left.channel, left.version, self._clock)
+            worker = await WorkerHandle.adopt(number, left, self._services)
             self._keep(number, worker)
 
     async def restart(self, canonical: Canonical) -> Handover:
         """Return what a new program takes over; it replaces the workers, which serve until then."""
         # Never released: nothing is to change any more.
         await self._changing.acquire()
-        left = [WorkerLeft(each.pid, os.dup(each.descriptor()), each.version) for each in self._workers.values()]
-        return Handover(self._sockets.duplicates(), left, canonical, self._lost)
+        # First no worker changes a shared value any more, then they are written down.
+        left = [await worker.leave() for worker in self._workers.values()]
+        shared = to_plain(self._stores, self._clock.monotonic())
+        return Handover(self._sockets.duplicates(), left, canonical, self._lost, shared)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
@@ -317,6 +327,12 @@ class Supervisor:
         answers = await ask_all(self._workers.values(), "status", "status")
         version = None if self._canonical is None else self._canonical.version
         return status_of(version, answers, self._crashes.missing())
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+        workers = sorted((number, worker) for number, worker in self._workers.items() if not worker.gone.is_set())
+        running = (outcome_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
+        return CommandReport(await asyncio.gather(*running))
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins, by worker."""

@@ -10,7 +10,7 @@ from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
 from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.validation import Canonical
-from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError
+from gateway_core.server.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 
 TRIAL_TIMEOUT: Final = 45.0
 """Seconds; a plugin that awaits has thirty of them to start."""
@@ -24,7 +24,7 @@ async def try_out(
     :raises ConfigError: a binding cannot be made or started.
     :raises GatewayError: the process ended, or did not come to an end.
     """
-    worker = await WorkerHandle.start(0, listeners, clock)
+    worker = await WorkerHandle.start(0, listeners, WorkerServices(clock))
     try:
         await worker.prepare(canonical, timeout=seconds)
     except (WorkerRefusedError, ChannelClosedError) as error:

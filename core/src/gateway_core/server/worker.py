@@ -1,8 +1,14 @@
-"""A worker process: ``python -m gateway_core.server.worker CHANNEL NUMBER``, started by the supervisor."""
+"""A worker process: ``python -m gateway_core.server.worker CHANNEL NUMBER``, started by the supervisor.
+
+One task reads the channel to the end. Replies to this worker's own calls (shared values, commands of all workers) go to
+whoever waits for them at once, commands run in tasks of their own; everything else is done one after the other by
+`Worker.run`. So a plugin that is stopped, which holds that up, can still use shared values.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -13,12 +19,16 @@ from typing import Any, NoReturn
 from gateway_core import memory
 from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.server import collector, logs, loops, sockets
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
+from gateway_core.server.channel_calls import REPLY, ChannelCalls
+from gateway_core.server.commands import COMMAND, EVERYWHERE, outcome_to_plain
 from gateway_core.server.engine import Engine, Prepared
 from gateway_core.server.lifecycle import HANDLED
 from gateway_core.server.listeners import SocketTable
 from gateway_core.server.merge import collect
+from gateway_core.server.shared_values import RemoteShared
 from gateway_core.server.validation import Canonical
 from gateway_core.tasks import Tasks
 
@@ -30,12 +40,16 @@ class Worker:
 
     def __init__(self, channel: Channel, number: int) -> None:
         self._channel = channel
+        self._calls = ChannelCalls(channel)
         self._number = number
+        self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        """What is to be done one after the other; None at the end of the channel."""
         self._engine: Engine | None = None
         self._table = SocketTable()
         self._parts: list[bytes] = []
         self._prepared: Prepared | None = None
         self._tasks = Tasks()
+        self._reading = Tasks()
         self._deadline = 30.0
 
     @property
@@ -56,21 +70,51 @@ class Worker:
             "metrics": self._metrics,
             "plugins": self._plugins,
         }
+        self._reading.spawn(self._read(), name="read the supervisor's messages")
         try:
-            while True:
-                message = await self._channel.receive()
+            while (message := await self._messages.get()) is not None:
                 if message.kind == "drain":
                     self._deadline = message["deadline"]
                     break
                 await handlers[message.kind](message)
+            else:
+                raise ChannelClosedError("the supervisor is gone")
         except ChannelClosedError:
             if self._engine is not None:
                 _logger.warning("the supervisor is gone: finishing")
         await self._end()
+        await self._reading.aclose()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._channel.receive()
+                if message.kind == REPLY:
+                    self._calls.resolve(message)
+                elif message.kind == COMMAND:
+                    self._reading.spawn(self._command(message), name="run a command")
+                else:
+                    self._messages.put_nowait(message)
+        except ChannelClosedError:
+            self._calls.close("the supervisor is gone")
+            self._messages.put_nowait(None)
 
     async def _hello(self, message: Message) -> None:
         self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
-        self._engine = Engine(self._table)
+        services = PluginServices(RemoteShared(self._calls), self._everywhere)
+        self._engine = Engine(self._table, services=services)
+
+    async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
+        reply = await self._calls.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))
+        if reply["failure"] is not None:
+            raise CommandError(reply["failure"])
+        results: list[Any] = reply["results"]
+        return results
+
+    async def _command(self, message: Message) -> None:
+        outcome = await self.engine.run_command(message["binding"], message["command"], message["arguments"])
+        with contextlib.suppress(ChannelClosedError):
+            await self._channel.send(REPLY, call=message["call"], outcome=outcome_to_plain(outcome))
 
     async def _part(self, message: Message) -> None:
         self._parts.append(message.body)
@@ -122,7 +166,7 @@ class Worker:
         logs.configure(prepared.config.log, process=f"worker {self._number}")
         self._deadline = prepared.config.shutdown_timeout
         collector.set_aside()
-        await self._channel.send("committed", changes=str(changes))
+        await self._channel.send("committed", changes=str(changes), shared_owners=self.engine.shared_owners())
 
     async def _discard(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None
@@ -157,13 +201,10 @@ class Worker:
 
     async def _answer_while_ending(self) -> None:
         handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics}
-        try:
-            while True:
-                message = await self._channel.receive()
+        with contextlib.suppress(ChannelClosedError):
+            while (message := await self._messages.get()) is not None:
                 if message.kind in handlers:
                     await handlers[message.kind](message)
-        except ChannelClosedError:
-            return
 
 
 async def _main(descriptor: int, number: int) -> None:

@@ -11,15 +11,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.server.channel import Channel, ChannelClosedError, Message
-from gateway_core.server.handover import RestartNeededError
+from gateway_core.server.channel_calls import REPLY, ChannelCalls
+from gateway_core.server.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
+from gateway_core.server.handover import RestartNeededError, WorkerLeft
+from gateway_core.server.shared_values import SHARED, apply_message
 from gateway_core.server.validation import Canonical
-from gateway_core.tasks import spawn
+from gateway_core.tasks import Tasks, spawn
 
 if TYPE_CHECKING:
     from gateway_core.server.spares import Spare
@@ -63,17 +68,34 @@ class AdoptedProcess:
             return 0
 
 
+async def _in_no_worker(binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:  # noqa: ARG001
+    return CommandReport(())
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """What a worker may ask for over its channel; what is on trial gets values of its own and no other workers."""
+
+    clock: Clock
+    stores: SharedStores = field(default_factory=SharedStores)
+    run_command: RunsCommands = _in_no_worker
+
+
 class WorkerHandle:
     """One worker."""
 
-    def __init__(self, number: int, process: Waitable, sock: socket.socket, channel: Channel, clock: Clock) -> None:
+    def __init__(
+        self, number: int, process: Waitable, sock: socket.socket, channel: Channel, services: WorkerServices
+    ) -> None:
         self.number = number
         self.pid = process.pid
         self.version = ""
         """Version of the configuration that it runs."""
+        self.shared_owners: Sequence[str] = ()
+        """Whose shared values the configuration that it runs has to keep."""
         self.is_leaving = False
         """Whether it was told to end."""
-        self.started_at = clock.monotonic()
+        self.started_at = services.clock.monotonic()
         self.samples: Sequence[Any] = ()
         """What its metrics were when it was last asked."""
         self.exit_status: int | None = None
@@ -81,46 +103,69 @@ class WorkerHandle:
         self._process = process
         self._socket = sock
         self._channel = channel
+        self._services = services
+        self._calls = ChannelCalls(channel)
+        self._running: set[int] = set()
+        """Numbers of the worker's calls that run commands everywhere."""
+        self._tasks = Tasks()
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._reading = spawn(self._read(), name=f"worker {number} channel")
 
     @classmethod
-    async def start(cls, number: int, listeners: Mapping[str, int], clock: Clock) -> WorkerHandle:
+    async def start(cls, number: int, listeners: Mapping[str, int], services: WorkerServices) -> WorkerHandle:
         """Start a process that inherits these listening sockets. It waits to be told what to do."""
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = (theirs.fileno(), *listeners.values())
             command = [sys.executable, "-m", "gateway_core.server.worker", str(theirs.fileno()), str(number)]
             process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=descriptors, stdin=subprocess.DEVNULL)
-        worker = cls(number, process, ours, await Channel.over(ours), clock)
+        worker = cls(number, process, ours, await Channel.over(ours), services)
         await worker._channel.send("hello", listeners=dict(listeners))
         return worker
 
     @classmethod
-    async def fill(cls, number: int, spare: Spare, listeners: Mapping[str, int], clock: Clock) -> WorkerHandle:
+    async def fill(
+        cls, number: int, spare: Spare, listeners: Mapping[str, int], services: WorkerServices
+    ) -> WorkerHandle:
         """Tell a process that waits for it which listening sockets it has inherited."""
-        worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), clock)
+        worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), services)
         await worker._channel.send("hello", listeners=dict(listeners))
         return worker
 
     @classmethod
-    async def adopt(cls, number: int, pid: int, descriptor: int, version: str, clock: Clock) -> WorkerHandle:
+    async def adopt(cls, number: int, left: WorkerLeft, services: WorkerServices) -> WorkerHandle:
         """Take over a worker that an earlier program in this very process had started."""
-        sock = socket.socket(fileno=descriptor)
-        os.set_inheritable(descriptor, False)
+        sock = socket.socket(fileno=left.channel)
+        os.set_inheritable(left.channel, False)
         sock.setblocking(False)
-        worker = cls(number, AdoptedProcess(pid), sock, await Channel.over(sock), clock)
-        worker.version = version
+        worker = cls(number, AdoptedProcess(left.pid), sock, await Channel.over(sock, left.unread), services)
+        worker.version = left.version
         return worker
 
-    def descriptor(self) -> int:
-        """Return the channel's file descriptor, to hand the worker over to the next program."""
-        return self._socket.fileno()
+    async def leave(self) -> WorkerLeft:
+        """Return what the next program takes the worker over with; nothing is read from it here any more."""
+        for number in self._running:
+            with contextlib.suppress(ChannelClosedError):
+                await self._channel.send(REPLY, call=number, results=[], failure="the gateway is being restarted")
+        self._running.clear()
+        unread = await self._channel.release()
+        return WorkerLeft(self.pid, os.dup(self._socket.fileno()), self.version, unread)
 
     async def _read(self) -> None:
         try:
             while True:
                 message = await self._channel.receive()
+                if message.kind == REPLY:
+                    self._calls.resolve(message)
+                    continue
+                if message.kind == SHARED:
+                    fields, body = apply_message(self._services.stores, message, self._services.clock.monotonic())
+                    await self._channel.send(REPLY, body, call=message["call"], **fields)
+                    continue
+                if message.kind == EVERYWHERE:
+                    self._running.add(message["call"])
+                    self._tasks.spawn(self._run_everywhere(message), name=f"command for {self}")
+                    continue
                 waiting = self._answers.pop(message.kind, None)
                 if message.kind == "samples":
                     self.samples = message["samples"]
@@ -128,11 +173,34 @@ class WorkerHandle:
                     waiting.set_result(message)
         except ChannelClosedError:
             self._channel.close()
+        self._calls.close(f"worker {self.number} is gone")
         self.exit_status = await self._reap()
         self.gone.set()
         for waiting in self._answers.values():
             if not waiting.done():
                 waiting.set_exception(ChannelClosedError(f"worker {self.number} is gone"))
+
+    async def _run_everywhere(self, message: Message) -> None:
+        """Run a command in all workers for one of them, and tell it the results."""
+        number, results, failure = message["call"], [], None
+        report = await self._services.run_command(message["binding"], message["command"], message["arguments"])
+        try:
+            results = report.results()
+        except CommandError as error:
+            failure = str(error)
+        if number in self._running:
+            self._running.discard(number)
+            with contextlib.suppress(ChannelClosedError):
+                await self._channel.send(REPLY, call=number, results=results, failure=failure)
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have the worker run a command, and return what `gateway_core.server.commands` makes an outcome of.
+
+        :raises ChannelClosedError: it is gone, perhaps while it ran the command.
+        """
+        message = await self._calls.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
+        outcome: Mapping[str, Any] = message["outcome"]
+        return outcome
 
     async def _reap(self) -> int:
         """Wait for the process, whose channel is closed: it is gone or about to be."""
@@ -193,6 +261,7 @@ class WorkerHandle:
         """
         message = await self.ask("commit", "committed", version=version)
         self.version = version
+        self.shared_owners = message["shared_owners"]
         return message
 
     async def discard(self) -> None:

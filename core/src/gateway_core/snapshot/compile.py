@@ -20,7 +20,7 @@ from gateway_core.config import (
     UpstreamConfig,
     is_url,
 )
-from gateway_core.hooks import Timings, timing_answers
+from gateway_core.hooks import PluginServices, Timings, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
@@ -72,6 +72,9 @@ class Environment:
     times: Timings = field(default_factory=Timings)
     """Measures every hook of configurations with ``server_timing: true``."""
 
+    services: PluginServices = field(default_factory=PluginServices)
+    """What plugins share values and reach other workers by."""
+
 
 async def compile_snapshot(loaded: LoadedConfig, environment: Environment) -> Compiled:
     """Compile a configuration and start its new bindings.
@@ -93,7 +96,11 @@ class _Compiler:
         self.environment = environment
         self.breather = Breather(environment.clock)
         self.bindings = Bindings(
-            environment.registry, environment.instances, clock=environment.clock, metrics=environment.metrics
+            environment.registry,
+            environment.instances,
+            clock=environment.clock,
+            metrics=environment.metrics,
+            services=environment.services,
         )
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gateway_core.clock import Clock
-from gateway_core.hooks import CallRecorder, HookCall, Plugin
+from gateway_core.hooks import CallRecorder, CommandError, HookCall, Plugin, as_json
 from gateway_core.packages import PluginRegistry
 from gateway_core.server.engine import Engine
 from gateway_core.server.listeners import SocketTable
@@ -85,6 +85,7 @@ class RunningGateway:
             raise
         changes = await self._engine.commit(prepared)
         self._sockets.keep_only(prepared.config.listen)
+        self._engine.stores.keep_only(self._engine.shared_owners())
         return str(changes)
 
     async def _url(self) -> str:
@@ -133,6 +134,17 @@ class RunningGateway:
         :raises InvalidConfigError: it is refused, and the one before stays in force.
         """
         return self._thread.run(self._take(self._check(config)))
+
+    def call(self, binding: str, command: str, **arguments: Any) -> Any:
+        """Run a command of a binding as ``gateway call`` does, and return its result as JSON has it.
+
+        :param binding: its id, ``route/id`` on a route.
+        :raises CommandError: there is none, it refuses its arguments, or it fails.
+        """
+        outcome = self._thread.run(self._engine.run_command(binding, command, as_json(arguments)))
+        if outcome.kind != "done":
+            raise CommandError(outcome.error)
+        return outcome.result
 
     # -- what happened
 

@@ -16,10 +16,16 @@ from gateway_core.hooks import (
     BlockingGuard,
     CallRecorder,
     Chain,
+    CommandError,
     HookCall,
+    LocalShared,
     Plugin,
+    PluginServices,
+    SharedStores,
     Stop,
     Suspended,
+    as_json,
+    run_command,
     start_log_phase,
     start_phase,
     start_response_phase,
@@ -116,6 +122,7 @@ class PluginHarness(Generic[PluginT]):
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
         self.recorder = CallRecorder()
+        self._stores = SharedStores()
         self._log = LogKeeper()
         self._guard = guard
         self._thread: LoopThread | None = None
@@ -140,14 +147,26 @@ class PluginHarness(Generic[PluginT]):
 
     async def _compile(self, loaded: LoadedConfig) -> Compiled:
         upstreams = UpstreamRuntime(self.clock)
-        environment = Environment(self._registry, InstanceLeases(), upstreams, self.clock, self.metrics, self.recorder)
+        services = PluginServices(LocalShared(self._stores, self.clock), self._everywhere)
+        environment = Environment(
+            self._registry,
+            InstanceLeases(),
+            upstreams,
+            self.clock,
+            self.metrics,
+            self.recorder,
+            services=services,
+        )
         compiled = await compile_snapshot(loaded, environment)
         if self._guard is not None:
             self._guard.start()
         return compiled
 
     def stop(self) -> None:
-        """Await the instance's ``stop()``; the harness may be started again, with a new instance."""
+        """Await the instance's ``stop()``; the harness may be started again, with a new instance.
+
+        What it shared (``self.shared``) is still there then, as after a reload.
+        """
         compiled, self._compiled = self._compiled, None
         thread, self._thread = self._thread, None
         if thread is None:
@@ -195,6 +214,21 @@ class PluginHarness(Generic[PluginT]):
     def logs(self) -> list[logging.LogRecord]:
         """What was logged while it ran."""
         return self._log.records.copy()
+
+    def call(self, command: str, **arguments: Any) -> Any:
+        """Run a command of the plugin as operators do, and return its result as JSON has it.
+
+        :raises CommandError: it is unknown, refuses its arguments, or fails.
+        """
+        self.start()
+        assert self._thread is not None
+        return self._thread.run(self._everywhere(self._binding, command, arguments))[0]
+
+    async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:  # noqa: ARG002
+        outcome = await run_command(self.plugin, command, as_json(arguments))
+        if outcome.kind != "done":
+            raise CommandError(outcome.error)
+        return [outcome.result]
 
     # -- requests
 

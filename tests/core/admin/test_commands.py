@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from gateway_core.admin import AdminListener
+from gateway_core.server.listeners import open_site
+
+from tests.core.admin.test_listener import View
+
+
+@pytest.fixture
+async def session(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of an admin listener on a unix socket."""
+    listener = AdminListener(open_site)
+    await listener.open(f"unix:{tmp_path}/admin", View())
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(f"{tmp_path}/admin")) as session:
+        yield session
+    await listener.aclose()
+
+
+async def post(session: aiohttp.ClientSession, path: str, body: bytes = b"") -> tuple[int, str]:
+    async with session.post(f"http://admin/api/v1/bindings/{path}", data=io.BytesIO(body)) as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.parametrize(
+    ("path", "binding"),
+    [("cache/purge", "cache"), ("users/cache/purge", "users/cache"), ("upstreams%2Fu/b%20c/purge", "upstreams/u/b c")],
+)
+async def test_the_last_segment_is_the_command_and_the_rest_the_binding(
+    session: aiohttp.ClientSession, path: str, binding: str
+) -> None:
+    from yarl import URL
+
+    async with session.post(URL(f"http://admin/api/v1/bindings/{path}", encoded=True), data=b'{"key": 1}') as response:
+        assert await response.json() == [{"worker": 0, "result": [binding, "purge", {"key": 1}]}]
+
+
+async def test_no_body_is_no_arguments(session: aiohttp.ClientSession) -> None:
+    status, text = await post(session, "cache/purge")
+
+    assert (status, json.loads(text)[0]["result"][2]) == (200, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("cache", b"", 404),
+        ("", b"", 404),
+        ("cache/", b"", 404),
+        ("cache/purge", b"{", 400),
+        ("cache/purge", b"\xff\xfe", 400),
+        ("cache/purge", b"[]", 422),
+        ("cache/purge", b'"x"', 422),
+        ("cache/purge", b" " * (1 << 21), 413),
+    ],
+)
+async def test_what_is_no_command_with_arguments_is_refused(
+    session: aiohttp.ClientSession, path: str, body: bytes, status: int
+) -> None:
+    assert (await post(session, path, body))[0] == status
+
+
+async def test_other_methods_are_not_allowed(session: aiohttp.ClientSession) -> None:
+    async with session.get("http://admin/api/v1/bindings/cache/purge") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+async def test_a_tcp_address_takes_no_commands(unused_tcp_port: int) -> None:
+    listener = AdminListener(open_site)
+    await listener.open(f"127.0.0.1:{unused_tcp_port}", View())
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://127.0.0.1:{unused_tcp_port}/api/v1/bindings/cache/purge", data=b"{}") as response,
+        ):
+            assert response.status == 403
+            assert "use gateway call on the machine of the gateway" in await response.text()
+    finally:
+        await listener.aclose()
