@@ -1,11 +1,21 @@
-"""File descriptors: how many the process may have, and how many of them are for clients."""
+"""File descriptors: how many the process may have, how many of them are for clients, and what happens without one.
+
+The soft limit is low for the sake of programs that use ``select``, which fail with descriptors above 1023. The gateway
+raises its own to the hard limit. What it starts (git, pip, a plugin's programs) is such a program perhaps, so each
+child gets the limit back that the gateway was started with: in the child, between ``fork`` and ``exec``, where no other
+thread can be met. Processes of the gateway's own raise it again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
+import os
 import resource
-from typing import Final
+import subprocess
+from functools import wraps
+from typing import Any, Final
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say that the system or the process has no more of something, whatever was asked for."""
@@ -14,29 +24,116 @@ _MOST: Final = 1 << 20
 """No more than the kernel's own default for one process (``fs.nr_open``), where the hard limit is infinite."""
 
 _KEPT_BACK: Final = 64
-"""For files, the log, the admin listener, name look-ups and validation."""
+"""For files, the log, the admin listener, name look-ups and validation; half of the descriptors at most."""
+
+_MOST_CONNECTIONS: Final = 16_384
+"""The default of ``limits.max_connections`` at most: each connection takes memory as well."""
+
+_FEW: Final = 256
+"""Fewer descriptors than this are worth a warning."""
+
+_LOG_EVERY: Final = 60.0
+
+_logger = logging.getLogger("gateway.descriptors")
+
+
+class _Inherited:
+    """The limit that the process was started with, once it has been raised."""
+
+    soft: int | None = None
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit to the hard one, as servers do: the soft one is low for programs that use ``select``.
-
-    What the gateway starts inherits it; what a plugin starts does as well.
-    """
+    """Raise the soft limit to the hard one for this process, but not for what it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):  # the kernel allows less: then it stays as it is
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    with contextlib.suppress(OSError, ValueError):  # the kernel allows less: then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        if _Inherited.soft is None:
+            os.register_at_fork(after_in_child=restore_descriptor_limit)
+            _restore_in_programs()
+        _Inherited.soft = soft
+
+
+def restore_descriptor_limit() -> None:
+    """Set the soft limit back to what the process was started with; descriptors above it stay open."""
+    if _Inherited.soft is None:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _Inherited.soft if hard == resource.RLIM_INFINITY else min(_Inherited.soft, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _restore_in_programs() -> None:
+    """Have ``subprocess`` restore the limit as well, and with it asyncio, which uses it.
+
+    ``Popen`` runs no fork handlers, and may not even fork, unless it has a ``preexec_fn``. That is deprecated for what
+    it may meet in a process with threads (a lock that another thread holds); ours is two system calls. uvloop runs the
+    fork handlers by itself.
+    """
+    start = subprocess.Popen.__init__
+
+    @wraps(start)
+    def start_restored(self: subprocess.Popen[Any], *args: Any, **options: Any) -> None:
+        if len(args) < _PREEXEC_POSITION and options.get("preexec_fn") is None:
+            options["preexec_fn"] = restore_descriptor_limit
+        start(self, *args, **options)
+
+    subprocess.Popen.__init__ = start_restored  # type: ignore[method-assign]  # see above
+
+
+_PREEXEC_POSITION: Final = 7
+"""Of ``preexec_fn`` among the arguments of ``Popen`` after ``self``, counted from 1."""
 
 
 def connections_for(descriptors: int) -> int:
     """Return how many connections of clients so many descriptors are enough for; the others are for upstreams."""
     if descriptors == resource.RLIM_INFINITY:
-        return _MOST
-    return max(1, (descriptors - _KEPT_BACK) * 3 // 4)
+        return _MOST_CONNECTIONS
+    kept_back = min(_KEPT_BACK, descriptors // 2)
+    return max(1, min(_MOST_CONNECTIONS, (descriptors - kept_back) * 3 // 4))
 
 
 def default_max_connections() -> int:
-    """Return ``limits.max_connections`` where the configuration does not say."""
+    """Return ``limits.max_connections`` where the configuration does not say; warn if it is low."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return connections_for(soft)
+    connections = connections_for(soft)
+    if soft != resource.RLIM_INFINITY and soft < _FEW:
+        _logger.warning(
+            "the process may open %d files only, so that limits.max_connections is %d unless given: raise the limit "
+            "(ulimit -n, LimitNOFILE= of systemd)",
+            soft,
+            connections,
+        )
+    return connections
+
+
+class LocalErrors:
+    """Logs failures that come from a shortage on this machine, once a minute with their number."""
+
+    def __init__(self, subject: str = "endpoints cannot be connected to") -> None:
+        self._subject = subject
+        self._logged_at = float("-inf")
+        self._failures = 0
+
+    def note(self, reason: str, now: float) -> None:
+        """Count a failure; log it with those before it if the last line is a minute old.
+
+        :param now: monotonic seconds.
+        """
+        self._failures += 1
+        if now < self._logged_at + _LOG_EVERY:
+            return
+        self._logged_at = now
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _logger.error(
+            "%s: %s (%d times since the last such line, RLIMIT_NOFILE is %d)",
+            self._subject,
+            reason or "no descriptor, port or memory",
+            self._failures,
+            most,
+        )
+        self._failures = 0

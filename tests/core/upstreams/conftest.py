@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from gateway_core.config import EndpointConfig, UpstreamConfig
+from gateway_core.config import DiscoveryConfig, EndpointConfig, UpstreamConfig
 from gateway_core.leases import Lease, Leases
 from gateway_core.upstreams import Candidates, Endpoint, EndpointKey, EndpointSpec, Upstream
 from gateway_core.upstreams.strategies import make_strategy
@@ -33,13 +33,22 @@ def make_candidates() -> MakeCandidates:
 
 @pytest.fixture
 def make_upstream() -> MakeUpstream:
-    """An upstream of endpoints a, b, c (or of given ones) with the given settings."""
+    """An upstream of endpoints a, b, c (or of given ones) with the given settings.
+
+    Those that are not in ``configured`` count as discovered.
+    """
     leases: Leases[EndpointKey, Endpoint] = Leases()
 
-    def make(endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"), seed: int = 1, **settings: Any) -> Upstream:
+    def make(
+        endpoints: Sequence[EndpointSpec | str] = ("a", "b", "c"),
+        seed: int = 1,
+        configured: Sequence[str] = ("a", "b", "c", "x"),
+        **settings: Any,
+    ) -> Upstream:
         if settings.get("strategy") == "consistent-hash":
             settings.setdefault("hash_on", ("client_ip",))
-        config = UpstreamConfig(name="u", endpoints=(EndpointConfig(url="http://unused.test"),), **settings)
+        known = tuple(EndpointConfig(url="http://unused.test", id=name) for name in configured)
+        config = UpstreamConfig(name="u", endpoints=known, discovery=DiscoveryConfig(name="dns"), **settings)
 
         def acquire(spec: EndpointSpec) -> Lease[Endpoint]:
             depends_on = (config.circuit_breaker, config.health_check)

@@ -15,11 +15,11 @@ def decide(settings: RetriesConfig | None = None, **changes: Any) -> Retry | Sto
     load = Load()
     load.active = 10
     arguments: dict[str, Any] = {
-        "tries": 1,
+        "attempt": 1,
         "outcome": Outcome.RESET,
         "method": "GET",
         "is_replayable": True,
-        "answer_started": False,
+        "response_started": False,
         "now": 100.0,
         "deadline": 200.0,
         "budget": RetryBudget(20.0, 3, load),
@@ -45,10 +45,10 @@ def reason(decision: Retry | Stop) -> StopReason | None:
         ({"outcome": 404}, StopReason.CONDITION),
         ({"outcome": 200}, StopReason.SUCCESS),
         ({"outcome": Outcome.ABANDONED}, StopReason.CONDITION),
-        ({"answer_started": True}, StopReason.ANSWER_STARTED),
+        ({"response_started": True}, StopReason.RESPONSE_STARTED),
         ({"is_replayable": False}, StopReason.BODY),
-        ({"tries": 2}, None),
-        ({"tries": 3}, StopReason.ATTEMPTS),
+        ({"attempt": 2}, None),
+        ({"attempt": 3}, StopReason.ATTEMPTS),
         ({"deadline": 100.0}, StopReason.DEADLINE),
         ({"method": "POST"}, StopReason.METHOD),
         ({"method": "PATCH", "outcome": 503}, StopReason.METHOD),
@@ -75,15 +75,15 @@ def test_a_post_is_sent_again_when_somebody_asked_for_it() -> None:
     outcome=st.one_of(st.sampled_from(list(Outcome)), st.integers(100, 599)),
     on=st.sets(st.sampled_from(sorted(set(RetriesConfig().on) | {"500", "429"}))),
     attempts=st.integers(0, 9),
-    tries=st.integers(1, 9),
-    answer_started=st.booleans(),
+    attempt=st.integers(1, 9),
+    response_started=st.booleans(),
 )
 def test_a_post_is_never_sent_twice_unasked(
-    method: str, outcome: int, on: set[str], attempts: int, tries: int, answer_started: bool
+    method: str, outcome: int, on: set[str], attempts: int, attempt: int, response_started: bool
 ) -> None:
     settings = RetriesConfig.model_construct(attempts=attempts, on=frozenset(on))
 
-    decision = decide(settings, method=method, outcome=outcome, tries=tries, answer_started=answer_started)
+    decision = decide(settings, method=method, outcome=outcome, attempt=attempt, response_started=response_started)
 
     # After a connect failure nothing was sent, so that sending it "again" sends it once.
     assert isinstance(decision, Stop) or outcome == Outcome.CONNECT_FAILURE
@@ -168,8 +168,8 @@ def test_back_off_doubles_up_to_the_maximum_with_full_jitter() -> None:
     policy = RetryPolicy(RetriesConfig.model_construct(attempts=50, backoff_base=0.1, backoff_max=1.0))
     rng = Random(1)
 
-    for tries, ceiling in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1.0), (40, 1.0), (5_000, 1.0)]:
-        delays = [policy.backoff(tries, rng) for _ in range(300)]
+    for attempt, ceiling in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8), (5, 1.0), (40, 1.0), (5_000, 1.0)]:
+        delays = [policy.backoff(attempt, rng) for _ in range(300)]
         assert 0 <= min(delays) < 0.2 * ceiling
         assert 0.8 * ceiling < max(delays) <= ceiling
 
@@ -177,7 +177,7 @@ def test_back_off_doubles_up_to_the_maximum_with_full_jitter() -> None:
 @pytest.mark.parametrize(("per_try", "limit"), [(0.0, 200.0), (5.0, 105.0), (500.0, 200.0)])
 def test_a_try_ends_with_its_own_time_or_the_whole_request(per_try: float, limit: float) -> None:
     assert (
-        RetryPolicy(RetriesConfig.model_construct(attempts=1, per_try_timeout=per_try)).try_timeout(100.0, 200.0)
+        RetryPolicy(RetriesConfig.model_construct(attempts=1, per_try_timeout=per_try)).attempt_timeout(100.0, 200.0)
         == limit
     )
 
@@ -185,3 +185,32 @@ def test_a_try_ends_with_its_own_time_or_the_whole_request(per_try: float, limit
 @pytest.mark.parametrize(("attempts", "length", "keeps"), [(0, 0, False), (1, 0, True), (1, 10, True), (1, 11, False)])
 def test_only_short_bodies_are_kept(attempts: int, length: int, keeps: bool) -> None:
     assert RetryPolicy(RetriesConfig.model_construct(attempts=attempts, max_body_bytes=10)).keeps_body(length) is keeps
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connect_failure_at_a_discovered_endpoint_goes_on_to_another_whatever_the_policy(method: str) -> None:
+    decision = decide(NO_RETRIES, outcome=Outcome.CONNECT_FAILURE, method=method, attempt=7, can_fail_over=True)
+
+    assert decision == Retry(0.0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"can_fail_over": False},
+        {"outcome": Outcome.RESET},
+        {"outcome": Outcome.LOCAL},
+        {"outcome": 503},
+        {"is_replayable": False},
+        {"response_started": True},
+        {"now": 1e9},
+    ],
+)
+def test_nothing_else_fails_over(changed: dict[str, Any]) -> None:
+    arguments = {"outcome": Outcome.CONNECT_FAILURE, "can_fail_over": True, **changed}
+
+    assert isinstance(decide(NO_RETRIES, **arguments), Stop)
+
+
+def test_what_this_machine_lacks_is_not_retried() -> None:
+    assert reason(decide(outcome=Outcome.LOCAL)) is StopReason.CONDITION

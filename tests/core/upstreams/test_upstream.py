@@ -365,3 +365,19 @@ def test_a_cookie_that_names_a_backup_counts_only_while_backups_serve(make_upstr
     cookie = upstream.sticky.token(x)
 
     assert upstream.pick(None, 100.0, (), cookie) in {a, b}
+
+
+def discovered(make_upstream: MakeUpstream, **settings: Any) -> Upstream:
+    """An upstream whose endpoints a and b are discovered and c is configured."""
+    return make_upstream("abc", configured=["c"], **settings)
+
+
+def test_a_request_may_fail_over_while_another_endpoint_was_not_attempted(make_upstream: MakeUpstream) -> None:
+    upstream = discovered(make_upstream)
+    a, b, c = upstream.endpoints
+    upstream.pick(None, 100.0)
+
+    assert upstream.can_fail_over(a, ())
+    assert upstream.can_fail_over(a, [b])
+    assert not upstream.can_fail_over(a, [a, b, c])
+    assert not upstream.can_fail_over(c, [])

@@ -118,11 +118,11 @@ class Retrying(Sending):
         if not policy.is_enabled or self.over:
             return None
         verdict = policy.decide(
-            tries=self.tries,
+            attempt=self.tries,
             outcome=outcome,
             method=self.request.method,
             is_replayable=self._is_replayable,
-            answer_started=self.head_sent,
+            response_started=self.head_sent,
             now=now,
             deadline=self.total_deadline,
             budget=upstream.retry_budget,

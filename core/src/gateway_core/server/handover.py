@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
+from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.server.lifecycle import pass_on
 from gateway_core.server.validation import Canonical
@@ -59,6 +60,7 @@ class Handover:
         sys.stderr.flush()
         # Signals that come before the new program can take them wait instead of ending it.
         pass_on()
+        restore_descriptor_limit()  # so that the new program knows what this one was started with
         os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
 
     def _plain(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.server import worker
 
 
@@ -51,6 +52,7 @@ def _work(number: int, channel: int, listeners: tuple[int, ...]) -> NoReturn:
     """Be a worker in this child, and end."""
     status = 1
     try:
+        raise_descriptor_limit()  # which forking has undone
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         # Other workers' channels above all: they end when nobody has the other end any more.

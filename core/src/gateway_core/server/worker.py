@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from gateway_core import memory
 from gateway_core.config import ConfigError, problem_to_json
+from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.server import collector, logs, loops, sockets
@@ -224,6 +225,7 @@ def main(arguments: list[str]) -> NoReturn:
     """Run a worker."""
     descriptor, number = int(arguments[0]), int(arguments[1])
     memory.share_one_arena()
+    raise_descriptor_limit()
     logs.configure(process=f"worker {number}")
     loops.run(_main(descriptor, number))
     loops.leave(0)

@@ -1,4 +1,4 @@
-"""Passive health: take an endpoint out for a while when real requests to it fail in a row."""
+"""Ejection: take an endpoint out for a while when real requests to it fail in a row."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class EjectionState:
 
     def __init__(self) -> None:
         self.failures = 0
-        """Requests in a row without an answer."""
+        """Requests in a row without a response."""
         self.server_errors = 0
-        """Requests in a row with 5xx or without an answer."""
+        """Requests in a row with 5xx or without a response."""
         self.until = float("-inf")
         """When the last ejection ends or ended, in monotonic seconds."""
         self.times = 0
@@ -39,7 +39,7 @@ def note_success(state: EjectionState) -> None:
 def note_failure(settings: OutlierDetectionConfig, state: EjectionState, outcome: int, started: float) -> bool:
     """Count a failure.
 
-    A failure counts as a bad answer, too: to the client one is as bad as the other, and an endpoint that alternates
+    A failure counts as a 5xx response, too: to the client one is as bad as the other, and an endpoint that alternates
     between the two must not escape both counts. Requests that were started before the last ejection ended are not
     counted: they tell what is known already.
 

@@ -1,10 +1,12 @@
 """When a request is sent again.
 
-Two questions are kept apart. May it be sent twice? Always if nothing of it was sent (a connect failure), whatever the
-method; otherwise only for the methods that ``retries.methods`` lists, which are the idempotent ones unless somebody
-asked for more. A POST is never sent twice unasked. Is it worth it? Only for the outcomes that ``retries.on`` lists,
-while there are attempts, time and budget left, nothing of an answer has gone to the client, and the body can be sent
-again.
+Two decisions are kept apart. May it be sent twice? Always if nothing of it was sent (a connect failure), whatever the
+method; otherwise only for the methods that ``retries.methods`` lists, which are the idempotent ones unless the
+configuration has more. Is it worth it? Only for the outcomes that ``retries.on`` lists, while there are attempts, time
+and budget left, nothing of a response has gone to the client, and the body can be sent again.
+
+Endpoints that a discovery found are like the addresses of one name: a connect failure at one goes on to the next, also
+where ``retries`` is not configured.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class StopReason(Enum):
     """Why a request is not sent again."""
 
     SUCCESS = "not a failure"
-    ANSWER_STARTED = "part of the answer has been sent"
+    RESPONSE_STARTED = "part of the response has been sent"
     CONDITION = "outcome is not one to retry"
     METHOD = "method must not be sent twice"
     BODY = "request body cannot be sent again"
@@ -39,8 +41,8 @@ class Retry:
 
     delay: float
     """Seconds to wait first."""
-    avoid_tried: bool = True
-    """Whether to prefer an endpoint that was not tried yet."""
+    avoid_attempted: bool = True
+    """Whether to prefer an endpoint that was not attempted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Stop:
 
 
 MOST_EARNED: Final = 10_000
-"""Answers that count towards later retries."""
+"""Responses that count towards later retries."""
 
 
 class RetryBudget:
@@ -59,8 +61,8 @@ class RetryBudget:
 
     Without a budget, an upstream that fails under load gets ``attempts + 1`` times that load. With nothing but a share
     of the live requests, however, an endpoint that dies takes requests with it: all that are under way to it fail in
-    the same moment, which are more than the share. So each answer earns the same share of a retry for later, up to
-    ``MOST_EARNED`` answers' worth, and retries beyond the share of the live requests are paid for with that. In a
+    the same moment, which are more than the share. So each response earns the same share of a retry for later, up to
+    ``MOST_EARNED`` responses' worth, and retries beyond the share of the live requests are paid for with that. In a
     lasting failure nothing is earned, and only the share of the live requests remains.
     """
 
@@ -133,28 +135,34 @@ class RetryPolicy:
     def decide(
         self,
         *,
-        tries: int,
+        attempt: int,
         outcome: int,
         method: str,
         is_replayable: bool,
-        answer_started: bool,
+        response_started: bool,
         now: float,
         deadline: float,
         budget: RetryBudget,
         rng: Random,
+        can_fail_over: bool = False,
     ) -> Retry | Stop:
-        """Decide after a try has ended. Changes nothing: who retries calls ``budget.begin()`` and ``end()``.
+        """Decide after an attempt has ended. Changes nothing: who retries calls ``budget.begin()`` and ``end()``.
 
-        :param tries: how many times the request was sent so far, at least 1.
+        :param attempt: the number of the attempt, from 1.
         :param outcome: an HTTP status or an `Outcome`.
         :param is_replayable: whether the body is empty or was kept whole.
-        :param answer_started: whether a byte of this answer has gone to the client.
+        :param response_started: whether a byte of this response has gone to the client.
         :param deadline: monotonic seconds by which the whole request has to end.
+        :param can_fail_over: whether another endpoint of a discovery is left (`Upstream.can_fail_over`), which a
+            connect failure goes on to whatever the policy.
         """
-        reason = self._reason_to_stop(tries, outcome, method, is_replayable, answer_started)
+        if can_fail_over and outcome == Outcome.CONNECT_FAILURE and is_replayable and not response_started:
+            # As with the addresses of one name (RFC 8305): nothing was sent, and another address may be reachable.
+            return Retry(0.0) if now < deadline else Stop(StopReason.DEADLINE)
+        reason = self._reason_to_stop(attempt, outcome, method, is_replayable, response_started)
         if reason is not None:
             return Stop(reason)
-        delay = self.backoff(tries, rng)
+        delay = self.backoff(attempt, rng)
         if now + delay >= deadline:
             return Stop(StopReason.DEADLINE)
         if not budget.allows():
@@ -162,10 +170,10 @@ class RetryPolicy:
         return Retry(delay)
 
     def _reason_to_stop(
-        self, tries: int, outcome: int, method: str, is_replayable: bool, answer_started: bool
+        self, attempt: int, outcome: int, method: str, is_replayable: bool, response_started: bool
     ) -> StopReason | None:
-        if answer_started:
-            return StopReason.ANSWER_STARTED
+        if response_started:
+            return StopReason.RESPONSE_STARTED
         condition = str(outcome) if outcome >= FIRST_STATUS else _CONDITIONS.get(Outcome(outcome))
         if condition is None or condition not in self.on:
             return StopReason.SUCCESS if FIRST_STATUS <= outcome < 400 else StopReason.CONDITION
@@ -173,16 +181,16 @@ class RetryPolicy:
             return StopReason.METHOD
         if not is_replayable:
             return StopReason.BODY
-        if tries > self.settings.attempts:
+        if attempt > self.settings.attempts:
             return StopReason.ATTEMPTS
         return None
 
-    def backoff(self, tries: int, rng: Random) -> float:
-        """Return the seconds before try number ``tries + 1``: exponential with full jitter."""
-        ceiling = min(self.settings.backoff_max, self.settings.backoff_base * 2.0 ** min(tries - 1, 32))
+    def backoff(self, attempt: int, rng: Random) -> float:
+        """Return the seconds before attempt number ``attempt + 1``: exponential with full jitter."""
+        ceiling = min(self.settings.backoff_max, self.settings.backoff_base * 2.0 ** min(attempt - 1, 32))
         return rng.random() * ceiling
 
-    def try_timeout(self, now: float, deadline: float) -> float:
-        """Return the monotonic time by which a try that starts now has to bring a head."""
+    def attempt_timeout(self, now: float, deadline: float) -> float:
+        """Return the monotonic time by which an attempt that starts now has to bring a head."""
         limit = self.settings.per_try_timeout
         return min(deadline, now + limit) if limit > 0 else deadline

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from gateway_core.clock import Clock
 from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.descriptors import LocalErrors
 from gateway_core.leases import Lease, LeaseHolder, Leases
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
@@ -116,6 +117,7 @@ class UpstreamRuntime:
         self._loads: Leases[str, Load] = Leases()
         self._feeds: Leases[tuple[str, str, Hashable], Feed] = Leases()
         self._closing = Tasks()
+        self._local_errors = LocalErrors()
         self._session: aiohttp.ClientSession | None = None
         self._last_tls: tuple[TlsSettings, ssl.SSLContext] | None = None
 
@@ -158,6 +160,7 @@ class UpstreamRuntime:
                 load=load,
                 rng=self._rng,
                 sticky_secret=self._sticky_secret and self._sticky_secret + config.name.encode(),
+                local_errors=self._local_errors,
             )
             endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
             return LiveUpstream(

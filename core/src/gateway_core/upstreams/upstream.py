@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -10,20 +9,19 @@ from random import Random
 from typing import Final
 
 from gateway_core.config import UpstreamConfig
+from gateway_core.descriptors import LocalErrors
 from gateway_core.upstreams.admission import Admission, Load
-from gateway_core.upstreams.breaker import BreakerState
-from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.hash_key import compile_hash_key
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
+from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
 from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.transport import TransportSettings
 
-_logger = logging.getLogger("gateway.upstreams")
 _NOTHING: Final = Selection(NO_CANDIDATES, NO_CANDIDATES, ALWAYS, is_panic=False, fit=0)
 
 
@@ -52,12 +50,14 @@ class Upstream:
 
     __slots__ = (
         "_backups",
+        "_configured",
         "_is_stale",
         "_limits_endpoints",
         "_load",
+        "_local_errors",
         "_members",
         "_membership",
-        "_outliers",
+        "_passive_health",
         "_recheck_at",
         "_rng",
         "_selection",
@@ -84,6 +84,7 @@ class Upstream:
         load: Load | None = None,
         rng: Random | None = None,
         sticky_secret: bytes = b"",
+        local_errors: LocalErrors | None = None,
     ) -> None:
         """Begin without endpoints.
 
@@ -105,11 +106,15 @@ class Upstream:
         self.is_plain = self.hash_key is None and self.sticky is None
         """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
+        self._local_errors = LocalErrors() if local_errors is None else local_errors
+        self._configured = frozenset(endpoint.id for endpoint in settings.endpoints)
         self._membership = Membership(acquire, self)
         self._strategy = strategy
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         outliers = settings.outlier_detection
-        self._outliers = outliers if outliers is not None and outliers.enable else None
+        self._passive_health = PassiveHealth(
+            outliers if outliers is not None and outliers.enable else None, self._load, self._configured
+        )
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
         self._members = self._backups = NO_CANDIDATES
         self._is_stale = False
@@ -214,7 +219,18 @@ class Upstream:
             if breaker is not None:
                 breaker.record_success(started, now)
             return
-        self._learn(endpoint, outcome, started, now, error)
+        if outcome == Outcome.LOCAL:
+            self._local_errors.note(error, now)
+        self._passive_health.learn(endpoint, outcome, started, now, error, self._all_members().endpoints)
+
+    def can_fail_over(self, endpoint: Endpoint, attempted: Collection[Endpoint]) -> bool:
+        """Tell whether a request that found no connection to a discovered endpoint may go on to another one at once.
+
+        :param attempted: endpoints that the request was sent to so far.
+        """
+        if endpoint.id in self._configured:
+            return False
+        return any(other is not endpoint and other not in attempted for other in self._usable.endpoints)
 
     def refusal(self, now: float) -> Refusal:
         """Say why :meth:`pick` returned None."""
@@ -299,41 +315,3 @@ class Upstream:
             return self._members
         pairs = [*zip(self._members.endpoints, self._members.weights, strict=True)]
         return Candidates.of([*pairs, *zip(self._backups.endpoints, self._backups.weights, strict=True)])
-
-    def _learn(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str) -> None:
-        breaker = endpoint.breaker
-        was_guarded = endpoint.is_guarded
-        was_until, was_state = endpoint.ejection.until, breaker and breaker.state
-        if outcome == Outcome.ABANDONED:
-            if breaker is not None:
-                breaker.record_nothing(started)
-        elif FIRST_STATUS <= outcome < FIRST_SERVER_ERROR:
-            self._load.earned += 1
-            note_success(endpoint.ejection)
-            if breaker is not None:
-                breaker.record_success(started, now)
-        else:
-            endpoint.last_error = error or (
-                f"answered {outcome}" if outcome >= FIRST_STATUS else Outcome(outcome).name.lower().replace("_", " ")
-            )
-            self._consider_ejection(endpoint, outcome, started, now)
-            if breaker is not None:
-                breaker.record_failure(started, now)
-        endpoint.refresh_flags()
-        if was_guarded or endpoint.is_guarded or endpoint.ejection.until != was_until:
-            endpoint.notify()
-        if endpoint.ejection.until != was_until:
-            out_for = endpoint.ejection.until - now
-            _logger.warning("endpoint %s is ejected for %g s: %s", endpoint.id, out_for, endpoint.last_error)
-        if breaker is not None and breaker.state is not was_state:
-            level = logging.INFO if breaker.state is BreakerState.CLOSED else logging.WARNING
-            _logger.log(level, "circuit breaker of endpoint %s is %s", endpoint.id, breaker.state.value)
-
-    def _consider_ejection(self, endpoint: Endpoint, outcome: int, started: float, now: float) -> None:
-        settings = self._outliers
-        if settings is None or not note_failure(settings, endpoint.ejection, outcome, started):
-            return
-        members = self._all_members().endpoints
-        ejected = sum(other.ejection.is_ejected(now) for other in members)
-        if may_eject(settings, len(members), ejected):
-            eject(settings, endpoint.ejection, now)

@@ -1,0 +1,87 @@
+"""What an upstream learns from how its requests ended: ejections, breakers, addresses that are unreachable.
+
+An endpoint that the configuration names is left out only by the rules that are configured. Discovered ones are like the
+addresses of one name (RFC 8305): one that cannot be connected to is passed over for a moment while another serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from gateway_core.config import OutlierDetectionConfig
+from gateway_core.upstreams.admission import Load
+from gateway_core.upstreams.breaker import BreakerState
+from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.outcome import BLAMELESS, FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
+
+UNREACHABLE_SECONDS: Final = 10.0
+"""How long a discovered endpoint is left out after a connect failure, while another is usable."""
+
+_logger = logging.getLogger("gateway.upstreams")
+
+
+class PassiveHealth:
+    """What one upstream learns from how its requests ended: ejections, breakers, unreachable addresses."""
+
+    __slots__ = ("_configured", "_load", "_outliers")
+
+    def __init__(self, outliers: OutlierDetectionConfig | None, load: Load, configured: Collection[str]) -> None:
+        """Learn for an upstream.
+
+        :param outliers: when to eject; None never does.
+        :param configured: ids of the endpoints that were not discovered.
+        """
+        self._outliers = outliers
+        self._load = load
+        self._configured = configured
+
+    def learn(
+        self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str, members: Sequence[Endpoint]
+    ) -> None:
+        """Take in how a request ended, and tell those who watch the endpoint if it may be used otherwise now.
+
+        :param members: all endpoints of the upstream that may get requests at all.
+        """
+        breaker = endpoint.breaker
+        was_guarded = endpoint.is_guarded
+        was_until, was_state = endpoint.ejection.until, breaker and breaker.state
+        if outcome in BLAMELESS:
+            if breaker is not None:
+                breaker.record_nothing(started)
+        elif FIRST_STATUS <= outcome < FIRST_SERVER_ERROR:
+            self._load.earned += 1
+            note_success(endpoint.ejection)
+            if breaker is not None:
+                breaker.record_success(started, now)
+        else:
+            self._learn_failure(endpoint, outcome, started, now, error, members)
+        endpoint.refresh_flags()
+        if was_guarded or endpoint.is_guarded or endpoint.ejection.until != was_until:
+            endpoint.notify()
+        if endpoint.ejection.until != was_until:
+            out_for = endpoint.ejection.until - now
+            _logger.warning("endpoint %s is ejected for %g s: %s", endpoint.id, out_for, endpoint.last_error)
+        if breaker is not None and breaker.state is not was_state:
+            level = logging.INFO if breaker.state is BreakerState.CLOSED else logging.WARNING
+            _logger.log(level, "circuit breaker of endpoint %s is %s", endpoint.id, breaker.state.value)
+
+    def _learn_failure(
+        self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str, members: Sequence[Endpoint]
+    ) -> None:
+        state, settings = endpoint.ejection, self._outliers
+        endpoint.last_error = error or (
+            f"responded {outcome}" if outcome >= FIRST_STATUS else Outcome(outcome).name.lower().replace("_", " ")
+        )
+        if settings is not None and note_failure(settings, state, outcome, started):
+            ejected = sum(other.ejection.is_ejected(now) for other in members)
+            if may_eject(settings, len(members), ejected):
+                eject(settings, state, now)
+        if outcome == Outcome.CONNECT_FAILURE and endpoint.id not in self._configured:
+            # Not every request should wait for a discovered address that is dead, as long as another one serves.
+            if any(other is not endpoint and other.is_usable(now) for other in members):
+                state.until = max(state.until, now + UNREACHABLE_SECONDS)
+        if endpoint.breaker is not None:
+            endpoint.breaker.record_failure(started, now)
