@@ -10,6 +10,7 @@ class Binding:
     id: str
     enabled: bool = True
     mark: str = ""
+    order: str | None = None
 
 
 def ids(gateway_wide: list[Binding], own: list[Binding]) -> list[str]:
@@ -26,6 +27,22 @@ def test_own_binding_replaces_the_one_of_its_id_in_its_place() -> None:
     assert [entry.binding.id for entry in chain] == ["a", "b", "c"]
     assert chain[0].binding.mark == "own"
     assert (chain[0].is_own, chain[0].index, chain[0].replaces) == (True, 1, 0)
+
+
+def test_gateway_wide_bindings_with_order_after_run_behind_those_of_route_and_target() -> None:
+    gateway_wide = [
+        Binding("a", order="after"),
+        Binding("b"),
+        Binding("c", order="before"),
+        Binding("d", order="after"),
+    ]
+
+    chain = effective_chain(gateway_wide, [Binding("e"), Binding("d", mark="own")], 1, [Binding("f"), Binding("a")])
+
+    assert [entry.binding.id for entry in chain] == ["b", "c", "e", "f", "a", "a", "d"]
+    assert chain[-1].binding.mark == "own"
+    assert [entry.is_after for entry in chain] == [False] * 5 + [True] * 2
+    assert chain[3].key_path(2) == "routes[2].targets[1].plugins[0]"
 
 
 def test_switched_off_bindings_do_not_run_but_can_be_explained() -> None:

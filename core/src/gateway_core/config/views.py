@@ -21,6 +21,7 @@ class BindingView:
     name: str
     id: str
     enabled: bool
+    order: str | None
     config: Mapping[str, Any] | None
     """``None`` if it is not a mapping."""
 
@@ -54,6 +55,7 @@ def bindings(parent: object, path: KeyPath = ()) -> list[BindingView]:
                 name,
                 text(item, "id") or name,
                 item.get("enabled") is not False,
+                text(item, "order"),
                 config if isinstance(config, Mapping) else None,
             )
         )

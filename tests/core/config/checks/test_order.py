@@ -34,6 +34,31 @@ def test_orders_that_work(load: Load, text: str) -> None:
     load(text)
 
 
+def split(*targets: str) -> str:
+    listed = ", ".join(f"{{target: 'http://h', plugins: [{each}]}}" for each in targets)
+    return f"routes: [{{id: a, path: /a, targets: [{listed}]}}]\n"
+
+
+def test_a_target_may_bring_what_a_later_binding_needs(load: Load) -> None:
+    last = "plugins: [{name: ratelimit, order: after, config: {rate: 1, key: identity}}]\n"
+
+    load(last + split(AUTH, AUTH))
+
+    assert messages(load, last + split(AUTH, "")) == [
+        (
+            'plugins[0]: "ratelimit" needs "identity", which no binding before it provides: '
+            'add one of auth before it (on route "a")'
+        )
+    ]
+
+
+def test_a_targets_binding_may_need_what_the_route_provides(load: Load) -> None:
+    load(f"plugins: [{AUTH}]\n" + split(LIMIT))
+
+    (told,) = messages(load, split(LIMIT))
+    assert told.startswith('routes[0].targets[0].plugins[0]: "ratelimit" needs "identity"')
+
+
 def test_need_before_what_provides_it_names_both_places(load: Load) -> None:
     assert messages(load, "routes:\n" + route(LIMIT, AUTH)) == [
         (

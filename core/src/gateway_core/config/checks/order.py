@@ -37,12 +37,15 @@ class OrderCheck:
         is_plain_checked = False
         for path, route in routes:
             own = bindings(route, path)
-            if not own:
+            if not own and not route.get("targets"):
                 # Routes without bindings all have the same chain.
                 if is_plain_checked:
                     continue
                 is_plain_checked = True
-            self._check([entry.binding for entry in effective_chain(gateway_wide, own)], text(route, "id"))
+            of_targets = [bindings(target, inner) for inner, target in mappings(route, "targets", path)]
+            for index, of_target in enumerate(of_targets or [[]]):
+                chain = effective_chain(gateway_wide, own, index, of_target)
+                self._check([entry.binding for entry in chain], text(route, "id"))
         if not routes:
             self._check([binding for binding in gateway_wide if binding.enabled], None)
 
