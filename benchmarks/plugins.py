@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 
 from gateway_core.messages import Record, Request, Response
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.routing import Match
 
 from benchmarks.pipeline import ANSWER, measure, prepare, round_trip
@@ -72,7 +73,7 @@ async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
     lowered = block.lower()
 
     def run() -> None:
-        request = Request("GET", "/api/users/123", block, lowered, "127.0.0.1:8080")
+        request = Request("GET", "/api/users/123", headers_of_block(block, lowered), "127.0.0.1:8080")
         request.client_ip = request.peer_ip = "127.0.0.1"
         request.route = info
         request.request_id = "0123456789abcdef0123456789abcdef"

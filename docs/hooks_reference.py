@@ -18,7 +18,7 @@ from gateway_core.hooks import Plugin, PluginContext
 from gateway_core.hookspecs import REQUEST_PHASES, ProcessHooks, RequestHooks
 from gateway_core.messages import (
     Attempt,
-    BodyTransform,
+    BodyFilter,
     Headers,
     Identity,
     Record,
@@ -67,7 +67,7 @@ GIVEN: Final = (
     RouteInfo,
     TlsInfo,
     Identity,
-    BodyTransform,
+    BodyFilter,
     Plugin,
     PluginContext,
 )

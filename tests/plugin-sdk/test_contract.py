@@ -52,6 +52,12 @@ def test_an_unknown_name_is_an_error(module: object) -> None:
         module.nonsense  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.parametrize(("name", "replacement"), [("Pauses", "Backoff"), ("BodyTransform", "BodyFilter")])
+def test_a_name_of_an_earlier_version_is_an_error_with_the_replacement(name: str, replacement: str) -> None:
+    with pytest.raises(ImportError, match=f"{name} is gone: use {replacement}"):
+        getattr(gateway_plugin_sdk, name)
+
+
 def test_the_package_is_typed() -> None:
     assert resources.files(gateway_plugin_sdk).joinpath("py.typed").is_file()
 

@@ -23,20 +23,20 @@ class Moves(Plugin[Any]):
 
     @hookimpl
     def gateway_request(self, request: Request) -> None:
-        if early := request.header("x-early"):
+        if early := request.headers.get("x-early"):
             request.raw_path = early
 
     @hookimpl
     def gateway_route_match(self, request: Request) -> str | None:
-        return request.header("x-route")
+        return request.headers.get("x-route")
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
-        if late := request.header("x-late"):
+        if late := request.headers.get("x-late"):
             request.raw_path = late
-        if query := request.header("x-query"):
+        if query := request.headers.get("x-query"):
             request.query_string = unquote(query)
-        if method := request.header("x-http-method-override"):
+        if method := request.headers.get("x-http-method-override"):
             request.method = method
 
     @hookimpl

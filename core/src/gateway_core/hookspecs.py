@@ -4,7 +4,8 @@ A hook is a method of a `Plugin` that is marked with ``@hookimpl``. A plain ``de
 ``async def`` runs in a task of its own and may await. A hook may leave out arguments that it does not need.
 
 pluggy checks names and arguments when a configuration is loaded. Requests run tuples of bound functions in the order of
-the configuration, so ``wrapper`` and ``firstresult`` of pluggy have no meaning here; ``tryfirst`` and ``trylast`` do.
+the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and
+``trylast`` of pluggy have no meaning here.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class RequestHooks:
 
         Runs once per request after the match, for gateway-wide bindings and those of the matched route.
 
-        :param request: the request in progress; ``params`` holds the pattern's parameters.
+        :param request: the request in progress; ``path_params`` holds the pattern's parameters.
         :param route: the route, or ``None`` if none matches.
         :returns: ``None`` to go on, a response to send instead, or the id of a route to take in this one's place. The
             id ends the phase; an unknown id counts as a failure of the binding.
@@ -78,7 +79,7 @@ class RequestHooks:
         upstream's, a plugin's or the gateway's own.
 
         :param request: the request, for reading.
-        :param response: the answer; ``status`` and ``headers`` may be changed, and ``transform_body`` changes the
+        :param response: the answer; ``status`` and ``headers`` may be changed, and ``add_body_filter`` changes the
             body as it passes. The framing fields (``Content-Length``, ``Transfer-Encoding``, ``Connection``) are the
             gateway's.
         :returns: ``None`` to go on, or a response to send in its place, which the remaining bindings then see.

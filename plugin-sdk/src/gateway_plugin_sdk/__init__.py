@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gateway_core.backoff import Backoff
     from gateway_core.clock import Clock
     from gateway_core.config import (
         ConfigFinding,
@@ -38,11 +39,16 @@ if TYPE_CHECKING:
     from gateway_core.messages import (
         MISSING,
         Attempt,
-        BodyTransform,
+        BodyFilter,
         ClaimReader,
+        FieldBlock,
+        FieldNames,
+        FieldTemplate,
         HeaderError,
         Headers,
+        HeadersKey,
         Identity,
+        ReceivedHead,
         Record,
         Request,
         Response,
@@ -52,7 +58,6 @@ if TYPE_CHECKING:
     )
     from gateway_core.messages.addresses import client_network
     from gateway_core.metrics import Metrics
-    from gateway_core.pauses import Pauses
     from gateway_core.regex import Match, Pattern, ReplacePattern, SearchPattern
     from gateway_core.tasks import Tasks, spawn
     from gateway_core.upstreams import (
@@ -70,9 +75,10 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "MISSING",
     "Attempt",
+    "Backoff",
     "BadPathError",
+    "BodyFilter",
     "BodyTooLargeError",
-    "BodyTransform",
     "ClaimReader",
     "Clock",
     "CommandError",
@@ -88,18 +94,22 @@ __all__ = [
     "Duration",
     "EndpointSpec",
     "EndpointStatus",
+    "FieldBlock",
+    "FieldNames",
+    "FieldTemplate",
     "GatewayError",
     "HeaderError",
     "HeaderName",
     "HeaderValue",
     "Headers",
+    "HeadersKey",
     "Identity",
     "Match",
     "Metrics",
     "Pattern",
-    "Pauses",
     "Plugin",
     "PluginContext",
+    "ReceivedHead",
     "Record",
     "ReplacePattern",
     "Request",
@@ -134,7 +144,7 @@ _HOMES = (
     "gateway_core.regex",
     "gateway_core.tasks",
     "gateway_core.metrics",
-    "gateway_core.pauses",
+    "gateway_core.backoff",
     "gateway_core.messages",
     "gateway_core.messages.addresses",
     "gateway_core.hooks",
@@ -144,6 +154,9 @@ _HOMES = (
 )
 """Where the names are at home; the cheapest to import come first."""
 
+_RENAMED = {"BodyTransform": "BodyFilter", "Pauses": "Backoff"}
+"""Names of earlier versions; ``gateway check`` shows the error."""
+
 if not TYPE_CHECKING:
     # pytest imports this package wherever it is installed, for the fixtures: the core comes when somebody needs it.
     def __getattr__(name: str) -> Any:
@@ -152,4 +165,6 @@ if not TYPE_CHECKING:
                 if hasattr(home, name):
                     globals()[name] = getattr(home, name)
                     return globals()[name]
+        if name in _RENAMED:
+            raise ImportError(f"{__name__}.{name} is gone: use {_RENAMED[name]}", name=__name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

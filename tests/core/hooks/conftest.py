@@ -25,7 +25,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def request_() -> Request:
-    return Request("GET", "/a?b=c", block=b"\r\nHost: a\r\nX: 1", host="a", request_id="r-1")
+    return Request("GET", "/a?b=c", headers={"Host": "a", "X": "1"}, host="a", request_id="r-1")
 
 
 @pytest.fixture

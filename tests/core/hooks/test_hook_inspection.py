@@ -93,14 +93,14 @@ def test_a_process_wide_hook_of_a_plugin_must_be_static() -> None:
     table_of(made(gateway_strategies=staticmethod(hookimpl(lambda: {}))))  # noqa: PIE807 - a builtin takes no marker
 
 
-def test_the_table_knows_arguments_kind_and_rank() -> None:
+def test_the_table_knows_arguments_and_kind() -> None:
     class Some(Plugin[Any]):
         name = "some"
 
-        @hookimpl(tryfirst=True)
+        @hookimpl
         def gateway_request(self, request: Any) -> None: ...
 
-        @hookimpl(trylast=True, specname="gateway_log")
+        @hookimpl(specname="gateway_log")
         def note(self, record: Any, request: Any) -> None: ...
 
         @hookimpl
@@ -113,8 +113,8 @@ def test_the_table_knows_arguments_kind_and_rank() -> None:
 
     assert set(table) == {"gateway_request", "gateway_pre_proxy", "gateway_response", "gateway_log"}
     (request,), (log,) = table["gateway_request"], table["gateway_log"]
-    assert (request.attribute, request.arguments, request.rank, request.is_async) == ("gateway_request", None, 0, False)
-    assert (log.attribute, log.arguments, log.rank) == ("note", (2, 0), 2)
+    assert (request.attribute, request.arguments, request.is_async) == ("gateway_request", None, False)
+    assert (log.attribute, log.arguments) == ("note", (2, 0))
     assert (table["gateway_pre_proxy"][0].arguments, table["gateway_pre_proxy"][0].is_async) == ((), True)
     assert (table["gateway_response"][0].arguments, table["gateway_response"][0].is_blocking) == ((1,), True)
 

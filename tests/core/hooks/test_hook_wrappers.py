@@ -21,7 +21,8 @@ from gateway_core.hooks import (
 )
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
-from gateway_core.messages.headers import HeaderError
+from gateway_core.messages.fields import HeaderError
+from gateway_core.messages.request import set_body_reader
 
 Bind = Callable[..., Binding]
 Counted = Callable[..., float]
@@ -238,7 +239,7 @@ async def test_waiting_for_the_clients_body_does_not_count_for_the_quarantine(bi
         async def gateway_pre_proxy(self, request: Request) -> None:
             await request.read()
 
-    request_.set_body_reader(never)
+    set_body_reader(request_, never)
     binding = bind(Reading, timeout=0.01, quarantine=(1, 1000.0, 30.0, 1))
 
     for _ in range(3):

@@ -23,8 +23,3 @@ def test_an_instance_is_handed_what_it_may_use(
     assert (instance.clock, instance.metrics) == (clock, metrics)
     assert instance.log.name == "gateway.plugin.some"
     assert repr(instance) == "<Some 'x'>"
-
-
-def test_needs_and_provides_do_not_depend_on_the_configuration_unless_a_plugin_says_so() -> None:
-    assert Some.needs_of(None) == {"identity"}
-    assert Some.provides_of(None) == {"limit"}

@@ -28,7 +28,7 @@ class Meddling(Plugin[Any]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> object:
-        request.method, request.raw_path, request.query = "POST", "/other", "x"
+        request.method, request.raw_path, request.query_string = "POST", "/other", "x"
         request.headers["x-new"] = "1"
         request.upstream = "other"
         request.identity = Identity("somebody")
@@ -58,13 +58,13 @@ class MeddlingLater(Meddling):
 async def test_nothing_of_what_a_shadow_does_to_a_request_takes_effect(
     bind: Bind, request_: Request, counted: Counted, plugin: type[Meddling]
 ) -> None:
-    before = [request_.method, request_.path, request_.query, request_.current_block]
+    before = [request_.method, request_.path, request_.query_string, request_.headers_key]
 
     outcome = start_phase(build_chain([bind(plugin, is_shadow=True)]).pre_proxy, request_)
     stop = await outcome.finish() if isinstance(outcome, Suspended) else outcome
 
     assert stop is None
-    assert [request_.method, request_.path, request_.query, request_.current_block] == before
+    assert [request_.method, request_.path, request_.query_string, request_.headers_key] == before
     assert (request_.upstream, request_.identity) == (None, None)
     assert counted("gateway_plugin_shadow", decision="change") == 1
 

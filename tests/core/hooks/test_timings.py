@@ -72,7 +72,7 @@ async def test_the_times_of_one_request_make_a_server_timing_field(bind: Bind, r
 
 class Wants(Plain):
     name = "wants"
-    wants_times = True
+    needs = frozenset({"hook-times"})
 
 
 async def test_a_binding_may_ask_for_the_times_of_all_hooks_of_its_routes(bind: Bind, request_: Request) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from gateway_core.messages import HeaderError, Headers, Response
+from gateway_core.messages import BodyFilter, HeaderError, Headers, Response
+from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import reason_phrase
 
 
@@ -79,37 +80,58 @@ def test_an_upstreams_answer_keeps_its_block_and_its_words() -> None:
 
     response = Response.streamed(200, "Fine", block)
 
-    assert response.headers.block is block
+    assert block_of(response.headers) is block
     assert (response.status, response.reason, response.is_streamed) == (200, "Fine", True)
     assert (response.body, response.produced_by) == (b"", "upstream")
 
 
-def test_who_watches_a_body_changes_nothing_of_it() -> None:
+def test_an_observer_changes_nothing_whatever_it_returns() -> None:
+    class Observer(BodyFilter):
+        def feed(self, data: bytes) -> bytes:
+            seen.append(data)
+            return b"other"
+
     seen: list[bytes] = []
     response = Response()
 
-    response.watch_body(seen.append)
-    (watch,) = response.transforms
+    response.add_body_filter(Observer, observe=True)
+    (observer,) = response.filters
 
-    assert (watch.feed(b"a"), watch.feed(b"b"), watch.finish()) == (b"a", b"b", b"")
+    assert (observer.feed(b"a"), observer.feed(b"b"), observer.finish(Headers())) == (b"a", b"b", b"")
     assert seen == [b"a", b"b"]
-    assert not response.is_transformed
+    assert not response.is_filtered
 
 
-def test_transforms_are_kept_in_order() -> None:
-    class Nothing:
-        def feed(self, data: bytes) -> bytes:
-            return data
-
-        def finish(self) -> bytes:
-            return b""
-
-    first, second = Nothing(), Nothing()
+def test_filters_are_kept_in_order() -> None:
+    first, second = BodyFilter(), BodyFilter()
     response = Response()
 
-    response.transform_body(first)
-    response.transform_body(second)
+    response.add_body_filter(lambda: first)
+    response.add_body_filter(lambda: second)
 
-    assert list(response.transforms) == [first, second]
-    assert response.is_transformed
-    assert list(Response().transforms) == []
+    assert list(response.filters) == [first, second]
+    assert response.is_filtered
+    assert list(Response().filters) == []
+
+
+def test_a_text_is_plain_utf_8_unless_its_headers_say_otherwise() -> None:
+    response = Response.text("caf\u00e9", 404)
+
+    assert (response.status, response.body) == (404, "caf\u00e9".encode())
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert Response.text("<p>", headers={"content-type": "text/html"}).headers.get_all("content-type") == ["text/html"]
+
+
+def test_a_redirect_names_its_target_in_characters_of_a_uri() -> None:
+    response = Response.redirect("https://example.com/caf\u00e9 au%20lait?a=b&c#d", 308)
+
+    assert (response.status, response.body) == (308, b"")
+    assert response.headers["location"] == "https://example.com/caf%C3%A9%20au%20lait?a=b&c#d"
+    assert Response.redirect("/x").status == 302
+    assert Response.redirect("/x\r\ny: z").headers.items() == [("Location", "/x%0D%0Ay:%20z")]
+
+
+@pytest.mark.parametrize("status", [200, 300, 304, 399, 404])
+def test_a_redirect_has_a_status_of_redirects(status: int) -> None:
+    with pytest.raises(ValueError, match="use 301, 302, 303, 307 or 308"):
+        Response.redirect("/x", status)

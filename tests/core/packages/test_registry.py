@@ -253,11 +253,10 @@ class Config(ConfigModel):
     default_on_error = "continue"
     provides = frozenset({"a"})
     needs = frozenset({"b"})
-    after = frozenset({"auth"})
 
-    @classmethod
-    def needs_of(cls, config):
-        return frozenset({config.by})
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.needs = frozenset({config.by})
 """
     install("zoo-a", "1", {"zoo_a": plugin("zoo-a", body, head)}, {"zoo-a": "zoo_a:Made"})
 
@@ -266,7 +265,6 @@ class Config(ConfigModel):
     assert description is not None
     assert description.label == "zoo-a 1"
     assert description.default_on_error == "continue"
-    assert description.after == {"auth"}
     assert description.provides == {"a"}
     assert description.needs == {"b"}
     assert description.provides_of is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, Response, RouteInfo
+from gateway_core.messages import BodyFilter, Headers, Record, Request, Response, RouteInfo
 
 from tests.core.proxy.kit import Peer, Proxied, field, fields, until
 
@@ -234,18 +234,18 @@ async def test_a_client_that_leaves_while_a_response_hook_waits_ends_the_request
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
-class Doubler:
+class Doubler(BodyFilter):
     def feed(self, data: bytes) -> bytes:
         return data * 2
 
-    def finish(self) -> bytes:
+    def finish(self, trailers: Headers) -> bytes:
         return b"!"
 
 
 class Transforms(Base):
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
-        response.transform_body(Doubler())
+        response.add_body_filter(Doubler)
 
 
 async def two_pieces(peer: Peer) -> None:

@@ -52,11 +52,11 @@ class Acts(Plugin[Any]):
 
     @hookimpl
     def gateway_request(self, request: Request) -> None:
-        match request.header("x-do"):
+        match request.headers.get("x-do"):
             case "path":
                 request.raw_path = "/one/changed"
             case "query":
-                request.query = "changed=1"
+                request.query_string = "changed=1"
             case "method" if request.method == "POST":
                 request.method = "PUT"
             case "mark":
@@ -64,11 +64,11 @@ class Acts(Plugin[Any]):
 
     @hookimpl
     def gateway_route_match(self, request: Request) -> str | None:
-        return "kept" if request.header("x-do") == "route" else None
+        return "kept" if request.headers.get("x-do") == "route" else None
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Any:
-        match request.header("x-do"):
+        match request.headers.get("x-do"):
             case "answer":
                 return Response(403, b"no")
             case "upstream":
@@ -83,7 +83,7 @@ class Acts(Plugin[Any]):
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> Any:
-        match request.header("x-do"):
+        match request.headers.get("x-do"):
             case "status":
                 response.status = 418
             case "server":

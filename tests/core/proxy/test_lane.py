@@ -91,7 +91,7 @@ class Renaming(Base):
         Renaming.calls += 1
         if Renaming.calls % 2:
             request.raw_path = "/users/other"
-            request.query = ""
+            request.query_string = ""
             request.headers["X-Changed"] = "yes"
 
 
@@ -118,7 +118,7 @@ class Meddling(Base):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         try:
-            request.params["id"] = "changed"  # type: ignore[index]
+            request.path_params["id"] = "changed"  # type: ignore[index]
         except TypeError:
             request.headers["X-Params"] = "read-only"
 
@@ -170,7 +170,7 @@ class Adding(Base):
     def gateway_pre_proxy(self, request: Request) -> None:
         request.headers.add("X-User", request.path)
         if request.path.endswith("/8"):
-            request.headers.append_block(b"\r\ncontent-length: 5\r\nX-More: 1")
+            request.headers.extend({"content-length": "5", "X-More": "1"})
 
 
 async def test_what_a_hook_adds_goes_upstream_but_for_what_the_gateway_writes(

@@ -116,7 +116,7 @@ class TellsWho(Plugin[Any]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         request.headers["x-user"] = "alice"
-        request.headers["x-saw"] = request.header("x-secret") or "nothing"
+        request.headers["x-saw"] = request.headers.get("x-secret") or "nothing"
 
 
 @pytest.mark.parametrize("sent", [b"", b"X-User: mallory\r\n", b"X-User: alice\r\n"])

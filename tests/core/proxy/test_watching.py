@@ -8,11 +8,20 @@ from typing import Any, ClassVar
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, Response
+from gateway_core.messages import BodyFilter, Record, Request, Response
 
 from tests.core.proxy.kit import Peer, Proxied, StartProxy, field, fields
 
 BINDING = "plugins: [{name: p}]"
+
+
+class Appends(BodyFilter):
+    def __init__(self, seen: list[bytes]) -> None:
+        self._seen = seen
+
+    def feed(self, data: bytes) -> bytes:
+        self._seen.append(data)
+        return data
 
 
 class Watches(Plugin[Any]):
@@ -22,11 +31,11 @@ class Watches(Plugin[Any]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
-        request.watch_body(self.received.append)
+        request.add_body_filter(lambda: Appends(self.received), observe=True)
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
-        response.watch_body(self.sent.append)
+        response.add_body_filter(lambda: Appends(self.sent), observe=True)
 
 
 @pytest.fixture(autouse=True)

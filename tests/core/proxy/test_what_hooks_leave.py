@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Request, Response
+from gateway_core.messages import BodyFilter, Headers, Request, Response
 
 from tests.core.proxy.kit import Peer, Proxied, counts, field, fields, until
 
@@ -90,7 +90,7 @@ async def test_a_head_that_goes_on_as_get_is_answered_without_a_body(proxied: Pr
     assert upstream.connections == 1
 
 
-class Fails:
+class Fails(BodyFilter):
     """A body transform that fails where it is told to."""
 
     def __init__(self, where: str) -> None:
@@ -101,7 +101,7 @@ class Fails:
             raise ValueError("boom")
         return data
 
-    def finish(self) -> bytes:
+    def finish(self, trailers: Headers) -> bytes:
         if self._where == "finish":
             raise ValueError("boom")
         return b""
@@ -111,7 +111,7 @@ class TransformFails(Base):
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         if request.path != "/fine":
-            response.transform_body(Fails(request.path[1:]))
+            response.add_body_filter(lambda: Fails(request.path[1:]))
 
 
 ANSWERS: dict[str, list[bytes]] = {
@@ -162,7 +162,7 @@ class LeavesAnything(Base):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | None:
-        return Response(200, b"own") if request.query == "own" else None
+        return Response(200, b"own") if request.query_string == "own" else None
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:

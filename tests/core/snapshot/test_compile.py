@@ -102,7 +102,7 @@ async def test_a_redirect_answers_itself(load_text: Load, environment: Environme
     )
     found = match(snapshot, "/old/7")
     request = Request("GET", "/old/7?x=1", host="example.com")
-    request.params = found.params
+    request.path_params = found.params
 
     assert found.payload.redirect is not None
     answer = found.payload.redirect(request)

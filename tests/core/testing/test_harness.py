@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Identity, Request, Response
+from gateway_core.messages import BodyFilter, Headers, Identity, Request, Response
 from gateway_core.testing import InvalidConfigError, ManualClock, PluginHarness
 
 
-class Upper:
+class Upper(BodyFilter):
     """Makes a body upper case."""
 
     def feed(self, data: bytes) -> bytes:
         return data.upper()
 
-    def finish(self) -> bytes:
+    def finish(self, trailers: Headers) -> bytes:
         return b"!"
 
 
@@ -44,13 +44,13 @@ class Everything(Plugin[None]):
     async def gateway_pre_proxy(self, request: Request) -> Response | None:
         body = await request.read(10)
         who = request.identity.subject if request.identity else "nobody"
-        request.headers["x-who"] = f"{who} {request.params.get('id')} {len(body)}"
+        request.headers["x-who"] = f"{who} {request.path_params.get('id')} {len(body)}"
         return None
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         assert not response.is_streamed or response.body == b""
-        response.transform_body(Upper())
+        response.add_body_filter(Upper)
 
 
 def test_all_phases_run_with_what_the_request_was_given() -> None:
@@ -59,7 +59,7 @@ def test_all_phases_run_with_what_the_request_was_given() -> None:
             "POST",
             "/",
             body="abc",
-            params={"id": "7"},
+            path_params={"id": "7"},
             identity=Identity("ann"),
             upstream_response=Response(200, "text", {"X-Up": "1"}),
         )

@@ -9,10 +9,10 @@ def make_request() -> Request:
     request = Request(
         "GET",
         "/users/7?a=1&user=x%20y&user=z",
-        block=b"\r\nX-User: bob\r\nCookie: a=1; session=s1; empty=",
+        headers={"X-User": "bob", "Cookie": "a=1; session=s1; empty="},
         client_ip="10.1.2.3",
     )
-    request.params = {"id": "7"}
+    request.path_params = {"id": "7"}
     return request
 
 

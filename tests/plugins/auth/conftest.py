@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_auth import Auth, AuthConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
 
@@ -92,7 +93,7 @@ class Gate:
         if token is not None:
             fields.add("Authorization", f"Bearer {token}")
         fields.extend(headers)
-        request = Request(method, target, block=fields.block, host="a.example", request_id="r-1", client_ip=client_ip)
+        request = Request(method, target, headers=fields, host="a.example", request_id="r-1", client_ip=client_ip)
         result: Any = self.plugin.gateway_pre_proxy(request)
         if isinstance(result, Awaitable):
             result = await result
@@ -254,7 +255,7 @@ def sync_gate(context: PluginContext) -> Callable[..., Callable[[str], int]]:
 
         def status(value: str) -> int:
             line = b"\r\nAuthorization: " + value.translate({10: 32, 13: 32, 0: 32}).encode("latin-1", "replace")
-            result = plugin.gateway_pre_proxy(Request("GET", "/", block=b"\r\nHost: a" + line))
+            result = plugin.gateway_pre_proxy(Request("GET", "/", headers=headers_of_block(b"\r\nHost: a" + line)))
             assert result is None or isinstance(result, Response)
             return 200 if result is None else result.status
 

@@ -12,7 +12,7 @@ BEARER = Source("header", "Authorization", "Bearer")
 
 
 def make(*fields: tuple[str, str], target: str = "/") -> Request:
-    return Request("GET", target, block=Headers(fields).block)
+    return Request("GET", target, headers=Headers(fields))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_query_parameters_are_found_and_hidden_whatever_they_are(name: str, valu
 
     assert source.find(request) == (value or None)
     source.hide(request)
-    assert request.query == "&".join([*others, *others])
+    assert request.query_string == "&".join([*others, *others])
     assert source.find(request) is None
 
 
@@ -73,18 +73,18 @@ def test_hiding_leaves_what_is_not_ours() -> None:
 
     assert request.headers.get_all("authorization") == ["Basic a"]
     assert request.headers.get_all("cookie") == ["a=1; b=3"]
-    assert request.query == "x=%zz&x"
+    assert request.query_string == "x=%zz&x"
 
 
 def test_hiding_changes_nothing_if_there_is_nothing_to_hide() -> None:
     request = make(("Authorization", "Basic a"), ("Cookie", "a=1;;b"))
-    block = request.current_block
+    block = request.headers_key
 
     BEARER.hide(request)
     Source("cookie", "t").hide(request)
     Source("query", "t").hide(request)
 
-    assert request.current_block is block
+    assert request.headers_key is block
 
 
 def test_the_first_place_that_has_credentials_counts() -> None:

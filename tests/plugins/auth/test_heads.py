@@ -5,30 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_auth.heads import LONGEST_HEAD, KnownHeads
 from gateway_plugin_auth.outcomes import Verified
-from gateway_plugin_sdk import Identity, Request
+from gateway_plugin_sdk import HeadersKey, Identity, Request
 
-CALLER = Verified(Identity("alice"), {"sub": "alice"}, proof=object())
+CALLER = Verified(Identity("alice", claims={"sub": "alice"}), proof=object())
 
 
 def test_heads_are_bounded_and_the_first_goes_first() -> None:
     heads = KnownHeads(3)
 
     for number in range(10):
-        heads.put(b"\r\nA: %d" % number, CALLER, Request("GET", "/", b"\r\nA: %d" % number))
+        heads.put(HeadersKey(b"\r\nA: %d" % number), CALLER, Request("GET", "/", {"A": str(number)}))
 
     assert len(heads) == 3
-    assert heads.get(b"\r\nA: 6") is None
-    assert heads.get(b"\r\nA: 9") is not None
+    assert heads.get(HeadersKey(b"\r\nA: 6")) is None
+    assert heads.get(HeadersKey(b"\r\nA: 9")) is not None
 
 
 def test_long_heads_and_callers_without_a_proof_are_not_remembered() -> None:
     heads = KnownHeads()
-    long = b"\r\nA: " + b"x" * LONGEST_HEAD
+    long = HeadersKey(b"\r\nA: " + b"x" * LONGEST_HEAD)
 
-    heads.put(long, CALLER, Request("GET", "/", long))
-    heads.put(b"\r\nA: 1", Verified(Identity("alice"), {}), Request("GET", "/", b"\r\nA: 1"))
+    heads.put(long, CALLER, Request("GET", "/", headers_of_block(long)))
+    heads.put(HeadersKey(b"\r\nA: 1"), Verified(Identity("alice")), Request("GET", "/", {"A": "1"}))
 
     assert len(heads) == 0
 
@@ -42,12 +43,12 @@ async def test_a_head_that_comes_again_has_the_same_outcome(make_gate: Any, secr
     visits = [await gate.visit(token, headers={"x-user": "root", "X-Other": "1"}) for _ in range(3)]
 
     assert len(gate.plugin._heads) == 1
-    assert len({visit.request.current_block for visit in visits}) == 1
+    assert len({visit.request.headers_key for visit in visits}) == 1
     for visit in visits:
         assert visit.request.headers.get_all("x-user") == ["alice"]
         assert "authorization" not in visit.request.headers
         assert visit.subject == "alice"
-        assert visit.request.claims["sub"] == "alice"
+        assert visit.request.identity.claims["sub"] == "alice"
 
 
 async def test_what_one_request_does_with_its_fields_is_not_seen_by_the_next(

@@ -15,7 +15,7 @@ async def test_a_good_token_passes_and_names_the_caller(make_gate: Any, secret: 
     assert visit.response is None
     assert visit.request.identity.subject == "alice"
     assert visit.request.identity.scheme == "jwt"
-    assert visit.request.claims["role"] == "admin"
+    assert visit.request.identity.claims["role"] == "admin"
 
 
 async def test_a_request_without_token_is_challenged_without_an_error(make_gate: Any, secret: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_sdk import Headers, Request
 from hypothesis import given
@@ -10,7 +11,7 @@ FIELDS = [("Host", "a.example"), ("Origin", "https://b.example"), ("Access-Contr
 
 
 def seen(*fields: tuple[str, str], method: str = "OPTIONS") -> bool:
-    return is_preflight(Request(method, "/", block=Headers(fields).block))
+    return is_preflight(Request(method, "/", headers=Headers(fields)))
 
 
 @pytest.mark.parametrize("origin", ["https://b.example", "http://localhost:3000", "null", "capacitor://localhost"])
@@ -62,4 +63,4 @@ def test_a_body_credentials_or_another_method_in_a_field_are_in_none(field: tupl
 
 @given(st.binary())
 def test_any_head_is_one_or_not(block: bytes) -> None:
-    is_preflight(Request("OPTIONS", "/", block=b"\r\n" + block))
+    is_preflight(Request("OPTIONS", "/", headers=headers_of_block(b"\r\n" + block)))

@@ -22,7 +22,7 @@ async def _nothing() -> None:
 
 
 NEEDS = Needs(_nothing, BAD)
-GOOD = {name: Verified(Identity(name), {}) for name in "abc"}
+GOOD = {name: Verified(Identity(name)) for name in "abc"}
 
 
 class Fixed:

@@ -60,16 +60,15 @@ def make_event(
     request = Request(
         method,
         target,
-        block=fields.block,
+        headers=fields,
         host=host,
         client_ip=client_ip,
         peer_ip="10.1.2.3",
         request_id=request_id,
     )
     request.route = RouteInfo(route, "/api/users/:id") if route is not None else None
-    request.params = {"id": "7"}
-    request.identity = Identity(subject, "jwt") if subject is not None else None
-    request.claims = dict(claims or {})
+    request.path_params = {"id": "7"}
+    request.identity = Identity(subject, "jwt", dict(claims or {})) if subject is not None else None
     record = Record()
     record.started_at, record.duration, record.upstream_duration = 1_795_389_621.123, duration, duration * 0.8
     record.bytes_received, record.bytes_sent, record.upstream, record.produced_by = 5, 1024, "people", "upstream"

@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_logger.config.sinks import SyslogSink
 from gateway_plugin_logger.fields import FIELDS
 from gateway_plugin_logger.outlets import make_filter, make_forms
 from gateway_plugin_logger.sinks.syslog import make_head
-from gateway_plugin_sdk import Headers, Identity, Record, Request, Response, RouteInfo
+from gateway_plugin_sdk import Identity, Record, Request, Response, RouteInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,16 +51,17 @@ _NAMES = ["User-Agent", "Referer", "Cookie", "X-Tenant", "traceparent", "Content
 @st.composite
 def events(draw: Any) -> Event:
     block = b"".join(b"\r\n" + name.encode() + b": " + draw(_WIRE) for name in _NAMES)
-    request = Request(draw(_TEXT), "/" + draw(_TEXT), block=block, host=draw(_TEXT), client_ip=draw(_TEXT))
+    fields = headers_of_block(block)
+    request = Request(draw(_TEXT), "/" + draw(_TEXT), fields, host=draw(_TEXT), client_ip=draw(_TEXT))
     request.request_id, request.peer_ip = draw(_TEXT), draw(_TEXT)
     request.route = RouteInfo("r", "/:id")
-    request.params = {"id": draw(_TEXT)}
+    request.path_params = {"id": draw(_TEXT)}
     request.identity = Identity(draw(_TEXT), "jwt")
-    request.claims = {"org": draw(_CLAIMS), "a": draw(_CLAIMS)}
+    request.identity = Identity("u", "jwt", {"org": draw(_CLAIMS), "a": draw(_CLAIMS)})
     request.state["x"] = draw(_CLAIMS)
     record = Record()
     record.started_at, record.error, record.upstream = 1_795_389_621.123, draw(_TEXT), "u"
-    response = Response(draw(st.integers(100, 599)), b"", headers=Headers(block=b"\r\nLocation: " + draw(_WIRE)))
+    response = Response(draw(st.integers(100, 599)), b"", headers=headers_of_block(b"\r\nLocation: " + draw(_WIRE)))
     return request, response, record
 
 

@@ -113,7 +113,7 @@ def test_a_gateway_that_says_no_bodies_does_not_ask_for_them(gateway: Any, upstr
 
     with plugin:
         assert plugin.plugin.idle_hooks == {"gateway_route_match", "gateway_response"}
-        assert not plugin.plugin.wants_times
+        assert not plugin.plugin.needs
 
 
 def test_answers_of_the_gateway_itself_are_logged_with_the_reason(gateway: Any, tmp_path: Path) -> None:

@@ -83,12 +83,11 @@ def make_request(
     claims: Mapping[str, Any] | None = None,
     params: Mapping[str, str] | None = None,
 ) -> Request:
-    request = Request(method, target, block=Headers(headers or {}).block, client_ip=client_ip, host=host)
+    request = Request(method, target, headers=Headers(headers or {}), client_ip=client_ip, host=host)
     request.route = None if route is None else RouteInfo(route)
-    if identity is not None:
-        request.identity = Identity(identity, "jwt", claims or {})
-    request.claims = claims or {}
-    request.params = params or {}
+    if identity is not None or claims is not None:
+        request.identity = Identity(identity or "", "jwt", claims or {})
+    request.path_params = params or {}
     return request
 
 

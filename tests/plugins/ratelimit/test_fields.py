@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gateway_core.messages.headers import block_of
 from gateway_plugin_ratelimit.config import LimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter
 from gateway_plugin_ratelimit.limits import Limit
@@ -99,10 +100,10 @@ def test_the_quick_way_writes_the_same_fields(request_of: Callable[..., Request]
 def test_the_quick_way_leaves_answers_that_have_such_fields_to_the_other(request_of: Callable[..., Request]) -> None:
     limit = passage_of(request_of(), BURST, left=[24]).limits[0]
     one: Any = FieldWriter(["standard"]).compiled(limit, limit.constant_rule)  # type: ignore[arg-type]
-    block = Response(200, headers={"x-ratelimit-remaining": "3"}).headers.block
-    response = Response.streamed(200, "OK", block)
+    block = Response(200, headers={"x-ratelimit-remaining": "3"}).headers
+    response = Response.streamed(200, "OK", block_of(block))
 
     assert one.write((24, 1.0), Response(200))
     assert not one.write((24, 1.0), response)
     assert not one.write((24, 1.0), response)
-    assert response.headers.block is block
+    assert response.headers.key is block.key

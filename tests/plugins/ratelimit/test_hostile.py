@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response, RouteInfo
@@ -66,7 +67,7 @@ def test_no_head_makes_a_hook_raise(
     started: Any, method: str, target: str, fields: Any, host: str, address: str
 ) -> None:
     block = b"".join(f"\r\n{name}: {value}".encode("latin-1") for name, value in fields)
-    request = Request(method, target, block=block, client_ip=address, host=host)
+    request = Request(method, target, headers=headers_of_block(block), client_ip=address, host=host)
     request.route = RouteInfo("r")
 
     answer = started.gateway_pre_proxy(request)
@@ -85,7 +86,7 @@ async def test_long_keys_take_no_more_memory_than_short_ones(
     tracemalloc.start()
     try:
         for number in range(1000):
-            request = Request("GET", "/", block=Headers({"X-Tenant": f"{number}" + "x" * 60_000}).block)
+            request = Request("GET", "/", headers=Headers({"X-Tenant": f"{number}" + "x" * 60_000}))
             assert limited.plugin.gateway_pre_proxy(request) is None
             del request
             await asyncio.sleep(0)
@@ -99,7 +100,7 @@ async def test_leaving_the_key_out_is_no_way_past_the_limit(limiter: MakeLimiter
     limited = await limiter({"quota": 2, "window": "1h", "key": "header:X-Tenant"})
 
     def of(*fields: tuple[str, str]) -> Request:
-        return Request("GET", "/", block=Headers(fields).block, client_ip="192.0.2.1")
+        return Request("GET", "/", headers=Headers(fields), client_ip="192.0.2.1")
 
     passed = [(await limited.call(each)).status for each in (of(), of(("X-Tenant", "")), of(("X-Tenant", " ")), of())]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit.keys import LONGEST_KEY, bounded, compile_key, compile_source, network_of
-from gateway_plugin_sdk import Headers, Request
+from gateway_plugin_sdk import Headers, Identity, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,7 +86,7 @@ def test_combinations_are_equal_only_if_all_their_parts_are(one: Any, other: Any
 
     def of(values: tuple[str, str]) -> str | None:
         request = Request("GET", "/")
-        request.claims = {"a": values[0], "b": values[1]}
+        request.identity = Identity("u", "jwt", {"a": values[0], "b": values[1]})
         return key(request)
 
     assert (of(one) == of(other)) == (one == other)
@@ -136,7 +136,7 @@ def test_what_is_empty_is_missing(request_of: Callable[..., Request], source: st
 
 def test_all_values_of_a_name_count_together(request_of: Callable[..., Request]) -> None:
     headers = Headers([("X-Tenant", "a"), ("X-Tenant", "b")])
-    request = Request("GET", "/?k=a&k=b", block=headers.block)
+    request = Request("GET", "/?k=a&k=b", headers=headers)
 
     assert compile_source("header:X-Tenant")(request) == "a, b"
     assert compile_source("query:k")(request) == "a, b"
@@ -144,7 +144,9 @@ def test_all_values_of_a_name_count_together(request_of: Callable[..., Request])
 
 def test_claims_are_read_from_any_mapping(request_of: Callable[..., Request]) -> None:
     request = request_of()
-    request.claims = MappingProxyType({"org": MappingProxyType({"id": MappingProxyType({"n": 7}), "tags": ("a",)})})
+    request.identity = Identity(
+        "u", "jwt", MappingProxyType({"org": MappingProxyType({"id": MappingProxyType({"n": 7}), "tags": ("a",)})})
+    )
 
     assert compile_source("claim:org.id.n")(request) == "7"
     assert compile_source("claim:org")(request) == '{"id":{"n":7},"tags":["a"]}'

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
-from gateway_plugin_sdk import Metrics, Request, Response
+from gateway_plugin_sdk import Metrics, PluginContext, Request, Response
+from gateway_plugin_sdk.testing import ManualClock
 
 from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
 
@@ -320,9 +322,13 @@ async def test_refusals_are_counted_by_limit(limiter: MakeLimiter, metrics: Metr
     ],
 )
 def test_a_limit_that_asks_who_is_calling_needs_an_identity(config: Any, needs: Any) -> None:
-    assert RateLimit.needs_of(RateLimitConfig.model_validate(config)) == (
+    assert RateLimit(RateLimitConfig.model_validate(config), _context()).needs == (
         frozenset({"identity"}) if needs else frozenset()
     )
+
+
+def _context() -> PluginContext:
+    return PluginContext("limit", None, ManualClock(), logging.getLogger("test"), Metrics())
 
 
 async def test_a_body_without_a_length_is_charged_by_its_end(

@@ -33,7 +33,7 @@ class Answers(Plugin[None]):
     name = "dev-answers"
     default_on_error = "continue"
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def gateway_log(self, response: Response, record: Record) -> None:
         taken = f"{record.duration * 1000:.1f} ms"
         click.echo(f"  = {response.status} by {record.produced_by}, {record.bytes_sent} bytes in {taken}")
@@ -52,7 +52,7 @@ class Teller:
         request = call.request
         if request is not self._latest:
             self._latest = request
-            click.echo(f"{request.method} {request.target}")
+            click.echo(f"{request.method} {request.received.target}")
         phase = call.phase.removeprefix("gateway_")
         click.echo(f"  {call.binding}.{phase}: {call.outcome} ({call.duration * 1e6:.0f} us)")
 

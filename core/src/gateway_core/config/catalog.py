@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from gateway_core.config.findings import ConfigFinding
+
+HOOK_TIMES: Final = "hook-times"
+"""What a plugin `needs` to be told what each hook took; the gateway itself provides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,6 @@ class PluginDescription:
     """Whether it decides who may pass: `gateway check` warns where such a binding can be passed by."""
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide."""
-    before: frozenset[str] = frozenset()
-    """Plugins that must come later in a chain."""
-    after: frozenset[str] = frozenset()
-    """Plugins that must come earlier in a chain."""
     secret_paths: frozenset[str] = frozenset()
     """Key paths in the config whose values are never shown, such as ``secret`` or ``providers.*.secret``."""
     check: Callable[[Mapping[str, Any]], Iterable[ConfigFinding]] | None = None

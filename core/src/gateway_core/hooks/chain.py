@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
 from gateway_core.hooks.hook_wrappers import hook_call
 from gateway_core.hooks.timings import noted
 from gateway_core.messages import Response
-from gateway_core.messages.headers import NamedLines, lines_named
+from gateway_core.messages.fields import FieldNames, field_names
 
 if TYPE_CHECKING:
     from gateway_core.hooks.timings import Timings
@@ -23,18 +24,15 @@ BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre
 class Hook:
     """One hook of one binding, ready to call."""
 
-    __slots__ = ("binding", "call", "is_async", "phase", "rank")
+    __slots__ = ("binding", "call", "is_async", "phase")
 
-    def __init__(
-        self, call: Callable[..., object], binding: Binding, phase: str, *, is_async: bool = False, rank: int = 1
-    ) -> None:
+    def __init__(self, call: Callable[..., object], binding: Binding, phase: str, *, is_async: bool = False) -> None:
         self.call = call
         """Takes exactly the arguments of the phase's spec, in their order."""
         self.binding = binding
         self.phase = phase
         self.is_async = is_async
         """Whether it is declared ``async`` or blocking; a plain hook may return an awaitable all the same."""
-        self.rank = rank
 
     def __repr__(self) -> str:
         return f"<Hook {self.phase} of {self.binding}>"
@@ -113,20 +111,20 @@ class Chain:
         return tuple(each for each in self.response if each.binding in entered)
 
 
-def _reserved(bindings: Sequence[Binding]) -> NamedLines | None:
-    return lines_named(sorted({name for each in bindings for name in each.instance.reserved_headers}))
+def _reserved(bindings: Sequence[Binding]) -> FieldNames | None:
+    return field_names(sorted({name for each in bindings for name in each.instance.reserved_headers}))
 
 
 def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> Chain:
     """Resolve bindings, given in the order of the configuration.
 
-    pluggy has checked each plugin's hooks (`table_of`). The order is also pluggy's: ``tryfirst`` before the others,
-    ``trylast`` after them, in every phase. Among equals it is the configuration's, in the response phase its reverse.
+    pluggy has checked each plugin's hooks (`table_of`). The order in every phase is the configuration's, in the
+    response phase its reverse.
 
     :param timings: measure every hook's time there; None costs nothing.
     """
     hooks: dict[str, list[Hook]] = {phase: [] for phase in _PHASES}
-    is_noted = any(binding.instance.wants_times for binding in bindings)
+    is_noted = any(HOOK_TIMES in binding.instance.needs for binding in bindings)
     for binding in bindings:
         for phase, entries in table_of(type(binding.instance)).items():
             if phase == "gateway_request" and binding.route is not None:
@@ -136,21 +134,14 @@ def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> 
             for entry in entries:
                 hooks[phase].append(_hook(binding, phase, entry, timings, is_noted))
     hooks["gateway_response"].reverse()
-    for found in hooks.values():
-        if len(found) > 1:
-            found.sort(key=_rank)
     return Chain(bindings, hooks)
 
 
 _PHASES: Final = (*BEFORE_UPSTREAM, "gateway_response", "gateway_log")
 
 
-def _rank(hook: Hook) -> int:
-    return hook.rank
-
-
 def _hook(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None, is_noted: bool) -> Hook:
     call = hook_call(binding, phase, entry, timings)
     if is_noted:
         call = noted(call, binding, phase)
-    return Hook(call, binding, phase, is_async=entry.is_async, rank=entry.rank)
+    return Hook(call, binding, phase, is_async=entry.is_async)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError
 from gateway_core.messages.addresses import client_network
-from gateway_core.messages.headers import HeaderError
+from gateway_core.messages.fields import HeaderError
 
 if TYPE_CHECKING:
     from gateway_core.hooks.binding import Binding

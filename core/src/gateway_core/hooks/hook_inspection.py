@@ -15,6 +15,7 @@ import pluggy
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.blocking import is_blocking
 from gateway_core.hooks.plugin import Plugin
+from gateway_core.hooks.removed_names import removed_names
 from gateway_core.hookspecs import PROJECT, REQUEST_PHASES, ProcessHooks, RequestHooks
 
 PROCESS_HOOKS: Final = tuple(name for name in dir(ProcessHooks) if name.startswith("gateway_"))
@@ -37,9 +38,6 @@ class HookEntry:
 
     is_async: bool
     is_blocking: bool
-
-    rank: int
-    """0 for ``tryfirst``, 2 for ``trylast``, else 1."""
 
 
 HookTable = Mapping[str, tuple[HookEntry, ...]]
@@ -65,6 +63,7 @@ def table_of(plugin: type[Plugin[Any]]) -> HookTable:
 
 def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
     manager = checked_manager(plugin, plugin.name)
+    _refuse_removed_names(plugin, manager)
     attributes = {id(function): name for name, function in _functions(plugin)}
     table: dict[str, tuple[HookEntry, ...]] = {}
     for phase in REQUEST_PHASES:
@@ -88,6 +87,15 @@ def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
     return table
 
 
+def _refuse_removed_names(plugin: type[Plugin[Any]], manager: pluggy.PluginManager) -> None:
+    names = [name for name, _ in _functions(plugin)]
+    options: dict[str, Mapping[str, Any]] = {name: manager.parse_hookimpl_opts(plugin, name) or {} for name in names}
+    uses = list(removed_names(plugin, options, Plugin))
+    if uses:
+        more = f"; and {len(uses) - 1} more" if len(uses) > 1 else ""
+        raise PluginDefectError(f"plugin {plugin.name!r} uses an earlier plugin API: {uses[0]}{more}")
+
+
 def _plain(function: Any) -> Any:
     return getattr(function, "__func__", function)
 
@@ -101,7 +109,6 @@ def _entry(
         arguments=None if names == spec else tuple(spec.index(name) for name in names),
         is_async=inspect.iscoroutinefunction(function) or is_blocking(function),
         is_blocking=is_blocking(function),
-        rank=0 if implementation.tryfirst else 2 if implementation.trylast else 1,
     )
 
 

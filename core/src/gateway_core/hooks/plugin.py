@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigFinding
@@ -54,25 +54,22 @@ class Plugin(Generic[ConfigT]):
     config_schema: ClassVar[Mapping[str, Any] | None] = None
     """JSON Schema of the configuration if there is no model; ``self.config`` is then the plain mapping."""
 
-    default_on_error: ClassVar[str] = "deny"
+    default_on_error: ClassVar[Literal["deny", "continue"]] = "deny"
     """What a failing hook means unless the binding says otherwise: ``deny`` or ``continue``."""
 
-    provides: ClassVar[frozenset[str]] = frozenset()
-    """What later bindings may rely on, such as ``identity``."""
+    provides: frozenset[str] = frozenset()
+    """What later bindings may rely on, such as ``identity``. Of the class, or set in __init__ where it depends on the
+    configuration; ``gateway check`` makes an instance to read it then, which it does not start."""
 
     access_control: ClassVar[bool | None] = None
     """Whether its bindings decide who may pass, as authentication, address lists and rate limits do: ``gateway check``
     warns where a request can reach the same target without them, and where they fail open. Unless said, a plugin does
     if it ``provides`` an ``identity``."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """What an earlier binding must provide, whatever the configuration says."""
-
-    before: ClassVar[frozenset[str]] = frozenset()
-    """Names of plugins that must come later in a chain if they are in it."""
-
-    after: ClassVar[frozenset[str]] = frozenset()
-    """Names of plugins that must come earlier in a chain if they are in it."""
+    needs: frozenset[str] = frozenset()
+    """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
+    provides ``hook-times``: `Request.plugin_times` then tells what each hook took, which costs every hook of the
+    binding's routes a little."""
 
     def __init__(self, config: ConfigT, context: PluginContext) -> None:
         self.config = config
@@ -92,20 +89,6 @@ class Plugin(Generic[ConfigT]):
     gateway-wide bindings, when the route is known for a route's own): in whatever case and with whatever separators
     they are written, and whatever becomes of the hooks. So no client gets one through to the upstream in shadow mode,
     in quarantine, or where a hook fails and ``on_error`` is ``continue``."""
-
-    wants_times: bool = False
-    """Whether `Request.plugin_times` is to tell this instance what each hook took; costs every hook of its routes a
-    little. Set in __init__."""
-
-    @classmethod
-    def needs_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
-        """Return what a binding with this configuration needs; by default `needs`."""
-        return cls.needs
-
-    @classmethod
-    def provides_of(cls, config: Any) -> frozenset[str]:  # noqa: ARG003  # for subclasses
-        """Return what a binding with this configuration provides; by default `provides`."""
-        return cls.provides
 
     @classmethod
     def check_config(cls, config: Any) -> Iterable[ConfigFinding]:  # noqa: ARG003  # for subclasses

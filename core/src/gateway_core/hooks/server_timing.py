@@ -36,8 +36,8 @@ class TimingAnswers(Plugin[None]):
     @hookimpl
     def gateway_request(self, request: Request) -> None:
         """Begin to watch."""
-        arrival = request.arrival
-        if arrival is not None and arrival.is_trusted and request.header(ASK) == "1":
+        arrival = request._arrival  # noqa: SLF001 - nothing for plugins
+        if arrival is not None and arrival.is_trusted and request.headers.get(ASK) == "1":
             watch(request)
 
     @hookimpl

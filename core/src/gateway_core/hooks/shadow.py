@@ -11,7 +11,7 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import count
 from gateway_core.messages import Request, Response
 
-_REQUEST_PARTS: Final = ("method", "raw_path", "query", "upstream", "identity", "current_block")
+_REQUEST_PARTS: Final = ("method", "raw_path", "query_string", "upstream", "identity", "headers_key")
 
 
 def shadowed(call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ def copy_response(response: Response) -> Response:
     """Return a copy whose head can be changed without changing the original."""
     copied = copy.copy(response)
     copied.headers = response.headers.copy()
-    copied.transforms = response.transforms
+    copied.filters = response.filters
     return copied
 
 
@@ -82,7 +82,7 @@ def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
     if any(getattr(request, part) != getattr(seen, part) for part in _REQUEST_PARTS):
         return True
     return any(
-        given.status != got.status or given.headers.block != got.headers.block or given.transforms != got.transforms
+        given.status != got.status or given.headers.key != got.headers.key or given.filters != got.filters
         for given, got in zip(before[1:], after[1:], strict=True)
         if isinstance(given, Response)
     )

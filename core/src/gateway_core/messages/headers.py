@@ -7,27 +7,19 @@ a lower-cased copy, a change is a slice, and a head that nobody changed is still
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import Final, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import Final, NewType, NoReturn, overload
 
-CRLF: Final = b"\r\n"
-
-TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-"""Bytes of a field name (RFC 9110 section 5.6.2)."""
-
-VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
-"""Bytes of a field value (RFC 9110 section 5.5): no control characters, so no CR, LF or NUL."""
+from gateway_core.messages.fields import CRLF, FieldBlock, FieldNames, checked_name, checked_value, lines_of
 
 _MOST_NEEDLES: Final = 4096
 _LONGEST_NEEDLE: Final = 64
 """Bytes of a name that is remembered: some plugins look up names that clients send."""
 _needles: dict[str, bytes] = {}
 
-
-class HeaderError(ValueError):
-    """A field name or value that must not go on the wire."""
+HeadersKey = NewType("HeadersKey", bytes)
+"""An opaque, hashable value: equal for heads with the same fields, written in the same way; for caches."""
 
 
 def _needle(name: str) -> bytes:
@@ -40,69 +32,6 @@ def _needle(name: str) -> bytes:
     return needle
 
 
-_SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
-
-
-class NamedLines:
-    """Finds lines of some fields, with whatever separators their names are written.
-
-    CGI, WSGI, PHP and Rack give ``X-User``, ``X_User`` and ``X.User`` to an application as one variable.
-    """
-
-    __slots__ = ("_needles", "pattern")
-
-    def __init__(self, names: Iterable[str]) -> None:
-        names = [name.lower() for name in names]
-        texts = [b"".join(_SEPARATOR if not c.isalnum() else c.encode() for c in name) for name in names]
-        self.pattern = re.compile(b"\r\n(%b):" % b"|".join(dict.fromkeys(texts)))
-        """Finds the beginning of a line in a lower-cased block, and the name."""
-        plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
-        self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
-
-    def are_in(self, lowered: bytes, has_odd_names: bool = True) -> bool:
-        """Return whether there is such a line in a lower-cased block.
-
-        :param has_odd_names: whether names in it may have other separators than ``-``; without any, the regular
-            expression is spared, which takes ten times as long as a search for the names.
-        """
-        if has_odd_names:
-            return self.pattern.search(lowered) is not None
-        for needle in self._needles:  # noqa: SIM110 - a generator would double the time
-            if needle in lowered:
-                return True
-        return False
-
-
-def lines_named(names: Iterable[str]) -> NamedLines | None:
-    """Return what finds lines of some fields; None for no names."""
-    names = tuple(names)
-    return _named_lines(names) if names else None
-
-
-@lru_cache(256)
-def _named_lines(names: tuple[str, ...]) -> NamedLines:
-    return NamedLines(names)  # the same one for the same names: all routes with one plugin have theirs in common
-
-
-def checked_name(name: str) -> bytes:
-    """Return a field name as bytes, or raise `HeaderError` if it is not a token."""
-    encoded = name.encode("latin-1", "replace")
-    if not encoded or encoded.translate(None, TOKEN_BYTES):
-        raise HeaderError(f"{name!r} is not a header name: use letters, digits and !#$%&'*+-.^_`|~")
-    return encoded
-
-
-def checked_value(value: str) -> bytes:
-    """Return a field value as bytes, or raise `HeaderError` if it could break the head."""
-    try:
-        encoded = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise HeaderError(f"{value!r} is not a header value: encode characters outside latin-1") from None
-    if encoded.translate(None, VALUE_BYTES):
-        raise HeaderError(f"{value!r} is not a header value: it has a control character")
-    return encoded.strip(b" \t")
-
-
 class Headers:
     """The fields of one head: ordered, names case-insensitive, several fields of one name allowed.
 
@@ -110,29 +39,37 @@ class Headers:
     the white space around it.
     """
 
-    __slots__ = ("_lowered", "_written", "block")
+    # _block: the fields as they go on the wire; _lowered_block: the same in lower case, or None until it is needed;
+    # _written: every line that was written here (see `written_lines`).
+    __slots__ = ("_block", "_lowered_block", "_written")
 
-    def __init__(
-        self,
-        fields: Mapping[str, str] | Iterable[tuple[str, str]] = (),
-        *,
-        block: bytes = b"",
-        lowered: bytes | None = None,
-    ) -> None:
-        self.block = block
-        """The fields as they go on the wire; whoever gives a block answers for its being valid."""
-        self._lowered = lowered
+    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] | FieldBlock = ()) -> None:
+        """Make headers.
+
+        :raises HeaderError: a name or a value must not go on the wire.
+        """
+        self._block = b""
+        self._lowered_block: bytes | None = None
         self._written = b""
         if fields:
             self.extend(fields)
 
     @property
-    def lowered(self) -> bytes:
-        """The block in lower case, made once."""
-        lowered = self._lowered
+    def _lowered(self) -> bytes:
+        lowered = self._lowered_block
         if lowered is None:
-            lowered = self._lowered = self.block.lower()
+            lowered = self._lowered_block = self._block.lower()
         return lowered
+
+    @property
+    def key(self) -> HeadersKey:
+        """A value to look these fields up by in a cache."""
+        return HeadersKey(self._block)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all fields on the wire."""
+        return len(self._block)
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -141,17 +78,32 @@ class Headers:
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of a field, or the default."""
         needle = _needles.get(name) or _needle(name)
-        start = self.lowered.find(needle)
+        start = self._lowered.find(needle)
         if start < 0:
             return default
         start += len(needle)
-        end = self.block.find(CRLF, start)
-        value = self.block[start:] if end < 0 else self.block[start:end]
+        end = self._block.find(CRLF, start)
+        value = self._block[start:] if end < 0 else self._block[start:end]
         return value.strip(b" \t").decode("latin-1")
+
+    def get_bytes(self, name: str) -> bytes | None:
+        """Return the first value of a field as its bytes, which are often UTF-8, or None."""
+        needle = _needles.get(name) or _needle(name)
+        start = self._lowered.find(needle)
+        if start < 0:
+            return None
+        start += len(needle)
+        end = self._block.find(CRLF, start)
+        value = self._block[start:] if end < 0 else self._block[start:end]
+        return value.strip(b" \t")
+
+    def count(self, name: str) -> int:
+        """Return how many fields of that name there are."""
+        return self._lowered.count(_needles.get(name) or _needle(name))
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a field, in order."""
-        return [self.block[value:end].strip(b" \t").decode("latin-1") for _, value, end in self._find_all(name)]
+        return [self._block[value:end].strip(b" \t").decode("latin-1") for _, value, end in self._find_all(name)]
 
     def joined(self, name: str) -> str | None:
         """Return the values of a list field as one, joined by commas (RFC 9110 section 5.3), or None."""
@@ -161,7 +113,7 @@ class Headers:
     def _find_all(self, name: str) -> list[tuple[int, int, int]]:
         """Return (start of the line's CRLF, start of the value, end) of each field of that name."""
         needle = _needles.get(name) or _needle(name)
-        lowered, found = self.lowered, []
+        lowered, found = self._lowered, []
         start = lowered.find(needle)
         while start >= 0:
             value = start + len(needle)
@@ -175,53 +127,59 @@ class Headers:
     def add(self, name: str, value: str) -> None:
         """Append a field, whether or not there is one of that name."""
         line = b"\r\n%b: %b" % (checked_name(name), checked_value(value))
-        self.block += line
+        self._block += line
         self._written += line
-        self._lowered = None
+        self._lowered_block = None
 
-    def extend(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
-        """Append several fields."""
-        pairs = fields.items() if isinstance(fields, Mapping) else fields
-        lines = b"".join([b"\r\n%b: %b" % (checked_name(name), checked_value(value)) for name, value in pairs])
-        self.block += lines
-        self._written += lines
-        self._lowered = None
+    def extend(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] | FieldBlock) -> None:
+        """Append several fields; a `FieldBlock` costs no checks.
 
-    def append_block(self, block: bytes) -> None:
-        """Append lines that are ready for the wire: for who adds the same fields to every message.
-
-        :param block: lines that each begin with CRLF; whoever gives them answers for their being valid.
+        :raises HeaderError: a name or a value must not go on the wire.
         """
-        self.block += block
-        self._written += block
-        self._lowered = None
+        lines = fields.lines if isinstance(fields, FieldBlock) else lines_of(fields)
+        self._block += lines
+        self._written += lines
+        self._lowered_block = None
 
     def remove(self, name: str) -> None:
         """Remove every field of that name; there need not be one."""
         found = self._find_all(name)
         if not found:
             return
-        block, kept, position = self.block, [], 0
+        block, kept, position = self._block, [], 0
         for start, _, end in found:
             kept.append(block[position:start])
             position = end
         kept.append(block[position:])
-        self.block = b"".join(kept)
-        self._lowered = None
+        self._block = b"".join(kept)
+        self._lowered_block = None
 
-    def remove_lines(self, lines: NamedLines) -> bool:
-        """Remove every field whose line is found, and return whether there was one."""
+    def has_any(self, names: FieldNames) -> bool:
+        """Return whether there is a field of one of these names."""
+        return names.are_in(self._lowered)
+
+    def get_any(self, names: FieldNames) -> list[str]:
+        """Return every value of the fields of these names, in order."""
+        block, lowered, values = self._block, self._lowered, []
+        for match in names.pattern.finditer(lowered):
+            end = lowered.find(CRLF, match.end())
+            value = block[match.end() :] if end < 0 else block[match.end() : end]
+            values.append(value.strip(b" \t").decode("latin-1"))
+        return values
+
+    def remove_any(self, names: FieldNames) -> bool:
+        """Remove every field of these names, and return whether there was one."""
         # Not by name: names are a client's text here, and those of `remove` are kept for the next look-up.
-        block, lowered, kept, position = self.block, self.lowered, [], 0
-        for match in lines.pattern.finditer(lowered):
+        block, lowered, kept, position = self._block, self._lowered, [], 0
+        for match in names.pattern.finditer(lowered):
             kept.append(block[position : match.start()])
             end = lowered.find(CRLF, match.end())
             position = len(block) if end < 0 else end
         if not position:
             return False
         kept.append(block[position:])
-        self.block = b"".join(kept)
-        self._lowered = None
+        self._block = b"".join(kept)
+        self._lowered_block = None
         return True
 
     @overload
@@ -246,14 +204,16 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
-        other = Headers(block=self.block, lowered=self._lowered)
+        other = Headers()
+        other._block = self._block
+        other._lowered_block = self._lowered  # made now, for all copies
         other._written = self._written
         return other
 
     def items(self) -> list[tuple[str, str]]:
         """Return (name, value) of every field, in order, names as they were written."""
         pairs = []
-        for line in self.block.split(CRLF)[1:]:
+        for line in self._block.split(CRLF)[1:]:
             name, _, value = line.partition(b":")
             pairs.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
         return pairs
@@ -267,9 +227,9 @@ class Headers:
     def __setitem__(self, name: str, value: str) -> None:
         line = b"\r\n%b: %b" % (checked_name(name), checked_value(value))
         self.remove(name)
-        self.block += line
+        self._block += line
         self._written += line
-        self._lowered = None
+        self._lowered_block = None
 
     def __delitem__(self, name: str) -> None:
         if name not in self:
@@ -277,13 +237,13 @@ class Headers:
         self.remove(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.lowered.find(_needles.get(name) or _needle(name)) >= 0
+        return isinstance(name, str) and self._lowered.find(_needles.get(name) or _needle(name)) >= 0
 
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self.items()])
 
     def __len__(self) -> int:
-        return self.block.count(CRLF)
+        return self._block.count(CRLF)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -296,9 +256,47 @@ class Headers:
         return f"<Headers {[name for name, _ in self.items()]}>"
 
 
-def written_lines(headers: Headers) -> bytes:
-    """Return the block of every line that was written, also over an equal one: tells a plugin's fields from a client's.
+class FrozenHeaders(Headers):
+    """Fields that cannot be changed; `copy` returns some that can."""
 
-    For the data path: what was removed again is in it as well.
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("these headers are read-only: change request.headers, or a copy")
+
+    add = extend = remove = remove_any = pop = setdefault = __setitem__ = __delitem__ = _refuse
+
+
+# For the core: plugins never see in which form fields are kept.
+
+
+def headers_of_block(block: bytes, lowered: bytes | None = None) -> Headers:
+    """Return headers over a block that is known to be valid.
+
+    :param block: lines that each begin with CRLF.
+    :param lowered: the same in lower case, if it is there already.
     """
-    return headers._written  # noqa: SLF001 - nothing that plugins are to see
+    headers = Headers.__new__(Headers)
+    headers._block = block
+    headers._lowered_block = lowered
+    headers._written = b""
+    return headers
+
+
+def frozen_headers(block: bytes) -> FrozenHeaders:
+    """Return read-only headers over a block that is known to be valid."""
+    headers = FrozenHeaders()
+    headers._block = block
+    return headers
+
+
+block_of: Final[Callable[[Headers], bytes]] = attrgetter("_block")
+"""Returns the block of headers: still the same object that they were made of if nothing changed."""
+
+lowered_block_of: Final[Callable[[Headers], bytes]] = attrgetter("_lowered")
+"""Returns the block in lower case."""
+
+written_lines: Final[Callable[[Headers], bytes]] = attrgetter("_written")
+"""Returns the block of every line that was written, also over an equal one: tells a plugin's fields from a client's.
+
+What was removed again is in it as well."""

@@ -4,67 +4,20 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
-from gateway_core.messages.headers import Headers
+from gateway_core.messages.body import BodyFilter
+from gateway_core.messages.headers import Headers, HeadersKey, block_of, frozen_headers, headers_of_block
 from gateway_core.messages.identity import Identity
-from gateway_core.messages.path import ReadPath, read_path
+from gateway_core.messages.path import read_path
+from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RouteInfo, TlsInfo
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
-    """What plugins may know of a route."""
-
-    id: str
-    pattern: str = ""
-    """The path, prefix or expression as the configuration writes it (``http.route`` of OpenTelemetry)."""
-    description: str = ""
-    rewrite: Callable[[Mapping[str, str], str], str] | None = field(default=None, repr=False, compare=False)
-    """Makes the path that goes upstream from the parameters and the raw path of a request; None leaves it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsInfo:
-    """What was agreed on for a connection with TLS."""
-
-    version: str
-    """``TLSv1.2`` or ``TLSv1.3``."""
-    cipher: str
-    """OpenSSL's name of the cipher suite."""
-    peer: Mapping[str, Any] | None = None
-    """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
-
-
-class Peer(Protocol):
-    """The other end of a connection."""
-
-    @property
-    def port(self) -> int: ...
-    @property
-    def local_port(self) -> int: ...
-    @property
-    def tls(self) -> TlsInfo | None: ...
-
-
-class Arrival(Protocol):
-    """How requests come in: what a lane knows of a connection and of the configuration that was in force."""
-
-    @property
-    def peer(self) -> Peer: ...
-    @property
-    def config_version(self) -> str: ...
-    @property
-    def is_trusted(self) -> bool: ...
-    @property
-    def read_path(self) -> ReadPath: ...
 
 
 class RequestOrigin(TypedDict, total=False):
@@ -104,18 +57,23 @@ class Request:
     path_flags = 0
     """What the path has that ``path_policy`` decides on (:mod:`gateway_core.messages.path`)."""
     route: RouteInfo | None = None
-    params: Mapping[str, str] = _NO_PARAMS
+    path_params: Mapping[str, str] = _NO_PARAMS
+    """What the route's patterns captured of path and host, decoded."""
+    upgrade: str | None = None
+    """The protocol that the client asks to change to, in lower case (``websocket``), or None."""
     upstream: str | None = None
     """Name of the upstream that a plugin wants instead of the route's."""
     identity: Identity | None = None
-    claims: Mapping[str, Any] = _NO_PARAMS
-    """Verified claims of the caller; empty if nobody verified any."""
-    arrival: Arrival | None = None
-    """Where the following attributes are read from when somebody asks; for lanes."""
+    _arrival: Arrival | None = None
+    _received: ReceivedHead | None = None
+    _received_method = _received_target = ""
+    _received_block = b""
+    _head_block = b""
+    _lowered_block: bytes | None = None
     _headers: Headers | None = None
     _state: dict[str, Any] | None = None
     plugin_times: Sequence[tuple[str, str, float]] = ()
-    """(binding, phase, seconds) of each hook so far, if a binding of the route asks for it with ``wants_times``."""
+    """(binding, phase, seconds) of each hook so far, if a binding of the route ``needs`` ``hook-times``."""
     _body_kept_waiting = False
     """Whether a hook was given up while it waited for the client's body."""
     _read_body: Callable[[int], Awaitable[bytes]] | None = None
@@ -125,25 +83,66 @@ class Request:
         self,
         method: str,
         target: str,
-        block: bytes = b"",
-        lowered_block: bytes | None = None,
+        headers: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = (),
         host: str = "",
         **origin: Unpack[RequestOrigin],
     ) -> None:
+        """Make a request, as test kits do.
+
+        :param target: path and query as sent.
+        :param host: the authority that is asked for; ``headers`` need not have it.
+        """
         self.method = method
-        self.target = target
-        """The request-target as it was sent."""
-        self._raw_path, _, self.query = target.partition("?")
+        self._raw_path, _, self.query_string = target.partition("?")
+        """What stands behind the ``?``, as it was sent."""
         try:
             self._path, self.path_flags = read_path(self._raw_path)
         except BadPathError:  # it is going to be refused
             self._path = self._raw_path
-        self.head_block = block
-        self.lowered_block = lowered_block
+        self._headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self._received = ReceivedHead(method, target, frozen_headers(block_of(self._headers)))
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
         if origin:
             self.__dict__.update(origin)
+
+    @classmethod
+    def for_head(cls, head: RequestHead, arrival: Arrival, request_id: str, started: float, version: str) -> Request:
+        """Return a request with a head that was read; for the data path.
+
+        :param started: monotonic seconds at which the head was complete.
+        """
+        # Stores without a call around them: this runs for every request.
+        request = cls.__new__(cls)
+        facts = head.facts
+        request.method = request._received_method = head.method
+        request._received_target = head.target
+        request._received_block = facts.raw
+        request._path = head.path
+        request._raw_path = head.raw_path
+        request.path_flags = head.path_flags
+        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
+        request.query_string = head.query_string
+        request._head_block = facts.block
+        request._lowered_block = facts.lowered
+        request.host = facts.host
+        request.client_ip = arrival.client_ip
+        request.peer_ip = arrival.peer_ip
+        request.scheme = arrival.scheme
+        request.version = version
+        request._arrival = arrival
+        request.request_id = request_id
+        request.started = started
+        return request
+
+    @property
+    def received(self) -> ReceivedHead:
+        """The head as the client sent it; `method` and `headers` are what goes on."""
+        received = self._received
+        if received is None:
+            fields = frozen_headers(self._received_block)
+            received = self._received = ReceivedHead(self._received_method, self._received_target, fields)
+        return received
 
     @property
     def path(self) -> str:
@@ -167,19 +166,10 @@ class Request:
 
     @raw_path.setter
     def raw_path(self, raw_path: str) -> None:
-        read = read_path if self.arrival is None else self.arrival.read_path
+        read = read_path if self._arrival is None else self._arrival.read_path
         self._path, self.path_flags = read(raw_path)
         self._raw_path = raw_path
         self.path_was_set = True
-
-    @property
-    def query_string(self) -> str:
-        """What stands behind the ``?``, as it was sent."""
-        return self.query
-
-    @query_string.setter
-    def query_string(self, query_string: str) -> None:
-        self.query = query_string
 
     def set_path(self, raw_path: str, path: str, path_flags: int) -> None:
         """Take a path that was read already; for lanes and test kits."""
@@ -190,27 +180,22 @@ class Request:
     @cached_property
     def peer_port(self) -> int:
         """The port that the connection came from; 0 for a unix socket."""
-        return 0 if self.arrival is None else self.arrival.peer.port
+        return 0 if self._arrival is None else self._arrival.peer.port
 
     @cached_property
     def local_port(self) -> int:
         """The port that the connection came in at; 0 for a unix socket."""
-        return 0 if self.arrival is None else self.arrival.peer.local_port
+        return 0 if self._arrival is None else self._arrival.peer.local_port
 
     @cached_property
     def tls(self) -> TlsInfo | None:
         """What was agreed on for the connection; None without TLS."""
-        return None if self.arrival is None else self.arrival.peer.tls
-
-    @cached_property
-    def tls_peer(self) -> Mapping[str, Any] | None:
-        """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
-        return None if self.tls is None else self.tls.peer
+        return None if self._arrival is None else self._arrival.peer.tls
 
     @cached_property
     def config_version(self) -> str:
         """The version of the configuration that serves this request, as status pages show it."""
-        return "" if self.arrival is None else self.arrival.config_version
+        return "" if self._arrival is None else self._arrival.config_version
 
     @property
     def headers(self) -> Headers:
@@ -222,26 +207,22 @@ class Request:
         """
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers(block=self.head_block, lowered=self.lowered_block)
+            headers = self._headers = headers_of_block(self._head_block, self._lowered_block)
         return headers
 
     @headers.setter
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
-    def header(self, name: str) -> str | None:
-        """Return a field's first value, or None."""
-        return self.headers.get(name)
-
     def header_values(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in order."""
         return self.headers.get_all(name)
 
     @property
-    def current_block(self) -> bytes:
-        """The header block as it is now, changed or not (see `Headers`)."""
+    def headers_key(self) -> HeadersKey:
+        """The same as ``headers.key``, at the least cost where nothing looked at the fields yet."""
         headers = self._headers
-        return self.head_block if headers is None else headers.block
+        return HeadersKey(self._head_block) if headers is None else headers.key
 
     @property
     def state(self) -> dict[str, Any]:
@@ -252,9 +233,9 @@ class Request:
         return state
 
     @property
-    def query_params(self) -> list[tuple[str, str]]:
+    def query(self) -> Sequence[tuple[str, str]]:
         """The query as decoded (name, value) pairs, in order; how many there may be is for `limits.max_head_bytes`."""
-        return parse_qsl(self.query, keep_blank_values=True) if self.query else []
+        return parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value (RFC 6265 section 4.2), or None."""
@@ -270,27 +251,20 @@ class Request:
         """The path that goes upstream: `raw_path`, and what the route makes of it (``strip_path``, ``rewrite``)."""
         rewrite = None if self.route is None else self.route.rewrite
         try:
-            return self._raw_path if rewrite is None else rewrite(self.params, self._raw_path)
+            return self._raw_path if rewrite is None else rewrite(self.path_params, self._raw_path)
         except ValueError:  # there is no such path, and the request was answered 400
             return self._raw_path
 
-    def set_body_reader(
-        self,
-        read: Callable[[int], Awaitable[bytes]],
-        watch: Callable[[Callable[[bytes], None]], None] | None = None,
-    ) -> None:
-        """Say how `read` gets the body and how `watch_body` is told of it; for lanes and test kits."""
-        self._read_body = read
-        self._watch_body = watch
+    def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
+        """Send the body through a filter, which the factory makes when there is a body.
 
-    def watch_body(self, watch: Callable[[bytes], None]) -> None:
-        """Have ``watch`` called with each piece of the body as it comes, and with what came already.
-
-        The body is neither changed nor held up. Only before the request goes upstream; a request without a body never
-        calls it. ``watch`` must not raise.
+        :param observe: the filter changes nothing.
         """
+        if not observe:
+            raise ValueError("only observe=True is there yet")
         if self._watch_body is not None:
-            self._watch_body(watch)
+            body_filter = factory()
+            self._watch_body(lambda data: (body_filter.feed(data), None)[1])
 
     async def read(self, limit: int = 1 << 20) -> bytes:
         """Return the whole body; what was read is still sent upstream.
@@ -308,5 +282,26 @@ class Request:
             self._body_kept_waiting = True
             raise
 
+    def _set_body_reader(
+        self,
+        read: Callable[[int], Awaitable[bytes]],
+        watch: Callable[[Callable[[bytes], None]], None] | None = None,
+    ) -> None:
+        self._read_body = read
+        self._watch_body = watch
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.request_id or hex(id(self) % sys.maxsize)}>"
+
+
+# For the core: plugins never see in which form a head is kept.
+
+
+def request_block(request: Request) -> bytes:
+    """Return the header block as it is now, changed or not (see `Headers`)."""
+    headers = request._headers
+    return request._head_block if headers is None else headers._block
+
+
+set_body_reader: Final = Request._set_body_reader
+"""Says how `Request.read` gets the body and how its filters are told of it."""

@@ -1,17 +1,24 @@
-"""An answer: an upstream's, a plugin's or the gateway's own."""
+"""A response: an upstream's, a plugin's or the gateway's own."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final
+from urllib.parse import quote
 
-from gateway_core.messages.headers import Headers, checked_value
+from gateway_core.messages.body import BodyFilter
+from gateway_core.messages.fields import checked_value
+from gateway_core.messages.headers import Headers, block_of, headers_of_block
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 type_json = "application/json"
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_URI_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=-._~"
+"""Characters of RFC 3986 section 2, escapes included."""
 
 
 def reason_phrase(status: int) -> str:
@@ -19,50 +26,34 @@ def reason_phrase(status: int) -> str:
     return _REASONS.get(status, "")
 
 
-class BodyTransform(Protocol):
-    """Changes a body piece by piece, as it passes; an object of it serves one response."""
+class _Observer(BodyFilter):
+    """A filter that changes nothing, whatever the one within returns."""
+
+    def __init__(self, observer: BodyFilter) -> None:
+        self._observer = observer
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next piece, return what goes on in its place; may be empty."""
-
-    def finish(self) -> bytes:
-        """Return what is still to go on after the last piece; may be empty."""
-
-
-class _Watch:
-    """A body transform that changes nothing."""
-
-    __slots__ = ("_watch",)
-
-    def __init__(self, watch: Callable[[bytes], None]) -> None:
-        self._watch = watch
-
-    def feed(self, data: bytes) -> bytes:
-        self._watch(data)
+        self._observer.feed(data)
         return data
-
-    def finish(self) -> bytes:
-        return b""
 
 
 class Response:
-    """One answer on its way to the client.
+    """One response on its way to the client.
 
-    ``body`` is the whole body of an answer that a plugin or the gateway made. An upstream's body is streamed and never
-    here: ``is_streamed`` says so, and `transform_body` changes it piece by piece.
+    ``body`` is the whole body of a response that a plugin or the gateway made. An upstream's body is streamed and never
+    here: ``is_streamed`` says so, and `add_body_filter` changes it piece by piece.
     """
 
-    # Defaults stand in the class: most answers pass by unchanged.
+    # Defaults stand in the class: most responses pass by unchanged.
     body = b""
     is_streamed = False
     produced_by = ""
-    """``upstream``, ``gateway``, or the id of the binding that answered."""
-    transforms: Sequence[BodyTransform] = ()
-    is_transformed = False
-    """Whether one of the transforms may change the body; others only watch it."""
+    """``upstream``, ``gateway``, or the id of the binding that responded."""
+    filters: Sequence[BodyFilter] = ()
+    is_filtered = False
+    """Whether one of the filters may change the body; others only observe it."""
     _headers: Headers | None = None
-    head_block = b""
-    """The header block of an upstream's answer as it came."""
+    _head_block = b""
 
     def __init__(
         self,
@@ -81,11 +72,11 @@ class Response:
 
     @classmethod
     def streamed(cls, status: int, reason: str, block: bytes) -> Response:
-        """Return an upstream's answer, whose body passes by; the block is known to be valid."""
+        """Return an upstream's response, whose body passes by; the block is known to be valid."""
         response = cls.__new__(cls)
         response.status = status
         response.reason = reason
-        response.head_block = block
+        response._head_block = block
         response.is_streamed = True
         response.produced_by = "upstream"
         return response
@@ -95,24 +86,43 @@ class Response:
         """The head's fields."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers(block=self.head_block)
+            headers = self._headers = headers_of_block(self._head_block)
         return headers
 
     @headers.setter
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
-    @property
-    def block(self) -> bytes:
-        """The header block as it is now, changed or not (see `Headers`)."""
-        headers = self._headers
-        return self.head_block if headers is None else headers.block
+    @classmethod
+    def text(
+        cls, text: str, status: int = 200, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> Response:
+        """Return a response whose body is a text in UTF-8; ``text/plain`` unless ``headers`` say otherwise."""
+        response = cls(status, text.encode(), headers)
+        response.headers.setdefault("Content-Type", "text/plain; charset=utf-8")
+        return response
+
+    @classmethod
+    def redirect(
+        cls, location: str, status: int = 302, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> Response:
+        """Return a redirect (RFC 9110 section 15.4).
+
+        :param location: a URI reference; characters that it must not have are percent-encoded.
+        :param status: 301, 302, 303, 307 or 308.
+        :raises ValueError: for another status.
+        """
+        if status not in _REDIRECTS:
+            raise ValueError(f"{status} is not the status of a redirect: use 301, 302, 303, 307 or 308")
+        response = cls(status, b"", headers)
+        response.headers["Location"] = quote(location, safe=_URI_CHARACTERS)
+        return response
 
     @classmethod
     def json(
         cls, data: Any, status: int = 200, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     ) -> Response:
-        """Return an answer whose body is ``data`` as JSON."""
+        """Return a response whose body is ``data`` as JSON."""
         response = cls(status, json.dumps(data, separators=(",", ":")).encode(), headers)
         response.headers.setdefault("Content-Type", type_json)
         return response
@@ -126,7 +136,7 @@ class Response:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         **members: Any,
     ) -> Response:
-        """Return a problem details answer (RFC 9457) of type ``about:blank``.
+        """Return a problem details response (RFC 9457) of type ``about:blank``.
 
         The pipeline adds the ``request_id`` member. ``detail`` is for the client: nothing of what is inside the
         gateway, and nothing of the request, belongs in it.
@@ -140,20 +150,24 @@ class Response:
 
     @property
     def is_problem(self) -> bool:
-        """Whether this is a problem details answer that was made here."""
+        """Whether this is a problem details response that was made here."""
         return not self.is_streamed and self.headers.get("content-type") == "application/problem+json"
 
-    def transform_body(self, transform: BodyTransform) -> None:
-        """Send the body through ``transform``; several are applied in the order in which they were added."""
-        self.transforms = (*self.transforms, transform)
-        self.is_transformed = True
+    def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
+        """Send the body through a filter; several apply in the order in which they were added.
 
-    def watch_body(self, watch: Callable[[bytes], None]) -> None:
-        """Have ``watch`` called with each piece of the body as it goes out, after the transforms added so far.
-
-        The body is neither changed nor held up. ``watch`` must not raise.
+        :param factory: makes the filter of this body.
+        :param observe: the filter changes nothing: what its methods return is ignored.
         """
-        self.transforms = (*self.transforms, _Watch(watch))
+        body_filter = factory()
+        self.filters = (*self.filters, _Observer(body_filter) if observe else body_filter)
+        self.is_filtered = self.is_filtered or not observe
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
+
+
+def response_block(response: Response) -> bytes:
+    """Return the header block as it is now, changed or not; for the core (see `Headers`)."""
+    headers = response._headers
+    return response._head_block if headers is None else block_of(headers)

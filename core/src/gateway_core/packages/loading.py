@@ -101,7 +101,7 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
         raise PluginDefectError(
             f"plugin {name!r}: default_on_error is {plugin.default_on_error!r}: use 'deny' or 'continue'"
         )
-    for attribute in ("provides", "needs", "before", "after"):
+    for attribute in ("provides", "needs"):
         value = getattr(plugin, attribute)
         if isinstance(value, str) or not all(isinstance(each, str) for each in value):
             raise PluginDefectError(f"plugin {name!r}: {attribute} is {value!r}: make it a frozenset of names")

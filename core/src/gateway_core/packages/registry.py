@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
+from gateway_core.clock import SystemClock
 from gateway_core.config import PluginDescription, did_you_mean
 from gateway_core.errors import GatewayError
-from gateway_core.hooks.plugin import Plugin
+from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.metrics import Metrics
 from gateway_core.packages.code_digest import code_digest
 from gateway_core.packages.installed import Published, published_plugins
 from gateway_core.packages.loading import Loaded, PluginLoadError, inspect_target, load
@@ -190,12 +194,10 @@ class PluginRegistry:
             version,
             schema=loaded.schema or {},
             is_sound=True,
-            default_on_error=cast("Literal['deny', 'continue']", plugin.default_on_error),
+            default_on_error=plugin.default_on_error,
             provides=frozenset(plugin.provides),
             access_control=controls_access(plugin),
             needs=frozenset(plugin.needs),
-            before=frozenset(plugin.before),
-            after=frozenset(plugin.after),
             secret_paths=loaded.secrets,
             check=config_check(plugin, loaded.secrets, loaded.schema),
             needs_of=_by_config(plugin, "needs"),
@@ -328,13 +330,15 @@ def _by_config(
     plugin: type[Plugin[Any]], what: Literal["needs", "provides"]
 ) -> Callable[[Mapping[str, Any]], Iterable[str]] | None:
     """Return what a binding needs or provides as a function of its raw configuration, unless it is a constant."""
-    method = getattr(plugin, f"{what}_of")
-    if method.__func__ is getattr(Plugin, f"{what}_of").__func__:
+    own = (vars(each).values() for each in plugin.__mro__ if each not in Plugin.__mro__)
+    if not any(inspect.isfunction(part) and what in part.__code__.co_names for parts in own for part in parts):
         return None
 
     def of_config(raw: Mapping[str, Any]) -> Iterable[str]:
         try:
-            return cast("Iterable[str]", method(make_config(plugin, raw)))
+            log = logging.getLogger(f"gateway.plugins.{plugin.name}")
+            context = PluginContext(plugin.name, None, SystemClock(), log, Metrics())
+            return cast("Iterable[str]", getattr(plugin(make_config(plugin, raw), context), what))
         except Exception:  # noqa: BLE001 - a config that the plugin refuses is reported as such elsewhere
             return cast("Iterable[str]", getattr(plugin, what))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway_core.messages.headers import TOKEN_BYTES
+from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Final
 
 from gateway_core.messages import Response
+from gateway_core.messages.response import response_block
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
@@ -68,7 +69,7 @@ def own_block(response: Response, base: bytes = b"") -> bytes:
 
     :param base: a block that is known to have none of them; what was only added to it is all that is looked at.
     """
-    block = response.headers.block
+    block = response_block(response)
     if base and block.startswith(base) and block[len(base) : len(base) + 2] in {b"", b"\r\n"}:
         kept, block = base, block[len(base) :]
     else:

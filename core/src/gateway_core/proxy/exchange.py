@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gateway_core.errors import ClientGoneError, TextTooLongError
 from gateway_core.hooks import Hook, Stop, Suspended, reject_result, start_log_phase, start_phase
 from gateway_core.messages import Record, Request, Response
+from gateway_core.messages.request import set_body_reader
 from gateway_core.proxy.answering import Answering
 from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.sweeper import NEVER
@@ -35,8 +36,7 @@ class Exchange(Answering):
 
     __slots__ = ("ended_at",)
 
-    _mirrors_later = False
-    """Whether a copy is to be sent once the body is there."""
+    _mirrors_later = False  # whether a copy is to be sent once the body is there
 
     # -- phases
 
@@ -46,7 +46,7 @@ class Exchange(Answering):
         snapshot.active += 1
         exchanges.add(self)
         if self.upload is not None:
-            self.request.set_body_reader(self._read_body, self.upload.watch)
+            set_body_reader(self.request, self._read_body, self.upload.watch)
         most = snapshot.limits.max_requests
         if most and len(exchanges) > most:
             self.fail(503, "limits.max_requests is reached", retry_after=1)
@@ -112,7 +112,7 @@ class Exchange(Answering):
         if found is None:
             return
         route = self.route = found.payload
-        request.params, request.route = found.params, route.info
+        request.path_params, request.route = found.params, route.info
         chain = self.chain = route.chain
         if chain.reserved_by_route is not None:
             self.memo.drop_reserved(request, chain.reserved_by_route)
@@ -128,7 +128,7 @@ class Exchange(Answering):
     def _find(self, request: Request) -> Match[CompiledRoute] | None:
         """Return the route that takes the request; None if there is none, which is answered then."""
         path, router, fields = request._path, self.snapshot.router, request.header_values  # noqa: SLF001 - no call
-        method, host, query, flags = request.method, request.host, request.query, request.path_flags
+        method, host, query, flags = request.method, request.host, request.query_string, request.path_flags
         try:
             found = router.match(method, host, path, query, fields)
             problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)

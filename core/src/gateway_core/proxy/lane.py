@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request, TlsInfo
 from gateway_core.messages.path import is_plain_path
+from gateway_core.messages.request import request_block
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
@@ -19,7 +20,7 @@ from gateway_core.routing import Match
 if TYPE_CHECKING:
     import ssl
 
-    from gateway_core.messages.headers import NamedLines
+    from gateway_core.messages.fields import FieldNames
     from gateway_core.proxy.service import Proxy
     from gateway_core.proxy.upstream.connection import UpstreamConnection
     from gateway_core.snapshot import CompiledRoute, Snapshot, Trust
@@ -53,7 +54,7 @@ class HeadMemo:
         "origin",
         "path",
         "path_flags",
-        "query",
+        "query_string",
         "raw_path",
         "refusal",
         "sent_by",
@@ -73,21 +74,21 @@ class HeadMemo:
         self.origin = peer.origin_for(facts, snapshot)
         self.tail = facts.kept + self.origin.tail
         """The fields that go upstream behind Host."""
-        self.unreserved: NamedLines | None = None
+        self.unreserved: FieldNames | None = None
         """What finds reserved fields, none of which the head has."""
         self.is_usual = False
         """Whether an answer of known length needs nothing said but that: its client keeps the connection."""
 
-    def drop_reserved(self, request: Request, reserved: NamedLines | None) -> None:
+    def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set; that a head has none is remembered."""
         facts = self.facts
         if reserved is None:
             return
-        if request.current_block is not facts.block:
-            request.headers.remove_lines(reserved)
+        if request_block(request) is not facts.block:
+            request.headers.remove_any(reserved)
         elif self.unreserved is not reserved:
             if reserved.are_in(facts.lowered, facts.has_odd_names):
-                request.headers.remove_lines(reserved)
+                request.headers.remove_any(reserved)
             else:
                 self.unreserved = reserved
 
@@ -101,7 +102,7 @@ class HeadMemo:
         self.version = version
         self.method = method
         self.target = target
-        self.raw_path, _, self.query = target.partition("?")
+        self.raw_path, _, self.query_string = target.partition("?")
         self.path = self.raw_path
         self.path_flags = 0
         self.whole = b"%b%b\r\n\r\n" % (line, facts.raw)
@@ -149,27 +150,7 @@ class HeadMemo:
 
     def request(self, request_id: str, started: float, version: str = "1.1") -> Request:
         """Return a new request with this head."""
-        # Stores without a call around them: this runs for every request.
-        request = Request.__new__(Request)
-        facts, origin = self.facts, self.origin
-        request.method = self.method
-        request.target = self.target
-        request._path = self.path  # noqa: SLF001 - a call less for every request
-        request._raw_path = self.raw_path  # noqa: SLF001
-        request.path_flags = self.path_flags
-        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
-        request.query = self.query
-        request.head_block = facts.block
-        request.lowered_block = facts.lowered
-        request.host = facts.host
-        request.client_ip = origin.client_ip
-        request.peer_ip = origin.peer_ip
-        request.scheme = origin.scheme
-        request.version = version
-        request.arrival = origin
-        request.request_id = request_id
-        request.started = started
-        return request
+        return Request.for_head(self, self.origin, request_id, started, version)
 
 
 class Peer:

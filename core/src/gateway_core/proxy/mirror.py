@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.messages import Headers
+from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.sending import MOST_MIRRORED
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, UpstreamConnection
 from gateway_core.proxy.upstream.pool import Pool
@@ -98,10 +98,10 @@ class MirrorTry:
         if head is None or self._mirror.credentials:
             return head
         line, _, fields = head[:-4].partition(b"\r\n")
-        headers = Headers(block=b"\r\n" + fields)
+        headers = headers_of_block(b"\r\n" + fields)
         for name in _CREDENTIALS:
             headers.remove(name)
-        return b"%b%b\r\n\r\n" % (line, headers.block)
+        return b"%b%b\r\n\r\n" % (line, block_of(headers))
 
     def _connect(self, endpoint: Endpoint, now: float) -> None:
         timeouts = self._mirror.timeouts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages.response import response_block
 from gateway_core.proxy.answer_head import (
     BODILESS,
     Framing,
@@ -147,10 +148,10 @@ class Relaying:
         """Write an upstream's answer whose head or body a hook may have changed."""
         memo = self.memo
         is_head = memo.method == "HEAD"
-        data = self._transformed(response, body, complete) if response.transforms else body
-        block, known = response.block, head.block
+        data = self._filtered(response, body, complete) if response.filters else body
+        block, known = response_block(response), head.block
         if (
-            not response.is_transformed
+            not response.is_filtered
             and response.status == head.status
             and response.reason is head.reason
             and block.startswith(known)
@@ -161,7 +162,7 @@ class Relaying:
                 self.relay_head(head, data, complete, added)
                 return
         length = head.content_length
-        if response.is_transformed:
+        if response.is_filtered:
             length = len(data) if complete and not is_head else None
         elif not is_head and (memo.flags & HEAD_ONLY or (head.length == NO_BODY and response.status not in BODILESS)):
             length = 0  # a hook changed a status or method that has no body: what the head says of one does not follow
@@ -175,8 +176,8 @@ class Relaying:
         """Write an answer that was made here, whole."""
         self.response = response
         body = b"" if response.status in BODILESS else with_request_id(response, self.request.request_id)
-        if response.transforms:
-            body = self._transformed(response, body, True)
+        if response.filters:
+            body = self._filtered(response, body, True)
         self._settle_keep_alive()
         length = None if response.status in BODILESS else len(body)
         self._framing = framing_of(response.status, self.memo.method == "HEAD", length, self.lane.version)
@@ -201,11 +202,11 @@ class Relaying:
             self._finish()
 
     @staticmethod
-    def _transformed(response: Response, data: bytes, complete: bool) -> bytes:
-        for transform in response.transforms:
-            data = transform.feed(data) if data else b""
+    def _filtered(response: Response, data: bytes, complete: bool) -> bytes:
+        for body_filter in response.filters:
+            data = body_filter.feed(data) if data else b""
             if complete:
-                data += transform.finish()
+                data += body_filter.finish(Headers())
         return data
 
     def write_interim(self, head: ResponseHead) -> None:
@@ -227,8 +228,8 @@ class Relaying:
     def relay_body(self, data: bytes) -> None:
         """Write the next part of an upstream's body."""
         response = self.response
-        if response is not None and response.transforms:
-            data = self._transformed(response, data, False)
+        if response is not None and response.filters:
+            data = self._filtered(response, data, False)
         framing = self._framing
         if data and framing is not _NONE:
             self.bytes_sent += len(data)
@@ -237,7 +238,7 @@ class Relaying:
     def relay_end(self, trailer: bytes) -> None:
         """Write the end of an upstream's body."""
         response, framing = self.response, self._framing
-        data = self._transformed(response, b"", True) if response is not None and response.transforms else b""
+        data = self._filtered(response, b"", True) if response is not None and response.filters else b""
         if framing is not _NONE:
             self.bytes_sent += len(data)
             if framing is _CHUNKED:

@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.messages import Response
-from gateway_core.messages.headers import TOKEN_BYTES, written_lines
+from gateway_core.messages.fields import TOKEN_BYTES
+from gateway_core.messages.headers import block_of, written_lines
+from gateway_core.messages.request import request_block
 from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.relaying import Relaying
 from gateway_core.proxy.sweeper import NEVER
@@ -213,9 +215,9 @@ class Sending(Relaying):
         """Return the request's head for an endpoint; most of it is known if the one before was the same."""
         request, memo, route = self.request, self.memo, self.route
         if (
-            request.current_block is not memo.facts.block
+            request_block(request) is not memo.facts.block
             or request.path_was_set
-            or request.query is not memo.query
+            or request.query_string is not memo.query_string
             or request.method is not memo.method
             or memo.facts.expect
         ):
@@ -235,7 +237,7 @@ class Sending(Relaying):
         request, memo = self.request, self.memo
         facts, tail, route, end = memo.facts, memo.tail, self.route, self.id_line
         host = own_host = facts.host
-        block = request.current_block
+        block = request_block(request)
         if block is not facts.block:
             added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
             if added and not facts.has_odd_names and not has_special_fields(added):
@@ -275,23 +277,23 @@ class Sending(Relaying):
         # Connection as well: what a client lists there must not take away what a plugin wrote.
         for name in ("connection", "content-length", "transfer-encoding", "expect"):
             headers.remove(name)
-        return headers.block
+        return block_of(headers)
 
     def _request_line(self) -> bytes:
         request, route, memo = self.request, self.route, self.memo
-        path, target, flags = request._raw_path, request.target, request.path_flags  # noqa: SLF001 - no call
-        if request.method is not memo.method or request.query is not memo.query:
-            _check_line(request.method, request.query)
+        path, target, flags = request._raw_path, memo.target, request.path_flags  # noqa: SLF001 - no call
+        if request.method is not memo.method or request.query_string is not memo.query_string:
+            _check_line(request.method, request.query_string)
         if route is not None and route.rewrite is not None:
-            path = route.rewrite(request.params, path)
-        elif not flags and not request.path_was_set and request.query is memo.query:
+            path = route.rewrite(request.path_params, path)
+        elif not flags and not request.path_was_set and request.query_string is memo.query_string:
             if memo.line and request.method is memo.method:
                 return memo.line
             return f"{request.method} {target} HTTP/1.1".encode("latin-1")
         if route is not None and (flags or "//" in path):  # a rewrite may have brought some
             path = route.path_policy.sent(path)
-        if request.query or target.endswith("?"):
-            path = f"{path}?{request.query}"
+        if request.query_string or target.endswith("?"):
+            path = f"{path}?{request.query_string}"
         return f"{request.method} {path} HTTP/1.1".encode("latin-1", "replace")
 
     # -- deadlines

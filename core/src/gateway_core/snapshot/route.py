@@ -90,7 +90,7 @@ class CompiledRoute:
     def take_over(self, request: Request) -> str | None:
         """Give a request that a plugin sends here this route's parameters; return why its path policy refuses it."""
         if self.pattern is not None and (params := params_of(self.pattern, request.path)) is not None:
-            request.params = params
+            request.path_params = params
         return self.path_policy.problem(request.path_flags)
 
     def pick_upstream(self, rng: Random) -> Upstream:  # noqa: ARG002  # for pickers that are not counters

@@ -122,7 +122,7 @@ def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFA
     def answer(request: Request) -> Response:
         path = policy.sent(request.raw_path)
         try:
-            location = redirect.location(request.scheme, request.host, path, request.query, request.params)
+            location = redirect.location(request.scheme, request.host, path, request.query_string, request.path_params)
         except UnsafePathError:
             return Response.problem(400, "the address cannot be redirected")
         return Response(redirect.status, headers={"Location": location})

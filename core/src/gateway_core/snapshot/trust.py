@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_core.messages.headers import lines_named
+from gateway_core.messages.fields import field_names
 
 if TYPE_CHECKING:
     from gateway_core.config import ClientAddressConfig, GatewayConfig, ListenConfig, TrustedPeer
@@ -43,9 +43,9 @@ class Trust:
         header = "" if client_address is None or client_address.header is None else client_address.header
         self.header = header.lower().encode()
         """Lower-case name of the field that holds the client's address; empty if that is not how it is found."""
-        self.stripped = lines_named(strip_headers)
+        self.stripped = field_names(strip_headers)
         """Finds lines of fields in a lower-cased block that are removed from every peer; None without any."""
-        self.reserved = lines_named([header] if header else [])
+        self.reserved = field_names([header] if header else [])
         """Finds lines of the field that holds the client's address."""
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""

@@ -31,6 +31,8 @@ from gateway_core.hooks import (
     start_response_phase,
 )
 from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response
+from gateway_core.messages.headers import block_of
+from gateway_core.messages.request import set_body_reader
 from gateway_core.metrics import Metrics
 from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Compiled, Environment, Snapshot, compile_snapshot
@@ -52,9 +54,8 @@ class RequestOptions(TypedDict, total=False):
     client_ip: str
     host: str
     scheme: Literal["http", "https"]
-    params: Mapping[str, str]
+    path_params: Mapping[str, str]
     identity: Identity
-    claims: Mapping[str, Any]
     state: Mapping[str, Any]
     upstream_response: Response
     """What the upstream answers; 200 without a body unless given."""
@@ -68,7 +69,7 @@ class HarnessResult:
     """As the last hook left it: what would have gone upstream."""
 
     response: Response
-    """As it would go to the client; ``body`` is what the body's transforms made of it."""
+    """As it would go to the client; ``body`` is what the body's filters made of it."""
 
     stopped: str | None
     """The phase (``pre_proxy``) in which a hook answered; None if the request would have gone upstream."""
@@ -243,7 +244,7 @@ class PluginHarness(Generic[PluginT]):
     ) -> HarnessResult:
         """Take a request through all phases; ``async`` hooks are awaited.
 
-        Routing is left out: every request is for the harness's route, with ``params`` as given.
+        Routing is left out: every request is for the harness's route, with ``path_params`` as given.
         """
         self.start()
         assert self._thread is not None
@@ -265,7 +266,7 @@ class PluginHarness(Generic[PluginT]):
         request = Request(
             method,
             target,
-            Headers(fields).block,
+            Headers(fields),
             host=host,
             client_ip=ip,
             peer_ip=ip,
@@ -273,20 +274,19 @@ class PluginHarness(Generic[PluginT]):
             request_id=f"{len(self.calls):032x}",
             started=self.clock.monotonic(),
         )
-        request.params = dict(options.get("params", {}))
+        request.path_params = dict(options.get("path_params", {}))
         request.identity = options.get("identity")
-        request.claims = dict(options.get("claims", {}))
         request.state.update(options.get("state", {}))
         return request
 
     async def _exchange(self, request: Request, body: bytes, answer: Response) -> HarnessResult:
-        request.set_body_reader(_reader(body), lambda watch: watch(body))
+        set_body_reader(request, _reader(body), lambda watch: watch(body))
         begun, chain, route = len(self.calls), self._chain, ROUTE
         if chain.reserved is not None:
-            request.headers.remove_lines(chain.reserved)
+            request.headers.remove_any(chain.reserved)
         stopped, hooks = None, chain.response
         upstream_body = answer.body
-        answer = Response.streamed(answer.status, answer.reason, answer.headers.block)
+        answer = Response.streamed(answer.status, answer.reason, block_of(answer.headers))
         for phase in ("gateway_request", "gateway_route_match", "gateway_pre_proxy"):
             stop: Stop | None = await self._phase(phase, request)
             if stop is None:
@@ -336,6 +336,6 @@ def _reader(body: bytes) -> Callable[[int], Awaitable[bytes]]:
 
 
 def _transformed(response: Response, body: bytes) -> bytes:
-    for transform in response.transforms:
-        body = transform.feed(body) + transform.finish()
+    for body_filter in response.filters:
+        body = (body_filter.feed(body) if body else b"") + body_filter.finish(Headers())
     return body

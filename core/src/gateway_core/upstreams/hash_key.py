@@ -25,10 +25,10 @@ class KeySource(Protocol):
     def headers(self) -> _Fields: ...
 
     @property
-    def params(self) -> _Params: ...
+    def path_params(self) -> _Params: ...
 
     @property
-    def query(self) -> str: ...
+    def query_string(self) -> str: ...
 
     def cookie(self, name: str, /) -> str | None: ...
 
@@ -75,13 +75,13 @@ def _cookie(name: str) -> KeyFunction:
 
 
 def _param(name: str) -> KeyFunction:
-    return lambda request: request.params.get(name) or None
+    return lambda request: request.path_params.get(name) or None
 
 
 def _query(name: str) -> KeyFunction:
     def key(request: KeySource) -> str | None:
         # The first of several, as most frameworks read it; capped, because the client decides how many there are.
-        pairs = parse_qsl(request.query[:8192], keep_blank_values=True) if request.query else ()
+        pairs = parse_qsl(request.query_string[:8192], keep_blank_values=True) if request.query_string else ()
         return next((value for found, value in pairs if found == name and value), None)
 
     return key

@@ -27,12 +27,10 @@ class Source:
     scheme: str = ""
     """Authentication scheme before the credentials, such as ``Bearer``; only in a header."""
 
-    _needle: bytes = field(init=False, repr=False, compare=False)
     _lowered_scheme: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_lowered_scheme", self.scheme.lower())
-        object.__setattr__(self, "_needle", f"\r\n{self.name.lower()}:".encode("latin-1", "replace"))
 
     def raw(self, request: Request) -> str | None:
         """Return what is at this place, or None; in a header, the scheme is still in front.
@@ -44,7 +42,7 @@ class Source:
         if self.place == "header":
             # This is on the path of every request: one count, and most often one look.
             headers = request.headers
-            found = headers.lowered.count(self._needle)
+            found = headers.count(self.name)
             if found == 0:
                 return None
             if found > 1:
@@ -53,7 +51,7 @@ class Source:
             value = headers.get(self.name)
             return value if value and value.lower() != self._lowered_scheme else None
         query = self.place == "query"
-        values = _parameters(request.query, self.name) if query else _cookies(request, self.name)
+        values = _parameters(request.query_string, self.name) if query else _cookies(request, self.name)
         values = [value for value in values if value]
         if len(values) > 1:
             raise AmbiguousError(f"{self.place} {self.name!r} is repeated")
@@ -74,7 +72,7 @@ class Source:
     def hide(self, request: Request) -> None:
         """Take the credentials out of what goes upstream; what else is at this place stays."""
         if self.place == "query":
-            request.query = _without_parameter(request.query, self.name)
+            request.query_string = _without_parameter(request.query_string, self.name)
         elif self.place == "cookie":
             _hide_cookie(request, self.name)
         elif not self.scheme:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from gateway_plugin_sdk import MISSING, ClaimReader, Headers, claim_path
+from gateway_plugin_sdk import MISSING, ClaimReader, FieldNames, Headers, claim_path
 
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _SAFE_ITEM: Final = _SAFE.replace(",", "")
@@ -62,13 +61,11 @@ class ReservedHeaders:
     bindings. ``X_User`` and ``X.User`` are dropped with ``X-User``: CGI and WSGI give them to an application as one.
     """
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_names",)
 
     def __init__(self, names: Iterable[str]) -> None:
-        texts = (re.sub("[^a-z0-9]", r"[^a-z0-9:\\r\\n]", name.lower()) for name in names)
-        self._pattern = re.compile(f"\r\n({'|'.join(dict.fromkeys(texts))}):".encode())
+        self._names = FieldNames(names)
 
     def drop(self, headers: Headers) -> None:
         """Remove every field of a reserved name."""
-        for name in set(self._pattern.findall(headers.lowered)):
-            headers.remove(name.decode("latin-1"))
+        headers.remove_any(self._names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_plugin_sdk import Headers, Request
+from gateway_plugin_sdk import Headers, HeadersKey, Request
 
 from gateway_plugin_auth.outcomes import Verified
 
@@ -20,11 +20,10 @@ LONGEST_HEAD: Final = 4096
 class KnownHead:
     """What became of a head: who called, and the fields that went on."""
 
-    __slots__ = ("claims", "fields", "identity", "proof")
+    __slots__ = ("fields", "identity", "proof")
 
     def __init__(self, caller: Verified, fields: Headers | None) -> None:
         self.identity = caller.identity
-        self.claims = caller.claims
         self.proof = caller.proof
         self.fields = fields
         """The fields as they go upstream; None if they are those of the head."""
@@ -32,40 +31,36 @@ class KnownHead:
     def apply(self, request: Request) -> None:
         """Do to a request what was done to the first one with this head."""
         request.identity = self.identity
-        request.claims = self.claims
         if self.fields is not None:
             request.headers = self.fields.copy()
 
 
 class KnownHeads:
-    """A bounded map from header blocks to what became of them; the one that was added first goes first."""
+    """A bounded map from keys of heads to what became of them; the one that was added first goes first."""
 
     __slots__ = ("_heads", "get", "size")
 
     def __init__(self, size: int = MOST_HEADS) -> None:
         self.size = size
-        self._heads: dict[bytes, KnownHead] = {}
+        self._heads: dict[HeadersKey, KnownHead] = {}
         self.get = self._heads.get
 
     def __len__(self) -> int:
         return len(self._heads)
 
-    def put(self, head: bytes, caller: Verified, request: Request) -> None:
+    def put(self, head: HeadersKey, caller: Verified, request: Request) -> None:
         """Remember a head, and what it is after its request was let in.
 
-        :param head: the block before that.
+        :param head: the key of its fields before that.
         """
         if caller.proof is None or len(head) > LONGEST_HEAD or not self.size:
             return
-        fields = None
-        if request.current_block is not head:
-            fields = request.headers.copy()
-            _ = fields.lowered  # made now, for all copies
+        fields = None if request.headers_key == head else request.headers.copy()
         heads = self._heads
         if len(heads) >= self.size and head not in heads:
             del heads[next(iter(heads))]
         heads[head] = KnownHead(caller, fields)
 
-    def drop(self, head: bytes) -> None:
+    def drop(self, head: HeadersKey) -> None:
         """Forget a head; it need not be there."""
         self._heads.pop(head, None)

@@ -16,8 +16,7 @@ def verified(
     subject: str, scheme: str, claims: Mapping[str, Any], fields: tuple[tuple[str, str], ...] = ()
 ) -> Verified:
     """Return a caller whose claims nobody can change: later requests with the same credentials get the same ones."""
-    shared = MappingProxyType(dict(claims))
-    return Verified(Identity(subject, scheme, shared), shared, fields)
+    return Verified(Identity(subject, scheme, MappingProxyType(dict(claims))), fields)
 
 
 @dataclass(slots=True)
@@ -25,7 +24,6 @@ class Verified:
     """A caller who may pass, with what the upstream is to know of it."""
 
     identity: Identity
-    claims: Mapping[str, Any]
     fields: tuple[tuple[str, str], ...] = ()
     """Header fields for the upstream."""
 

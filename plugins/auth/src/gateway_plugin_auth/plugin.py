@@ -23,7 +23,7 @@ from gateway_plugin_auth.requirements import Judgement, compile_requirement
 class Auth(Plugin[AuthConfig]):
     """Let a request through if its caller is known and allowed: by JSON Web Token, API key, or name and password.
 
-    Sets ``request.identity`` and ``request.claims``. If ``require`` asks for several callers at once, the first is the
+    Sets ``request.identity``. If ``require`` asks for several callers at once, the first is the
     identity, and ``request.state["auth.identities"]`` has all. What is refused is answered 401 or 403 without saying
     why; the reason is in ``request.state["auth.refusal"]``, with what the token said in
     ``request.state["auth.refusal_detail"]``, in the log, and in ``gateway_auth_refusals_total``.
@@ -80,7 +80,7 @@ class Auth(Plugin[AuthConfig]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Answer 401 or 403, or let the request go on with its caller's name."""
-        head, tokens = request.current_block, self._tokens
+        head, tokens = request.headers_key, self._tokens
         known = self._heads.get(head)
         if known is not None and tokens is not None:
             if tokens.holds(known.proof):
@@ -115,7 +115,6 @@ class Auth(Plugin[AuthConfig]):
         if callers:
             first = callers[0]
             request.identity = first.identity
-            request.claims = first.claims
             for caller in callers:
                 if caller.fields:
                     request.headers.extend(caller.fields)

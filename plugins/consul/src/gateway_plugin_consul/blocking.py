@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 import aiohttp
-from gateway_plugin_sdk import Clock, Pauses
+from gateway_plugin_sdk import Backoff, Clock
 
 from gateway_plugin_consul.access import AccessError
 from gateway_plugin_consul.agents import AgentError, Agents, Answer, Query
@@ -71,7 +71,7 @@ class BlockingQuery:
         self._wait = wait
         self._timeout = timeout
         self._clock = clock
-        self._pauses = Pauses(rng)
+        self._backoff = Backoff(rng)
         self._may_be_missing = may_be_missing
 
     async def rounds(self) -> AsyncGenerator[Round]:
@@ -90,9 +90,9 @@ class BlockingQuery:
                 if failed != latest:
                     latest = failed
                     yield latest
-                await asyncio.sleep(self._pauses.take())
+                await asyncio.sleep(self._backoff.next_delay())
                 continue
-            self._pauses.reset()
+            self._backoff.reset()
             index = next_index(index, answer.index)
             gap = min(gap * 2, LONGEST_GAP)
             if answer.body != latest.body or latest.failure:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from gateway_plugin_sdk import Pauses
+from gateway_plugin_sdk import Backoff
 
 from gateway_plugin_etcd.client import EtcdClient
 from gateway_plugin_etcd.errors import CompactedError, EtcdError, UnauthenticatedError
@@ -42,7 +42,7 @@ class Follower:
         self._has_answered = False
         self._is_stale = False
         self._failures = 0
-        self._pauses = Pauses(rng, longest=LONGEST_PAUSE)
+        self._backoff = Backoff(rng, longest=LONGEST_PAUSE)
 
     async def follow(self) -> AsyncGenerator[Heard]:
         """Yield the keys first, then after each change, and when etcd goes away or is back; ends only by an error.
@@ -66,7 +66,7 @@ class Follower:
             if self._failures > 1 or not (isinstance(failure, UnauthenticatedError) or len(self._client.members) > 1):
                 self._is_stale = True
                 yield self._heard(str(failure))
-            await asyncio.sleep(self._pauses.take())
+            await asyncio.sleep(self._backoff.next_delay())
 
     async def _attempt(self) -> AsyncGenerator[Heard]:
         if not self._revision:
@@ -88,7 +88,7 @@ class Follower:
         """Tell whether etcd was away before this message, and note that it is back."""
         is_news = self._is_stale or not self._has_answered
         self._is_stale, self._has_answered, self._failures = False, True, 0
-        self._pauses.reset()
+        self._backoff.reset()
         return is_news
 
     def _is_another_history(self, message: WatchMessage) -> bool:

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
-from gateway_plugin_sdk import Clock, Pauses
+from gateway_plugin_sdk import Backoff, Clock
 
 from gateway_plugin_kubernetes.api import Api, ApiError, Object
 from gateway_plugin_kubernetes.cluster import ClusterError
@@ -69,7 +69,7 @@ class Follower:
         self._rhythm = rhythm
         self._clock = clock
         self._rng = rng
-        self._pauses = Pauses(rng)
+        self._backoff = Backoff(rng)
         self._version = ""
         self._listed_at = 0.0
 
@@ -86,7 +86,7 @@ class Follower:
                     self._version = ""
                 else:
                     self._mirror.note(self._told(error))
-            await asyncio.sleep(self._pauses.take(at_least=wait))
+            await asyncio.sleep(self._backoff.next_delay(at_least=wait))
 
     async def _follow_once(self) -> None:
         if not self._version or self._is_resync_due():
@@ -100,7 +100,7 @@ class Follower:
             async for event in events:
                 self._take(event)
         if self._clock.monotonic() - began >= LONG_WATCH:
-            self._pauses.reset()
+            self._backoff.reset()
 
     def _is_resync_due(self) -> bool:
         return 0 < self._rhythm.resync <= self._clock.monotonic() - self._listed_at
@@ -153,7 +153,7 @@ class Follower:
             return
         if isinstance(version, str) and version:
             self._version = version
-        self._pauses.reset()
+        self._backoff.reset()
 
     def _told(self, error: BaseException) -> str:
         if isinstance(error, ApiError) and error.status == 404 and self._collection.missing:

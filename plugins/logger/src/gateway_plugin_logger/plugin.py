@@ -67,7 +67,8 @@ class Logger(Plugin[LoggerConfig]):
             )
             if capture is None
         )
-        self.wants_times = "plugin_times" in config.names
+        if "plugin_times" in config.names:
+            self.needs = frozenset({"hook-times"})
         self._outlets: list[Outlet] = []
         self._routes: dict[Renderer, list[Extend]] = {}
         self._account = Account("format", context.metrics, context.clock, context.log)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from gateway_plugin_sdk import MISSING, Request, claim_path
+from gateway_plugin_sdk import MISSING, FieldNames, Request, claim_path
 
 from gateway_plugin_ratelimit.keys import as_text, compile_source, plain_host
 
@@ -76,8 +76,11 @@ def _method_test(wanted: frozenset[str], frees: bool) -> Condition:
 
 
 # Fields that make another method of a request for some frameworks, with any separator that CGI and WSGI take for "-".
-_OVERRIDES: Final = re.compile(
-    rb"\r\nx[^a-z0-9:\r\n](?:http[^a-z0-9:\r\n])?(?:method|verb)(?:[^a-z0-9:\r\n]?override)?:([^\r\n]*)"
+_OVERRIDES: Final = FieldNames(
+    f"x-{http}{what}{override}"
+    for http in ("", "http-")
+    for what in ("method", "verb")
+    for override in ("", "-override", "override")
 )
 
 
@@ -86,9 +89,9 @@ def _methods(request: Request) -> list[str]:
 
     Gateways do not know whether an upstream looks at such a field or parameter, so each of them counts.
     """
-    asked = [value.decode("latin-1") for value in _OVERRIDES.findall(request.headers.lowered)]
-    if request.query:
-        asked += [value for name, value in request.query_params if name == "_method"]
+    asked = request.headers.get_any(_OVERRIDES)
+    if request.query_string:
+        asked += [value for name, value in request.query if name == "_method"]
     return [request.method, *(method.strip().upper() for method in asked)]
 
 
@@ -150,7 +153,7 @@ def _claim_test(name: str, wanted: frozenset[str]) -> Condition:
     read = claim_path(name)
 
     def test(request: Request) -> bool:
-        value = read(request.claims)
+        value = MISSING if request.identity is None else read(request.identity.claims)
         if isinstance(value, list | tuple | Set):
             return any(_text(item) in wanted for item in value)
         return value is not MISSING and value is not None and _text(value) in wanted

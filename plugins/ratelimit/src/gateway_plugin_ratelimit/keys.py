@@ -191,13 +191,13 @@ def _named_cookie(name: str) -> Source:
 def _named_query(name: str) -> Source:
     def take(request: Request) -> str | None:
         # Upstreams take the first of several values, the last, or all.
-        return SEVERAL.join(value for key, value in request.query_params if key == name) or None
+        return SEVERAL.join(value for key, value in request.query if key == name) or None
 
     return take
 
 
 def _named_param(name: str) -> Source:
-    return lambda request: request.params.get(name) or None
+    return lambda request: request.path_params.get(name) or None
 
 
 def _named_constant(text: str) -> Source:
@@ -208,7 +208,7 @@ def _named_claim(name: str) -> Source:
     read = claim_path(name)
 
     def take(request: Request) -> str | None:
-        value = read(request.claims)
+        value = MISSING if request.identity is None else read(request.identity.claims)
         if value is MISSING or value is None:
             return None
         return value or None if isinstance(value, str) else as_text(value)

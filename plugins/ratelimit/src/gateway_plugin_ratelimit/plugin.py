@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 from gateway_plugin_sdk.certificates import certificate_findings
@@ -34,6 +34,7 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     def __init__(self, config: RateLimitConfig, context: PluginContext) -> None:
         super().__init__(config, context)
+        self.needs = _needs(config)
         binding = f"{context.route or ''}/{context.binding}"
         named = config.named_limits(context.binding)
         tag = _tag_of([options for _, options in named], binding)
@@ -60,16 +61,6 @@ class RateLimit(Plugin[RateLimitConfig]):
         self._refused = self.metrics.counter(
             "gateway_ratelimit_refused", "Requests that a limit refused.", ("route", "binding", "limit")
         )
-
-    @classmethod
-    def needs_of(cls, config: Any) -> frozenset[str]:
-        """An identity, if something is counted by it or depends on it."""
-        limits = config.limits or (config,)
-        sources = [source for condition in config.exempt for source in condition]
-        for limit in limits:
-            sources += [*limit.key, *(limit.when or ())]
-            sources += [source for override in limit.overrides for source in override.when]
-        return frozenset({"identity"} if any(source.startswith(NEEDS_IDENTITY) for source in sources) else ())
 
     @classmethod
     def check_config(cls, config: RateLimitConfig) -> Iterable[ConfigFinding]:
@@ -237,6 +228,16 @@ class RateLimit(Plugin[RateLimitConfig]):
             passage.release = None
         if self._weighs and passage.decisions:
             self._weigh(passage, record.bytes_received)
+
+
+def _needs(config: RateLimitConfig) -> frozenset[str]:
+    """Return an identity, if something is counted by it or depends on it."""
+    limits = config.limits or (config,)
+    sources = [source for condition in config.exempt for source in condition]
+    for limit in limits:
+        sources += [*limit.key, *(limit.when or ())]
+        sources += [source for override in limit.overrides for source in override.when]
+    return frozenset({"identity"} if any(source.startswith(NEEDS_IDENTITY) for source in sources) else ())
 
 
 def _tag_of(limits: Sequence[LimitOptions], binding: str) -> str | None:

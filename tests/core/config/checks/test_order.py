@@ -95,12 +95,6 @@ def test_replacing_keeps_the_place_of_the_one_replaced(load: Load) -> None:
     load(f"plugins: [{AUTH}, {LIMIT}]\nroutes:\n" + route("{name: auth, config: {secret: other}}"))
 
 
-def test_before_and_after_are_kept(load: Load) -> None:
-    assert "must come before" in messages(load, "routes:\n" + route(AUTH, "{name: cors}"))[0]
-    text = "routes:\n" + route("{name: audit}", "{name: ratelimit, config: {rate: 1}}")
-    assert "must come after" in messages(load, text)[0]
-
-
 def test_gateway_wide_mistake_is_told_once_for_all_routes(load: Load) -> None:
     text = f"plugins: [{LIMIT}]\nroutes:\n" + "".join(route("{name: logger}", name=f"r{number}") for number in range(5))
 

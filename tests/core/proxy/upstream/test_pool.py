@@ -99,8 +99,8 @@ class TellsPeer(Plugin[Any]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
-        subject = dict(part[0] for part in (request.tls_peer or {}).get("subject", ()))
         assert request.tls is not None
+        subject = dict(part[0] for part in (request.tls.peer or {}).get("subject", ()))
         agreed = f"{request.tls.version} {request.tls.cipher}"
         request.headers["x-client"] = f"{request.scheme} {subject.get('commonName')} {agreed}"
 

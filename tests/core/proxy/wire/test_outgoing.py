@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from gateway_core.config.values import parse_trusted_peer
 from gateway_core.messages import Headers
-from gateway_core.messages.headers import written_lines
+from gateway_core.messages.headers import block_of, headers_of_block, written_lines
 from gateway_core.proxy.wire.forwarding import Arrived
 from gateway_core.proxy.wire.outgoing import Outgoing, outgoing_fields
 from gateway_core.snapshot import Trust
@@ -21,15 +21,15 @@ def sent(change: Callable[[Headers], Headers | None], came: bytes = b"", *, trus
     """Return what goes upstream of a head once a plugin has changed it."""
     trust = Trust([parse_trusted_peer("10.0.0.0/8")] if trusted else [])
     facts, origin = read(came, ARRIVED, trust, b"a")
-    headers = Headers(block=facts.block)
+    headers = headers_of_block(facts.block)
     headers = change(headers) or headers
-    return outgoing_fields(facts, origin, headers.block, written_lines(headers))
+    return outgoing_fields(facts, origin, block_of(headers), written_lines(headers))
 
 
 def names_of(outgoing: Outgoing | None) -> dict[str, list[str]]:
     assert outgoing is not None
     found: dict[str, list[str]] = {}
-    for name, value in Headers(block=outgoing.fields).items():
+    for name, value in headers_of_block(outgoing.fields).items():
         found.setdefault(name.lower(), []).append(value)
     return found
 
@@ -151,4 +151,9 @@ def test_two_spellings_of_a_client_go_on_if_no_plugin_has_a_field_of_that_name()
 
 @pytest.mark.parametrize("line", [b"\r\nbad name: 1", b"\r\nHost: a/b", b"\r\nA: b\nC: d", b"\r\nno-colon"])
 def test_what_is_not_valid_is_refused(line: bytes) -> None:
-    assert sent(lambda headers: headers.append_block(line)) is None
+    def append(headers: Headers) -> None:
+        headers._block += line
+        headers._written += line
+        headers._lowered_block = None
+
+    assert sent(append) is None

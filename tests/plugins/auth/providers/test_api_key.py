@@ -23,7 +23,7 @@ async def test_keys_pass_and_name_the_caller(make_gate: Any) -> None:
     phone, robot = await gate.visit(headers={"X-API-Key": "k-1"}), await gate.visit(headers={"X-API-Key": "k-2"})
 
     assert (phone.status, phone.subject, phone.request.identity.scheme) == (200, "phone", "api-key")
-    assert phone.request.claims["tier"] == "gold"
+    assert phone.request.identity.claims["tier"] == "gold"
     assert (robot.status, robot.subject) == (200, "robot")
 
 
@@ -47,7 +47,7 @@ async def test_keys_are_found_in_each_configured_place_and_hidden(make_gate: Any
 
     assert [visit.status for visit in (header, query, cookie)] == [200] * 3
     assert "authorization" not in header.request.headers
-    assert query.request.query == "a=%31&b"
+    assert query.request.query_string == "a=%31&b"
     assert cookie.request.headers["cookie"] == "a=1; b=2"
 
 

@@ -44,7 +44,7 @@ async def test_argon2_and_bcrypt_passwords_pass(make_gate: Any, config: dict[str
     )
 
     assert (alice.status, alice.subject, alice.request.identity.scheme) == (200, "alice", "basic")
-    assert alice.request.claims == {"roles": ["admin"]}
+    assert alice.request.identity.claims == {"roles": ["admin"]}
     assert (bob.status, bob.subject) == (200, "bob")
 
 

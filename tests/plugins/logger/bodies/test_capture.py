@@ -23,8 +23,8 @@ def logged(options: BodyOptions, given: tuple[Request, Response, Any]) -> str | 
     capture = make_capture("response_body", options, "logger", as_it_is)
     capture.watch(request, response)
     for piece in pieces:
-        for transform in response.transforms:
-            assert transform.feed(piece) == piece
+        for body_filter in response.filters:
+            assert body_filter.feed(piece) == piece
     return capture.text(request, response, Record())
 
 
@@ -48,7 +48,7 @@ def test_bodies_of_other_types_are_not_touched(kind: str) -> None:
     request, response, _ = given = answer_with(b"x", content_type=kind)
 
     assert logged(BodyOptions(), given) is None
-    assert not response.transforms
+    assert not response.filters
     assert not request.state
 
 

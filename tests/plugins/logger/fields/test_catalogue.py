@@ -9,7 +9,7 @@ from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS, Kind, find_valu
 from gateway_plugin_logger.filters.expression import compile_test
 from gateway_plugin_logger.formats.build import build_renderer
 from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
-from gateway_plugin_sdk import Record, Request, Response, TlsInfo
+from gateway_plugin_sdk import Identity, Record, Request, Response, TlsInfo
 
 TYPES = {
     Kind.TEXT: str,
@@ -86,7 +86,7 @@ def test_the_default_line_has_the_fields_that_people_look_for(make_event: Any) -
 
 def test_what_was_sent_is_logged_beside_what_routes_match(make_event: Any) -> None:
     event = make_event("/%6cogin;x?x=1")
-    event.request.query = "y=2"
+    event.request.query_string = "y=2"
 
     line = build_renderer("{raw_path} {query} {target}", (), {}, find_value)(*event)
 
@@ -151,9 +151,11 @@ def test_a_refusal_has_the_reasons_of_all_plugins(status: int, shown: str | None
 
 def test_claims_are_read_as_auth_hands_them_out(make_event: Any) -> None:
     event = make_event()
-    event.request.claims = MappingProxyType(
-        {"org": MappingProxyType({"id": 7, "tags": ("a", "b")}), "https://x.example/claims": MappingProxyType({"u": 1})}
-    )
+    claims = {
+        "org": MappingProxyType({"id": 7, "tags": ("a", "b")}),
+        "https://x.example/claims": MappingProxyType({"u": 1}),
+    }
+    event.request.identity = Identity("u", "jwt", MappingProxyType(claims))
     template = "{claim:org.id} {claim:org.tags} {claim:https://x.example/claims.u} {claim:none.x}"
 
     line = build_renderer("json", (), {"a": "{claim:org}", "b": template}, find_value)(*event)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_logger.fields import FIELDS, find_value
 from gateway_plugin_logger.formats.build import FormatError, build_otel_renderer, build_renderer, check_template
 from gateway_plugin_sdk import Identity, Record, Request, Response
@@ -99,7 +100,9 @@ def test_commas_are_right_whatever_is_missing(fields: list[str], is_empty: bool,
 def test_nothing_that_a_client_sends_makes_a_second_line(name: str, error: str, subject: str, target: str) -> None:
     request, record = Request("GET", "/" + target), Record()
     request.identity = Identity(subject)
-    request.headers.block = b"\r\nX: " + error.encode("utf-8", "replace").replace(b"\r", b"").replace(b"\n", b"")
+    request.headers = headers_of_block(
+        b"\r\nX: " + error.encode("utf-8", "replace").replace(b"\r", b"").replace(b"\n", b"")
+    )
     record.error = error
 
     line = build_renderer(name, ("target", "error", "identity", "header:x"), {}, find_value)(
@@ -128,7 +131,7 @@ def test_a_combined_line_has_its_ten_parts_whatever_a_client_sends(
     subject: str, client: str, method: str, agent: bytes, referer: bytes
 ) -> None:
     block = b"\r\nUser-Agent: " + agent.translate(None, b"\r\n") + b"\r\nReferer: " + referer.translate(None, b"\r\n")
-    request = Request(method, "/a", block, client_ip=client)
+    request = Request(method, "/a", headers_of_block(block), client_ip=client)
     request.identity = Identity(subject)
 
     line = build_renderer("combined", (), {}, find_value)(request, Response(200), Record())

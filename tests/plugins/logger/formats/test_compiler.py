@@ -36,8 +36,12 @@ def test_what_is_remembered_is_that_of_equal_heads_and_targets_however_many_ther
     line = build_renderer("{user_agent} {method} {path} {query} {host}", (), {}, find_value)
 
     def written(number: int) -> str:
-        block = b"\r\nUser-Agent: a%d" % number
-        return line(Request(f"M{number}", f"/{number}?q={number}", block, host=f"h{number}"), Response(), Record())
+        fields = {"User-Agent": f"a{number}"}
+        return line(
+            Request(f"M{number}", f"/{number}?q={number}", fields, host=f"h{number}"),
+            Response(),
+            Record(),
+        )
 
     for number in [*range(1200), *range(1200)]:
         assert written(number) == f"a{number} M{number} /{number} q={number} h{number}\n"
@@ -45,7 +49,7 @@ def test_what_is_remembered_is_that_of_equal_heads_and_targets_however_many_ther
 
 def test_a_head_that_a_plugin_changed_is_another_head() -> None:
     line = build_renderer("{user_agent}", (), {}, find_value)
-    request = Request("GET", "/", b"\r\nUser-Agent: a")
+    request = Request("GET", "/", {"User-Agent": "a"})
 
     before = line(request, Response(), Record())
     request.headers["User-Agent"] = "b"
@@ -55,7 +59,7 @@ def test_a_head_that_a_plugin_changed_is_another_head() -> None:
 
 def test_rules_change_what_is_remembered_only_in_their_own_binding() -> None:
     path = FIELDS["path"].value
-    request = Request("GET", "/a?b=1", b"\r\nUser-Agent: a")
+    request = Request("GET", "/a?b=1", {"User-Agent": "a"})
     lines = [compile_line([Piece(value), "\n"]) for value in (path, path.through(str.upper))]
 
     assert [line(request, Response(), Record()) for line in lines] == ["/a\n", "/A\n"]
@@ -66,6 +70,6 @@ def test_texts_that_are_too_long_are_written_and_forgotten() -> None:
     long = "x" * 5000
 
     for _ in range(2):
-        assert line(Request(long, f"/{long}", b"\r\nUser-Agent: " + long.encode()), Response(), Record()) == (
+        assert line(Request(long, f"/{long}", {"User-Agent": long}), Response(), Record()) == (
             f"{long} {long} /{long}\n"
         )

@@ -1,10 +1,11 @@
-"""The order of the bindings in every chain: needs come after what provides them, before and after hold."""
+"""The order of the bindings in every chain: needs come after what provides them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.config.chain import effective_chain
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.views import BindingView, bindings, mappings, text
@@ -18,8 +19,6 @@ class _Link:
     binding: BindingView
     needs: frozenset[str]
     provides: frozenset[str]
-    before: frozenset[str]
-    after: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -70,12 +69,6 @@ class OrderCheck:
                 continue
             provider = next((other for other in later if need in other.provides), None)
             yield (link.binding.path, "needs", need), f"{me} needs {quote(need)}, which {self._source(need, provider)}"
-        for other in earlier:
-            if other.binding.name in link.before:
-                yield self._pair(link, other), f"{me} must come before {self._named(other)}: move it there"
-        for other in later:
-            if other.binding.name in link.after:
-                yield self._pair(link, other), f"{me} must come after {self._named(other)}: move it there"
 
     def _source(self, need: str, provider: _Link | None) -> str:
         if provider is not None:
@@ -91,10 +84,6 @@ class OrderCheck:
 
     def _named(self, link: _Link) -> str:
         return f"{quote(link.binding.id)} at {self.scope.place(link.binding.path)}"
-
-    @staticmethod
-    def _pair(link: _Link, other: _Link) -> tuple[object, ...]:
-        return link.binding.path, "order", other.binding.path
 
     def _link(self, binding: BindingView) -> _Link | None:
         if binding.path not in self._links:
@@ -113,4 +102,4 @@ class OrderCheck:
             message = f"the plugin fails on this config: {error} ({description.label})"
             self.scope.add(binding.path, message, code="plugin.check-failed")
             return None
-        return _Link(binding, frozenset(needs), frozenset(provides), description.before, description.after)
+        return _Link(binding, frozenset(needs) - {HOOK_TIMES}, frozenset(provides))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.messages.headers import VALUE_BYTES
+from gateway_core.messages.fields import VALUE_BYTES
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, split_block
 
 LAST_CHUNK: Final = b"0\r\n\r\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.messages.headers import TOKEN_BYTES, VALUE_BYTES
+from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
 
 HOP_BY_HOP: Final = frozenset(
     {

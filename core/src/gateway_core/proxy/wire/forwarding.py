@@ -23,7 +23,7 @@ from gateway_core.proxy.wire.untrusted import folded, is_untrusted
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gateway_core.messages.request import Peer
+    from gateway_core.messages.received import Peer
     from gateway_core.snapshot.trust import Trust
 
 VIA: Final = b"1.1 gateway"

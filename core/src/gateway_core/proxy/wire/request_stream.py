@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway_core.messages.headers import TOKEN_BYTES
+from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.chunks import ChunkDecoder
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)+")

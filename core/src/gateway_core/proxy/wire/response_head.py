@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.messages.headers import VALUE_BYTES
+from gateway_core.messages.fields import VALUE_BYTES
 from gateway_core.proxy.wire.bound import challenge_binds
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import translate
 from typing import Final
 
-from gateway_plugin_sdk import Headers, Record, Request, Response
+from gateway_plugin_sdk import BodyFilter, Headers, Record, Request, Response
 
 from gateway_plugin_logger.bodies.text import MediaType, body_text
 from gateway_plugin_logger.config.bodies import BodyOptions
@@ -16,10 +16,8 @@ from gateway_plugin_logger.filters.expression import compile_test
 BODY_FIELDS: Final = ("request_body", "response_body")
 
 
-class _Kept:
+class _Kept(BodyFilter):
     """The beginning of one body."""
-
-    __slots__ = ("encoding", "media_type", "pieces", "room", "size")
 
     def __init__(self, most: int, media_type: MediaType, encoding: str) -> None:
         self.room = most
@@ -28,11 +26,12 @@ class _Kept:
         self.pieces: list[bytes] = []
         self.size = 0
 
-    def take(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> bytes:
         self.size += len(data)
         if self.room > 0 and data:
             self.pieces.append(data[: self.room])
             self.room -= len(data)
+        return data
 
 
 class BodyCapture:
@@ -62,7 +61,7 @@ class BodyCapture:
         if self._is_wanted(media_type.name):
             kept = _Kept(self._most, media_type, headers.get("content-encoding", "").strip().lower())
             request.state[self._key] = kept
-            message.watch_body(kept.take)
+            message.add_body_filter(lambda: kept, observe=True)
 
     def text(self, request: Request, response: Response, record: Record) -> str | None:
         """Return what was kept as a text that may be logged; None if there is nothing."""

@@ -30,7 +30,7 @@ def _header(of: str, name: str) -> Value:
         raise FieldNameError(str(error)) from None
     if of == "request":
         reads = fresh_name("header")
-        return Value(f"{reads}(block, lowered)", optional=True, names={reads: readers.make_header_list_reader(name)})
+        return Value(f"{reads}(head)", optional=True, names={reads: readers.make_header_list_reader(name)})
     return _call("header", f"{of}.headers", readers.header_list, name.lower())
 
 
@@ -45,7 +45,7 @@ LOOKUPS: Final[Mapping[str, Callable[[str], Value]]] = MappingProxyType(
         "response_header": lambda name: _header("response", name),
         "query": lambda name: _call("query", "request", readers.query_value, name),
         "cookie": lambda name: _call("cookie", "request", lambda request, key: request.cookie(key), name),
-        "param": lambda name: _call("param", "request.params", lambda params, key: params.get(key), name),
+        "param": lambda name: _call("param", "request.path_params", lambda params, key: params.get(key), name),
         "claim": _claim,
         "state": lambda name: _call("state", "request", readers.state, name, Kind.OBJECT),
     }

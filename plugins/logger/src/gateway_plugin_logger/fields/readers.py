@@ -20,24 +20,20 @@ def wire_text(value: str) -> str:
     return value if value.isascii() else value.encode("latin-1", "replace").decode("utf-8", "backslashreplace")
 
 
-def make_header_reader(name: str) -> Callable[[bytes, bytes], str | None]:
-    """Return a function that reads a field that is given once, such as ``User-Agent``, from a block and its lower case.
+def make_header_reader(name: str) -> Callable[[Headers], str | None]:
+    """Return a function that reads a field that is given once, such as ``User-Agent``.
 
-    It is `Headers.get` without its generality, and with a memory: clients repeat themselves.
+    It remembers values: clients repeat themselves.
     """
-    needle = b"\r\n" + name.lower().encode() + b":"
-    size, seen = len(needle), dict[bytes, str]()
+    seen: dict[bytes, str] = {}
 
-    def read(block: bytes, lowered: bytes) -> str | None:
-        start = lowered.find(needle)
-        if start < 0:
+    def read(headers: Headers) -> str | None:
+        raw = headers.get_bytes(name)
+        if raw is None:
             return None
-        start += size
-        end = block.find(b"\r\n", start)
-        raw = block[start:] if end < 0 else block[start:end]
         text = seen.get(raw)
         if text is None:
-            text = raw.strip(b" \t").decode("utf-8", "backslashreplace")
+            text = raw.decode("utf-8", "backslashreplace")
             if len(raw) <= _LONGEST_REMEMBERED:
                 if len(seen) >= _MOST_REMEMBERED:
                     seen.clear()
@@ -53,13 +49,9 @@ def header_list(headers: Headers, name: str) -> str | None:
     return None if value is None else wire_text(value)
 
 
-def make_header_list_reader(name: str) -> Callable[[bytes, bytes], str | None]:
-    """Return a function that reads every value of a field as one text from a block and its lower case."""
-
-    def read(block: bytes, lowered: bytes) -> str | None:
-        return header_list(Headers(block=block, lowered=lowered), name)
-
-    return read
+def make_header_list_reader(name: str) -> Callable[[Headers], str | None]:
+    """Return a function that reads every value of a field as one text."""
+    return lambda headers: header_list(headers, name)
 
 
 def origin(target: str) -> str:
@@ -168,7 +160,7 @@ def upstream_url(request: Request, record: Record) -> str | None:
     url = record.attempts[-1].url if record.attempts else ""
     if not url:
         return None
-    return f"{url}{request.sent_path}?{request.query}" if request.query else url + request.sent_path
+    return f"{url}{request.sent_path}?{request.query_string}" if request.query_string else url + request.sent_path
 
 
 def plugin_times(request: Request) -> dict[str, float] | None:
@@ -191,7 +183,7 @@ def tls_issuer(request: Request) -> str | None:
 
 
 def _name(request: Request, part: str) -> str | None:
-    peer = request.tls_peer
+    peer = None if request.tls is None else request.tls.peer
     if not peer:
         return None
     return ",".join(f"{name}={value}" for pairs in peer.get(part, ()) for name, value in pairs) or None
@@ -199,14 +191,14 @@ def _name(request: Request, part: str) -> str | None:
 
 def tls_serial(request: Request) -> str | None:
     """Return the serial number of the verified client certificate."""
-    peer = request.tls_peer
+    peer = None if request.tls is None else request.tls.peer
     serial = peer.get("serialNumber") if peer else None
     return str(serial) if serial else None
 
 
 def query_value(request: Request, name: str) -> str | None:
     """Return the first value of a query parameter, decoded."""
-    return next((value for key, value in request.query_params if key == name), None)
+    return next((value for key, value in request.query if key == name), None)
 
 
 def make_claim_reader(path: str) -> Callable[[Request], Any]:
@@ -214,7 +206,7 @@ def make_claim_reader(path: str) -> Callable[[Request], Any]:
     read = claim_path(path)
 
     def claim(request: Request) -> Any:
-        found = read(request.claims)
+        found = MISSING if request.identity is None else read(request.identity.claims)
         return None if found is MISSING else plain(found)
 
     return claim

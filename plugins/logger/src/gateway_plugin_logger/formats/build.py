@@ -35,7 +35,7 @@ _OTEL_ELSEWHERE: Final = frozenset({"time", "time_unix", "time_clf", "level", "t
 _SEVERITY: Final = {"info": 9, "warning": 13, "error": 17}  # SeverityNumber of the OpenTelemetry log data model
 
 _FLAGS: Final = Value(
-    "trace_flags(traceparent(block, lowered))",
+    "trace_flags(traceparent(head))",
     Kind.INTEGER,
     optional=True,
     names={"trace_flags": trace_flags, "traceparent": make_header_reader("traceparent")},

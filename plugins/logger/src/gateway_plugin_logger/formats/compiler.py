@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, cast
 
-from gateway_plugin_sdk import Headers, Record, Request, Response
+from gateway_plugin_sdk import Headers, HeadersKey, Record, Request, Response
 
 from gateway_plugin_logger.fields import Kind, Value
 from gateway_plugin_logger.formats.escape import without_lone_surrogates
@@ -24,15 +24,18 @@ from gateway_plugin_logger.formats.escape import without_lone_surrogates
 Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
-_HEAD: Final = frozenset({"block", "lowered"})
+_HEAD: Final = frozenset({"head"})
 _PATH_AND_QUERY: Final = frozenset({"client_path", "client_query"})
 _TARGET: Final = frozenset({"target"}) | _PATH_AND_QUERY
 _PRELUDES: Final = (
-    (_HEAD, "head = request.headers; block = head.block; lowered = head.lowered"),
-    (_TARGET, "target = request.target"),
+    (_HEAD, "head = request.headers"),
+    (_TARGET, "target = request.received.target"),
     (_PATH_AND_QUERY, "client_path, _, client_query = target.partition('?')"),
-    (frozenset({"_of_head"}), "_of_head = _heads(request.current_block) or _write_head(request.headers)"),
-    (frozenset({"_of_target"}), "_of_target = _targets(request.target) or _write_target(request.target)"),
+    (frozenset({"_of_head"}), "_of_head = _heads(request.headers_key) or _write_head(request.headers)"),
+    (
+        frozenset({"_of_target"}),
+        "target = request.received.target; _of_target = _targets(target) or _write_target(target)",
+    ),
 )
 """What several values share, and what is done for it before."""
 _LARGEST_REMEMBERED: Final = 2048
@@ -91,7 +94,7 @@ def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Rend
             found = [ast.FormattedValue(place, -1, None)]
         texts += found
     if of_head := remembered["_of_head"]:
-        write = _compiled(ast.Tuple(of_head, ast.Load()), ("block", "lowered"), names)
+        write = _compiled(ast.Tuple(of_head, ast.Load()), ("head",), names)
         names["_heads"], names["_write_head"] = _remembering_heads(write)
     if of_target := remembered["_of_target"]:
         write = _compiled(ast.Tuple(of_target, ast.Load()), ("target",), names)
@@ -155,18 +158,17 @@ def _depends_on(part: str | Piece) -> str | None:
 
 
 def _remembering_heads(
-    write: Callable[[bytes, bytes], tuple[str, ...]],
+    write: Callable[[Headers], tuple[str, ...]],
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return what looks a head up by its block, and what writes one that is not there."""
-    written: dict[bytes, tuple[str, ...]] = {}
+    """Return what looks a head up by its key, and what writes one that is not there."""
+    written: dict[HeadersKey, tuple[str, ...]] = {}
 
     def write_new(headers: Headers) -> tuple[str, ...]:
-        block = headers.block
-        texts = write(block, headers.lowered)
-        if len(block) <= _LARGEST_REMEMBERED:
+        texts = write(headers)
+        if headers.size <= _LARGEST_REMEMBERED:
             if len(written) >= _MOST_REMEMBERED:
                 written.clear()
-            written[block] = texts
+            written[headers.key] = texts
         return texts
 
     return written.get, write_new

@@ -1,0 +1,146 @@
+"""Field names and values as bytes: checked once, so that what is made of them needs no check on the request path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
+
+CRLF: Final = b"\r\n"
+
+TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Bytes of a field name (RFC 9110 section 5.6.2)."""
+
+VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
+"""Bytes of a field value (RFC 9110 section 5.5): no control characters, so no CR, LF or NUL."""
+
+_SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
+_NUMBER: Final = re.compile(r"\{([0-9]+)\}")
+
+
+class HeaderError(ValueError):
+    """A field name or value that must not go on the wire."""
+
+
+def checked_name(name: str) -> bytes:
+    """Return a field name as bytes.
+
+    :raises HeaderError: it is not a token (RFC 9110 section 5.6.2).
+    """
+    encoded = name.encode("latin-1", "replace")
+    if not encoded or encoded.translate(None, TOKEN_BYTES):
+        raise HeaderError(f"{name!r} is not a header name: use letters, digits and !#$%&'*+-.^_`|~")
+    return encoded
+
+
+def checked_value(value: str) -> bytes:
+    """Return a field value as bytes, without the white space around it.
+
+    :raises HeaderError: it has a control character or one outside latin-1.
+    """
+    try:
+        encoded = value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise HeaderError(f"{value!r} is not a header value: encode characters outside latin-1") from None
+    if encoded.translate(None, VALUE_BYTES):
+        raise HeaderError(f"{value!r} is not a header value: it has a control character")
+    return encoded.strip(b" \t")
+
+
+def lines_of(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
+    """Return fields as lines for the wire, each of which begins with CRLF.
+
+    :raises HeaderError: a name or a value must not go on the wire.
+    """
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    return b"".join([b"\r\n%b: %b" % (checked_name(name), checked_value(value)) for name, value in pairs])
+
+
+class FieldBlock:
+    """Fields that were checked once and are added to many messages (`Headers.extend`). Immutable."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        """Check the fields.
+
+        :raises HeaderError: a name or a value must not go on the wire.
+        """
+        self.lines = lines_of(fields)
+        """The lines for the wire; for the core."""
+
+    def __repr__(self) -> str:
+        return f"<FieldBlock {self.lines!r}>"
+
+
+class FieldTemplate:
+    """Fields in whose values only numbers differ, such as those of a rate limit."""
+
+    __slots__ = ("_choose", "_template")
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Check the fields.
+
+        :param fields: ``{0}`` in a value stands for the first number, ``{1}`` for the second and so on; other braces
+            stand for themselves.
+        :raises HeaderError: a name or a value must not go on the wire.
+        """
+        chosen: list[int] = []
+
+        def place(found: re.Match[str]) -> str:
+            chosen.append(int(found[1]))
+            return "%d"
+
+        escaped = [(name.replace("%", "%%"), _NUMBER.sub(place, value.replace("%", "%%"))) for name, value in fields]
+        self._template = lines_of(escaped)
+        self._choose = itemgetter(*chosen, chosen[-1]) if chosen else None  # one index more: always a tuple
+
+    def fill(self, *numbers: int) -> FieldBlock:
+        """Return the fields with these numbers."""
+        block = FieldBlock.__new__(FieldBlock)
+        block.lines = self._template % (() if self._choose is None else self._choose(numbers)[:-1])
+        return block
+
+
+class FieldNames:
+    """A set of field names, found in whatever case and with whatever separators they are written.
+
+    CGI, WSGI, PHP and Rack give ``X-User``, ``X_User`` and ``X.User`` to an application as one variable. See
+    `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
+    """
+
+    __slots__ = ("_needles", "pattern")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = [name.lower() for name in names]
+        texts = [b"".join(_SEPARATOR if not c.isalnum() else c.encode() for c in name) for name in names]
+        self.pattern = re.compile(b"\r\n(%b):" % b"|".join(dict.fromkeys(texts)))
+        """Finds the beginning of a line in a lower-cased block, and the name; for the core."""
+        plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
+        self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
+
+    def are_in(self, lowered: bytes, has_odd_names: bool = True) -> bool:
+        """Return whether there is such a line in a lower-cased block; for the core.
+
+        :param has_odd_names: whether names in it may have other separators than ``-``; without any, the regular
+            expression is spared, which takes ten times as long as a search for the names.
+        """
+        if has_odd_names:
+            return self.pattern.search(lowered) is not None
+        for needle in self._needles:  # noqa: SIM110 - a generator would double the time
+            if needle in lowered:
+                return True
+        return False
+
+
+def field_names(names: Iterable[str]) -> FieldNames | None:
+    """Return a set of field names, the same object for the same names; None for no names."""
+    names = tuple(names)
+    return _cached_names(names) if names else None
+
+
+@lru_cache(256)
+def _cached_names(names: tuple[str, ...]) -> FieldNames:
+    return FieldNames(names)  # all routes with one plugin share it

@@ -1,0 +1,123 @@
+"""What a request comes with: its head as it was read, the connection, the route that was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+
+from gateway_core.messages.headers import Headers
+from gateway_core.messages.path import ReadPath
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """What plugins may know of a route."""
+
+    id: str
+    pattern: str = ""
+    """The path, prefix or expression as the configuration writes it (``http.route`` of OpenTelemetry)."""
+    description: str = ""
+    rewrite: Callable[[Mapping[str, str], str], str] | None = field(default=None, repr=False, compare=False)
+    """Makes the path that goes upstream from the parameters and the raw path of a request; None leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What was agreed on for a connection with TLS."""
+
+    version: str
+    """``TLSv1.2`` or ``TLSv1.3``."""
+    cipher: str
+    """OpenSSL's name of the cipher suite."""
+    peer: Mapping[str, Any] | None = None
+    """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+
+
+class Peer(Protocol):
+    """The other end of a connection."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def local_port(self) -> int: ...
+    @property
+    def tls(self) -> TlsInfo | None: ...
+
+
+class Arrival(Protocol):
+    """How requests come in: what a lane knows of a connection and of the configuration that was in force."""
+
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def peer_ip(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def peer(self) -> Peer: ...
+    @property
+    def config_version(self) -> str: ...
+    @property
+    def is_trusted(self) -> bool: ...
+    @property
+    def read_path(self) -> ReadPath: ...
+
+
+class HeadFacts(Protocol):
+    """The fields of a request's head."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def block(self) -> bytes: ...
+    @property
+    def lowered(self) -> bytes: ...
+    @property
+    def raw(self) -> bytes:
+        """The block as it came."""
+
+
+class RequestHead(Protocol):
+    """A request's head as it was read."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def raw_path(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def path_flags(self) -> int: ...
+    @property
+    def query_string(self) -> str: ...
+    @property
+    def facts(self) -> HeadFacts: ...
+
+
+class ReceivedHead:
+    """A request's head as it came, before anything was removed. Read-only: changes raise TypeError."""
+
+    __slots__ = ("headers", "method", "target")
+
+    method: str
+    target: str
+    """The request-target as it was sent (RFC 9112 section 3.2)."""
+    headers: Headers
+
+    def __init__(self, method: str, target: str, headers: Headers) -> None:
+        set_attribute = object.__setattr__
+        set_attribute(self, "method", method)
+        set_attribute(self, "target", target)
+        set_attribute(self, "headers", headers)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise TypeError(f"request.received is read-only, so {name} cannot be set: change the request itself")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise TypeError(f"request.received is read-only, so {name} cannot be deleted")
+
+    def __repr__(self) -> str:
+        return f"<ReceivedHead {self.method}>"
