@@ -15,6 +15,7 @@ each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=l
 
 IMPORTED_AS = {
     "pyjwt": "jwt",
+    "dnspython": "dns",
     "pyyaml": "yaml",
     "argon2-cffi": "argon2",
     "google-re2": "re2",

@@ -79,9 +79,9 @@ class PassiveHealth:
             ejected = sum(other.ejection.is_ejected(now) for other in members)
             if may_eject(settings, len(members), ejected):
                 eject(settings, state, now)
-        if outcome == Outcome.CONNECT_FAILURE and endpoint.id not in self._configured:
-            # Not every request should wait for a discovered address that is dead, as long as another one serves.
-            if any(other is not endpoint and other.is_usable(now) for other in members):
-                state.until = max(state.until, now + UNREACHABLE_SECONDS)
+        is_dead_address = outcome == Outcome.CONNECT_FAILURE and endpoint.id not in self._configured
+        if is_dead_address and any(other is not endpoint and other.is_usable(now) for other in members):
+            # Not every request should wait for it.
+            state.until = max(state.until, now + UNREACHABLE_SECONDS)
         if endpoint.breaker is not None:
             endpoint.breaker.record_failure(started, now)

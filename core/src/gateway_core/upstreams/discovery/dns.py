@@ -1,72 +1,72 @@
-"""Endpoints from DNS: the addresses of a name, or the services behind an SRV name.
+"""Endpoints from DNS: one for each address of a name, or for each address of its SRV targets.
 
-Any failure, "no such name" included, keeps the last good answer in force and says that it is stale: a name server
-that has lost a zone must not take an upstream down.
+How it works: without ``nameservers`` addresses come from the gateway's `Resolver`, that is from the system (hosts file
+included), every ``interval``. With them, and for SRV records, which the system's resolver does not have, dnspython
+asks, and the records' time to live may bring the next look-up forward.
+
+What fails in part counts in part. An AAAA look-up that fails leaves the IPv4 addresses in force (some servers refuse
+AAAA altogether, RFC 4074), with the IPv6 addresses that were known; an SRV target that does not resolve is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
 from ipaddress import IPv6Address, ip_address
+from itertools import groupby
+from operator import attrgetter
 from random import Random
-from typing import Any, Final, Literal, cast
+from typing import Final, cast
+
+from dns.asyncresolver import Resolver as NameServers
+from dns.exception import DNSException
+from dns.name import from_text, root
+from dns.nameserver import Do53Nameserver
+from dns.rdtypes.IN.SRV import SRV
+from dns.resolver import NXDOMAIN, Answer
 
 from gateway_core.config import DnsDiscoveryConfig
-from gateway_core.upstreams.discovery.dns_client import DnsClient, DnsError, NameServer, system_name_servers
-from gateway_core.upstreams.discovery.dns_message import RecordType, Service
-from gateway_core.upstreams.discovery.interface import Discovered, DiscoveryContext
+from gateway_core.upstreams.discovery.interface import Discovered
 from gateway_core.upstreams.endpoint import DEFAULT_PORTS, EndpointSpec
+from gateway_core.upstreams.resolver import Resolver
 
 SHORTEST_PAUSE: Final = 1.0
 JITTER: Final = 0.1
 
+_FAMILIES: Final = {"any": (socket.AF_INET, socket.AF_INET6), "ipv4": (socket.AF_INET,), "ipv6": (socket.AF_INET6,)}
+_RECORDS: Final = {"any": ("A", "AAAA"), "ipv4": ("A",), "ipv6": ("AAAA",)}
 
-@dataclass(frozen=True, slots=True)
-class DnsSettings:
-    """``discovery.config`` of the ``dns`` discovery."""
-
-    host: str
-    port: int = 0
-    """0 is the default of the scheme."""
-    scheme: str = "http"
-    record: Literal["address", "srv"] = "address"
-    family: Literal["any", "ipv4", "ipv6"] = "any"
-    interval: float = 10.0
-    nameservers: tuple[str, ...] = ()
-    timeout: float = 2.0
+_logger = logging.getLogger("gateway.discovery")
 
 
-_FAMILIES: Final = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-_RECORDS: Final = {
-    "any": (RecordType.A, RecordType.AAAA),
-    "ipv4": (RecordType.A,),
-    "ipv6": (RecordType.AAAA,),
-}
+class DnsError(Exception):
+    """A name has no such records, or they cannot be had."""
 
 
 class DnsDiscovery:
     """Resolves one name again and again."""
 
-    __slots__ = ("_client", "_rng", "_settings")
+    __slots__ = ("_config", "_known", "_resolver", "_rng", "_servers")
 
-    def __init__(self, settings: DnsSettings, rng: Random) -> None:
-        """Use the settings.
+    def __init__(self, config: DnsDiscoveryConfig, rng: Random, resolver: Resolver) -> None:
+        """Prepare; nothing is asked yet.
 
-        :raises ValueError: for a name server that is none.
+        :param resolver: the gateway's, for names that are not looked up at ``nameservers``.
         """
-        self._settings = settings
+        self._config = config
         self._rng = rng
-        servers = tuple(NameServer.parse(text) for text in settings.nameservers)
-        self._client = DnsClient(servers, timeout=settings.timeout) if servers else None
+        self._resolver = resolver
+        self._servers: NameServers | None = _servers_of(config) if config.nameservers else None
+        self._known: dict[tuple[str, str], set[str]] = {}
+        """The addresses of the last look-up that succeeded, by host and type of record."""
 
     async def watch(self) -> AsyncIterator[Discovered]:
         """Yield the endpoints whenever the interval, or the records' time to live, has passed."""
         last: tuple[EndpointSpec, ...] = ()
         while True:
-            pause = self._settings.interval
+            pause = self._config.interval
             try:
                 last, ttl = await self.resolve()
                 pause = min(pause, max(ttl, min(SHORTEST_PAUSE, pause)))
@@ -80,92 +80,131 @@ class DnsDiscovery:
             await asyncio.sleep(pause * (1 + JITTER * (2 * self._rng.random() - 1)))
 
     async def resolve(self) -> tuple[tuple[EndpointSpec, ...], float]:
-        """Ask once.
+        """Look the name up once.
 
         :returns: the endpoints in a stable order, and for how many seconds they hold.
         :raises DnsError: if there are none.
         :raises OSError: if the machine's resolver fails.
         """
-        settings = self._settings
-        if settings.record == "srv":
+        config = self._config
+        if config.record == "srv":
             return await self._resolve_services()
-        port = settings.port or DEFAULT_PORTS[settings.scheme]
-        addresses, ttl = await self._resolve_addresses(settings.host)
-        return tuple(EndpointSpec(settings.scheme, address, port) for address in addresses), ttl
+        port = config.port or DEFAULT_PORTS[config.scheme]
+        addresses, ttl = await self._resolve_addresses(config.host)
+        return tuple(EndpointSpec(config.scheme, address, port) for address in addresses), ttl
 
     async def _resolve_addresses(self, host: str) -> tuple[list[str], float]:
-        """Return sorted addresses; through the system's resolver (hosts file included) unless servers are named."""
-        if self._client is None:
-            return await self._ask_system(host), float("inf")
-        return await self._ask_servers(self._client, host)
+        if self._servers is not None:
+            return await self._query_addresses(self._servers, host)
+        families = _FAMILIES[self._config.family]
+        found = await self._resolver.refresh(host)
+        addresses = {str(address[0]) for family, _, _, _, address in found if family in families}
+        if not addresses:
+            raise DnsError(f"{host!r} has no address of the family {self._config.family}")
+        return _ordered(addresses), float("inf")
 
-    async def _ask_system(self, host: str) -> list[str]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, None, family=_FAMILIES[self._settings.family], type=socket.SOCK_STREAM
-        )
-        return _ordered({str(address[4][0]) for address in found})
-
-    async def _ask_servers(self, client: DnsClient, host: str) -> tuple[list[str], float]:
-        answers = [await client.query(host, kind) for kind in _RECORDS[self._settings.family]]
-        records = [record for answer in answers for record in answer]
-        if not records:
-            raise DnsError(f"{host!r} has no address")
-        return _ordered({str(record.value) for record in records}), min(record.ttl for record in records)
+    async def _query_addresses(self, servers: NameServers, host: str) -> tuple[list[str], float]:
+        kinds = _RECORDS[self._config.family]
+        results = await asyncio.gather(*(_query(servers, host, kind) for kind in kinds), return_exceptions=True)
+        addresses: set[str] = set()
+        ttl = float("inf")
+        errors: list[str] = []
+        for kind, result in zip(kinds, results, strict=True):
+            if isinstance(result, Answer):
+                self._known[host, kind] = {record.to_text() for record in result.rrset or ()}
+                if result.rrset:
+                    ttl = min(ttl, float(result.chaining_result.minimum_ttl))
+            elif isinstance(result, DnsError):
+                errors.append(str(result))
+            else:
+                raise result
+            addresses |= self._known.get((host, kind), set())
+        if len(errors) == len(kinds) or not addresses:
+            raise DnsError("; ".join(errors) or f"{host!r} has no address")
+        return _ordered(addresses), ttl
 
     async def _resolve_services(self) -> tuple[tuple[EndpointSpec, ...], float]:
-        loop = asyncio.get_running_loop()
-        client = self._client or DnsClient(
-            await loop.run_in_executor(None, system_name_servers), timeout=self._settings.timeout
-        )
-        records = await client.query(self._settings.host, RecordType.SRV)
-        services = preferred([cast("Service", record.value) for record in records])
-        if not services:
-            raise DnsError(f"SRV of {self._settings.host!r}: no service is offered")
-        ttl = float(min(record.ttl for record in records))
-        endpoints: dict[str, EndpointSpec] = {}
-        for service in services:
-            addresses, address_ttl = await self._resolve_addresses(service.target)
-            ttl = min(ttl, address_ttl)
-            for address in addresses:
-                # RFC 2782: weight 0 is a small chance, not none.
-                spec = EndpointSpec(self._settings.scheme, address, service.port, weight=max(1, service.weight))
-                endpoints[spec.id] = spec
-        return tuple(endpoints[name] for name in sorted(endpoints)), ttl
+        config = self._config
+        # The machine's servers are read each time: they may change, and one look-up in an interval costs nothing.
+        servers = self._servers
+        if servers is None:
+            servers = await asyncio.to_thread(_servers_of, config)
+        answer = await _query(servers, config.host, "SRV")
+        records = [cast("SRV", record) for record in answer.rrset or ()]
+        errors: list[str] = []
+        for services in by_priority(records):
+            ttl = float(answer.chaining_result.minimum_ttl)
+            endpoints: dict[str, EndpointSpec] = {}
+            hosts = [service.target.to_text(omit_final_dot=True) for service in services]
+            results = await asyncio.gather(*map(self._resolve_addresses, hosts), return_exceptions=True)
+            for service, result in zip(services, results, strict=True):
+                if isinstance(result, DnsError | OSError):
+                    errors.append(str(result))
+                    continue
+                if isinstance(result, BaseException):
+                    raise result
+                addresses, address_ttl = result
+                ttl = min(ttl, address_ttl)
+                for address in addresses:
+                    # RFC 2782: weight 0 is a small chance, not none.
+                    spec = EndpointSpec(config.scheme, address, service.port, weight=max(1, service.weight))
+                    endpoints[spec.id] = spec
+            if errors:
+                _logger.warning("SRV targets of %s are left out: %s", config.host, "; ".join(errors))
+            if endpoints:
+                return tuple(endpoints[name] for name in sorted(endpoints)), ttl
+        raise DnsError("; ".join(errors) or f"SRV of {config.host!r}: no service is offered")
 
 
-def preferred(services: list[Service]) -> list[Service]:
-    """Return the services of the lowest priority number; a target of ``.`` means that there is none (RFC 2782)."""
-    offered = [service for service in services if service.target]
-    best = min((service.priority for service in offered), default=0)
-    return [service for service in offered if service.priority == best]
+def by_priority(records: Iterable[SRV]) -> list[list[SRV]]:
+    """Return the services that are offered by priority, the best first; a target of ``.`` offers nothing (RFC 2782)."""
+    offered = sorted((record for record in records if record.target != root), key=attrgetter("priority"))
+    return [list(group) for _, group in groupby(offered, key=attrgetter("priority"))]
+
+
+async def _query(servers: NameServers, host: str, kind: str) -> Answer:
+    """Ask for one type of record.
+
+    :returns: an answer, which may have no ``rrset``.
+    :raises DnsError: if there is no such name, or no answer.
+    """
+    try:
+        return await servers.resolve(from_text(host), kind, search=False, raise_on_no_answer=False)
+    except NXDOMAIN:
+        raise DnsError(f"{kind} of {host!r}: no such name") from None
+    except DNSException as error:
+        raise DnsError(f"{kind} of {host!r}: {str(error) or type(error).__name__}") from error
+
+
+def _servers_of(config: DnsDiscoveryConfig) -> NameServers:
+    """Return the configured name servers, or those of the machine, which blocks.
+
+    :raises DnsError: if the machine has none.
+    """
+    try:
+        servers = NameServers(configure=not config.nameservers)
+    except DNSException as error:
+        raise DnsError(f"the machine's name servers cannot be read: {error}") from error
+    if config.nameservers:
+        servers.nameservers = [Do53Nameserver(*_address_of(text)) for text in config.nameservers]
+    servers.timeout = config.timeout
+    servers.lifetime = config.timeout * max(1, len(servers.nameservers))
+    return servers
+
+
+def _address_of(text: str) -> tuple[str, int]:
+    """Return host and port of a name server, which the configuration has checked."""
+    if text.count(":") > 1 and not text.startswith("["):
+        return text, 53
+    host, _, port = text.removeprefix("[").partition("]" if text.startswith("[") else ":")
+    return host, int(port.removeprefix(":") or 53)
 
 
 def _ordered(addresses: set[str]) -> list[str]:
-    """Sort, IPv4 first: servers rotate their answers, and an order of its own would be a change each time."""
+    """Sort, IPv4 first: servers rotate their records, and an order of its own would be a change each time."""
 
     def order(address: str) -> tuple[bool, int]:
         parsed = ip_address(address.partition("%")[0])
         return isinstance(parsed, IPv6Address), int(parsed)
 
     return sorted(addresses, key=order)
-
-
-def make_dns_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> DnsDiscovery:
-    """Make the discovery from ``discovery.config`` (see `DnsDiscoveryConfig`).
-
-    :raises ValueError: for unknown or missing keys and values that cannot be.
-    """
-    model = DnsDiscoveryConfig.model_validate(config)
-    return DnsDiscovery(
-        DnsSettings(
-            host=model.host,
-            port=model.port,
-            scheme=model.scheme,
-            record=model.record,
-            family=model.family,
-            interval=model.interval,
-            nameservers=model.nameservers,
-            timeout=model.timeout,
-        ),
-        context.rng,
-    )
