@@ -45,7 +45,8 @@ class ProxyHeader:
     size: int
     """Bytes of the header: what follows is the connection's own."""
     source: Address | None = None
-    """Who connected to the proxy; None for LOCAL, UNKNOWN and families without IP addresses: the socket's peer counts."""
+    """Who connected to the proxy; None for LOCAL, UNKNOWN and families without IP addresses: the socket's peer
+    counts."""
     destination: Address | None = None
     """The address that it connected to."""
 
