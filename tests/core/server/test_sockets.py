@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,32 @@ def test_an_inherited_socket_accepts() -> None:
             adopted.setblocking(True)
             adopted.accept()[0].close()
         assert not os.get_inheritable(adopted.fileno())
+
+
+def test_accepted_connections_notice_clients_that_vanished() -> None:
+    with (
+        bound("127.0.0.1:0") as listening,
+        socket.create_connection(listening.getsockname()),
+    ):
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+def test_the_file_of_a_unix_socket_gets_its_mode_and_owner(tmp_path: Path) -> None:
+    user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+
+    for number, owner in enumerate([None, user, f"{user}:{group}", f"{os.getuid()}:{os.getgid()}"]):
+        path = tmp_path / str(number)
+        with sockets.bind(parse_listen(f"unix:{path}"), "here", "0610", owner):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o610
+            assert (path.stat().st_uid, path.stat().st_gid) == (os.getuid(), os.getgid())
+
+
+def test_an_owner_that_is_not_there_is_told_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(sockets.BindError, match=r"cannot give unix:.* to nobody-at-all: no such user"):
+        sockets.bind(parse_listen(f"unix:{tmp_path}/s"), "here", None, "nobody-at-all")
+
+    assert not (tmp_path / "s").exists()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
+from typing import Final
 
 from gateway_core.config.address import ListenAddress
 from gateway_core.errors import GatewayError
@@ -18,14 +21,26 @@ class BindError(GatewayError):
     """An address that cannot be listened on; the message is one line for the operator."""
 
 
-def bind(address: ListenAddress, text: str) -> socket.socket:
+_KEEPALIVE: Final = (
+    ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
+    ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 60),
+    ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
+    ("TCP_KEEPCNT", socket.IPPROTO_TCP, 4),
+)
+"""Options of listening sockets that accepted ones inherit: a client that vanished without a word is noticed after two
+minutes, also on connections that have no time limit, and no firewall between forgets an idle one."""
+
+
+def bind(address: ListenAddress, text: str, mode: str | None = None, owner: str | None = None) -> socket.socket:
     """Return a listening, non-blocking socket.
 
     :param text: the address as configured, for messages.
+    :param mode: of the file of a unix socket, as in `set_access`.
+    :param owner: of the file of a unix socket, as in `set_access`.
     :raises BindError: the address is taken, not ours or not allowed.
     """
     try:
-        return _bind_unix(address.path) if address.path else _bind_tcp(address)
+        return _bind_unix(address.path, mode, owner) if address.path else _bind_tcp(address)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise BindError(f"cannot listen on {text}: {reason}{_remedy(error)}") from error
@@ -34,12 +49,9 @@ def bind(address: ListenAddress, text: str) -> socket.socket:
 def _remedy(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return ": use a port above 1023, or grant CAP_NET_BIND_SERVICE"
-    if error.errno in _TAKEN:
+    if error.errno == errno.EADDRINUSE:
         return ": stop what listens there, or change listen in the configuration"
     return ""
-
-
-_TAKEN = frozenset({98, 48})  # EADDRINUSE on Linux and on BSD
 
 
 def _bind_tcp(address: ListenAddress) -> socket.socket:
@@ -63,6 +75,9 @@ def _bind_tcp(address: ListenAddress) -> socket.socket:
 def _listening(sock: socket.socket, where: object, *, dual_stack: bool) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for name, level, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(level, getattr(socket, name), value)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
         sock.setblocking(False)
@@ -74,17 +89,48 @@ def _listening(sock: socket.socket, where: object, *, dual_stack: bool) -> socke
     return sock
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: str | None, owner: str | None) -> socket.socket:
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.bind(path)
+        # Before it listens: until then nobody can connect, whatever the umask allows.
+        set_access(path, mode, owner)
         sock.listen(BACKLOG)
+    except BindError:
+        close(sock)
+        raise
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def set_access(path: str, mode: str | None, owner: str | None) -> None:
+    """Give the file of a unix socket a mode and an owner, which decide who may connect.
+
+    :param mode: octal digits; None leaves it as it is.
+    :param owner: ``user`` or ``user:group``, names or numbers; None leaves it as it is.
+    :raises BindError: there is no such user or group, or the process may not give it away.
+    """
+    try:
+        if owner is not None:
+            user, _, group = owner.partition(":")
+            shutil.chown(path, int(user) if user.isdigit() else user, _group(group))
+        if mode is not None:
+            Path(path).chmod(int(mode, 8))
+    except LookupError as error:
+        raise BindError(f"cannot give unix:{path} to {owner}: {error}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BindError(
+            f"cannot set mode and owner of unix:{path}: {reason}: leave them out, or run as root"
+        ) from error
+
+
+def _group(group: str) -> str | int | None:
+    return int(group) if group.isdigit() else group or None
 
 
 def _remove_stale(path: str) -> None:
