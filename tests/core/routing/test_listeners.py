@@ -72,7 +72,7 @@ def test_tls_begins_with_the_listener_that_the_server_name_is_of(
 
 
 def test_strict_sni_refuses_handshakes_for_no_name_and_for_unknown_ones() -> None:
-    strict = ListenerRule("web", (), None, strict_sni=True)
+    strict = ListenerRule("web", ("web.example.com",), None, strict_sni=True)
     table = ListenerTable([strict, PARTNERS])
 
     assert table.for_server_name(None) is None
@@ -101,3 +101,10 @@ def test_a_table_needs_listeners_whose_hosts_can_be_matched() -> None:
         ListenerTable([])
     with pytest.raises(HostError):
         ListenerTable([ListenerRule("a", ("a b",))])
+
+
+@pytest.mark.parametrize("name", ["", "other.test"])
+def test_strict_sni_of_a_listener_for_all_hosts_is_left_to_its_certificates(name: str) -> None:
+    strict = ListenerRule("strict", strict_sni=True)
+
+    assert ListenerTable([PARTNERS, strict]).for_server_name(name) is strict

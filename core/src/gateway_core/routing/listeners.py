@@ -44,7 +44,7 @@ class Refusal(Enum):
 class ListenerTable(Generic[P]):
     """The listeners of one address."""
 
-    __slots__ = ("_any", "_exact", "_start", "_wildcards", "only", "rules")
+    __slots__ = ("_any", "_exact", "_wildcards", "fallback", "only", "rules")
 
     def __init__(self, rules: Iterable[ListenerRule[P]]) -> None:
         """Take them in the order of the configuration.
@@ -71,7 +71,8 @@ class ListenerTable(Generic[P]):
         if len(self.rules) == 1:
             self._any = self.rules[0]
         open_to_all = (rule for rule in self.rules if rule.client_auth is None)
-        self._start = self._any or next(open_to_all, self.rules[0])
+        self.fallback = self._any or next(open_to_all, self.rules[0])
+        """The listener that handshakes without a name begin with, and those for one of no listener."""
 
     def for_server_name(self, server_name: str | None) -> ListenerRule[P] | None:
         """Return the listener that a TLS handshake begins with; None if the handshake is to be refused.
@@ -84,7 +85,8 @@ class ListenerTable(Generic[P]):
         found = self._named(normalize_host(server_name)) if server_name else None
         if found is not None:
             return found
-        return None if self._start.strict_sni else self._start
+        # A listener for all hosts leaves it to its certificates which names are known.
+        return None if self.fallback.strict_sni and self.fallback.hosts else self.fallback
 
     def for_host(self, host: str, client_auth: Hashable = None) -> P | Refusal:
         """Return the listener that a request belongs to, or why there is none.
