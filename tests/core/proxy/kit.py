@@ -184,7 +184,7 @@ async def run_proxy(
     holder = SnapshotHolder()
     holder.swap(await compile_config(config, environment, folder))
     proxy = Proxy(holder, clock=clock, metrics=metrics)
-    runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0]))
+    runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0].address))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()

@@ -139,7 +139,7 @@ listen:
 routes: [{{id: r, path_prefix: /, target: "{upstream.url}"}}]
 """, [Sees])  # fmt: skip
     proxy = gateway.proxy
-    runner = web.ServerRunner(proxy.server_for(proxy.holder.current.config.listen[1]))
+    runner = web.ServerRunner(proxy.server_for(proxy.holder.current.config.listen[1].address))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     other = RunningProxy(runner.addresses[0][1], proxy, gateway.environment, gateway.folder, runner)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from gateway_core.config import ListenAddress, ListenConfig
+from gateway_core.server import sockets
+from gateway_core.server.certificates import load_certificates
+from gateway_core.server.tls import AddressTls
+from gateway_core.tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -17,11 +28,12 @@ class Pair:
         return {"cert": str(self.cert), "key": str(self.key)}
 
 
-def make(folder: Path, name: str, *dns: str) -> Pair:
-    """Make a self-signed certificate for these names."""
+def make(folder: Path, name: str, *dns: str, key: str = "ec") -> Pair:
+    """Make a self-signed certificate for these names, with a key of this kind: ec, rsa or ed25519."""
     pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
     names = ",".join(f"DNS:{each}" for each in dns or (name,))
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    option = {"ec": "ec_paramgen_curve:prime256v1", "rsa": "rsa_keygen_bits:2048"}.get(key)
+    kind = ["-newkey", key, *(["-pkeyopt", option] if option else []), "-nodes", "-days", "30"]
     files = ["-keyout", str(pair.key), "-out", str(pair.cert)]
     subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={names}"]
     subprocess.run(["openssl", "req", "-x509", *kind, *files, *subject], check=True, capture_output=True)
@@ -86,3 +98,45 @@ def trusting_all(client: Pair | None = None) -> ssl.SSLContext:
     if client is not None:
         context.load_cert_chain(client.cert, client.key)
     return context
+
+
+def address_tls(*listeners: ListenConfig) -> AddressTls:
+    """Return the TLS of listeners that share an address."""
+    return AddressTls([(each, load_certificates(each.tls)) for each in listeners if each.tls is not None])
+
+
+def use(tls: AddressTls, *listeners: ListenConfig) -> None:
+    """Replace the listeners of an address."""
+    tls.replace([(each, load_certificates(each.tls)) for each in listeners if each.tls is not None])
+
+
+def listener(pair: Pair, *hosts: str, **tls: Any) -> ListenConfig:
+    """Return a listener with a certificate."""
+    return ListenConfig.model_validate({"address": ":443", "hosts": hosts, "tls": {**pair.config(), **tls}})
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(tls: AddressTls, serve: Serve) -> AsyncIterator[int]:
+    """Serve connections with the TLS of a single listener; yields the port."""
+    loop, tasks = asyncio.get_running_loop(), Tasks()
+    sock = sockets.bind(ListenAddress("127.0.0.1"), "")
+
+    async def take(connection: Any) -> None:
+        reader = asyncio.StreamReader()
+        with contextlib.suppress(OSError):
+            await loop.connect_accepted_socket(
+                lambda: asyncio.StreamReaderProtocol(reader, serve), connection, ssl=tls.choose("").context
+            )
+
+    async def accept() -> None:
+        while True:
+            connection, _ = await loop.sock_accept(sock)
+            tasks.spawn(take(connection), name="take")
+
+    tasks.spawn(accept(), name="accept")
+    yield sock.getsockname()[1]
+    await tasks.aclose()
+    sock.close()

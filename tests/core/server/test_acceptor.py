@@ -10,15 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvloop
 from gateway_core.server import acceptor
 from gateway_core.server.engine import Engine
-from gateway_core.server.first_bytes import FirstBytes, judge_first_bytes
+from gateway_core.server.first_bytes import ClientHello, FirstBytes, HelloReader
 from gateway_core.server.listeners import SocketTable
 from gateway_core.tasks import spawn
 from gateway_core.testing import RunningGateway, eventually
@@ -26,7 +24,7 @@ from gateway_core.testing import RunningGateway, eventually
 from tests.core.proxy.kit import until
 from tests.core.server.certificates import Pair, make, trusting_all
 from tests.core.server.conftest import Canon
-from tests.core.server.test_first_bytes import client_hello
+from tests.core.server.hellos import POST_QUANTUM, TlsClient, client_hello, in_records
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -66,20 +64,6 @@ def connections(gateway: RunningGateway) -> int:
         return gateway._engine.proxy.connections
 
     return gateway._thread.run(count())
-
-
-def seen(gateway: RunningGateway) -> int:
-    """Return the bytes that are known of the only connection whose TLS has not begun."""
-
-    async def look() -> int:
-        beginnings: list[Any] = list(gateway._engine.proxy.beginnings)
-        return int(beginnings[0]._seen) if beginnings else 0
-
-    return gateway._thread.run(look())
-
-
-def has_seen(gateway: RunningGateway, count: int) -> bool:
-    return seen(gateway) == count
 
 
 def ask(gateway: RunningGateway, stack: ExitStack) -> bytes:
@@ -136,46 +120,86 @@ def test_a_handshake_that_goes_on_slowly_ends_in_time(loop_kind: str, pair: Pair
         eventually(lambda: connections(gateway) == 0)
 
 
-def test_a_client_hello_may_come_byte_by_byte(loop_kind: str, pair: Pair) -> None:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = trusting_all().wrap_bio(incoming, outgoing)
-    with RunningGateway(config(pair)) as gateway, ExitStack() as stack:
-        sock = connect(gateway, stack)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                *most, last = [bytes([byte]) for byte in outgoing.read()]
-                for byte in most:
-                    sock.sendall(byte)
-                # The mark is now behind all that came, and must not stay there.
-                eventually(partial(has_seen, gateway, len(most)))
-                sock.sendall(last)
-                incoming.write(sock.recv(65536))
-        tls.write(GET)
-        sock.sendall(outgoing.read())
-        received = b""
-        while b"HTTP/1.1 404 " not in received:
-            incoming.write(sock.recv(65536))
-            try:
-                received += tls.read(65536)
-            except ssl.SSLWantReadError:
-                continue
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "unix:"])
+@pytest.mark.parametrize("record", [None, 1, 300])
+def test_a_client_hello_may_come_in_any_pieces(
+    loop_kind: str, pair: Pair, tmp_path: Path, address: str, record: int | None
+) -> None:
+    address = f"unix:{tmp_path}/s" if address == "unix:" else address
+    text = config(pair).replace("127.0.0.1:0", address)
+    context = trusting_all()
+    context.set_alpn_protocols([*POST_QUANTUM, "http/1.1"])
+    client = TlsClient(context=context)
+    hello = client.hello()
+    hello = hello if record is None else in_records(hello, record)
+    with RunningGateway(text) as gateway, ExitStack() as stack:
+        if address.startswith("unix:"):
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.settimeout(20)
+            sock.connect(address.removeprefix("unix:"))
+        else:
+            host = "::1" if "::1" in address else "127.0.0.1"
+            sock = stack.enter_context(socket.create_connection((host, gateway.port), timeout=20))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (hello[:1], hello[1:5], hello[5:1000]):
+            sock.sendall(piece)
+            # It has looked at this piece when it has taken another turn.
+            connections(gateway)
+        sock.sendall(hello[1000:])
+
+        shake_hands(client, sock)
+        assert exchange(client, sock, GET).startswith(b"HTTP/1.1 404 ")
+
+
+def shake_hands(client: TlsClient, sock: socket.socket) -> None:
+    """Complete a handshake whose first bytes were sent."""
+    while True:
+        client.incoming.write(sock.recv(65536))
+        try:
+            client.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        finally:
+            if data := client.outgoing.read():
+                sock.sendall(data)
+        return
+
+
+def exchange(client: TlsClient, sock: socket.socket, request: bytes) -> bytes:
+    """Send a request and return what comes until the end."""
+    client.tls.write(request)
+    sock.sendall(client.outgoing.read())
+    received = b""
+    while True:
+        try:
+            while data := client.tls.read(65536):
+                received += data
+            return received
+        except ssl.SSLWantReadError:
+            data = sock.recv(65536)
+            if not data:
+                return received
+            client.incoming.write(data)
+        except ssl.SSLZeroReturnError:
+            return received
+
+
+class CountingReader(HelloReader):
+    """Tells how much there was whenever it was looked at."""
+
+    looked: list[int] = []
+
+    def read(self, data: bytes) -> FirstBytes | ClientHello:
+        self.looked.append(len(data))
+        return super().read(data)
 
 
 @pytest.mark.parametrize("ending", [False, True])
 def test_an_incomplete_client_hello_does_not_keep_the_loop_busy(
     loop_kind: str, pair: Pair, monkeypatch: pytest.MonkeyPatch, ending: bool
 ) -> None:
-    looked: list[int] = []
-
-    def counting(data: bytes) -> FirstBytes:
-        looked.append(len(data))
-        return judge_first_bytes(data)
-
-    monkeypatch.setattr(acceptor, "judge_first_bytes", counting)
+    looked = CountingReader.looked = []
+    monkeypatch.setattr(acceptor, "HelloReader", CountingReader)
     with RunningGateway(config(pair)) as gateway, ExitStack() as stack:
         sock = connect(gateway, stack, client_hello()[:50])
         eventually(lambda: looked == [50])
@@ -186,6 +210,24 @@ def test_an_incomplete_client_hello_does_not_keep_the_loop_busy(
             connections(gateway)  # each is a turn of the loop and more
 
         assert looked == [50]
+
+
+def test_a_trickling_client_hello_costs_no_more_turns_than_it_has_records(
+    loop_kind: str, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = CountingReader.looked = []
+    monkeypatch.setattr(acceptor, "HelloReader", CountingReader)
+    hello = client_hello()
+    with RunningGateway(config(pair)) as gateway, ExitStack() as stack:
+        sock = connect(gateway, stack, hello[:1])
+        eventually(lambda: looked == [1])
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in hello[1:]:
+            sock.sendall(bytes([byte]))
+            connections(gateway)
+
+        assert sock.recv(1) == b"\x16"
+        assert len(looked) <= 3  # the first byte, the head of the record, the whole
 
 
 @pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1", b"PRI * HTTP/2.0"])

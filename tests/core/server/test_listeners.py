@@ -30,7 +30,7 @@ async def table() -> AsyncIterator[SocketTable]:
 
 @pytest.fixture
 async def listeners(table: SocketTable) -> AsyncIterator[Listeners]:
-    listeners = Listeners(table, lambda _config: web.Server(answer))
+    listeners = Listeners(table, lambda _address: web.Server(answer))
     yield listeners
     await listeners.aclose()
 
@@ -73,6 +73,23 @@ def test_binding_is_all_or_nothing(table: SocketTable) -> None:
 
     assert "127.0.0.1:0" not in table
     assert table.descriptors() == {}
+
+
+def test_a_unix_socket_that_is_bound_already_gets_another_mode(table: SocketTable, tmp_path: Path) -> None:
+    address, path = f"unix:{tmp_path}/s", tmp_path / "s"
+    table.bind([ListenConfig(address=address, mode="0600")])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    assert table.bind([ListenConfig(address=address, mode="0660")]) == []
+
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_listeners_at_one_address_share_a_socket(table: SocketTable) -> None:
+    shared = [ListenConfig(address="127.0.0.1:0", hosts=(name,)) for name in ("a.test", "b.test")]
+
+    assert table.bind(shared) == ["127.0.0.1:0"]
+    assert len(table.descriptors()) == 1
 
 
 def test_duplicates_outlive_the_table(table: SocketTable) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
-from gateway_core.config import ListenTlsConfig
-from gateway_core.server.tls import CertificateError, ListenerTls, files_of, load_certificates, server_names
+from gateway_core.server.certificates import server_names
+from gateway_core.server.tls import AddressTls
 
-from tests.core.server.certificates import Authority, Pair, make, trusting_all
+from tests.core.server.certificates import Authority, Pair, address_tls, listener, make, serving, trusting_all, use
 
 Ask = Callable[..., Awaitable[tuple[str, Any]]]
 
@@ -25,17 +28,13 @@ def b(tmp_path: Path) -> Pair:
     return make(tmp_path, "b", "b.test", "*.b.test")
 
 
-def config(**keys: Any) -> ListenTlsConfig:
-    return ListenTlsConfig.model_validate(keys)
+@pytest.fixture
+async def tls(a: Pair, b: Pair) -> AddressTls:
+    return address_tls(listener(a, certificates=[b.config()]))
 
 
 @pytest.fixture
-async def tls(a: Pair, b: Pair) -> ListenerTls:
-    return ListenerTls(load_certificates(config(**a.config(), certificates=[b.config()])))
-
-
-@pytest.fixture
-async def ask(tls: ListenerTls, tmp_path: Path) -> AsyncIterator[Ask]:
+async def ask(tls: AddressTls, tmp_path: Path) -> AsyncIterator[Ask]:
     """Ask a server for a name; returns whose certificate it showed and whose it saw."""
     seen: list[Any] = []
 
@@ -43,9 +42,6 @@ async def ask(tls: ListenerTls, tmp_path: Path) -> AsyncIterator[Ask]:
         seen.append(writer.get_extra_info("peercert"))
         writer.write(b"hello")
         writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.context)
-    port = server.sockets[0].getsockname()[1]
 
     async def connect(name: str, client: Pair | None = None, newest: bool = True, ciphers: str = "") -> tuple[str, Any]:
         context = trusting_all(client)
@@ -63,9 +59,8 @@ async def ask(tls: ListenerTls, tmp_path: Path) -> AsyncIterator[Ask]:
             writer.transport.abort()
         return server_names(str(path))[0], seen[-1]
 
-    yield connect
-    server.close()
-    await server.wait_closed()
+    async with serving(tls, serve) as port:
+        yield connect
 
 
 @pytest.mark.parametrize("newest", [True, False])
@@ -77,21 +72,21 @@ async def test_the_server_name_selects_the_certificate(ask: Ask, name: str, show
     assert (await ask(name, newest=newest))[0] == shown
 
 
-async def test_new_certificates_serve_the_next_handshake(ask: Ask, tls: ListenerTls, b: Pair) -> None:
+async def test_new_certificates_serve_the_next_handshake(ask: Ask, tls: AddressTls, b: Pair) -> None:
     assert (await ask("other"))[0] == "a.test"
 
-    tls.replace(load_certificates(config(**b.config())))
+    use(tls, listener(b))
 
     assert (await ask("other"))[0] == "b.test"
 
 
 async def test_a_client_certificate_is_asked_for_and_verified(
-    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path
+    ask: Ask, tls: AddressTls, a: Pair, tmp_path: Path
 ) -> None:
     known, stranger = make(tmp_path, "known"), make(tmp_path, "stranger")
     assert (await ask("a.test", known))[1] in (None, {})
 
-    tls.replace(load_certificates(config(**a.config(), client_ca=str(known.cert))))
+    use(tls, listener(a, client_ca=str(known.cert)))
 
     _, seen = await ask("a.test", known)
     assert dict(part[0] for part in seen["subject"])["commonName"] == "known"
@@ -101,60 +96,17 @@ async def test_a_client_certificate_is_asked_for_and_verified(
 
 
 async def test_an_optional_client_certificate_may_be_missing(
-    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path
+    ask: Ask, tls: AddressTls, a: Pair, tmp_path: Path
 ) -> None:
     known = make(tmp_path, "known")
-    tls.replace(load_certificates(config(**a.config(), client_ca=str(known.cert), client_auth="optional")))
+    use(tls, listener(a, client_ca=str(known.cert), client_auth="optional"))
 
     assert (await ask("a.test"))[1] in (None, {})
     assert (await ask("a.test", known))[1]
 
 
-def test_a_missing_file_is_named(tmp_path: Path, a: Pair) -> None:
-    with pytest.raises(CertificateError, match=r"cannot read '.*nowhere.pem': no such file"):
-        load_certificates(config(cert=str(a.cert), key=str(tmp_path / "nowhere.pem")))
-
-
-def test_a_key_of_another_certificate_is_refused(a: Pair, b: Pair) -> None:
-    with pytest.raises(CertificateError, match="key values mismatch"):
-        load_certificates(config(cert=str(a.cert), key=str(b.key)))
-
-
-def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, a: Pair) -> None:
-    nonsense = tmp_path / "nonsense"
-    nonsense.write_text("nonsense")
-
-    with pytest.raises(CertificateError, match="nonsense"):
-        load_certificates(config(cert=str(nonsense), key=str(a.key)))
-    with pytest.raises(CertificateError, match="client_ca"):
-        load_certificates(config(**a.config(), client_ca=str(nonsense)))
-
-
-def test_the_digest_follows_the_contents(a: Pair, b: Pair) -> None:
-    first = load_certificates(config(**a.config()))
-    again = load_certificates(config(**a.config()))
-    a.cert.write_bytes(b.cert.read_bytes())
-    a.key.write_bytes(b.key.read_bytes())
-
-    assert first.digest == again.digest
-    assert load_certificates(config(**a.config())).digest != first.digest
-
-
-def test_names_every_file(a: Pair, b: Pair) -> None:
-    named = files_of(config(**a.config(), certificates=[b.config()], client_ca=str(b.cert), client_crl="crl.pem"))
-
-    assert set(named) == {a.cert, a.key, b.cert, b.key, Path("crl.pem")}
-
-
-def test_the_digest_follows_the_settings(a: Pair, b: Pair) -> None:
-    optional = config(**a.config(), client_ca=str(b.cert), client_auth="optional")
-    required = config(**a.config(), client_ca=str(b.cert))
-
-    assert load_certificates(optional).digest != load_certificates(required).digest
-
-
-async def test_ciphers_are_those_that_are_configured(ask: Ask, tls: ListenerTls, a: Pair) -> None:
-    tls.replace(load_certificates(config(**a.config(), ciphers="ECDHE-ECDSA-AES256-GCM-SHA384")))
+async def test_ciphers_are_those_that_are_configured(ask: Ask, tls: AddressTls, a: Pair) -> None:
+    use(tls, listener(a, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384"))
     assert (await ask("a.test", newest=False, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384"))[0] == "a.test"
     with pytest.raises(OSError):  # noqa: PT011 - asyncio closes before the alert is sent
         await ask("a.test", newest=False, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
@@ -164,9 +116,9 @@ async def test_ciphers_are_those_that_are_configured(ask: Ask, tls: ListenerTls,
 
 @pytest.mark.parametrize("name", ["", "unknown.test", "x.y.b.test"])
 async def test_strict_sni_refuses_names_that_no_certificate_covers(
-    ask: Ask, tls: ListenerTls, a: Pair, b: Pair, name: str
+    ask: Ask, tls: AddressTls, a: Pair, b: Pair, name: str
 ) -> None:
-    tls.replace(load_certificates(config(**a.config(), certificates=[b.config()], strict_sni=True)))
+    use(tls, listener(a, certificates=[b.config()], strict_sni=True))
 
     assert (await ask("x.b.test"))[0] == "b.test"
     with pytest.raises(OSError):  # noqa: PT011 - asyncio closes before the alert is sent
@@ -175,18 +127,18 @@ async def test_strict_sni_refuses_names_that_no_certificate_covers(
 
 @pytest.mark.parametrize("newest", [True, False])
 async def test_a_revoked_client_certificate_is_refused(
-    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path, newest: bool
+    ask: Ask, tls: AddressTls, a: Pair, tmp_path: Path, newest: bool
 ) -> None:
     authority = Authority(tmp_path / "authority")
     good, bad = authority.issue("good"), authority.issue("bad")
     keys = {"client_ca": str(authority.ca.cert), "client_crl": str(authority.crl)}
     authority.publish()
-    tls.replace(load_certificates(config(**a.config(), **keys)))
+    use(tls, listener(a, **keys))
     assert (await ask("a.test", bad, newest))[1]
 
     authority.revoke(bad)
     authority.publish()
-    tls.replace(load_certificates(config(**a.config(), **keys)))
+    use(tls, listener(a, **keys))
 
     assert (await ask("a.test", good, newest))[1]
     with pytest.raises((OSError, AssertionError)):
@@ -195,23 +147,79 @@ async def test_a_revoked_client_certificate_is_refused(
 
 @pytest.mark.parametrize("newest", [True, False])
 async def test_an_expired_revocation_list_refuses_every_client(
-    ask: Ask, tls: ListenerTls, a: Pair, tmp_path: Path, newest: bool
+    ask: Ask, tls: AddressTls, a: Pair, tmp_path: Path, newest: bool
 ) -> None:
     authority = Authority(tmp_path / "authority")
     client = authority.issue("client")
     authority.publish("20200102030405Z")
-    tls.replace(
-        load_certificates(config(**a.config(), client_ca=str(authority.ca.cert), client_crl=str(authority.crl)))
-    )
+    use(tls, listener(a, client_ca=str(authority.ca.cert), client_crl=str(authority.crl)))
 
     with pytest.raises((OSError, AssertionError)):
         await ask("a.test", client, newest)
 
 
-def test_a_revocation_list_that_is_none_is_refused(a: Pair, tmp_path: Path) -> None:
-    keys = {**a.config(), "client_ca": str(a.cert)}
+@pytest.mark.parametrize("newest", [True, False])
+async def test_certificates_with_other_kinds_of_keys_serve_one_name(
+    tls: AddressTls, a: Pair, tmp_path: Path, newest: bool
+) -> None:
+    rsa, other = make(tmp_path, "rsa", "a.test", "rsa.test", key="rsa"), make(tmp_path, "other", "other.test")
+    use(tls, listener(a, certificates=[other.config(), rsa.config()]))
 
-    with pytest.raises(CertificateError, match=r"client_crl '.*a.crt' is not a PEM file of revocation lists"):
-        load_certificates(config(**keys, client_crl=str(a.cert)))
-    with pytest.raises(CertificateError, match=r"cannot read '.*nowhere'"):
-        load_certificates(config(**keys, client_crl=str(tmp_path / "nowhere")))
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with serving(tls, serve) as port:
+        for name in ("a.test", ""):
+            assert await shown_to(port, name, "ECDSA+SHA256", newest) == ["a.test"]
+            assert await shown_to(port, name, "RSA-PSS+SHA256", newest) == ["a.test", "rsa.test"]
+
+
+async def shown_to(port: int, name: str, algorithms: str, newest: bool) -> list[str]:
+    """Return the names of the certificate that a client with these signature algorithms gets."""
+    arguments = ["-connect", f"127.0.0.1:{port}", "-sigalgs", algorithms, "-tls1_3" if newest else "-tls1_2"]
+    arguments += ["-servername", name] if name else ["-noservername"]
+    client = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    out, _ = await client.communicate()
+    with NamedTemporaryFile() as file:
+        file.write(re.search(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", out, re.DOTALL)[0])  # type: ignore[index]
+        file.flush()
+        return server_names(file.name)
+
+
+def chosen_hosts(tls: AddressTls, name: str) -> tuple[str, ...]:
+    return tls.choose(name).listener.hosts
+
+
+def test_the_most_specific_host_chooses_the_listener(a: Pair) -> None:
+    tls = address_tls(listener(a, "*.test"), listener(a, "*.b.test", "c.test"), listener(a, "x.b.test"), listener(a))
+
+    assert chosen_hosts(tls, "x.b.test") == ("x.b.test",)
+    assert chosen_hosts(tls, "y.b.test") == chosen_hosts(tls, "z.y.b.test") == ("*.b.test", "c.test")
+    assert chosen_hosts(tls, "c.test") == ("*.b.test", "c.test")
+    assert chosen_hosts(tls, "b.test") == ("*.test",)
+    assert chosen_hosts(tls, "test") == chosen_hosts(tls, "") == chosen_hosts(tls, "other") == ()
+
+
+def test_without_a_listener_for_all_names_the_first_without_client_certificates_is_chosen(a: Pair) -> None:
+    ca = {"client_ca": str(a.cert)}
+    asking, plain, last = listener(a, "a.test", **ca), listener(a, "b.test"), listener(a, "c.test")
+
+    for name in ("", "other.test"):
+        assert chosen_hosts(address_tls(asking, plain, last), name) == ("b.test",)
+        # Where all of them ask, a client without a certificate gets nowhere.
+        assert chosen_hosts(address_tls(asking, listener(a, "b.test", **ca)), name) == ("a.test",)
+
+
+def test_a_listener_keeps_its_sessions_while_others_join_and_leave(a: Pair, b: Pair) -> None:
+    first, second = listener(a, "a.test"), listener(b, "b.test")
+    tls = address_tls(first)
+    before = tls.choose("a.test").context
+
+    use(tls, second, first)
+    assert tls.choose("a.test").context is before
+    use(tls, first)
+    assert tls.choose("a.test").context is before
+    use(tls, listener(a, "a.test", min_version="1.3"))
+    assert tls.choose("a.test").context is not before

@@ -8,19 +8,13 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gateway_core.config import ListenTlsConfig
-from gateway_core.server.tls import ListenerTls, load_certificates
+from gateway_core.server.tls import AddressTls
 
-from tests.core.server.certificates import Pair, make, trusting_all
+from tests.core.server.certificates import Pair, address_tls, listener, make, serving, trusting_all, use
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-
-
-def load(pair: Pair, **keys: Any) -> Any:
-    return load_certificates(ListenTlsConfig.model_validate({**pair.config(), **keys}))
 
 
 @dataclass
@@ -46,20 +40,18 @@ def client(tmp_path: Path) -> Pair:
 
 
 @pytest.fixture
-def tls(own: Pair, other: Pair) -> ListenerTls:
-    return ListenerTls(load(own, certificates=[other.config()]))
+def tls(own: Pair, other: Pair) -> AddressTls:
+    return address_tls(listener(own, certificates=[other.config()]))
 
 
 @pytest.fixture
-async def port(tls: ListenerTls) -> AsyncIterator[int]:
+async def port(tls: AddressTls) -> AsyncIterator[int]:
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.context)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    async with serving(tls, serve) as port:
+        yield port
 
 
 class Visitor:
@@ -102,9 +94,9 @@ async def test_a_session_is_resumed_where_no_client_certificate_is_asked_for(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("client_auth", ["optional", "required"])
 async def test_no_session_is_resumed_where_a_client_certificate_is_asked_for(
-    port: int, tls: ListenerTls, own: Pair, client: Pair, version: ssl.TLSVersion, client_auth: str
+    port: int, tls: AddressTls, own: Pair, client: Pair, version: ssl.TLSVersion, client_auth: str
 ) -> None:
-    tls.replace(load(own, client_ca=str(client.cert), client_auth=client_auth))
+    use(tls, listener(own, client_ca=str(client.cert), client_auth=client_auth))
     visitor = Visitor(port, version, client)
     first = await visitor.connect()
 
@@ -118,13 +110,13 @@ async def test_no_session_is_resumed_where_a_client_certificate_is_asked_for(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ["own.test", "other.test"])
 async def test_a_session_from_before_client_certificates_were_asked_for_does_not_pass(
-    port: int, tls: ListenerTls, own: Pair, other: Pair, client: Pair, version: ssl.TLSVersion, name: str
+    port: int, tls: AddressTls, own: Pair, other: Pair, client: Pair, version: ssl.TLSVersion, name: str
 ) -> None:
     visitor = Visitor(port, version)
     before = await visitor.connect()
     assert (await visitor.connect(before.session)).resumed
 
-    tls.replace(load(own, certificates=[other.config()], client_ca=str(client.cert)))
+    use(tls, listener(own, certificates=[other.config()], client_ca=str(client.cert)))
 
     after = await visitor.connect(before.session, name)
     assert not after.served
@@ -133,38 +125,38 @@ async def test_a_session_from_before_client_certificates_were_asked_for_does_not
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_session_of_a_client_that_is_no_longer_trusted_does_not_pass(
-    port: int, tls: ListenerTls, own: Pair, client: Pair, version: ssl.TLSVersion, tmp_path: Path
+    port: int, tls: AddressTls, own: Pair, client: Pair, version: ssl.TLSVersion, tmp_path: Path
 ) -> None:
-    tls.replace(load(own, client_ca=str(client.cert)))
+    use(tls, listener(own, client_ca=str(client.cert)))
     visitor = Visitor(port, version, client)
     before = await visitor.connect()
     assert before.served
 
-    tls.replace(load(own, client_ca=str(make(tmp_path, "another").cert)))
+    use(tls, listener(own, client_ca=str(make(tmp_path, "another").cert)))
 
     assert not (await visitor.connect(before.session)).served
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_session_without_a_certificate_does_not_pass_where_one_is_required_now(
-    port: int, tls: ListenerTls, own: Pair, client: Pair, version: ssl.TLSVersion
+    port: int, tls: AddressTls, own: Pair, client: Pair, version: ssl.TLSVersion
 ) -> None:
-    tls.replace(load(own, client_ca=str(client.cert), client_auth="optional"))
+    use(tls, listener(own, client_ca=str(client.cert), client_auth="optional"))
     visitor = Visitor(port, version)
     before = await visitor.connect()
     assert before.served
 
-    tls.replace(load(own, client_ca=str(client.cert), client_auth="required"))
+    use(tls, listener(own, client_ca=str(client.cert), client_auth="required"))
 
     assert not (await visitor.connect(before.session)).served
 
 
-async def test_a_higher_minimum_version_ends_the_sessions_of_lower_ones(port: int, tls: ListenerTls, own: Pair) -> None:
+async def test_a_higher_minimum_version_ends_the_sessions_of_lower_ones(port: int, tls: AddressTls, own: Pair) -> None:
     visitor = Visitor(port, ssl.TLSVersion.TLSv1_2)
     before = await visitor.connect()
     assert before.served
 
-    tls.replace(load(own, min_version="1.3"))
+    use(tls, listener(own, min_version="1.3"))
 
     assert not (await visitor.connect(before.session)).served
     assert not (await visitor.connect()).served

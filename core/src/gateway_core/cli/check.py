@@ -17,7 +17,7 @@ from gateway_core.cli.reporting import exit_status
 from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.packages import PluginRegistry, Published
-from gateway_core.server.tls import files_of
+from gateway_core.server.certificates import files_of
 from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted

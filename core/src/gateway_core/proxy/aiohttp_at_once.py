@@ -28,7 +28,7 @@ from gateway_core.tasks import spawn
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from gateway_core.proxy.downstream.reservation import Reservation
+    from gateway_core.proxy.downstream.accepted import AcceptedConnection
     from gateway_core.proxy.service import Proxy
 
 _REFUSED: Final = frozenset({"CONNECT", "TRACE"})
@@ -46,7 +46,7 @@ class AtOnce(RequestHandler):
         self.memo: HeadMemo | None = None
         self.version = "1.1"
         self.deadline = NEVER
-        self.reservation: Reservation | None = None
+        self.accepted: AcceptedConnection | None = None
         self._lane_requests = 0
         self._stream = RequestStream()
         self._head = b""

@@ -52,7 +52,7 @@ class AiohttpLane(AtOnce):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._is_admitted:
-            self.peer = Peer(transport, self._listener)
+            self.peer = Peer(transport, self._listener, self.accepted)
             read_little(transport)
             if not self.proxy.admit(self):
                 self.proxy.turn_away(cast("asyncio.Transport", transport))

@@ -18,7 +18,7 @@ from gateway_core.proxy.upload import HIGH_WATER, Upload
 from gateway_core.proxy.wire.request_head import METHODS, TARGET_BYTES
 
 if TYPE_CHECKING:
-    from gateway_core.proxy.downstream.reservation import Reservation
+    from gateway_core.proxy.downstream.accepted import AcceptedConnection
     from gateway_core.proxy.server import GatewayServer
     from gateway_core.proxy.upstream.connection import UpstreamConnection
     from gateway_core.snapshot import Snapshot
@@ -38,12 +38,12 @@ class FastLane(asyncio.Protocol):
         "_position",
         "_requests",
         "_server",
+        "accepted",
         "deadline",
         "exchange",
         "memo",
         "peer",
         "proxy",
-        "reservation",
         "transport",
     )
 
@@ -57,7 +57,7 @@ class FastLane(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.memo: HeadMemo | None = None
         self.deadline = NEVER
-        self.reservation: Reservation | None = None
+        self.accepted: AcceptedConnection | None = None
         self._buffer = b""
         self._position = 0  # where in the buffer the next request begins: a copy for each would be quadratic work
         self._left = 0  # bytes still to come of the body of the request under way
@@ -70,7 +70,7 @@ class FastLane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.peer = Peer(transport, self._server.listener)
+        self.peer = Peer(transport, self._server.listener, self.accepted)
         read_little(transport)
         proxy = self.proxy
         if not proxy.admit(self):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway_core.messages import Response
 from gateway_core.proxy.aiohttp_lane import AiohttpLane
-from gateway_core.proxy.downstream.reservation import Reservation
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.fast_lane import FastLane
 from gateway_core.proxy.plain_answer import plain_answer
 from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
@@ -33,20 +33,20 @@ class GatewayServer(web.Server):
         super().__init__(_serve, handler_cancellation=False)  # type: ignore[arg-type]
         self.proxy = proxy
         self.listener = listener
-        """The listener's address, by which a configuration knows it."""
+        """The address of the listeners, by which a configuration knows them."""
         read_little_over_tls()
 
     def __call__(self) -> Any:
         return self.protocol_for(None)
 
-    def protocol_for(self, reservation: Reservation | None) -> FastLane | AiohttpLane:
+    def protocol_for(self, accepted: AcceptedConnection | None) -> FastLane | AiohttpLane:
         """Return the protocol of a new connection.
 
-        :param reservation: its place in the limits, if it has one already.
+        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
         """
         fast = self.proxy.holder.current.config.fast_lane
         lane = FastLane(self) if fast else self.general_lane()
-        lane.reservation = reservation
+        lane.accepted = accepted
         return lane
 
     def text_on_tls(self) -> bytes:

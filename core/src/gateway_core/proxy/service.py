@@ -14,14 +14,13 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway_core.clock import Clock
-from gateway_core.config import ListenConfig
 from gateway_core.descriptors import default_max_connections
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.half_closed import HalfClosed
 from gateway_core.proxy.downstream.idle_heads import IdleHeads
 from gateway_core.proxy.downstream.minimum_rate import MinimumRate
-from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.downstream.turns import Turns
 from gateway_core.proxy.gateway_responses import own_answer
 from gateway_core.proxy.lane import plain_ip
@@ -67,8 +66,8 @@ class Connection(Protocol):
     peer: Peer
     memo: HeadMemo | None
     deadline: float
-    reservation: Reservation | None
-    """Its place in the limits, if it got one when it was accepted."""
+    accepted: AcceptedConnection | None
+    """What its acceptor knows of it; None if the event loop accepted it."""
 
     @property
     def exchange(self) -> Exchange | None: ...
@@ -123,9 +122,9 @@ class Proxy:
 
     # -- for the server
 
-    def server_for(self, listener: ListenConfig) -> GatewayServer:
-        """Return the server for a listener, to be run by aiohttp's runners."""
-        return GatewayServer(self, listener.address)
+    def server_for(self, address: str) -> GatewayServer:
+        """Return the server for the listeners at an address, to be run by aiohttp's runners."""
+        return GatewayServer(self, address)
 
     @property
     def in_flight(self) -> int:
@@ -202,42 +201,56 @@ class Proxy:
 
     def admit(self, lane: Connection) -> bool:
         """Count a new connection; False if there are too many."""
-        reservation, lane.reservation = lane.reservation, None
-        if reservation is not None and reservation.is_open:
-            self.cancel(reservation)
+        accepted = lane.accepted
+        if accepted is not None and accepted.is_counted:
+            self.cancel(accepted)
         elif self._is_one_too_many(lane.peer.ip, is_unix=lane.peer.is_unix):
             return False
         self._per_client[lane.peer.ip] += 1
         self.lanes.add(lane)
         return True
 
+    @property
+    def max_connections(self) -> int:
+        """Connections of clients at most; 0 if there is no limit."""
+        most = self.limits.max_connections
+        return self._default_max_connections if most is None else most
+
     def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
-        limits = self.limits
-        most = self._default_max_connections if limits.max_connections is None else limits.max_connections
-        if most and self.connections >= most:
-            return True
-        most = limits.max_connections_per_client
+        most = self.max_connections
+        return bool(most and self.connections >= most) or self._has_too_many(ip, is_unix=is_unix)
+
+    def _has_too_many(self, ip: str, *, is_unix: bool) -> bool:
+        most = self.limits.max_connections_per_client
         # Peers on a unix socket have no address that tells one from the other: they are not one client.
         return bool(most) and not is_unix and self._per_client[ip] >= most
 
-    def reserve(self, address: str | None) -> Reservation | None:
-        """Count a connection before its TLS begins; None if there are too many.
-
-        :param address: the client's; None for a unix socket.
-        """
-        ip = plain_ip(address or "")
-        if self._is_one_too_many(ip, is_unix=address is None):
-            return None
-        self._per_client[ip] += 1
+    def reserve(self, accepted: AcceptedConnection) -> bool:
+        """Count a connection that no protocol has yet; False if there are too many."""
+        if self._is_one_too_many(accepted.ip, is_unix=accepted.is_anonymous):
+            return False
+        self._per_client[accepted.ip] += 1
         self._reserved += 1
-        return Reservation(ip)
+        accepted.is_counted = True
+        return True
 
-    def cancel(self, reservation: Reservation) -> None:
-        """Count a connection to be gone, or to be its lane's from now on."""
-        if reservation.is_open:
-            reservation.is_open = False
+    def identify(self, accepted: AcceptedConnection, ip: str | None) -> bool:
+        """Count a connection for the client that a header of the PROXY protocol names; False if that has too many.
+
+        :param ip: None if it has no address.
+        """
+        self._dismiss_client(accepted.ip)
+        accepted.ip, accepted.is_anonymous = plain_ip(ip or ""), ip is None
+        may_stay = not self._has_too_many(accepted.ip, is_unix=accepted.is_anonymous)
+        self._per_client[accepted.ip] += 1
+        return may_stay
+
+    def cancel(self, accepted: AcceptedConnection) -> None:
+        """Count a connection to be gone, or to be its protocol's from now on."""
+        if accepted.is_counted:
+            accepted.is_counted = False
             self._reserved -= 1
-            self._dismiss_client(reservation.ip)
+            self._dismiss_client(accepted.ip)
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Answer a connection that is one too many with 503, and close it."""

@@ -26,10 +26,10 @@ from gateway_core.hooks import (
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
+from gateway_core.server.certificates import Certificates, files_of
 from gateway_core.server.commands import CommandReport
 from gateway_core.server.listeners import Listeners, SocketTable
 from gateway_core.server.locked import is_locked
-from gateway_core.server.tls import Certificates, files_of
 from gateway_core.server.validation import Canonical
 from gateway_core.snapshot import (
     Changes,
@@ -60,7 +60,8 @@ class Prepared:
     """A configuration that is built and started beside the one in force."""
 
     compiled: Compiled
-    certificates: Mapping[str, Certificates]
+    certificates: Mapping[str, Sequence[Certificates]]
+    """Of each listener, by address."""
     changes: Changes
     """What is different from the configuration in force."""
 

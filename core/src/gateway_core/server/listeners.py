@@ -1,4 +1,9 @@
-"""The open listeners of a serving process: sockets with an `aiohttp.web.Server` behind them."""
+"""The open listeners of a serving process: sockets with an `aiohttp.web.Server` behind them.
+
+Listeners that share an address share its socket, and what precedes a request: PROXY protocol and TLS. Which listener a
+request is for is decided by its Host. So all here goes by address, and a listener may join or leave an address that is
+accepted on without the socket being touched.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -15,13 +21,29 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server import sockets
-from gateway_core.server.acceptor import Acceptor, TlsAcceptor
-from gateway_core.server.tls import Certificates, ListenerTls, load_certificates
+from gateway_core.server.acceptor import Acceptor, GatewayAcceptor
+from gateway_core.server.certificates import Certificates, load_certificates
+from gateway_core.server.tls import AddressTls
 
 _logger = logging.getLogger("gateway.server")
 
-ServerFor = Callable[[ListenConfig], web.Server]
-"""Makes what answers on a listener: ``Proxy.server_for``."""
+ServerFor = Callable[[str], web.Server]
+"""Makes what responds at an address: ``Proxy.server_for``."""
+
+_EXACT_BELOW: Final = 8 * sockets.BACKLOG
+"""Limits of connections that are kept to exactly.
+
+uvloop accepts a whole backlog in one turn before anything can be refused. Where the limit is small beside that, an
+acceptor of ours accepts one after the other, which costs some 15 microseconds more for each.
+"""
+
+
+def by_address(listen: Sequence[ListenConfig]) -> dict[str, list[ListenConfig]]:
+    """Return the listeners at each address, in the order in which they are configured."""
+    grouped: dict[str, list[ListenConfig]] = {}
+    for config in listen:
+        grouped.setdefault(config.address, []).append(config)
+    return grouped
 
 
 class SocketTable:
@@ -53,9 +75,12 @@ class SocketTable:
         new: list[str] = []
         try:
             for config in listen:
+                where, mode, owner = config.parsed, config.mode, config.owner
                 if config.address not in self._sockets:
-                    self._sockets[config.address] = sockets.bind(config.parsed, config.address)
+                    self._sockets[config.address] = sockets.bind(where, config.address, mode, owner)
                     new.append(config.address)
+                elif where.path:
+                    sockets.set_access(where.path, mode, owner)
         except sockets.BindError:
             self.close(new)
             raise
@@ -80,16 +105,26 @@ class SocketTable:
 
 @dataclass(slots=True)
 class _Open:
-    config: ListenConfig
     runner: web.ServerRunner
     site: web.BaseSite
-    tls: ListenerTls | None
+    manner: _Manner
+    tls: AddressTls | None
 
     async def aclose(self) -> None:
         """Close whatever connections are left."""
         if isinstance(self.site, _AcceptorSite):
             await self.site.acceptor.aclose()
         await self.runner.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How connections at an address are accepted; another manner needs another site."""
+
+    has_tls: bool = False
+    wants_proxy_header: bool = False
+    is_exact: bool = False
+    """Whether the limit of connections is kept to exactly."""
 
 
 class _UnixSite(web.SockSite):
@@ -117,15 +152,17 @@ class _AcceptorSite(web.SockSite):
         self.acceptor.start()
 
 
-async def _start_site(runner: web.BaseRunner, sock: socket.socket, tls: ListenerTls | None = None) -> web.BaseSite:
+async def _start_site(
+    runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None = None, tls: AddressTls | None = None
+) -> web.BaseSite:
     """Accept on a socket, which is closed with the site."""
     server = runner.server
     assert server is not None
     site: web.BaseSite
-    if tls is not None:
-        assert isinstance(server, GatewayServer)
-        site = _AcceptorSite(runner, sock, TlsAcceptor(sock, server, tls))
-    elif isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+    if isinstance(server, GatewayServer) and manner is not None and (manner != _Manner() or not _is_uvloop()):
+        acceptor = GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header)
+        site = _AcceptorSite(runner, sock, acceptor)
+    elif not _is_uvloop():
         site = _AcceptorSite(runner, sock, Acceptor(sock, server))
     else:
         # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
@@ -133,6 +170,10 @@ async def _start_site(runner: web.BaseRunner, sock: socket.socket, tls: Listener
         site = kind(runner, sock, backlog=sockets.BACKLOG)
     await site.start()
     return site
+
+
+def _is_uvloop() -> bool:
+    return not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
 
 
 async def open_site(runner: web.BaseRunner, address: str) -> Callable[[], None]:
@@ -155,42 +196,45 @@ class Listeners:
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
 
-    async def load(self, listen: Sequence[ListenConfig]) -> dict[str, Certificates]:
+    async def load(self, listen: Sequence[ListenConfig]) -> dict[str, list[Certificates]]:
         """Read the certificates of these listeners, by address; the result goes to `apply`.
 
         :raises CertificateError: some file cannot be used.
         """
-        loaded = {
-            config.address: await asyncio.to_thread(load_certificates, config.tls)
-            for config in listen
-            if config.tls is not None
-        }
-        for address, certificates in loaded.items():
+        loaded: dict[str, list[Certificates]] = {}
+        for config in listen:
+            if config.tls is None:
+                continue
+            certificates = await asyncio.to_thread(load_certificates, config.tls)
             if warning := certificates.warning(SystemClock().wall()):
-                _logger.warning("listener %s: %s", address, warning)
+                _logger.warning("listener %s: %s", config.name or config.address, warning)
+            loaded.setdefault(config.address, []).append(certificates)
         return loaded
 
-    async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Certificates]) -> None:
+    async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Sequence[Certificates]]) -> None:
         """Accept on exactly these, whose sockets are bound; connections of the others go on until they end."""
-        wanted = {config.address: config for config in listen}
-        for address, opened in tuple(self._open.items()):
-            config = wanted.get(address)
-            if config is None or (config.tls is None) is not (opened.tls is None):
-                await self._shut(address)
-        for address, config in wanted.items():
+        wanted = by_address(listen)
+        for address in [address for address in self._open if address not in wanted]:
+            await self._shut(address)
+        for address, configs in wanted.items():
             current = self._open.get(address)
+            server = (current.runner.server if current is not None else None) or self._server_for(address)
+            manner = _manner_of(configs[0], server)
+            if current is not None and current.manner != manner:
+                await self._shut(address)
+                current, server = None, self._server_for(address)
+            tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
-                self._open[address] = await self._start(config, certificates.get(address))
-            elif current.tls is not None and current.tls.certificates.digest != certificates[address].digest:
-                current.tls.replace(certificates[address])
+                self._open[address] = await self._start(address, server, manner, AddressTls(tls) if tls else None)
+            elif current.tls is not None:
+                current.tls.replace(tls)
 
-    async def _start(self, config: ListenConfig, certificates: Certificates | None) -> _Open:
-        tls = None if certificates is None else ListenerTls(certificates)
-        runner = web.ServerRunner(self._server_for(config), handle_signals=False)
+    async def _start(self, address: str, server: web.Server, manner: _Manner, tls: AddressTls | None) -> _Open:
+        runner = web.ServerRunner(server, handle_signals=False)
         await runner.setup()
         # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
-        site = await _start_site(runner, self._table[config.address].dup(), tls)
-        return _Open(config, runner, site, tls)
+        site = await _start_site(runner, self._table[address].dup(), manner, tls)
+        return _Open(runner, site, manner, tls)
 
     async def _shut(self, address: str) -> None:
         opened = self._open.pop(address)
@@ -214,6 +258,12 @@ class Listeners:
     def urls(self) -> list[str]:
         """Return where this process listens."""
         return [
-            sockets.url_of(self._table[address], "http" if opened.tls is None else "https")
+            sockets.url_of(self._table[address], "https" if opened.manner.has_tls else "http")
             for address, opened in self._open.items()
         ]
+
+
+def _manner_of(config: ListenConfig, server: web.Server) -> _Manner:
+    """Return how the connections of a listener, and of those that share its address, are accepted."""
+    most = server.proxy.max_connections if isinstance(server, GatewayServer) else 0
+    return _Manner(config.tls is not None, config.proxy_protocol, 0 < most < _EXACT_BELOW)

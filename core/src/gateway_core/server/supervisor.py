@@ -18,15 +18,15 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import SharedStores
 from gateway_core.server import shared_folder, sockets
+from gateway_core.server.certificates import files_of
 from gateway_core.server.channel import ChannelClosedError
 from gateway_core.server.commands import CommandReport, outcome_of
 from gateway_core.server.crashes import Crashes
 from gateway_core.server.handover import Handover, RestartNeededError
-from gateway_core.server.listeners import SocketTable
+from gateway_core.server.listeners import SocketTable, by_address
 from gateway_core.server.merge import exposition, lasting, merge
 from gateway_core.server.overview import ask_all, own_samples, status_of
 from gateway_core.server.shared_values import from_plain, to_plain
-from gateway_core.server.tls import files_of
 from gateway_core.server.trial import TRIAL_TIMEOUT, try_out
 from gateway_core.server.validation import Canonical
 from gateway_core.server.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError, WorkerServices
@@ -310,8 +310,8 @@ class Supervisor:
     def urls(self) -> Sequence[str]:
         """Return where it listens."""
         return [
-            sockets.url_of(self._sockets[listen.address], "http" if listen.tls is None else "https")
-            for listen in self.config.listen
+            sockets.url_of(self._sockets[address], "http" if configs[0].tls is None else "https")
+            for address, configs in by_address(self.config.listen).items()
         ]
 
     def files(self) -> WatchSet:

@@ -20,11 +20,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from gateway_core.config import ListenTlsConfig
+from gateway_core.config import ListenConfig, ListenTlsConfig
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
-from gateway_core.server.tls import ListenerTls, load_certificates
+from gateway_core.server.certificates import load_certificates
+from gateway_core.server.tls import ListenerTls
 
 from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, until
 
@@ -106,7 +107,8 @@ class TellsPeer(Plugin[Any]):
 
 
 def listener(config: dict[str, Any]) -> ssl.SSLContext:
-    return ListenerTls(load_certificates(ListenTlsConfig(**config))).context
+    tls = ListenTlsConfig(**config)
+    return ListenerTls(ListenConfig(address=":443", tls=tls), load_certificates(tls)).base_context()
 
 
 async def ask_tls(gateway: RunningProxy, context: ssl.SSLContext, name: str, data: bytes = GET) -> tuple[bytes, Peer]:
