@@ -19,6 +19,28 @@ class ClientGoneError(GatewayError):
     """The client left before its request was complete."""
 
 
+class ShadowModeError(GatewayError):
+    """A hook in shadow mode asked for what cannot be tried out, such as `Request.forward`; it ends there."""
+
+
+class UpstreamError(GatewayError):
+    """An upstream did not give a usable response.
+
+    Uncaught in a hook it follows the binding's ``on_error`` with its own status, and does not count for quarantine.
+    """
+
+    def __init__(self, message: str, *, status: int = 502, reason: str) -> None:
+        """Describe what happened.
+
+        :param message: for logs, never for clients.
+        :param status: 502, 503 or 504.
+        :param reason: a code of :mod:`gateway_core.reasons`.
+        """
+        super().__init__(message)
+        self.status: Final = status
+        self.reason: Final = reason
+
+
 class BadPathError(GatewayError, ValueError):
     """A path that no request may have; the client gets 400, and only logs name the reason."""
 

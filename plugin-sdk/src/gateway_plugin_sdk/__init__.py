@@ -25,7 +25,14 @@ if TYPE_CHECKING:
         Size,
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
-    from gateway_core.errors import BadPathError, BodyTooLargeError, GatewayError, TextTooLongError
+    from gateway_core.errors import (
+        BadPathError,
+        BodyTooLargeError,
+        GatewayError,
+        ShadowModeError,
+        TextTooLongError,
+        UpstreamError,
+    )
     from gateway_core.hooks import (
         CommandError,
         Plugin,
@@ -119,6 +126,7 @@ __all__ = [
     "Secret",
     "SecretHeaderValue",
     "SecretUrl",
+    "ShadowModeError",
     "Shared",
     "SharedStoreFull",
     "Size",
@@ -129,6 +137,7 @@ __all__ = [
     "Tasks",
     "TextTooLongError",
     "TlsInfo",
+    "UpstreamError",
     "claim_path",
     "client_network",
     "command",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError
+from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
 from gateway_core.messages.addresses import client_network
 from gateway_core.messages.fields import HeaderError
 
@@ -31,10 +31,10 @@ class QuarantinedError(GatewayError):
 
 
 def is_clients_doing(error: BaseException, request: Request | None) -> bool:
-    """Whether a failure says nothing of the plugin, because the client brought it about."""
+    """Whether a failure says nothing of the plugin, because the client or an upstream brought it about."""
     if isinstance(error, HookTimeoutError):
         return request is not None and request._body_kept_waiting  # noqa: SLF001 - nothing for plugins
-    return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError))
+    return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError, UpstreamError))
 
 
 class Faults:

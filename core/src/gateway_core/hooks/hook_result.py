@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final, Generic, TypeVar
 
-from gateway_core.errors import BadPathError, BodyTooLargeError, TextTooLongError
+from gateway_core import reasons
+from gateway_core.errors import BadPathError, BodyTooLargeError, TextTooLongError, UpstreamError
 from gateway_core.hooks.awaiting import awaited, discard
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import HookResultError, HookTimeoutError, QuarantinedError
@@ -75,8 +76,29 @@ def wrong_result(hook: Hook, result: object) -> HookResultError:
     return HookResultError(f"it returned {shown} ({type(result).__name__}): return {may}")
 
 
-def gateway_problem(status: int) -> Response:
-    """Return the gateway's own answer for a hook that failed; it says nothing of what is inside."""
+def gateway_problem(status: int, failure: str) -> Response:
+    """Return the gateway's own response for a hook that failed; it says nothing of what is inside.
+
+    :param failure: a code of :mod:`gateway_core.reasons`.
+    """
     response = Response.problem(status)
     response.produced_by = "gateway"
+    response.failure = failure
     return response
+
+
+def problem_of(error: BaseException) -> Response:
+    """Return the gateway's own response for what a hook raised."""
+    if isinstance(error, BodyTooLargeError):
+        return gateway_problem(error.status, reasons.BODY_TOO_LARGE)
+    if isinstance(error, BadPathError):
+        return gateway_problem(error.status, reasons.PATH_REFUSED)
+    if isinstance(error, TextTooLongError):
+        return gateway_problem(error.status, reasons.TEXT_TOO_LONG)
+    if isinstance(error, UpstreamError):
+        return gateway_problem(error.status, error.reason)
+    if isinstance(error, HookTimeoutError):
+        return gateway_problem(500, reasons.PLUGIN_TIMEOUT)
+    if isinstance(error, QuarantinedError):
+        return gateway_problem(500, reasons.PLUGIN_QUARANTINED)
+    return gateway_problem(500, reasons.PLUGIN_FAILED)

@@ -18,7 +18,7 @@ from gateway_core.hooks.hook_result import (
     Hooks,
     Suspended,
     denies,
-    gateway_problem,
+    problem_of,
     refusal_of,
     wrong_result,
 )
@@ -122,10 +122,10 @@ def _failed(hook: Hook, request: Request, error: BaseException) -> Stop | None:
         raise error
     status = refusal_of(hook, error)
     if status is not None:
-        return None if binding.is_shadow else Stop(gateway_problem(status), hook, describe(error))
+        return None if binding.is_shadow else Stop(problem_of(error), hook, describe(error))
     if not denies(hook, request, error):
         return None
-    return Stop(gateway_problem(500), hook, f"{binding} failed in {hook.phase}: {describe(error)}")
+    return Stop(problem_of(error), hook, f"{binding} failed in {hook.phase}: {describe(error)}")
 
 
 def reject_result(stop: Stop, request: Request, why: str) -> Stop | None:

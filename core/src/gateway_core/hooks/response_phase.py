@@ -12,7 +12,7 @@ from gateway_core.hooks.hook_result import (
     Hooks,
     Suspended,
     denies,
-    gateway_problem,
+    problem_of,
     refusal_of,
     wrong_result,
 )
@@ -92,5 +92,5 @@ def _replaced(hook: Hook, request: Request, response: Response, result: object) 
 def _response_failed(hook: Hook, request: Request, response: Response, error: BaseException) -> Response:
     status = refusal_of(hook, error) if isinstance(error, TextTooLongError) else None
     if status is not None:
-        return response if hook.binding.is_shadow else gateway_problem(status)
-    return gateway_problem(500) if denies(hook, request, error) else response
+        return response if hook.binding.is_shadow else problem_of(error)
+    return problem_of(error) if denies(hook, request, error) else response

@@ -57,8 +57,11 @@ class Record:
     """``upstream``, ``gateway``, or the id of the binding that answered."""
     aborted: str | None = None
     """``client``, ``upstream`` or ``gateway`` if the answer did not reach its end because of it, else None."""
+    reason: str | None = None
+    """Code of why the response is the gateway's own or did not reach its end (docs/reasons.md); None for an upstream's
+    response that did."""
     error: str | None = None
-    """Why the gateway answered for itself; for logs, never for clients."""
+    """The same as a text for people; for logs, never for clients."""
 
     _answered: tuple[Address, int, float] | None = None
 

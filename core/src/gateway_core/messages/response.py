@@ -49,6 +49,8 @@ class Response:
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
+    failure: str | None = None
+    """Code of why the gateway made this response (docs/reasons.md); None for an upstream's and a plugin's."""
     filters: Sequence[BodyFilter] = ()
     is_filtered = False
     """Whether one of the filters may change the body; others only observe it."""
