@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
+from gateway_core.proxy.wire.repairs import Leniency
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,3 +164,64 @@ SMALL_CHUNKS = st.lists(
 @given(SMALL_CHUNKS)
 def test_many_small_chunks_at_once_mean_what_they_mean_byte_by_byte(data: bytes) -> None:
     assert decoded([data]) == decoded(data[at : at + 1] for at in range(len(data)))
+
+
+def test_the_end_of_a_body_carries_its_trailers() -> None:
+    assert last_chunk(b"") == b"0\r\n\r\n"
+    assert last_chunk(b"\r\nA: 1\r\nB: 2") == b"0\r\nA: 1\r\nB: 2\r\n\r\n"
+
+
+@given(PIECES, st.lists(st.integers(0, 1000), max_size=12), st.integers(1, 4))
+def test_chunks_can_be_taken_a_few_at_a_time(pieces: list[bytes], places: list[int], most: int) -> None:
+    decoder, payload = ChunkDecoder(), b""
+
+    for part in cut(b"".join(map(encode_chunk, pieces)) + b"0\r\n\r\n", places):
+        position = 0
+        while position < len(part):
+            piece, position = decoder.take(part, position, most)
+            assert len(piece) <= (most + 1) * 20  # the rest of one that was begun comes first
+            payload += piece
+
+    assert decoder.done
+    assert payload == b"".join(pieces)
+
+
+LOOSE = st.lists(
+    st.sampled_from([b"2", b" ", b"\t", b";x", b"\r\n", b"\n", b"ok", b"0", b"A: b", b"A : b", b"A", b" c", b"\r"]),
+    max_size=16,
+).map(b"".join)
+
+
+@given(LOOSE, st.sampled_from(Leniency), st.lists(st.integers(0, 1000), max_size=8))
+def test_a_lenient_decoder_does_not_care_where_bytes_are_cut(
+    data: bytes, leniency: Leniency, places: list[int]
+) -> None:
+    results: list[tuple[bytes, bool, bytes, bytes, bool] | None] = []
+    for parts in ([data], cut(data, places)):
+        decoder, payload, rest = ChunkDecoder(leniency), b"", b""
+        try:
+            for part in parts:
+                if decoder.done:
+                    rest += part
+                else:
+                    payload += decoder.feed(part)
+                    rest += decoder.rest
+            results.append((payload, decoder.done, rest, decoder.trailer, decoder.is_repaired and decoder.done))
+        except BadChunkError:
+            results.append(None)
+
+    assert results[0] == results[1]
+
+
+@given(LOOSE)
+def test_what_a_strict_decoder_takes_no_lenient_one_reads_otherwise(data: bytes) -> None:
+    strict = ChunkDecoder()
+    try:
+        payload = strict.feed(data)
+    except BadChunkError:
+        return
+    if strict.done:
+        for leniency in (Leniency.REPAIR, Leniency.TOLERANT):
+            lenient = ChunkDecoder(leniency)
+            assert (lenient.feed(data), lenient.rest, lenient.trailer) == (payload, strict.rest, strict.trailer)
+            assert not lenient.is_repaired

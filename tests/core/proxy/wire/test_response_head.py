@@ -1,34 +1,29 @@
-"""The strict reading of upstreams' answer heads."""
+"""The reading of upstreams' response heads; `test_repairs` has those that are not valid to the letter."""
 
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, BadAnswerError, read_response_head
+from gateway_core.proxy.wire import response_head
+from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, BadAnswerError, ResponseHead
 
 OK = b"HTTP/1.1 200 OK"
 
+
+def read_response_head(raw: bytes) -> ResponseHead:
+    head = response_head.read_response_head(raw + b"\r\n\r\nbody", 1000)
+    assert head is not None
+    assert head.size == len(raw) + 4
+    return head
+
+
 REFUSED = {
     "no version": b"200 OK",
-    "other protocol": b"ICY 200 OK",
     "http 2": b"HTTP/2.0 200 OK",
-    "http 1.2": b"HTTP/1.2 200 OK",
-    "short status": b"HTTP/1.1 20 OK",
-    "long status": b"HTTP/1.1 2000 OK",
-    "low status": b"HTTP/1.1 099 OK",
     "no status": b"HTTP/1.1 abc OK",
-    "two spaces": b"HTTP/1.1  200 OK",
-    "control character in the reason": b"HTTP/1.1 200 O\x01K",
-    "bare lf": b"HTTP/1.1 200 OK\nA: b",
-    "length and coding": OK + b"\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
-    "two lengths": OK + b"\r\nContent-Length: 1\r\nContent-Length: 2",
-    "two equal lengths": OK + b"\r\nContent-Length: 1\r\nContent-Length: 1",
-    "listed length": OK + b"\r\nContent-Length: 1, 1",
-    "negative length": OK + b"\r\nContent-Length: -1",
-    "unknown coding": OK + b"\r\nTransfer-Encoding: gzip, chunked",
-    "coding in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked",
-    "space before the colon": OK + b"\r\nA : b",
-    "nul": OK + b"\r\nA: \0",
-    "folded": OK + b"\r\nA: b\r\n c",
+    "unknown coding": OK + b"\r\nTransfer-Encoding: br",
+    "empty length": OK + b"\r\nContent-Length:",
+    "length with an empty member": OK + b"\r\nContent-Length: 1,",
+    "huge length": OK + b"\r\nContent-Length: " + b"9" * 30,
 }
 
 
@@ -77,3 +72,21 @@ def test_hop_by_hop_and_listed_fields_and_the_length_do_not_go_on() -> None:
     )
 
     assert head.block == b"\r\nA: 1\r\nB: 5"
+
+
+def test_the_trailer_field_is_kept_apart_without_what_no_trailer_may_be() -> None:
+    head = read_response_head(
+        OK + b"\r\nTrailer: X-Sum, Content-Length\r\nTrailer: B, b c\r\nTransfer-Encoding: chunked"
+    )
+
+    assert (head.block, head.trailer) == (b"", b"\r\nTrailer: X-Sum, B")
+
+
+def test_the_trailer_field_ends_here_if_connection_lists_it() -> None:
+    assert read_response_head(OK + b"\r\nTrailer: A\r\nConnection: trailer").trailer == b""
+
+
+@pytest.mark.parametrize("field", [b"Date: x", b"date:x"])
+def test_a_date_is_noticed(field: bytes) -> None:
+    assert read_response_head(OK + b"\r\n" + field).has_date
+    assert not read_response_head(OK + b"\r\nX-" + field).has_date

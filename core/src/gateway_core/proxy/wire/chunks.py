@@ -1,15 +1,22 @@
-"""Bodies in chunks (RFC 9112 section 7.1): decoded strictly, written canonically.
+"""Bodies in chunks (RFC 9112 section 7.1): decoded, and written canonically.
 
 Chunk extensions end here, as an intermediary may decide; trailer fields go on unless they are of the kind that must not
-be trailers (RFC 9110 section 6.5.1).
+be trailers (RFC 9110 section 6.5.1). Requests are decoded strictly. Of responses some faults are repaired
+(`gateway_core.proxy.wire.repairs`): white space behind a chunk's size, and trailer fields like those of a head; from
+tolerant upstreams also lines that end with a bare LF.
+
+`ChunkDecoder.take` stops after a number of chunks, because a client may send tens of thousands of them in one read and
+the loop waits meanwhile; `feed` takes everything.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from gateway_core.messages.fields import VALUE_BYTES
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, split_block
+from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS, Field, split_block
+from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, repair_fields
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 _AFTER_ONLY_CHUNK: Final = b"\r\n" + LAST_CHUNK
@@ -24,11 +31,8 @@ _SMALL: Final = {
 """Sizes of one or two digits; those in two cases (`aB`) are read the long way."""
 _MOST_LINE: Final = 4096
 _MOST_TRAILER: Final = 16384
-_NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
-    b"authorization", b"cache-control", b"content-encoding", b"content-length", b"content-range", b"content-type",
-    b"cookie", b"expect", b"host", b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since",
-    b"max-forwards", b"pragma", b"range", b"set-cookie", b"www-authenticate",
-}  # fmt: skip
+_LINE_END: Final = re.compile(rb"\r?\n")
+_TRAILER_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 class BadChunkError(Exception):
@@ -38,6 +42,11 @@ class BadChunkError(Exception):
 def encode_chunk(data: bytes) -> bytes:
     """Return data as one chunk; empty data is nothing at all, since an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: bytes) -> bytes:
+    """Return the end of a body in chunks; ``trailers`` is a block of fields, usually empty."""
+    return b"0%b\r\n\r\n" % trailers if trailers else LAST_CHUNK
 
 
 def only_chunk(data: bytes) -> bytes | None:
@@ -51,12 +60,9 @@ def only_chunk(data: bytes) -> bytes | None:
     return data[start : start + size]
 
 
-def _take_small(data: bytes, position: int, pieces: list[bytes]) -> int:
-    """Take what is there of whole, plain, small chunks; return where the first other thing begins.
-
-    A client may send thousands of chunks of one byte in one read, and the loop waits for all of them.
-    """
-    while True:
+def _take_small(data: bytes, position: int, pieces: list[bytes], most: int) -> int:
+    """Take what is there of whole, plain, small chunks; return where the first other thing begins."""
+    for _ in range(most):
         end = data.find(b"\r\n", position, position + 4)
         number = _SMALL.get(data[position:end], 0) if end >= 0 else 0
         stop = end + 2 + number
@@ -64,18 +70,22 @@ def _take_small(data: bytes, position: int, pieces: list[bytes]) -> int:
             return position
         pieces.append(data[end + 2 : stop])
         position = stop + 2
+    return position
 
 
 class ChunkDecoder:
     """Takes a chunked body apart, however its bytes are cut."""
 
-    __slots__ = ("_held", "_in_trailer", "_remaining", "done", "rest", "trailer")
+    __slots__ = ("_held", "_in_trailer", "_leniency", "_remaining", "done", "is_repaired", "rest", "trailer")
 
-    def __init__(self) -> None:
+    def __init__(self, leniency: Leniency = Leniency.STRICT) -> None:
         self._remaining = 0  # bytes still to come of the current chunk, its CRLF included
         self._held = b""
         self._in_trailer = False
+        self._leniency = leniency
         self.done = False
+        self.is_repaired = False
+        """Whether something of the framing was not valid to the letter."""
         self.rest = b""
         """Bytes behind the end of the body, once `done`."""
         self.trailer = b""
@@ -86,23 +96,38 @@ class ChunkDecoder:
 
         :raises BadChunkError: they are not a chunked body.
         """
-        if self._held:
-            data, self._held = self._held + data, b""
+        payload, position = self.take(data, 0, len(data) + 1)
+        if self.done:
+            self.rest = data[position:]
+        return payload
+
+    def take(self, data: bytes, position: int, most: int) -> tuple[bytes, int]:
+        """Return the payload of some of the chunks from a position on, and where the bytes begin that were not read.
+
+        :param most: chunks that are taken at most; at least 1.
+        :raises BadChunkError: the bytes are not a chunked body.
+        """
+        shift = 0
         pieces: list[bytes] = []
-        position, size = 0, len(data)
-        while position < size and not self.done:
+        if self._held:
+            shift = position - len(self._held)
+            data, self._held, position = self._held + data[position:], b"", 0
+        size = len(data)
+        while position < size and most > 0 and not self.done:
             if self._remaining:
                 position = self._take_payload(data, position, pieces)
             elif self._in_trailer:
                 position = self._take_trailer(data, position)
             else:
-                position = _take_small(data, position, pieces)
-                position = self._take_size(data, position)
+                before = len(pieces)
+                position = _take_small(data, position, pieces, most)
+                most -= len(pieces) - before
+                if most > 0:
+                    position = self._take_size(data, position)
+                    most -= 1
             if position < 0:
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self.done:
-            self.rest = data[position:]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                position = size
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces), position + shift
 
     def _take_payload(self, data: bytes, position: int, pieces: list[bytes]) -> int:
         payload = self._remaining - 2
@@ -113,6 +138,9 @@ class ChunkDecoder:
             position += len(piece)
         if 0 < self._remaining <= 2 and position < len(data):
             ending = data[position : position + self._remaining]
+            if self._remaining == 2 and ending[:1] == b"\n" and self._leniency is Leniency.TOLERANT:
+                self._remaining, self.is_repaired = 0, True
+                return position + 1
             if ending != b"\r\n"[2 - self._remaining :][: len(ending)]:
                 raise BadChunkError("a chunk does not end with CRLF")
             self._remaining -= len(ending)
@@ -120,38 +148,83 @@ class ChunkDecoder:
         return position
 
     def _take_size(self, data: bytes, position: int) -> int:
-        end = data.find(b"\r\n", position)
+        end, following = self._find_line_end(data, position)
         if end < 0:
             self._hold(data[position:], _MOST_LINE)
             return -1
         digits, semicolon, extension = data[position:end].partition(b";")
-        if semicolon:
-            digits = digits.rstrip(b" \t")  # white space that means nothing (RFC 9112 section 7.1.1)
-        if not digits or len(digits) > _MOST_HEX_DIGITS or digits.translate(None, _HEX):
+        trimmed = digits.rstrip(b" \t")
+        if len(trimmed) < len(digits) and not semicolon:
+            # Before an extension it means nothing (RFC 9112 section 7.1.1), here it may only be padding.
+            if self._leniency is Leniency.STRICT:
+                raise BadChunkError("a chunk size has white space behind it")
+            self.is_repaired = True
+        if (
+            not trimmed
+            or len(trimmed) > _MOST_HEX_DIGITS
+            or trimmed.translate(None, _HEX)
+            or end - position > _MOST_LINE
+        ):
             raise BadChunkError("a chunk size is not a plain hexadecimal number")
-        if semicolon and (end - position > _MOST_LINE or extension.translate(None, VALUE_BYTES)):
+        if extension.translate(None, VALUE_BYTES):
             raise BadChunkError("a chunk extension is not valid")
-        number = int(digits, 16)
+        number = int(trimmed, 16)
         if number:
             self._remaining = number + 2
         else:
             self._in_trailer = True
-        return end + 2
+        return following
+
+    def _find_line_end(self, data: bytes, position: int) -> tuple[int, int]:
+        """Return where a line ends and where the next one begins; -1 for both if it is not complete."""
+        if self._leniency is not Leniency.TOLERANT:
+            end = data.find(b"\r\n", position)
+            return end, end + 2
+        end = data.find(b"\n", position)
+        if end > position and data[end - 1] == 0x0D:
+            return end - 1, end + 1
+        self.is_repaired |= end >= 0
+        return end, end + 1
 
     def _take_trailer(self, data: bytes, position: int) -> int:
+        is_tolerant = self._leniency is Leniency.TOLERANT
         if data.startswith(b"\r\n", position):
             self.done = True
             return position + 2
-        end = data.find(b"\r\n\r\n", position)
+        if is_tolerant and data.startswith(b"\n", position):
+            self.done = self.is_repaired = True
+            return position + 1
+        if is_tolerant:
+            match = _TRAILER_END.search(data, position)
+            end, following = match.span() if match is not None else (-1, -1)
+            self.is_repaired |= 0 <= end != following - 4
+        else:
+            end = data.find(b"\r\n\r\n", position)
+            following = end + 4
         if end < 0:
             self._hold(data[position:], _MOST_TRAILER)
             return -1
-        fields = split_block(b"\r\n" + data[position:end])
-        if fields is None or end - position > _MOST_TRAILER:
-            raise BadChunkError("trailer fields are not valid")
-        self.trailer = b"".join([b"\r\n" + line for name, line in fields if name not in _NOT_IN_TRAILERS])
+        block = data[position:end]
+        fields = split_block(b"\r\n" + block)
+        if fields is None:
+            fields = self._repair_trailer(block)
+        if end - position > _MOST_TRAILER:
+            raise BadChunkError("the trailer fields are too long")
+        self.trailer = b"".join([b"\r\n" + line for name, line in fields if name not in NOT_IN_TRAILERS])
         self.done = True
-        return end + 4
+        return following
+
+    def _repair_trailer(self, block: bytes) -> list[Field]:
+        if self._leniency is Leniency.STRICT:
+            raise BadChunkError("trailer fields are not valid")
+        lines = _LINE_END.split(block) if self._leniency is Leniency.TOLERANT else block.split(b"\r\n")
+        self.is_repaired |= len(lines) != block.count(b"\r\n") + 1
+        try:
+            fields, is_repaired = repair_fields(lines, self._leniency)
+        except BadAnswerError as error:
+            raise BadChunkError(f"trailer fields are not valid: {error}") from None
+        self.is_repaired |= is_repaired
+        return fields
 
     def _hold(self, data: bytes, most: int) -> None:
         """Keep an incomplete line for the next bytes; what can never become valid is refused now."""
@@ -159,6 +232,6 @@ class ChunkDecoder:
             raise BadChunkError("a line between chunks is too long")
         if not self._in_trailer and data and data.partition(b";")[0].rstrip(b"\r \t").translate(None, _HEX):
             raise BadChunkError("a chunk size is not a plain hexadecimal number")
-        if self._in_trailer and data.count(b"\n") != data.count(b"\r\n"):
+        if self._in_trailer and self._leniency is not Leniency.TOLERANT and data.count(b"\n") != data.count(b"\r\n"):
             raise BadChunkError("trailer fields are not valid")
         self._held = data

@@ -1,4 +1,4 @@
-"""The strict reading of a block of header fields, shared by requests and answers (RFC 9112 section 5).
+"""The strict reading of a block of header fields, shared by requests and responses (RFC 9112 section 5).
 
 A block is what `gateway_core.messages.Headers` holds. What is not valid to the letter is refused: there is one reading
 of a message or none.
@@ -25,6 +25,13 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 """Fields that end at the next hop whether or not Connection lists them (RFC 9110 section 7.6.1)."""
+
+NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
+    b"authorization", b"cache-control", b"content-encoding", b"content-length", b"content-range", b"content-type",
+    b"cookie", b"expect", b"host", b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since",
+    b"max-forwards", b"pragma", b"range", b"set-cookie", b"www-authenticate",
+}  # fmt: skip
+"""Fields that must not be trailers: routing, framing, modifiers, authentication (RFC 9110 section 6.5.1)."""
 
 _MOST_DIGITS: Final = 18
 """Digits of a Content-Length at most: whatever is longer than an exabyte is an attempt to overflow somebody."""
@@ -79,3 +86,17 @@ def content_length(value: bytes) -> int:
     if not value.isdigit() or len(value) > _MOST_DIGITS:
         return -1
     return int(value)
+
+
+def wants_trailers(values: list[bytes]) -> bool:
+    """Whether the values of TE say that trailers are taken (RFC 9110 section 10.1.4)."""
+    return b"trailers" in list_members(values)
+
+
+def announced_trailers(values: list[bytes]) -> bytes:
+    """Return the line of a Trailer field with the names that may be trailers; empty if there is none."""
+    names = [name.strip(b" \t") for value in values for name in value.split(b",")]
+    kept = [
+        name for name in names if name and name.lower() not in NOT_IN_TRAILERS and not name.translate(None, TOKEN_BYTES)
+    ]
+    return b"\r\nTrailer: " + b", ".join(kept) if kept else b""

@@ -1,4 +1,8 @@
-"""The strict reading of an upstream's answer head (RFC 9112 sections 4 to 6)."""
+"""The reading of an upstream's response head (RFC 9112 sections 4 to 6).
+
+Most heads are valid to the letter and read in one pass. The others go through `gateway_core.proxy.wire.repairs`, which
+returns the same parts or refuses them; how the body is framed is decided here for both.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +13,61 @@ from gateway_core.proxy.wire.bound import challenge_binds
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
+    announced_trailers,
     content_length,
     join_lines,
     list_members,
     split_block,
     value_of,
 )
+from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, StatusLine, repair_head
+
+__all__ = [
+    "CHUNKED",
+    "NO_BODY",
+    "UNTIL_CLOSE",
+    "BadAnswerError",
+    "ResponseHead",
+    "read_response_head",
+]
 
 NO_BODY: Final = -2
-"""``length`` of an answer that has no body whatever its head says."""
+"""``length`` of a response that has no body whatever its head says."""
 
 UNTIL_CLOSE: Final = -1
-"""``length`` of an answer that ends with its connection."""
+"""``length`` of a response that ends with its connection."""
 
 CHUNKED: Final = -3
-"""``length`` of an answer in chunks."""
+"""``length`` of a response in chunks."""
 
 _SPECIAL: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 
 
-class BadAnswerError(Exception):
-    """An upstream's bytes are not an answer that has one reading; the client gets 502."""
-
-
 class ResponseHead:
-    """An answer's head; never changed, so it serves every answer with the same bytes."""
+    """A response's head; never changed, so it serves every response with the same bytes."""
 
     __slots__ = (
         "binds",
         "block",
         "content_length",
         "ending",
+        "has_date",
         "keep_alive",
         "length",
         "plain",
         "reason",
         "size",
         "status",
+        "trailer",
         "upgrade",
     )
 
-    def __init__(self, raw: bytes, status: int, reason: str) -> None:
-        self.ending = raw + b"\r\n\r\n"
-        """The head with its empty line, by which the next one like it is recognised."""
-        self.size = len(self.ending)
-        self.status = status
-        self.reason = reason
+    def __init__(self, raw: bytes, line: StatusLine) -> None:
+        self.ending = raw
+        """The head as it came, with its empty line, by which the next one like it is recognised."""
+        self.size = len(raw)
+        self.status = line.status
+        self.reason = line.reason.decode("latin-1")
         self.block = b""
         """The fields that go on: neither Content-Length nor X-Request-Id, which are the gateway's."""
         self.content_length: int | None = None
@@ -62,26 +75,60 @@ class ResponseHead:
         self.length = UNTIL_CLOSE
         """Bytes of the body, or `UNTIL_CLOSE`, `CHUNKED`; `NO_BODY` only by status."""
         self.keep_alive = True
+        """Whether the connection may serve another request; not if the framing was repaired."""
+        self.has_date = False
+        """Whether there is a Date, which a recipient must add otherwise (RFC 9110 section 6.6.1)."""
         self.binds = False
         """Whether the connection belongs to its client from here on."""
+        self.trailer = b""
+        """The line of a Trailer field, which goes on where trailers can follow: with a body in chunks."""
         self.upgrade: bytes | None = None
         self.plain = b""
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
-        but for a body in chunks. Empty for an answer without a body, or one that ends with its connection."""
+        but for a body in chunks. Empty for a response without a body, or one that ends with its connection."""
 
 
-def read_response_head(raw: bytes) -> ResponseHead:
-    """Return what an answer's head says.
+def read_response_head(data: bytes, limit: int, leniency: Leniency = Leniency.REPAIR) -> ResponseHead | None:
+    """Return the head that bytes begin with, or None if it is not complete.
 
-    :param raw: the head from its first byte to before the empty line.
-    :raises BadAnswerError: it is not valid to the letter, or its framing has more than one reading.
+    :param data: what came of a response so far, from its first byte.
+    :param limit: bytes that a head may have, its empty line included.
+    :param leniency: what is done with a head that is not valid to the letter.
+    :raises BadAnswerError: it has no reading, or more than one.
     """
-    end = raw.find(b"\r\n")
-    line, block = (raw, b"") if end < 0 else (raw[:end], raw[end:])
-    head = _read_status_line(raw, line)
-    fields = split_block(block)
-    if fields is None:
-        raise BadAnswerError("header fields are not valid")
+    end = data.find(b"\r\n\r\n", 0, limit)
+    if end >= 0:
+        begin = data.find(b"\r\n")
+        line = _read_status_line(data[:begin])
+        fields = split_block(data[begin:end]) if line is not None else None
+        if fields is not None and line is not None:
+            return _make_head(data[: end + 4], line, fields, leniency, False)
+    repaired = repair_head(data, limit, leniency)
+    if repaired is None:
+        return None
+    return _make_head(data[: repaired.size], repaired.line, repaired.fields, leniency, repaired.is_framing_repaired)
+
+
+def _read_status_line(line: bytes) -> StatusLine | None:
+    """Return a status line that is valid to the letter, or None."""
+    code, reason = line[9:12], line[13:]
+    if (
+        line[:7] != b"HTTP/1."
+        or line[7:9] not in {b"0 ", b"1 "}
+        or len(code) != 3
+        or not code.isdigit()
+        or code[:1] == b"0"
+        or line[12:13] not in {b"", b" "}
+        or reason.translate(None, VALUE_BYTES)
+    ):
+        return None
+    return StatusLine(line[7:8] == b"0", int(code), reason)
+
+
+def _make_head(
+    raw: bytes, line: StatusLine, fields: list[Field], leniency: Leniency, is_repaired: bool
+) -> ResponseHead:
+    head = ResponseHead(raw, line)
     special: dict[bytes, list[bytes]] = {}
     kept: list[Field] = []
     for field in fields:
@@ -92,46 +139,44 @@ def read_response_head(raw: bytes) -> ResponseHead:
     options = frozenset(list_members(special.get(b"connection", [])))
     if options:
         kept = [field for field in kept if field[0] not in options]
-    http_1_0 = line[7:8] == b"0"
-    head.keep_alive = b"close" not in options and (not http_1_0 or b"keep-alive" in options)
     head.block = join_lines(kept)
-    head.binds = challenge_binds(block.lower())
+    lowered = join_lines(fields).lower()
+    head.has_date = b"\r\ndate:" in lowered
+    head.binds = challenge_binds(lowered)
     if b"upgrade" in options or head.status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
-    _read_framing(head, special, http_1_0)
+    if b"trailer" in special and b"trailer" not in options:
+        head.trailer = announced_trailers(special[b"trailer"])
+    is_repaired |= _read_framing(head, special, line.is_http_1_0, leniency)
+    head.keep_alive = not is_repaired and b"close" not in options and (not line.is_http_1_0 or b"keep-alive" in options)
     if head.length >= 0 or head.length == CHUNKED:
-        head.plain = b"HTTP/1.1 %d %b%b" % (head.status, line[13:], head.block)
+        head.plain = b"HTTP/1.1 %d %b%b" % (head.status, line.reason, head.block)
         if head.length >= 0:
             head.plain += b"\r\nContent-Length: %d" % head.length
     return head
 
 
-def _read_status_line(raw: bytes, line: bytes) -> ResponseHead:
-    code = line[9:12]
-    if (
-        line[:7] != b"HTTP/1."
-        or line[7:9] not in {b"0 ", b"1 "}
-        or not code.isdigit()
-        or line[12:13] not in {b"", b" "}
-    ):
-        raise BadAnswerError("bad status line")
-    reason = line[13:]
-    if reason.translate(None, VALUE_BYTES) or int(code) < 100 or len(code) != 3:
-        raise BadAnswerError("bad status line")
-    return ResponseHead(raw, int(code), reason.decode("latin-1"))
-
-
-def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], http_1_0: bool) -> None:
+def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http_1_0: bool, leniency: Leniency) -> bool:
+    """Decide how the body is framed (RFC 9112 section 6.3); return whether that was repaired."""
+    is_repaired = False
     lengths = special.get(b"content-length")
     codings = special.get(b"transfer-encoding")
-    if lengths is not None:
-        number = content_length(lengths[0])
-        if len(lengths) != 1 or number < 0:
-            raise BadAnswerError("bad Content-Length")
-        head.content_length = head.length = number
     if codings is not None:
-        if lengths is not None or http_1_0 or len(codings) != 1 or codings[0].lower() != b"chunked":
+        if leniency is Leniency.TOLERANT and [coding.lower() for coding in codings] == [b"identity"]:
+            codings, is_repaired = None, True  # a coding of RFC 2616 that meant none
+        elif len(codings) != 1 or codings[0].lower() != b"chunked" or (lengths and leniency < Leniency.TOLERANT):
             raise BadAnswerError("bad Transfer-Encoding")
-        head.length = CHUNKED
+        else:
+            # Beside a Content-Length it overrides that; to HTTP/1.0 it is a repaired framing (section 6.1).
+            is_repaired = is_http_1_0 or lengths is not None
+            head.length = CHUNKED
+    if lengths is not None and codings is None:
+        # One value sent several times counts once (RFC 9110 section 8.6); 205 and the like frame as any other status.
+        numbers = {content_length(value.strip(b" \t")) for text in lengths for value in text.split(b",")}
+        if len(numbers) != 1 or -1 in numbers:
+            raise BadAnswerError("bad Content-Length")
+        head.content_length = head.length = numbers.pop()
+        is_repaired |= len(lengths) > 1 or b"," in lengths[0]
     if head.status < 200 or head.status in {204, 304}:
         head.length = NO_BODY
+    return is_repaired
