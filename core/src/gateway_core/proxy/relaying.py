@@ -138,6 +138,7 @@ class Relaying:
         self.bytes_sent = len(body)
         if framing is _CHUNKED:
             body = encode_chunk(body)
+            added += head.trailer
         data = b"".join((status_line(head.status, head.reason), head.block, added, fields, self.id_line, body))
         self.head_sent = True
         self.transport.write(data)

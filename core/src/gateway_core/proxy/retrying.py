@@ -22,8 +22,9 @@ _OUTCOMES: Final = {
     Failure.TIMEOUT: Outcome.TIMEOUT,
     Failure.BAD_ANSWER: Outcome.RESET,
     Failure.TRUNCATED: Outcome.RESET,
+    Failure.LOCAL: Outcome.LOCAL,
+    Failure.STALE: Outcome.RESET,
 }
-_TIMEOUTS: Final = frozenset({Failure.TIMEOUT, Failure.CONNECT_TIMEOUT})
 _ATTEMPT_WORDS: Final = {
     Failure.CONNECT: "connect-failure",
     Failure.CONNECT_TIMEOUT: "connect-failure",
@@ -31,7 +32,11 @@ _ATTEMPT_WORDS: Final = {
     Failure.TIMEOUT: "timeout",
     Failure.BAD_ANSWER: "bad-answer",
     Failure.TRUNCATED: "reset",
+    Failure.LOCAL: "local-failure",
+    Failure.STALE: "reset",
 }
+_STATUSES: Final = {Failure.TIMEOUT: 504, Failure.CONNECT_TIMEOUT: 504, Failure.LOCAL: 503}
+_UNUSED: Final = frozenset({Failure.RESET, Failure.STALE})
 
 
 class Retrying(Sending):
@@ -60,7 +65,7 @@ class Retrying(Sending):
         self._note_attempt(_ATTEMPT_WORDS[failure], now)
         self._leave(_OUTCOMES[failure], detail)
         if not self._retries(_OUTCOMES[failure], now):
-            self.fail(504 if failure in _TIMEOUTS else 502, f"endpoint {self.attempts_names()}: {detail}")
+            self.fail(_STATUSES.get(failure, 502), f"endpoint {self.attempts_names()}: {detail}")
 
     def attempts_names(self) -> str:
         """Return the ids of the endpoints that failed, for the log."""
@@ -78,7 +83,7 @@ class Retrying(Sending):
         Only where nothing of an answer came and the method may be sent twice (RFC 9110 section 9.2.2): never a POST.
         """
         if (
-            failure is not Failure.RESET
+            failure not in _UNUSED
             or connection is None
             or connection.uses <= 1
             or self._is_fresh_only

@@ -15,6 +15,12 @@ from typing import Any, Final, cast
 READ_SIZE: Final = 65536
 """Bytes taken from a socket at once: what one read brings is in memory before anybody can say that it is too much."""
 
+_KEEPALIVE: Final = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+    if hasattr(socket, name)
+)
+"""Probe a connection after a minute of silence, four times, 15 s apart: a dead peer is noticed within two minutes."""
 _LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
 
 
@@ -84,6 +90,19 @@ def set_no_delay(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def set_keepalive(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel find out whether a silent peer is still there.
+
+    Firewalls and NATs forget silent connections after some minutes; the kernel's own default is two hours.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def read_little(transport: asyncio.BaseTransport) -> None:

@@ -155,6 +155,7 @@ class UpstreamRuntime:
             upstream = Upstream(
                 config,
                 transport=transport,
+                resolver=self.resolver,
                 acquire=lambda spec: self._lease_endpoint(config, transport, spec),
                 strategy=strategy,
                 load=load,

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import Any, Literal
 
-from gateway_core.config import UpstreamConfig, UpstreamTlsConfig
+from gateway_core.config import Http1Config, KeepaliveConfig, UpstreamConfig, UpstreamTlsConfig
 from gateway_core.config.regular_files import read_regular
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How an https endpoint is verified, and what it is shown."""
+    """How https endpoints are verified, and what they are shown."""
 
-    ca: str = ""
-    """PEM file of the authorities to trust; empty is the system's."""
-    server_name: str = ""
-    """Name to ask for and to verify; empty is the endpoint's host."""
-    cert: str = ""
-    """PEM file of the client certificate to show; empty shows none."""
-    key: str = ""
-    verify: bool = True
+    config: UpstreamTlsConfig = field(default_factory=UpstreamTlsConfig)
     digest: str = ""
     """Tells files that were replaced from those before: settings are equal only if the files are (`with_digest`)."""
 
     @classmethod
     def of(cls, config: UpstreamTlsConfig) -> TlsSettings:
         """Return what is configured; the digest is still to be taken (`with_digest`)."""
-        return cls(config.ca, config.server_name, config.cert, config.key, config.verify)
+        return cls(config)
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read for it."""
-        return tuple(name for name in (self.ca, self.cert, self.key) if name)
+        return tuple(name for name in (self.config.ca, self.config.cert, self.config.key) if name)
+
+    @property
+    def server_name(self) -> str:
+        """The name to ask for (SNI), and to verify unless there are ``sans``; empty is the endpoint's host."""
+        return self.config.server_name
 
 
 def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:
@@ -61,43 +61,95 @@ def unusable(settings: TlsSettings, error: Exception) -> str:
 def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
     """Return the context for connections to https endpoints; they are verified unless the settings say otherwise.
 
+    With ``sans`` the context itself looks for the names during the handshake, whoever uses it, and whatever name is
+    asked for.
+
     :raises OSError: for files that cannot be read.
     :raises ssl.SSLError: for files that hold no certificate or key.
     """
     for name in settings.files:
         read_regular(name)  # OpenSSL would wait for the writer of a pipe
-    context = ssl.create_default_context(cafile=settings.ca or None)
+    config = settings.config
+    context = ssl.create_default_context(cafile=config.ca or None)
     context.set_alpn_protocols(["http/1.1"])
-    if settings.cert:
-        context.load_cert_chain(settings.cert, settings.key or None)
-    if not settings.verify:
+    if config.cert:
+        context.load_cert_chain(config.cert, config.key or None)
+    if not config.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    elif config.sans:
+        context.check_hostname = False
+        context.sslobject_class = _verifier_of(config.sans)
     return context
+
+
+def _verifier_of(names: Sequence[str]) -> type[ssl.SSLObject]:
+    """Return a TLS connection that fails its handshake if the certificate has none of some names.
+
+    OpenSSL can verify one name only, which Python takes from the name that is asked for. Event loops perform the
+    handshake through this method, so that nothing is sent before the names were verified.
+    """
+
+    class NameVerifier(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            if not has_name(self.getpeercert() or {}, names):
+                error = ssl.SSLCertVerificationError(f"the certificate has none of the names {', '.join(names)}")
+                error.verify_message = str(error)
+                raise error
+
+    return NameVerifier
+
+
+def has_name(certificate: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Whether a certificate has one of some names among its subject alternative names.
+
+    Host names match as RFC 9525 section 6.3 has it: a ``*`` stands for the whole first label. URIs match to the letter.
+
+    :param certificate: as `ssl.SSLObject.getpeercert` returns it.
+    """
+    found: Sequence[tuple[str, str]] = certificate.get("subjectAltName", ())
+    return any(_is_same(kind, value, name) for name in names for kind, value in found)
+
+
+def _is_same(kind: str, value: str, name: str) -> bool:
+    if kind == "URI":
+        return value == name
+    if kind == "IP Address":
+        try:
+            return ip_address(value.strip()) == ip_address(name)
+        except ValueError:
+            return False
+    if kind != "DNS" or "://" in name:
+        return False
+    value, name = value.lower().rstrip("."), name.lower().rstrip(".")
+    if value.startswith("*."):
+        label, dot, rest = name.partition(".")
+        return bool(label and dot) and rest == value[2:] and "." in rest
+    return value == name
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """Connections of one upstream. Times are seconds, 0 is no limit."""
+    """What the connections to an upstream's endpoints depend on; endpoints with other settings have other pools."""
 
     connect_timeout: float = 2.0
-    max_idle: int = 256
-    """Idle connections to keep for each endpoint."""
-    idle_timeout: float = 30.0
-    max_requests: int = 0
-    """Requests over one connection."""
-    tls: TlsSettings = TlsSettings()
+    """Seconds; 0 is no limit."""
+    keepalive: KeepaliveConfig = field(default_factory=KeepaliveConfig)
+    http1: Http1Config = field(default_factory=Http1Config)
+    send_proxy_protocol: Literal["v1", "v2"] | None = None
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
     @classmethod
     def of(cls, config: UpstreamConfig, tls: TlsSettings | None = None) -> TransportSettings:
-        """Return what the connections to an upstream's endpoints depend on.
+        """Return what is configured.
 
         :param tls: with the digest of its files, if there are any.
         """
         return cls(
-            connect_timeout=config.timeouts.connect,
-            max_idle=config.keepalive.max_idle,
-            idle_timeout=config.keepalive.idle_timeout,
-            max_requests=config.keepalive.max_requests,
-            tls=TlsSettings.of(config.tls) if tls is None else tls,
+            config.timeouts.connect,
+            config.keepalive,
+            config.http1,
+            config.send_proxy_protocol,
+            TlsSettings.of(config.tls) if tls is None else tls,
         )

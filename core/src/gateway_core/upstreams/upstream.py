@@ -16,6 +16,7 @@ from gateway_core.upstreams.hash_key import compile_hash_key
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
 from gateway_core.upstreams.passive_health import PassiveHealth
+from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
 from gateway_core.upstreams.sticky import StickyCookie
@@ -67,6 +68,7 @@ class Upstream:
         "hash_key",
         "is_plain",
         "name",
+        "resolver",
         "retries",
         "retry_budget",
         "settings",
@@ -79,6 +81,7 @@ class Upstream:
         settings: UpstreamConfig,
         *,
         transport: TransportSettings | None = None,
+        resolver: Resolver | None = None,
         acquire: AcquireEndpoint,
         strategy: Strategy,
         load: Load | None = None,
@@ -94,6 +97,8 @@ class Upstream:
         self.settings = settings
         self.transport = TransportSettings.of(settings) if transport is None else transport
         """How connections to its endpoints are made and kept."""
+        self.resolver = resolver
+        """Resolves the names of its endpoints; None asks the system."""
         self.hash_key = compile_hash_key(settings.hash_on)
         """Finds the key of a request, or None if the strategy needs none."""
         self.admission = Admission(settings.limits, load)

@@ -1,81 +1,87 @@
-"""One connection to an endpoint: writes requests, reads answers, one at a time.
+"""One connection to an endpoint: sends requests and receives their responses, one at a time.
 
-Bytes in, calls out: `Receiver` says what a connection tells whoever sent the request. The body is not decoded beyond
-its framing, and flows no faster than the receiver lets it.
+Who has a connection, and what may happen to it:
+
+    (new)    -> IDLE      `Pool` made it: the transport is there, TLS included
+    IDLE     -> HEAD      `send`: its handler has it until the response is complete
+    HEAD     -> LENGTH | CHUNKS | UNTIL_CLOSE     the final head came, a body follows
+    HEAD     -> SWITCHED  101: the handler keeps the transport, the connection has no further part in it
+    HEAD, LENGTH, CHUNKS -> IDLE      the response is complete, and so is the request: back to the owner
+    any      -> CLOSED    `abort`, the endpoint's end, or a response that leaves the connection unfit for another one
+
+IDLE connections are in the pool's list, or with the one client that they are bound to (`BoundConnections`); between
+`Pool.take` and `send`, within one turn of the loop, with the sender. What an endpoint sends on an IDLE connection
+closes it. What comes before the first byte of a response on a connection that was used before, and begins none, was
+left by the response before it: the connection is stale, and the handler may send the request again elsewhere.
+
+Only a connection on which both directions are complete is used again (RFC 9112 section 9.3), and none whose framing
+had to be repaired. The body is not decoded beyond its framing, and flows no faster than the handler lets it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
-from gateway_core.proxy.upstream.response_handler import Failure, Receiver
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, only_chunk
-from gateway_core.proxy.wire.response_head import (
-    NO_BODY,
-    UNTIL_CLOSE,
-    BadAnswerError,
-    ResponseHead,
-    read_response_head,
-)
-
-if TYPE_CHECKING:
-    from gateway_core.proxy.upstream.pool import Pool
+from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
+from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
+from gateway_core.proxy.wire.repairs import BadAnswerError, may_begin_head
+from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
 
 _MOST_INTERIM: Final = 16
-"""Interim answers before a final one: more is a peer that plays for time."""
+"""Interim responses before a final one: more is a peer that plays for time."""
 
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
-_IDLE: Final = 0
-_HEAD: Final = 1
-_LENGTH: Final = 2
-_CHUNKS: Final = 3
-_UNTIL_CLOSE: Final = 4
-_SWITCHED: Final = 5
-_CLOSED: Final = 6
+_IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_CLOSE, _SWITCHED, _CLOSED = range(7)
 
-HEAD_ONLY: Final = 1
-"""The request's method is HEAD: its answer has no body."""
-IN_CHUNKS: Final = 2
-"""The request's body goes out in chunks."""
-MAY_SWITCH: Final = 4
-"""The request asks for another protocol."""
-BINDS: Final = 32
-"""The connection belongs to one client: it never goes back to the pool."""
+HEAD_ONLY: Final = 1  # the request's method is HEAD: its response has no body
+IN_CHUNKS: Final = 2  # the request's body goes out in chunks
+MAY_SWITCH: Final = 4  # the request asks for another protocol
+BINDS: Final = 32  # the connection belongs to one client: it never goes back to the pool
 
 # What the connection notes there for itself, so that one look at the flags tells the usual case.
 _READING_PAUSED: Final = 8
 _BACKED_UP: Final = 16
-_UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP | BINDS
+_UNFIT: Final = 64  # for another request, whatever else its response says
+_UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP | BINDS | _UNFIT
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection to an endpoint; `Pool` owns it while it is idle, a `Receiver` while it is in use."""
+    """A connection to an endpoint; its pool owns it while it is idle, a `ResponseHandler` while it is in use."""
 
     __slots__ = (
         "_buffer",
         "_decoder",
+        "_ended_orderly",
         "_interims",
         "_remaining",
-        "_said_end",
         "_state",
         "bound",
+        "client",
         "deadline",
+        "expires_at",
         "flags",
+        "handler",
         "pool",
-        "receiver",
-        "reusable",
         "transport",
         "upload_complete",
         "uses",
     )
 
-    def __init__(self, pool: Pool) -> None:
+    transport: asyncio.Transport
+
+    def __init__(self, pool: ConnectionOwner, client: str = "", expires_at: float = float("inf")) -> None:
+        """Begin without transport.
+
+        :param client: the only client's address that it serves, where it began with a PROXY header.
+        :param expires_at: monotonic seconds from which on it takes no further request.
+        """
         self.pool = pool
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.receiver: Receiver | None = None
+        self.client = client
+        self.expires_at = expires_at
+        self.handler: ResponseHandler | None = None
         self.uses = 0
         """Requests that were sent over it, the one under way included."""
         self.deadline = float("inf")
@@ -84,25 +90,25 @@ class UpstreamConnection(asyncio.Protocol):
         self.flags = 0
         self.bound = 0
         """`BINDS` once the connection belongs to one client, until it closes."""
-        self.reusable = True
         self._state = _IDLE
         self._buffer = b""
         self._remaining = 0
         self._decoder: ChunkDecoder | None = None
         self._interims = 0
-        self._said_end = False
+        self._ended_orderly = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     # -- sending
 
-    def send(self, receiver: Receiver, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
-        """Send a request's head, and what is ready of its body behind it; `receiver` gets the answer.
+    def send(self, handler: ResponseHandler, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
+        """Send a request's head, and what is ready of its body behind it; `handler` gets the response.
 
+        :param head: the head, with bytes of the body as they go out.
         :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`, `BINDS`.
         """
-        self.receiver = receiver
+        self.handler = handler
         self.uses += 1
         self.flags = flags | self.bound
         self.upload_complete = upload_complete
@@ -110,16 +116,27 @@ class UpstreamConnection(asyncio.Protocol):
         self._interims = 0
         self.transport.write(head)
 
+    def send_with_body(
+        self, handler: ResponseHandler, head: bytes, body: bytes, flags: int, complete: bool, trailers: bytes = b""
+    ) -> None:
+        """Send a request with the part of its body that is there, or with all of it and its trailers."""
+        if flags & IN_CHUNKS:
+            body = encode_chunk(body) + (last_chunk(trailers) if complete else b"")
+        self.send(handler, head + body, flags, complete)
+
     def send_body(self, data: bytes) -> None:
         """Send the next part of the request's body."""
         self.transport.write(encode_chunk(data) if self.flags & IN_CHUNKS else data)
 
-    def send_end(self) -> None:
-        """Note that the request's body is complete."""
+    def send_end(self, trailers: bytes = b"") -> None:
+        """End the request's body.
+
+        :param trailers: a block of lines, which go out only behind chunks.
+        """
         if not self.upload_complete:
             self.upload_complete = True
             if self.flags & IN_CHUNKS:
-                self.transport.write(b"0\r\n\r\n")
+                self.transport.write(last_chunk(trailers))
 
     @property
     def is_alive(self) -> bool:
@@ -134,23 +151,23 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.flags |= _BACKED_UP
-        if self.receiver is not None:
-            self.receiver.pause_upload()
+        if self.handler is not None:
+            self.handler.pause_upload()
 
     def resume_writing(self) -> None:
         self.flags &= ~_BACKED_UP
-        if self.receiver is not None:
-            self.receiver.resume_upload()
+        if self.handler is not None:
+            self.handler.resume_upload()
 
     def pause_reading(self) -> None:
-        """Have the answer wait: its receiver cannot take more at present."""
+        """Pause the response: its handler cannot take more at present."""
         if not self.transport.is_closing():
             self.flags |= _READING_PAUSED
             bound_reads(self.transport, self)
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on with the answer."""
+        """Go on with the response."""
         self.flags &= ~_READING_PAUSED
         if not self.transport.is_closing():
             self.transport.resume_reading()
@@ -166,11 +183,12 @@ class UpstreamConnection(asyncio.Protocol):
         elif state == _CHUNKS:
             self._take_chunks(data)
         elif state == _UNTIL_CLOSE:
-            if (receiver := self.receiver) is not None:
-                receiver.on_body(data)
-            self._bound_reads_after(data)
+            if self.handler is not None:
+                self.handler.on_body(data)
+            if len(data) > READ_SIZE:
+                bound_reads(self.transport, self)  # it turns out to be a large one
         else:
-            # Bytes that no request asked for: whatever they are, the next answer must not begin with them.
+            # Bytes that no request asked for: whatever they are, the next response must not begin with them.
             self.abort()
 
     def _read_head(self, data: bytes) -> None:
@@ -179,134 +197,128 @@ class UpstreamConnection(asyncio.Protocol):
             self._buffer = b""
             body = data[known.size :]
             if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL:
-                # The usual answer, here in one piece.
-                receiver, self.receiver = self.receiver, None
-                if receiver is not None:
+                # The usual response, here in one piece.
+                handler, self.handler = self.handler, None
+                if handler is not None:
                     self._state = _IDLE
                     self.pool.give_back(self)
-                    receiver.on_answer(self, known, body, True)
+                    handler.on_answer(self, known, body, True)
                 return
             self._begin_body(known, body)
             return
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > self.pool.max_head_bytes:
-                self._fail(Failure.BAD_ANSWER, "its head is too large")
-            elif not data.startswith(b"HTTP/1."[: len(data)]) or data.count(b"\n") != data.count(b"\r\n"):
-                self._fail(Failure.BAD_ANSWER, "what it sends is no HTTP/1 answer")
-            else:
-                self._buffer = data
-            return
-        self._buffer = b""
         pool = self.pool
+        if self.uses > 1 and not (data.startswith(b"HTTP/1.") or self._interims or may_begin_head(data, pool.leniency)):
+            self._fail(Failure.STALE, "it sent what begins no response over a connection that was used before")
+            return
         try:
-            if end > pool.max_head_bytes:
-                raise BadAnswerError("its head is too large")
-            head = read_response_head(data[:end])
+            head = read_response_head(data, pool.max_head_bytes, pool.leniency)
         except BadAnswerError as error:
             self._fail(Failure.BAD_ANSWER, str(error))
             return
+        if head is None:
+            self._buffer = data
+            return
+        self._buffer = b""
         if head.status < 200:
-            self._read_interim(head, data[end + 4 :])
+            self._read_interim(head, data[head.size :])
         else:
             pool.last_head = None if head.binds else head
-            self._begin_body(head, data[end + 4 :])
+            self._begin_body(head, data[head.size :])
 
     def _read_interim(self, head: ResponseHead, rest: bytes) -> None:
-        receiver = self.receiver
-        if receiver is None:
+        handler = self.handler
+        if handler is None:
             return
         self._interims += 1
+        if not head.keep_alive:
+            self.flags |= _UNFIT
         if head.status == 101:
             if not self.flags & MAY_SWITCH:
-                self._fail(Failure.BAD_ANSWER, "it changes to a protocol that nobody asked for")
+                self._fail(Failure.BAD_ANSWER, "it changes to a protocol that was not asked for")
                 return
             self._state = _SWITCHED
-            self.receiver = None
+            self.handler = None
             self.pool.forget(self)
-            receiver.on_switch(self, head, rest)
+            handler.on_switch(self, head, rest)
             return
         if self._interims > _MOST_INTERIM:
-            self._fail(Failure.BAD_ANSWER, "it sends interim answers without end")
+            self._fail(Failure.BAD_ANSWER, "it sends interim responses without end")
             return
-        receiver.on_interim(head)
-        if rest and self.receiver is receiver:
+        handler.on_interim(head)
+        if rest and self.handler is handler:
             self._read_head(rest)
 
     def _begin_body(self, head: ResponseHead, rest: bytes) -> None:
-        receiver = self.receiver
-        if receiver is None:
+        handler = self.handler
+        if handler is None:
             return
-        self.reusable = head.keep_alive
+        if not head.keep_alive:
+            self.flags |= _UNFIT
         if head.binds:
             self.flags |= BINDS
-        length = 0 if self.flags & HEAD_ONLY else head.length
-        if length == NO_BODY:
-            length = 0
+        length = 0 if self.flags & HEAD_ONLY or head.length == NO_BODY else head.length
         if length >= 0:
             left = length - len(rest)
             if left <= 0:
                 if left < 0:
-                    self.reusable = False
+                    self.flags |= _UNFIT
                     rest = rest[:length]
                 self._release()
-                receiver.on_answer(self, head, rest, True)
+                handler.on_answer(self, head, rest, True)
                 return
             self._state = _LENGTH
             self._remaining = left
             if left > READ_SIZE:
                 bound_reads(self.transport, self)
-            receiver.on_answer(self, head, rest, False)
+            handler.on_answer(self, head, rest, False)
         elif length == UNTIL_CLOSE:
             self._state = _UNTIL_CLOSE
-            receiver.on_answer(self, head, rest, False)
+            handler.on_answer(self, head, rest, False)
         else:
-            self._begin_chunks(receiver, head, rest)
+            self._begin_chunks(handler, head, rest)
 
-    def _begin_chunks(self, receiver: Receiver, head: ResponseHead, rest: bytes) -> None:
+    def _begin_chunks(self, handler: ResponseHandler, head: ResponseHead, rest: bytes) -> None:
         only = only_chunk(rest)
         if only is not None:
             self._release()
-            receiver.on_answer(self, head, only, True)
+            handler.on_answer(self, head, only, True)
             return
         self._state = _CHUNKS
-        decoder = self._decoder = ChunkDecoder()
-        payload = b""
-        if rest:
-            try:
-                payload = decoder.feed(rest)
-            except BadChunkError as error:
-                self._fail(Failure.BAD_ANSWER, str(error))
-                return
+        decoder = self._decoder = ChunkDecoder(self.pool.leniency)
+        try:
+            payload = decoder.feed(rest)
+        except BadChunkError as error:
+            self._fail(Failure.BAD_ANSWER, str(error))
+            return
         if decoder.done and not decoder.trailer:
             self._end_chunks(decoder)
-            receiver.on_answer(self, head, payload, True)
+            handler.on_answer(self, head, payload, True)
             return
-        receiver.on_answer(self, head, payload, False)
-        if decoder.done and self.receiver is receiver:
+        handler.on_answer(self, head, payload, False)
+        if decoder.done and self.handler is handler:
             self._end_chunks(decoder)
-            receiver.on_end(decoder.trailer)
+            handler.on_end(decoder.trailer)
 
     def _take_length(self, data: bytes) -> None:
-        receiver = self.receiver
-        if receiver is None:
+        handler = self.handler
+        if handler is None:
             return
         left = self._remaining - len(data)
         if left > 0:
             self._remaining = left
-            receiver.on_body(data)
+            handler.on_body(data)
             return
         if left < 0:
-            self.reusable = False
+            self.flags |= _UNFIT
             data = data[:left]
-        receiver.on_body(data)
-        if self.receiver is receiver:
+        handler.on_body(data)
+        if self.handler is handler:
             self._release()
-            receiver.on_end(b"")
+            handler.on_end(b"")
 
     def _take_chunks(self, data: bytes) -> None:
-        receiver, decoder = self.receiver, self._decoder
-        if receiver is None or decoder is None:
+        handler, decoder = self.handler, self._decoder
+        if handler is None or decoder is None:
             return
         try:
             payload = decoder.feed(data)
@@ -314,50 +326,45 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.BAD_ANSWER, str(error))
             return
         if payload:
-            receiver.on_body(payload)
-        if decoder.done and self.receiver is receiver:
+            handler.on_body(payload)
+        if decoder.done and self.handler is handler:
             self._end_chunks(decoder)
-            receiver.on_end(decoder.trailer)
-        else:
-            self._bound_reads_after(data)
-
-    def _bound_reads_after(self, data: bytes) -> None:
-        """Bound further reads of a body of unknown length if it turns out to be a large one."""
-        if len(data) > READ_SIZE:
+            handler.on_end(decoder.trailer)
+        elif len(data) > READ_SIZE:
             bound_reads(self.transport, self)
 
     def _end_chunks(self, decoder: ChunkDecoder) -> None:
-        if decoder.rest:
-            self.reusable = False
+        if decoder.rest or decoder.is_repaired:
+            self.flags |= _UNFIT
         self._release()
 
     # -- ends
 
     def _release(self) -> None:
-        """Give the connection back: its answer is complete."""
-        receiver, self.receiver = self.receiver, None
+        """Give the connection back: its response is complete."""
+        handler, self.handler = self.handler, None
         self._decoder = None
         self._state = _IDLE
         if self.flags & _READING_PAUSED:
-            self.resume_reading()  # who is slow is no concern of the next request's
-        # An endpoint that answered without having taken the body may never read what would come behind it.
-        if not self.reusable or not self.upload_complete or self.flags & _BACKED_UP or self.transport.is_closing():
+            self.resume_reading()  # a slow client must not pause the next request's response
+        # An endpoint that responded without having taken the body may never read what would come behind it.
+        if self.flags & (_UNFIT | _BACKED_UP) or not self.upload_complete or self.transport.is_closing():
             self.abort()
         elif not self.flags & BINDS:
             self.pool.give_back(self)
-        elif receiver is not None:
+        elif handler is not None:
             self.bound = BINDS
-            receiver.keep_bound(self)
+            handler.keep_bound(self)
 
     def _fail(self, failure: Failure, detail: str) -> None:
-        receiver = self.receiver
+        handler = self.handler
         self.abort()
-        if receiver is not None:
-            receiver.on_failure(failure, detail)
+        if handler is not None:
+            handler.on_failure(failure, detail)
 
     def abort(self) -> None:
-        """Close the connection at once; nobody is told."""
-        self.receiver = None
+        """Close the connection at once; the handler is not told."""
+        self.handler = None
         self._decoder = None
         self._buffer = b""
         if self._state != _CLOSED:
@@ -366,35 +373,28 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
 
     def eof_received(self) -> bool:
-        self._said_end = ended_orderly(self.transport)
+        self._ended_orderly = self.pool.tolerates_missing_close_notify or ended_orderly(self.transport)
         return False
-
-    def _read_last_words(self) -> None:
-        """Read what the endpoint said before it refused the rest of the request's body with a reset.
-
-        Writing notices the reset before reading has brought the answer, which may say why (RFC 9112 section 9.5).
-        """
-        for data in last_words(self.transport):
-            self.data_received(data)
-            if not _HEAD <= self._state <= _CHUNKS:
-                break
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if exc is not None and self._state == _HEAD:
-            self._read_last_words()
-        receiver, state = self.receiver, self._state
-        began = bool(self._buffer) or self._interims > 0
-        self.receiver = None
-        self._buffer = b""
+            # Writing notices a reset before reading has brought the response that the endpoint sent before it refused
+            # the rest of the request's body, and which may say why (RFC 9112 section 9.5).
+            for data in last_words(self.transport):
+                self.data_received(data)
+                if not _HEAD <= self._state <= _CHUNKS:
+                    break
+        handler, state, began = self.handler, self._state, bool(self._buffer) or self._interims > 0
+        self.handler, self._buffer = None, b""
         if state != _CLOSED:
             self._state = _CLOSED
             self.pool.forget(self)
-        if receiver is None:
+        if handler is None:
             return
         if state == _HEAD:
             failure = Failure.TRUNCATED if began else Failure.RESET
-            receiver.on_failure(failure, "it closed the connection before its answer")
-        elif state == _UNTIL_CLOSE and exc is None and self._said_end:
-            receiver.on_end(b"")
+            handler.on_failure(failure, "it closed the connection before its response")
+        elif state == _UNTIL_CLOSE and exc is None and self._ended_orderly:
+            handler.on_end(b"")
         else:
-            receiver.on_failure(Failure.TRUNCATED, "it closed the connection within its answer")
+            handler.on_failure(Failure.TRUNCATED, "it closed the connection within its response")

@@ -1,24 +1,83 @@
-"""The connections to one endpoint: the last one used is the first one taken again."""
+"""The connections to one endpoint: made, lent, kept while idle, closed.
+
+The connection that was used last is the first one taken again, so that the others grow old and are closed. A pool
+outlives snapshots, as its endpoint does: what may change with a reload is read when it is used (`max_head_bytes`), and
+whatever else a pool is made of is part of what tells endpoints apart (`TransportSettings`).
+
+How a connection is made: the endpoint's name is resolved by the process's resolver, and its addresses are tried a
+quarter of a second apart, the families in turn, until one connects (RFC 8305). Where the endpoint expects a PROXY
+header, that is sent first, TLS begins behind it, and the connection serves only clients of that address.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, NamedTuple, Protocol
 
-from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_no_delay
+from aiohappyeyeballs import start_connection
+
+from gateway_core.descriptors import EXHAUSTED
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.wire.repairs import Leniency
+from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.proxy_protocol import Address, proxy_header
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.transport import TransportSettings
 
-if TYPE_CHECKING:
-    from gateway_core.proxy.wire.response_head import ResponseHead
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address is tried beside the one before (RFC 8305 section 5)."""
+
+_LOCAL_ERRORS: Final = EXHAUSTED | {errno.EADDRNOTAVAIL}
+"""What connecting fails with for want of descriptors, ports or memory here."""
 
 Connected = Callable[[UpstreamConnection | None, Failure, str], None]
 """Called with a connection, or with None and why there is none."""
+
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+"""What `socket.getaddrinfo` returns for an address: family, type, protocol, name, socket address."""
+
+
+class NameResolver(Protocol):
+    """Resolves the names of endpoints."""
+
+    async def resolve(self, host: str, port: int = 0) -> Sequence[AddressInfo]:
+        """Return the addresses of a name, best first.
+
+        :raises OSError: it has none, or cannot be resolved.
+        """
+
+
+class SystemResolver:
+    """Asks the operating system each time."""
+
+    async def resolve(self, host: str, port: int = 0) -> Sequence[AddressInfo]:
+        """Return the addresses of a name, best first."""
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class ProxyClient(NamedTuple):
+    """On whose behalf a connection begins with a PROXY header."""
+
+    source: Address | None = None
+    """The client's address and port; None sends a header without addresses."""
+    destination: Address | None = None
+    """The address and port that it connected to."""
+
+    @property
+    def key(self) -> str:
+        """What tells clients apart that may share connections."""
+        return self.source[0] if self.source is not None and self.destination is not None else ""
+
+
+_NO_CLIENT: Final = ProxyClient()
 
 
 class Pool:
@@ -26,21 +85,27 @@ class Pool:
 
     __slots__ = (
         "_context",
+        "_has_name",
         "_idle_timeout",
         "_loop",
+        "_max_head_bytes",
         "_max_idle",
         "_max_requests",
         "_on_closed",
         "_problem",
+        "_resolver",
         "_sweeper",
         "_tasks",
         "closed",
         "host",
         "idle",
         "last_head",
-        "max_head_bytes",
+        "leniency",
+        "path",
         "port",
+        "sends_proxy_header",
         "settings",
+        "tolerates_missing_close_notify",
     )
 
     def __init__(
@@ -50,99 +115,193 @@ class Pool:
         port: int,
         settings: TransportSettings,
         *,
+        path: str = "",
         context: ssl.SSLContext | None = None,
         problem: str = "",
+        resolver: NameResolver | None = None,
         max_head_bytes: int = 65536,
         sweeper: Sweeper,
         on_closed: Callable[[Pool], None] = lambda _: None,
     ) -> None:
+        """Begin without connections.
+
+        :param path: of the endpoint's unix socket; host and port do not count then.
+        :param context: for TLS; None is plain HTTP.
+        :param problem: why no connection can be made at all.
+        """
         self.host = host
         self.port = port
+        self.path = path
         self.settings = settings
-        self.max_head_bytes = max_head_bytes
-        """Bytes of an answer's head at most."""
         self.idle: list[UpstreamConnection] = []
         self.closed = False
         self.last_head: ResponseHead | None = None
-        """The last answer's head: most answers of an endpoint within a second have the same."""
-        self._max_idle = settings.max_idle
-        self._max_requests = settings.max_requests or NEVER
-        self._idle_timeout = settings.idle_timeout
+        self.leniency = Leniency.TOLERANT if settings.http1.tolerant else Leniency.REPAIR
+        self.tolerates_missing_close_notify = settings.tls.config.tolerate_missing_close_notify
+        self.sends_proxy_header = settings.send_proxy_protocol is not None
+        """Whether connections begin with a PROXY header, so that `take` and `connect` need the client."""
+        self._has_name = not path and not _is_literal(host)
+        self._max_head_bytes = max_head_bytes
+        self._max_idle = settings.keepalive.max_idle
+        self._max_requests = settings.keepalive.max_requests or NEVER
+        self._idle_timeout = settings.keepalive.idle_timeout
         self._context = context
-        self._problem = problem  # why no connection can be made at all
+        self._problem = problem
+        self._resolver = resolver or SystemResolver()
         self._sweeper = sweeper
         self._on_closed = on_closed
         self._loop = loop
         self._tasks = Tasks()
 
-    def take(self) -> UpstreamConnection | None:
-        """Return an idle connection, or None."""
+    @property
+    def max_head_bytes(self) -> int:
+        """Bytes of a response's head at most; set when a snapshot with another limit is put in force."""
+        return self._max_head_bytes
+
+    @max_head_bytes.setter
+    def max_head_bytes(self, size: int) -> None:
+        self._max_head_bytes = size
+        self.last_head = None  # which is recognised without being measured again
+
+    # -- lending
+
+    def take(self, client: ProxyClient = _NO_CLIENT) -> UpstreamConnection | None:
+        """Return an idle connection, or None.
+
+        :param client: needed if `sends_proxy_header`.
+        """
         idle = self.idle
+        if self.sends_proxy_header:
+            return self._take_for(client.key)
         while idle:
             connection = idle.pop()
-            if not connection.transport.is_closing():
+            if not connection.transport.is_closing() and connection.expires_at > self._sweeper.time:
                 return connection
+            connection.abort()
         return None
 
-    def connect(self, seconds: float, connected: Connected) -> asyncio.Task[None]:
-        """Have a connection made; cancel the task to give the wish up.
-
-        :param seconds: how long it may take; 0 is no limit.
-        """
-        return self._tasks.spawn(self._connect(seconds, connected), name=f"connect {self.host}:{self.port}")
-
-    async def _connect(self, seconds: float, connected: Connected) -> None:
-        connection, failure, reason = None, Failure.CONNECT, ""
-        server_name = self.settings.tls.server_name or self.host
-        if self._problem:
-            connected(None, failure, self._problem)
-            return
-        try:
-            async with asyncio.timeout(seconds or None):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self),
-                    self.host,
-                    self.port,
-                    ssl=self._context,
-                    server_hostname=server_name if self._context is not None else None,
-                )
-            set_no_delay(connection.transport)
-            read_little(connection.transport)
-            connection.transport.set_write_buffer_limits(high=READ_SIZE // 2)
-        except TimeoutError:
-            failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
-        except ssl.SSLCertVerificationError as error:
-            reason = f"its certificate is not trusted: {error.verify_message}"
-        except (OSError, ssl.SSLError) as error:
-            reason = f"cannot connect: {error}"
-        connected(connection, failure, reason)
+    def _take_for(self, key: str) -> UpstreamConnection | None:
+        for connection in reversed(self.idle):
+            if connection.client == key:
+                self.idle.remove(connection)
+                if not connection.transport.is_closing() and connection.expires_at > self._sweeper.time:
+                    return connection
+                connection.abort()
+        return None
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection for the next request, of any client."""
+        """Keep a connection for the next request, of any client unless it began with a PROXY header."""
         idle = self.idle
-        if self.closed or connection.bound or len(idle) >= self._max_idle or connection.uses >= self._max_requests:
+        if self.closed or connection.bound or connection.uses >= self._max_requests:
             connection.abort()
             return
+        if len(idle) >= self._max_idle:
+            if not self.sends_proxy_header or not idle:
+                connection.abort()
+                return
+            idle[0].abort()  # of another client, most likely, who may not come again
         connection.deadline = self._sweeper.time + self._idle_timeout
         idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """Let go of a connection that is closed or has become a tunnel."""
+        """Drop a connection that is closed or has become a tunnel."""
         if connection in self.idle:
             self.idle.remove(connection)
 
     @property
     def deadline(self) -> float:
-        """When the connection that has been idle for longest is to be closed."""
-        return self.idle[0].deadline if self.idle else NEVER
+        """When the next idle connection is to be closed."""
+        if not self.settings.keepalive.max_age:
+            return self.idle[0].deadline if self.idle else NEVER
+        return min([min(each.deadline, each.expires_at) for each in self.idle], default=NEVER)
 
     def expire(self, now: float) -> None:
-        """Close the connections that have been idle for too long."""
-        while self.idle and self.idle[0].deadline <= now:
-            self.idle[0].abort()
+        """Close the connections that have been idle for too long, or are too old."""
+        for connection in [each for each in self.idle if each.deadline <= now or each.expires_at <= now]:
+            connection.abort()
+
+    # -- connecting
+
+    def connect(self, seconds: float, connected: Connected, client: ProxyClient = _NO_CLIENT) -> asyncio.Task[None]:
+        """Have a connection made; cancel the task to give the wish up.
+
+        :param seconds: how long it may take; 0 is no limit.
+        :param client: needed if `sends_proxy_header`.
+        """
+        name = f"connect {self.path or self.host}:{self.port}"
+        return self._tasks.spawn(self._connect(seconds, connected, client), name=name)
+
+    async def _connect(self, seconds: float, connected: Connected, client: ProxyClient) -> None:
+        connection, failure, reason = None, Failure.CONNECT, self._problem
+        if reason:
+            connected(None, failure, reason)
+            return
+        max_age = self.settings.keepalive.max_age
+        made = UpstreamConnection(self, client.key, self._sweeper.time + max_age if max_age else NEVER)
+        try:
+            async with asyncio.timeout(seconds or None):
+                await self._open(made, client)
+            transport = made.transport
+            set_no_delay(transport)
+            set_keepalive(transport)
+            read_little(transport)
+            transport.set_write_buffer_limits(high=READ_SIZE // 2)
+            if made.is_alive:
+                connection = made
+            else:
+                reason = "it closed the connection at once"
+        except TimeoutError:
+            failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
+        except ssl.SSLCertVerificationError as error:
+            reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
+        except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
+            reason = f"cannot connect: {error}"
+            if not isinstance(error, ssl.SSLError) and getattr(error, "errno", None) in _LOCAL_ERRORS:
+                failure = Failure.LOCAL
+        connected(connection, failure, reason)
+
+    async def _open(self, connection: UpstreamConnection, client: ProxyClient) -> None:
+        """Connect, and give the connection its transport."""
+        loop, context = self._loop, self._context
+        server_name = (self.settings.tls.config.server_name or self.host) if context is not None else None
+        version = self.settings.send_proxy_protocol
+        if not (self.path or self._has_name or version):
+            # Nothing to resolve or to send first: the loop does it in one go.
+            await loop.create_connection(
+                lambda: connection, self.host, self.port, ssl=context, server_hostname=server_name
+            )
+            return
+        sock = await self._connect_socket()
+        try:
+            if version is not None:
+                await loop.sock_sendall(sock, proxy_header(version, client.source, client.destination))
+            if self.path:
+                await loop.create_unix_connection(lambda: connection, sock=sock)
+            else:
+                await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=server_name)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _connect_socket(self) -> socket.socket:
+        """Return a socket that is connected to the endpoint."""
+        loop = self._loop
+        if not self.path:
+            addresses = await self._resolver.resolve(self.host, self.port)
+            return await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, self.path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    # -- the end
 
     async def aclose(self) -> None:
-        """Close idle connections now, and those in use when their answers are complete.
+        """Close idle connections now, and those in use when their responses are complete.
 
         Connections that are being made go on: the requests that wait for them were given this endpoint.
         """
@@ -152,8 +311,16 @@ class Pool:
             connection.abort()
 
     async def cancel_connecting(self) -> None:
-        """Give up the connections that are being made, whoever waits for them."""
+        """Give up the connections that are being made."""
         await self._tasks.aclose()
 
     def __repr__(self) -> str:
-        return f"<Pool {self.host}:{self.port} idle={len(self.idle)}>"
+        return f"<Pool {self.path or self.host}:{self.port} idle={len(self.idle)}>"
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What a connection to an endpoint tells whoever sent a request over it."""
+"""What a connection to an endpoint knows of others: the handler of its response, and the pool that made it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,51 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gateway_core.proxy.upstream.connection import UpstreamConnection
+    from gateway_core.proxy.wire.repairs import Leniency
     from gateway_core.proxy.wire.response_head import ResponseHead
 
 
 class Failure(IntEnum):
-    """Why a try ended without a complete answer."""
+    """Why an attempt ended without a complete response."""
 
     CONNECT = 1
     """No connection came about: nothing was sent."""
     RESET = 2
-    """The connection ended before the first byte of an answer."""
+    """The connection ended before the first byte of a response."""
     TIMEOUT = 3
     BAD_ANSWER = 4
-    """What came is no answer that has one reading."""
+    """What came is no response that has one reading."""
     TRUNCATED = 5
-    """The connection ended within an answer."""
+    """The connection ended within a response."""
     CONNECT_TIMEOUT = 6
     """No connection came about in time: nothing was sent."""
+    LOCAL = 7
+    """No connection could be made for want of descriptors, ports or memory here: the endpoint is not to blame."""
+    STALE = 8
+    """A connection that had served a request before sent what begins no response: bytes that a response before it was
+    too long by. Nothing came of a response, and the sender decides as after `RESET`."""
 
 
-class Receiver(Protocol):
-    """Who sent a request over an upstream connection, and gets its answer."""
+class ResponseHandler(Protocol):
+    """Who sent a request over an upstream connection, and gets its response."""
 
     def on_interim(self, head: ResponseHead) -> None:
-        """Take a 1xx answer that is not 101."""
+        """Called for each 1xx response that is not 101."""
 
     def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
-        """Take the final head with the part of the body that came with it."""
+        """Called with the final head and the part of the body that came with it."""
 
     def on_body(self, data: bytes) -> None:
-        """Take the next part of the body."""
+        """Called with the next part of the body."""
 
     def on_end(self, trailer: bytes) -> None:
-        """Take note that the answer is complete; ``trailer`` is a block of fields."""
+        """Called when the response is complete; ``trailer`` is a block of fields."""
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         """Take over the connection after 101; ``data`` came right behind it."""
 
     def on_failure(self, failure: Failure, detail: str) -> None:
-        """Take note that no complete answer will come; the connection is gone."""
+        """Called when no complete response will come; the connection is gone."""
 
     def keep_bound(self, connection: UpstreamConnection) -> None:
         """Keep the connection for its client, or close it: the response is complete, and the pool must not have it."""
@@ -55,3 +61,28 @@ class Receiver(Protocol):
 
     def resume_upload(self) -> None:
         """Go on with the request's body."""
+
+
+Receiver = ResponseHandler
+
+
+class ConnectionOwner(Protocol):
+    """The pool that made a connection, as far as the connection knows it."""
+
+    closed: bool
+    last_head: ResponseHead | None
+    """The last response's head: most responses of an endpoint within a second have the same."""
+    leniency: Leniency
+    """What is done with responses that are not valid to the letter."""
+    tolerates_missing_close_notify: bool
+    """Whether a TLS connection that ends without close_notify ends a body."""
+
+    @property
+    def max_head_bytes(self) -> int:
+        """Bytes of a response's head at most, in the snapshot in force."""
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request, or close it."""
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Called when a connection is closed or has become a tunnel."""

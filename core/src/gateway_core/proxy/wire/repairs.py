@@ -66,7 +66,7 @@ FRAMING_NAMES: Final = frozenset({b"connection", b"content-length", b"transfer-e
 """Fields by which the end of a message, or of its connection, is found."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?", re.DOTALL)
-_LOOSE_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9])[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?[ \t]*", re.DOTALL)
+_LOOSE_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9])[ \t]+([1-9][0-9]{2})([ \t].*)?", re.DOTALL)
 _LINE_END: Final = re.compile(rb"\r?\n")
 _EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _CONTROLS_TO_SPACES: Final = bytes(each if each in VALUE_BYTES else 0x20 for each in range(256))
@@ -127,6 +127,8 @@ def _repair_status_line(line: bytes, leniency: Leniency) -> StatusLine:
     pattern = _LOOSE_STATUS_LINE if leniency is Leniency.TOLERANT else _STATUS_LINE
     match = pattern.fullmatch(line)
     reason = match[3] or b"" if match is not None else b""
+    if leniency is Leniency.TOLERANT:
+        reason = reason.strip(b" \t")
     if reason.translate(None, VALUE_BYTES):
         if leniency is not Leniency.TOLERANT:
             match = None

@@ -1,0 +1,67 @@
+"""Servers that speak whatever bytes a test has them speak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.core.proxy.upstream.kit import OK, Script
+
+
+def respond(*responses: bytes) -> Script:
+    """Return a script that responds to each request of a connection with the next bytes, and holds it open."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for response in responses:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(response)
+        await reader.read()
+
+    return script
+
+
+StartServer = Callable[..., Awaitable[int]]
+
+
+@pytest.fixture
+async def start_server() -> AsyncIterator[StartServer]:
+    """Start a server with a script, or with the responses of each connection; return its port, 0 for a unix socket."""
+    writers: list[asyncio.StreamWriter] = []
+    async with AsyncExitStack() as stack:
+
+        async def start(*script: Script | bytes, path: Path | None = None) -> int:
+            run = script[0] if script and callable(script[0]) else respond(*[s for s in script if isinstance(s, bytes)])
+
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                writers.append(writer)
+                try:
+                    await run(reader, writer)
+                except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+                    pass
+                finally:
+                    writer.close()
+
+            if path is None:
+                server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            else:
+                server = await asyncio.start_unix_server(serve, path)
+
+            async def stop() -> None:
+                server.close()
+                for writer in writers:
+                    if not writer.transport.is_closing():
+                        writer.transport.abort()
+                await asyncio.sleep(0)
+
+            stack.push_async_callback(stop)
+            name = server.sockets[0].getsockname()
+            return int(name[1]) if path is None else 0
+
+        yield start
+
+
+__all__ = ["OK", "StartServer", "respond", "start_server"]
