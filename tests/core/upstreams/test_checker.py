@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import HealthCheckConfig, SecretHeaderValue
+from gateway_core.proxy_protocol import ProxyVersion
 from gateway_core.upstreams import Endpoint, EndpointSpec
 from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.resolver import AddressInfo, Resolver
 
 
 class Upstream:
@@ -53,19 +56,20 @@ async def upstream() -> AsyncIterator[tuple[Upstream, Endpoint]]:
 
 @pytest.fixture
 async def make_checker() -> AsyncIterator[Callable[..., Checker]]:
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
     made: list[Checker] = []
 
-    def make(endpoint: Endpoint, **settings: Any) -> Checker:
-        configured = HealthCheckConfig.model_construct(**{"timeout": 5.0, "unhealthy_threshold": 1, **settings})
-        checker = Checker(endpoint, configured, session=lambda: session, clock=SystemClock(), rng=Random(1))
+    def make(endpoint: Endpoint, proxy_protocol: ProxyVersion | None = None, **settings: Any) -> Checker:
+        config = HealthCheckConfig.model_construct(**{"timeout": 5.0, "unhealthy_threshold": 1, **settings})
+        clock = SystemClock()
+        checker = Checker(
+            endpoint, config, resolver=Resolver(), clock=clock, rng=Random(1), proxy_protocol=proxy_protocol
+        )
         made.append(checker)
         return checker
 
     yield make
     for checker in made:
         await checker.aclose()
-    await session.close()
 
 
 def free_port() -> int:
@@ -79,8 +83,8 @@ def free_port() -> int:
     [
         (200, ("200-399",), ""),
         (302, ("200-399",), ""),
-        (503, ("200-399",), "answered 503, expected 200-399"),
-        (302, ("200",), "answered 302, expected 200"),
+        (503, ("200-399",), "responded 503, expected 200-399"),
+        (302, ("200",), "responded 302, expected 200"),
         (404, ("200", "404"), ""),
         (206, ("200-299",), ""),
     ],
@@ -140,7 +144,7 @@ async def test_no_answer_in_time_is_a_failure(
 
     await make_checker(endpoint, timeout=0.05).check()
 
-    assert (endpoint.healthy, endpoint.last_check_error) == (False, "no answer within 0.05 s")
+    assert (endpoint.healthy, endpoint.last_check_error) == (False, "no response within 0.05 s")
 
 
 @pytest.mark.parametrize("kind", ["http", "https", "tcp"])
@@ -209,3 +213,115 @@ async def test_a_closed_checker_asks_no_more(
     await asyncio.sleep(0.05)
 
     assert len(fake.requests) == asked
+
+
+async def test_an_endpoint_on_a_unix_socket_is_checked_there(
+    tmp_path: Path, make_checker: Callable[..., Checker]
+) -> None:
+    path = str(tmp_path / "users.sock")
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    endpoint = Endpoint(EndpointSpec.from_url(f"unix:{path}"))
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_unix_server(handle, path):
+        await make_checker(endpoint, path="/health").check()
+
+    assert endpoint.last_check_error == ""
+    head = await received.get()
+    assert head.startswith(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+
+    await make_checker(endpoint, path="/health").check()
+    assert "No such file" in endpoint.last_check_error or "refused" in endpoint.last_check_error
+
+
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [("v1", b"PROXY UNKNOWN\r\n"), ("v2", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"), (None, b"")],
+)
+async def test_a_check_begins_with_a_header_that_names_no_client(
+    version: ProxyVersion | None, header: bytes, make_checker: Callable[..., Checker]
+) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.put_nowait(await reader.readexactly(len(header)) + await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        endpoint = Endpoint(EndpointSpec("http", "127.0.0.1", server.sockets[0].getsockname()[1]))
+        await make_checker(endpoint, proxy_protocol=version).check()
+
+    assert endpoint.last_check_error == ""
+    assert (await received.get()).startswith(header + b"GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", ""),
+        (b"HTTP/1.0 200\r\n\r\n", ""),
+        (b"", "the connection was closed without a response"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "the connection was closed without a response"),
+        (b"HTTP/2 200 OK\r\n\r\n", "what it sent is no HTTP response: b'HTTP/2 200 OK\\r\\n'"),
+        (b"HTTP/1.1 2x0 OK\r\n\r\n", "what it sent is no HTTP response: b'HTTP/1.1 2x0 OK\\r\\n'"),
+        (b"HTTP/1.1 " + b"9" * 100_000, "Separator is not found, and chunk exceed the limit"),
+    ],
+)
+async def test_the_first_final_response_counts(
+    response: bytes, error: str, make_checker: Callable[..., Checker]
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        endpoint = Endpoint(EndpointSpec("http", "127.0.0.1", server.sockets[0].getsockname()[1]))
+        await make_checker(endpoint).check()
+
+    assert endpoint.last_check_error == error
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL])
+async def test_what_this_machine_lacks_says_nothing_about_the_endpoint(
+    number: int, make_checker: Callable[..., Checker], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(host: str) -> list[AddressInfo]:
+        raise OSError(number, "none left")
+
+    endpoint = Endpoint(EndpointSpec("http", "users.test", 80))
+    checker = Checker(
+        endpoint,
+        HealthCheckConfig(unhealthy_threshold=1),
+        resolver=Resolver(look_up=fail),
+        clock=SystemClock(),
+        rng=Random(1),
+    )
+
+    await checker.check()
+
+    assert (endpoint.healthy, endpoint.last_check) == (True, 0)
+    assert "endpoints cannot be connected to" in caplog.text
+
+
+async def test_a_name_whose_first_address_is_dead_is_well(
+    upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
+) -> None:
+    _, serving = upstream
+
+    def look_up(host: str) -> list[AddressInfo]:
+        # Nothing listens at the first one.
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{number}", 0)) for number in (9, 1)]
+
+    endpoint = Endpoint(EndpointSpec("http", "users.test", serving.port))
+    config = HealthCheckConfig(unhealthy_threshold=1)
+    checker = Checker(endpoint, config, resolver=Resolver(look_up=look_up), clock=SystemClock(), rng=Random(1))
+
+    await checker.check()
+
+    assert endpoint.last_check_error == ""

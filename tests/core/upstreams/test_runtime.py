@@ -224,8 +224,7 @@ def test_options_that_differ_have_other_keys(one: dict[str, Any], other: dict[st
 async def test_health_checks_use_the_scheme_of_the_endpoint_unless_told_otherwise(runtime: UpstreamRuntime) -> None:
     for given, scheme in (({}, "https"), ({"type": "http"}, "http")):
         document = {"name": "users", "endpoints": [{"url": "https://127.0.0.1:9"}], "health_check": given}
-        check = UpstreamConfig.model_validate(document).health_check
-        assert check is not None
-        checker = runtime._make_checker(Endpoint(EndpointSpec("https", "127.0.0.1", 9)), check, TlsSettings())
+        config = UpstreamConfig.model_validate(document)
+        checker = runtime._make_checker(Endpoint(EndpointSpec("https", "127.0.0.1", 9)), config, TlsSettings())
 
-        assert checker.url.scheme == scheme
+        assert checker.scheme == scheme

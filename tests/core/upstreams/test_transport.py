@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +18,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import HealthCheckConfig, UpstreamConfig, UpstreamTlsConfig
 from gateway_core.upstreams import Endpoint, EndpointSpec
 from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, has_name, make_tls_context, with_digest
 
 
@@ -65,17 +65,16 @@ def tls(**config: Any) -> TlsSettings:
 
 
 async def check(endpoint: Endpoint, settings: TlsSettings) -> str:
-    async with aiohttp.ClientSession() as session:
-        checker = Checker(
-            endpoint,
-            HealthCheckConfig.model_construct(timeout=10.0),
-            session=lambda: session,
-            clock=SystemClock(),
-            rng=Random(1),
-            tls=make_tls_context(settings),
-            server_name=settings.server_name,
-        )
-        await checker.check()
+    checker = Checker(
+        endpoint,
+        HealthCheckConfig.model_construct(timeout=10.0),
+        resolver=Resolver(),
+        clock=SystemClock(),
+        rng=Random(1),
+        tls=make_tls_context(settings),
+        server_name=settings.server_name,
+    )
+    await checker.check()
     return endpoint.last_check_error
 
 

@@ -1,29 +1,41 @@
-"""Active health checks: the I/O around ``health``."""
+"""Active health checks: the I/O around ``health``.
+
+Each check makes a connection of its own, as requests do (the resolver's addresses by happy eyeballs, or the unix
+socket; a header of the PROXY protocol that names no client; TLS), so that it proves that the endpoint accepts some. Of
+the response only the status counts, so no more of it is read.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
-from collections.abc import Callable
 from random import Random
+from typing import Final
 
-import aiohttp
-from yarl import URL
+from aiohappyeyeballs import start_connection
 
 from gateway_core.clock import Clock
 from gateway_core.config import HealthCheckConfig
+from gateway_core.descriptors import EXHAUSTED, LocalErrors
+from gateway_core.proxy_protocol import ProxyVersion, proxy_header
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.endpoint import Endpoint, authority_of
 from gateway_core.upstreams.health import StatusRanges, first_delay, next_delay, note_result
+from gateway_core.upstreams.resolver import Resolver
 
 _logger = logging.getLogger("gateway.upstreams")
 
-USER_AGENT = "gateway-health-check"
+USER_AGENT: Final = "gateway-health-check"
+_HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""RFC 8305 section 5."""
+_HAVE_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests say that they have none (RFC 9110 section 8.6)."""
 
 
 class CheckFailedError(Exception):
-    """The endpoint answered, but not as it should."""
+    """The endpoint responded, but not as it should."""
 
 
 class Checker:
@@ -31,51 +43,55 @@ class Checker:
 
     __slots__ = (
         "_clock",
+        "_config",
         "_endpoint",
         "_expected",
-        "_headers",
+        "_head",
+        "_local_errors",
+        "_preface",
+        "_resolver",
         "_rng",
         "_server_name",
-        "_session",
-        "_settings",
-        "_ssl",
         "_tasks",
-        "url",
+        "_tls",
+        "scheme",
     )
 
     def __init__(
         self,
         endpoint: Endpoint,
-        settings: HealthCheckConfig,
+        config: HealthCheckConfig,
         *,
-        session: Callable[[], aiohttp.ClientSession],
+        resolver: Resolver,
         clock: Clock,
         rng: Random,
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
+        proxy_protocol: ProxyVersion | None = None,
+        local_errors: LocalErrors | None = None,
     ) -> None:
         """Prepare the check.
 
-        :param session: gives the session to ask with; it should not keep connections, so that each check proves that
-            the endpoint still accepts some.
-        :param tls: how https endpoints are verified; None is the system's way.
+        :param tls: how https endpoints are verified; unused for others.
         :param server_name: name to ask for and to verify; empty is the endpoint's host.
+        :param proxy_protocol: version of the header that connections begin with.
+        :param local_errors: logs checks that failed for want of something on this machine, and say nothing.
         :raises ValueError: for expected statuses that are none.
         """
+        self._local_errors = LocalErrors() if local_errors is None else local_errors
         self._endpoint = endpoint
-        self._settings = settings
-        self._session = session
+        self._config = config
+        self._resolver = resolver
         self._clock = clock
         self._rng = rng
-        self._ssl: ssl.SSLContext | bool = True if tls is None else tls
-        self._server_name = server_name or None
-        self._expected = StatusRanges(settings.expected_statuses)
+        self.scheme = config.type or endpoint.scheme
+        """``http``, ``https`` or ``tcp``."""
+        self._tls = tls if self.scheme == "https" else None
+        self._server_name = server_name or endpoint.host
+        self._preface = b"" if proxy_protocol is None else proxy_header(proxy_protocol, None, None)
+        self._expected = StatusRanges(config.expected_statuses)
         self._tasks = Tasks()
-        authority = authority_of(endpoint.host, settings.port or endpoint.port)
-        self.url = URL(f"{settings.type or endpoint.scheme}://{authority}{settings.path}", encoded=True)
-        self._headers = {"User-Agent": USER_AGENT, **{name: value.reveal() for name, value in settings.headers.items()}}
-        if settings.host:
-            self._headers["Host"] = settings.host
+        self._head = _request_head(endpoint, config)
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
@@ -90,50 +106,102 @@ class Checker:
         began = self._clock.monotonic()
         error = ""
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                await (self._connect() if self._settings.type == "tcp" else self._ask())
+            async with asyncio.timeout(self._config.timeout):
+                reader, writer = await self._connect()
+                try:
+                    if self._tls is not None:
+                        await writer.start_tls(self._tls, server_hostname=self._server_name)
+                    if self.scheme != "tcp":
+                        writer.write(self._head)
+                        await self._judge(reader)
+                finally:
+                    writer.transport.abort()  # a body may have no end, and an endpoint may not take leave
         except TimeoutError:
-            error = f"no answer within {self._settings.timeout:g} s"
-        except (CheckFailedError, aiohttp.ClientError, OSError, ValueError) as failure:
+            error = f"no response within {self._config.timeout:g} s"
+        except (CheckFailedError, OSError, ValueError) as failure:
             error = str(failure) or type(failure).__name__
+            if isinstance(failure, OSError) and self._is_local(failure):
+                self._local_errors.note(error, began)
+                return
         self._note(error, self._clock.monotonic() - began)
 
     async def _run(self) -> None:
-        await asyncio.sleep(first_delay(self._settings, self._rng))
+        await asyncio.sleep(first_delay(self._config, self._rng))
         while True:
             began = self._clock.monotonic()
-            pause = next_delay(self._settings, self._rng)
+            pause = next_delay(self._config, self._rng)
             await self.check()
             await asyncio.sleep(max(0.0, pause - (self._clock.monotonic() - began)))
 
-    async def _connect(self) -> None:
-        port = self._settings.port or self._endpoint.port
-        _, writer = await asyncio.open_connection(self._endpoint.host, port)
-        writer.close()
+    def _is_local(self, error: OSError) -> bool:
+        # Without IPv6 on this machine every IPv6 address is "not available": that is not for lack of a port.
+        has_no_port = error.errno == errno.EADDRNOTAVAIL and ":" not in self._endpoint.host
+        return error.errno in EXHAUSTED or has_no_port
 
-    async def _ask(self) -> None:
-        answer = await self._session().request(
-            self._settings.method,
-            self.url,
-            headers=self._headers,
-            allow_redirects=False,
-            ssl=self._ssl,
-            server_hostname=self._server_name,
-        )
-        # Only the head counts; closing does not wait for a body that may have no end.
-        answer.close()
-        if answer.status not in self._expected:
-            raise CheckFailedError(f"answered {answer.status}, expected {self._expected}")
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        endpoint = self._endpoint
+        if endpoint.path:
+            reader, writer = await asyncio.open_unix_connection(endpoint.path)
+        else:
+            addresses = await self._resolver.resolve(endpoint.host, self._config.port or endpoint.port)
+            sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+            reader, writer = await asyncio.open_connection(sock=sock)
+        if self._preface:
+            writer.write(self._preface)
+        return reader, writer
+
+    async def _judge(self, reader: asyncio.StreamReader) -> None:
+        """Read the status line of the final response."""
+        status = _status_of(await reader.readline())
+        while status < 200:
+            while (await reader.readline()).strip():
+                pass
+            status = _status_of(await reader.readline())
+        if status not in self._expected:
+            raise CheckFailedError(f"responded {status}, expected {self._expected}")
 
     def _note(self, error: str, seconds: float) -> None:
         endpoint = self._endpoint
         endpoint.last_check = self._clock.wall()
         endpoint.last_check_seconds = seconds
         endpoint.last_check_error = error
-        if not note_result(self._settings, endpoint.health, passed=not error):
+        if not note_result(self._config, endpoint.health, passed=not error):
             return
         endpoint.notify()
         if error:
             _logger.warning("endpoint %s is unhealthy: %s", endpoint.id, error)
         else:
             _logger.info("endpoint %s is healthy again", endpoint.id)
+
+
+def _status_of(line: bytes) -> int:
+    """Return the status of a response, of which this is the first line (RFC 9112 section 4).
+
+    :raises CheckFailedError: if it is none.
+    """
+    if not line:
+        raise CheckFailedError("the connection was closed without a response")
+    version, _, rest = line.partition(b" ")
+    status = rest[:3]
+    if version not in {b"HTTP/1.1", b"HTTP/1.0"} or not status.isdigit() or not 100 <= int(status) <= 599:
+        raise CheckFailedError(f"what it sent is no HTTP response: {line[:40]!r}")
+    return int(status)
+
+
+def _request_head(endpoint: Endpoint, config: HealthCheckConfig) -> bytes:
+    authority = endpoint.authority
+    if config.port and not endpoint.path:
+        text = authority_of(endpoint.host, config.port)
+        authority = text.encode("ascii" if text.isascii() else "idna")
+    fields = {
+        "host": ("Host", config.host or authority.decode()),
+        "user-agent": ("User-Agent", USER_AGENT),
+        "accept": ("Accept", "*/*"),
+    }
+    if config.method in _HAVE_CONTENT:
+        fields["content-length"] = ("Content-Length", "0")
+    for name, value in config.headers.items():
+        fields[name.lower()] = (name, value.reveal())
+    fields["connection"] = ("Connection", "close")
+    lines = [f"{config.method} {config.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.values())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

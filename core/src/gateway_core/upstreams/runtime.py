@@ -127,7 +127,7 @@ class UpstreamRuntime:
         self._discoveries.update(discoveries)
 
     def session(self) -> aiohttp.ClientSession:
-        """Return the session for health checks and registries: no cookies, no kept connections, nothing decoded."""
+        """Return the session for registries: no cookies, no kept connections, nothing decoded."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -206,25 +206,28 @@ class UpstreamRuntime:
         def start() -> Endpoint:
             endpoint = Endpoint(spec, config.circuit_breaker)
             if config.health_check is not None and config.health_check.enable:
-                checker = self._make_checker(endpoint, config.health_check, transport.tls)
+                checker = self._make_checker(endpoint, config, transport.tls)
                 endpoint.attach(checker)
                 checker.start()
             return endpoint
 
-        depends_on = (frozen(config.health_check), config.circuit_breaker, transport)
+        depends_on = (frozen(config.health_check), config.circuit_breaker, config.send_proxy_protocol, transport)
         key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, spec.path, depends_on)
         return self._endpoints.acquire(key, start)
 
-    def _make_checker(self, endpoint: Endpoint, check: HealthCheckConfig, tls: TlsSettings) -> Checker:
+    def _make_checker(self, endpoint: Endpoint, config: UpstreamConfig, tls: TlsSettings) -> Checker:
+        check = config.health_check or HealthCheckConfig()
         is_https = (check.type or endpoint.scheme) == "https"
         return Checker(
             endpoint,
             check,
-            session=self.session,
+            resolver=self.resolver,
             clock=self._clock,
             rng=self._rng,
             tls=self._tls_context(tls) if is_https else None,
             server_name=tls.server_name,
+            proxy_protocol=config.send_proxy_protocol,
+            local_errors=self._local_errors,
         )
 
     def _tls_context(self, tls: TlsSettings) -> ssl.SSLContext:
