@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.proxy.upstream.kit import OK, Script
+from tests.core.proxy.upstream.authority import Authority
+from tests.core.proxy.upstream.kit import Script
 
 
 def respond(*responses: bytes) -> Script:
@@ -22,6 +23,11 @@ def respond(*responses: bytes) -> Script:
         await reader.read()
 
     return script
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"), "authority")
 
 
 StartServer = Callable[..., Awaitable[int]]
@@ -62,6 +68,3 @@ async def start_server() -> AsyncIterator[StartServer]:
             return int(name[1]) if path is None else 0
 
         yield start
-
-
-__all__ = ["OK", "StartServer", "respond", "start_server"]

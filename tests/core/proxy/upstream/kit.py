@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +126,7 @@ def make_pool(
     path: str = "",
     resolver: NameResolver | None = None,
     sweeper: Sweeper | None = None,
+    context: ssl.SSLContext | None = None,
     **config: Any,
 ) -> Pool:
     """Return a pool for an endpoint; ``config`` is that of its upstream."""
@@ -135,6 +137,7 @@ def make_pool(
         port,
         TransportSettings.of(settings),
         path=path,
+        context=context,
         resolver=resolver,
         sweeper=sweeper or make_sweeper(),
     )
