@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from gateway_core.routing import WeightedTargets, samples
+from gateway_core.routing import WeightedTargets, rendezvous, samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +40,17 @@ def test_weights_that_give_no_one_anything_are_refused(weights: list[int]) -> No
 @pytest.mark.parametrize(("percent", "expected"), [(0, 0), (100, 10_000), (50, 5_000), (0.01, 1), (12.5, 1_250)])
 def test_samples_takes_exactly_its_share(percent: float, expected: int) -> None:
     assert sum(samples(percent, counter) for counter in range(77, 10_077)) == expected
+
+
+@given(
+    weights=st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any),
+    keys=st.lists(st.text(), min_size=1, max_size=20),
+)
+def test_a_key_belongs_to_a_target_with_a_weight_whatever_else_goes(weights: list[int], keys: list[str]) -> None:
+    targets = [(f"t{index}", weight) for index, weight in enumerate(weights)]
+
+    for key in keys:
+        chosen = rendezvous(key, targets)
+        assert weights[chosen] > 0
+        kept = [pair for pair in targets if pair == targets[chosen] or pair[0] > "t2"]
+        assert kept[rendezvous(key, kept)] == targets[chosen]

@@ -34,7 +34,7 @@ from gateway_core.routing.router import (
     params_of,
 )
 from gateway_core.routing.rules import RouteRule, ValueCondition
-from gateway_core.routing.split import WeightedTargets, samples
+from gateway_core.routing.split import WeightedTargets, rendezvous, samples
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -86,6 +86,7 @@ __all__ = [
     "parse_regex",
     "path_problem",
     "prefix_change",
+    "rendezvous",
     "rule_pattern",
     "samples",
     "upstream_path",

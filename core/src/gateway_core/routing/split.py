@@ -1,11 +1,12 @@
-"""Weighted split over targets, and sampling by percentage: decided by a counter, so exact, even and repeatable."""
+"""Weighted split over targets by a counter (exact, even, repeatable) or by a key, and sampling by percentage."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import accumulate
-from math import gcd
+from math import gcd, log
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -44,6 +45,24 @@ class WeightedTargets(Generic[T]):
         if self.total == 1:
             return self._targets[0]
         return self._targets[bisect_right(self._ends, counter * self._step % self.total)]
+
+
+def rendezvous(key: str, targets: Sequence[tuple[str, int]]) -> int:
+    """Return the index of the target that a key belongs to, in proportion to the weights.
+
+    Rendezvous hashing (Thaler and Ravishankar 1998) with logarithmic weights: a change of one target moves only the
+    keys that it loses or gains. BLAKE2b rather than ``hash()``, so that all workers and gateways agree.
+
+    :param targets: (name, weight) pairs, of which at least one has a weight above 0.
+    """
+
+    def score(index: int) -> float:
+        name, weight = targets[index]
+        digest = blake2b(f"{name}\n{key}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        uniform = (int.from_bytes(digest, "big") + 1) / ((1 << 64) + 2)  # within (0, 1)
+        return -weight / log(uniform)
+
+    return max((index for index, (_, weight) in enumerate(targets) if weight > 0), key=score)
 
 
 def samples(percent: float, counter: int) -> bool:

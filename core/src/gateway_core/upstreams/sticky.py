@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Protocol
 
 from gateway_core.config import StickyCookieConfig
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import NO_CANDIDATES, Candidates
+
+
+class Identified(Protocol):
+    """Something that a cookie may name."""
+
+    @property
+    def id(self) -> str: ...
 
 
 class StickyCookie:
@@ -21,8 +29,8 @@ class StickyCookie:
     def __init__(self, settings: StickyCookieConfig, secret: bytes) -> None:
         """Make the names.
 
-        :param secret: up to 64 bytes that all workers and gateways of one cluster share; who knows them can work out
-            which endpoint a cookie names.
+        :param secret: what all workers and gateways of one cluster share; with it one can work out which endpoint a
+            cookie names.
         """
         self.name = settings.name
         self._secret = blake2b(secret).digest()
@@ -37,12 +45,12 @@ class StickyCookie:
             self._by_token = {self.token(endpoint): endpoint for endpoint in usable.endpoints}
         return self._by_token.get(cookie)
 
-    def token(self, endpoint: Endpoint) -> str:
-        """Return the name of an endpoint: 32 hexadecimal digits."""
+    def token(self, endpoint: Identified) -> str:
+        """Return the name of an endpoint, or of a target of a route: 32 hexadecimal digits."""
         return blake2b(endpoint.id.encode(), digest_size=16, key=self._secret).hexdigest()
 
-    def set_cookie(self, endpoint: Endpoint, cookie: str | None) -> str | None:
-        """Return the Set-Cookie value that binds a client to the endpoint that answered it.
+    def set_cookie(self, endpoint: Identified, cookie: str | None) -> str | None:
+        """Return the Set-Cookie value that binds a client to the endpoint that responded to it.
 
         :param cookie: the cookie that the client sent; None if it sent none.
         :returns: None if the client has that cookie already.

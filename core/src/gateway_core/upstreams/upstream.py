@@ -178,6 +178,11 @@ class Upstream:
             self._refresh(now)
         return self._selection
 
+    def is_available(self, now: float) -> bool:
+        """Tell whether a request may go to an endpoint that is well."""
+        selection = self.selection(now)
+        return selection.fit > 0 and bool(selection.candidates.endpoints)
+
     def pick(
         self, key: str | None, now: float, attempted: Collection[Endpoint] = (), cookie: str | None = None
     ) -> Endpoint | None:
