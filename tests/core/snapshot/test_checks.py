@@ -104,3 +104,64 @@ def test_a_pattern_that_is_too_slow_is_an_error(load_text: Load, without_re2: No
     (problem,) = failed.value.problems
     assert (problem.key_path, problem.code) == (f"routes[0].{key}", "regex.slow")
     assert "install gateway-core[re2]" in problem.message
+
+
+SAME = """listen: [{name: web, address: ":1"}, {name: other, address: ":2"}, {name: in, address: ":3", default: false}]
+routes:
+  - {id: a, path: /x, target: 'http://127.0.0.1:1'%s}
+  - {id: b, path: /x, target: 'http://127.0.0.1:1'%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (", listeners: [web]", ""),
+        (", listeners: [web]", ", listeners: [web, in]"),
+        (", listeners: [web]", ", listeners: [other]"),
+        ("", ", listeners: [in]"),
+    ],
+)
+def test_equal_routes_may_count_at_different_listeners(load_text: Load, first: str, second: str) -> None:
+    load_text(SAME % (first, second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(", listeners: [web, in]", ", listeners: [in, web]"), ("", ", listeners: [web]"), ("", "")]
+)
+def test_a_route_that_is_hidden_wherever_it_counts_can_never_match(load_text: Load, first: str, second: str) -> None:
+    (problem,) = problems(load_text, SAME % (first, second))
+
+    assert problem.startswith("4:routes[1]: route 'b' can never match: it is equal to route 'a'")
+
+
+def test_a_route_that_counts_at_no_listener_can_never_match(load_text: Load) -> None:
+    text = "listen: {name: in, address: ':1', default: false}\nroutes: [{id: a, path: /, target: 'http://127.0.0.1:1'}]"
+
+    (problem,) = problems(load_text, text)
+
+    assert problem == (
+        "2:routes[0]: route 'a' can never match: every listener has default: false: name one of them in listeners"
+    )
+
+
+def test_a_targets_rewrite_that_cannot_be_compiled_is_a_problem_at_its_key(load_text: Load) -> None:
+    targets = "targets: [{target: 'http://127.0.0.1:1'}, {target: 'http://127.0.0.1:2', rewrite: {template: '/:x'}}]"
+
+    (problem,) = problems(load_text, f"routes:\n  - {{id: a, path: '/:id', {targets}}}\n")
+
+    assert problem.startswith("2:routes[0].targets[1].rewrite: ")
+
+
+def test_a_route_and_its_upstream_may_not_set_the_same_cookie(load_text: Load) -> None:
+    endpoints = "endpoints: [{url: 'http://127.0.0.1:1'}, {url: 'http://127.0.0.1:2'}]"
+    text = (
+        f"upstreams: [{{name: u, sticky_cookie: {{name: s}}, {endpoints}}}]\n"
+        "routes: [{id: a, path: /, targets: [{target: u}, {target: 'http://127.0.0.1:3'}], sticky_cookie: {name: s}}]\n"
+    )
+
+    (problem,) = problems(load_text, text)
+
+    assert problem == (
+        "2:routes[0].sticky_cookie.name: 's' is the sticky_cookie of upstream 'u' as well: give them different names"
+    )

@@ -183,3 +183,38 @@ def test_a_route_changes_only_the_timeouts_that_it_names() -> None:
 
     assert timeouts_of(upstream, None) is upstream
     assert (changed.connect, changed.response, changed.idle, changed.total) == (2.0, 9.0, 1.0, 4.0)
+
+
+async def test_a_target_knows_what_differs_for_its_requests(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+upstreams:
+  - {name: a, preserve_host: true, endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: b, endpoints: [{url: "http://127.0.0.1:2"}]}
+routes:
+  - id: split
+    path_prefix: /api
+    strip_path: true
+    targets: [{target: a, weight: 3}, {target: b, rewrite: {prefix: /v2, host: b.test}}, {target: b, backup: true}]
+    buffer_request: 1KiB
+  - {id: own, path: /own, target: a, preserve_host: false}
+  - {id: to, path: /to, redirect: {path: /own}}
+""",
+    )
+
+    split, own, to = (snapshot.routes[name] for name in ("split", "own", "to"))
+
+    assert [(each.upstream.name, each.weight, each.is_backup) for each in split.route_targets] == [
+        ("a", 3, False),
+        ("b", 1, False),
+        ("b", 1, True),
+    ]
+    assert [each.preserve_host for each in split.route_targets] == [True, False, False]
+    assert [each.rewrite.prefix for each in split.route_targets] == [b"/api", b"/api", b"/api"]
+    assert [each.rewrite.host for each in split.route_targets] == [b"", b"b.test", b""]
+    assert split.buffer_request == 1024
+    assert [each.preserve_host for each in own.route_targets] == [False]
+    assert to.route_targets == ()
+    await snapshot.aclose()

@@ -88,3 +88,15 @@ def test_a_binding_that_replaces_another_by_its_default_id_is_a_warning(
     route = ROUTE.replace("}", f", plugins: [{own}]}}")
 
     assert warned(tmp_path, f"plugins: [{{name: colours}}]\nroutes: [{route}]\n") == expected
+
+
+def test_bindings_of_targets_and_upstreams_are_looked_at_as_well(tmp_path: Path) -> None:
+    text = (
+        "upstreams: [{name: a, endpoints: [{url: 'http://127.0.0.1:1'}], plugins: [{name: lax}]}]\n"
+        "routes: [{id: r, path: /, targets: [{target: a, plugins: [{name: colours, on_timeout: deny}]}]}]\n"
+    )
+
+    assert warned(tmp_path, text) == [
+        ("binding.fails-open", "upstreams[0].plugins[0]"),
+        ("setting.no-effect", "routes[0].targets[0].plugins[0].on_timeout"),
+    ]

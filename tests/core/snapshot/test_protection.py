@@ -234,3 +234,33 @@ def test_encoded_slashes_kept_beside_a_protected_route_with_the_same_target_are_
 
     assert [each.key_path for each in told] == (["routes[1]"] if is_told else [])
     assert all("find what route 'admin'" in each.message.replace('"', "'") for each in told)
+
+
+LISTEN = "listen: [{name: web, address: ':1'}, {name: in, address: ':2', default: false}]\n"
+OPEN = "id: open, path: /, target: app"
+
+
+@pytest.mark.parametrize(("listeners", "number"), [("", 1), (", listeners: [web]", 1), (", listeners: [in]", 0)])
+def test_what_another_listener_serves_is_no_bypass(tmp_path: Path, listeners: str, number: int) -> None:
+    guarded = "id: guarded, path: /, methods: [GET], target: app, plugins: [{name: guard}]"
+
+    assert len(warnings(tmp_path, LISTEN + routes(guarded, OPEN + listeners))) == number
+
+
+@pytest.mark.parametrize(
+    ("targets", "number"),
+    [
+        ("[{target: app, plugins: [{name: guard}]}, {target: site, plugins: [{name: guard}]}]", 1),
+        ("[{target: app, plugins: [{name: guard}]}, {target: site}]", 0),
+    ],
+)
+def test_a_route_is_protected_if_each_of_its_targets_is(tmp_path: Path, targets: str, number: int) -> None:
+    split = f"id: split, path: /, methods: [GET], targets: {targets}"
+
+    assert len(warnings(tmp_path, routes(split, OPEN))) == number
+
+
+def test_a_rewrite_of_host_or_query_leaves_the_path(tmp_path: Path) -> None:
+    guarded = "id: guarded, path: /a, methods: [GET], target: app, plugins: [{name: guard}]"
+
+    assert len(warnings(tmp_path, routes(guarded, "id: open, path_prefix: /, target: app, rewrite: {host: h}"))) == 1

@@ -31,7 +31,8 @@ from gateway_core.routing import (
     rule_pattern,
 )
 from gateway_core.snapshot import Trust
-from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule, sent_path_of
+from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.rules import arrival_policy_of, route_rule, sent_path_of
 from gateway_core.snapshot.trust import document_trust, listener_trust
 
 
@@ -259,12 +260,14 @@ def _target(route: RouteConfig) -> Any:
 
 def _upstream_path(found: Match[RouteConfig], asked: Asked) -> str | None:
     policy = found.rule.policy
-    sent = sent_path_of(rewrite_of(found.payload, rule_pattern(found.rule)), policy)
+    rewrite = request_rewrite(found.payload, None, rule_pattern(found.rule))
+    sent = sent_path_of(rewrite.path, policy)
     try:
         path = sent(found.params, asked.path)
     except UnsafePathError:
         return None
-    return f"{path}?{asked.query}" if asked.query or asked.has_empty_query else path
+    query = asked.query if rewrite.query is None else rewrite.query.apply(asked.query)
+    return f"{path}?{query}" if query or (asked.has_empty_query and not asked.query) else path
 
 
 def _refusal(outcome: object) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from gateway_core.snapshot.changes import Changes, Difference, changes_between
 from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
 from gateway_core.snapshot.holder import SnapshotHolder
 from gateway_core.snapshot.load import load
-from gateway_core.snapshot.route import CompiledRoute, Redirect, Rewrite
+from gateway_core.snapshot.route import CompiledRoute, Redirect, RouteTarget
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.transfer import from_lines, to_lines
 from gateway_core.snapshot.trust import Trust
@@ -17,6 +17,7 @@ __all__ = [
     "Environment",
     "Redirect",
     "Rewrite",
+    "RouteTarget",
     "Snapshot",
     "SnapshotHolder",
     "Trust",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from gateway_core.config import ConfigProblem, GatewayConfig, PlaceOf, RouteConfig, format_path
 from gateway_core.regex import Pattern, compile_pattern
@@ -16,22 +16,39 @@ from gateway_core.routing import (
     find_conflicts,
     rule_pattern,
 )
-from gateway_core.snapshot.rules import redirect_of, rewrite_of, route_rule
+from gateway_core.snapshot.listeners import ListenerRoutes
+from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.rules import redirect_of, route_rule
 
 
 def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Find routes that cannot be compiled, that can never match, and that are equal to another one."""
     sound: list[RouteRule[int]] = []
+    cookies = {item.name: item.sticky_cookie.name for item in config.upstreams if item.sticky_cookie is not None}
     for index, route in enumerate(config.routes):
         rule = route_rule(route, index, index, config.path_policy)
-        error = _error_in(route, rule)
-        if error is None:
+        errors = list(_errors_in(route, rule))
+        for key, error in errors:
+            key_path = f"routes[{index}]{key}"
+            yield ConfigProblem(place_of(key_path), key_path, str(error), code=error.code)
+        if not errors:
             sound.append(rule)
             yield from _bounded_patterns(rule, f"routes[{index}]", place_of)
-        else:
-            key_path = f"routes[{index}]{_key_of(error, route)}"
-            yield ConfigProblem(place_of(key_path), key_path, str(error), code=error.code)
-    yield from _conflicts(sound, place_of)
+        yield from _same_cookie(route, f"routes[{index}]", cookies, place_of)
+    yield from _conflicts(config, sound, place_of)
+
+
+def _same_cookie(
+    route: RouteConfig, key_path: str, cookies: Mapping[str, str], place_of: PlaceOf
+) -> Iterator[ConfigProblem]:
+    """Find a cookie that both the route and one of its upstreams would set, each over the other's."""
+    name = None if route.sticky_cookie is None else route.sticky_cookie.name
+    for target in route.targets:
+        if name is not None and cookies.get(target.target) == name:
+            where = f"{key_path}.sticky_cookie.name"
+            message = f"{name!r} is the sticky_cookie of upstream {target.target!r} as well: give them different names"
+            yield ConfigProblem(place_of(where), where, message, code="value.inconsistent")
+            return
 
 
 def _bounded_patterns(rule: RouteRule[int], key_path: str, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -46,15 +63,21 @@ def _bounded_patterns(rule: RouteRule[int], key_path: str, place_of: PlaceOf) ->
             yield ConfigProblem(place_of(place), place, problem, code="regex.not-linear", severity="warning")
 
 
-def _error_in(route: RouteConfig, rule: RouteRule[int]) -> RuleError | None:
+def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, RuleError]]:
+    """Yield what cannot be compiled, with the key under the route that it is about."""
     try:
         RouterBuilder[int]().add(rule)
         pattern = rule_pattern(rule)
-        rewrite_of(route, pattern)
+        request_rewrite(route, None, pattern)
         redirect_of(route, pattern)
     except RuleError as error:
-        return error
-    return None
+        yield _key_of(error, route), error
+        return
+    for index, target in enumerate(route.targets):
+        try:
+            request_rewrite(route, target.rewrite, pattern)
+        except RuleError as error:
+            yield f".targets[{index}].rewrite", error
 
 
 def _key_of(error: RuleError, route: RouteConfig) -> str:
@@ -72,16 +95,32 @@ def _key_of(error: RuleError, route: RouteConfig) -> str:
     return ""
 
 
-def _conflicts(rules: Iterable[RouteRule[int]], place_of: PlaceOf) -> Iterator[ConfigProblem]:
-    rules = list(rules)
-    # Ids may be given twice, which is a problem of its own; what matters here is that one of them is found.
-    by_id = {rule.id: rule.payload for rule in rules}
-    for conflict in find_conflicts(rules):
-        key_path = f"routes[{by_id[conflict.route]}]"
-        yield ConfigProblem(place_of(key_path), key_path, _told(conflict, by_id, place_of), code="route.unreachable")
+def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of: PlaceOf) -> Iterator[ConfigProblem]:
+    """Find routes that can match at none of the listeners at which they count."""
+    tables: ListenerRoutes[int] = ListenerRoutes(config.listen, config.routes)
+    views = {rule.payload: tables.views_of(config.routes[rule.payload]) for rule in rules}
+    found: dict[int, list[Conflict]] = {}
+    for view in tables.views:
+        for conflict in find_conflicts([rule for rule in rules if view in views[rule.payload]]):
+            found.setdefault(conflict.order, []).append(conflict)
+    for index, counts in views.items():
+        key_path = f"routes[{index}]"
+        if not counts:
+            told = (
+                f"route {config.routes[index].id!r} can never match: every listener has default: false: "
+                "name one of them in listeners"
+            )
+        elif len(found.get(index, ())) == len(counts):
+            told = _told(found[index][0], place_of)
+        else:
+            continue
+        yield ConfigProblem(place_of(key_path), key_path, told, code="route.unreachable")
 
 
-def _told(conflict: Conflict, by_id: dict[str, int], place_of: PlaceOf) -> str:
-    others = [f"{other!r} is at {place_of(f'routes[{by_id[other]}]')}" for other in conflict.others]
+def _told(conflict: Conflict, place_of: PlaceOf) -> str:
+    others = [
+        f"{other!r} is at {place_of(f'routes[{order}]')}"
+        for other, order in zip(conflict.others, conflict.other_orders, strict=True)
+    ]
     where = f" ({', '.join(others)})" if others else ""
     return f"route {conflict.route!r} can never match: {conflict.reason}{where}: remove it or change one of them"

@@ -18,22 +18,23 @@ from gateway_core.config import (
     RouteTimeoutsConfig,
     TimeoutsConfig,
     UpstreamConfig,
+    WeightedTargetConfig,
     is_url,
 )
 from gateway_core.hooks import PluginServices, Timings, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.routing import RuleError, WeightedTargets
+from gateway_core.routing import Pattern, RuleError, WeightedTargets
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
-from gateway_core.snapshot.route import CompiledRoute, Mirror
+from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
+from gateway_core.snapshot.route import CompiledRoute, Mirror, RouteTarget
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
     path_policy,
     pattern_of,
     redirect_of,
-    rewrite_of,
     route_rule,
     sent_path_of,
 )
@@ -115,7 +116,9 @@ class _Compiler:
         await self._open_upstreams()
         trust = document_trust(self.config)
         chains = self._chains()
-        tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(self.config.listen, self.config.routes)
+        tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(
+            (*self.config.listen, DEFAULT_LISTENER), self.config.routes
+        )
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
         for index, config in enumerate(self.config.routes):
@@ -205,29 +208,48 @@ class _Compiler:
     def _route(self, config: RouteConfig, chains: ChainBuilder, key_path: str) -> CompiledRoute:
         pattern = pattern_of(config, self.config.path_policy)
         policy = path_policy(self.config.path_policy, config)
-        main = self._upstream(config.target, key_path) if config.target is not None else None
-        split = [(self._upstream(item.target, key_path), item.weight) for item in config.targets]
+        own = request_rewrite(config, None, pattern)
+        targets = self._targets(config, own, pattern, key_path)
         limit = config.max_body_bytes
         # Several targets share the timeouts of the first: they are the route's when it has its own.
-        first = config.target if config.target is not None else config.targets[0].target if split else ""
-        configured = self.configured.get(first)
-        rewrite = rewrite_of(config, pattern)
+        configured = self.configured.get(targets[0].upstream.name) if targets else None
         written = config.path or config.path_prefix or config.path_regex or ""
         return CompiledRoute(
-            info=RouteInfo(config.id, written, config.description, sent_path_of(rewrite, policy)),
+            info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
             chain=chains.chain_for(config.id, config.plugins, key_path),
-            upstream=main,
-            targets=WeightedTargets(split) if split else None,
+            upstream=None if config.target is None else targets[0].upstream,
+            targets=WeightedTargets([(each.upstream, each.weight) for each in targets]) if config.targets else None,
             mirrors=tuple([self._mirror(each, key_path) for each in config.mirror]),
-            rewrite=rewrite,
+            rewrite=own.path,
+            own=own,
+            route_targets=targets,
+            buffer_request=config.buffer_request or 0,
             redirect=redirect_of(config, pattern, policy),
             pattern=pattern,
             path_policy=policy,
-            preserve_host=bool(config.preserve_host),
+            preserve_host=bool(targets) and targets[0].preserve_host,
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
             timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
             retry=None if config.retries is None else RetryPolicy(config.retries),
         )
+
+    def _targets(
+        self, config: RouteConfig, own: RequestRewrite, pattern: Pattern, key_path: str
+    ) -> tuple[RouteTarget, ...]:
+        """Return the targets of a route.
+
+        :param own: how requests are sent to those that do not say.
+        """
+        written = config.targets
+        if config.target is not None:
+            written = (WeightedTargetConfig(target=config.target),)
+        targets = []
+        for each in written:
+            upstream = self._upstream(each.target, key_path)
+            rewrite = own if each.rewrite is None else request_rewrite(config, each.rewrite, pattern)
+            preserves = upstream.settings.preserve_host if config.preserve_host is None else config.preserve_host
+            targets.append(RouteTarget(upstream, each.weight, each.backup, rewrite, preserves))
+        return tuple(targets)
 
     def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)

@@ -105,7 +105,13 @@ def _bindings(config: GatewayConfig, catalog: PluginCatalog) -> Found:
     inherited = {binding.id for binding in config.plugins}
     for index, binding in enumerate(config.plugins):
         yield from _binding(f"plugins[{index}]", binding, catalog)
+    for position, upstream in enumerate(config.upstreams):
+        for index, binding in enumerate(upstream.plugins):
+            yield from _binding(f"upstreams[{position}].plugins[{index}]", binding, catalog)
     for position, route in enumerate(config.routes):
+        for number, target in enumerate(route.targets):
+            for index, binding in enumerate(target.plugins):
+                yield from _binding(f"routes[{position}].targets[{number}].plugins[{index}]", binding, catalog)
         for index, binding in enumerate(route.plugins):
             where = f"routes[{position}].plugins[{index}]"
             yield from _binding(where, binding, catalog)
@@ -155,7 +161,9 @@ def _only_in_shadow(config: GatewayConfig, catalog: PluginCatalog) -> Found:
     """Find bindings in shadow mode without any that enforces something beside them; each once."""
     reported = set()
     for position, route in enumerate(config.routes):
-        guards = [each for each in effective_chain(config.plugins, route.plugins) if _guard(each.binding, catalog)]
+        bindings = [target.plugins for target in route.targets] or [()]
+        chains = [effective_chain(config.plugins, route.plugins, index, own) for index, own in enumerate(bindings)]
+        guards = [each for chain in chains for each in chain if _guard(each.binding, catalog)]
         if any(each.binding.mode == "enforce" for each in guards):
             continue
         for each in guards:

@@ -57,10 +57,13 @@ class ListenerRoutes(Generic[P]):
 
     def __init__(self, listen: Sequence[ListenConfig], routes: Iterable[RouteConfig]) -> None:
         self._named = {name for route in routes for name in route.listeners}
-        self._builders: dict[View, RouterBuilder[P]] = {
-            self.view_of(config): RouterBuilder() for config in (DEFAULT_LISTENER, *listen)
-        }
+        self._builders: dict[View, RouterBuilder[P]] = {self.view_of(config): RouterBuilder() for config in listen}
         self._routers: dict[View, Router[P]] = {}
+
+    @property
+    def views(self) -> list[View]:
+        """The ways in which routes count at listeners."""
+        return list(self._builders)
 
     def view_of(self, listener: ListenConfig) -> View:
         """Return which routes count at a listener; equal for those at which the same count."""

@@ -10,7 +10,6 @@ its path and fail one of its conditions. So precedence, and routes in between, c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -35,11 +34,13 @@ from gateway_core.routing import (
     RouterBuilder,
     RouteRule,
     RuleError,
-    ValueCondition,
     rule_pattern,
 )
-from gateway_core.routing.patterns import Kind, Shape
-from gateway_core.snapshot.rules import arrival_policy_of, rewrite_of, route_rule
+from gateway_core.routing.patterns import Shape
+from gateway_core.snapshot.listeners import ListenerRoutes
+from gateway_core.snapshot.probes import Probe, failed, meeting, path_for
+from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.rules import arrival_policy_of, route_rule
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -52,26 +53,6 @@ _MOST_NEIGHBOURS: Final = 50
 """Routes to the same target whose own conditions are tried on each protected route."""
 
 _STRANGER: Final = "other.example"
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A request that is tried; header fields and parameters by name."""
-
-    method: str
-    host: str
-    path: str
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-    way: str = ""
-    """How it fails the conditions of the protected route, such as ``another method``."""
-
-    def __str__(self) -> str:
-        query = urlencode(self.query)
-        target = f"{self.path}?{query}" if query else self.path
-        fields = ", ".join(f"{name}: {value}" for name, value in self.headers.items())
-        where = f" at host {self.host}" if self.host else ""
-        return f"{self.method} {target}{where}" + (f" with {fields}" if fields else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +81,24 @@ class _Route:
 
 def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRound]:
     """Find requests that reach what a protected route protects without its bindings; one for each pair of routes."""
-    builder: RouterBuilder[int] = RouterBuilder()
-    routes = list(_routes(config, catalog, builder))
+    routes = list(_routes(config, catalog))
+    tables: ListenerRoutes[int] = ListenerRoutes(config.listen, config.routes)
+    found: set[tuple[int, int]] = set()
+    # What another listener serves is another door, which its routes open on purpose.
+    for view in tables.views:
+        for way in _ways_round([route for route in routes if view in tables.views_of(route.config)]):
+            if (way.protected, way.other) not in found:
+                found.add((way.protected, way.other))
+                yield way
+
+
+def _ways_round(routes: Sequence[_Route]) -> Iterator[WayRound]:
+    """Find them among the routes of one listener."""
     weaker = _Weaker(routes)
     exposed = [route for route in routes if route.guards and weaker.than(route)]
     if not exposed:
         return
-    router = builder.freeze()
+    router = Router.build(route.rule for route in routes)
     by_index = {route.index: route for route in routes}
     named = {method for route in routes for method in route.config.methods}
     methods = [*_METHODS, *sorted(named.difference(_METHODS))]
@@ -158,7 +150,7 @@ def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tupl
     """
     if arrival_policy_of(config).encoded_slash == "reject":
         return
-    routes = list(_routes(config, catalog, RouterBuilder()))
+    routes = list(_routes(config, catalog))
     # One route of each kind of protection is enough: tables are long, kinds are few.
     kinds = {(frozenset(route.guards), route.targets): route for route in reversed(routes) if route.guards}
     for route in routes:
@@ -192,8 +184,8 @@ def _lacks(other: _Route, route: _Route) -> bool:
 # --- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _routes(config: GatewayConfig, catalog: PluginCatalog, builder: RouterBuilder[int]) -> Iterator[_Route]:
-    """Yield the routes that can be compiled, and put them into the router."""
+def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
+    """Yield the routes that can be compiled."""
     origins = {
         upstream.name: frozenset(endpoint.url for endpoint in upstream.endpoints) | {upstream.name}
         for upstream in config.upstreams
@@ -203,12 +195,13 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog, builder: RouterBuilde
         try:
             rule = route_rule(route, index, index, config.path_policy)
             pattern = rule_pattern(rule)
-            builder.add(rule)
+            RouterBuilder[int]().add(rule)
         except RuleError:
             continue  # An error of its own.
-        if route.plugins or shared is None:
+        has_own = bool(route.plugins) or any(target.plugins for target in route.targets)
+        if has_own or shared is None:
             guards = _guards(config, route, catalog)
-            shared = guards if not route.plugins else shared
+            shared = guards if not has_own else shared
         else:
             guards = shared
         names = [target for target in (route.target, *(item.target for item in route.targets)) if target is not None]
@@ -217,8 +210,18 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog, builder: RouterBuilde
 
 
 def _guards(config: GatewayConfig, route: RouteConfig, catalog: PluginCatalog) -> Mapping[str, str]:
+    """Return what a route is protected against, with the binding's id: what holds for each of its targets."""
+    bindings = [target.plugins for target in route.targets] or [()]
+    of_targets = [_guards_of(config, route, of_target, catalog) for of_target in bindings]
+    first = of_targets[0]
+    return {kind: binding for kind, binding in first.items() if all(kind in guards for guards in of_targets)}
+
+
+def _guards_of(
+    config: GatewayConfig, route: RouteConfig, of_target: Sequence[BindingConfig], catalog: PluginCatalog
+) -> Mapping[str, str]:
     guards: dict[str, str] = {}
-    for entry in effective_chain(config.plugins, route.plugins):
+    for entry in effective_chain(config.plugins, route.plugins, 0, of_target):
         binding: BindingConfig = entry.binding
         description = catalog.describe(binding.name) if binding.mode == "enforce" else None
         if description is None or description.load_error is not None or not description.access_control:
@@ -242,9 +245,9 @@ def _probes(route: _Route, base: Probe, neighbours: Sequence[_Route], methods: S
         for method in own:
             yield replace(probe, method=method)
     for other in neighbours:
-        meeting = _meeting(other.rule, replace(base, way=f"the conditions of route {other.config.id!r}"))
+        met = meeting(other.rule, replace(base, way=f"the conditions of route {other.config.id!r}"))
         for method in own:
-            yield replace(meeting, method=method)
+            yield replace(met, method=method)
 
 
 def _base(route: _Route, router: Router[int]) -> Probe | None:
@@ -252,48 +255,23 @@ def _base(route: _Route, router: Router[int]) -> Probe | None:
     hosts = route.config.hosts or ("",)
     host = hosts[0].replace("*.", "any.", 1)
     for text in _SEGMENTS:
-        path = _path(route.pattern, text)
+        path = path_for(route.pattern, text)
         method = route.config.methods[0] if route.config.methods else "GET"
-        probe = _meeting(route.rule, Probe(method, host, path, {}, {}))
+        probe = meeting(route.rule, Probe(method, host, path, {}, {}))
         match = _match(router, probe)
         if match is not None and match.payload == route.index:
             return probe
     return None
 
 
-def _path(pattern: Pattern, text: str) -> str:
-    if pattern.shape is Shape.REGEX:
-        return _example(pattern.text)
-    segments = [segment.text if segment.kind is Kind.LITERAL else segment.text + text for segment in pattern.segments]
-    if pattern.shape is Shape.PREFIX:
-        segments.append(text)
-    return "/" + "/".join(segments)
-
-
-def _meeting(rule: RouteRule[int], probe: Probe) -> Probe:
-    """Return the request with what the conditions of a rule ask for."""
-    headers = {**probe.headers, **_values(rule.headers)}
-    return replace(probe, headers=headers, query={**probe.query, **_values(rule.query)})
-
-
-def _values(conditions: Sequence[ValueCondition]) -> dict[str, str]:
-    return {condition.name: _meets(condition) for condition in conditions if condition.present is not False}
-
-
-def _meets(condition: ValueCondition) -> str:
-    if condition.regex is not None:
-        return _example(condition.regex)
-    return "1" if condition.value is None else condition.value
-
-
 def _failing(route: _Route, base: Probe) -> Iterator[Probe]:
     """Yield requests that fail one condition of the route beside its methods."""
     for condition in route.rule.headers:
         way = f"{'with' if condition.present is False else 'without'} the header {condition.name}"
-        yield replace(base, headers=_failed(base.headers, condition), way=way)
+        yield replace(base, headers=failed(base.headers, condition), way=way)
     for condition in route.rule.query:
         way = f"{'with' if condition.present is False else 'without'} the parameter {condition.name}"
-        yield replace(base, query=_failed(base.query, condition), way=way)
+        yield replace(base, query=failed(base.query, condition), way=way)
     for host in route.config.hosts:
         labels = host.removeprefix("*.").split(".")
         for start in range(1, len(labels)):
@@ -304,7 +282,7 @@ def _failing(route: _Route, base: Probe) -> Iterator[Probe]:
 
 
 def _rewrites(config: RouteConfig) -> bool:
-    return config.strip_path or config.rewrite is not None
+    return config.strip_path or (config.rewrite is not None and config.rewrite.changes_path)
 
 
 def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Router[int]) -> Iterator[Probe]:
@@ -317,7 +295,7 @@ def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Rou
             host = (other.config.hosts or (base.host,))[0].replace("*.", "any.", 1)
             method = (other.config.methods or (base.method,))[0]
             way = f"rewritten to {sent}" if _rewrites(other.config) else f"what {quote(route.config.id)} rewrites to"
-            yield _meeting(other.rule, Probe(method, host, path, base.headers, base.query, way))
+            yield meeting(other.rule, Probe(method, host, path, base.headers, base.query, way))
 
 
 def _source(route: _Route, sent: str) -> str | None:
@@ -331,11 +309,6 @@ def _source(route: _Route, sent: str) -> str | None:
     return "".join(["/" + segment.text for segment in literals]) + "/" + sent[len(prefix) :]
 
 
-def _failed(values: Mapping[str, str], condition: ValueCondition) -> dict[str, str]:
-    left = {name: value for name, value in values.items() if name != condition.name}
-    return {**left, condition.name: "1"} if condition.present is False else left
-
-
 def _match(router: Router[int], probe: Probe) -> Match[int] | None:
     fields = {name.lower(): (value,) for name, value in probe.headers.items()}
     query = urlencode(probe.query)
@@ -345,27 +318,10 @@ def _match(router: Router[int], probe: Probe) -> Match[int] | None:
 
 def _sent(route: _Route, match: Match[int], path: str) -> str:
     """Return the path that the upstream gets from this route."""
-    rewrite = rewrite_of(route.config, route.pattern)
+    rewrite = request_rewrite(route.config, None, route.pattern).path
     # Whether there is a / at its end makes no difference to most upstreams.
     raw = encode_match_text(path)
     return (raw if rewrite is None else rewrite(match.params, raw)).rstrip("/")
-
-
-_EXAMPLES: Final = (
-    (r"\(\?P<\w+>|\(\?:", "("),
-    (r"(\\d|\[0-9\])([+*?]|\{[^}]*\})?", "1"),
-    (r"(\[[^\]]*\]|\\w|(?<!\\)\.)([+*?]|\{[^}]*\})?", "a"),
-    (r"\(([^()|]*)\|[^()]*\)", r"\1"),
-    (r"\|.*", ""),
-    (r"[()?+*^$\\]", ""),
-)
-
-
-def _example(regex: str) -> str:
-    """Return a text that an ordinary regular expression takes; the router says whether it does."""
-    for pattern, text in _EXAMPLES:
-        regex = re.sub(pattern, text, regex)
-    return regex
 
 
 def check_protection(catalog: PluginCatalog) -> ExtraCheck:

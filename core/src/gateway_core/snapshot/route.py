@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway_core.config import TimeoutsConfig
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
+from gateway_core.snapshot.request_rewrite import NO_REWRITE, PathChange, RequestRewrite
 
 if TYPE_CHECKING:
     from gateway_core.hooks import Chain
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from gateway_core.routing import Pattern, WeightedTargets
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream
-
-Rewrite = Callable[[Mapping[str, str], str], str]
-"""Makes the path to send upstream of the pattern's parameters and the raw path; may raise `UnsafePathError`."""
 
 Redirect = Callable[["Request"], "Response"]
 """Answers with a redirect."""
@@ -39,6 +37,18 @@ class Mirror:
     """Those of the upstream."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RouteTarget:
+    """One target of a route: an upstream, and what differs for the requests that go there."""
+
+    upstream: Upstream
+    weight: int = 1
+    is_backup: bool = False
+    rewrite: RequestRewrite = NO_REWRITE
+    preserve_host: bool = False
+    """Whether the client's Host is sent where neither a plugin nor ``rewrite`` says another."""
+
+
 @dataclass(slots=True, eq=False)
 class CompiledRoute:
     """Everything that the pipeline needs to know of a route."""
@@ -51,13 +61,20 @@ class CompiledRoute:
     """Picks one of several targets."""
     mirrors: tuple[Mirror, ...] = ()
     """Where copies of requests go."""
-    rewrite: Rewrite | None = None
+    rewrite: PathChange | None = None
     """None if the path goes upstream as it came."""
+    own: RequestRewrite = NO_REWRITE
+    """How requests are sent to an upstream that is none of the targets, since a plugin chose it."""
+    route_targets: tuple[RouteTarget, ...] = ()
+    """All targets, in the order of the configuration; none for a redirect."""
+    buffer_request: int = 0
+    """Bytes of a request's body that are gathered before an endpoint is picked; 0 gathers none."""
     redirect: Redirect | None = None
     pattern: Pattern | None = None
     """What its path must match; for routes that a plugin chooses."""
     path_policy: PathPolicy = DEFAULT_POLICY
     preserve_host: bool = False
+    """Whether the client's Host goes to ``upstream``."""
     max_body_bytes: int = 0
     """0 is no limit."""
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)

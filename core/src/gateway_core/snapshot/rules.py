@@ -20,10 +20,10 @@ from gateway_core.routing import (
     ValueCondition,
     arrival_policy,
     compile_redirect,
-    compile_rewrite,
     rule_pattern,
 )
-from gateway_core.snapshot.route import Redirect, Rewrite
+from gateway_core.snapshot.request_rewrite import PathChange
+from gateway_core.snapshot.route import Redirect
 
 P = TypeVar("P")
 
@@ -80,25 +80,7 @@ def _conditions(configured: Mapping[str, ConditionConfig]) -> tuple[ValueConditi
     )
 
 
-def rewrite_of(config: RouteConfig, pattern: Pattern) -> Rewrite | None:
-    """Return what makes the path for the upstream, or None if nothing changes.
-
-    :raises RewriteError: the pattern and the rewrite do not go together.
-    """
-    rewrite = config.rewrite
-    options = RewriteOptions(
-        strip=config.strip_path,
-        prefix=None if rewrite is None else rewrite.prefix,
-        template=None if rewrite is None else rewrite.template,
-    )
-    compiled = compile_rewrite(pattern, options)
-    if compiled is None:
-        return None
-    apply = compiled.apply
-    return lambda params, path: apply(path, params)
-
-
-def sent_path_of(rewrite: Rewrite | None, policy: PathPolicy) -> Rewrite:
+def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:
     """Return what makes the path that goes upstream of a path as it was sent."""
     if rewrite is None:
         return lambda _params, path: policy.sent(path)
