@@ -17,12 +17,12 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.proxy_protocol import ProxyHeader, proxy_header, read_proxy_header
-from gateway_core.server import acceptor
+from gateway_core.server import gateway_acceptor
 from gateway_core.testing import RunningGateway, eventually
 
 from tests.core.server.certificates import Pair, make, trusting_all
 from tests.core.server.hellos import client_hello
-from tests.core.server.test_acceptor import connections, is_closed
+from tests.core.server.test_gateway_acceptor import connections, is_closed
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.99\r\nConnection: close\r\n\r\n"
 SOURCE, DESTINATION = ("203.0.113.7", 51234), ("198.51.100.1", 443)
@@ -181,7 +181,7 @@ def test_a_header_in_pieces_does_not_keep_the_loop_busy(pair: Pair | None, monke
         looked.append(len(data))
         return read_proxy_header(data)
 
-    monkeypatch.setattr(acceptor, "read_proxy_header", counting)
+    monkeypatch.setattr(gateway_acceptor, "read_proxy_header", counting)
     with start(pair) as gateway, ExitStack() as stack:
         sock = connect(gateway, stack, WITH_TLVS[:20])
         eventually(lambda: looked == [20])

@@ -13,7 +13,7 @@ import uvloop
 from gateway_core.testing import RunningGateway, eventually
 
 from tests.core.server.certificates import Pair, make, trusting_all
-from tests.core.server.test_acceptor import connections
+from tests.core.server.test_gateway_acceptor import connections
 
 GET = b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n"
 

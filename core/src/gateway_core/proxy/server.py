@@ -49,6 +49,10 @@ class GatewayServer(web.Server):
         lane.accepted = accepted
         return lane
 
+    def too_many(self) -> bytes:
+        """Return the response to a connection that is one too many."""
+        return self.proxy.refusal(503, retry_after=1)
+
     def text_on_tls(self) -> bytes:
         """Return the response to a request without TLS on a TLS listener."""
         response = Response.problem(400, "this port expects TLS, and the request came without: use https")

@@ -21,8 +21,9 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server import sockets
-from gateway_core.server.acceptor import Acceptor, GatewayAcceptor
+from gateway_core.server.acceptor import Acceptor
 from gateway_core.server.certificates import Certificates, load_certificates
+from gateway_core.server.gateway_acceptor import GatewayAcceptor
 from gateway_core.server.tls import AddressTls
 
 _logger = logging.getLogger("gateway.server")
