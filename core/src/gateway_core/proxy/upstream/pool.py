@@ -87,6 +87,7 @@ class Pool:
         "_context",
         "_has_name",
         "_idle_timeout",
+        "_is_selective",
         "_loop",
         "_max_head_bytes",
         "_max_idle",
@@ -140,6 +141,7 @@ class Pool:
         self.tolerates_missing_close_notify = settings.tls.config.tolerate_missing_close_notify
         self.sends_proxy_header = settings.send_proxy_protocol is not None
         """Whether connections begin with a PROXY header, so that `take` and `connect` need the client."""
+        self._is_selective = self.sends_proxy_header or settings.keepalive.max_age > 0
         self._has_name = not path and not _is_literal(host)
         self._max_head_bytes = max_head_bytes
         self._max_idle = settings.keepalive.max_idle
@@ -170,19 +172,19 @@ class Pool:
 
         :param client: needed if `sends_proxy_header`.
         """
+        if self._is_selective:
+            return self._select(client.key)
         idle = self.idle
-        if self.sends_proxy_header:
-            return self._take_for(client.key)
         while idle:
             connection = idle.pop()
-            if not connection.transport.is_closing() and connection.expires_at > self._sweeper.time:
+            if not connection.transport.is_closing():
                 return connection
-            connection.abort()
         return None
 
-    def _take_for(self, key: str) -> UpstreamConnection | None:
+    def _select(self, client: str) -> UpstreamConnection | None:
+        """Return the idle connection that was used last for this client and is not too old."""
         for connection in reversed(self.idle):
-            if connection.client == key:
+            if connection.client == client:
                 self.idle.remove(connection)
                 if not connection.transport.is_closing() and connection.expires_at > self._sweeper.time:
                     return connection

@@ -113,18 +113,16 @@ class ChunkDecoder:
             shift = position - len(self._held)
             data, self._held, position = self._held + data[position:], b"", 0
         size = len(data)
-        while position < size and most > 0 and not self.done:
+        # Every chunk is at least one piece, so that the pieces count the chunks.
+        while position < size and len(pieces) < most and not self.done:
             if self._remaining:
                 position = self._take_payload(data, position, pieces)
             elif self._in_trailer:
                 position = self._take_trailer(data, position)
             else:
-                before = len(pieces)
-                position = _take_small(data, position, pieces, most)
-                most -= len(pieces) - before
-                if most > 0:
+                position = _take_small(data, position, pieces, most - len(pieces))
+                if len(pieces) < most:
                     position = self._take_size(data, position)
-                    most -= 1
             if position < 0:
                 position = size
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), position + shift
@@ -148,32 +146,37 @@ class ChunkDecoder:
         return position
 
     def _take_size(self, data: bytes, position: int) -> int:
-        end, following = self._find_line_end(data, position)
-        if end < 0:
-            self._hold(data[position:], _MOST_LINE)
-            return -1
-        digits, semicolon, extension = data[position:end].partition(b";")
+        end = data.find(b"\r\n", position)
+        digits = data[position:end]
+        if 0 < end - position <= _MOST_HEX_DIGITS and not digits.translate(None, _HEX):
+            following = end + 2  # the usual line: nothing but digits
+        else:
+            end, following = self._find_line_end(data, position)
+            if end < 0:
+                self._hold(data[position:], _MOST_LINE)
+                return -1
+            digits = self._read_size(data[position:end])
+        number = int(digits, 16)
+        if number:
+            self._remaining = number + 2
+        else:
+            self._in_trailer = True
+        return following
+
+    def _read_size(self, line: bytes) -> bytes:
+        """Return the digits of a line with more than digits."""
+        digits, semicolon, extension = line.partition(b";")
         trimmed = digits.rstrip(b" \t")
         if len(trimmed) < len(digits) and not semicolon:
             # Before an extension it means nothing (RFC 9112 section 7.1.1), here it may only be padding.
             if self._leniency is Leniency.STRICT:
                 raise BadChunkError("a chunk size has white space behind it")
             self.is_repaired = True
-        if (
-            not trimmed
-            or len(trimmed) > _MOST_HEX_DIGITS
-            or trimmed.translate(None, _HEX)
-            or end - position > _MOST_LINE
-        ):
+        if not trimmed or len(trimmed) > _MOST_HEX_DIGITS or trimmed.translate(None, _HEX):
             raise BadChunkError("a chunk size is not a plain hexadecimal number")
-        if extension.translate(None, VALUE_BYTES):
+        if len(line) > _MOST_LINE or extension.translate(None, VALUE_BYTES):
             raise BadChunkError("a chunk extension is not valid")
-        number = int(trimmed, 16)
-        if number:
-            self._remaining = number + 2
-        else:
-            self._in_trailer = True
-        return following
+        return trimmed
 
     def _find_line_end(self, data: bytes, position: int) -> tuple[int, int]:
         """Return where a line ends and where the next one begins; -1 for both if it is not complete."""

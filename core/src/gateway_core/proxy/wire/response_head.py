@@ -20,7 +20,7 @@ from gateway_core.proxy.wire.fields import (
     split_block,
     value_of,
 )
-from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, StatusLine, repair_head
+from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, repair_head
 
 __all__ = [
     "CHUNKED",
@@ -62,12 +62,12 @@ class ResponseHead:
         "upgrade",
     )
 
-    def __init__(self, raw: bytes, line: StatusLine) -> None:
+    def __init__(self, raw: bytes, status: int, reason: bytes) -> None:
         self.ending = raw
         """The head as it came, with its empty line, by which the next one like it is recognised."""
         self.size = len(raw)
-        self.status = line.status
-        self.reason = line.reason.decode("latin-1")
+        self.status = status
+        self.reason = reason.decode("latin-1")
         self.block = b""
         """The fields that go on: neither Content-Length nor X-Request-Id, which are the gateway's."""
         self.content_length: int | None = None
@@ -99,36 +99,47 @@ def read_response_head(data: bytes, limit: int, leniency: Leniency = Leniency.RE
     end = data.find(b"\r\n\r\n", 0, limit)
     if end >= 0:
         begin = data.find(b"\r\n")
-        line = _read_status_line(data[:begin])
-        fields = split_block(data[begin:end]) if line is not None else None
-        if fields is not None and line is not None:
-            return _make_head(data[: end + 4], line, fields, leniency, False)
+        line, block = data[:begin], data[begin:end]
+        if _is_valid(line) and (fields := split_block(block)) is not None:
+            is_http_1_0 = line[7:8] == b"0"
+            return _make_head(data[: end + 4], is_http_1_0, int(line[9:12]), line[13:], fields, block, leniency)
     repaired = repair_head(data, limit, leniency)
     if repaired is None:
         return None
-    return _make_head(data[: repaired.size], repaired.line, repaired.fields, leniency, repaired.is_framing_repaired)
+    head = _make_head(data[: repaired.size], *repaired.line, repaired.fields, join_lines(repaired.fields), leniency)
+    if repaired.is_framing_repaired:
+        head.keep_alive = False
+    return head
 
 
-def _read_status_line(line: bytes) -> StatusLine | None:
-    """Return a status line that is valid to the letter, or None."""
-    code, reason = line[9:12], line[13:]
-    if (
-        line[:7] != b"HTTP/1."
-        or line[7:9] not in {b"0 ", b"1 "}
-        or len(code) != 3
-        or not code.isdigit()
-        or code[:1] == b"0"
-        or line[12:13] not in {b"", b" "}
-        or reason.translate(None, VALUE_BYTES)
-    ):
-        return None
-    return StatusLine(line[7:8] == b"0", int(code), reason)
+def _is_valid(line: bytes) -> bool:
+    """Whether a status line is valid to the letter."""
+    code = line[9:12]
+    return (
+        line[:7] == b"HTTP/1."
+        and line[7:9] in {b"0 ", b"1 "}
+        and len(code) == 3
+        and code.isdigit()
+        and code[:1] != b"0"
+        and line[12:13] in {b"", b" "}
+        and not line.translate(None, VALUE_BYTES)
+    )
 
 
 def _make_head(
-    raw: bytes, line: StatusLine, fields: list[Field], leniency: Leniency, is_repaired: bool
+    raw: bytes,
+    is_http_1_0: bool,
+    status: int,
+    reason: bytes,
+    fields: list[Field],
+    block: bytes,
+    leniency: Leniency,
 ) -> ResponseHead:
-    head = ResponseHead(raw, line)
+    """Return what a head means.
+
+    :param block: the fields as they are to be understood.
+    """
+    head = ResponseHead(raw, status, reason)
     special: dict[bytes, list[bytes]] = {}
     kept: list[Field] = []
     for field in fields:
@@ -140,17 +151,17 @@ def _make_head(
     if options:
         kept = [field for field in kept if field[0] not in options]
     head.block = join_lines(kept)
-    lowered = join_lines(fields).lower()
+    lowered = block.lower()
     head.has_date = b"\r\ndate:" in lowered
     head.binds = challenge_binds(lowered)
-    if b"upgrade" in options or head.status == 101:
+    if b"upgrade" in options or status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     if b"trailer" in special and b"trailer" not in options:
         head.trailer = announced_trailers(special[b"trailer"])
-    is_repaired |= _read_framing(head, special, line.is_http_1_0, leniency)
-    head.keep_alive = not is_repaired and b"close" not in options and (not line.is_http_1_0 or b"keep-alive" in options)
+    is_repaired = _read_framing(head, special, is_http_1_0, leniency)
+    head.keep_alive = not is_repaired and b"close" not in options and (not is_http_1_0 or b"keep-alive" in options)
     if head.length >= 0 or head.length == CHUNKED:
-        head.plain = b"HTTP/1.1 %d %b%b" % (head.status, line.reason, head.block)
+        head.plain = b"HTTP/1.1 %d %b%b" % (status, reason, head.block)
         if head.length >= 0:
             head.plain += b"\r\nContent-Length: %d" % head.length
     return head
@@ -171,12 +182,14 @@ def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http
             is_repaired = is_http_1_0 or lengths is not None
             head.length = CHUNKED
     if lengths is not None and codings is None:
-        # One value sent several times counts once (RFC 9110 section 8.6); 205 and the like frame as any other status.
-        numbers = {content_length(value.strip(b" \t")) for text in lengths for value in text.split(b",")}
-        if len(numbers) != 1 or -1 in numbers:
-            raise BadAnswerError("bad Content-Length")
-        head.content_length = head.length = numbers.pop()
-        is_repaired |= len(lengths) > 1 or b"," in lengths[0]
+        number = content_length(lengths[0]) if len(lengths) == 1 else -1
+        if number < 0:
+            # One value that was sent several times counts once (RFC 9110 section 8.6).
+            numbers = {content_length(value.strip(b" \t")) for text in lengths for value in text.split(b",")}
+            number, is_repaired = numbers.pop(), True
+            if numbers or number < 0:
+                raise BadAnswerError("bad Content-Length")
+        head.content_length = head.length = number
     if head.status < 200 or head.status in {204, 304}:
         head.length = NO_BODY
     return is_repaired
