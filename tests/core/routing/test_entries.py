@@ -26,8 +26,8 @@ def test_captures_say_where_parameters_stand(pattern: str, captures: tuple[tuple
     assert captures_of(parse_pattern(pattern)) == captures
 
 
-def test_an_answer_takes_its_parameters_from_their_places_and_decodes_them_once() -> None:
-    match = entry("/a/u_:x/*rest").answer(["", "a", "u_100%25", "b%2Fc", "", "d"])
+def test_a_match_takes_its_parameters_from_their_segments_and_decodes_them_once() -> None:
+    match = entry("/a/u_:x/*rest").match_for(["", "a", "u_100%25", "b%2Fc", "", "d"])
 
     assert match.params == {"x": "100%25", "rest": "b%2Fc//d"}
     assert decode_params(match).params == {"x": "100%", "rest": "b/c//d"}

@@ -1,7 +1,7 @@
 """Which route takes a request, and what it makes of the request's path. Pure: no I/O, no clock, no configuration.
 
-A route's conditions come in as :class:`RouteRule`, a :class:`Router` answers with a :class:`Match`,
-:class:`NotFound` or :class:`MethodNotAllowed`. Everything else that others need is re-exported here.
+A route's conditions come in as :class:`RouteRule`; a :class:`Router` returns a :class:`Match`, :class:`NotFound` or
+:class:`MethodNotAllowed`. The public names of the package are re-exported here.
 """
 
 from gateway_core.routing.conditions import HeaderLookup

@@ -1,4 +1,4 @@
-"""An index of routes that answers which of them match whatever a given route matches."""
+"""An index of routes, to find those that match every request that a given route matches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway_core.routing.patterns import Kind, Pattern, Segment, Shape, path_ra
 from gateway_core.routing.rules import P, RouteRule, ValueCondition
 
 _MOST_CONDITIONS = 8
-"""How many conditions all subsets are tried of; beyond it only the whole, single ones and none."""
+"""Up to this many conditions every subset is looked up; beyond it only all of them, each alone, and none."""
 
 ConditionSet = frozenset[tuple[str, ValueCondition]]
 

@@ -1,4 +1,4 @@
-"""What a table holds for each route: the tests that the path does not decide, and the answer, made ready."""
+"""What a table holds for each route: the conditions beside the path, and the match that is returned."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Entry(Generic[P]):
             return False
         return self.conditions is None or self.conditions.hold(header, query)
 
-    def answer(self, segments: list[str]) -> Match[P]:
+    def match_for(self, segments: list[str]) -> Match[P]:
         """Return the match for a path with these segments of a match path (the first is the empty one before ``/``)."""
         if self.captures is None:
             return self.match

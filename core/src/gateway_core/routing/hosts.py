@@ -20,7 +20,7 @@ def normalize_host(host: str) -> str:
     """Return a Host value as matching compares it: lower case, without port, without the root's final dot.
 
     ``API.Example.com.:8080`` becomes ``api.example.com``, ``[0::1]:80`` becomes ``[::1]`` and ``%61.test`` becomes
-    ``a.test``. Idempotent, so a caller may remember its answers. Never fails: a malformed value matches no route that
+    ``a.test``. Idempotent, so a caller may cache the result. Never fails: a malformed value matches no route that
     names a host.
     """
     host = host.lower()

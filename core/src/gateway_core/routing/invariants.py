@@ -1,4 +1,4 @@
-"""What must be true of a tree after every insert: the tests check it, and it shows why a tree misroutes."""
+"""The invariants of a tree, which hold after every insert; tests check them."""
 
 from __future__ import annotations
 

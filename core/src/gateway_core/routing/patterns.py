@@ -199,7 +199,7 @@ def _parse_segment(part: str, text: str, policy: PathPolicy) -> Segment:
     name = _param_name(part, name, text)
     if not start:
         return Segment(Kind.PARAM, "", name)
-    # Whether a segment may begin with the start is a question about one that goes on behind it.
+    # The literal start is checked as the beginning of a longer segment.
     return Segment(Kind.AFFIXED, _literal(start + "x", text, policy)[:-1], name)
 
 

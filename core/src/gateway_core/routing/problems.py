@@ -1,4 +1,4 @@
-"""What is wrong with a route's own text, said so that its author can mend it."""
+"""Errors in a route's configuration; each message names the value and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a matched path may go upstream: by the policy of its route, and because servers read it as the route does."""
+"""Check that a matched path may go upstream: its route's policy allows it, and servers read it as the route does."""
 
 from __future__ import annotations
 

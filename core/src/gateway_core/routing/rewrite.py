@@ -1,4 +1,4 @@
-"""What an upstream is asked for: the request's path with its start removed or replaced, or a path made anew.
+"""The path that goes upstream: the client's with its start removed or replaced, or one made from a template.
 
 A rewrite is compiled once per route; a route that changes nothing has none (``None``), and costs nothing. Texts are
 taken from the path as it was sent, segment by segment, so that what is passed on keeps the client's own spelling:

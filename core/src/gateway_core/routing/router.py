@@ -1,4 +1,4 @@
-"""The table of all routes, and the answer for one request.
+"""The table of all routes, and the lookup of the route that takes a request.
 
 Order of precedence: higher priority; more specific host (exact, longest wildcard, none); more specific path; a method
 condition; more header conditions; more query conditions; file order. If a better path's other conditions fail, the next

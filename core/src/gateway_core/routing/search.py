@@ -19,7 +19,7 @@ def find_first(
 ) -> Match[P] | None:
     """Return the match of the first route in precedence, all priorities being equal.
 
-    :param path: a match path. Parameters in the answer are spelt as in it.
+    :param path: a match path. Parameters in the result are spelt as in it.
     :param query: may be ``None`` if no route of the table has a query condition.
     """
     leaf = tree.statics.get(path)
@@ -35,7 +35,7 @@ def find_first(
             if leaf is not None:
                 entry = _pick(leaf, method, header, query)
                 if entry is not None:
-                    return entry.answer(segments)
+                    return entry.match_for(segments)
     for pattern, entry in tree.regexes:
         # A condition whose value is too long refuses the request, so it is only asked where the path fits.
         if entry.methods is None or method in entry.methods:
@@ -66,7 +66,7 @@ def find_best(
             leaf = _next_leaf(segments, pending)
             entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
             if entry is not None:
-                floor, best = entry.priority, entry.answer(segments)
+                floor, best = entry.priority, entry.match_for(segments)
     for pattern, regex in tree.regexes:
         if (floor is None or regex.priority > floor) and (regex.methods is None or method in regex.methods):
             params = _regex_params(pattern, path)
@@ -116,7 +116,10 @@ def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
 
 
 def _branch(node: Node[P], literal: Node[P] | None, segment: str, index: int, pending: Pending[P]) -> Node[P] | None:
-    """Note down the ways on from a node, worst first, and return the best one; the node itself means its tail."""
+    """Push the other ways on from a node, the least specific first, and return the most specific one.
+
+    The node itself stands for its tail.
+    """
     best: Node[P] | None = None
     if node.tail is not None:
         best = node
