@@ -164,3 +164,65 @@ routes:
 """)
 
     assert told(invoke, config, "GET", "/", "-H", header)["route"] == route
+
+
+LISTENERS = """
+listen:
+  - {name: web, address: "127.0.0.1:8080", hosts: [web.test]}
+  - {name: api, address: "127.0.0.1:8080", hosts: [api.test]}
+  - {name: internal, address: "127.0.0.1:8081", default: false}
+routes:
+  - {id: page, path_prefix: /, target: "http://127.0.0.1:1"}
+  - {id: api, path_prefix: /, target: "http://127.0.0.1:1", listeners: [api], methods: [GET]}
+  - {id: hidden, path_prefix: /, target: "http://127.0.0.1:1", listeners: [internal]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "route"),
+    [
+        (("http://web.test/",), "page"),
+        (("http://api.test/",), "api"),
+        (("http://api.test/", "--listener", "api"), "api"),
+        (("http://api.test/", "--listener", "127.0.0.1:8081"), "hidden"),
+    ],
+)
+def test_the_listener_decides_which_routes_count(
+    invoke: Invoke, tmp_path: Path, arguments: tuple[str, ...], route: str
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(LISTENERS)
+
+    assert told(invoke, config, "GET", *arguments)["route"] == route
+
+
+def test_a_host_of_no_listener_and_a_listener_that_is_not_there_are_told(invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(LISTENERS)
+
+    result = invoke("match", "GET", "http://other.test/", "-c", config)
+    assert result.exit_code == 1
+    assert "no route: 404, no listener of the address serves this host" in result.output
+    assert "there is no listener 'x'" in invoke("match", "GET", "/", "-c", config, "--listener", "x").stderr
+
+
+def test_a_target_shows_its_own_path(invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("""
+routes:
+  - id: split
+    path_prefix: /api
+    strip_path: true
+    rewrite: {query: {set: {source: a b}, remove: [debug]}}
+    targets:
+      - {target: "http://127.0.0.1:1"}
+      - {target: "http://127.0.0.1:2", backup: true, rewrite: {prefix: /v2}}
+""")
+
+    found = told(invoke, config, "GET", "/api/x?debug=1&q")
+
+    assert found["path"] == "/x?q&source=a%20b"
+    assert found["target"] == [
+        {"target": "http://127.0.0.1:1", "weight": 1},
+        {"target": "http://127.0.0.1:2", "weight": 1, "backup": True, "path": "/v2/x?debug=1&q"},
+    ]

@@ -14,16 +14,17 @@ from gateway_core.cli.chain_view import bindings_of, chain_lines
 from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
-from gateway_core.config import GatewayConfig, RouteConfig
+from gateway_core.config import GatewayConfig, ListenConfig, RewriteConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.packages import PluginRegistry
 from gateway_core.proxy.wire.forwarding import is_removed
 from gateway_core.routing import (
+    ListenerTable,
     Match,
     MethodNotAllowed,
     PathPolicy,
-    Router,
+    Refusal,
     RouteRule,
     UnsafePathError,
     explain,
@@ -31,6 +32,7 @@ from gateway_core.routing import (
     rule_pattern,
 )
 from gateway_core.snapshot import Trust
+from gateway_core.snapshot.listeners import ListenerRoutes, listener_tables
 from gateway_core.snapshot.request_rewrite import request_rewrite
 from gateway_core.snapshot.rules import arrival_policy_of, route_rule, sent_path_of
 from gateway_core.snapshot.trust import document_trust, listener_trust
@@ -40,6 +42,11 @@ from gateway_core.snapshot.trust import document_trust, listener_trust
 @click.argument("method", required=False)
 @click.argument("url", required=False)
 @config_option
+@click.option(
+    "--listener",
+    metavar="NAME",
+    help="Listener that the request comes in at, by its name or address; the first one unless given.",
+)
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Header of the request.")
 @click.option(
     "--requests",
@@ -51,6 +58,7 @@ def command(
     method: str | None,
     url: str | None,
     roots: tuple[ConfigRoot, ...],
+    listener: str | None,
     headers: tuple[str, ...],
     requests: TextIO | None,
     *,
@@ -59,6 +67,8 @@ def command(
     """Show the route that takes METHOD URL, its parameters, what its upstream gets, and why others lost.
 
     Every binding of its chain is listed with its place, and with the reason if it is off.
+
+    Where listeners share an address, the host decides among them; TLS is taken to begin for that host.
 
     Fields of strip_headers are left out, and those that only trusted proxies may send unless some peer is trusted.
 
@@ -69,7 +79,7 @@ def command(
     if (requests is None) is (method is None or url is None):
         raise click.UsageError("give METHOD and URL, or --requests FILE")
     loaded = load_or_exit(roots, PluginRegistry(), as_json=as_json)
-    table = Table.of(loaded.config)
+    table = Table.of(loaded.config, listener)
     if requests is not None:
         for number, line in enumerate(requests, 1):
             if line.strip():
@@ -179,19 +189,35 @@ class Table:
 
     config: GatewayConfig
     rules: tuple[RouteRule[RouteConfig], ...]
-    router: Router[RouteConfig]
+    tables: ListenerRoutes[RouteConfig]
+    listeners: ListenerTable[ListenConfig]
+    """Those of the address that requests come in at."""
     policy: PathPolicy
     """What is refused before a route is known."""
     trusts: tuple[Trust, ...]
     """What each listener believes."""
 
     @classmethod
-    def of(cls, config: GatewayConfig) -> Table:
-        """Build the table."""
+    def of(cls, config: GatewayConfig, listener: str | None = None) -> Table:
+        """Build the table.
+
+        :param listener: name or address of where requests come in.
+        """
+        named = [each.address for each in config.listen if listener in {None, each.name, each.address}]
+        if not named:
+            raise click.UsageError(f"there is no listener {listener!r}")
         document = document_trust(config)
         trusts = tuple(listener_trust(config, listener, document) for listener in config.listen)
         rules = tuple(route_rule(route, index, route, config.path_policy) for index, route in enumerate(config.routes))
-        return cls(config, rules, Router.build(rules), arrival_policy_of(config), trusts)
+        tables: ListenerRoutes[RouteConfig] = ListenerRoutes(config.listen, config.routes)
+        for rule in rules:
+            tables.add(rule.payload, rule)
+        listeners = listener_tables(config.listen, lambda each: each)[named[0]]
+        return cls(config, rules, tables, listeners, arrival_policy_of(config), trusts)
+
+    def _listener(self, host: str) -> ListenConfig | Refusal:
+        began = self.listeners.for_server_name(host)
+        return Refusal.NO_LISTENER if began is None else self.listeners.for_host(host, began.client_auth)
 
     def _is_removed(self, name: str) -> bool:
         return is_removed(name, self.trusts)
@@ -199,14 +225,18 @@ class Table:
     def answer(self, asked: Asked) -> dict[str, Any]:
         """Return route, parameters, target and upstream path of a request; nulls if no route takes it."""
         asked = asked.without(self._is_removed)
+        listener = self._listener(asked.host)
+        if isinstance(listener, Refusal):
+            return dict(_NOTHING)
         try:
             path, flags = self.policy.read(asked.path)
         except BadPathError:
             return dict(_NOTHING)
+        router = self.tables.router_for(listener)
         try:
-            found = self.router.match(asked.method, asked.host, path, asked.query, asked.header)
+            found = router.match(asked.method, asked.host, path, asked.query, asked.header)
             problem = path_problem(
-                self.router, found, asked.method, asked.host, asked.path, flags, asked.query, asked.header
+                router, found, asked.method, asked.host, asked.path, flags, asked.query, asked.header
             )
         except TextTooLongError:
             return dict(_NOTHING)
@@ -215,14 +245,19 @@ class Table:
     def explain(self, asked: Asked) -> dict[str, Any]:
         """Return what `answer` does, the effective chain, and why the nearest other routes lost."""
         asked = asked.without(self._is_removed)
+        listener = self._listener(asked.host)
+        if isinstance(listener, Refusal):
+            reason = "no listener of the address serves this host"
+            return {**_NOTHING, "status": listener.value, "reason": reason, "losers": []}
+        view = self.tables.view_of(listener)
         explained = explain(
-            self.rules,
+            [rule for rule in self.rules if view in self.tables.views_of(rule.payload)],
             asked.method,
             asked.host,
             asked.path,
             asked.query,
             asked.header,
-            router=self.router,
+            router=self.tables.router_for(listener),
             policy=self.policy,
         )
         outcome = explained.outcome
@@ -246,21 +281,31 @@ _NOTHING: Mapping[str, Any] = {"route": None, "params": {}, "target": None, "pat
 def _described(found: Match[RouteConfig], asked: Asked) -> dict[str, Any]:
     route = found.payload
     params = dict(found.params)
-    told = {"route": route.id, "params": params, "target": _target(route), "path": None}
+    told = {"route": route.id, "params": params, "target": _target(found, asked), "path": None}
     if route.redirect is None:
         told["path"] = _upstream_path(found, asked)
     return told
 
 
-def _target(route: RouteConfig) -> Any:
-    if route.targets:
-        return [{"target": item.target, "weight": item.weight} for item in route.targets]
-    return route.target if route.redirect is None else target_text(route)
+def _target(found: Match[RouteConfig], asked: Asked) -> Any:
+    route = found.payload
+    if not route.targets:
+        return route.target if route.redirect is None else target_text(route)
+    targets = []
+    for item in route.targets:
+        target: dict[str, Any] = {"target": item.target, "weight": item.weight}
+        if item.backup:
+            target["backup"] = True
+        if item.rewrite is not None:
+            target["path"] = _upstream_path(found, asked, item.rewrite)
+        targets.append(target)
+    return targets
 
 
-def _upstream_path(found: Match[RouteConfig], asked: Asked) -> str | None:
+def _upstream_path(found: Match[RouteConfig], asked: Asked, own: RewriteConfig | None = None) -> str | None:
+    """Return the path and query that go upstream; ``own`` is the rewrite of a target."""
     policy = found.rule.policy
-    rewrite = request_rewrite(found.payload, None, rule_pattern(found.rule))
+    rewrite = request_rewrite(found.payload, own, rule_pattern(found.rule))
     sent = sent_path_of(rewrite.path, policy)
     try:
         path = sent(found.params, asked.path)

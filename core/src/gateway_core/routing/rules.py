@@ -14,9 +14,8 @@ P = TypeVar("P")
 class ValueCondition:
     """What a header or a query parameter must be: exactly one of ``value``, ``regex`` and ``present``.
 
-    A value is compared exactly; a regex must match the whole value; ``present`` asks whether the name is there at all.
-    Header names are compared without case. Of a repeated query parameter the first value counts, as the Gateway API
-    recommends (HTTPQueryParamMatch).
+    A value is compared exactly; a regex must match the whole value; ``present`` is whether the name is there at all.
+    Header names are compared without case. Of several fields or parameters of one name, one that fits is enough.
     """
 
     name: str
