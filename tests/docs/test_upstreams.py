@@ -12,6 +12,9 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
 from gateway_core.descriptors import connections_for
 from gateway_core.messages import Request
+from gateway_core.proxy.socket_options import KEEPALIVE_OPTIONS
+from gateway_core.proxy.upstream.pool import HAPPY_EYEBALLS_DELAY
+from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.upstreams import LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.passive_health import UNREACHABLE_SECONDS
 from gateway_core.upstreams.resolver import (
@@ -24,6 +27,8 @@ from gateway_core.upstreams.resolver import (
     STALE_SECONDS,
 )
 
+from tests.core.proxy.wire.test_repairs import CASES
+from tests.core.proxy.wire.test_repairs import read as read_response
 from tests.docs.blocks import Block, blocks_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "upstreams.md"
@@ -91,3 +96,25 @@ def test_the_numbers_of_the_page_are_the_codes() -> None:
     assert SLOW_SECONDS == 1
     assert f"left out for {UNREACHABLE_SECONDS:g} s" in text
     assert f"{connections_for(1 << 20):,} at most" in text
+
+
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in SECTIONS["Responses that break the rules"].splitlines()
+    if line.startswith("| ") and not line.startswith("| response")
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_what_the_page_says_of_a_response_is_what_is_done(row: list[str]) -> None:
+    name, by_default, tolerant, _ = row
+
+    for leniency, outcome in ((Leniency.REPAIR, by_default), (Leniency.TOLERANT, tolerant)):
+        assert (read_response(CASES[name].data, leniency) is None) is (outcome == "502")
+
+
+def test_the_times_of_the_page_are_those_of_the_kernel() -> None:
+    idle, pause, probes = (value for _, value in KEEPALIVE_OPTIONS)
+
+    assert (idle, idle + pause * probes) == (60, 120)
+    assert HAPPY_EYEBALLS_DELAY == 0.25

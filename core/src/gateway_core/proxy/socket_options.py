@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 READ_SIZE: Final = 65536
 """Bytes taken from a socket at once: what one read brings is in memory before anybody can say that it is too much."""
 
-_KEEPALIVE: Final = tuple(
+KEEPALIVE_OPTIONS: Final = tuple(
     (getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
     if hasattr(socket, name)
@@ -101,7 +101,7 @@ def set_keepalive(transport: asyncio.BaseTransport) -> None:
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
+    for option, value in KEEPALIVE_OPTIONS:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
