@@ -9,8 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
-from gateway_core.upstreams import DiscoveryContext, Endpoint, EndpointSpec, LiveUpstream, UpstreamRuntime
-from gateway_core.upstreams.discovery import StaticDiscovery
+from gateway_core.upstreams import Discovered, DiscoveryContext, Endpoint, EndpointSpec, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.runtime import frozen
 from gateway_core.upstreams.transport import TlsSettings
 
@@ -18,17 +17,35 @@ A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, na
 TABLE = DiscoveryConfig(name="table", config={"of": "users"})
 
 
+class Table:
+    """A discovery that finds what the test puts."""
+
+    def __init__(self, endpoints: Iterable[EndpointSpec]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._changed = asyncio.Event()
+
+    def put(self, endpoints: Iterable[EndpointSpec]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._changed.set()
+
+    async def watch(self) -> AsyncIterator[Discovered]:
+        while True:
+            self._changed.clear()
+            yield Discovered(self._endpoints)
+            await self._changed.wait()
+
+
 class Tables:
     """Discoveries that the test changes by hand."""
 
     def __init__(self) -> None:
-        self.made: list[StaticDiscovery] = []
+        self.made: list[Table] = []
         self.first: tuple[EndpointSpec, ...] = (A,)
 
-    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> StaticDiscovery:
+    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Table:
         if "refuse" in config:
             raise ValueError("refused")
-        self.made.append(StaticDiscovery(self.first))
+        self.made.append(Table(self.first))
         return self.made[-1]
 
 

@@ -40,8 +40,9 @@ from gateway_core.snapshot.rules import (
 )
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.trust import document_trust, listener_trust
+from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.retry import RetryPolicy
-from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 

@@ -13,8 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway_core.config import StickyCookieConfig
 from gateway_core.routing import WeightedTargets, rendezvous
-from gateway_core.upstreams.hash_key import KeySource, compile_hash_key
-from gateway_core.upstreams.sticky import StickyCookie
+from gateway_core.upstreams.affinity import KeySource, StickyCookie, compile_hash_key
 from gateway_core.upstreams.upstream import Upstream
 
 

@@ -6,17 +6,17 @@ Everything but ``checker``, ``discovery`` and ``runtime`` is pure: values and th
 from __future__ import annotations
 
 from gateway_core.upstreams.admission import Admission, Load, Verdict
+from gateway_core.upstreams.affinity import KeyFunction, KeySource, StickyCookie, compile_hash_key
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.discovery import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
-from gateway_core.upstreams.hash_key import KeyFunction, KeySource, compile_hash_key
+from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.resolver import AddressInfo, NameLookupError, Resolver
 from gateway_core.upstreams.retry import Retry, RetryBudget, RetryPolicy, Stop, StopReason
-from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.selection import Candidates, Selection
 from gateway_core.upstreams.status import describe_upstream
-from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.upstream import Refusal, RefusalReason, Upstream
 

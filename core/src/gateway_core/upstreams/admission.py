@@ -41,7 +41,7 @@ class Load:
         self.retrying = 0
         """Retries under way."""
         self.earned = 0.0
-        """Answers since retries were last paid for with them (see `RetryBudget`)."""
+        """Responses since retries were last paid for with them (see `RetryBudget`)."""
 
 
 def judge(counted: Counted, max_active: int, max_pending: int) -> Verdict:
@@ -57,7 +57,7 @@ def judge(counted: Counted, max_active: int, max_pending: int) -> Verdict:
 
 
 class Admission:
-    """Decides over new requests of one upstream and keeps count of those under way."""
+    """Decides on new requests of one upstream and counts those under way."""
 
     __slots__ = ("is_unlimited", "limits", "load")
 

@@ -82,8 +82,8 @@ class CircuitBreaker:
         return self._probes + self._successes < self._settings.half_open_requests or now >= self.changes_at()
 
     def changes_at(self) -> float:
-        """Return when an answer of :meth:`allows` that is False becomes True without any result."""
-        # A probe whose end nobody reports must not shut the endpoint out for ever: probes expire after open_for.
+        """Return when :meth:`allows` becomes True without any result, where it is False."""
+        # A probe whose end is never reported must not shut the endpoint out forever: probes expire after open_for.
         return float("inf") if self.state is BreakerState.CLOSED else self.since + self._settings.open_for
 
     def retry_after(self, now: float) -> float:

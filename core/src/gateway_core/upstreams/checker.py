@@ -75,7 +75,7 @@ class Checker:
         :param tls: how https endpoints are verified; unused for others.
         :param server_name: name to ask for and to verify; empty is the endpoint's host.
         :param proxy_protocol: version of the header that connections begin with.
-        :param local_errors: logs checks that failed for want of something on this machine, and say nothing.
+        :param local_errors: logs checks that failed for lack of something on this machine.
         :raises ValueError: for expected statuses that are none.
         """
         self._local_errors = LocalErrors() if local_errors is None else local_errors
@@ -115,7 +115,7 @@ class Checker:
                         writer.write(self._head)
                         await self._judge(reader)
                 finally:
-                    writer.transport.abort()  # a body may have no end, and an endpoint may not take leave
+                    writer.transport.abort()  # a body may have no end, and an endpoint may not close
         except TimeoutError:
             error = f"no response within {self._config.timeout:g} s"
         except (CheckFailedError, OSError, ValueError) as failure:

@@ -14,8 +14,7 @@ from gateway_core.config.address import UNIX, parse_origin
 from gateway_core.config.userinfo import without_credentials
 from gateway_core.leases import close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
-from gateway_core.upstreams.ejection import EjectionState
-from gateway_core.upstreams.health import HealthState
+from gateway_core.upstreams.health import EjectionState, HealthState
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

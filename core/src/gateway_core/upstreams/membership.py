@@ -56,7 +56,7 @@ class Membership:
     def replace(self, specs: Iterable[EndpointSpec]) -> list[Endpoint]:
         """Have exactly these endpoints; of two with one id the last one counts.
 
-        :returns: endpoints that nobody uses any more, for the caller to close.
+        :returns: endpoints that are no longer used, for the caller to close.
         """
         wanted = {spec.id: spec for spec in specs}
         members = self._members
@@ -67,7 +67,7 @@ class Membership:
     def change(self, put: Iterable[EndpointSpec], remove: Iterable[str] = ()) -> list[Endpoint]:
         """Add or change some endpoints and remove others by id; unknown ids are ignored.
 
-        :returns: endpoints that nobody uses any more, for the caller to close.
+        :returns: endpoints that are no longer used, for the caller to close.
         """
         closing: list[Endpoint] = []
         for name in remove:

@@ -13,8 +13,8 @@ from typing import Final
 from gateway_core.config import OutlierDetectionConfig
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.breaker import BreakerState
-from gateway_core.upstreams.ejection import eject, may_eject, note_failure, note_success
 from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.health import eject, may_eject, note_failure, note_success
 from gateway_core.upstreams.outcome import BLAMELESS, FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
 
 UNREACHABLE_SECONDS: Final = 10.0

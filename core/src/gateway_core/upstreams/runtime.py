@@ -7,8 +7,8 @@ what both the old and the new snapshot use (endpoints, strategies with their pos
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Hashable, Mapping
+from functools import partial
 from operator import itemgetter
 from random import Random
 
@@ -22,67 +22,13 @@ from gateway_core.leases import Lease, LeaseHolder, Leases
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.checker import Checker
-from gateway_core.upstreams.discovery import Discovered, DiscoveryContext, DiscoveryFactory, Feed, make_discovery
+from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
+from gateway_core.upstreams.live_upstream import LiveUpstream, close_all
 from gateway_core.upstreams.resolver import AiohttpResolver, Resolver
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
 from gateway_core.upstreams.upstream import Upstream
-from gateway_core.upstreams.wishes import StrategyWishes
-
-
-class LiveUpstream:
-    """An upstream of one snapshot, with its discovery."""
-
-    __slots__ = ("_closing", "_leases", "_static", "_wishes", "feed", "upstream")
-
-    def __init__(
-        self,
-        upstream: Upstream,
-        endpoints: Iterable[EndpointSpec],
-        feed: Feed | None,
-        leases: LeaseHolder,
-        closing: Tasks,
-        lease_strategy: Callable[[str], Lease[Strategy]],
-    ) -> None:
-        self.upstream = upstream
-        self.feed = feed
-        """Where further endpoints come from, if anywhere."""
-        self._static = tuple(endpoints)
-        self._leases = leases
-        self._closing = closing
-        self._wishes = StrategyWishes(upstream, lease_strategy)
-        self._put(Discovered(()))
-        if feed is not None:
-            feed.subscribe(self._put)
-
-    async def wait_for_endpoints(self, timeout: float) -> bool:  # noqa: ASYNC109 - a wait that ends with False
-        """Wait until the discovery, if there is one, has answered for the first time.
-
-        :returns: False if it has not within ``timeout`` seconds.
-        """
-        return self.feed is None or await self.feed.wait_for_first(timeout)
-
-    async def aclose(self) -> None:
-        """Give everything back. Requests under way keep the endpoints that they have."""
-        if self.feed is not None:
-            self.feed.unsubscribe(self._put)
-        self._wishes.release()
-        await _close_all(self.upstream.release(), self._leases)
-
-    def _put(self, discovered: Discovered) -> None:
-        """Have the configured endpoints and the discovered ones; the configuration wins over an equal id."""
-        self._wishes.hear(discovered.strategy)
-        for endpoint in self.upstream.set_endpoints([*discovered.endpoints, *self._static]):
-            self._closing.spawn(endpoint.aclose(), name=f"close endpoint {endpoint.id}")
-
-
-async def _close_all(endpoints: Iterable[Endpoint], leases: LeaseHolder) -> None:
-    """Close all of them, whichever of them fails to."""
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(leases.aclose)
-        for endpoint in endpoints:
-            stack.push_async_callback(endpoint.aclose)
 
 
 class UpstreamRuntime:
@@ -164,12 +110,11 @@ class UpstreamRuntime:
                 local_errors=self._local_errors,
             )
             endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
-            return LiveUpstream(
-                upstream, endpoints, feed, leases, self._closing, lambda wish: self._lease_wished(config, wish)
-            )
+            lease_strategy = partial(self._lease_discovered_strategy, config)
+            return LiveUpstream(upstream, endpoints, feed, leases, self._closing, lease_strategy)
         except Exception:
             unused = [] if upstream is None else upstream.release()
-            self._closing.spawn(_close_all(unused, leases), name=f"close upstream {config.name}")
+            self._closing.spawn(close_all(unused, leases), name=f"close upstream {config.name}")
             raise
 
     async def aclose(self) -> None:
@@ -184,11 +129,11 @@ class UpstreamRuntime:
             lambda: make_strategy(config.strategy, config.strategy_options, self._strategies),
         )
 
-    def _lease_wished(self, config: UpstreamConfig, wish: str) -> Lease[Strategy]:
-        if wish == config.strategy:
+    def _lease_discovered_strategy(self, config: UpstreamConfig, strategy: str) -> Lease[Strategy]:
+        if strategy == config.strategy:
             return self._lease_strategy(config)
         return self._shared_strategies.acquire(
-            (config.name, wish, frozen({})), lambda: make_strategy(wish, {}, self._strategies)
+            (config.name, strategy, frozen({})), lambda: make_strategy(strategy, {}, self._strategies)
         )
 
     def _lease_feed(self, name: str, discovery: DiscoveryConfig) -> Lease[Feed]:

@@ -11,15 +11,14 @@ from typing import Final
 from gateway_core.config import UpstreamConfig
 from gateway_core.descriptors import LocalErrors
 from gateway_core.upstreams.admission import Admission, Load
+from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
-from gateway_core.upstreams.hash_key import compile_hash_key
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
 from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
-from gateway_core.upstreams.sticky import StickyCookie
 from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.transport import TransportSettings
 
@@ -130,7 +129,7 @@ class Upstream:
     def set_endpoints(self, specs: Iterable[EndpointSpec]) -> list[Endpoint]:
         """Have exactly these endpoints; unchanged ones keep their state.
 
-        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        :returns: endpoints that are no longer used, for the caller to ``aclose()``.
         """
         closing = self._membership.replace(specs)
         self._is_stale = True
@@ -140,7 +139,7 @@ class Upstream:
     def change_endpoints(self, put: Iterable[EndpointSpec], remove: Iterable[str] = ()) -> list[Endpoint]:
         """Add or change some endpoints and remove others by id, at the cost of these only.
 
-        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        :returns: endpoints that are no longer used, for the caller to ``aclose()``.
         """
         closing = self._membership.change(put, remove)
         self._is_stale = True
@@ -254,7 +253,7 @@ class Upstream:
     def release(self) -> list[Endpoint]:
         """Give back all endpoints.
 
-        :returns: endpoints that nobody uses any more, for the caller to ``aclose()``.
+        :returns: endpoints that are no longer used, for the caller to ``aclose()``.
         """
         closing = self.set_endpoints(())
         self._membership.close()

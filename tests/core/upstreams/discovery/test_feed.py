@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
@@ -177,3 +178,28 @@ async def test_closing_closes_the_watch(make_feed: Callable[[Scripted], Feed]) -
     await feed.aclose()
 
     assert discovery.closed.is_set()
+
+
+async def test_the_log_tells_of_a_discovery_that_fails_is_back_or_finds_nothing(
+    make_feed: Callable[[Scripted], Feed], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.discovery")
+    discovery, seen = Scripted(), Seen()
+    feed = make_feed(discovery)
+    feed.subscribe(seen)
+
+    discovery.answers.put_nowait(OSError("refused"))
+    discovery.answers.put_nowait(Discovered(()))
+    discovery.answers.put_nowait(Discovered(()))
+    discovery.answers.put_nowait(Discovered((A,)))
+    await seen.wait_for("a")
+    discovery.answers.put_nowait(OSError("away"))
+    discovery.answers.put_nowait(Discovered((B,)))
+    await seen.wait_for("b")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "discovery of users failed, no endpoints are known yet: OSError: refused",
+        "discovery of users finds no endpoints",
+        "discovery of users failed, what it found last stays in force: OSError: away",
+        "discovery of users is up to date again",
+    ]

@@ -8,7 +8,6 @@ from typing import Final
 from gateway_core.config import DnsDiscoveryConfig
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
-from gateway_core.upstreams.discovery.static import StaticDiscovery
 
 __all__ = [
     "BUILT_IN",
@@ -17,7 +16,6 @@ __all__ = [
     "DiscoveryContext",
     "DiscoveryFactory",
     "Feed",
-    "StaticDiscovery",
     "UnknownDiscoveryError",
     "make_discovery",
 ]

@@ -1,8 +1,8 @@
-"""Run a discovery, keep its last good answer, and tell the upstreams that live on it.
+"""Run a discovery, keep what it found last, and tell the upstreams that use it.
 
-A feed is shared by the snapshots that have the same discovery configuration, so a reload neither asks again nor starts
-without endpoints. Changes that come fast are gathered: the first goes out at once, the rest at most every
-``GATHER_SECONDS``.
+A feed is shared by the snapshots that have the same discovery configuration, so a reload neither
+queries again nor starts without endpoints. Changes that come fast are gathered: the first goes out at once, the rest at
+most every ``GATHER_SECONDS``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Feed:
     def __init__(self, name: str, discovery: Discovery, rng: Random) -> None:
         self.name = name
         self.latest: Discovered | None = None
-        """The last answer, which stays in force while the registry is away; None before the first."""
+        """What was found last, which stays in force while the registry is away; None before the first result."""
         self._discovery = discovery
         self._rng = rng
         self._listeners: list[Listener] = []
@@ -54,7 +54,7 @@ class Feed:
         self._tasks.keep(self._run, name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
-        """Call the listener with the present answer, if there is one, and after each change."""
+        """Call the listener with what is known, if anything, and after each change."""
         self._listeners.append(listener)
         if self.latest is not None:
             listener(self.latest)
@@ -86,21 +86,27 @@ class Feed:
         while True:
             reason = "the watch has ended"
             try:
-                async with aclosing(self._discovery.watch()) as answers:  # type: ignore[type-var]  # async generators
-                    async for answer in answers:
+                async with aclosing(self._discovery.watch()) as results:  # type: ignore[type-var]  # async generators
+                    async for found in results:
                         pause = FIRST_PAUSE
-                        self._take(answer)
+                        self._take(found)
             except Exception as error:  # noqa: BLE001 - an extension's failure must not end the watch
                 reason = f"{type(error).__name__}: {error}"
             self._mark_stale(reason)
             await asyncio.sleep(pause * (0.5 + self._rng.random() / 2))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _take(self, answer: Discovered) -> None:
-        if self.latest is not None and answer.is_stale and not self.latest.is_stale:
-            _logger.warning("discovery of %s is stale: %s", self.name, answer.reason)
-        is_new = self.latest is None or _contents(self.latest) != _contents(answer)
-        self.latest = answer
+    def _take(self, found: Discovered) -> None:
+        before = self.latest
+        if before is not None and found.is_stale != before.is_stale:
+            if found.is_stale:
+                _logger.warning("discovery of %s is stale: %s", self.name, found.reason)
+            else:
+                _logger.info("discovery of %s is up to date again", self.name)
+        if not found.endpoints and (before is None or before.endpoints):
+            _logger.warning("discovery of %s finds no endpoints", self.name)
+        is_new = before is None or _contents(before) != _contents(found)
+        self.latest = found
         self._first.set()
         if not is_new or self._flush is not None:
             return
@@ -119,11 +125,12 @@ class Feed:
                 listener(self.latest)
 
     def _mark_stale(self, reason: str) -> None:
-        _logger.warning("discovery of %s failed, the last good answer stays in force: %s", self.name, reason)
+        kept = "no endpoints are known yet" if self.latest is None else "what it found last stays in force"
+        _logger.warning("discovery of %s failed, %s: %s", self.name, kept, reason)
         if self.latest is not None:
             self.latest = replace(self.latest, is_stale=True, reason=reason)
 
 
-def _contents(answer: Discovered) -> tuple[object, ...]:
-    """Return what upstreams need to hear of when it changes."""
-    return answer.endpoints, answer.strategy
+def _contents(found: Discovered) -> tuple[object, ...]:
+    """Return what upstreams need to be told of when it changes."""
+    return found.endpoints, found.strategy

@@ -22,7 +22,7 @@ class Discovered:
     endpoints: tuple[EndpointSpec, ...]
     """All endpoints, not only the changed ones. Reusing the objects of unchanged ones makes large lists cheap."""
     is_stale: bool = False
-    """Whether the registry cannot be asked at present, so that this is its last good answer."""
+    """Whether the registry cannot be asked at present, so that this is what it found last."""
     reason: str = ""
     """Why it is stale."""
     strategy: str = ""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway_core.upstreams.strategies.basic import LeastRequests, RandomChoice, RoundRobin
 from gateway_core.upstreams.strategies.consistent_hash import ConsistentHash
 from gateway_core.upstreams.strategies.interface import Strategy, StrategyFactory
-from gateway_core.upstreams.strategies.least_requests import LeastRequests
-from gateway_core.upstreams.strategies.random_choice import RandomChoice
-from gateway_core.upstreams.strategies.round_robin import RoundRobin
 from gateway_core.upstreams.strategies.weighted_round_robin import WeightedRoundRobin
 
 __all__ = [

@@ -31,7 +31,7 @@ class Strategy(Protocol):
     def pick_again(self, rest: Candidates, key: str | None, rng: Random) -> Endpoint:
         """Choose for a retry, or because the first choice is full.
 
-        :param rest: usable endpoints that were not tried yet, at least one; made for this call only.
+        :param rest: usable endpoints that were not attempted yet, at least one; made for this call only.
         """
         ...
 

@@ -4,8 +4,8 @@ In each turn every endpoint gains its weight as credit, the one with the most (t
 the sum of all weights. From equal credits the turns repeat after sum/gcd of them, so they are written down the first
 time round and read back from then on.
 
-When endpoints or weights change, credits are kept in proportion to the sum of weights: nobody is paid twice for the
-past, and a change is not followed by a run of requests to one endpoint.
+When endpoints or weights change, credits are kept in proportion to the sum of weights: no endpoint is paid twice for
+the past, and a change is not followed by a run of requests to one endpoint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import NO_CANDIDATES, Candidates
-from gateway_core.upstreams.strategies.random_choice import RandomChoice
+from gateway_core.upstreams.strategies.basic import RandomChoice
 
 LONGEST_CYCLE: Final = 16_384
 """Turns that are written down at most; longer cycles are computed each time."""

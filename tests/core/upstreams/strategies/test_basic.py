@@ -4,10 +4,47 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from gateway_core.upstreams import Candidates, Endpoint, EndpointSpec
-from gateway_core.upstreams.strategies import LeastRequests
+from gateway_core.upstreams.strategies import LeastRequests, RandomChoice, RoundRobin
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize("weights", [{"a": 1, "b": 1}, {"a": 3, "b": 1}, {"a": 1, "b": 8, "c": 1}])
+def test_shares_follow_the_weights(weights: dict[str, int], make_candidates: Callable[..., Candidates]) -> None:
+    strategy, candidates, rng = RandomChoice(), make_candidates(**weights), Random(7)
+
+    picks = Counter(strategy.pick(candidates, None, rng).id for _ in range(20_000))
+
+    for name, weight in weights.items():
+        assert abs(picks[name] / 20_000 - weight / sum(weights.values())) < 0.02
+
+
+def test_a_second_choice_follows_the_weights_too(make_candidates: Callable[..., Candidates]) -> None:
+    strategy, rng = RandomChoice(), Random(7)
+
+    picks = Counter(strategy.pick_again(make_candidates(a=9, b=1), None, rng).id for _ in range(5_000))
+
+    assert abs(picks["a"] / 5_000 - 0.9) < 0.03
+
+
+RNG = Random(1)
+
+
+def test_each_endpoint_gets_its_turn_whatever_its_weight(make_candidates: Callable[..., Candidates]) -> None:
+    strategy, candidates = RoundRobin(), make_candidates(a=5, b=1, c=1)
+
+    assert [strategy.pick(candidates, None, RNG).id for _ in range(7)] == list("abcabca")
+
+
+def test_the_turns_go_on_when_an_endpoint_leaves(make_candidates: Callable[..., Candidates]) -> None:
+    strategy = RoundRobin()
+    all_three, two = make_candidates(a=1, b=1, c=1), make_candidates(a=1, c=1)
+    for _ in range(3):
+        strategy.pick(all_three, None, RNG)
+
+    assert Counter(strategy.pick(two, None, RNG).id for _ in range(10)) == {"a": 5, "c": 5}
 
 
 def candidates_of(loads: list[tuple[int, int]]) -> Candidates:
