@@ -32,7 +32,8 @@ class LimitsConfig(Section):
     have: the others are for upstreams and files. The gateway raises its soft limit of them to the hard one."""
 
     max_connections_per_client: Count = 0
-    """Most connections at once in each worker from one client address, TLS handshakes included."""
+    """Most connections at once in each worker from one client address, TLS handshakes included; with the PROXY protocol
+    the address that the header names."""
 
     max_requests_per_connection: Count = 0
     """Requests after which a connection is closed."""

@@ -131,7 +131,7 @@ class KeepaliveConfig(Section):
     """
 
     max_idle: Count = 256
-    """Idle connections kept for one endpoint; 0 keeps none."""
+    """Idle connections that each worker keeps for one endpoint; 0 keeps none."""
 
     idle_timeout: PositiveDuration = 30.0
     """How long an idle connection is kept; best shorter than the endpoints keep it."""
