@@ -25,12 +25,14 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def implemented() -> frozenset[str]:
-    """Return the hooks that plugins, extensions and examples of this repository implement."""
+    """Return the hooks that plugins, extensions, examples and recipes of this repository implement."""
     sources = [source for distribution in DISTRIBUTIONS for source in distribution.sources]
     paths = [path for path in (*sources, *(ROOT / "examples").rglob("*.py")) if path.name != "hookspecs.py"]
-    return frozenset(
-        node.name for path in paths for node in ast.walk(tree_of(path)) if isinstance(node, FUNCTIONS)
-    ) & frozenset(HOOKS)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "cookbook.md").read_text("utf-8"), re.DOTALL)
+    trees = [*map(tree_of, paths), *map(ast.parse, blocks)]
+    return frozenset(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, FUNCTIONS)) & frozenset(
+        HOOKS
+    )
 
 
 @cache

@@ -9,10 +9,25 @@ class GatewayError(Exception):
     """Base of the errors that the gateway raises on purpose."""
 
 
-class BodyTooLargeError(GatewayError):
-    """A request's body is over the limit of whoever wanted to read it; the client is answered 413."""
+BodySide = Literal["request", "response"]
 
-    status: Final = 413
+
+class BodyTooLargeError(GatewayError):
+    """A body is over the limit of whoever wanted to read it.
+
+    Uncaught, it is 413 for a request's, and a failure of the binding with 502 for a response's.
+    """
+
+    def __init__(
+        self, message: str = "the body is too large", source: Literal["request", "response"] = "request"
+    ) -> None:
+        super().__init__(message)
+        self.source: Final = source
+
+    @property
+    def status(self) -> int:
+        """The status to respond with."""
+        return 413 if self.source == "request" else 502
 
 
 class ClientGoneError(GatewayError):

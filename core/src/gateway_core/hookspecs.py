@@ -1,7 +1,8 @@
 """The hooks of the gateway: this file is their reference.
 
 A hook is a method of a `Plugin` that is marked with ``@hookimpl``. A plain ``def`` runs inline and is what you want; an
-``async def`` runs in a task of its own and may await. A hook may leave out arguments that it does not need.
+``async def`` runs in a task of its own and may await, and so does what a plain ``def`` returns if that is awaitable. A
+hook may leave out arguments that it does not need.
 
 pluggy checks names and arguments when a configuration is loaded. Requests run tuples of bound functions in the order of
 the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and
@@ -10,7 +11,7 @@ the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
@@ -18,7 +19,9 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from gateway_core.messages import Record, Request, Response, RouteInfo
+    from gateway_core.messages import Record, Request, Response, RouteInfo, UpstreamAttempt
+
+    HookResult = Response | Awaitable[Response | None] | None
 
 PROJECT: Final = "gateway"
 """The name under which pluggy knows our markers."""
@@ -34,7 +37,7 @@ class RequestHooks:
     """Hooks that a binding implements, one for each phase of a request."""
 
     @hookspec
-    def gateway_request(self, request: Request) -> Response | None:
+    def gateway_request(self, request: Request) -> HookResult:
         """Look at a request before it is matched to a route.
 
         Runs once per request, first of all, for gateway-wide bindings only: no route is known yet.
@@ -46,7 +49,7 @@ class RequestHooks:
         """
 
     @hookspec
-    def gateway_route_match(self, request: Request, route: RouteInfo | None) -> Response | str | None:
+    def gateway_route_match(self, request: Request, route: RouteInfo | None) -> HookResult | str | Awaitable[str]:
         """Look at the route that was chosen, and perhaps choose another.
 
         Runs once per request after the match, for gateway-wide bindings and those of the matched route.
@@ -58,7 +61,7 @@ class RequestHooks:
         """
 
     @hookspec
-    def gateway_pre_proxy(self, request: Request) -> Response | None:
+    def gateway_pre_proxy(self, request: Request) -> HookResult:
         """Decide whether a routed request may go upstream, and in what shape.
 
         Runs once per request after routing and before an endpoint is picked, for gateway-wide bindings and the
@@ -72,7 +75,20 @@ class RequestHooks:
         """
 
     @hookspec
-    def gateway_response(self, request: Request, response: Response) -> Response | None:
+    def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> Awaitable[None] | None:
+        """Sign one attempt, or give it credentials.
+
+        Runs once per attempt, retries included, last before its head is written: for gateway-wide bindings (``order:
+        before``), the route's, gateway-wide ones (``order: after``), the target's and the upstream's. Mirrored copies,
+        fetches and error pages run only the upstream's. A failing hook follows ``on_error``; nothing is retried then.
+
+        :param request: what is sent; `Request.read` gives the body that goes upstream.
+        :param attempt: endpoint, path, query and host are final; ``headers`` may be changed, for this attempt alone.
+        :returns: nothing, or an awaitable of nothing.
+        """
+
+    @hookspec
+    def gateway_response(self, request: Request, response: Response) -> HookResult:
         """Look at an answer's head before it goes to the client, and perhaps change it.
 
         Runs once per request in reverse order, for the bindings whose earlier phases ran; the answer may be the
@@ -86,7 +102,7 @@ class RequestHooks:
         """
 
     @hookspec
-    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+    def gateway_log(self, request: Request, response: Response, record: Record) -> Awaitable[None] | None:
         """Note down a request that is over.
 
         Runs once per request, after the last byte or the abort, for every binding of the route (the gateway-wide
@@ -142,6 +158,7 @@ REQUEST_PHASES: Final = (
     "gateway_request",
     "gateway_route_match",
     "gateway_pre_proxy",
+    "gateway_attempt",
     "gateway_response",
     "gateway_log",
 )

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Response,
         RouteInfo,
         TlsInfo,
+        UpstreamAttempt,
         claim_path,
     )
     from gateway_core.messages.addresses import client_network
@@ -137,6 +138,7 @@ __all__ = [
     "Tasks",
     "TextTooLongError",
     "TlsInfo",
+    "UpstreamAttempt",
     "UpstreamError",
     "claim_path",
     "client_network",

@@ -4,13 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.hooks import Binding, Chain, Plugin, Stop, build_chain
+from gateway_core.hooks import Binding, Chain, Plugin, Stop, attempt_hooks, build_chain
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Response
 
 Bind = Callable[..., Binding]
 
-PHASES = ("gateway_request", "gateway_route_match", "gateway_pre_proxy", "gateway_response", "gateway_log")
+PHASES = (
+    "gateway_request",
+    "gateway_route_match",
+    "gateway_pre_proxy",
+    "gateway_attempt",
+    "gateway_response",
+    "gateway_log",
+)
 
 
 def hooks(*phases: str, **options: Any) -> dict[str, Any]:
@@ -154,3 +161,78 @@ def test_what_request_hooks_may_have_set_is_not_removed_when_the_route_is_known(
     assert with_route.reserved_by_route is not None
     assert not with_route.reserved_by_route.are_in(b"\r\nx-a:")
     assert with_route.reserved_by_route.are_in(b"\r\nx-b:")
+
+
+def test_attempt_hooks_of_targets_come_behind_all_others_but_the_upstreams(bind: Bind) -> None:
+    chain = layered(bind)
+
+    target = chain.for_target("a")
+    assert target is not None
+    assert ids(target.attempt) == ["before", "route", "after", "of-a"]
+    assert ids(chain.attempt) == ["before", "route", "after"]
+    assert ids(attempt_hooks([bind(hooks("gateway_attempt", "gateway_log"), "of-upstream")])) == ["of-upstream"]
+
+
+def layered(bind: Bind) -> Chain:
+    after = bind(hooks(*PHASES), "after")
+    after.is_after = True
+    return build_chain(
+        [bind(hooks(*PHASES), "before"), bind(hooks(*PHASES), "route", route="r")],
+        after=[after],
+        targets={"a": [bind(hooks(*PHASES), "of-a", route="r")], "b": []},
+    )
+
+
+@pytest.mark.parametrize(("target", "own"), [("a", ["of-a"]), ("b", []), ("elsewhere", [])])
+def test_bindings_of_the_target_run_between_those_of_the_route_and_those_behind(
+    bind: Bind, target: str, own: list[str]
+) -> None:
+    chain = layered(bind)
+    rest = chain.for_target(target)
+
+    assert rest is not None
+    assert ids(chain.pre_proxy) == ["before", "route"]
+    assert ids(rest.pre_proxy) == [*own, "after"]
+    assert ids(rest.log) == ["before", "route", *own, "after"]
+    assert ids(rest.response) == ["after", *reversed(own), "route", "before"]
+
+
+def test_a_route_without_bindings_of_targets_has_one_chain(bind: Bind) -> None:
+    chain = build_chain([bind(hooks(*PHASES), "a")], after=[bind(hooks(*PHASES), "z")], targets={"u": []})
+
+    assert chain.for_target("u") is None
+    assert ids(chain.pre_proxy) == ["a", "z"]
+
+
+def test_the_response_phase_behind_a_target_is_that_of_the_bindings_that_were_entered(bind: Bind) -> None:
+    chain = layered(bind)
+    rest = chain.for_target("a")
+    assert rest is not None
+
+    # The request hook of the last one ran before there was a route.
+    assert stopped(chain, "gateway_pre_proxy", "route") == ["after", "route", "before"]
+    assert stopped(rest, "gateway_pre_proxy", "of-a") == ["after", "of-a", "route", "before"]
+    assert stopped(rest, "gateway_pre_proxy", "after") == ["after", "of-a", "route", "before"]
+
+
+def test_a_binding_that_sees_all_responses_sees_those_of_earlier_stops(bind: Bind) -> None:
+    members = {**hooks("gateway_pre_proxy", "gateway_response"), "responses": "all"}
+    chain = build_chain([bind(hooks("gateway_pre_proxy", "gateway_response"), "a"), bind(members, "all")])
+
+    assert stopped(chain, "gateway_pre_proxy", "a") == ["all", "a"]
+    assert ids(chain.response_to_all) == ["all"]
+
+
+def test_a_rerouted_request_meets_the_new_routes_own_hooks_and_those_behind_that_have_not_run(bind: Bind) -> None:
+    early, late = bind(hooks(*PHASES), "early"), bind(hooks(*PHASES), "late")
+    late.is_after = True
+    old = build_chain([early, bind(hooks(*PHASES), "old", route="r")], after=[late])
+    new = build_chain([early, bind(hooks(*PHASES), "new", route="s")], after=[late])
+
+    def after(binding: str) -> list[str]:
+        hook = next(each for each in old.route_match if each.binding.id == binding)
+        return ids(new.rerouted(Stop("s", hook)))
+
+    assert after("early") == ["new", "late"]
+    assert after("old") == ["new", "late"]
+    assert after("late") == ["new"]

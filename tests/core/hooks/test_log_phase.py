@@ -31,7 +31,7 @@ def test_a_result_of_a_log_hook_is_a_failure_that_changes_nothing(
 
     assert request_.state["noted"] == ["a", "b"]
     assert counted("gateway_plugin_errors", binding="a", phase="gateway_log") == 1
-    assert "it returned a Response: a log hook returns nothing" in caplog.text
+    assert "it returned <Response 200 OK> (Response): return None" in caplog.text
 
 
 def test_a_log_hook_in_quarantine_is_skipped(bind: Bind, request_: Request, clock: Any) -> None:

@@ -4,16 +4,20 @@ from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
 from gateway_core.hooks.call_recorder import CallRecorder, HookCall
-from gateway_core.hooks.chain import Chain, Hook, Stop, build_chain
+from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
 from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
-from gateway_core.hooks.hook_result import Suspended
-from gateway_core.hooks.log_phase import start_log_phase
-from gateway_core.hooks.phases import reject_result, start_phase
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
-from gateway_core.hooks.response_phase import start_response_phase
+from gateway_core.hooks.run import (
+    Suspended,
+    reject_result,
+    start_attempt_phase,
+    start_log_phase,
+    start_phase,
+    start_response_phase,
+)
 from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServices, shared_owner
 from gateway_core.hooks.server_timing import timing_answers
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
@@ -53,6 +57,7 @@ __all__ = [
     "Suspended",
     "Timings",
     "as_json",
+    "attempt_hooks",
     "binding_path",
     "build_chain",
     "command",
@@ -62,6 +67,7 @@ __all__ = [
     "run_command",
     "server_timing",
     "shared_owner",
+    "start_attempt_phase",
     "start_log_phase",
     "start_phase",
     "start_response_phase",

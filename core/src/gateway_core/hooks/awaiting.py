@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.failure_log import HookTimeoutError, describe
+from gateway_core.messages.hook_timer import HookTimer
 
 
 class HookCancelledError(GatewayError):
@@ -45,19 +46,20 @@ def discard(awaitable: object) -> None:
 
 
 async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object:  # noqa: ASYNC109 - a policy's value
-    """Await a hook's result for so many seconds at most.
+    """Await a hook's result for so many seconds at most, in which it does not wait for what a client decides.
 
     :raises HookTimeoutError: it took longer; it was cancelled.
     :raises HookCancelledError: it was cancelled, but not by whoever cancels the request.
     :raises HookEscapeError: it raised what asyncio does not keep in a task, such as KeyboardInterrupt.
     """
+    timer = None
     try:
         if timeout is None:
             return await awaitable
-        async with asyncio.timeout(timeout) as scope:
+        async with HookTimer(timeout) as timer:
             return await awaitable
     except TimeoutError as error:
-        if timeout is not None and scope.expired():
+        if timer is not None and timer.expired:
             raise HookTimeoutError(f"no result within its timeout of {timeout:g}s") from error
         raise
     except asyncio.CancelledError as error:

@@ -52,6 +52,8 @@ class Binding:
     path: str = ""
     """What identifies it in the whole configuration, for operators and for its shared values (see `binding_path`)."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_after: bool = False
+    """Whether it runs behind the bindings of routes and targets (``order: after``)."""
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return what status pages show of it; nothing of its configuration."""

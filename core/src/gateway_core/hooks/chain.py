@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
 from gateway_core.hooks.hook_wrappers import hook_call
 from gateway_core.hooks.timings import noted
+from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.messages import Response
 from gateway_core.messages.fields import FieldNames, field_names
 
@@ -53,6 +54,9 @@ class Chain:
 
     __slots__ = (
         "_after",
+        "_pre_proxy_order",
+        "_targets",
+        "attempt",
         "bindings",
         "log",
         "pre_proxy",
@@ -60,18 +64,24 @@ class Chain:
         "reserved",
         "reserved_by_route",
         "response",
+        "response_to_all",
         "route_match",
     )
 
     def __init__(self, bindings: Sequence[Binding], hooks: dict[str, list[Hook]]) -> None:
         self.bindings = tuple(bindings)
-        """In the order of the configuration."""
+        """In the order in which they run."""
         self.request = tuple(hooks["gateway_request"])
         """Of gateway-wide bindings only: no route is known when they run."""
         self.route_match = tuple(hooks["gateway_route_match"])
         self.pre_proxy = tuple(hooks["gateway_pre_proxy"])
+        """If the route has bindings of targets, only those before the target's: see `for_target`."""
+        self.attempt = tuple(hooks["gateway_attempt"])
+        """Without those of the upstream, which come last."""
         self.response = tuple(hooks["gateway_response"])
         """In the order in which they run, which is the reverse of the configuration's."""
+        self.response_to_all = tuple(each for each in self.response if each.binding.instance.responses == "all")
+        """Of bindings that see every response, such as that to a request whose head is refused."""
         self.log = tuple(hooks["gateway_log"])
         self.reserved = _reserved(bindings)
         """Finds the fields to remove before the request hooks: those that only these bindings may set."""
@@ -79,6 +89,39 @@ class Chain:
         self.reserved_by_route = _reserved([each for each in bindings if not self.request or each.route is not None])
         """Finds the fields to remove when the route is known; None if there are none."""
         self._after: dict[Hook, tuple[Hook, ...]] | None = None
+        self._pre_proxy_order = self.pre_proxy
+        self._targets: Mapping[str, Chain] | None = None
+
+    def for_target(self, target: str) -> Chain | None:
+        """Return the chain to go on with when the pre-proxy hooks before the target's have run.
+
+        :param target: name of the upstream that is set by then; a plugin may have chosen another than the route's.
+        :returns: one whose ``pre_proxy`` has the hooks that are left; None if no target of the route has bindings, so
+            that this chain's are all.
+        """
+        targets = self._targets
+        return None if targets is None else targets.get(target) or targets[_OTHER_TARGETS]
+
+    @property
+    def variants(self) -> tuple[Chain, ...]:
+        """This chain, and those that `for_target` may return."""
+        return (self, *(self._targets or {}).values())
+
+    def rerouted(self, stop: Stop) -> tuple[Hook, ...]:
+        """Return the route-match hooks to run when a hook has chosen this chain's route.
+
+        Those of the route itself, and behind them the gateway-wide ones that have not run for the request.
+        """
+        earlier = stop.hook.binding
+        hooks = self.route_match
+        if earlier.route is None and earlier in self.bindings:
+            position = self.bindings.index(earlier)
+            ran = set(self.bindings[: position + 1])
+        else:
+            own = [index for index, each in enumerate(self.bindings) if each.route is not None]
+            first = own[0] if own else len([each for each in self.bindings if not each.is_after])
+            ran = set(self.bindings[:first])
+        return tuple(each for each in hooks if each.binding.route is not None or each.binding not in ran)
 
     def hooks_of(self, phase: str) -> tuple[Hook, ...]:
         """Return the hooks of a phase by its hook's name, in the order in which they run."""
@@ -88,8 +131,8 @@ class Chain:
     def response_after(self, phase: str, stop: Stop) -> tuple[Hook, ...]:
         """Return the response hooks to run when a hook stopped an earlier phase.
 
-        Like the layers of an onion: of the bindings whose earlier phases ran, and of those without a hook in this
-        phase that the configuration lists before the one that stopped it.
+        Like the layers of an onion: of the bindings whose earlier phases ran, of those without a hook in this phase
+        that the configuration lists before the one that stopped it, and of those that see every response.
         """
         if self._after is None:
             self._after = {}
@@ -99,7 +142,7 @@ class Chain:
         return found
 
     def _entered(self, phase: str, hook: Hook) -> tuple[Hook, ...]:
-        hooks = self.hooks_of(phase)
+        hooks = self._pre_proxy_order if phase == "gateway_pre_proxy" else self.hooks_of(phase)
         if hook not in hooks:
             return self.response
         called = {each.binding for each in hooks[: hooks.index(hook) + 1]}
@@ -108,36 +151,87 @@ class Chain:
         entered = called | (set(self.bindings[:position]) - not_called)
         for earlier in BEFORE_UPSTREAM[: BEFORE_UPSTREAM.index(phase)]:
             entered.update(each.binding for each in self.hooks_of(earlier))
-        return tuple(each for each in self.response if each.binding in entered)
+        return tuple(
+            each for each in self.response if each.binding in entered or each.binding.instance.responses == "all"
+        )
+
+    def _split_at(self, targets: Mapping[str, Chain], before: Sequence[Binding]) -> None:
+        """Let each target's chain go on behind the hooks of the bindings before it."""
+        first = {id(each) for each in before}
+        for chain in (self, *targets.values()):
+            chain._pre_proxy_order = chain.pre_proxy  # noqa: SLF001 - of the same class
+            chain.pre_proxy = tuple(each for each in chain.pre_proxy if (id(each.binding) in first) is (chain is self))
+        self._targets = targets
+
+
+_OTHER_TARGETS: Final = ""
+"""Stands for targets without bindings of their own."""
 
 
 def _reserved(bindings: Sequence[Binding]) -> FieldNames | None:
     return field_names(sorted({name for each in bindings for name in each.instance.reserved_headers}))
 
 
-def build_chain(bindings: Sequence[Binding], timings: Timings | None = None) -> Chain:
+def build_chain(
+    bindings: Sequence[Binding],
+    timings: Timings | None = None,
+    *,
+    after: Sequence[Binding] = (),
+    targets: Mapping[str, Sequence[Binding]] | None = None,
+) -> Chain:
     """Resolve bindings, given in the order of the configuration.
 
-    pluggy has checked each plugin's hooks (`table_of`). The order in every phase is the configuration's, in the
-    response phase its reverse.
+    pluggy has checked each plugin's hooks (`table_of`). The order in every phase is: these bindings, the target's,
+    those behind; in the response phase its reverse. Only attempt hooks of targets come behind all others.
 
+    :param bindings: gateway-wide ones with ``order: before``, then the route's own.
+    :param after: gateway-wide ones with ``order: after``.
+    :param targets: by the name of a target's upstream, the target's bindings.
     :param timings: measure every hook's time there; None costs nothing.
     """
-    hooks: dict[str, list[Hook]] = {phase: [] for phase in _PHASES}
-    is_noted = any(HOOK_TIMES in binding.instance.needs for binding in bindings)
-    for binding in bindings:
-        for phase, entries in table_of(type(binding.instance)).items():
-            if phase == "gateway_request" and binding.route is not None:
-                continue
-            if phase in binding.instance.idle_hooks:
-                continue
-            for entry in entries:
-                hooks[phase].append(_hook(binding, phase, entry, timings, is_noted))
+    made: dict[tuple[Binding, str], list[Hook]] = {}
+    everything = [*bindings, *after, *(each for own in (targets or {}).values() for each in own)]
+    is_noted = any(HOOK_TIMES in binding.instance.needs for binding in everything)
+    for binding in dict.fromkeys(everything):
+        for phase, hooks in _hooks_by_phase(binding, timings, is_noted).items():
+            made[binding, phase] = hooks
+    chain = _chain_of(bindings, (), after, made)
+    if targets and any(targets.values()):
+        chains = {name: _chain_of(bindings, own, after, made) for name, own in targets.items()}
+        chains[_OTHER_TARGETS] = _chain_of(bindings, (), after, made)
+        chain._split_at(chains, bindings)  # noqa: SLF001 - made here
+    return chain
+
+
+def attempt_hooks(bindings: Sequence[Binding], timings: Timings | None = None) -> tuple[Hook, ...]:
+    """Return the attempt hooks of an upstream's bindings: they run last, and alone for mirrors, fetches and pages."""
+    return tuple(
+        hook for binding in bindings for hook in _hooks_by_phase(binding, timings, False).get("gateway_attempt", ())
+    )
+
+
+def _chain_of(
+    bindings: Sequence[Binding],
+    target: Sequence[Binding],
+    after: Sequence[Binding],
+    made: Mapping[tuple[Binding, str], list[Hook]],
+) -> Chain:
+    order = [*bindings, *target, *after]
+    hooks = {phase: [hook for each in order for hook in made.get((each, phase), ())] for phase in REQUEST_PHASES}
+    hooks["gateway_attempt"] = [
+        hook for each in (*bindings, *after, *target) for hook in made.get((each, "gateway_attempt"), ())
+    ]
     hooks["gateway_response"].reverse()
-    return Chain(bindings, hooks)
+    return Chain(order, hooks)
 
 
-_PHASES: Final = (*BEFORE_UPSTREAM, "gateway_response", "gateway_log")
+def _hooks_by_phase(binding: Binding, timings: Timings | None, is_noted: bool) -> dict[str, list[Hook]]:
+    hooks: dict[str, list[Hook]] = {}
+    for phase, entries in table_of(type(binding.instance)).items():
+        if phase in binding.instance.idle_hooks or (phase == "gateway_request" and binding.route is not None):
+            continue
+        hooks[phase] = [_hook(binding, phase, entry, timings, is_noted) for entry in entries]
+    return hooks
 
 
 def _hook(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None, is_noted: bool) -> Hook:

@@ -30,10 +30,8 @@ class QuarantinedError(GatewayError):
     """A hook was not called, because its binding is in quarantine."""
 
 
-def is_clients_doing(error: BaseException, request: Request | None) -> bool:
-    """Whether a failure says nothing of the plugin, because the client or an upstream brought it about."""
-    if isinstance(error, HookTimeoutError):
-        return request is not None and request._body_kept_waiting  # noqa: SLF001 - nothing for plugins
+def is_innocent(error: BaseException) -> bool:
+    """Return whether a failure says nothing of the plugin, because the client or an upstream brought it about."""
     return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError, UpstreamError))
 
 
@@ -63,7 +61,7 @@ class Faults:
         now = binding.instance.clock.monotonic()
         quarantine = binding.quarantine
         if quarantine is not None:
-            if is_clients_doing(error, request):
+            if is_innocent(error):
                 quarantine.abandoned()
             elif quarantine.failed(now, phase, "" if request is None else client_network(request.client_ip)):
                 self._report_quarantine(binding, phase)

@@ -57,6 +57,10 @@ class Plugin(Generic[ConfigT]):
     default_on_error: ClassVar[Literal["deny", "continue"]] = "deny"
     """What a failing hook means unless the binding says otherwise: ``deny`` or ``continue``."""
 
+    responses: Literal["entered", "all"] = "entered"
+    """Which responses the response hook sees: those to requests whose earlier phases called this binding, or every one
+    of its chain: also those to refused heads (gateway-wide bindings), redirects and the gateway's own."""
+
     provides: frozenset[str] = frozenset()
     """What later bindings may rely on, such as ``identity``. Of the class, or set in __init__ where it depends on the
     configuration; ``gateway check`` makes an instance to read it then, which it does not start."""

@@ -76,10 +76,12 @@ def answer_with_times(chain: Chain, binding: Binding) -> Chain:
     instance: Any = binding.instance
     if chain.bindings[:1] == (binding,):
         return chain
-    chain.bindings = (binding, *chain.bindings)
-    chain.request = (Hook(instance.gateway_request, binding, "gateway_request"), *chain.request)
-    chain.pre_proxy = (*chain.pre_proxy, Hook(instance.gateway_pre_proxy, binding, "gateway_pre_proxy"))
     first = Hook(instance.answered, binding, "gateway_response")
     last = Hook(instance.gateway_response, binding, "gateway_response")
-    chain.response = (first, *chain.response, last)
+    sent = Hook(instance.gateway_pre_proxy, binding, "gateway_pre_proxy")
+    chain.request = (Hook(instance.gateway_request, binding, "gateway_request"), *chain.request)
+    for each in chain.variants:
+        each.bindings = (binding, *each.bindings)
+        each.pre_proxy = (*each.pre_proxy, sent)
+        each.response = (first, *each.response, last)
     return chain

@@ -1,5 +1,6 @@
 """What travels through the gateway: requests, responses, their headers and what is recorded of them."""
 
+from gateway_core.messages.attempt import UpstreamAttempt
 from gateway_core.messages.body import BodyFilter
 from gateway_core.messages.claim_path import MISSING, ClaimReader, claim_path
 from gateway_core.messages.fields import FieldBlock, FieldNames, FieldTemplate, HeaderError
@@ -28,5 +29,6 @@ __all__ = [
     "Response",
     "RouteInfo",
     "TlsInfo",
+    "UpstreamAttempt",
     "claim_path",
 ]

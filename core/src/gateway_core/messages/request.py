@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter
 from gateway_core.messages.headers import Headers, HeadersKey, block_of, frozen_headers, headers_of_block
+from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.path import read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RouteInfo, TlsInfo
@@ -74,8 +74,6 @@ class Request:
     _state: dict[str, Any] | None = None
     plugin_times: Sequence[tuple[str, str, float]] = ()
     """(binding, phase, seconds) of each hook so far, if a binding of the route ``needs`` ``hook-times``."""
-    _body_kept_waiting = False
-    """Whether a hook was given up while it waited for the client's body."""
     _read_body: Callable[[int], Awaitable[bytes]] | None = None
     _watch_body: Callable[[Callable[[bytes], None]], None] | None = None
 
@@ -276,11 +274,8 @@ class Request:
         """
         if self._read_body is None:
             return b""
-        try:
+        with hook_timer_paused():
             return await self._read_body(limit)
-        except CancelledError:
-            self._body_kept_waiting = True
-            raise
 
     def _set_body_reader(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -149,6 +150,12 @@ class Response:
         response = cls(status, json.dumps({**body, **members}).encode(), headers)
         response.headers["Content-Type"] = "application/problem+json"
         return response
+
+    def copy_head(self) -> Response:
+        """Return a response with the same body whose head can be changed without changing this one."""
+        copied = copy(self)
+        copied._headers = self.headers.copy()
+        return copied
 
     @property
     def is_problem(self) -> bool:

@@ -26,11 +26,12 @@ from gateway_core.hooks import (
     Suspended,
     as_json,
     run_command,
+    start_attempt_phase,
     start_log_phase,
     start_phase,
     start_response_phase,
 )
-from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response
+from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response, UpstreamAttempt
 from gateway_core.messages.headers import block_of
 from gateway_core.messages.request import set_body_reader
 from gateway_core.metrics import Metrics
@@ -78,6 +79,10 @@ class HarnessResult:
     """Id of the route that a hook chose, else of the harness's own."""
 
     record: Record
+
+    attempt: UpstreamAttempt | None = None
+    """What would have been sent to the endpoint, as the attempt hooks left it; None if nothing would have been."""
+
     calls: list[HookCall] = field(default_factory=list)
     """The calls of this request's hooks, in the order in which they ended."""
 
@@ -296,11 +301,16 @@ class PluginHarness(Generic[PluginT]):
                 continue
             stopped, hooks, answer = phase.removeprefix("gateway_"), chain.response_after(phase, stop), stop.result
             break
+        attempt = None if stopped else self._attempt(request)
+        if attempt is not None:
+            stop = await _settled(start_attempt_phase(chain.attempt, request, attempt))
+            if stop is not None:
+                stopped, hooks, answer = "attempt", chain.response, stop.result
         response: Response = await _settled(start_response_phase(hooks, request, answer))
         response.body = _transformed(response, upstream_body if response.is_streamed else response.body)
         record = self._record(request, response, len(body), asked_upstream=stopped is None)
         await _settled(start_log_phase(chain.log, request, response, record))
-        return HarnessResult(request, response, stopped, route, record, self.calls[begun:])
+        return HarnessResult(request, response, stopped, route, record, attempt, self.calls[begun:])
 
     async def _phase(self, phase: str, request: Request) -> Any:
         hooks = self._chain.hooks_of(phase)
@@ -308,6 +318,13 @@ class PluginHarness(Generic[PluginT]):
             return await _settled(start_phase(hooks, request))
         request.route = self._snapshot.routes[ROUTE].info
         return await _settled(start_phase(hooks, request, request.route))
+
+    @staticmethod
+    def _attempt(request: Request) -> UpstreamAttempt:
+        fields = request.headers.copy()
+        for name in ("host", "content-length", "transfer-encoding", "connection"):
+            fields.remove(name)
+        return UpstreamAttempt("test", request.sent_path, request.query_string, "upstream.test", fields)
 
     def _record(self, request: Request, response: Response, received: int, *, asked_upstream: bool) -> Record:
         record = Record()

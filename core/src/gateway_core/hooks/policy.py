@@ -1,65 +1,66 @@
-"""What becomes of a hook's result or failure, in every phase."""
+"""What becomes of a hook's result or failure, in every phase.
+
+Failures are of three kinds. What a client does (it leaves, stalls, sends too much or a bad path) is never a binding's
+failure: it is neither counted nor a reason for quarantine, and no ``on_error`` lets it pass. What an upstream does
+(`UpstreamError`) follows ``on_error`` with its own status, and is no reason for quarantine. Everything else is the
+plugin's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from gateway_core import reasons
-from gateway_core.errors import BadPathError, BodyTooLargeError, TextTooLongError, UpstreamError
-from gateway_core.hooks.awaiting import awaited, discard
+from gateway_core.errors import (
+    BadPathError,
+    BodyTooLargeError,
+    ClientGoneError,
+    ShadowModeError,
+    TextTooLongError,
+    UpstreamError,
+)
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import HookResultError, HookTimeoutError, QuarantinedError
 from gateway_core.messages import Request, Response
-
-Hooks = tuple[Hook, ...]
-OutcomeT = TypeVar("OutcomeT")
 
 # SystemExit too: sys.exit() somewhere in a plugin must not end the gateway.
 FAILURES: Final = (Exception, SystemExit)
 # Of a plain call, in which nobody cancels anything, it is the plugin's own whatever it is.
 ANYTHING: Final = (BaseException,)
 
-
-class Suspended(Generic[OutcomeT]):
-    """A phase that has come to a hook which must be awaited."""
-
-    __slots__ = ("_awaitable", "_hooks", "_index")
-
-    def __init__(self, hooks: Hooks, index: int, awaitable: Awaitable[object]) -> None:
-        self._hooks = hooks
-        self._index = index
-        self._awaitable: Awaitable[object] | None = awaitable
-
-    async def finish(self) -> OutcomeT:
-        """Run the hook and the rest of the phase; to be awaited in a task."""
-        raise NotImplementedError
-
-    async def _result(self) -> object:
-        awaitable, self._awaitable = self._awaitable, None
-        assert awaitable is not None, "a phase is finished once"
-        return await awaited(awaitable, self._hooks[self._index].binding.timeout)
-
-    def __del__(self) -> None:
-        if self._awaitable is not None:
-            discard(self._awaitable)
+_MOST_CAUSES: Final = 16
 
 
-def refusal_of(hook: Hook, error: BaseException) -> int | None:
-    """Return the status for what is the client's fault or the upstream's, which no policy of the binding lets pass.
+def client_error_in(error: BaseException) -> ClientGoneError | None:
+    """Return the end of the client's connection that a failure stems from, however a plugin wrapped it; or None."""
+    cause: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if cause is None or isinstance(cause, ClientGoneError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
-    It is no failure of the binding: it is neither counted nor a reason for quarantine.
+
+def is_refusal(hook: Hook, error: BaseException) -> bool:
+    """Return whether an error refuses the message whatever the binding's policy, because the plugin is not to blame.
+
+    Too much of a body is the client's doing for a request, and a failure of the binding for a response.
     """
-    if not isinstance(error, BadPathError | BodyTooLargeError | TextTooLongError):
-        return None
-    if hook.binding.quarantine is not None:
+    refuses = isinstance(error, BadPathError | TextTooLongError) or (
+        isinstance(error, BodyTooLargeError) and error.source == "request"
+    )
+    if refuses and hook.binding.quarantine is not None:
         hook.binding.quarantine.abandoned()
-    return error.status
+    return refuses
 
 
-def denies(hook: Hook, request: Request, error: BaseException) -> bool:
-    """Count and report a failure, and tell whether it denies the request."""
+def handle_failure(hook: Hook, request: Request, error: BaseException) -> bool:
+    """Count and report a failure, and return whether the binding's policy denies the request."""
     binding = hook.binding
+    if isinstance(error, ShadowModeError) and binding.is_shadow:
+        if binding.quarantine is not None:
+            binding.quarantine.abandoned()
+        return False
     if not isinstance(error, QuarantinedError):
         binding.faults.failed(binding, hook.phase, request, error)
     if binding.is_shadow:
@@ -70,10 +71,17 @@ def denies(hook: Hook, request: Request, error: BaseException) -> bool:
 
 def wrong_result(hook: Hook, result: object) -> HookResultError:
     """Return the error of a hook that returned what its spec does not allow."""
-    may = "None, a Response or the id of a route" if hook.phase == "gateway_route_match" else "None or a Response"
+    may = _ALLOWED.get(hook.phase, "None or a Response")
     text = repr(result)
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     return HookResultError(f"it returned {shown} ({type(result).__name__}): return {may}")
+
+
+_ALLOWED: Final = {
+    "gateway_route_match": "None, a Response or the id of a route",
+    "gateway_attempt": "None",
+    "gateway_log": "None",
+}
 
 
 def gateway_problem(status: int, failure: str) -> Response:
@@ -90,7 +98,9 @@ def gateway_problem(status: int, failure: str) -> Response:
 def problem_of(error: BaseException) -> Response:
     """Return the gateway's own response for what a hook raised."""
     if isinstance(error, BodyTooLargeError):
-        return gateway_problem(error.status, reasons.BODY_TOO_LARGE)
+        return gateway_problem(
+            error.status, reasons.BODY_TOO_LARGE if error.source == "request" else reasons.PLUGIN_FAILED
+        )
     if isinstance(error, BadPathError):
         return gateway_problem(error.status, reasons.PATH_REFUSED)
     if isinstance(error, TextTooLongError):

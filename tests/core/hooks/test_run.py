@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
-from gateway_core.errors import BodyTooLargeError, ClientGoneError, TextTooLongError
+from gateway_core import reasons
+from gateway_core.errors import BodyTooLargeError, ClientGoneError, TextTooLongError, UpstreamError
 from gateway_core.hooks import (
     Binding,
     Plugin,
@@ -13,12 +15,13 @@ from gateway_core.hooks import (
     Suspended,
     build_chain,
     reject_result,
+    start_attempt_phase,
     start_log_phase,
     start_phase,
     start_response_phase,
 )
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, Response, RouteInfo
+from gateway_core.messages import Headers, Record, Request, Response, RouteInfo, UpstreamAttempt
 
 Bind = Callable[..., Binding]
 Counted = Callable[..., float]
@@ -212,3 +215,157 @@ def test_what_a_hook_decided_can_be_rejected_later(
 
     assert (rejected is None) == goes_on
     assert counted("gateway_plugin_errors") == 1
+
+
+class Signing(Plugin[Any]):
+    name = "signing"
+
+    @hookimpl
+    async def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+        await asyncio.sleep(0)
+        attempt.headers["signature"] = f"{request.method} {attempt.host}{attempt.raw_path}"
+
+
+def attempt_of() -> UpstreamAttempt:
+    return UpstreamAttempt("e1", "/a", "", "users.internal", Headers({"A": "1"}))
+
+
+async def test_attempt_hooks_change_the_fields_of_one_attempt(bind: Bind, request_: Request) -> None:
+    attempt, other = attempt_of(), attempt_of()
+
+    outcome = start_attempt_phase(build_chain([bind(Signing)]).attempt, request_, attempt)
+
+    assert isinstance(outcome, Suspended)
+    assert await outcome.finish() is None
+    assert attempt.headers["signature"] == "GET users.internal/a"
+    assert "signature" not in request_.headers
+    assert "signature" not in other.headers
+
+
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", None)])
+@pytest.mark.parametrize("result", [Response(200), "route", ValueError("boom")])
+def test_a_failing_attempt_hook_follows_the_policy_and_may_return_nothing(
+    bind: Bind, request_: Request, on_error: str, status: int | None, result: Any
+) -> None:
+    def act(self: Any, request: Any, attempt: Any) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    binding = bind({"gateway_attempt": hook("gateway_attempt", act)}, on_error=on_error)
+
+    stop: Any = start_attempt_phase(build_chain([binding]).attempt, request_, attempt_of())
+
+    assert (stop and stop.result.status) == status
+    assert binding.faults.count == 1
+
+
+def test_a_response_that_is_returned_many_times_does_not_change(bind: Bind, request_: Request) -> None:
+    shared = Response(403, b"no", {"A": "1"})
+
+    def stop(self: Any, request: Any) -> Response:
+        return shared
+
+    def change(self: Any, request: Any, response: Any) -> None:
+        response.headers.add("B", "2")
+        response.status = 418
+
+    chain = build_chain([bind(pre_proxy(stop), "x"), bind({"gateway_response": hook("gateway_response", change)}, "y")])
+    for _ in range(2):
+        stopped: Any = start_phase(chain.pre_proxy, request_)
+        sent = start_response_phase(chain.response, request_, stopped.result)
+        assert isinstance(sent, Response)
+        assert (sent.status, sent.body, sent.produced_by) == (418, b"no", "x")
+        assert sent.headers.items() == [("A", "1"), ("B", "2")]
+
+    assert (shared.status, shared.headers.items(), shared.produced_by) == (403, [("A", "1")], "")
+
+
+def test_a_replacement_that_is_returned_many_times_does_not_change(bind: Bind, request_: Request) -> None:
+    shared = Response(200, b"own")
+
+    def replace(self: Any, request: Any, response: Any) -> Response:
+        return shared
+
+    hooks = build_chain([bind({"gateway_response": hook("gateway_response", replace)}, "x")]).response
+    first, second = (start_response_phase(hooks, request_, Response(500)) for _ in range(2))
+
+    assert isinstance(first, Response)
+    first.headers["A"] = "1"
+    assert isinstance(second, Response)
+    assert "A" not in second.headers
+    assert (first.body, first.produced_by, shared.produced_by) == (b"own", "x", "")
+
+
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 504), ("continue", None)])
+def test_an_upstream_error_follows_the_policy_with_its_own_status_and_no_quarantine(
+    bind: Bind, request_: Request, on_error: str, status: int | None
+) -> None:
+    def fail(self: Any, request: Any) -> None:
+        raise UpstreamError("no response", status=504, reason=reasons.TIMEOUT)
+
+    binding = bind(pre_proxy(fail), "x", on_error=on_error, quarantine=(1, 1000.0, 30.0, 1))
+    stop: Any = start_phase(build_chain([binding]).pre_proxy, request_)
+
+    assert (stop and stop.result.status) == status
+    assert (stop and stop.result.failure) == (status and "upstream.timeout")
+    assert binding.quarantine is not None
+    assert binding.quarantine.is_closed
+
+
+async def test_what_a_client_does_is_no_failure_however_it_is_wrapped(bind: Bind, request_: Request) -> None:
+    async def leave(self: Any, request: Any) -> None:
+        try:
+            raise ClientGoneError("the client left")
+        except ClientGoneError as error:
+            raise RuntimeError("no body") from error
+
+    binding = bind(pre_proxy(leave), "x", on_error="continue", quarantine=(1, 1000.0, 30.0, 1))
+    with pytest.raises(ClientGoneError):
+        await finished(start_phase(build_chain([binding]).pre_proxy, request_))
+
+    assert binding.faults.count == 0
+    assert binding.quarantine is not None
+    assert binding.quarantine.is_closed
+
+
+def test_a_response_body_over_a_hooks_limit_is_the_bindings_failure(bind: Bind, request_: Request) -> None:
+    def fail(self: Any, request: Any, response: Any) -> None:
+        raise BodyTooLargeError("too large", "response")
+
+    binding = bind({"gateway_response": hook("gateway_response", fail)}, "x")
+    response = start_response_phase(build_chain([binding]).response, request_, Response(200))
+
+    assert isinstance(response, Response)
+    assert (response.status, response.failure) == (502, "plugin.failed")
+    assert binding.faults.count == 1
+
+
+async def test_hooks_run_in_the_context_that_they_are_started_in(bind: Bind, request_: Request) -> None:
+    user: ContextVar[str] = ContextVar("user", default="")
+    seen = []
+
+    def set_user(self: Any, request: Any) -> None:
+        user.set("ann")
+
+    async def read_user(self: Any, request: Any) -> None:
+        await asyncio.sleep(0)
+        seen.append(user.get())
+        user.set("bob")
+
+    def read_again(self: Any, request: Any, response: Any) -> None:
+        seen.append(user.get())
+
+    chain = build_chain(
+        [
+            bind({**pre_proxy(set_user), "gateway_response": hook("gateway_response", read_again)}, "a"),
+            bind(pre_proxy(read_user), "b"),
+        ]
+    )
+    context = Context()
+    outcome = context.run(start_phase, chain.pre_proxy, request_)
+    await asyncio.get_running_loop().create_task(finished(outcome), context=context)
+    context.run(start_response_phase, chain.response, request_, Response())
+
+    assert seen == ["ann", "bob"]
+    assert user.get() == ""
