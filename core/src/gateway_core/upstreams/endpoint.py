@@ -109,6 +109,13 @@ class EndpointKey:
     settings: Hashable
 
 
+class ConnectionPool(Protocol):
+    """Connections to an endpoint, which the data path makes and lends; the endpoint only ends them."""
+
+    async def aclose(self) -> None:
+        """Close what is idle now, the rest when its requests are over."""
+
+
 class Watcher(Protocol):
     """Keeps a list of usable endpoints."""
 
@@ -169,7 +176,7 @@ class Endpoint:
         """Whether nothing new may be sent to it."""
         self.pending = 0
         """Requests that wait for a connection; the data path counts them."""
-        self.pool: object | None = None
+        self.pool: ConnectionPool | None = None
         """Connections; belongs to the data path, and is closed with the endpoint if it has ``aclose()``."""
         self.health = HealthState()
         self.ejection = EjectionState()

@@ -146,18 +146,36 @@ async def tls_upstream(
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("tolerates", [False, True])
 @pytest.mark.parametrize("how", ["close_notify", "fin"])
-async def test_a_body_that_ends_without_close_notify_is_a_visible_break(
-    start_proxy: StartProxy, authority: Authority, how: str
+async def test_a_body_that_ends_without_close_notify_is_a_visible_break_unless_it_is_tolerated(
+    start_proxy: StartProxy, authority: Authority, how: str, tolerates: bool
 ) -> None:
     async with tls_upstream(authority.issue("127.0.0.1"), ends=how) as (port, _):
-        gateway = await start_proxy(https(port, f'{{ca: "{authority.cert}"}}'), [Logs])
+        tls = f'{{ca: "{authority.cert}", tolerate_missing_close_notify: {str(tolerates).lower()}}}'
+        gateway = await start_proxy(https(port, tls), [Logs])
         client = await gateway.connect()
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = await client.rest()
 
     assert b"\r\nsome\r\n" in answer
-    assert answer.endswith(b"\r\n0\r\n\r\n") is (how == "close_notify")
+    assert answer.endswith(b"\r\n0\r\n\r\n") is (how == "close_notify" or tolerates)
+
+
+@pytest.mark.parametrize(("sans", "status"), [("[service.internal]", 200), ("[other.internal]", 502)])
+async def test_sans_are_verified_in_place_of_the_name_that_is_asked_for(
+    start_proxy: StartProxy, authority: Authority, sans: str, status: int
+) -> None:
+    Logs.errors = []
+    async with tls_upstream(authority.issue("service.internal")) as (port, _):
+        tls = f'{{ca: "{authority.cert}", server_name: asked.example, sans: {sans}}}'
+        gateway = await start_proxy(https(port, tls), [Logs])
+
+        assert (await gateway.ask(GET))[0] == status
+        await until(lambda: Logs.errors)
+
+    if status == 502:
+        assert "none of the names other.internal" in (Logs.errors[0] or "")
 
 
 async def test_replaced_files_are_used_for_new_connections(

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder
 from gateway_core.proxy.wire.fields import split_block
-from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, may_begin_head, repair_fields
+from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, may_begin_head, repair_fields
 from gateway_core.proxy.wire.response_head import CHUNKED, ResponseHead, read_response_head
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,7 +144,7 @@ def read(data: bytes, leniency: Leniency, cuts: list[int] | None = None) -> Read
                 piece = held[head.size :]
                 decoder = ChunkDecoder(leniency) if head.length == CHUNKED else None
             body += piece if decoder is None else decoder.feed(piece)
-    except (BadAnswerError, BadChunkError):
+    except (BadResponseError, BadChunkError):
         return None
     assert head is not None
     assert decoder is None or decoder.done
@@ -208,7 +208,7 @@ def test_any_cut_of_any_head_means_the_same(line: bytes, rest: bytes, leniency: 
         for end in bounds[1:]:
             try:
                 head = read_response_head(data[:end], 1000, leniency)
-            except BadAnswerError:
+            except BadResponseError:
                 outcome = "refused"
                 break
             if head is not None:
@@ -227,7 +227,7 @@ def test_any_cut_of_any_head_means_the_same(line: bytes, rest: bytes, leniency: 
 def test_whatever_is_taken_is_valid_to_the_letter_when_it_goes_on(rest: bytes, leniency: Leniency) -> None:
     try:
         head = read_response_head(OK + rest + b"\r\n\r\n", 1000, leniency)
-    except BadAnswerError:
+    except BadResponseError:
         return
     if head is not None:
         again = read_response_head(b"HTTP/1.1 200 OK" + head.block + b"\r\n\r\n", 1000, Leniency.STRICT)
@@ -239,7 +239,7 @@ def test_a_head_may_be_as_long_as_the_limit_and_no_longer() -> None:
     data = OK + LENGTH + b"\r\n"
 
     assert read_response_head(data, len(data)) is not None
-    with pytest.raises(BadAnswerError, match="too large"):
+    with pytest.raises(BadResponseError, match="too large"):
         read_response_head(data[:-2] + b"A: b" * 10, len(data))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.proxy.wire import response_head
-from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, BadAnswerError, ResponseHead
+from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, BadResponseError, ResponseHead
 
 OK = b"HTTP/1.1 200 OK"
 
@@ -29,7 +29,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("raw", REFUSED.values(), ids=list(REFUSED))
 def test_what_has_no_single_reading_is_refused(raw: bytes) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         read_response_head(raw)
 
 

@@ -27,7 +27,7 @@ from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
 from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
-from gateway_core.proxy.wire.repairs import BadAnswerError, may_begin_head
+from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
 from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
 
 _MOST_INTERIM: Final = 16
@@ -212,7 +212,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             head = read_response_head(data, pool.max_head_bytes, pool.leniency)
-        except BadAnswerError as error:
+        except BadResponseError as error:
             self._fail(Failure.BAD_ANSWER, str(error))
             return
         if head is None:

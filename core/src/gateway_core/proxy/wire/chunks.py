@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway_core.messages.fields import VALUE_BYTES
 from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS, Field, split_block
-from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, repair_fields
+from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, repair_fields
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 _AFTER_ONLY_CHUNK: Final = b"\r\n" + LAST_CHUNK
@@ -224,7 +224,7 @@ class ChunkDecoder:
         self.is_repaired |= len(lines) != block.count(b"\r\n") + 1
         try:
             fields, is_repaired = repair_fields(lines, self._leniency)
-        except BadAnswerError as error:
+        except BadResponseError as error:
             raise BadChunkError(f"trailer fields are not valid: {error}") from None
         self.is_repaired |= is_repaired
         return fields

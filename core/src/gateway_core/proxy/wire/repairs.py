@@ -40,7 +40,7 @@ class Leniency(IntEnum):
     """What other proxies accept as well."""
 
 
-class BadAnswerError(Exception):
+class BadResponseError(Exception):
     """An upstream's bytes are not a response that has one reading; the client gets 502."""
 
 
@@ -89,14 +89,14 @@ def repair_head(data: bytes, limit: int, leniency: Leniency) -> RepairedHead | N
     """Return the head that bytes begin with, or None if it is not complete.
 
     :param limit: bytes that it may have.
-    :raises BadAnswerError: there is no reading of it, or more than one.
+    :raises BadResponseError: there is no reading of it, or more than one.
     """
     if not may_begin_head(data, leniency):
-        raise BadAnswerError("what it sends is no HTTP/1 response")
+        raise BadResponseError("what it sends is no HTTP/1 response")
     start = _empty_lines(data) if leniency is Leniency.TOLERANT else 0
     found = _find_lines(data, start, leniency)
     if (len(data) if found is None else found[1]) > limit:
-        raise BadAnswerError("its head is too large")
+        raise BadResponseError("its head is too large")
     if found is None:
         return None
     lines, size, is_repaired = found
@@ -119,7 +119,7 @@ def _find_lines(data: bytes, start: int, leniency: Leniency) -> tuple[list[bytes
     raw = data if end < 0 else data[:end]
     # Whatever is still to come, a head with two kinds of line ends is refused.
     if b"\r" in raw if end_of_line == b"\n" else raw.count(b"\n") != raw.count(b"\r\n"):
-        raise BadAnswerError("its head has bare LF among its line ends")
+        raise BadResponseError("its head has bare LF among its line ends")
     return None if end < 0 else (raw.split(end_of_line), end + 2 * len(end_of_line), end_of_line == b"\n")
 
 
@@ -134,14 +134,14 @@ def _repair_status_line(line: bytes, leniency: Leniency) -> StatusLine:
             match = None
         reason = reason.translate(_CONTROLS_TO_SPACES)
     if match is None:
-        raise BadAnswerError("bad status line")
+        raise BadResponseError("bad status line")
     return StatusLine(match[1] == b"0", int(match[2]), reason)
 
 
 def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], bool]:
     """Return the fields of some lines, and whether the framing was repaired.
 
-    :raises BadAnswerError: a line is no field and cannot be made one.
+    :raises BadResponseError: a line is no field and cannot be made one.
     """
     is_tolerant = leniency is Leniency.TOLERANT
     fields: list[Field] = []
@@ -154,7 +154,7 @@ def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], 
         name = spaced.rstrip(b" \t")
         if not colon or not name or name.translate(None, TOKEN_BYTES):
             if not is_tolerant:
-                raise BadAnswerError("header fields are not valid")
+                raise BadResponseError("header fields are not valid")
             is_repaired = True
             continue
         lowered = name.lower()
@@ -162,7 +162,7 @@ def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], 
         if value.translate(None, VALUE_BYTES):
             # In fields of the framing, others may well skip over such a byte, or not: there is no one reading.
             if not is_tolerant or is_framing:
-                raise BadAnswerError("the value of a header field holds control characters")
+                raise BadResponseError("the value of a header field holds control characters")
             value = value.translate(_CONTROLS_TO_SPACES)
         if is_framing and (unfolded or len(name) < len(spaced)):
             is_repaired = True

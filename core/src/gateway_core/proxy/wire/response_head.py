@@ -20,13 +20,13 @@ from gateway_core.proxy.wire.fields import (
     split_block,
     value_of,
 )
-from gateway_core.proxy.wire.repairs import BadAnswerError, Leniency, repair_head
+from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, repair_head
 
 __all__ = [
     "CHUNKED",
     "NO_BODY",
     "UNTIL_CLOSE",
-    "BadAnswerError",
+    "BadResponseError",
     "ResponseHead",
     "read_response_head",
 ]
@@ -94,7 +94,7 @@ def read_response_head(data: bytes, limit: int, leniency: Leniency = Leniency.RE
     :param data: what came of a response so far, from its first byte.
     :param limit: bytes that a head may have, its empty line included.
     :param leniency: what is done with a head that is not valid to the letter.
-    :raises BadAnswerError: it has no reading, or more than one.
+    :raises BadResponseError: it has no reading, or more than one.
     """
     end = data.find(b"\r\n\r\n", 0, limit)
     if end >= 0:
@@ -176,7 +176,7 @@ def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http
         if leniency is Leniency.TOLERANT and [coding.lower() for coding in codings] == [b"identity"]:
             codings, is_repaired = None, True  # a coding of RFC 2616 that meant none
         elif len(codings) != 1 or codings[0].lower() != b"chunked" or (lengths and leniency < Leniency.TOLERANT):
-            raise BadAnswerError("bad Transfer-Encoding")
+            raise BadResponseError("bad Transfer-Encoding")
         else:
             # Beside a Content-Length it overrides that; to HTTP/1.0 it is a repaired framing (section 6.1).
             is_repaired = is_http_1_0 or lengths is not None
@@ -188,7 +188,7 @@ def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http
             numbers = {content_length(value.strip(b" \t")) for text in lengths for value in text.split(b",")}
             number, is_repaired = numbers.pop(), True
             if numbers or number < 0:
-                raise BadAnswerError("bad Content-Length")
+                raise BadResponseError("bad Content-Length")
         head.content_length = head.length = number
     if head.status < 200 or head.status in {204, 304}:
         head.length = NO_BODY
