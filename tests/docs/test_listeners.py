@@ -13,6 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from gateway_core.cli.match import Asked, Table
+from gateway_core.config import Document
+from gateway_core.packages import PluginRegistry
+from gateway_core.snapshot import load
 from gateway_core.testing import RunningGateway
 
 from tests.core.server.certificates import make
@@ -70,6 +74,17 @@ async def test_a_configuration_serves_what_the_page_says(files: Path, name: str)
         with RunningGateway(text) as gateway:
             for command, shown in commands_behind(CONFIGS[name]):
                 assert shows(shown, await run(command, gateway.port, files)), command
+
+
+def test_the_host_decides_which_routes_count() -> None:
+    documents = [Document("routes.yaml", CONFIGS["routes.yaml"].text)]
+    config = load([], documents=documents, registry=PluginRegistry(), environ={}).config
+    table = re.findall(r"^\| `(\w+)` \| `(http\S+)` \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+
+    for listener, url, expected in table:
+        found = Table.of(config, listener).answer(Asked.of("GET", url, ()))["route"]
+        assert (found or "no route") == expected.strip("`"), url
+    assert len(table) == 5
 
 
 def test_the_unix_socket_gets_its_mode(tmp_path: Path) -> None:
