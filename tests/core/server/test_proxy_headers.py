@@ -219,3 +219,21 @@ def test_connections_count_before_their_header_has_come(pair: Pair | None) -> No
         waiting[0].close()
         eventually(lambda: connections(gateway) == 2)
         assert b"<203.0.113.7 " in ask(connect(gateway, stack, V1), pair)
+
+
+def test_a_reload_begins_and_ends_to_want_headers_on_the_same_socket(pair: Pair | None) -> None:
+    tls = "" if pair is None else f", tls: {{cert: {pair.cert}, key: {pair.key}}}"
+    with start(pair) as gateway, ExitStack() as stack:
+        for wants, limit in [(False, 0), (True, 0), (True, 100), (False, 100), (False, 1_000_000), (True, 1_000_000)]:
+            gateway.reload(
+                f"listen: {{address: '127.0.0.1:0', proxy_protocol: {wants}{tls}}}\n"
+                f"limits: {{max_connections: {limit}}}\n"
+                "plugins: [{name: who}]\nroutes: [{id: all, path: /, target: 'http://127.0.0.1:1'}]\n"
+            )
+
+            with_header = ask(connect(gateway, stack, V1), pair) if wants else b"<203.0.113.7 "
+            without = ask(connect(gateway, stack), pair) if not wants else b"<127.0.0.1 "
+            assert b"<203.0.113.7 " in with_header
+            assert b"<127.0.0.1 " in without
+            if wants:
+                assert is_closed(connect(gateway, stack, GET))
