@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 import pytest
 from gateway_core.config import ConfigError, LoadedConfig, RouteTimeoutsConfig, TimeoutsConfig
@@ -41,7 +40,7 @@ routes:
     found = match(snapshot, "/users/7")
     route = found.payload
     assert (route.info.id, route.info.pattern, route.info.description) == ("user", "/users/:id", "somebody")
-    assert route.pick_upstream(Random(1)) is snapshot.upstreams["users"]
+    assert route.pick_target(Request("GET", "/"), 1.0).upstream is snapshot.upstreams["users"]
     assert [endpoint.id for endpoint in snapshot.upstreams["users"].endpoints] == ["one"]
     assert route.rewrite is not None
     assert route.rewrite(found.params, "/users/7") == "/7"
@@ -87,7 +86,7 @@ routes:
     )
     route = snapshot.routes["split"]
 
-    picked = [route.pick_upstream(Random(1)).name for _ in range(8)]
+    picked = [route.pick_target(Request("GET", "/"), 1.0).upstream.name for _ in range(8)]
 
     assert sorted(picked) == ["http://127.0.0.1:1"] * 6 + ["http://127.0.0.1:2"] * 2
     assert route.mirror is not None
@@ -206,15 +205,42 @@ routes:
 
     split, own, to = (snapshot.routes[name] for name in ("split", "own", "to"))
 
-    assert [(each.upstream.name, each.weight, each.is_backup) for each in split.route_targets] == [
+    assert [(each.upstream.name, each.weight, each.is_backup) for each in split.targets] == [
         ("a", 3, False),
         ("b", 1, False),
         ("b", 1, True),
     ]
-    assert [each.preserve_host for each in split.route_targets] == [True, False, False]
-    assert [each.rewrite.prefix for each in split.route_targets] == [b"/api", b"/api", b"/api"]
-    assert [each.rewrite.host for each in split.route_targets] == [b"", b"b.test", b""]
+    assert [each.preserve_host for each in split.targets] == [True, False, False]
+    assert [each.rewrite.prefix for each in split.targets] == [b"/api", b"/api", b"/api"]
+    assert [each.rewrite.host for each in split.targets] == [b"", b"b.test", b""]
     assert split.buffer_request == 1024
-    assert [each.preserve_host for each in own.route_targets] == [False]
-    assert to.route_targets == ()
+    assert [each.preserve_host for each in own.targets] == [False]
+    assert to.targets == ()
+    await snapshot.aclose()
+
+
+async def test_targets_may_be_backups_and_keep_their_clients(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+routes:
+  - id: split
+    path: /
+    hash_on: ["cookie:user", client_ip]
+    targets: [{target: "http://127.0.0.1:1"}, {target: "http://127.0.0.1:2"}, {target: "unix:/run/x", backup: true}]
+""",
+    )
+    route = snapshot.routes["split"]
+    clients = [Request("GET", "/", client_ip=f"10.0.0.{number}") for number in range(40)]
+
+    picked = [route.pick_target(request, 1.0) for request in clients]
+
+    assert picked == [route.pick_target(request, 1.0) for request in clients]
+    assert set(picked) == set(route.targets[:2])
+    for target in route.targets[:2]:
+        (endpoint,) = target.upstream.endpoints
+        endpoint.health.healthy = False
+        endpoint.notify()
+    assert route.pick_target(clients[0], 1.0).id == "unix:/run/x"
     await snapshot.aclose()

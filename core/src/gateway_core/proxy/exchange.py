@@ -202,7 +202,7 @@ class Exchange(Answering):
         if route.redirect is not None:
             self.answer(route.redirect(request))
             return
-        upstream = route.upstream or route.pick_upstream(self.proxy.rng)
+        upstream = route.upstream or route.pick_target(request, self.proxy.now()).upstream
         if request.upstream is not None:
             chosen = self.snapshot.upstreams.get(request.upstream)
             if chosen is None:

@@ -25,7 +25,7 @@ from gateway_core.hooks import PluginServices, Timings, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.routing import Pattern, RuleError, WeightedTargets
+from gateway_core.routing import Pattern, RuleError
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
@@ -39,6 +39,7 @@ from gateway_core.snapshot.rules import (
     sent_path_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
+from gateway_core.snapshot.target_split import TargetSplit
 from gateway_core.snapshot.trust import document_trust, listener_trust
 from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.retry import RetryPolicy
@@ -219,11 +220,11 @@ class _Compiler:
             info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
             chain=chains.chain_for(config.id, config.plugins, key_path),
             upstream=None if config.target is None else targets[0].upstream,
-            targets=WeightedTargets([(each.upstream, each.weight) for each in targets]) if config.targets else None,
+            targets=targets,
+            split=self._split(config, targets),
             mirrors=tuple([self._mirror(each, key_path) for each in config.mirror]),
             rewrite=own.path,
             own=own,
-            route_targets=targets,
             buffer_request=config.buffer_request or 0,
             redirect=redirect_of(config, pattern, policy),
             pattern=pattern,
@@ -251,6 +252,16 @@ class _Compiler:
             preserves = upstream.settings.preserve_host if config.preserve_host is None else config.preserve_host
             targets.append(RouteTarget(upstream, each.weight, each.backup, rewrite, preserves))
         return tuple(targets)
+
+    def _split(self, config: RouteConfig, targets: tuple[RouteTarget, ...]) -> TargetSplit[RouteTarget] | None:
+        if not config.targets:
+            return None
+        return TargetSplit(
+            targets,
+            hash_on=config.hash_on,
+            sticky_cookie=config.sticky_cookie,
+            secret=self.environment.upstreams.sticky_secret(config.id),
+        )
 
     def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)

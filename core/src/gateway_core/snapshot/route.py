@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
-from random import Random
 from typing import TYPE_CHECKING
 
 from gateway_core.config import TimeoutsConfig
@@ -16,7 +14,8 @@ from gateway_core.snapshot.request_rewrite import NO_REWRITE, PathChange, Reques
 if TYPE_CHECKING:
     from gateway_core.hooks import Chain
     from gateway_core.messages import Request, Response, RouteInfo
-    from gateway_core.routing import Pattern, WeightedTargets
+    from gateway_core.routing import Pattern
+    from gateway_core.snapshot.target_split import TargetSplit
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream
 
@@ -48,6 +47,11 @@ class RouteTarget:
     preserve_host: bool = False
     """Whether the client's Host is sent where neither a plugin nor ``rewrite`` says another."""
 
+    @property
+    def id(self) -> str:
+        """What cookies and keys know it by."""
+        return self.upstream.name
+
 
 @dataclass(slots=True, eq=False)
 class CompiledRoute:
@@ -57,16 +61,16 @@ class CompiledRoute:
     chain: Chain
     upstream: Upstream | None = None
     """The only target; None if there are several, or a redirect."""
-    targets: WeightedTargets[Upstream] | None = None
-    """Picks one of several targets."""
+    targets: tuple[RouteTarget, ...] = ()
+    """All targets, in the order of the configuration; none for a redirect."""
+    split: TargetSplit[RouteTarget] | None = None
+    """Picks one of several targets; None if there are not several."""
     mirrors: tuple[Mirror, ...] = ()
     """Where copies of requests go."""
     rewrite: PathChange | None = None
     """None if the path goes upstream as it came."""
     own: RequestRewrite = NO_REWRITE
     """How requests are sent to an upstream that is none of the targets, since a plugin chose it."""
-    route_targets: tuple[RouteTarget, ...] = ()
-    """All targets, in the order of the configuration; none for a redirect."""
     buffer_request: int = 0
     """Bytes of a request's body that are gathered before an endpoint is picked; 0 gathers none."""
     redirect: Redirect | None = None
@@ -80,12 +84,11 @@ class CompiledRoute:
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
-    _counter: count[int] = field(default_factory=count, repr=False)
 
     is_straight: bool = field(init=False)
     """Whether requests go to ``upstream`` as they came."""
     wait: float = field(init=False)
-    """Seconds to wait for ``upstream`` to answer; infinite if there is no limit."""
+    """Seconds to wait for a response of ``upstream``; infinite if there is no limit."""
 
     def __post_init__(self) -> None:
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
@@ -99,7 +102,7 @@ class CompiledRoute:
         return self.mirrors[0] if self.mirrors else None
 
     def wait_for(self, upstream: Upstream) -> float:
-        """Return the seconds to wait for an upstream to answer one try."""
+        """Return the seconds to wait for the response to one attempt."""
         policy = self.retry or upstream.retries
         per_try = policy.settings.per_try_timeout if policy.is_enabled else 0.0
         return min(self.timeouts.response or math.inf, per_try or math.inf)
@@ -110,9 +113,9 @@ class CompiledRoute:
             request.path_params = params
         return self.path_policy.problem(request.path_flags)
 
-    def pick_upstream(self, rng: Random) -> Upstream:  # noqa: ARG002  # for pickers that are not counters
-        """Return the upstream for the next request; not for redirects."""
-        if self.targets is not None:
-            return self.targets.pick(next(self._counter))
-        assert self.upstream is not None
-        return self.upstream
+    def pick_target(self, request: Request, now: float) -> RouteTarget:
+        """Return the target of a request; not for redirects.
+
+        :param now: monotonic seconds.
+        """
+        return self.targets[0] if self.split is None else self.split.pick(request, now)

@@ -22,7 +22,7 @@ class Target(Protocol):
 
     @property
     def id(self) -> str:
-        """Unique within the route, and the same in all workers and after a reload."""
+        """What cookies and keys know it by: the same in all workers and after a reload."""
         ...
 
     @property
@@ -41,10 +41,11 @@ TargetT = TypeVar("TargetT", bound=Target)
 class _Group(Generic[TargetT]):
     """The backups, or the others: those with a weight above 0."""
 
-    __slots__ = ("by_counter", "targets", "weights")
+    __slots__ = ("by_counter", "by_token", "targets", "weights")
 
-    def __init__(self, targets: Sequence[TargetT]) -> None:
+    def __init__(self, targets: Sequence[TargetT], sticky: StickyCookie | None) -> None:
         self.targets = targets
+        self.by_token = {} if sticky is None else {sticky.token(target): target for target in targets}
         self.weights = [(target.id, target.weight) for target in targets]
         self.by_counter = WeightedTargets([(target, target.weight) for target in targets])
 
@@ -52,7 +53,7 @@ class _Group(Generic[TargetT]):
 class TargetSplit(Generic[TargetT]):
     """Splits the requests of one route."""
 
-    __slots__ = ("_backups", "_by_token", "_counter", "_hash_key", "_others", "sticky")
+    __slots__ = ("_backups", "_counter", "_hash_key", "_others", "sticky")
 
     def __init__(
         self,
@@ -70,13 +71,12 @@ class TargetSplit(Generic[TargetT]):
         weighted = [target for target in targets if target.weight > 0]
         others = [target for target in weighted if not target.is_backup]
         backups = [target for target in weighted if target.is_backup]
-        # Only backups: they are all there is.
-        self._others = _Group(others or backups)
-        self._backups = _Group(backups) if others and backups else None
-        self._hash_key = compile_hash_key(hash_on)
         self.sticky = None if sticky_cookie is None else StickyCookie(sticky_cookie, secret)
         """The cookie that names a client's target, if there is one."""
-        self._by_token = {} if self.sticky is None else {self.sticky.token(target): target for target in weighted}
+        # Only backups: they are all there is.
+        self._others = _Group(others or backups, self.sticky)
+        self._backups = _Group(backups, self.sticky) if others and backups else None
+        self._hash_key = compile_hash_key(hash_on)
         self._counter = count()
 
     def pick(self, request: KeySource, now: float) -> TargetT:
@@ -86,8 +86,8 @@ class TargetSplit(Generic[TargetT]):
         """
         group = self._group(now)
         if self.sticky is not None:
-            named = self._by_token.get(request.cookie(self.sticky.name) or "")
-            if named is not None and named in group.targets and named.upstream.is_available(now):
+            named = group.by_token.get(request.cookie(self.sticky.name) or "")
+            if named is not None and named.upstream.is_available(now):
                 return named
         elif self._hash_key is not None:
             key = self._hash_key(request)

@@ -72,6 +72,10 @@ class UpstreamRuntime:
         self._strategies.update(strategies)
         self._discoveries.update(discoveries)
 
+    def sticky_secret(self, name: str) -> bytes:
+        """Return what the cookies of an upstream, or of a route with several targets, are keyed with."""
+        return self._sticky_secret + name.encode()
+
     def session(self) -> aiohttp.ClientSession:
         """Return the session for registries: no cookies, no kept connections, nothing decoded."""
         if self._session is None or self._session.closed:
@@ -106,7 +110,7 @@ class UpstreamRuntime:
                 strategy=strategy,
                 load=load,
                 rng=self._rng,
-                sticky_secret=self._sticky_secret and self._sticky_secret + config.name.encode(),
+                sticky_secret=self.sticky_secret(config.name),
                 local_errors=self._local_errors,
             )
             endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
