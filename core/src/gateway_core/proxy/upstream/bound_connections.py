@@ -6,12 +6,9 @@ client, also those without credentials, is never lent to another, and is closed 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gateway_core.proxy.upstream.connection import UpstreamConnection
-    from gateway_core.upstreams.endpoint import Endpoint
-    from gateway_core.upstreams.upstream import Upstream
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.upstream import Upstream
 
 
 class BoundConnections:

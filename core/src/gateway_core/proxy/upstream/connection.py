@@ -48,6 +48,10 @@ _UNFIT: Final = 64  # for another request, whatever else its response says
 _UNUSUAL: Final = HEAD_ONLY | _READING_PAUSED | _BACKED_UP | BINDS | _UNFIT
 
 
+Handler = ResponseHandler["UpstreamConnection"]
+Owner = ConnectionOwner["UpstreamConnection"]
+
+
 class UpstreamConnection(asyncio.Protocol):
     """A connection to an endpoint; its pool owns it while it is idle, a `ResponseHandler` while it is in use."""
 
@@ -72,7 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, pool: ConnectionOwner, client: str = "", expires_at: float = float("inf")) -> None:
+    def __init__(self, pool: Owner, client: str = "", expires_at: float = float("inf")) -> None:
         """Begin without transport.
 
         :param client: the only client's address that it serves, where it began with a PROXY header.
@@ -81,7 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.pool = pool
         self.client = client
         self.expires_at = expires_at
-        self.handler: ResponseHandler | None = None
+        self.handler: Handler | None = None
         self.uses = 0
         """Requests that were sent over it, the one under way included."""
         self.deadline = float("inf")
@@ -102,10 +106,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- sending
 
-    def send(self, handler: ResponseHandler, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
+    def send(self, handler: Handler, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
         """Send a request's head, and what is ready of its body behind it; `handler` gets the response.
 
-        :param head: the head, with bytes of the body as they go out.
         :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`, `BINDS`.
         """
         self.handler = handler
@@ -117,7 +120,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(head)
 
     def send_with_body(
-        self, handler: ResponseHandler, head: bytes, body: bytes, flags: int, complete: bool, trailers: bytes = b""
+        self, handler: Handler, head: bytes, body: bytes, flags: int, complete: bool, trailers: bytes = b""
     ) -> None:
         """Send a request with the part of its body that is there, or with all of it and its trailers."""
         if flags & IN_CHUNKS:
@@ -129,10 +132,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.write(encode_chunk(data) if self.flags & IN_CHUNKS else data)
 
     def send_end(self, trailers: bytes = b"") -> None:
-        """End the request's body.
-
-        :param trailers: a block of lines, which go out only behind chunks.
-        """
+        """End the request's body; ``trailers``, a block of lines, go out only behind chunks."""
         if not self.upload_complete:
             self.upload_complete = True
             if self.flags & IN_CHUNKS:
@@ -277,7 +277,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._begin_chunks(handler, head, rest)
 
-    def _begin_chunks(self, handler: ResponseHandler, head: ResponseHead, rest: bytes) -> None:
+    def _begin_chunks(self, handler: Handler, head: ResponseHead, rest: bytes) -> None:
         only = only_chunk(rest)
         if only is not None:
             self._release()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from gateway_core.proxy.upstream.connection import UpstreamConnection
-    from gateway_core.proxy.wire.repairs import Leniency
-    from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.proxy.wire.repairs import Leniency
+from gateway_core.proxy.wire.response_head import ResponseHead
+
+# `UpstreamConnection` itself, which imports this module.
+Connection_contra = TypeVar("Connection_contra", contravariant=True)
 
 
 class Failure(IntEnum):
@@ -32,13 +33,13 @@ class Failure(IntEnum):
     too long by. Nothing came of a response, and the sender decides as after `RESET`."""
 
 
-class ResponseHandler(Protocol):
+class ResponseHandler(Protocol[Connection_contra]):
     """Who sent a request over an upstream connection, and gets its response."""
 
     def on_interim(self, head: ResponseHead) -> None:
         """Called for each 1xx response that is not 101."""
 
-    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_answer(self, connection: Connection_contra, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Called with the final head and the part of the body that came with it."""
 
     def on_body(self, data: bytes) -> None:
@@ -47,13 +48,13 @@ class ResponseHandler(Protocol):
     def on_end(self, trailer: bytes) -> None:
         """Called when the response is complete; ``trailer`` is a block of fields."""
 
-    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
+    def on_switch(self, connection: Connection_contra, head: ResponseHead, data: bytes) -> None:
         """Take over the connection after 101; ``data`` came right behind it."""
 
     def on_failure(self, failure: Failure, detail: str) -> None:
         """Called when no complete response will come; the connection is gone."""
 
-    def keep_bound(self, connection: UpstreamConnection) -> None:
+    def keep_bound(self, connection: Connection_contra) -> None:
         """Keep the connection for its client, or close it: the response is complete, and the pool must not have it."""
 
     def pause_upload(self) -> None:
@@ -63,10 +64,7 @@ class ResponseHandler(Protocol):
         """Go on with the request's body."""
 
 
-Receiver = ResponseHandler
-
-
-class ConnectionOwner(Protocol):
+class ConnectionOwner(Protocol[Connection_contra]):
     """The pool that made a connection, as far as the connection knows it."""
 
     closed: bool
@@ -81,8 +79,8 @@ class ConnectionOwner(Protocol):
     def max_head_bytes(self) -> int:
         """Bytes of a response's head at most, in the snapshot in force."""
 
-    def give_back(self, connection: UpstreamConnection) -> None:
+    def give_back(self, connection: Connection_contra) -> None:
         """Keep a connection for the next request, or close it."""
 
-    def forget(self, connection: UpstreamConnection) -> None:
+    def forget(self, connection: Connection_contra) -> None:
         """Called when a connection is closed or has become a tunnel."""
