@@ -31,11 +31,12 @@ _logger = logging.getLogger("gateway.server")
 ServerFor = Callable[[str], web.Server]
 """Makes what responds at an address: ``Proxy.server_for``."""
 
-_EXACT_BELOW: Final = 8 * sockets.BACKLOG
+_EXACT_BELOW: Final = 4 * sockets.BACKLOG
 """Limits of connections that are kept to exactly.
 
 uvloop accepts a whole backlog in one turn before anything can be refused. Where the limit is small beside that, an
-acceptor of ours accepts one after the other, which costs some 15 microseconds more for each.
+acceptor of ours accepts one after the other, which costs some 30 microseconds more for each. Where the limit is the
+default one and larger, the descriptors that are kept back from clients are enough for a whole backlog.
 """
 
 
