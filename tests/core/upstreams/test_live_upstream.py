@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import DiscoveryConfig, EndpointConfig, UpstreamConfig
-from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams import (
+    Discovered,
+    DiscoveryContext,
+    EndpointSpec,
+    LiveUpstream,
+    UpstreamRuntime,
+    describe_upstream,
+)
 
 A, B = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("ab", 1))
 REGISTRY = DiscoveryConfig(name="registry")
@@ -70,11 +77,13 @@ async def test_the_registry_chooses_where_the_configuration_does_not(
     registry.say(A, B, strategy="least-requests")
     await heard(live, A, B)
     assert strategy_of(live) == "LeastRequests"
+    assert describe_upstream(live.upstream, 1.0)["strategy"] == "least-requests"
     assert live.upstream.pick(None, 1.0) is not None
 
     # The same endpoints with another strategy are a change, too.
     registry.say(A, B)
     await until(lambda: strategy_of(live) == "WeightedRoundRobin")
+    assert describe_upstream(live.upstream, 1.0)["strategy"] == "weighted-round-robin"
 
     assert {live.upstream.pick(None, 1.0) for _ in range(2)} == set(live.upstream.endpoints)
     await live.aclose()

@@ -53,7 +53,7 @@ class DiscoveredStrategy:
                 name,
             )
             return
-        self._upstream.use_strategy(lease.value)
+        self._upstream.use_strategy(lease.value, name or own)
         self.release()
         self._lease = lease
 

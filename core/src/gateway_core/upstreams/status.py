@@ -18,7 +18,7 @@ def describe_upstream(upstream: Upstream, now: float) -> dict[str, Any]:
     load = upstream.admission.load
     return {
         "name": upstream.name,
-        "strategy": upstream.settings.strategy,
+        "strategy": upstream.strategy_name,
         "panic": selection.is_panic,
         "active": load.active,
         "pending": load.pending,

@@ -72,6 +72,7 @@ class Upstream:
         "retry_budget",
         "settings",
         "sticky",
+        "strategy_name",
         "transport",
     )
 
@@ -114,6 +115,8 @@ class Upstream:
         self._configured = frozenset(endpoint.id for endpoint in settings.endpoints)
         self._membership = Membership(acquire, self)
         self._strategy = strategy
+        self.strategy_name = settings.strategy
+        """The strategy in force, which a discovery may have named."""
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         outliers = settings.outlier_detection
         self._passive_health = PassiveHealth(
@@ -146,8 +149,9 @@ class Upstream:
         self._recheck_at = ALWAYS
         return closing
 
-    def use_strategy(self, strategy: Strategy) -> None:
+    def use_strategy(self, strategy: Strategy, name: str) -> None:
         """Choose with another strategy from the next request on."""
+        self.strategy_name = name
         self._strategy = strategy
         self._is_stale = True
         self._recheck_at = ALWAYS
