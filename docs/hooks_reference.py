@@ -15,7 +15,8 @@ from typing import Final
 
 from gateway_core import hookspecs
 from gateway_core.hooks import Plugin, PluginContext
-from gateway_core.hookspecs import REQUEST_PHASES, ProcessHooks, RequestHooks
+from gateway_core.hooks.process_hooks import ProcessHooks
+from gateway_core.hookspecs import REQUEST_PHASES, RequestHooks
 from gateway_core.messages import (
     Attempt,
     BodyFilter,

@@ -11,14 +11,12 @@ the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
 
 import pluggy
 
 if TYPE_CHECKING:
-    import click
-
     from gateway_core.messages import Record, Request, Response, RouteInfo, UpstreamAttempt
 
     HookResult = Response | Awaitable[Response | None] | None
@@ -111,46 +109,6 @@ class RequestHooks:
         :param request: the request, for reading.
         :param response: the answer, for reading; its status is 499 if the client left before there was one.
         :param record: sizes, timings, attempts and who produced the answer.
-        """
-
-
-class ProcessHooks:
-    """Hooks that an extension (a module, or a plugin class as a static method) implements once for the process."""
-
-    @hookspec
-    def gateway_discovery(self) -> Mapping[str, Any] | None:
-        """Offer ways to find the endpoints of an upstream.
-
-        Runs once when extensions are loaded.
-
-        :returns: by the name that ``upstreams[].discovery.name`` uses, a factory (see ``DiscoveryFactory``).
-        """
-
-    @hookspec
-    def gateway_config_sources(self) -> Mapping[str, Any] | None:
-        """Offer places that configuration documents come from.
-
-        Runs once when extensions are loaded.
-
-        :returns: by the scheme of the source's URL (``etcd`` for ``etcd://...``), a factory (see ``SourceFactory``).
-        """
-
-    @hookspec
-    def gateway_strategies(self) -> Mapping[str, Any] | None:
-        """Offer strategies of load balancing.
-
-        Runs once when extensions are loaded.
-
-        :returns: by the name that ``upstreams[].strategy`` uses, a factory (see ``StrategyFactory``).
-        """
-
-    @hookspec
-    def gateway_commands(self) -> Sequence[click.Command] | None:
-        """Offer commands of the ``gateway`` command line.
-
-        Runs once when the command line starts.
-
-        :returns: click commands; a name that is already taken is reported and left out.
         """
 
 

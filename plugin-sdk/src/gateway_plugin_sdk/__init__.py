@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         UpstreamError,
     )
     from gateway_core.hooks import (
+        Certificate,
+        CertificateContext,
+        CertificateFactory,
+        CertificateSource,
         CommandError,
         Plugin,
         PluginContext,
@@ -69,12 +73,16 @@ if TYPE_CHECKING:
     from gateway_core.regex import Match, Pattern, ReplacePattern, SearchPattern
     from gateway_core.tasks import Tasks, spawn
     from gateway_core.upstreams import (
+        Candidates,
         Discovered,
         Discovery,
         DiscoveryContext,
         DiscoveryFactory,
+        Endpoint,
         EndpointSpec,
         EndpointStatus,
+        Strategy,
+        StrategyFactory,
     )
 
 __version__ = "0.1.0"
@@ -87,6 +95,11 @@ __all__ = [
     "BadPathError",
     "BodyFilter",
     "BodyTooLargeError",
+    "Candidates",
+    "Certificate",
+    "CertificateContext",
+    "CertificateFactory",
+    "CertificateSource",
     "ClaimReader",
     "Clock",
     "CommandError",
@@ -100,6 +113,7 @@ __all__ = [
     "Document",
     "DocumentFormat",
     "Duration",
+    "Endpoint",
     "EndpointSpec",
     "EndpointStatus",
     "FieldBlock",
@@ -135,6 +149,8 @@ __all__ = [
     "SourceFactory",
     "SourceState",
     "SourceUrl",
+    "Strategy",
+    "StrategyFactory",
     "Tasks",
     "TextTooLongError",
     "TlsInfo",

@@ -26,19 +26,27 @@ def collected(*extensions: Any, taken: dict[str, list[str]] | None = None) -> Ex
     return Extensions.of(registry, taken)
 
 
-def factory() -> object:
-    return object()
+class Offered:
+    config_model = None
+
+
+NO_CLASS = "which is not a class: offer the class, which is called with its configuration"
+NO_MODEL = "whose config_model <class 'int'> is not a pydantic model class"
+
+
+class Modelled:
+    config_model = int
 
 
 def test_offers_are_found_by_the_names_that_configurations_use() -> None:
     found = collected(
-        module("a", gateway_discovery=lambda: {"etcd": factory}, gateway_strategies=lambda: {"fair": factory}),
-        module("b", gateway_config_sources=lambda: {"consul": factory}),
+        module("a", gateway_discovery=lambda: {"etcd": Offered}, gateway_strategies=lambda: {"fair": Offered}),
+        module("b", gateway_config_sources=lambda: {"consul": Offered}),
     )
 
-    assert found.discoveries == {"etcd": factory}
-    assert found.strategies == {"fair": factory}
-    assert found.config_sources == {"consul": factory}
+    assert found.discoveries == {"etcd": Offered}
+    assert found.strategies == {"fair": Offered}
+    assert found.config_sources == {"consul": Offered}
     assert found.problems == []
 
 
@@ -49,19 +57,19 @@ def test_a_plugin_class_offers_through_static_methods() -> None:
         @staticmethod
         @hookimpl
         def gateway_strategies() -> dict[str, Any]:
-            return {"fair": factory}
+            return {"fair": Offered}
 
-    assert collected(Both).strategies == {"fair": factory}
+    assert collected(Both).strategies == {"fair": Offered}
 
 
 def test_of_two_offers_of_one_name_the_first_wins_and_the_other_is_named() -> None:
     found = collected(
-        module("b", gateway_strategies=lambda: {"fair": factory}),
-        module("a", gateway_strategies=lambda: {"fair": factory, "mine": factory}),
+        module("b", gateway_strategies=lambda: {"fair": Offered}),
+        module("a", gateway_strategies=lambda: {"fair": Offered, "mine": Offered}),
         taken={"gateway_strategies": ["mine"]},
     )
 
-    assert found.strategies == {"fair": factory}
+    assert found.strategies == {"fair": Offered}
     assert [str(problem) for problem in found.problems] == [
         "extension 'a': gateway_strategies: 'mine' is already offered by the gateway",
         "extension 'b': gateway_strategies: 'fair' is already offered by a",
@@ -74,16 +82,17 @@ def test_an_extension_that_fails_or_offers_nonsense_is_named_and_the_others_coun
 
     found = collected(
         module("a", gateway_discovery=fail, gateway_strategies=lambda: ["fair"]),
-        module("b", gateway_strategies=lambda: {"odd": 5}),
-        module("c", gateway_strategies=lambda: {"fair": factory}),
+        module("b", gateway_strategies=lambda: {"odd": 5, "even": Modelled}),
+        module("c", gateway_strategies=lambda: {"fair": Offered}),
     )
 
-    assert found.strategies == {"fair": factory}
+    assert found.strategies == {"fair": Offered}
     texts = [str(problem) for problem in found.problems]
     assert texts[0].startswith("extension 'a': gateway_discovery: failed: ValueError: no luck (")
     assert texts[1:] == [
-        "extension 'a': gateway_strategies: returned ['fair']: return a mapping of names to factories",
-        "extension 'b': gateway_strategies: 'odd' is 5, which is not callable",
+        "extension 'a': gateway_strategies: returned ['fair']: return a mapping of names to classes",
+        f"extension 'b': gateway_strategies: 'odd' is 5, {NO_CLASS}",
+        f"extension 'b': gateway_strategies: 'even' is {Modelled!r}, {NO_MODEL}",
     ]
 
 

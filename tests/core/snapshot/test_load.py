@@ -15,11 +15,20 @@ from gateway_core.packages.loading import Loaded
 from gateway_core.snapshot import load
 
 
+class Offered:
+    """What an extension offers under any name."""
+
+    config_model = None
+
+    def __init__(self, *_given: object) -> None:
+        """Take anything."""
+
+
 def offering(hook: str, *names: str) -> Any:
     """Return an extension that offers these names."""
 
     def offer() -> Mapping[str, Any]:
-        return dict.fromkeys(names, lambda *_: None)
+        return dict.fromkeys(names, Offered)
 
     offer.__name__ = hook
     return SimpleNamespace(**{hook: hookimpl(offer)})

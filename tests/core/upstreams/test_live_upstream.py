@@ -25,6 +25,8 @@ REGISTRY = DiscoveryConfig(name="registry")
 class Registry:
     """A discovery that says what the test puts into it."""
 
+    config_model = None
+
     def __init__(self) -> None:
         self.answers: asyncio.Queue[Discovered] = asyncio.Queue()
 

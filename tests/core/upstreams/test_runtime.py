@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.config import DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.config import ConfigModel, DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
 from gateway_core.upstreams import Discovered, DiscoveryContext, Endpoint, EndpointSpec, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.runtime import frozen
 from gateway_core.upstreams.transport import TlsSettings
 
 A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("abc", 1))
 TABLE = DiscoveryConfig(name="table", config={"of": "users"})
+
+
+class TableOptions(ConfigModel):
+    of: str = ""
+    refuse: bool = False
 
 
 class Table:
@@ -38,12 +43,14 @@ class Table:
 class Tables:
     """Discoveries that the test changes by hand."""
 
+    config_model = TableOptions
+
     def __init__(self) -> None:
         self.made: list[Table] = []
         self.first: tuple[EndpointSpec, ...] = (A,)
 
-    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Table:
-        if "refuse" in config:
+    def __call__(self, config: TableOptions, context: DiscoveryContext) -> Table:
+        if config.refuse:
             raise ValueError("refused")
         self.made.append(Table(self.first))
         return self.made[-1]

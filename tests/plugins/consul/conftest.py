@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_plugin_consul.discovery import ConsulDiscovery, make_discovery
-from gateway_plugin_consul.source import ConsulSource, make_source
+from gateway_plugin_consul.discovery import ConsulDiscovery
+from gateway_plugin_consul.source import ConsulSource
 from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState, SourceUrl
+from gateway_plugin_sdk.testing import factory_config
 
 from tests.plugins.consul.agent import Agent
 
@@ -84,11 +85,11 @@ class Start:
 
     def make_discovery(self, **config: Any) -> ConsulDiscovery:
         context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session)
-        return make_discovery({"address": self._agent.url, **config}, context)
+        return ConsulDiscovery(factory_config(ConsulDiscovery, {"address": self._agent.url, **config}), context)
 
     def make_source(self, url: str) -> ConsulSource:
         context = SourceContext(SystemClock(), Random(1), self.environ, lambda: self._session)
-        return make_source(SourceUrl.parse(url), context)
+        return ConsulSource(SourceUrl.parse(url), context)
 
     def discovery(self, **config: Any) -> Watched:
         return self._follow(self.make_discovery(**config).watch())

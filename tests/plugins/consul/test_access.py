@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from gateway_plugin_consul.access import AccessError, Token, check_address, tls_context
+from gateway_plugin_consul.access import AccessError, Token, check_address, tls_of
 
 
 def test_a_token_comes_from_the_configuration_before_the_environment(tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ def test_an_address_may_have_a_path() -> None:
 
 
 def test_tls_is_that_of_the_system_unless_something_is_given(tmp_path: Path) -> None:
-    assert tls_context("", "", "") is True
-    unchecked = tls_context("", "", "", verify=False)
+    assert tls_of("", "", "") is True
+    unchecked = tls_of("", "", "", verify=False)
     assert isinstance(unchecked, ssl.SSLContext)
     assert unchecked.verify_mode is ssl.CERT_NONE
 
     (tmp_path / "ca.pem").write_text("none")
     with pytest.raises(AccessError, match="cannot be used"):
-        tls_context(str(tmp_path / "ca.pem"), "", "")
+        tls_of(str(tmp_path / "ca.pem"), "", "")

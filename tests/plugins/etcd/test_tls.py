@@ -6,8 +6,7 @@ from random import Random
 
 import aiohttp
 import pytest
-from gateway_plugin_etcd.source import make_source
-from gateway_plugin_etcd.tls import tls_context
+from gateway_plugin_etcd.source import EtcdSource
 from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl
 from gateway_plugin_sdk.testing import ManualClock
 
@@ -16,7 +15,7 @@ from tests.plugins.etcd.server import PATIENCE, Etcd
 
 
 async def first(session: aiohttp.ClientSession, text: str) -> SourceState:
-    source = make_source(SourceUrl.parse(text), SourceContext(ManualClock(), Random(1), {}, lambda: session))
+    source = EtcdSource(SourceUrl.parse(text), SourceContext(ManualClock(), Random(1), {}, lambda: session))
     states = source.documents()
     try:
         return await asyncio.wait_for(anext(states), PATIENCE)
@@ -41,20 +40,3 @@ async def test_etcd_behind_tls_with_client_certificates(tmp_path: Path, session:
 
         with pytest.raises(Exception, match="certificate verify failed"):
             await first(session, f"etcd://{etcd.host}/gateway?tls=true")
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (("/nowhere.pem", "", ""), "cannot be used"),
-        (("", "/nowhere.pem", ""), "cannot be used"),
-        (("", "", "/nowhere.pem"), "key is given without cert"),
-    ],
-)
-def test_files_that_cannot_be_used_are_refused(files: tuple[str, str, str], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        tls_context(*files)
-
-
-def test_without_files_the_context_that_is_there_already_is_used() -> None:
-    assert tls_context("", "", "") is None

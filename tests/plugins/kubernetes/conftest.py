@@ -10,9 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_plugin_kubernetes.discovery import KubernetesDiscovery, make_discovery
-from gateway_plugin_kubernetes.source import KubernetesSource, make_source
+from gateway_plugin_kubernetes.discovery import KubernetesDiscovery
+from gateway_plugin_kubernetes.source import KubernetesSource
 from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState, SourceUrl
+from gateway_plugin_sdk.testing import factory_config
 
 from tests.plugins.kubernetes.api_server import ApiServer
 
@@ -111,11 +112,13 @@ class Start:
 
     def make_discovery(self, **config: Any) -> KubernetesDiscovery:
         context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session)
-        return make_discovery({"kubeconfig": str(self._kubeconfig), **config}, context)
+        return KubernetesDiscovery(
+            factory_config(KubernetesDiscovery, {"kubeconfig": str(self._kubeconfig), **config}), context
+        )
 
     def make_source(self, url: str) -> KubernetesSource:
         context = SourceContext(SystemClock(), Random(1), {"KUBECONFIG": str(self._kubeconfig)}, lambda: self._session)
-        return make_source(SourceUrl.parse(url), context)
+        return KubernetesSource(SourceUrl.parse(url), context)
 
     def discovery(self, **config: Any) -> Watched:
         return self._follow(self.make_discovery(**config).watch())

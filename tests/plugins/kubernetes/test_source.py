@@ -83,4 +83,4 @@ async def test_a_url_that_cannot_work_is_refused(start: Start, url: str, message
 async def test_resync_may_be_switched_off(start: Start) -> None:
     source: Any = start.make_source("kubernetes://shop?resync=0")
 
-    assert source._rhythm.resync == 0
+    assert source._settings.resync == 0

@@ -6,6 +6,7 @@ from gateway_core.config.address import ListenAddress, Origin, parse_listen, par
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.documents import Document, DocumentFormat
+from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
 from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import model_problems
@@ -98,6 +99,7 @@ __all__ = [
     "ConfigFinding",
     "ConfigModel",
     "ConfigProblem",
+    "ConfiguredFactory",
     "Count",
     "DiscoveryConfig",
     "DnsDiscoveryConfig",
@@ -167,6 +169,8 @@ __all__ = [
     "config_version",
     "did_you_mean",
     "effective_chain",
+    "factory_config",
+    "factory_findings",
     "format_path",
     "is_url",
     "load_config",

@@ -4,6 +4,7 @@ from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
 from gateway_core.hooks.call_recorder import CallRecorder, HookCall
+from gateway_core.hooks.certificates import Certificate, CertificateContext, CertificateFactory, CertificateSource
 from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
 from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
 from gateway_core.hooks.failure_log import Faults
@@ -31,6 +32,10 @@ __all__ = [
     "BlockingGuard",
     "BlockingThreads",
     "CallRecorder",
+    "Certificate",
+    "CertificateContext",
+    "CertificateFactory",
+    "CertificateSource",
     "Chain",
     "Command",
     "CommandError",

@@ -15,8 +15,9 @@ import pluggy
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.blocking import is_blocking
 from gateway_core.hooks.plugin import Plugin
+from gateway_core.hooks.process_hooks import ProcessHooks
 from gateway_core.hooks.removed_names import removed_names
-from gateway_core.hookspecs import PROJECT, REQUEST_PHASES, ProcessHooks, RequestHooks
+from gateway_core.hookspecs import PROJECT, REQUEST_PHASES, RequestHooks
 
 PROCESS_HOOKS: Final = tuple(name for name in dir(ProcessHooks) if name.startswith("gateway_"))
 """The hooks that extensions implement."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from gateway_core.hooks.failure_log import describe
 from gateway_core.hooks.hook_inspection import checked_manager
 from gateway_core.packages.loading import Loaded
@@ -13,6 +15,11 @@ from gateway_core.packages.registry import PluginRegistry
 
 if TYPE_CHECKING:
     import click
+
+    from gateway_core.config.sources import SourceFactory
+    from gateway_core.hooks.certificates import CertificateFactory
+    from gateway_core.upstreams.discovery import DiscoveryFactory
+    from gateway_core.upstreams.strategies import StrategyFactory
 
 OfferT = TypeVar("OfferT")
 
@@ -43,9 +50,10 @@ class Extensions:
         self.problems: list[ExtensionProblem] = []
         self._taken = {hook: dict.fromkeys(names, "the gateway") for hook, names in (taken or {}).items()}
         self._loaded = sorted(loaded, key=lambda each: each[0])
-        self.discoveries: dict[str, Any] = self._collect_named("gateway_discovery")
-        self.config_sources: dict[str, Any] = self._collect_named("gateway_config_sources")
-        self.strategies: dict[str, Any] = self._collect_named("gateway_strategies")
+        self.discoveries: Mapping[str, DiscoveryFactory] = self._collect_named("gateway_discovery")
+        self.config_sources: Mapping[str, SourceFactory] = self._collect_named("gateway_config_sources")
+        self.strategies: Mapping[str, StrategyFactory] = self._collect_named("gateway_strategies")
+        self.certificates: Mapping[str, CertificateFactory] = self._collect_named("gateway_certificates")
 
     @classmethod
     def of(cls, registry: PluginRegistry, taken: Mapping[str, Iterable[str]] | None = None) -> Extensions:
@@ -71,11 +79,11 @@ class Extensions:
         found: dict[str, Any] = {}
         for extension, offer in self._offers(hook):
             if not isinstance(offer, Mapping):
-                self._refuse(extension, hook, f"returned {offer!r}: return a mapping of names to factories")
+                self._refuse(extension, hook, f"returned {offer!r}: return a mapping of names to classes")
                 continue
             for name, factory in offer.items():
-                if not callable(factory):
-                    self._refuse(extension, hook, f"{name!r} is {factory!r}, which is not callable")
+                if defect := _defect(hook, factory):
+                    self._refuse(extension, hook, f"{name!r} is {factory!r}, {defect}")
                 elif self._claims(extension, hook, name):
                     found[name] = factory
         return found
@@ -100,3 +108,14 @@ class Extensions:
 
     def _refuse(self, extension: str, hook: str, message: str) -> None:
         self.problems.append(ExtensionProblem(extension, hook, message))
+
+
+def _defect(hook: str, factory: object) -> str:
+    """Return what is wrong with a factory; empty if nothing is."""
+    if not isinstance(factory, type):
+        return "which is not a class: offer the class, which is called with its configuration"
+    model = getattr(factory, "config_model", None)
+    if hook == "gateway_config_sources" or model is None:
+        return ""
+    is_model = isinstance(model, type) and issubclass(model, BaseModel)
+    return "" if is_model else f"whose config_model {model!r} is not a pydantic model class"

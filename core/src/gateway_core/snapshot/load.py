@@ -12,8 +12,8 @@ from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.packages import Extensions, PluginRegistry, unreachable_bindings
 from gateway_core.snapshot.addresses import check_addresses
 from gateway_core.snapshot.checks import check_routes
-from gateway_core.snapshot.discoveries import check_discoveries
 from gateway_core.snapshot.effects import check_effects
+from gateway_core.snapshot.factories import check_factories
 from gateway_core.snapshot.hazards import check_hazards
 from gateway_core.snapshot.protection import check_protection
 
@@ -90,7 +90,7 @@ def _load(
             check_effects,
             check_hazards(registry),
             check_addresses,
-            check_discoveries({} if extensions is None else extensions.discoveries),
+            *([] if extensions is None else [check_factories(extensions.discoveries, extensions.strategies)]),
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),

@@ -1,6 +1,7 @@
 """The test kit: real gateways, scripted upstreams, and plugins without a socket. Plugins get it from the SDK."""
 
 from gateway_core.clock import ManualClock
+from gateway_core.config import factory_config
 from gateway_core.hooks import HookCall
 from gateway_core.testing.client import Answer, Client
 from gateway_core.testing.configuration import InvalidConfigError, one_route
@@ -24,5 +25,6 @@ __all__ = [
     "UpstreamAnswer",
     "assert_plugin_ok",
     "eventually",
+    "factory_config",
     "one_route",
 ]

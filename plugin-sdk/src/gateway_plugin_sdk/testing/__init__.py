@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UpstreamAnswer,
         assert_plugin_ok,
         eventually,
+        factory_config,
         one_route,
     )
 
@@ -43,6 +44,7 @@ __all__ = [
     "UpstreamAnswer",
     "assert_plugin_ok",
     "eventually",
+    "factory_config",
     "one_route",
 ]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway_plugin_sdk.unstable import client_tls_context
+
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8500"
 TOKEN_VARIABLE: Final = "CONSUL_HTTP_TOKEN"  # noqa: S105  # a name
 TOKEN_FILE_VARIABLE: Final = "CONSUL_HTTP_TOKEN_FILE"  # noqa: S105  # a name
@@ -72,20 +74,12 @@ def check_address(address: str) -> str:
     return address.rstrip("/")
 
 
-def tls_context(ca: str, cert: str, key: str, *, verify: bool = True) -> ssl.SSLContext | bool:
-    """Return how TLS is done.
+def tls_of(ca: str, cert: str, key: str, *, verify: bool = True) -> ssl.SSLContext | bool:
+    """Return how TLS is done; True is aiohttp's own way.
 
     :raises AccessError: a file cannot be used.
     """
-    if verify and not (ca or cert or key):
-        return True
     try:
-        context = ssl.create_default_context(cafile=ca or None)
-        if cert:
-            context.load_cert_chain(cert, key or None)
-    except (OSError, ValueError) as error:
-        raise AccessError(f"the files of ca, cert or key cannot be used: {error}") from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        return client_tls_context(ca, cert, key, verify=verify) or True
+    except ValueError as error:
+        raise AccessError(str(error)) from None

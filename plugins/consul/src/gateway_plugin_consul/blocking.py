@@ -29,7 +29,7 @@ _FAILURES: Final = (aiohttp.ClientError, AgentError, AccessError, OSError, Timeo
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class QueryResult:
     """What one query has brought: another content, or that the agents went away or came back."""
 
     body: bytes | None
@@ -74,16 +74,16 @@ class BlockingQuery:
         self._backoff = Backoff(rng)
         self._may_be_missing = may_be_missing
 
-    async def rounds(self) -> AsyncGenerator[Round]:
+    async def results(self) -> AsyncGenerator[QueryResult]:
         """Yield the content when it changed, and when the agents went away or came back."""
         index = 0
-        latest = Round(None)
+        latest = QueryResult(None)
         gap = SHORTEST_GAP
         while True:
             try:
                 answer = await self._ask(index)
             except _FAILURES as error:
-                failed = Round(latest.body, self._told(error))
+                failed = QueryResult(latest.body, self._told(error))
                 # Another agent, or the same after a restart, may have another index.
                 self._agents.use_next()
                 index = 0
@@ -96,7 +96,7 @@ class BlockingQuery:
             index = next_index(index, answer.index)
             gap = min(gap * 2, LONGEST_GAP)
             if answer.body != latest.body or latest.failure:
-                latest = Round(answer.body)
+                latest = QueryResult(answer.body)
                 began = self._clock.monotonic()
                 yield latest
                 busy = self._clock.monotonic() - began

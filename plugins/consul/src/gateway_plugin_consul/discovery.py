@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import ClassVar
 from urllib.parse import quote
 
 from gateway_plugin_sdk import Discovered, DiscoveryContext, EndpointSpec, GatewayError
-from pydantic import ValidationError
 
-from gateway_plugin_consul.access import Access, AccessError, Token, check_address, tls_context
+from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery
 from gateway_plugin_consul.instances import InstancesError, keep_same, read_instances
@@ -25,10 +24,16 @@ class NoAnswerError(GatewayError):
 class ConsulDiscovery:
     """Follows the instances of one service."""
 
-    def __init__(self, config: ConsulConfig, context: DiscoveryContext, access: Access) -> None:
+    config_model: ClassVar[type[ConsulConfig]] = ConsulConfig
+
+    def __init__(self, config: ConsulConfig, context: DiscoveryContext) -> None:
+        """Prepare to ask.
+
+        :raises ValueError: an address or a file cannot be used.
+        """
         self._config = config
         self._query = BlockingQuery(
-            Agents(access, context.session),
+            Agents(access_of(config, os.environ), context.session),
             f"/v1/health/service/{quote(config.service, safe='')}",
             query_of(config),
             wait=config.wait,
@@ -44,8 +49,8 @@ class ConsulDiscovery:
         """
         known: dict[str, EndpointSpec] = {}
         body: bytes | None = None
-        async with aclosing(self._query.rounds()) as rounds:
-            async for each in rounds:
+        async with aclosing(self._query.results()) as results:
+            async for each in results:
                 failure = each.failure
                 if each.body is None:
                     raise NoAnswerError(failure)
@@ -75,20 +80,6 @@ def query_of(config: ConsulConfig) -> list[tuple[str, str]]:
     return query
 
 
-def make_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> ConsulDiscovery:
-    """Make the discovery from ``discovery.config`` (see `ConsulConfig`).
-
-    :raises ValueError: an option cannot be used.
-    """
-    try:
-        options = ConsulConfig.model_validate(config)
-        return ConsulDiscovery(options, context, access_of(options, os.environ))
-    except ValidationError as error:
-        raise ValueError(f"discovery consul: {explain(error)}") from None
-    except AccessError as error:
-        raise ValueError(f"discovery consul: {error}") from None
-
-
 def access_of(options: ConsulConfig, environ: Mapping[str, str]) -> Access:
     """Return where the agents are and who we are.
 
@@ -98,17 +89,6 @@ def access_of(options: ConsulConfig, environ: Mapping[str, str]) -> Access:
     return Access(
         tuple(check_address(address) for address in options.addresses),
         Token.of(options.token.reveal(), options.token_file, environ),
-        tls_context(tls.ca, tls.cert, tls.key, verify=tls.verify),
+        tls_of(tls.ca, tls.cert, tls.key, verify=tls.verify),
         tls.server_name or None,
     )
-
-
-def explain(error: ValidationError) -> str:
-    """Return what is wrong with options in one line, without the values of secrets."""
-    problems = []
-    for problem in error.errors(include_url=False, include_context=False):
-        where = ".".join(map(str, problem["loc"]))
-        message = problem["msg"].removeprefix("Value error, ")
-        is_shown = where and problem["type"] != "missing" and not where.startswith("token")
-        problems.append(f"{where}: {message}" + (f" (found {problem['input']!r})" if is_shown else ""))
-    return "; ".join(problems)

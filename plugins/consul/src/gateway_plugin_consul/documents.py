@@ -7,17 +7,10 @@ import binascii
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any
 
-from gateway_plugin_sdk import Document, DocumentFormat, GatewayError
-
-FORMATS: Final = {
-    "": DocumentFormat.YAML,
-    ".yaml": DocumentFormat.YAML,
-    ".yml": DocumentFormat.YAML,
-    ".json": DocumentFormat.JSON,
-    ".toml": DocumentFormat.TOML,
-}
+from gateway_plugin_sdk import Document, GatewayError
+from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, document_format
 
 
 class KeysError(GatewayError):
@@ -41,7 +34,7 @@ def documents_of(body: bytes, prefix: str, place: str) -> tuple[Document, ...]:
         raise KeysError("the answer is no list of keys")
     values = dict(_values(entries, prefix))
     return tuple(
-        Document(f"{place}/{key}", _text(key, values[key]), FORMATS[PurePosixPath(key).suffix])
+        Document(f"{place}/{key}", _text(key, values[key]), DOCUMENT_FORMATS[PurePosixPath(key).suffix])
         for key in sorted(values)
     )
 
@@ -50,7 +43,7 @@ def _values(entries: list[Any], prefix: str) -> Iterator[tuple[str, str]]:
     folder = f"{prefix}/" if prefix else ""
     for entry in entries:
         key = entry.get("Key") if isinstance(entry, dict) else None
-        if not isinstance(key, str) or key.endswith("/") or PurePosixPath(key).suffix not in FORMATS:
+        if not isinstance(key, str) or key.endswith("/") or document_format(key) is None:
             continue
         if key == prefix or key.startswith(folder):
             yield key, entry.get("Value") or ""

@@ -8,8 +8,9 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway_plugin_sdk import Document, SourceContext, SourceState, SourceUrl
+from gateway_plugin_sdk.unstable import switch_option, with_port
 
-from gateway_plugin_consul.access import Access, Token, check_address, tls_context
+from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery
 from gateway_plugin_consul.discovery import NoAnswerError
@@ -33,7 +34,6 @@ OPTIONS: Final = (
     "verify",
     "server_name",
 )
-_SWITCH: Final = {"true": True, "false": False}
 
 
 class ConsulSource:
@@ -69,8 +69,8 @@ class ConsulSource:
         """
         known: tuple[Document, ...] = ()
         body: bytes | None = None
-        async with aclosing(self._query.rounds()) as rounds:
-            async for each in rounds:
+        async with aclosing(self._query.results()) as results:
+            async for each in results:
                 failure = each.failure
                 if each.body is None:
                     raise NoAnswerError(failure)
@@ -90,34 +90,11 @@ def access_of(url: SourceUrl, context: SourceContext) -> Access:
     :raises ValueError: an option or a file cannot be used.
     """
     options = url.options
-    is_tls, is_verified = _switch(url, "tls", default=False), _switch(url, "verify", default=True)
+    is_tls, is_verified = switch_option(url, "tls", default=False), switch_option(url, "verify", default=True)
     hosts = url.hosts or (DEFAULT_HOST,)
     return Access(
-        tuple(check_address(f"{'https' if is_tls else 'http'}://{_with_port(host)}") for host in hosts),
+        tuple(check_address(f"{'https' if is_tls else 'http'}://{with_port(host, DEFAULT_PORT)}") for host in hosts),
         Token.of(options.get("token", "") or url.password, options.get("token_file", ""), context.environ),
-        tls_context(options.get("ca", ""), options.get("cert", ""), options.get("key", ""), verify=is_verified),
+        tls_of(options.get("ca", ""), options.get("cert", ""), options.get("key", ""), verify=is_verified),
         options.get("server_name") or None,
     )
-
-
-def _with_port(host: str) -> str:
-    """Return a host with its port; an IPv6 address stands in brackets."""
-    has_port = ":" in host.rpartition("]")[2]
-    return host if has_port else f"{host}:{DEFAULT_PORT}"
-
-
-def _switch(url: SourceUrl, name: str, *, default: bool) -> bool:
-    value = url.options.get(name)
-    if value is None:
-        return default
-    if value not in _SWITCH:
-        raise ValueError(f"option {name}: {value!r} is neither true nor false")
-    return _SWITCH[value]
-
-
-def make_source(url: SourceUrl, context: SourceContext) -> ConsulSource:
-    """Make the source of a URL such as ``consul://127.0.0.1:8500/gateway``.
-
-    :raises ValueError: an option cannot be used.
-    """
-    return ConsulSource(url, context)

@@ -11,14 +11,17 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
+from gateway_plugin_sdk.unstable import LineSplitter, LineTooLongError
 
 from gateway_plugin_etcd.errors import EtcdError, UnauthenticatedError, UnavailableError
 from gateway_plugin_etcd.keyspace import Scope
-from gateway_plugin_etcd.lines import LineSplitter
 from gateway_plugin_etcd.members import Members
 from gateway_plugin_etcd.wire import KeyValue, WatchMessage, encoded, read_page, read_refusal, read_watch_message
 
 PAGE: Final = 1000
+LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes; etcd itself takes requests of 1.5 MiB, but may report many events in one line."""
+
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes of a response, and of all keys and values of a scope, at most."""
 _LARGEST_REFUSAL: Final = 1024 * 1024
@@ -141,7 +144,7 @@ class EtcdClient:
 
         A member that was cut off from the others, or a connection that was lost without a word, is silent as well.
         """
-        splitter = LineSplitter()
+        splitter = LineSplitter(LONGEST_LINE)
         while True:
             try:
                 async with asyncio.timeout(self._access.ping):
@@ -151,7 +154,11 @@ class EtcdClient:
                 continue
             if not data:
                 return
-            for line in splitter.feed(data):
+            try:
+                lines = splitter.feed(data)
+            except LineTooLongError as error:
+                raise EtcdError(str(error)) from None
+            for line in lines:
                 yield line
 
     async def _ping(self, member: str, scope: Scope) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import AsyncGenerator, Iterable
+from typing import ClassVar, Final, Literal
 
 from gateway_plugin_sdk import (
     ConfigModel,
@@ -18,12 +18,12 @@ from gateway_plugin_sdk import (
     Secret,
     SecretUrl,
 )
-from pydantic import Field, ValidationError
+from gateway_plugin_sdk.unstable import client_tls_context
+from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient
-from gateway_plugin_etcd.following import Follower
 from gateway_plugin_etcd.keyspace import Scope
-from gateway_plugin_etcd.tls import tls_context
+from gateway_plugin_etcd.watcher import Watcher
 from gateway_plugin_etcd.wire import KeyValue
 
 _URL: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]+)?/?")
@@ -61,6 +61,16 @@ class EtcdDiscoveryConfig(ConfigModel):
     ping: Duration = 5.0
     """Silence after which a member is asked whether it is still there."""
 
+    @field_validator("endpoints")
+    @classmethod
+    def _check_endpoints(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        for url in endpoints:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{str(SecretUrl(url))!r} is not a URL such as http://127.0.0.1:2379")
+            if "@" in url:
+                raise ValueError("a URL has a user: give username and password instead")
+        return endpoints
+
 
 class EndpointValue(ConfigModel):
     """The value of a key as JSON; a value that is a URL alone stands for ``{"url": ...}``."""
@@ -73,6 +83,8 @@ class EndpointValue(ConfigModel):
 class EtcdDiscovery:
     """Finds the endpoints under a prefix. An endpoint is gone when its key is, so with the lease that holds it."""
 
+    config_model: ClassVar[type[EtcdDiscoveryConfig]] = EtcdDiscoveryConfig
+
     def __init__(self, config: EtcdDiscoveryConfig, context: DiscoveryContext) -> None:
         """Prepare to connect.
 
@@ -83,7 +95,7 @@ class EtcdDiscovery:
             config.endpoints,
             config.username,
             config.password.reveal(),
-            tls_context(config.ca, config.cert, config.key) if is_tls else None,
+            client_tls_context(config.ca, config.cert, config.key) if is_tls else None,
             config.timeout,
             config.ping,
         )
@@ -94,8 +106,8 @@ class EtcdDiscovery:
     async def watch(self) -> AsyncGenerator[Discovered]:
         """Yield all endpoints, in the order of their keys."""
         client = EtcdClient(self._access, self._context.session, self._context.rng)
-        async for heard in Follower(client, self._scope, self._context.rng).follow():
-            yield Discovered(tuple(self._read(heard.entries)), is_stale=heard.is_stale, reason=heard.reason)
+        async for state in Watcher(client, self._scope, self._context.rng).follow():
+            yield Discovered(tuple(self._read(state.entries)), is_stale=state.is_stale, reason=state.reason)
 
     def _read(self, entries: Iterable[KeyValue]) -> Iterable[EndpointSpec]:
         seen, self._seen = self._seen, {}
@@ -134,23 +146,6 @@ def read_endpoint(name: bytes, value: bytes) -> EndpointSpec:
         raise ValueError(f"{str(SecretUrl(fields.url))!r} is not a URL such as http://10.0.0.1:8080")
     status = EndpointStatus(fields.status)
     return EndpointSpec.from_url(url, id=name.decode("utf-8", "replace"), weight=fields.weight, status=status)
-
-
-def make_discovery(config: Mapping[str, Any], context: DiscoveryContext) -> EtcdDiscovery:
-    """Make the discovery of ``upstreams[].discovery.config``.
-
-    :raises ValueError: for a config that cannot work, saying which key and why.
-    """
-    try:
-        checked = EtcdDiscoveryConfig.model_validate(config)
-    except ValidationError as error:
-        raise ValueError(explained(error)) from None
-    for url in checked.endpoints:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"endpoints: {str(SecretUrl(url))!r} is not a URL such as http://127.0.0.1:2379")
-        if "@" in url:
-            raise ValueError("endpoints: a URL has a user: give username and password instead")
-    return EtcdDiscovery(checked, context)
 
 
 def explained(error: ValidationError) -> str:

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-from gateway_plugin_sdk import hookimpl
-
-if TYPE_CHECKING:
-    from gateway_plugin_sdk import (
-        ConfigSource,
-        Discovery,
-        DiscoveryContext,
-        DiscoveryFactory,
-        SourceContext,
-        SourceFactory,
-        SourceUrl,
-    )
+from gateway_plugin_sdk import DiscoveryFactory, SourceFactory, hookimpl
 
 __version__ = "0.1.0"
 
@@ -24,25 +12,15 @@ __version__ = "0.1.0"
 @hookimpl
 def gateway_discovery() -> Mapping[str, DiscoveryFactory]:
     """Offer the discovery ``kubernetes``."""
-    return {"kubernetes": _discovery}
+    # It imports aiohttp, which most processes that load extensions need anyway, and those that only list them do not.
+    from gateway_plugin_kubernetes.discovery import KubernetesDiscovery  # noqa: PLC0415
+
+    return {"kubernetes": KubernetesDiscovery}
 
 
 @hookimpl
 def gateway_config_sources() -> Mapping[str, SourceFactory]:
     """Offer the source ``kubernetes://``."""
-    return {"kubernetes": _source}
+    from gateway_plugin_kubernetes.source import KubernetesSource  # noqa: PLC0415 - likewise
 
-
-# What is imported below drags aiohttp along, which a process that only lists its extensions does not need.
-
-
-def _discovery(config: Mapping[str, Any], context: DiscoveryContext) -> Discovery:
-    from gateway_plugin_kubernetes.discovery import make_discovery  # noqa: PLC0415  # see above
-
-    return make_discovery(config, context)
-
-
-def _source(url: SourceUrl, context: SourceContext) -> ConfigSource:
-    from gateway_plugin_kubernetes.source import make_source  # noqa: PLC0415  # see above
-
-    return make_source(url, context)
+    return {"kubernetes": KubernetesSource}

@@ -10,14 +10,17 @@ from typing import Any, Final
 
 import aiohttp
 from gateway_plugin_sdk import GatewayError
+from gateway_plugin_sdk.unstable import LineSplitter
 from yarl import URL
 
 from gateway_plugin_kubernetes.cluster import Cluster, LoadCluster
-from gateway_plugin_kubernetes.lines import Lines
 
 Object = Mapping[str, Any]
 
 LARGEST_PAGE: Final = 256 * 1024 * 1024
+LARGEST_LINE: Final = 16 * 1024 * 1024
+"""Bytes; no object in a Kubernetes API server comes near it (etcd takes 1.5 MiB)."""
+
 CONNECT_TIMEOUT: Final = 5.0
 _UNAUTHORIZED: Final = 401
 _GONE: Final = 410
@@ -115,7 +118,7 @@ class Api:
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Object]:
-    lines = Lines()
+    lines = LineSplitter(LARGEST_LINE)
     # The end of a watch looks like a broken connection where the server or something between us was stopped.
     with suppress(aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, TimeoutError, ConnectionError):
         async for part in response.content.iter_any():

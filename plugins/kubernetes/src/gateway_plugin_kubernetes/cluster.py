@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gateway_plugin_sdk.unstable import client_tls_context
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its credentials (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod)."""
 
@@ -69,7 +71,7 @@ def in_cluster(environ: Mapping[str, str], directory: Path = SERVICE_ACCOUNT) ->
     if not token_file.is_file():
         raise ClusterError(f"there is no {str(token_file)!r}: set automountServiceAccountToken of the pod")
     try:
-        tls = ssl.create_default_context(cafile=authority) if authority.is_file() else True
+        tls = client_tls_context(str(authority) if authority.is_file() else "") or True
         own = namespace.read_text("utf-8").strip() if namespace.is_file() else ""
     except (OSError, ValueError) as error:
         raise ClusterError(f"the service account in {str(directory)!r} cannot be used: {error}") from None

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from gateway_plugin_sdk import EndpointSpec, EndpointStatus
 
-from gateway_plugin_kubernetes.mirror import Key
 from gateway_plugin_kubernetes.objects import Service, Slice, SlicePort
+from gateway_plugin_kubernetes.store import Key
 
 DEFAULT_PORTS: Final = ("http", "web", "gateway")
 """Names of ports that are taken, in this order, when none is configured."""

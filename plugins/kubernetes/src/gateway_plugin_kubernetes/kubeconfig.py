@@ -9,13 +9,13 @@ import base64
 import binascii
 import os
 import ssl
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from gateway_plugin_sdk.unstable import client_tls_context
 
 from gateway_plugin_kubernetes.cluster import Cluster, ClusterError, LoadCluster, in_cluster
 
@@ -131,24 +131,15 @@ def _cluster_of(cluster: _Section, user: _Section, namespace: str) -> Cluster:
     )
 
 
-def _tls_context(cluster: _Section, user: _Section) -> ssl.SSLContext:
+def _tls_context(cluster: _Section, user: _Section) -> ssl.SSLContext | bool:
     authority = cluster.octets("certificate-authority")
     certificate, key = user.octets("client-certificate"), user.octets("client-key")
     try:
-        context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
-        if cluster.values.get("insecure-skip-tls-verify"):
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if certificate is not None:
-            _load_certificate(context, certificate, key or b"")
-    except (OSError, ValueError) as error:
-        raise ClusterError(f"{cluster.what}: its certificates cannot be used: {error}") from None
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Load a client certificate, through a file because OpenSSL reads no other; nobody else may read it."""
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(certificate.rstrip() + b"\n" + key)
-        file.flush()
-        context.load_cert_chain(file.name)
+        context = client_tls_context(
+            authorities=authority,
+            identity=None if certificate is None else (certificate, key or b""),
+            verify=not cluster.values.get("insecure-skip-tls-verify"),
+        )
+    except ValueError as error:
+        raise ClusterError(f"{cluster.what}: {error}") from None
+    return context or True

@@ -13,10 +13,10 @@ from gateway_plugin_kubernetes.api import Api
 from gateway_plugin_kubernetes.cluster import LoadCluster
 from gateway_plugin_kubernetes.discovery import GATHER_SECONDS, NoAnswerError
 from gateway_plugin_kubernetes.documents import documents_of
-from gateway_plugin_kubernetes.follower import Collection, Follower, Rhythm
 from gateway_plugin_kubernetes.kubeconfig import cluster_loader
-from gateway_plugin_kubernetes.mirror import Mirror
 from gateway_plugin_kubernetes.objects import read_config_map
+from gateway_plugin_kubernetes.store import Store
+from gateway_plugin_kubernetes.watcher import Collection, Watcher, WatchSettings
 
 DEFAULT_LABEL: Final = "gateway/config"
 OPTIONS: Final = ("label", "kubeconfig", "context", "timeout", "watch_timeout", "resync")
@@ -25,7 +25,7 @@ OPTIONS: Final = ("label", "kubeconfig", "context", "timeout", "watch_timeout", 
 class KubernetesSource:
     """Follows the ConfigMaps of one namespace, or of all."""
 
-    def __init__(self, url: SourceUrl, context: SourceContext, load: LoadCluster) -> None:
+    def __init__(self, url: SourceUrl, context: SourceContext, load: LoadCluster | None = None) -> None:
         """Read the options and the credentials.
 
         :raises ValueError: one of them cannot be used.
@@ -36,7 +36,10 @@ class KubernetesSource:
                 "has more than a namespace and options: write for example kubernetes://shop?label=app=gateway"
             )
         self._context = context
-        self._rhythm = Rhythm(url.seconds("watch_timeout", 120.0), _resync(url))
+        self._settings = WatchSettings(url.seconds("watch_timeout", 120.0), _resync(url))
+        load = load or cluster_loader(
+            url.options.get("kubeconfig", ""), url.options.get("context", ""), context.environ
+        )
         self._api = Api(load, context.session, url.seconds("timeout", 10.0))
         namespace = url.hosts[0] if url.hosts else self._api.cluster.namespace
         label = url.options.get("label") or DEFAULT_LABEL
@@ -48,11 +51,11 @@ class KubernetesSource:
         :raises NoAnswerError: the API server fails before that.
         """
         changed = asyncio.Event()
-        maps = Mirror(read_config_map, changed)
-        follower = Follower(self._api, self._collection, maps, self._rhythm, self._context.clock, self._context.rng)
+        maps = Store(read_config_map, changed)
+        watcher = Watcher(self._api, self._collection, maps, self._settings, self._context.clock, self._context.rng)
         tasks = Tasks()
         try:
-            tasks.spawn(follower.run(), name=f"follow {self._collection.path}")
+            tasks.spawn(watcher.run(), name=f"follow {self._collection.path}")
             while True:
                 await changed.wait()
                 changed.clear()
@@ -70,12 +73,3 @@ def _resync(url: SourceUrl) -> float:
         if url.options["resync"] == "0":
             return 0.0
     return url.seconds("resync", 1800.0)
-
-
-def make_source(url: SourceUrl, context: SourceContext) -> KubernetesSource:
-    """Make the source of a URL such as ``kubernetes://shop?label=app=gateway``.
-
-    :raises ValueError: an option, or the credentials, cannot be used.
-    """
-    load = cluster_loader(url.options.get("kubeconfig", ""), url.options.get("context", ""), context.environ)
-    return KubernetesSource(url, context, load)

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 
 import pytest
+from gateway_core.config import ConfigModel
 from gateway_core.upstreams import Candidates, Endpoint
 from gateway_core.upstreams.strategies import BUILT_IN, RandomChoice, Strategy, UnknownStrategyError, make_strategy
 
 
+class FirstOptions(ConfigModel):
+    x: int = 0
+
+
 class First(RandomChoice):
-    def __init__(self, options: Mapping[str, object]) -> None:
+    config_model = FirstOptions
+
+    def __init__(self, config: FirstOptions) -> None:
         super().__init__()
-        self.options = options
+        self.config = config
 
     def pick(self, usable: Candidates, key: str | None, rng: Random) -> Endpoint:
         return usable.endpoints[0]
@@ -31,8 +38,13 @@ def test_an_extension_adds_a_strategy(make_candidates: Callable[..., Candidates]
     strategy: Strategy = make_strategy("first", {"x": 1}, {"first": First})
 
     assert isinstance(strategy, First)
-    assert strategy.options == {"x": 1}
+    assert strategy.config == FirstOptions(x=1)
     assert strategy.pick(make_candidates(a=1, b=1), None, Random(1)).id == "a"
+
+
+def test_options_that_a_strategy_does_not_take_are_refused() -> None:
+    with pytest.raises(ValueError, match='y: unknown key "y"'):
+        make_strategy("first", {"y": 1}, {"first": First})
 
 
 def test_an_unknown_strategy_names_the_known_ones() -> None:

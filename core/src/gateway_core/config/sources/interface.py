@@ -54,7 +54,7 @@ class ConfigSource(Protocol):
 
 
 class SourceFactory(Protocol):
-    """Makes a source; what the ``gateway_config_sources`` hook offers by URL scheme."""
+    """A class of sources; what the ``gateway_config_sources`` hook offers by URL scheme."""
 
     def __call__(self, url: SourceUrl, context: SourceContext) -> ConfigSource:
         """Make it from what ``-c`` says; nothing is connected yet.

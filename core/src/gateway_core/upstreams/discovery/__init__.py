@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway_core.config import DnsDiscoveryConfig
+from gateway_core.config import DnsDiscoveryConfig, factory_config
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
 
@@ -31,7 +31,9 @@ def make_dns_discovery(config: Mapping[str, object], context: DiscoveryContext) 
     return DnsDiscovery(DnsDiscoveryConfig.model_validate(config), context.rng, context.resolver)
 
 
-BUILT_IN: Final[Mapping[str, DiscoveryFactory]] = {"dns": make_dns_discovery}
+_BuiltIn = Callable[[Mapping[str, object], DiscoveryContext], Discovery]
+
+BUILT_IN: Final[Mapping[str, _BuiltIn]] = {"dns": make_dns_discovery}
 
 
 class UnknownDiscoveryError(ValueError):
@@ -49,8 +51,11 @@ def make_discovery(
     :raises UnknownDiscoveryError: naming those that there are.
     :raises ValueError: for a config that the discovery refuses.
     """
-    factory = BUILT_IN.get(name) or (extensions or {}).get(name)
+    built_in = BUILT_IN.get(name)
+    if built_in is not None:
+        return built_in(config, context)
+    factory = (extensions or {}).get(name)
     if factory is None:
         known = ", ".join([*BUILT_IN, *sorted(extensions or {})])
         raise UnknownDiscoveryError(f"{name!r} is not a discovery: known are {known}")
-    return factory(config, context)
+    return factory(factory_config(factory, config), context)

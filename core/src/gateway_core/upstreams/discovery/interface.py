@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,11 +57,17 @@ class Discovery(Protocol):
 
 
 class DiscoveryFactory(Protocol):
-    """Makes a discovery; what the ``gateway_discovery`` hook offers by name."""
+    """A class of discoveries; what the ``gateway_discovery`` hook offers by name."""
 
-    def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Discovery:
-        """Make it from ``upstreams[].discovery.config``.
+    @property
+    def config_model(self) -> type[Any] | None:
+        """The pydantic model of ``upstreams[].discovery.config``; None takes no keys."""
+        ...
 
-        :raises ValueError: for a config that cannot work, saying which key and why.
+    def __call__(self, config: Any, context: DiscoveryContext) -> Discovery:
+        """Make a discovery; nothing is connected yet.
+
+        :param config: an instance of the model.
+        :raises ValueError: for a configuration that cannot work, saying which key and why.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway_core.config import factory_config
 from gateway_core.upstreams.strategies.basic import LeastRequests, RandomChoice, RoundRobin
 from gateway_core.upstreams.strategies.consistent_hash import ConsistentHash
 from gateway_core.upstreams.strategies.interface import Strategy, StrategyFactory
@@ -46,6 +47,7 @@ def make_strategy(
     :param options: for strategies of extensions; those of the core have none.
     :param extensions: factories of extensions by name; they cannot replace the core's.
     :raises UnknownStrategyError: naming those that there are.
+    :raises ValueError: for options that an extension's strategy refuses.
     """
     built_in = BUILT_IN.get(name)
     if built_in is not None:
@@ -54,4 +56,4 @@ def make_strategy(
     if factory is None:
         known = ", ".join([*BUILT_IN, *sorted(extensions or {})])
         raise UnknownStrategyError(f"{name!r} is not a strategy: known are {known}")
-    return factory(options or {})
+    return factory(factory_config(factory, options or {}))

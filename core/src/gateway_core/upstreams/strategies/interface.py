@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import Candidates
@@ -37,6 +36,17 @@ class Strategy(Protocol):
 
 
 class StrategyFactory(Protocol):
-    """Makes a strategy from its options; what the ``gateway_strategies`` hook offers by name."""
+    """A class of strategies; what the ``gateway_strategies`` hook offers by name."""
 
-    def __call__(self, options: Mapping[str, object]) -> Strategy: ...
+    @property
+    def config_model(self) -> type[Any] | None:
+        """The pydantic model of ``upstreams[].strategy_options``; None takes no keys."""
+        ...
+
+    def __call__(self, config: Any) -> Strategy:
+        """Make the strategy of one upstream.
+
+        :param config: an instance of the model.
+        :raises ValueError: for options that cannot work, saying which key and why.
+        """
+        ...

@@ -21,7 +21,7 @@ LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class State:
     """The keys of a scope at one moment, in order."""
 
     entries: tuple[KeyValue, ...]
@@ -30,7 +30,7 @@ class Heard:
     reason: str = ""
 
 
-class Follower:
+class Watcher:
     """Follows one scope."""
 
     def __init__(self, client: EtcdClient, scope: Scope, rng: Random) -> None:
@@ -44,7 +44,7 @@ class Follower:
         self._failures = 0
         self._backoff = Backoff(rng, longest=LONGEST_PAUSE)
 
-    async def follow(self) -> AsyncGenerator[Heard]:
+    async def follow(self) -> AsyncGenerator[State]:
         """Yield the keys first, then after each change, and when etcd goes away or is back; ends only by an error.
 
         :raises EtcdError: etcd did not answer at all yet.
@@ -52,8 +52,8 @@ class Follower:
         while True:
             try:
                 async with aclosing(self._attempt()) as steps:
-                    async for heard in steps:
-                        yield heard
+                    async for state in steps:
+                        yield state
             except CompactedError:
                 self._revision = 0
                 continue
@@ -65,16 +65,16 @@ class Follower:
             # A token that ended, or a member of several, while all is well is no reason to call anything stale.
             if self._failures > 1 or not (isinstance(failure, UnauthenticatedError) or len(self._client.members) > 1):
                 self._is_stale = True
-                yield self._heard(str(failure))
+                yield self._state(str(failure))
             await asyncio.sleep(self._backoff.next_delay())
 
-    async def _attempt(self) -> AsyncGenerator[Heard]:
+    async def _attempt(self) -> AsyncGenerator[State]:
         if not self._revision:
             listing = await self._client.list(self._keyspace.scope)
             has_changed = self._keyspace.replace(listing.entries)
             self._revision, self._cluster = listing.revision, listing.cluster
             if self._is_news() or has_changed:
-                yield self._heard()
+                yield self._state()
         async with aclosing(self._client.watch(self._keyspace.scope, self._revision + 1)) as messages:
             async for message in messages:
                 if self._is_another_history(message):
@@ -82,7 +82,7 @@ class Follower:
                 has_changed = self._keyspace.apply(message.events)
                 self._advance(message)
                 if self._is_news() or has_changed:
-                    yield self._heard()
+                    yield self._state()
 
     def _is_news(self) -> bool:
         """Tell whether etcd was away before this message, and note that it is back."""
@@ -105,5 +105,5 @@ class Follower:
         elif not message.is_created:
             self._revision = max(self._revision, message.revision)
 
-    def _heard(self, reason: str = "") -> Heard:
-        return Heard(tuple(self._keyspace.sorted()), is_stale=bool(reason), reason=reason)
+    def _state(self, reason: str = "") -> State:
+        return State(tuple(self._keyspace.sorted()), is_stale=bool(reason), reason=reason)

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from gateway_plugin_etcd.client import Access, EtcdClient
 from gateway_plugin_etcd.errors import EtcdError, UnavailableError
-from gateway_plugin_etcd.following import Follower, Heard
 from gateway_plugin_etcd.keyspace import Scope
+from gateway_plugin_etcd.watcher import State, Watcher
 
 from tests.plugins.etcd.server import PATIENCE, Etcd, b64
 
@@ -21,24 +21,24 @@ class Ear:
 
     def __init__(self, session: aiohttp.ClientSession, *urls: str, prefix: str = "/a", **access: Any) -> None:
         self.client = EtcdClient(Access(urls, **{"ping": 0.5, "timeout": 2.0, **access}), lambda: session, Random(1))
-        self.follower = Follower(self.client, Scope.below(prefix), Random(1))
-        self.heard: AsyncGenerator[Heard] = self.follower.follow()
-        self.all: list[Heard] = []
+        self.follower = Watcher(self.client, Scope.below(prefix), Random(1))
+        self.states: AsyncGenerator[State] = self.follower.follow()
+        self.all: list[State] = []
 
-    async def next(self) -> Heard:
-        self.all.append(await asyncio.wait_for(anext(self.heard), PATIENCE))
+    async def next(self) -> State:
+        self.all.append(await asyncio.wait_for(anext(self.states), PATIENCE))
         return self.all[-1]
 
-    async def until(self, *, stale: bool = False, **texts: str) -> Heard:
+    async def until(self, *, stale: bool = False, **texts: str) -> State:
         """Listen until exactly these keys are known."""
         while True:
-            heard = await self.next()
-            if heard.is_stale == stale and (stale or texts_of(heard) == texts):
-                return heard
+            state = await self.next()
+            if state.is_stale == stale and (stale or texts_of(state) == texts):
+                return state
 
 
-def texts_of(heard: Heard) -> dict[str, str]:
-    return {entry.key.decode().rpartition("/")[2]: entry.value.decode() for entry in heard.entries}
+def texts_of(state: State) -> dict[str, str]:
+    return {entry.key.decode().rpartition("/")[2]: entry.value.decode() for entry in state.entries}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def ears(session: aiohttp.ClientSession) -> AsyncIterator[Any]:
 
     yield make
     for ear in made:
-        await ear.heard.aclose()
+        await ear.states.aclose()
 
 
 async def test_keys_are_listed_then_watched(etcd: Etcd, ears: Any) -> None:
@@ -96,8 +96,8 @@ async def test_large_values_and_many_keys_come_whole(etcd: Etcd, ears: Any) -> N
     big = "ä" * 600_000
     await etcd.put("/a/big", big)
 
-    heard = await ear.next()
-    assert heard.entries[-1].value.decode() == big
+    state = await ear.next()
+    assert state.entries[-1].value.decode() == big
 
 
 async def test_what_happened_while_the_watch_was_broken_is_not_missed(etcd: Etcd, ears: Any) -> None:
@@ -198,7 +198,7 @@ async def test_another_member_takes_over(tmp_path: Path, ears: Any) -> None:
 
         await ear.until(**{"1": "one", "2": "two"})
         assert ear.client.members.current != watched.url
-        assert not any(heard.is_stale for heard in ear.all)
+        assert not any(state.is_stale for state in ear.all)
     finally:
         for member in members:
             await member.__aexit__(None, None, None)

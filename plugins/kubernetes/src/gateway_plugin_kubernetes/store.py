@@ -19,7 +19,7 @@ def key_of(item: Object) -> Key:
     return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
 
 
-class Mirror(Generic[ItemT]):
+class Store(Generic[ItemT]):
     """The objects of one collection; what changed is kept until somebody takes it, however often it changed."""
 
     __slots__ = ("_changed", "_read", "_touched", "failure", "is_listed", "items")

@@ -1,4 +1,4 @@
-"""Keep a mirror of a collection up to date: list it, then watch it from the version of the list.
+"""Keep a store of a collection up to date: list it, then watch it from the version of the list.
 
 As the API server asks for it (https://kubernetes.io/docs/reference/using-api/api-concepts): a watch that ends goes on
 from the last version seen, of a bookmark or of an event; a version that has expired, which is told as a status 410 or
@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import aiohttp
 from gateway_plugin_sdk import Backoff, Clock
+from gateway_plugin_sdk.unstable import LineTooLongError
 
 from gateway_plugin_kubernetes.api import Api, ApiError, Object
 from gateway_plugin_kubernetes.cluster import ClusterError
-from gateway_plugin_kubernetes.lines import LineTooLongError
-from gateway_plugin_kubernetes.mirror import Key, Mirror
+from gateway_plugin_kubernetes.store import Key, Store
 
 PAGE: Final = 100
 """Objects in one answer of a list: full EndpointSlices are 20 KiB each, and requests wait while a page is read."""
@@ -48,7 +48,7 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class WatchSettings:
     """How often things are done, in seconds."""
 
     watch: float = 120.0
@@ -57,16 +57,16 @@ class Rhythm:
     """How long a list may be old before everything is listed anew, in case an event was lost; 0 is forever."""
 
 
-class Follower:
+class Watcher:
     """Follows one collection until it is cancelled."""
 
     def __init__(
-        self, api: Api, collection: Collection, mirror: Mirror[Any], rhythm: Rhythm, clock: Clock, rng: Random
+        self, api: Api, collection: Collection, store: Store[Any], settings: WatchSettings, clock: Clock, rng: Random
     ) -> None:
         self._api = api
         self._collection = collection
-        self._mirror = mirror
-        self._rhythm = rhythm
+        self._store = store
+        self._settings = settings
         self._clock = clock
         self._rng = rng
         self._backoff = Backoff(rng)
@@ -74,7 +74,7 @@ class Follower:
         self._listed_at = 0.0
 
     async def run(self) -> None:
-        """List and watch, again and again; failures are noted in the mirror."""
+        """List and watch, again and again; failures are noted in the store."""
         while True:
             wait = 0.0
             try:
@@ -85,28 +85,28 @@ class Follower:
                 if isinstance(error, ApiError) and error.is_expired:
                     self._version = ""
                 else:
-                    self._mirror.note(self._told(error))
+                    self._store.note(self._told(error))
             await asyncio.sleep(self._backoff.next_delay(at_least=wait))
 
     async def _follow_once(self) -> None:
         if not self._version or self._is_resync_due():
             self._version = await self._list()
             self._listed_at = self._clock.monotonic()
-        seconds = max(1, round(self._rhythm.watch * (1 + self._rng.random() / 2)))
+        seconds = max(1, round(self._settings.watch * (1 + self._rng.random() / 2)))
         query = {**self._collection.query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
         began = self._clock.monotonic()
         async with self._api.watch(self._collection.path, query, seconds) as events:
-            self._mirror.note("")
+            self._store.note("")
             async for event in events:
                 self._take(event)
         if self._clock.monotonic() - began >= LONG_WATCH:
             self._backoff.reset()
 
     def _is_resync_due(self) -> bool:
-        return 0 < self._rhythm.resync <= self._clock.monotonic() - self._listed_at
+        return 0 < self._settings.resync <= self._clock.monotonic() - self._listed_at
 
     async def _list(self) -> str:
-        """Put the whole collection into the mirror.
+        """Put the whole collection into the store.
 
         :returns: the version to watch from.
         """
@@ -117,8 +117,8 @@ class Follower:
                 raise
             # The list changed faster than we took its pages: take it in one.
             found, version = await self._pages(0)
-        self._mirror.replace(found)
-        self._mirror.note("")
+        self._store.replace(found)
+        self._store.note("")
         return version
 
     async def _pages(self, limit: int) -> tuple[dict[Key, Any], str]:
@@ -129,7 +129,7 @@ class Follower:
             page = await self._api.get(
                 self._collection.path, {**query, **({"continue": following} if following else {})}
             )
-            found |= self._mirror.read(page.get("items") or ())
+            found |= self._store.read(page.get("items") or ())
             metadata: Object = page.get("metadata") or {}
             following = str(metadata.get("continue") or "")
             if not following:
@@ -146,9 +146,9 @@ class Follower:
             raise ApiError(code if isinstance(code, int) else 500, f"the API server ends the watch: {message}")
         version = (item.get("metadata") or {}).get("resourceVersion")
         if kind in {"ADDED", "MODIFIED"}:
-            self._mirror.put(item)
+            self._store.put(item)
         elif kind == "DELETED":
-            self._mirror.remove(item)
+            self._store.remove(item)
         elif kind != "BOOKMARK":
             return
         if isinstance(version, str) and version:

@@ -1,0 +1,90 @@
+"""Configurations of what extensions make by name: validated by its model, and made once so that its own checks run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gateway_core.clock import SystemClock
+from gateway_core.config import (
+    ConfigProblem,
+    ConfiguredFactory,
+    GatewayConfig,
+    PlaceOf,
+    factory_config,
+    factory_findings,
+    format_path,
+)
+from gateway_core.upstreams import DiscoveryContext, DiscoveryFactory
+from gateway_core.upstreams.strategies import StrategyFactory
+
+if TYPE_CHECKING:
+    from gateway_core.config import ExtraCheck
+
+
+def check_factories(
+    discoveries: Mapping[str, DiscoveryFactory], strategies: Mapping[str, StrategyFactory]
+) -> ExtraCheck:
+    """Return a check that finds configurations which a discovery or strategy refuses.
+
+    Nothing is watched: a discovery connects only when it is (`Discovery.watch`).
+    """
+
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+        for index, upstream in enumerate(config.upstreams):
+            discovery = upstream.discovery
+            found = None if discovery is None else discoveries.get(discovery.name)
+            if discovery is not None and found is not None:
+                key_path, context = f"upstreams[{index}].discovery.config", _context(upstream.name)
+                make = partial(_discovery, found, context)
+                yield from _problems(found, discovery.config, make, key_path, place_of, "discovery")
+            strategy = strategies.get(upstream.strategy)
+            if strategy is not None:
+                key_path = f"upstreams[{index}].strategy_options"
+                yield from _problems(strategy, upstream.strategy_options, strategy, key_path, place_of, "strategy")
+
+    return check
+
+
+def _discovery(factory: DiscoveryFactory, context: DiscoveryContext, config: Any) -> object:
+    return factory(config, context)
+
+
+def _problems(
+    factory: ConfiguredFactory,
+    raw: Mapping[str, Any],
+    make: Callable[[Any], object],
+    key_path: str,
+    place_of: PlaceOf,
+    what: str,
+) -> Iterator[ConfigProblem]:
+    """Yield what the model refuses; if that is nothing, what the class itself refuses."""
+    findings = factory_findings(factory, raw)
+    for finding in findings:
+        path = f"{key_path}.{format_path(finding.path)}" if finding.path else key_path
+        yield ConfigProblem(place_of(path), path, finding.message, code=finding.code)
+    if findings:
+        return
+    try:
+        make(factory_config(factory, raw))
+    except Exception as error:  # noqa: BLE001 - the extension's own code
+        code = "file.missing" if _comes_of_a_missing_file(error) else f"{what}.config-invalid"
+        message = str(error) if isinstance(error, ValueError) else f"the {what} fails on it: {error!r}"
+        yield ConfigProblem(place_of(key_path), key_path, message, code=code)
+
+
+def _comes_of_a_missing_file(error: BaseException | None) -> bool:
+    # Also where the extension raised its own error ``from None``: then only the context tells.
+    while error is not None and not isinstance(error, FileNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _context(upstream: str) -> DiscoveryContext:
+    return DiscoveryContext(upstream, SystemClock(), Random(), _refuse)  # noqa: S311  # spreads load, keeps no secret
+
+
+def _refuse() -> NoReturn:
+    raise RuntimeError("a discovery calls its registry only while it is watched")
