@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from gateway_core.hookspecs import ProcessHooks, RequestHooks
+from gateway_core.hooks.process_hooks import ProcessHooks
+from gateway_core.hookspecs import RequestHooks
 
 from tests.contract.repository import DISTRIBUTIONS, ROOT, tree_of
 
@@ -27,7 +28,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 def implemented() -> frozenset[str]:
     """Return the hooks that plugins, extensions, examples and recipes of this repository implement."""
     sources = [source for distribution in DISTRIBUTIONS for source in distribution.sources]
-    paths = [path for path in (*sources, *(ROOT / "examples").rglob("*.py")) if path.name != "hookspecs.py"]
+    specifications = {"hookspecs.py", "process_hooks.py"}
+    paths = [path for path in (*sources, *(ROOT / "examples").rglob("*.py")) if path.name not in specifications]
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "cookbook.md").read_text("utf-8"), re.DOTALL)
     trees = [*map(tree_of, paths), *map(ast.parse, blocks)]
     return frozenset(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, FUNCTIONS)) & frozenset(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from gateway_core.cli.root import COMMANDS
-from gateway_core.hookspecs import ProcessHooks, RequestHooks
+from gateway_core.hooks.process_hooks import ProcessHooks
+from gateway_core.hookspecs import RequestHooks
 
 from tests.docs.blocks import blocks_of
 

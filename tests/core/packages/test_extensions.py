@@ -26,8 +26,7 @@ def collected(*extensions: Any, taken: dict[str, list[str]] | None = None) -> Ex
     return Extensions.of(registry, taken)
 
 
-class Offered:
-    config_model = None
+Offered: Any = type("Offered", (), {"config_model": None})
 
 
 NO_CLASS = "which is not a class: offer the class, which is called with its configuration"

@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from gateway_core.cli.root import gateway as command_line
 from gateway_core.config.sources import SourceContext, SourceUrl
 from gateway_extension_example import extension
+from gateway_extension_example.certificates_folder import CertificatesFolder
 from gateway_extension_example.endpoints_file import EndpointsFile, read_endpoints
 from gateway_extension_example.environment import EnvironmentSource
 from gateway_extension_example.first_available import FirstAvailable
-from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, StartGateway, eventually
+from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, StartGateway, eventually, factory_config
 
 from tests.docs.blocks import blocks_of
 from tests.examples.extension.conftest import EXAMPLE
@@ -21,6 +22,7 @@ def test_each_hook_offers_what_the_readme_says() -> None:
     assert extension.gateway_strategies() == {"first-available": FirstAvailable}
     assert extension.gateway_discovery() == {"endpoints-file": EndpointsFile}
     assert extension.gateway_config_sources() == {"env": EnvironmentSource}
+    assert extension.gateway_certificates() == {"certificates-folder": CertificatesFolder}
     assert [command.name for command in extension.gateway_commands()] == ["endpoints"]
 
 
@@ -92,5 +94,5 @@ def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
 
 
 def test_options_of_the_strategy_are_refused() -> None:
-    with pytest.raises(ValueError, match="has no options: leave out sticky"):
-        FirstAvailable({"sticky": True})
+    with pytest.raises(ValueError, match='unknown key "sticky": it takes no keys'):
+        factory_config(FirstAvailable, {"sticky": True})

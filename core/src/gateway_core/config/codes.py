@@ -45,6 +45,8 @@ CODES: Final[Mapping[str, str]] = {
     "value.out-of-range": "a number, text or list is too small, too large, too short or too long",
     "value.wrong-type": "a value is of another kind than expected, such as text where a number is expected",
     # names and what is installed
+    "certificates.config-invalid": "certificates of an extension refuse their configuration",
+    "certificates.unknown": "no installed extension offers certificates of that name",
     "strategy.config-invalid": "a strategy of an extension refuses its options",
     "discovery.config-invalid": "a discovery cannot be made with its configuration",
     "discovery.not-installed": "a discovery is neither built in nor installed",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,9 +38,6 @@ class CertificateContext:
     rng: Random
     session: Callable[[], aiohttp.ClientSession]
     """A session for calls to whoever issues them; not to be closed."""
-
-    state: Path
-    """A directory that outlasts the process, for accounts and certificates; of this source alone."""
 
 
 class CertificateSource(Protocol):

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway_core.config import ListenTlsConfig
 from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.regular_files import read_regular
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import Certificate
 from gateway_core.server.der import pem_blocks, read_element, skip_elements
 from gateway_core.server.revocation import NotARevocationListError, revocation_lists
 
@@ -72,19 +75,59 @@ def files_of(config: ListenTlsConfig) -> tuple[Path, ...]:
     """Return every file that the listener's TLS reads."""
     names = [config.cert, config.key, config.client_ca, config.client_crl]
     for certificate in config.certificates:
-        names += [certificate.cert, certificate.key]
+        names += [certificate.cert, certificate.key]  # both are empty for those of extensions
     return tuple(Path(name) for name in names if name)
 
 
-def load_certificates(config: ListenTlsConfig) -> Certificates:
+def load_certificates(config: ListenTlsConfig, provided: Sequence[Certificate] = ()) -> Certificates:
     """Read the files of a listener's TLS. Blocks.
 
+    Without any certificate, as long as none was provided yet, every handshake is refused.
+
+    :param provided: certificates that extensions have yielded.
     :raises CertificateError: one of them is missing, unreadable or not what it should be.
     """
-    digest = _digest(config)
-    pairs = [(entry.cert, entry.key) for entry in config.certificates]
-    if config.cert:
-        pairs.insert(0, (config.cert, config.key))
+    with ExitStack() as files:
+        named = [
+            _Named((entry.cert, entry.key), server_names(entry.cert)) for entry in config.certificates if entry.cert
+        ]
+        if config.cert:
+            named.insert(0, _Named((config.cert, config.key), server_names(config.cert)))
+        named += [
+            _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names]) for each in provided
+        ]
+        return _load(config, named, _digest(config, provided))
+
+
+class _Named(NamedTuple):
+    """A certificate with the names that it is served for."""
+
+    pair: _Pair
+    names: Sequence[str]
+
+
+@contextmanager
+def _as_files(certificate: Certificate) -> Iterator[_Pair]:
+    """Give a certificate a file for a moment, of this user alone: OpenSSL loads nothing else."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(certificate.chain.rstrip() + b"\n" + certificate.key)
+        file.flush()
+        try:
+            server_names(file.name)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=_no_password)
+        except (CertificateError, ssl.SSLError, ValueError) as error:
+            reason = "it is not PEM" if isinstance(error, CertificateError) else _reason(error)
+            raise CertificateError(
+                f"the certificate for {', '.join(certificate.names) or 'no name'} that was provided cannot be used: "
+                f"{reason}: its chain and key in PEM have to belong together, the key without a password"
+            ) from error
+        yield file.name, file.name
+
+
+def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Certificates:
+    if not named:
+        return Certificates(plain_context(config), {}, config, digest, _revocation_ends(config))
+    pairs = [each.pair for each in named]
     contexts: dict[tuple[_Pair, ...], ssl.SSLContext] = {}
 
     def context_of(members: Sequence[_Pair]) -> ssl.SSLContext:
@@ -95,9 +138,9 @@ def load_certificates(config: ListenTlsConfig) -> Certificates:
 
     for pair in pairs:
         context_of([pair])  # each is looked at by itself, so that an error names it
-    sharing = _by_name_and_kind([(pair, server_names(pair[0]), key_kind(pair[0])) for pair in pairs])
+    sharing = _by_name_and_kind([(pair, names, key_kind(pair[0])) for pair, names in named])
     by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
-    default = next((by_name[name] for name in server_names(pairs[0][0])), None) or context_of([pairs[0]])
+    default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
     return Certificates(default, by_name, config, digest, _revocation_ends(config))
 
 
@@ -123,7 +166,7 @@ def _by_name_and_kind(certificates: Sequence[tuple[_Pair, Sequence[str], str]]) 
     return found
 
 
-def _digest(config: ListenTlsConfig) -> str:
+def _digest(config: ListenTlsConfig, provided: Sequence[Certificate]) -> str:
     # The settings too: client_auth may be switched on while every file stays as it is.
     digest = hashlib.sha256(repr(config).encode())
     for file in files_of(config):
@@ -131,6 +174,8 @@ def _digest(config: ListenTlsConfig) -> str:
             digest.update(read_regular(file))
         except OSError as error:
             raise CertificateError(f"cannot read {str(file)!r}: {(error.strerror or str(error)).lower()}") from error
+    for certificate in provided:
+        digest.update(repr(certificate.names).encode() + certificate.chain + certificate.key)
     return digest.hexdigest()
 
 

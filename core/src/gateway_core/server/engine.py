@@ -26,6 +26,7 @@ from gateway_core.hooks import (
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
+from gateway_core.server.certificate_feeds import CertificateFeeds
 from gateway_core.server.certificates import Certificates, files_of
 from gateway_core.server.commands import CommandReport
 from gateway_core.server.listeners import Listeners, SocketTable
@@ -42,6 +43,7 @@ from gateway_core.snapshot import (
     from_lines,
 )
 from gateway_core.snapshot.breathe import Breather
+from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
@@ -95,7 +97,9 @@ class Engine:
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
-        self.listeners = Listeners(sockets, self.proxy.server_for)
+        self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
+        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of)
+        self._tasks = Tasks()
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)
         self._times = timings or Timings(self.metrics)
@@ -119,13 +123,14 @@ class Engine:
         :raises CertificateError: a certificate file cannot be used.
         """
         loaded = await from_lines(canonical.lines, Breather(self.clock))
-        certificates = await self.listeners.load(loaded.config.listen)
         current: Snapshot | None = self.holder.current
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)
         if is_locked():
             await asyncio.to_thread(self._refuse_drift, canonical.plugins)
         await self._look_for_plugins(loaded.config, canonical.plugins)
+        await self._certificates.open(loaded.config.listen)
+        certificates = await self.listeners.load(loaded.config.listen)
         compiled = await compile_snapshot(loaded, self._environment)
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(compiled, certificates, changes)
@@ -151,7 +156,8 @@ class Engine:
         await asyncio.to_thread(self._load, names)
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
-        if wanted or found - BUILT_IN_DISCOVERIES.keys():
+        provides = any(entry.name for each in config.listen if each.tls is not None for entry in each.tls.certificates)
+        if wanted or provides or found - BUILT_IN_DISCOVERIES.keys():
             await asyncio.to_thread(self.registry.scan)
             # What is installed may be more than what was locked.
             usable = checked if is_locked() else None
@@ -159,6 +165,7 @@ class Engine:
             for problem in extensions.problems:
                 _logger.warning("%s", problem)
             self.upstreams.extend(extensions.strategies, extensions.discoveries)
+            self._certificates.extend(extensions.certificates)
 
     def _load(self, names: Sequence[str]) -> None:
         known = {info.name: info.state for info in self.registry.states()}
@@ -172,6 +179,7 @@ class Engine:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
         self.holder.swap(prepared.compiled.snapshot)
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
+        await self._certificates.keep_only(prepared.config.listen)
         self._guard.follow(prepared.config.blocking_threshold)
         return prepared.changes
 
@@ -184,6 +192,12 @@ class Engine:
     async def discard(self, prepared: Prepared) -> None:
         """Give up a prepared configuration."""
         await prepared.compiled.snapshot.aclose()
+        current: Snapshot | None = self.holder.current
+        await self._certificates.keep_only(() if current is None else current.config.listen)
+
+    def _refresh_certificates(self, address: str) -> None:
+        if not self.is_draining:
+            self._tasks.spawn(self.listeners.refresh(address), name=f"new certificates of {address}")
 
     def files(self) -> WatchSet:
         """Return the files beside the configuration's own that a reload has to look at."""
@@ -214,6 +228,8 @@ class Engine:
         if release is not None:
             release()
         await self.proxy.drain(deadline)
+        await self._certificates.aclose()
+        await self._tasks.aclose()
         await self.listeners.aclose()
         await self.holder.aclose()
         await self.proxy.aclose()

@@ -19,10 +19,11 @@ from aiohttp import web
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
+from gateway_core.hooks import Certificate
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.server import sockets
 from gateway_core.server.acceptor import Acceptor
-from gateway_core.server.certificates import Certificates, load_certificates
+from gateway_core.server.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.server.gateway_acceptor import GatewayAcceptor
 from gateway_core.server.tls import AddressTls
 
@@ -192,8 +193,19 @@ async def open_site(runner: web.BaseRunner, address: str) -> Callable[[], None]:
 class Listeners:
     """Opens and closes listeners as configurations come and go."""
 
-    def __init__(self, table: SocketTable, server_for: ServerFor) -> None:
+    def __init__(
+        self,
+        table: SocketTable,
+        server_for: ServerFor,
+        provided: Callable[[ListenConfig], Sequence[Certificate]] = lambda _: (),
+    ) -> None:
+        """Begin without listeners.
+
+        :param provided: the certificates that extensions have yielded for a listener.
+        """
         self._table = table
+        self._provided = provided
+        self._configs: Sequence[ListenConfig] = ()
         self._server_for = server_for
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
@@ -207,7 +219,7 @@ class Listeners:
         for config in listen:
             if config.tls is None:
                 continue
-            certificates = await asyncio.to_thread(load_certificates, config.tls)
+            certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config))
             if warning := certificates.warning(SystemClock().wall()):
                 _logger.warning("listener %s: %s", config.name or config.address, warning)
             loaded.setdefault(config.address, []).append(certificates)
@@ -215,6 +227,7 @@ class Listeners:
 
     async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Sequence[Certificates]]) -> None:
         """Accept on exactly these, whose sockets are bound; connections of the others go on until they end."""
+        self._configs = listen
         wanted = by_address(listen)
         for address in [address for address in self._open if address not in wanted]:
             await self._shut(address)
@@ -230,6 +243,20 @@ class Listeners:
                 self._open[address] = await self._start(address, server, manner, AddressTls(tls) if tls else None)
             elif current.tls is not None:
                 current.tls.replace(tls)
+
+    async def refresh(self, address: str) -> None:
+        """Use the certificates that extensions have yielded meanwhile; if they cannot be used, those of before stay."""
+        configs = [config for config in self._configs if config.address == address]
+        opened = self._open.get(address)
+        if opened is None or opened.tls is None:
+            return
+        try:
+            certificates = (await self.load(configs)).get(address, [])
+        except CertificateError as error:
+            _logger.error("listener %s keeps the certificates that it has: %s", address, error)
+            return
+        if self._open.get(address) is opened and configs == [each for each in self._configs if each.address == address]:
+            opened.tls.replace(list(zip(configs, certificates, strict=True)))
 
     async def _start(self, address: str, server: web.Server, manner: _Manner, tls: AddressTls | None) -> _Open:
         runner = web.ServerRunner(server, handle_signals=False)

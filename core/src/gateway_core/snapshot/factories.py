@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import (
+    CertificateConfig,
     ConfigProblem,
     ConfiguredFactory,
     GatewayConfig,
@@ -17,6 +18,7 @@ from gateway_core.config import (
     factory_findings,
     format_path,
 )
+from gateway_core.hooks import CertificateContext, CertificateFactory
 from gateway_core.upstreams import DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.strategies import StrategyFactory
 
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 
 
 def check_factories(
-    discoveries: Mapping[str, DiscoveryFactory], strategies: Mapping[str, StrategyFactory]
+    discoveries: Mapping[str, DiscoveryFactory],
+    strategies: Mapping[str, StrategyFactory],
+    certificates: Mapping[str, CertificateFactory],
 ) -> ExtraCheck:
-    """Return a check that finds configurations which a discovery or strategy refuses.
+    """Return a check that finds configurations which a discovery, a strategy or a source of certificates refuses.
 
     Nothing is watched: a discovery connects only when it is (`Discovery.watch`).
     """
@@ -39,13 +43,44 @@ def check_factories(
             if discovery is not None and found is not None:
                 key_path, context = f"upstreams[{index}].discovery.config", _context(upstream.name)
                 make = partial(_discovery, found, context)
-                yield from _problems(found, discovery.config, make, key_path, place_of, "discovery")
+                yield from _problems(found, discovery.config, make, key_path, place_of, "discovery.config-invalid")
             strategy = strategies.get(upstream.strategy)
             if strategy is not None:
                 key_path = f"upstreams[{index}].strategy_options"
-                yield from _problems(strategy, upstream.strategy_options, strategy, key_path, place_of, "strategy")
+                yield from _problems(
+                    strategy, upstream.strategy_options, strategy, key_path, place_of, "strategy.config-invalid"
+                )
+        for index, listen in enumerate(config.listen):
+            entries = () if listen.tls is None else listen.tls.certificates
+            for inner, entry in enumerate(entries):
+                key_path = f"listen[{index}].tls.certificates[{inner}]"
+                yield from _certificate_problems(entry, listen.address, certificates, key_path, place_of)
 
     return check
+
+
+def _certificate_problems(
+    entry: CertificateConfig,
+    address: str,
+    factories: Mapping[str, CertificateFactory],
+    key_path: str,
+    place_of: PlaceOf,
+) -> Iterator[ConfigProblem]:
+    if entry.name is None:
+        return
+    factory = factories.get(entry.name)
+    if factory is None:
+        known = ", ".join(sorted(factories)) or "none"
+        text = f"no installed extension offers certificates called {entry.name!r}: there are {known}"
+        yield ConfigProblem(place_of(f"{key_path}.name"), f"{key_path}.name", text, code="certificates.unknown")
+        return
+    context = CertificateContext(address, SystemClock(), Random(), _refuse)  # noqa: S311  # spreads load, keeps no secret
+    make = partial(_certificates, factory, context)
+    yield from _problems(factory, entry.config, make, f"{key_path}.config", place_of, "certificates.config-invalid")
+
+
+def _certificates(factory: CertificateFactory, context: CertificateContext, config: Any) -> object:
+    return factory(config, context)
 
 
 def _discovery(factory: DiscoveryFactory, context: DiscoveryContext, config: Any) -> object:
@@ -58,7 +93,7 @@ def _problems(
     make: Callable[[Any], object],
     key_path: str,
     place_of: PlaceOf,
-    what: str,
+    code: str,
 ) -> Iterator[ConfigProblem]:
     """Yield what the model refuses; if that is nothing, what the class itself refuses."""
     findings = factory_findings(factory, raw)
@@ -70,8 +105,8 @@ def _problems(
     try:
         make(factory_config(factory, raw))
     except Exception as error:  # noqa: BLE001 - the extension's own code
-        code = "file.missing" if _comes_of_a_missing_file(error) else f"{what}.config-invalid"
-        message = str(error) if isinstance(error, ValueError) else f"the {what} fails on it: {error!r}"
+        message = str(error) if isinstance(error, ValueError) else f"the extension fails on it: {error!r}"
+        code = "file.missing" if _comes_of_a_missing_file(error) else code
         yield ConfigProblem(place_of(key_path), key_path, message, code=code)
 
 
@@ -87,4 +122,4 @@ def _context(upstream: str) -> DiscoveryContext:
 
 
 def _refuse() -> NoReturn:
-    raise RuntimeError("a discovery calls its registry only while it is watched")
+    raise RuntimeError("an extension connects only while it is watched")

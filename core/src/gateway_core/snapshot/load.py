@@ -51,7 +51,9 @@ def load(
     return attempt(Extensions(registry.loaded()))
 
 
-_OFFERED: Final = re.compile(r"upstreams\[\d+\]\.(strategy|discovery\.name)")
+_OFFERED: Final = re.compile(
+    r"upstreams\[\d+\]\.(strategy|discovery\.name)|listen\[\d+\]\.tls\.certificates\[\d+\]\.name"
+)
 _WORD: Final = re.compile(r"[^\s\"',}]+")
 
 
@@ -76,6 +78,7 @@ def _load(
     offline: bool,
     is_partial: bool,
 ) -> LoadedConfig:
+    offers = extensions or Extensions(())
     from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
 
     return load_config(
@@ -90,7 +93,7 @@ def _load(
             check_effects,
             check_hazards(registry),
             check_addresses,
-            *([] if extensions is None else [check_factories(extensions.discoveries, extensions.strategies)]),
+            check_factories(offers.discoveries, offers.strategies, offers.certificates),
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from gateway_plugin_sdk import Discovered, DiscoveryContext, EndpointSpec
+from gateway_plugin_sdk import ConfigModel, Discovered, DiscoveryContext, EndpointSpec
 
 LOOK_EVERY: Final = 1.0
 
@@ -29,14 +29,20 @@ def read_endpoints(path: Path) -> tuple[EndpointSpec, ...]:
     return tuple(found)
 
 
+class EndpointsFileConfig(ConfigModel):
+    """Where the endpoints are."""
+
+    file: Path
+    """A file with one URL a line."""
+
+
 class EndpointsFile:
     """A discovery that looks at a file once a second."""
 
-    def __init__(self, config: Mapping[str, Any], context: DiscoveryContext) -> None:  # noqa: ARG002  # the interface
-        unknown = set(config) - {"file"}
-        if unknown or not isinstance(config.get("file"), str):
-            raise ValueError("endpoints-file takes one key: file, the path of a file with one URL a line")
-        self._path = Path(config["file"])
+    config_model = EndpointsFileConfig
+
+    def __init__(self, config: EndpointsFileConfig, context: DiscoveryContext) -> None:  # noqa: ARG002  # the interface
+        self._path = config.file
 
     async def watch(self) -> AsyncIterator[Discovered]:
         """Yield the endpoints when they changed; that a file cannot be read is for the gateway to report."""

@@ -1,35 +1,41 @@
-"""What this package adds to the process: a strategy, a discovery, a source of configuration and a command."""
+"""What this package adds to the process: a strategy, a discovery, a source, certificates and a command."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from gateway_plugin_sdk import hookimpl
+from gateway_plugin_sdk import CertificateFactory, DiscoveryFactory, SourceFactory, StrategyFactory, hookimpl
 
+from gateway_extension_example.certificates_folder import CertificatesFolder
 from gateway_extension_example.endpoints_file import EndpointsFile, read_endpoints
 from gateway_extension_example.environment import EnvironmentSource
 from gateway_extension_example.first_available import FirstAvailable
 
 
 @hookimpl
-def gateway_strategies() -> Mapping[str, Any]:
+def gateway_strategies() -> Mapping[str, StrategyFactory]:
     """Offer ``strategy: first-available``."""
     return {"first-available": FirstAvailable}
 
 
 @hookimpl
-def gateway_discovery() -> Mapping[str, Any]:
+def gateway_discovery() -> Mapping[str, DiscoveryFactory]:
     """Offer ``discovery: {name: endpoints-file, config: {file: PATH}}``."""
     return {"endpoints-file": EndpointsFile}
 
 
 @hookimpl
-def gateway_config_sources() -> Mapping[str, Any]:
+def gateway_config_sources() -> Mapping[str, SourceFactory]:
     """Offer ``-c env://NAME``."""
     return {"env": EnvironmentSource}
+
+
+@hookimpl
+def gateway_certificates() -> Mapping[str, CertificateFactory]:
+    """Offer ``tls: {certificates: [{name: certificates-folder, config: {folder: PATH}}]}``."""
+    return {"certificates-folder": CertificatesFolder}
 
 
 @hookimpl

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any
+
+from gateway_plugin_sdk import Candidates, Endpoint
 
 
 class FirstAvailable:
@@ -12,17 +12,18 @@ class FirstAvailable:
 
     is_keyed = False
 
-    def __init__(self, options: Mapping[str, object]) -> None:
-        if options:
-            raise ValueError(f"first-available has no options: leave out {', '.join(options)}")
+    config_model = None
 
-    def update(self, members: Any) -> None:
+    def __init__(self, config: object) -> None:
+        """Take no options: the gateway refuses any."""
+
+    def update(self, members: Candidates) -> None:
         """Nothing is kept from one choice to the next."""
 
-    def pick(self, usable: Any, key: str | None, rng: Random) -> Any:  # noqa: ARG002  # the interface has them
+    def pick(self, usable: Candidates, key: str | None, rng: Random) -> Endpoint:  # noqa: ARG002  # the interface has them
         """Choose the first; those that are ill are not among them."""
         return usable.endpoints[0]
 
-    def pick_again(self, rest: Any, key: str | None, rng: Random) -> Any:
+    def pick_again(self, rest: Candidates, key: str | None, rng: Random) -> Endpoint:
         """Choose the first of those that were not tried yet."""
         return self.pick(rest, key, rng)

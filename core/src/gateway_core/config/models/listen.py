@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
@@ -35,13 +36,29 @@ def _version_text(value: Any) -> Any:
 
 
 class CertificateConfig(Section):
-    """A certificate and its key, both PEM files."""
+    """A certificate and its key, both PEM files; or certificates that an extension provides, by its name."""
 
-    cert: str
+    cert: str = ""
     """File of the certificate chain, the server's own certificate first."""
 
-    key: str
+    key: str = ""
     """File of the private key."""
+
+    name: Name | None = None
+    """Instead of files: the name of what an installed extension offers, such as an ACME client."""
+
+    config: Mapping[str, Any] = Field(default_factory=dict, repr=False)
+    """Its configuration."""
+
+    @model_validator(mode="after")
+    def _check(self) -> CertificateConfig:
+        if self.name is not None and (self.cert or self.key):
+            raise ValueError("has a name and files: give cert and key, or the name of an extension's certificates")
+        if self.name is None and not (self.cert and self.key):
+            raise ValueError("has no certificate: give cert and key, or the name of an extension's certificates")
+        if self.name is None and self.config:
+            raise ValueError("has a config without a name: config is for certificates of an extension")
+        return self
 
 
 class ListenTlsConfig(Section):
