@@ -29,11 +29,14 @@ from gateway_core.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminView
+    from gateway_core.admin.server import AdminServer
 
 _logger = logging.getLogger("gateway.server")
 
 _SUFFIX: Final = ".sock"
 _BACKLOG: Final = 16
+_SHUTDOWN_TIMEOUT: Final = 1.0
+"""Seconds in which a response under way may end."""
 
 
 def control_directory(environ: Mapping[str, str]) -> Path:
@@ -92,7 +95,7 @@ class ControlSocket:
         self._view = view
         self._is_draining = is_draining
         self._server: asyncio.AbstractServer | None = None
-        self._factory: Callable[[], asyncio.BaseProtocol] | None = None
+        self._admin: AdminServer | None = None
 
     async def open(self) -> None:
         """Listen, and remove what gateways left that are gone; a failure is logged, and there is no socket then."""
@@ -122,18 +125,21 @@ class ControlSocket:
         return sock
 
     def _connected(self) -> asyncio.BaseProtocol:
-        if self._factory is None:
+        if self._admin is None:
             # Most gateways are never called, and a supervisor serves no HTTP otherwise.
             from gateway_core.admin import admin_server  # noqa: PLC0415
 
-            self._factory = admin_server(self._view, is_draining=self._is_draining, takes_commands=True)
-        return self._factory()
+            self._admin = admin_server(self._view, is_draining=self._is_draining, takes_commands=True)
+        return self._admin()
 
     async def aclose(self, *, keeps_file: bool = False) -> None:
         """Stop listening, and remove the file, unless another program is about to listen under its name."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.shutdown(_SHUTDOWN_TIMEOUT)
         if server is not None and not keeps_file:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(self.path.unlink, missing_ok=True)
