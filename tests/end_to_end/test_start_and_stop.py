@@ -112,7 +112,8 @@ async def test_a_request_in_flight_is_answered_after_sigterm(start: Start, upstr
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_connections_are_refused_while_requests_finish(start: Start, upstream: Upstream, workers: int) -> None:
-    gateway = start(config(upstream, more=f"workers: {workers}\n"))
+    # An address of its own: another test's server may get the port of 127.0.0.1 as soon as it is free.
+    gateway = start(config(upstream, "127.0.0.93:0", more=f"workers: {workers}\n"))
     url = await gateway.ready()
     client = await Client.to(url)
     await client.send("/slow")
