@@ -237,3 +237,13 @@ def test_a_reload_begins_and_ends_to_want_headers_on_the_same_socket(pair: Pair 
             assert b"<127.0.0.1 " in without
             if wants:
                 assert is_closed(connect(gateway, stack, GET))
+
+
+@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1", b"PRI * HTTP/2.0"])
+def test_a_request_without_tls_behind_a_header_is_told_so(tmp_path: Path, request_line: bytes) -> None:
+    with start(make(tmp_path, "a")) as gateway, ExitStack() as stack:
+        received = until_the_end(connect(gateway, stack, V2 + request_line + b"\r\nHost: x\r\n\r\n"))
+
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"use https" in received
+        eventually(lambda: connections(gateway) == 0)
