@@ -29,11 +29,28 @@ class Early(Plugin[Any]):
     def gateway_request(self) -> None: ...
 
 
+class Signing(Plugin[Any]):
+    name = "signing"
+
+    @hookimpl
+    def gateway_attempt(self) -> None: ...
+
+
+class Choosing(Plugin[Any]):
+    name = "choosing"
+
+    @hookimpl
+    def gateway_request(self) -> None: ...
+
+    @hookimpl
+    def gateway_route_match(self) -> None: ...
+
+
 @pytest.fixture
 def registry() -> PluginRegistry:
     registry = PluginRegistry(find=dict)
-    registry.register(Some)
-    registry.register(Early)
+    for plugin in (Some, Early, Signing, Choosing):
+        registry.register(plugin)
     return registry
 
 
@@ -117,3 +134,72 @@ def test_a_plugin_that_only_looks_at_unrouted_requests_is_a_problem_on_a_route(r
         "early has only the hook gateway_request, which runs before a route is known: "
         "list it under the top-level plugins"
     )
+
+
+def test_gateway_wide_bindings_with_order_after_come_behind_those_of_route_and_target(bindings: Bindings) -> None:
+    builder = ChainBuilder(bindings, [*some("a", order="after"), *some("b")], place_of)
+
+    chain = builder.chain_for("r", some("c"), "routes[0]", [("users", some("d")), ("shop", [])])
+    to_users, to_shop = chain.for_target("users"), chain.for_target("shop")
+
+    assert [binding.id for binding in builder.global_chain.bindings] == ["b", "a"]
+    assert [hook.binding.id for hook in chain.pre_proxy] == ["b", "c"]
+    assert to_users is not None
+    assert to_shop is not None
+    assert [hook.binding.id for hook in to_users.pre_proxy] == ["d", "a"]
+    assert [hook.binding.id for hook in to_shop.pre_proxy] == ["a"]
+    assert described(to_users)[2] == ("d", "<routes[0].targets[0].plugins[0]>")
+
+
+def test_a_routes_binding_stands_behind_where_the_one_that_it_replaces_does(bindings: Bindings) -> None:
+    builder = ChainBuilder(bindings, [*some("a", order="after"), *some("b")], place_of)
+
+    chain = builder.chain_for("r", some("a", "c"), "routes[0]")
+
+    assert described(chain) == [
+        ("b", "<plugins[1]>"),
+        ("c", "<routes[0].plugins[1]>"),
+        ("a", "<routes[0].plugins[0]>"),
+    ]
+
+
+def test_bindings_of_targets_and_upstreams_are_identified_by_the_upstream(bindings: Bindings) -> None:
+    builder = ChainBuilder(bindings, [], place_of)
+
+    chain = builder.chain_for("r", [], "routes[0]", [("users", some("d"))]).for_target("users")
+    (hook,) = builder.attempt_hooks_for(
+        "users", [BindingConfig(name="signing"), BindingConfig(name="signing", id="off", enabled=False)], "upstreams[0]"
+    )
+
+    assert chain is not None
+    assert [(each.path, each.route) for each in chain.bindings] == [("upstreams/users/d", "r")]
+    assert (hook.binding.path, hook.binding.route) == ("upstreams/users/signing", None)
+    assert hook.phase == "gateway_attempt"
+    assert str(hook.binding) == "binding 'signing' of plugin 'signing' (of upstream 'users')"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "places"),
+    [
+        ("some", ["upstreams[0]"]),
+        ("signing", []),
+        ("choosing", ["upstreams[0]", "routes[0].targets[0]"]),
+        ("early", ["upstreams[0]", "routes[0]", "routes[0].targets[0]"]),
+    ],
+)
+def test_a_plugin_that_is_never_called_where_it_stands_is_a_problem(
+    registry: PluginRegistry, plugin: str, places: list[str]
+) -> None:
+    plugins = [{"name": plugin}]
+    config = GatewayConfig.model_validate(
+        {
+            "upstreams": [{"name": "a", "endpoints": [{"url": "http://127.0.0.1:1"}], "plugins": plugins}],
+            "routes": [
+                {"id": "r", "path": "/", "targets": [{"target": "a", "plugins": plugins}], "plugins": plugins},
+            ],
+        }
+    )
+
+    found = list(unreachable_bindings(registry)(config, place_of))
+
+    assert [problem.key_path for problem in found] == [f"{place}.plugins[0]" for place in places]

@@ -244,3 +244,27 @@ routes:
         endpoint.notify()
     assert route.pick_target(clients[0], 1.0).id == "unix:/run/x"
     await snapshot.aclose()
+
+
+async def test_bindings_of_targets_and_upstreams_run_and_are_listed(load_text: Load, environment: Environment) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+plugins: [{name: noted}]
+upstreams:
+  - {name: a, endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: b, endpoints: [{url: "http://127.0.0.1:2"}]}
+routes:
+  - id: split
+    path: /
+    targets: [{target: a, plugins: [{name: noted, id: mine}]}, {target: b}]
+""",
+    )
+
+    assert [binding.path for binding in snapshot.bindings()] == ["noted", "upstreams/a/mine"]
+    to_a, to_b = (snapshot.routes["split"].chain.for_target(name) for name in ("a", "b"))
+    assert to_a is not None
+    assert to_b is not None
+    assert [len(chain.bindings) for chain in (to_a, to_b)] == [2, 1]
+    await snapshot.aclose()

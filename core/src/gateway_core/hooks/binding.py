@@ -21,6 +21,7 @@ class BindingKey(NamedTuple):
 
     route: str | None
     binding: str
+    upstream: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +55,8 @@ class Binding:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_after: bool = False
     """Whether it runs behind the bindings of routes and targets (``order: after``)."""
+    upstream: str | None = None
+    """Name of the upstream, or of the target's one, that it belongs to."""
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return what status pages show of it; nothing of its configuration."""
@@ -74,6 +77,8 @@ class Binding:
 
     def __str__(self) -> str:
         where = "gateway-wide" if self.route is None else f"on route {self.route!r}"
+        if self.upstream is not None:
+            where = f"{f'{where}, ' if self.route is not None else 'of '}upstream {self.upstream!r}"
         return f"binding {self.id!r} of plugin {self.plugin!r} ({where})"
 
 

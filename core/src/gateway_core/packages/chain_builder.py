@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import BindingConfig, ConfigProblem, GatewayConfig, PlaceOf, effective_chain
+from gateway_core.config.words import listed
 from gateway_core.hooks.binding import Binding
-from gateway_core.hooks.chain import Chain, build_chain
+from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.server_timing import answer_with_times
 from gateway_core.hooks.timings import Timings
 from gateway_core.packages.instances import Bindings
@@ -43,53 +44,115 @@ class ChainBuilder:
         self._inherited: dict[str, Binding] = {}
         for index, config in enumerate(gateway_wide):
             if config.enabled:
-                self._inherited[config.id] = self._bind(config, None, f"plugins[{index}]")
-        self.global_chain: Chain = self._build(list(self._inherited.values()))
+                is_after = config.order == "after"
+                self._inherited[config.id] = self._bind(config, None, f"plugins[{index}]", is_after=is_after)
+        self.global_chain: Chain = self._build(self._inherited.values())
         """The gateway-wide bindings alone, for the request phase and for requests without a route."""
 
-    def chain_for(self, route: str, own: Sequence[BindingConfig], key_path: str) -> Chain:
+    def chain_for(
+        self,
+        route: str,
+        own: Sequence[BindingConfig],
+        key_path: str,
+        targets: Sequence[tuple[str, Sequence[BindingConfig]]] = (),
+    ) -> Chain:
         """Return the chain of a route.
 
         :param own: the route's own bindings.
         :param key_path: of the route, such as ``routes[3]``.
+        :param targets: the upstream's name and the bindings of each target, in the order of the configuration.
         :raises ConfigError: a binding cannot be made.
         """
-        if not own:
+        of_targets: dict[str, list[Binding]] = {}
+        for number, (upstream, of_target) in enumerate(targets):
+            made = self._bind_all(of_target, route, f"{key_path}.targets[{number}]", upstream)
+            # A target that stands there twice has the same bindings in both places.
+            of_targets.setdefault(upstream, made)
+        if not own and not any(of_targets.values()):
             return self.global_chain
         chain = []
         for entry in effective_chain(self._gateway_wide, own):
             if entry.is_own:
-                chain.append(self._bind(entry.binding, route, f"{key_path}.plugins[{entry.index}]"))
+                where = f"{key_path}.plugins[{entry.index}]"
+                chain.append(self._bind(entry.binding, route, where, is_after=entry.is_after))
             else:
                 chain.append(self._inherited[entry.binding.id])
-        return self._build(chain)
+        return self._build(chain, of_targets)
 
-    def _build(self, bindings: Sequence[Binding]) -> Chain:
-        chain = build_chain(bindings, self._timings)
+    def attempt_hooks_for(self, upstream: str, own: Sequence[BindingConfig], key_path: str) -> tuple[Hook, ...]:
+        """Return the hooks that run for every attempt at an upstream, after all others.
+
+        :param own: the upstream's bindings.
+        :param key_path: of the upstream, such as ``upstreams[3]``.
+        :raises ConfigError: a binding cannot be made.
+        """
+        return attempt_hooks(self._bind_all(own, None, key_path, upstream), self._timings)
+
+    def _build(self, bindings: Iterable[Binding], targets: Mapping[str, Sequence[Binding]] | None = None) -> Chain:
+        before: list[Binding] = []
+        after: list[Binding] = []
+        for binding in bindings:
+            (after if binding.is_after else before).append(binding)
+        chain = build_chain(before, self._timings, after=after, targets=targets)
         return chain if self._answers is None else answer_with_times(chain, self._answers)
 
-    def _bind(self, config: BindingConfig, route: str | None, key_path: str) -> Binding:
-        return self._bindings.bind(config, route=route, place=self._place_of(key_path), key_path=key_path)
+    def _bind_all(
+        self, listed: Sequence[BindingConfig], route: str | None, key_path: str, upstream: str
+    ) -> list[Binding]:
+        return [
+            self._bind(config, route, f"{key_path}.plugins[{index}]", upstream)
+            for index, config in enumerate(listed)
+            if config.enabled
+        ]
+
+    def _bind(
+        self,
+        config: BindingConfig,
+        route: str | None,
+        key_path: str,
+        upstream: str | None = None,
+        *,
+        is_after: bool = False,
+    ) -> Binding:
+        place = self._place_of(key_path)
+        return self._bindings.bind(
+            config, route=route, upstream=upstream, is_after=is_after, place=place, key_path=key_path
+        )
 
 
 def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
-    """Return a check that finds bindings on routes whose plugin could never be called there.
+    """Return a check that finds bindings whose plugin could never be called where they stand.
 
-    The hook gateway_request runs before a route is known, so a plugin that has no other is of use gateway-wide only.
+    The hook gateway_request runs before a route is known, so a plugin that has no other is of use gateway-wide only; a
+    target is known when the route-match hooks have run; of an upstream's bindings only attempt hooks run.
     """
 
     def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-        for position, route in enumerate(config.routes):
-            for index, binding in enumerate(route.plugins):
-                info = registry.info(binding.name) if binding.enabled else None
-                if info is not None and info.kind == "plugin" and info.hooks == ("gateway_request",):
-                    where = f"routes[{position}].plugins[{index}]"
-                    yield ConfigProblem(
-                        place_of(where),
-                        where,
-                        f"{binding.name} has only the hook gateway_request, which runs before a route is known: "
-                        "list it under the top-level plugins",
-                        code="binding.unreachable",
-                    )
+        for where, binding, called, why in _outside_of_the_top(config):
+            info = registry.info(binding.name) if binding.enabled else None
+            if info is not None and info.kind == "plugin" and info.hooks and called.isdisjoint(info.hooks):
+                hooks = f"only the hook{'s' * (len(info.hooks) > 1)} {listed(list(info.hooks), last='and')}"
+                message = f"{binding.name} has {hooks}, {why}"
+                yield ConfigProblem(place_of(where), where, message, code="binding.unreachable")
 
     return check
+
+
+_OF_TARGETS: Final = frozenset({"gateway_pre_proxy", "gateway_attempt", "gateway_response", "gateway_log"})
+
+
+def _outside_of_the_top(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig, frozenset[str], str]]:
+    """Yield key path and binding, the hooks that are called there, and what to say where the plugin has none."""
+    for position, upstream in enumerate(config.upstreams):
+        for index, binding in enumerate(upstream.plugins):
+            why = "and upstreams call gateway_attempt: list it on the routes, or under the top-level plugins"
+            yield f"upstreams[{position}].plugins[{index}]", binding, frozenset({"gateway_attempt"}), why
+    for position, route in enumerate(config.routes):
+        for index, binding in enumerate(route.plugins):
+            why = "which runs before a route is known: list it under the top-level plugins"
+            called = _OF_TARGETS | {"gateway_route_match"}
+            yield f"routes[{position}].plugins[{index}]", binding, called, why
+        for number, target in enumerate(route.targets):
+            for index, binding in enumerate(target.plugins):
+                why = "and a target is chosen only behind them: list it on the route, or under the top-level plugins"
+                yield f"routes[{position}].targets[{number}].plugins[{index}]", binding, _OF_TARGETS, why

@@ -125,10 +125,21 @@ class Bindings:
         """How many bindings got an instance that ran before."""
         return len(self._held) - self.made
 
-    def bind(self, config: BindingConfig, *, route: str | None, place: Place, key_path: str) -> Binding:
+    def bind(
+        self,
+        config: BindingConfig,
+        *,
+        route: str | None,
+        upstream: str | None = None,
+        is_after: bool = False,
+        place: Place,
+        key_path: str,
+    ) -> Binding:
         """Make a binding of an enabled entry of the configuration.
 
         :param route: id of the route; None for a gateway-wide binding.
+        :param upstream: name of the upstream that it belongs to, or that a target of the route names.
+        :param is_after: whether it runs behind the bindings of routes and targets.
         :raises ConfigError: the plugin is missing, refuses its configuration, or fails in its constructor.
         """
         found = self._plugins.get(config.name)
@@ -139,10 +150,11 @@ class Bindings:
                 raise _problem(place, key_path, str(error), "plugin.not-loadable") from error
             self._plugins[config.name] = found
         plugin, version = found
-        key = BindingKey(config.name, version, _digest(config.config), route, config.id)
+        key = BindingKey(config.name, version, _digest(config.config), route, config.id, upstream)
+        path = binding_path(config.id, route=route, upstream=upstream)
 
         def make() -> Instance:
-            return self._make(plugin, config, route, place, key_path)
+            return self._make(plugin, config, route, path, place, key_path)
 
         lease = self._leases.acquire(key, make)
         self._held.append((lease, place, key_path))
@@ -160,12 +172,20 @@ class Bindings:
             faults=instance.faults,
             quarantine=instance.quarantine_by(_policy(config.quarantine)),
             place=str(place),
-            path=binding_path(config.id, route=route),
+            path=path,
             config=config.config,
+            is_after=is_after,
+            upstream=upstream,
         )
 
     def _make(
-        self, plugin: type[Plugin[Any]], config: BindingConfig, route: str | None, place: Place, key_path: str
+        self,
+        plugin: type[Plugin[Any]],
+        config: BindingConfig,
+        route: str | None,
+        path: str,
+        place: Place,
+        key_path: str,
     ) -> Instance:
         try:
             settings = make_config(plugin, config.config)
@@ -187,7 +207,7 @@ class Bindings:
         log = logging.getLogger(f"gateway.plugin.{config.name}")
         runtime = PluginRuntime(
             config.name,
-            binding_path(config.id, route=route),
+            path,
             services=self._services,
             metrics=self._metrics,
             log=log,

@@ -121,6 +121,11 @@ class _Compiler:
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(
             (*self.config.listen, DEFAULT_LISTENER), self.config.routes
         )
+        attempt_hooks = {
+            config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
+            for index, config in enumerate(self.config.upstreams)
+            if config.plugins
+        }
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
         for index, config in enumerate(self.config.routes):
@@ -147,6 +152,7 @@ class _Compiler:
             ),
             fallback=CompiledListener(DEFAULT_LISTENER, trust, tables.router_for(DEFAULT_LISTENER)),
             global_chain=chains.global_chain,
+            attempt_hooks=attempt_hooks,
             upstreams={name: live.upstream for name, live in self.live.items()},
             routes=routes,
             path_policy=arrival_policy_of(self.config),
@@ -218,7 +224,9 @@ class _Compiler:
         written = config.path or config.path_prefix or config.path_regex or ""
         return CompiledRoute(
             info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
-            chain=chains.chain_for(config.id, config.plugins, key_path),
+            chain=chains.chain_for(
+                config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
+            ),
             upstream=None if config.target is None else targets[0].upstream,
             targets=targets,
             split=self._split(config, targets),

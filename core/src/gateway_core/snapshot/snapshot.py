@@ -10,6 +10,7 @@ from gateway_core.routing import DEFAULT_POLICY
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
     from gateway_core.hooks import Binding, Chain
+    from gateway_core.hooks.chain import Hook
     from gateway_core.routing import ListenerTable, PathPolicy, Refusal
     from gateway_core.snapshot.listeners import CompiledListener
     from gateway_core.snapshot.route import CompiledRoute
@@ -27,6 +28,7 @@ class Snapshot:
         "_made_of",
         "_on_idle",
         "active",
+        "attempt_hooks",
         "config",
         "fallback",
         "global_chain",
@@ -49,6 +51,7 @@ class Snapshot:
         listeners: Mapping[str, ListenerTable[CompiledListener]],
         fallback: CompiledListener,
         global_chain: Chain,
+        attempt_hooks: Mapping[str, tuple[Hook, ...]],
         upstreams: Mapping[str, Upstream],
         routes: Mapping[str, CompiledRoute],
         path_policy: PathPolicy = DEFAULT_POLICY,
@@ -69,6 +72,8 @@ class Snapshot:
         """What the first listener of each address believes."""
         self.global_chain = global_chain
         """The gateway-wide bindings: what a request without a route passes."""
+        self.attempt_hooks = attempt_hooks
+        """By upstream, the hooks of its own bindings; they run last in every attempt there."""
         self.upstreams = upstreams
         """Named upstreams; a target that is a URL is here under that URL."""
         self.routes = routes
@@ -107,9 +112,11 @@ class Snapshot:
 
     def bindings(self) -> list[Binding]:
         """Return every binding that runs, the gateway-wide ones first."""
-        chains = [self.global_chain, *(route.chain for route in self.routes.values())]
+        chains = [self.global_chain, *(each for route in self.routes.values() for each in route.chain.variants)]
+        of_upstreams = [hook.binding for hooks in self.attempt_hooks.values() for hook in hooks]
         # By identity, in order; what the core itself puts around chains has no place in the configuration.
-        return list(dict.fromkeys(each for chain in chains for each in chain.bindings if each.place))
+        found = [*(each for chain in chains for each in chain.bindings), *of_upstreams]
+        return list(dict.fromkeys(each for each in found if each.place))
 
     async def aclose(self) -> None:
         """Give back what this snapshot shares with others; plugins and endpoints that nobody else uses are closed."""

@@ -81,6 +81,10 @@ SPLIT = {"id": "a", "path": "/a/:id", "targets": [{"target": "users"}, {"target"
         ),
         ({**SPLIT, "targets": [{"target": "a", "backup": True}]}, "every target with a share is a backup"),
         (
+            {**SPLIT, "targets": [{"target": "a"}, {"target": "a", "plugins": [{"name": "logger"}]}]},
+            r"targets\[1\] has other plugins than an earlier target 'a'",
+        ),
+        (
             {**SPLIT, "targets": [{"target": "a", "weight": 0}, {"target": "b", "backup": True}]},
             "every target with a share is a backup",
         ),

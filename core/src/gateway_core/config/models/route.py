@@ -258,6 +258,11 @@ class RouteConfig(Section):
             for name in given:
                 yield f"{name} keeps clients on one of several targets: give targets, or write {name} on the upstream"
             return
+        first: dict[str, WeightedTargetConfig] = {}
+        for index, item in enumerate(self.targets):
+            if first.setdefault(item.target, item).plugins != item.plugins:
+                earlier = f"an earlier target {item.target!r}"
+                yield f"targets[{index}] has other plugins than {earlier}: write the same on both"
         if not any(item.weight for item in self.targets):
             yield "every weight in targets is 0: give at least one of them a share"
         elif all(item.backup or not item.weight for item in self.targets):
