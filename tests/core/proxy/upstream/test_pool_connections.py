@@ -8,12 +8,13 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.pool import AddressInfo, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
@@ -309,6 +310,41 @@ async def test_the_header_goes_before_tls(authority: Authority) -> None:
 
         assert await served == expected
     assert recorder.body == b"ok"
+
+
+@pytest.mark.parametrize("tolerates", [False, True])
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_the_end_of_tls_without_close_notify_ends_a_body_only_where_it_is_tolerated(
+    authority: Authority, loop_factory: Callable[[], asyncio.AbstractEventLoop], tolerates: bool
+) -> None:
+    pair = authority.issue("127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.cert, pair.key)
+
+    def serve(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        accepted.settimeout(10)
+        with context.wrap_socket(accepted, server_side=True) as secure:
+            secure.recv(1000)
+            secure.sendall(b"HTTP/1.1 200 OK\r\n\r\nsome")  # and closes the socket, not the TLS connection
+
+    async def run(listener: socket.socket) -> Recorder:
+        served = asyncio.get_running_loop().run_in_executor(None, serve, listener)
+        pool = make_pool(
+            listener.getsockname()[1],
+            context=ssl.create_default_context(cafile=str(authority.cert)),
+            tls={"tolerate_missing_close_notify": tolerates},
+        )
+        recorder = await ask_for(await open_connection(pool))
+        await served
+        return recorder
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner(loop_factory=loop_factory) as runner:
+        listener.settimeout(10)
+        recorder = runner.run(run(listener))
+
+    assert (recorder.body, recorder.is_complete) == (b"some", tolerates)
+    assert recorder.failure is (None if tolerates else Failure.TRUNCATED)
 
 
 @pytest.fixture

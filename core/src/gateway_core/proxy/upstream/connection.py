@@ -99,7 +99,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._remaining = 0
         self._decoder: ChunkDecoder | None = None
         self._interims = 0
-        self._ended_orderly = False
+        # Not when the end comes: uvloop calls no eof_received for TLS that ends without close_notify.
+        self._ended_orderly = pool.tolerates_missing_close_notify
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -338,8 +339,6 @@ class UpstreamConnection(asyncio.Protocol):
             self.flags |= _UNFIT
         self._release()
 
-    # -- ends
-
     def _release(self) -> None:
         """Give the connection back: its response is complete."""
         handler, self.handler = self.handler, None
@@ -373,7 +372,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
 
     def eof_received(self) -> bool:
-        self._ended_orderly = self.pool.tolerates_missing_close_notify or ended_orderly(self.transport)
+        self._ended_orderly |= ended_orderly(self.transport)
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:

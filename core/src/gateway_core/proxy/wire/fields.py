@@ -88,11 +88,6 @@ def content_length(value: bytes) -> int:
     return int(value)
 
 
-def wants_trailers(values: list[bytes]) -> bool:
-    """Whether the values of TE say that trailers are taken (RFC 9110 section 10.1.4)."""
-    return b"trailers" in list_members(values)
-
-
 def announced_trailers(values: list[bytes]) -> bytes:
     """Return the line of a Trailer field with the names that may be trailers; empty if there is none."""
     names = [name.strip(b" \t") for value in values for name in value.split(b",")]
