@@ -29,7 +29,8 @@ class LimitsConfig(Section):
     max_connections: Count | None = None
     """Most connections at once in each worker, all listeners together, TLS handshakes included; one more gets 503, or
     is closed where TLS has yet to begin. Unless given, three quarters of the file descriptors that the process may
-    have: the others are for upstreams and files. The gateway raises its soft limit of them to the hard one."""
+    have, 16,384 at most: the others are for upstreams and files. The gateway raises its soft limit of them to the hard
+    one (docs/upstreams.md)."""
 
     max_connections_per_client: Count = 0
     """Most connections at once in each worker from one client address, TLS handshakes included; with the PROXY protocol

@@ -184,13 +184,13 @@ class DnsDiscoveryConfig(Section):
     """Which addresses to use."""
 
     interval: PositiveDuration = 10.0
-    """Time between two lookups; the last good answer stays in force when one fails."""
+    """Time between two look-ups; the last addresses stay in force when one fails."""
 
     nameservers: tuple[Annotated[str, AfterValidator(_check_name_server)], ...] = ()
     """Servers to ask, such as ``10.0.0.2`` or ``10.0.0.2:5353``; those of the machine unless given."""
 
     timeout: PositiveDuration = 2.0
-    """Longest wait for the answer of one server."""
+    """Longest wait for the response of one server."""
 
 
 class UpstreamConfig(Section):
