@@ -109,7 +109,7 @@ def test_a_handshake_that_does_not_begin_ends_in_time(loop_kind: str, pair: Pair
 
 def test_a_handshake_that_goes_on_slowly_ends_in_time(loop_kind: str, pair: Pair) -> None:
     with RunningGateway(config(pair, "header_timeout: 500ms")) as gateway, ExitStack() as stack:
-        # The server has begun TLS, and what the client answers never comes.
+        # The server has begun TLS, and the client's next message never comes.
         sock = connect(gateway, stack, client_hello())
         assert sock.recv(1) == b"\x16"
         assert connections(gateway) == 1
@@ -274,11 +274,11 @@ async def test_a_handshake_under_way_ends_well_while_the_gateway_drains(pair: Pa
     await until(lambda: engine.is_draining)
     await writer.start_tls(trusting_all())
     writer.write(GET)
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await stopping
 
-    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert response.startswith(b"HTTP/1.1 404 ")
     sockets.keep_only(())
 
 

@@ -7,7 +7,7 @@ consumed to the byte; and a whole ClientHello, whose server name chooses the lis
 socket. All that ends within ``header_timeout``.
 
 What is peeked at stays readable, and a level-triggered loop would call for it again and again. So the socket's
-``SO_RCVLOWAT`` is raised to the bytes that are needed, and lowered before somebody else reads.
+``SO_RCVLOWAT`` is raised to the bytes that are needed, and lowered before the connection's protocol reads.
 """
 
 from __future__ import annotations

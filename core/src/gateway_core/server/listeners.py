@@ -50,7 +50,7 @@ def by_address(listen: Sequence[ListenConfig]) -> dict[str, list[ListenConfig]]:
 
 
 class SocketTable:
-    """Listening sockets by their address as configured; whoever binds them keeps them over reloads."""
+    """Listening sockets by their address as configured; the process that binds them keeps them over reloads."""
 
     def __init__(self, inherited: Mapping[str, socket.socket] | None = None) -> None:
         self._sockets = dict(inherited or {})
@@ -100,7 +100,7 @@ class SocketTable:
         self.close([address for address in self._sockets if address not in wanted])
 
     def forget(self) -> None:
-        """Close this process's copies; whoever shares the sockets goes on listening."""
+        """Close this process's copies; processes that share the sockets go on listening."""
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()

@@ -1,4 +1,4 @@
-"""Listening sockets: bound once, by whoever owns them, and inherited by the processes that accept on them."""
+"""Listening sockets: bound once, by the process that owns them, and inherited by the processes that accept on them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _bind_unix(path: str, mode: str | None, owner: str | None) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.bind(path)
-        # Before it listens: until then nobody can connect, whatever the umask allows.
+        # Before it listens: until then no client can connect, whatever the umask allows.
         set_access(path, mode, owner)
         sock.listen(BACKLOG)
     except BindError:
@@ -134,7 +134,7 @@ def _group(group: str) -> str | int | None:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the file of a unix socket that nobody listens on any more."""
+    """Remove the file of a unix socket that no process listens on any more."""
     try:
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
             return
@@ -156,7 +156,7 @@ def adopt(descriptor: int) -> socket.socket:
 
 
 def close(sock: socket.socket) -> None:
-    """Stop listening for good: of a unix socket the file goes too."""
+    """Stop listening; the file of a unix socket is removed."""
     if sock.family == socket.AF_UNIX:
         path = sock.getsockname()
         sock.close()
