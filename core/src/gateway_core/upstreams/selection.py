@@ -87,7 +87,7 @@ def select(members: Candidates, panic_threshold: float, now: float, backups: Can
     until, fit = min(others.until, spare.until), others.fit + spare.fit
     is_ill = others.fit == 0 or others.fit * 100 < panic_threshold * len(members)
     if is_ill and not spare.fit and (members.endpoints or backups.endpoints):
-        chosen = _join(others.admitted, spare.admitted)
+        chosen = join(others.admitted, spare.admitted)
         return Selection(chosen, NO_CANDIDATES, until, is_panic=True, fit=fit)
     if others.usable.endpoints:
         return Selection(others.usable, spare.usable, until, is_panic=False, fit=fit)
@@ -126,7 +126,8 @@ def _assess(candidates: Candidates, now: float) -> _Assessment:
     return _Assessment(Candidates.of(usable), Candidates.of(admitted), fit, until)
 
 
-def _join(one: Candidates, other: Candidates) -> Candidates:
+def join(one: Candidates, other: Candidates) -> Candidates:
+    """Return the candidates of both."""
     if not other.endpoints:
         return one
     return Candidates(one.endpoints + other.endpoints, one.weights + other.weights)

@@ -18,7 +18,7 @@ from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Out
 from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
-from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, select
+from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, join, select
 from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.transport import TransportSettings
 
@@ -49,6 +49,7 @@ class Upstream:
     """
 
     __slots__ = (
+        "_all_members",
         "_backups",
         "_configured",
         "_is_stale",
@@ -123,7 +124,7 @@ class Upstream:
             outliers if outliers is not None and outliers.enable else None, self._load, self._configured
         )
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
-        self._members = self._backups = NO_CANDIDATES
+        self._members = self._backups = self._all_members = NO_CANDIDATES
         self._is_stale = False
         self._selection = _NOTHING
         self._usable = NO_CANDIDATES
@@ -234,7 +235,7 @@ class Upstream:
             return
         if outcome == Outcome.LOCAL:
             self._local_errors.note(error, now)
-        self._passive_health.learn(endpoint, outcome, started, now, error, self._all_members().endpoints)
+        self._passive_health.learn(endpoint, outcome, started, now, error, self._all_members.endpoints)
 
     def can_fail_over(self, endpoint: Endpoint, attempted: Collection[Endpoint]) -> bool:
         """Tell whether a request that found no connection to a discovered endpoint may go on to another one at once.
@@ -249,7 +250,7 @@ class Upstream:
         """Say why :meth:`pick` returned None."""
         if not len(self._membership):
             return Refusal(RefusalReason.NO_ENDPOINTS, 0.0)
-        waits = [e.breaker.retry_after(now) for e in self._all_members().endpoints if e.breaker is not None]
+        waits = [e.breaker.retry_after(now) for e in self._all_members.endpoints if e.breaker is not None]
         if not waits:
             return Refusal(RefusalReason.ALL_DOWN, 0.0)
         return Refusal(RefusalReason.BREAKER_OPEN, min(waits))
@@ -268,7 +269,10 @@ class Upstream:
             self._is_stale = False
             self._members = self._membership.candidates(backup=False)
             self._backups = self._membership.candidates(backup=True)
-            self._strategy.update(self._all_members())
+            self._all_members = self._members
+            if self._backups.endpoints:
+                self._all_members = join(self._members, self._backups)
+            self._strategy.update(self._all_members)
         selection = select(self._members, self.settings.panic_threshold, now, self._backups)
         self._selection = selection
         self._recheck_at = selection.until
@@ -322,9 +326,3 @@ class Upstream:
             if rest.endpoints:
                 return rest
         return self._usable
-
-    def _all_members(self) -> Candidates:
-        if not self._backups.endpoints:
-            return self._members
-        pairs = [*zip(self._members.endpoints, self._members.weights, strict=True)]
-        return Candidates.of([*pairs, *zip(self._backups.endpoints, self._backups.weights, strict=True)])
