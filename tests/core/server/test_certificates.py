@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ListenTlsConfig
+from gateway_core.hooks import Certificate
 from gateway_core.server.certificates import CertificateError, files_of, key_kind, load_certificates
 
 from tests.core.server.certificates import Pair, make
@@ -97,3 +98,12 @@ def test_certificates_may_share_some_of_their_names(tmp_path: Path, a: Pair) -> 
 
     assert certificates.choose("a.test") is certificates.default
     assert certificates.choose("www.a.test") is not certificates.default
+
+
+def test_a_provided_certificate_may_be_for_a_name_that_is_served_already(tmp_path: Path, a: Pair) -> None:
+    again, rsa = make(tmp_path, "again", "a.test"), make(tmp_path, "rsa", "a.test", key="rsa")
+    provided = [Certificate(["a.test"], pair.cert.read_bytes(), pair.key.read_bytes()) for pair in (again, rsa)]
+
+    certificates = load_certificates(config(**a.config()), provided)
+
+    assert certificates.choose("a.test") is certificates.default

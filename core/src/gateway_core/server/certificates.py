@@ -94,7 +94,8 @@ def load_certificates(config: ListenTlsConfig, provided: Sequence[Certificate] =
         if config.cert:
             named.insert(0, _Named((config.cert, config.key), server_names(config.cert)))
         named += [
-            _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names]) for each in provided
+            _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names], is_provided=True)
+            for each in provided
         ]
         return _load(config, named, _digest(config, provided))
 
@@ -104,6 +105,8 @@ class _Named(NamedTuple):
 
     pair: _Pair
     names: Sequence[str]
+    is_provided: bool = False
+    """Whether an extension has yielded it."""
 
 
 @contextmanager
@@ -138,7 +141,7 @@ def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Cert
 
     for pair in pairs:
         context_of([pair])  # each is looked at by itself, so that an error names it
-    sharing = _by_name_and_kind([(pair, names, key_kind(pair[0])) for pair, names in named])
+    sharing = _by_name_and_kind(named)
     by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
     default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
     return Certificates(default, by_name, config, digest, _revocation_ends(config))
@@ -148,15 +151,18 @@ _Pair = tuple[str, str]
 """Files of a certificate and its key."""
 
 
-def _by_name_and_kind(certificates: Sequence[tuple[_Pair, Sequence[str], str]]) -> dict[str, dict[str, _Pair]]:
+def _by_name_and_kind(certificates: Sequence[_Named]) -> dict[str, dict[str, _Pair]]:
     """Return the certificate for each name and kind of key; the first that is listed serves.
 
-    :raises CertificateError: one serves for none of its names.
+    One that an extension has yielded may be superfluous: what it yields next need not be.
+
+    :raises CertificateError: a configured one serves for none of its names.
     """
     found: dict[str, dict[str, _Pair]] = {}
-    for pair, names, kind in certificates:
+    for pair, names, is_provided in certificates:
+        kind = key_kind(pair[0])
         earlier = [found[name][kind] for name in names if kind in found.get(name, ())]
-        if names and len(earlier) == len(names):
+        if names and len(earlier) == len(names) and not is_provided:
             raise CertificateError(
                 f"{pair[0]!r} is a second {kind} certificate for {names[0]!r} beside {earlier[0][0]!r}, and would "
                 "never be shown: leave one out; only certificates with other kinds of keys serve beside each other"
