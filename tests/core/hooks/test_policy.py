@@ -39,7 +39,7 @@ def test_a_failure_denies_with_a_problem_that_says_nothing(
     assert isinstance(stop, Stop)
     assert isinstance(stop.result, Response)
     assert (stop.result.status, stop.result.is_problem, stop.result.produced_by) == (500, True, "gateway")
-    assert b"secret" not in stop.result.body
+    assert b"secret" not in stop.result.body  # type: ignore[operator]  # bytes
     assert stop.error is not None
     assert "the secret of the house" in stop.error
     assert counted("gateway_plugin_errors", binding="x", phase="gateway_pre_proxy") == 1

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
 import pytest
+from gateway_core.errors import BodyTooLargeError
 from gateway_core.messages import BodyFilter, HeaderError, Headers, Response
 from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import reason_phrase
@@ -52,7 +54,7 @@ def test_json_has_its_type_unless_another_is_given() -> None:
 def test_problem_details_have_the_members_of_rfc_9457() -> None:
     response = Response.problem(429, "too many requests", headers={"Retry-After": "3"}, limit=10)
 
-    assert json.loads(response.body) == {
+    assert json.loads(response.body) == {  # type: ignore[arg-type]  # bytes
         "type": "about:blank",
         "title": "Too Many Requests",
         "status": 429,
@@ -64,7 +66,7 @@ def test_problem_details_have_the_members_of_rfc_9457() -> None:
 
 
 def test_a_problem_without_detail_has_none() -> None:
-    assert "detail" not in json.loads(Response.problem(404).body)
+    assert "detail" not in json.loads(Response.problem(404).body)  # type: ignore[arg-type]  # bytes
 
 
 def test_only_what_was_made_here_is_a_problem_of_ours() -> None:
@@ -135,3 +137,68 @@ def test_a_redirect_names_its_target_in_characters_of_a_uri() -> None:
 def test_a_redirect_has_a_status_of_redirects(status: int) -> None:
     with pytest.raises(ValueError, match="use 301, 302, 303, 307 or 308"):
         Response.redirect("/x", status)
+
+
+class Upper(BodyFilter):
+    def feed(self, data: bytes) -> bytes:
+        return data.upper()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_for_head"), [(200, True), (103, False), (204, False), (304, False), (200, False)]
+)
+def test_some_responses_have_no_body(status: int, is_for_head: bool) -> None:
+    response = Response(status)
+    response.is_for_head = is_for_head
+
+    assert response.has_body is (status == 200 and not is_for_head)
+
+
+async def test_read_runs_the_filters_so_far_and_is_the_body_from_then_on() -> None:
+    response = Response(200, b"abc")
+    response.add_body_filter(Upper)
+
+    assert await response.read() == b"ABC"
+    response.add_body_filter(Upper)
+    assert (response.body, len(response.body_filters)) == (b"ABC", 1)
+
+
+async def test_a_stream_over_the_limit_goes_on_from_its_first_byte() -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in (b"ab", b"cd", b"ef"):
+            yield piece
+
+    response = Response(200, stream())
+    with pytest.raises(BodyTooLargeError) as caught:
+        await response.read(3)
+
+    assert (caught.value.source, caught.value.status) == ("response", 502)
+    assert await response.read() == b"abcdef"
+
+
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_filter_removes_what_is_true_of_the_old_body_unless_it_observes(observe: bool) -> None:
+    fields = {"Content-Length": "3", "Content-Digest": "sha-256=:x:", "ETag": '"a"'}
+    response = Response(200, b"abc", fields)
+
+    response.add_body_filter(Upper, observe=observe)
+
+    assert response.headers.items() == ([*fields.items()] if observe else [("ETag", 'W/"a"')])
+
+
+def test_a_content_length_of_0_is_no_body() -> None:
+    response = Response.streamed(200, "OK", b"\r\nContent-Length: 0")
+
+    response.add_body_filter(Upper)
+
+    assert response.headers["content-length"] == "0"
+
+
+def test_set_body_replaces_body_and_filters_and_removes_digests() -> None:
+    response = Response(200, b"abc", {"Digest": "x", "Content-Encoding": "gzip"})
+    response.add_body_filter(Upper)
+
+    response.set_body(b"other")
+
+    assert (response.body, response.body_filters, response.is_filtered) == (b"other", (), False)
+    assert response.headers.items() == [("Content-Encoding", "gzip")]

@@ -19,4 +19,4 @@ def test_it_is_a_whole_answer_that_ends_its_connection() -> None:
     assert b"x-request-id: abc-1" in lines
     assert b"retry-after: 1" in lines
     assert b"content-type: application/problem+json" in lines
-    assert json.loads(body) == {**json.loads(response.body), "request_id": "abc-1"}
+    assert json.loads(body) == {**json.loads(response.body), "request_id": "abc-1"}  # type: ignore[arg-type]  # bytes

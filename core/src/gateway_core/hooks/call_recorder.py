@@ -139,7 +139,7 @@ def _states(request: Request, rest: tuple[Any, ...]) -> Iterator[_State]:
     yield _State({name: getattr(request, name) for name in _REQUEST_VALUES}, request.headers.items())
     for each in rest:
         if isinstance(each, Response):
-            yield _State({"status": each.status, "body filters": len(each.filters)}, each.headers.items())
+            yield _State({"status": each.status, "body filters": len(each.body_filters)}, each.headers.items())
 
 
 def _changes(old: _State, new: _State) -> Iterator[str]:

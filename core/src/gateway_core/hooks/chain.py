@@ -141,6 +141,16 @@ class Chain:
             found = self._after[stop.hook] = self._entered(phase, stop.hook)
         return found
 
+    def split_response(self, hook: Hook) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
+        """Return the response hooks within and around a pre-proxy hook that forwards the request.
+
+        Those of the bindings behind it see the response before the hook gets it; the others see what the hook returns.
+        """
+        position = self.bindings.index(hook.binding)
+        behind = set(self.bindings[position + 1 :])
+        inner = tuple(each for each in self.response if each.binding in behind)
+        return inner, tuple(each for each in self.response if each.binding not in behind)
+
     def _entered(self, phase: str, hook: Hook) -> tuple[Hook, ...]:
         hooks = self._pre_proxy_order if phase == "gateway_pre_proxy" else self.hooks_of(phase)
         if hook not in hooks:

@@ -44,6 +44,17 @@ class Suspended(Generic[OutcomeT]):
         self._hook = hook
         self._awaitable: Awaitable[object] | None = awaitable
 
+    @property
+    def hook(self) -> Hook:
+        """The hook that is awaited."""
+        return self._hook
+
+    def take_rest(self) -> Hooks:
+        """Return the hooks behind the one that is awaited, which ends the phase: for who runs them itself."""
+        run = self._run
+        rest, run.index = run.hooks[run.index :], len(run.hooks)
+        return rest
+
     async def finish(self) -> OutcomeT:
         """Await the hook and run the rest of the phase; to be awaited in a task, once."""
         run = self._run

@@ -6,10 +6,13 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from gateway_core.errors import ShadowModeError
 from gateway_core.hooks.awaiting import Deferred
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import count
 from gateway_core.messages import Request, Response
+from gateway_core.messages.body import FilterSpec
+from gateway_core.messages.request import RequestOperations
 
 _REQUEST_PARTS: Final = ("method", "raw_path", "query_string", "upstream", "identity", "headers_key")
 
@@ -65,6 +68,8 @@ def copy_request(request: Request) -> Request:
     """
     request.state  # noqa: B018 - made now, so that both share it
     copied = copy.copy(request)
+    if request.operations is not None:
+        copied.operations = _ShadowOperations(request.operations)
     copied._headers = request.headers.copy()  # noqa: SLF001 - a copy is made of the whole
     return copied
 
@@ -73,8 +78,49 @@ def copy_response(response: Response) -> Response:
     """Return a copy whose head can be changed without changing the original."""
     copied = copy.copy(response)
     copied.headers = response.headers.copy()
-    copied.filters = response.filters
+    copied.operations = _ShadowResponse(response)
     return copied
+
+
+class _ShadowOperations:
+    """What a request in shadow mode can be asked to do: to be read and observed."""
+
+    def __init__(self, operations: RequestOperations) -> None:
+        self._operations = operations
+
+    async def read_body(self, limit: int) -> bytes:
+        return await self._operations.read_body(limit)
+
+    def set_body(self, data: bytes) -> None:
+        """Change nothing."""
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:
+        return self._operations.add_body_filter(FilterSpec(spec.factory, observe=True))
+
+    async def forward(self) -> Response:
+        raise ShadowModeError("forward() in shadow mode")
+
+    def detach(self) -> Request:
+        raise ShadowModeError("detach() in shadow mode")
+
+    def abort(self, reason: str) -> None:
+        """Change nothing."""
+
+
+class _ShadowResponse:
+    """The same for a response."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    async def read_body(self, limit: int) -> bytes:
+        return await self._response.read(limit)
+
+    def set_body(self, data: bytes) -> None:
+        """Change nothing."""
+
+    def add_body_filter(self, spec: FilterSpec) -> None:
+        self._response.add_body_filter(spec.factory, observe=True)
 
 
 def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
@@ -82,7 +128,7 @@ def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
     if any(getattr(request, part) != getattr(seen, part) for part in _REQUEST_PARTS):
         return True
     return any(
-        given.status != got.status or given.headers.key != got.headers.key or given.filters != got.filters
+        given.status != got.status or given.headers.key != got.headers.key or given.body_filters != got.body_filters
         for given, got in zip(before[1:], after[1:], strict=True)
         if isinstance(given, Response)
     )

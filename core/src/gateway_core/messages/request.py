@@ -6,16 +6,18 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Protocol, TypedDict, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
-from gateway_core.messages.body import BodyFilter
+from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
 from gateway_core.messages.headers import Headers, HeadersKey, block_of, frozen_headers, headers_of_block
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.path import read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RouteInfo, TlsInfo
+from gateway_core.messages.response import Response
+from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -35,6 +37,28 @@ class RequestOrigin(TypedDict, total=False):
     started: float
 
 
+class RequestOperations(Protocol):
+    """What a request in progress can be asked to do."""
+
+    async def read_body(self, limit: int) -> bytes:
+        """See `Request.read`."""
+
+    def set_body(self, data: bytes) -> None:
+        """See `Request.set_body`."""
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:
+        """See `Request.add_body_filter`; return whether there is a body."""
+
+    async def forward(self) -> Response:
+        """See `Request.forward`."""
+
+    def detach(self) -> Request:
+        """See `Request.detach`."""
+
+    def abort(self, reason: str) -> None:
+        """See `Request.abort`."""
+
+
 class Request:
     """One request, from its head to its log line.
 
@@ -52,6 +76,8 @@ class Request:
     request_id = ""
     started = 0.0
     """Monotonic seconds at which the head was complete."""
+    operations: RequestOperations | None = None
+    """What serves `read`, `forward` and the like; for the data path and test kits."""
     path_was_set = False
     """Whether a plugin set `raw_path`."""
     path_flags = 0
@@ -253,29 +279,88 @@ class Request:
         except ValueError:  # there is no such path, and the request was answered 400
             return self._raw_path
 
-    def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
-        """Send the body through a filter, which the factory makes when there is a body.
+    async def read(self, limit: int = 1 << 20) -> bytes:
+        """Return the whole body, as the filters added so far make it; it is the body from then on.
 
-        :param observe: the filter changes nothing.
+        Only before the request goes upstream, in anything that is awaited. The binding's ``timeout`` stands still.
+
+        :param limit: bytes at most.
+        :raises BodyTooLargeError: the body is larger: 413 unless the hook catches it; the body then goes on from its
+            first byte.
         """
-        if not observe:
+        operations = self.operations
+        with hook_timer_paused():
+            if operations is not None:
+                return await operations.read_body(limit)
+            return b"" if self._read_body is None else await self._read_body(limit)
+
+    def set_body(self, data: bytes) -> None:
+        """Send this body, in place of what the client sent and what filters and reads made of it.
+
+        Length and digests of the old one are removed from `headers`; Content-Encoding is not touched.
+        """
+        remove_body_fields(self.headers)
+        self._operations.set_body(data)
+
+    def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
+        """Send the body through a filter; several apply in the order in which they were added.
+
+        Only before the request goes upstream. A request without a body has no filters.
+
+        :param factory: makes the filter when the body starts upstream, once whatever the retries.
+        :param observe: the filter changes nothing: what it returns is ignored, and it is dropped when it fails.
+        """
+        if self.operations is not None:
+            if self.operations.add_body_filter(FilterSpec(factory, observe)) and not observe:
+                remove_body_fields(self.headers)
+        elif not observe:
             raise ValueError("only observe=True is there yet")
-        if self._watch_body is not None:
+        elif self._watch_body is not None:
             body_filter = factory()
             self._watch_body(lambda data: (body_filter.feed(data), None)[1])
 
-    async def read(self, limit: int = 1 << 20) -> bytes:
-        """Return the whole body; what was read is still sent upstream.
+    async def forward(self) -> Response:
+        """Send the request upstream now, and return the response: with the later pre-proxy hooks, attempts and retries,
+        and their response hooks.
 
-        Only in an ``async`` hook, before the request goes upstream.
+        Only in the pre-proxy phase, once. The body is streamed: return the response, or read it. Failures of the
+        upstream are responses of the gateway (`Response.failure`). The binding's ``timeout`` stands still. If the hook
+        then returns None, what was forwarded is sent.
 
-        :param limit: bytes at most.
-        :raises BodyTooLargeError: the body is larger; the client is answered 413 unless the hook answers otherwise.
+        :raises RuntimeError: it was called before, or in another phase.
+        :raises ShadowModeError: the binding is in shadow mode.
         """
-        if self._read_body is None:
-            return b""
         with hook_timer_paused():
-            return await self._read_body(limit)
+            return await self._operations.forward()
+
+    def detach(self) -> Request:
+        """Return a copy that outlives this request and its client, with a context, deadline and log record of its own.
+
+        `forward` of the copy may be called once, from anywhere.
+
+        :raises RuntimeError: there is a body that was not read.
+        :raises ShadowModeError: the binding is in shadow mode.
+        """
+        return self._operations.detach()
+
+    def abort(self, reason: str) -> None:
+        """End the exchange or tunnel at any time: a running hook is cancelled, a response is visibly cut.
+
+        Later calls do nothing; in shadow mode none does anything.
+
+        :param reason: a code for `Record.reason` (docs/reasons.md has those of the gateway).
+        :raises ValueError: it does not look like a code.
+        """
+        if REASON.fullmatch(reason) is None:
+            raise ValueError(f"{reason!r} is not a reason: use a-z, 0-9 and '._-', as in quota.over")
+        if self.operations is not None:
+            self.operations.abort(reason)
+
+    @property
+    def _operations(self) -> RequestOperations:
+        if self.operations is None:
+            raise RuntimeError("the request is not in progress")
+        return self.operations
 
     def _set_body_reader(
         self,

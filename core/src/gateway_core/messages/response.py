@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from copy import copy
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from gateway_core.messages.body import BodyFilter
+from gateway_core.messages.body import (
+    BodyFilter,
+    BodySource,
+    FilteredBody,
+    FilterSpec,
+    TooLarge,
+    read_whole,
+    remove_body_fields,
+)
+from gateway_core.messages.body_sources import Body, source_of
 from gateway_core.messages.fields import checked_value
 from gateway_core.messages.headers import Headers, block_of, headers_of_block
 
@@ -17,6 +26,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 type_json = "application/json"
 
+_BODILESS: Final = frozenset({204, 304})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _URI_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=-._~"
 """Characters of RFC 3986 section 2, escapes included."""
@@ -25,6 +35,19 @@ _URI_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=-._~"
 def reason_phrase(status: int) -> str:
     """Return the usual reason phrase of a status, or an empty one."""
     return _REASONS.get(status, "")
+
+
+class ResponseOperations(Protocol):
+    """What a response whose body is streamed can be asked to do."""
+
+    async def read_body(self, limit: int) -> bytes:
+        """See `Response.read`."""
+
+    def set_body(self, data: bytes) -> None:
+        """See `Response.set_body`."""
+
+    def add_body_filter(self, spec: FilterSpec) -> object:
+        """See `Response.add_body_filter`."""
 
 
 class _Observer(BodyFilter):
@@ -46,22 +69,29 @@ class Response:
     """
 
     # Defaults stand in the class: most responses pass by unchanged.
-    body = b""
+    body: Body = b""
+    """The whole body, a file, or an iterator of pieces; of an upstream's response it is empty: see `read`."""
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
     failure: str | None = None
     """Code of why the gateway made this response (docs/reasons.md); None for an upstream's and a plugin's."""
-    filters: Sequence[BodyFilter] = ()
+    operations: ResponseOperations | None = None
+    """What serves `read` and the like for a body that is streamed; for the data path and test kits."""
+    body_filters: tuple[FilterSpec, ...] = ()
+    """What the body goes through, in order; for the data path."""
     is_filtered = False
     """Whether one of the filters may change the body; others only observe it."""
+    is_for_head = False
+    """Whether the request's method is HEAD; for the data path."""
+    _filters: tuple[BodyFilter, ...] = ()
     _headers: Headers | None = None
     _head_block = b""
 
     def __init__(
         self,
         status: int = 200,
-        body: bytes | str = b"",
+        body: Body | str = b"",
         headers: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = (),
         *,
         reason: str | None = None,
@@ -162,18 +192,85 @@ class Response:
         """Whether this is a problem details response that was made here."""
         return not self.is_streamed and self.headers.get("content-type") == "application/problem+json"
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body may follow the head: False for HEAD, 1xx, 204 and 304 (RFC 9110 section 6.4.1)."""
+        return not (self.is_for_head or self.status < 200 or self.status in _BODILESS)
+
+    async def read(self, limit: int = 1 << 20) -> bytes:
+        """Return the whole body, as the filters added so far make it; it is the body from then on.
+
+        :param limit: bytes at most.
+        :raises BodyTooLargeError: the body is larger: 502 unless the hook catches it; the body then goes on from its
+            first byte.
+        """
+        if self.operations is not None:
+            return await self.operations.read_body(limit)
+        source: BodySource = source_of(self.body)
+        if self.body_filters:
+            source = FilteredBody(source, self.body_filters)
+        self.body_filters, self._filters = (), ()
+        found = await read_whole(source, limit, "response")
+        if isinstance(found, TooLarge):
+            self.body = _pieces_of(found.rest)
+            raise found.error
+        self.body = found
+        return found
+
+    def set_body(self, data: bytes) -> None:
+        """Send this body, in place of the one that came and of what filters and reads made of it.
+
+        Length and digests of the old one are removed, and a strong ETag becomes weak; Content-Encoding is not touched.
+        """
+        remove_body_fields(self.headers)
+        if self.operations is not None:
+            self.operations.set_body(data)
+        else:
+            self.body = data
+            self.body_filters, self._filters, self.is_filtered = (), (), False
+
     def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
         """Send the body through a filter; several apply in the order in which they were added.
 
-        :param factory: makes the filter of this body.
-        :param observe: the filter changes nothing: what its methods return is ignored.
+        Unless it observes, Content-Length and digests are removed, and a strong ETag becomes weak: also for HEAD and
+        304, which have no body to filter.
+
+        :param factory: makes the filter when the body begins.
+        :param observe: the filter changes nothing: what it returns is ignored, and it is dropped when it fails.
         """
-        body_filter = factory()
-        self.filters = (*self.filters, _Observer(body_filter) if observe else body_filter)
+        if not observe and (self.headers.get("Content-Length") != "0" or self.is_for_head):
+            remove_body_fields(self.headers)
+        spec = FilterSpec(factory, observe)
+        if self.operations is not None:
+            self.operations.add_body_filter(spec)
+        self.body_filters = (*self.body_filters, spec)
         self.is_filtered = self.is_filtered or not observe
+
+    @property
+    def filters(self) -> tuple[BodyFilter, ...]:
+        """The filters themselves, made once; for a data path that feeds them by itself."""
+        specs = self.body_filters
+        if len(self._filters) < len(specs):
+            made = [spec.factory() for spec in specs[len(self._filters) :]]
+            pairs = zip(specs[-len(made) :], made, strict=True)
+            observed = [_Observer(each) if spec.observe else each for spec, each in pairs]
+            self._filters = (*self._filters, *observed)
+        return self._filters
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
+
+
+async def _pieces_of(source: BodySource) -> AsyncIterator[bytes]:
+    error: Exception | None = None
+    try:
+        while data := await source.read():
+            yield data
+    except Exception as failure:
+        error = failure
+        raise
+    finally:
+        await source.aclose(error)
 
 
 def response_block(response: Response) -> bytes:

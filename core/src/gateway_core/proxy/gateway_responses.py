@@ -42,6 +42,7 @@ def own_answer(status: int, *, allow: tuple[str, ...] = (), retry_after: float |
 def with_request_id(response: Response, request_id: str) -> bytes:
     """Return an answer's body; a problem's gets the request id as a member."""
     body = response.body
+    assert isinstance(body, bytes), "streams are sent by another way"
     if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
         return body
     return body[:-1] + b', "request_id": "%b"}' % request_id.encode()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages.body import Output
 from gateway_core.messages.response import response_block
 from gateway_core.proxy.answer_head import (
     BODILESS,
@@ -205,9 +207,9 @@ class Relaying:
     @staticmethod
     def _filtered(response: Response, data: bytes, complete: bool) -> bytes:
         for body_filter in response.filters:
-            data = body_filter.feed(data) if data else b""
+            data = _joined(body_filter.feed(data)) if data else b""
             if complete:
-                data += body_filter.finish(Headers())
+                data += _joined(body_filter.finish(Headers()))
         return data
 
     def write_interim(self, head: ResponseHead) -> None:
@@ -288,3 +290,11 @@ class Relaying:
 
     def _finish(self, now: float | None = None) -> None:
         raise NotImplementedError
+
+
+def _joined(output: Output) -> bytes:
+    if isinstance(output, bytes):
+        return output
+    if isinstance(output, Iterable):
+        return b"".join(output)
+    raise TypeError("an awaitable of a body filter cannot be awaited here")

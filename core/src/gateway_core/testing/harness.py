@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypedDict, TypeVar, Unpack, cast
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import LoadedConfig
-from gateway_core.errors import BodyTooLargeError
 from gateway_core.hooks import (
     BlockingGuard,
     CallRecorder,
@@ -22,23 +21,17 @@ from gateway_core.hooks import (
     Plugin,
     PluginServices,
     SharedStores,
-    Stop,
-    Suspended,
     as_json,
     run_command,
-    start_attempt_phase,
     start_log_phase,
-    start_phase,
-    start_response_phase,
 )
-from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response, UpstreamAttempt
-from gateway_core.messages.headers import block_of
-from gateway_core.messages.request import set_body_reader
+from gateway_core.messages import Attempt, BodyFilter, Headers, Identity, Record, Request, Response, UpstreamAttempt
 from gateway_core.metrics import Metrics
 from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Compiled, Environment, Snapshot, compile_snapshot
 from gateway_core.testing.client import Fields, pairs_of
 from gateway_core.testing.configuration import load_text
+from gateway_core.testing.harness_exchange import HarnessExchange, settled
 from gateway_core.testing.log_keeper import LogKeeper
 from gateway_core.testing.loop_thread import LoopThread
 from gateway_core.upstreams.runtime import UpstreamRuntime
@@ -83,6 +76,9 @@ class HarnessResult:
     attempt: UpstreamAttempt | None = None
     """What would have been sent to the endpoint, as the attempt hooks left it; None if nothing would have been."""
 
+    sent_body: bytes = b""
+    """What would have been sent upstream, as reads and filters left it."""
+
     calls: list[HookCall] = field(default_factory=list)
     """The calls of this request's hooks, in the order in which they ended."""
 
@@ -102,6 +98,7 @@ class PluginHarness(Generic[PluginT]):
         binding: Mapping[str, Any] | None = None,
         gateway_wide: bool = True,
         beside: tuple[type[Plugin[Any]], ...] = (),
+        behind: tuple[type[Plugin[Any]], ...] = (),
         environ: Mapping[str, str] | None = None,
         guard: BlockingGuard | None = None,
     ) -> None:
@@ -111,14 +108,15 @@ class PluginHarness(Generic[PluginT]):
         :param binding: more keys of the binding, such as ``on_error``, ``timeout`` or ``mode``.
         :param gateway_wide: whether the binding is the whole gateway's or a route's, which has no request phase.
         :param beside: plugins that come before this one, each with an empty configuration.
+        :param behind: plugins that come after it, likewise.
         :param guard: what watches for hooks that block.
         """
         self._type = plugin
         self._registry = PluginRegistry()
-        for each in (*beside, plugin):
+        for each in (*beside, plugin, *behind):
             self._registry.register(each)
         entry = {"name": plugin.name, "config": dict(config or {}), **(binding or {})}
-        entries = [*({"name": each.name} for each in beside), entry]
+        entries = [*({"name": each.name} for each in beside), entry, *({"name": each.name} for each in behind)]
         route = {"id": ROUTE, "path_prefix": "/", "target": _TARGET}
         self._config: dict[str, Any] = {"routes": [{**route, "plugins": entries}]}
         if gateway_wide:
@@ -244,7 +242,7 @@ class PluginHarness(Generic[PluginT]):
         target: str = "/",
         *,
         headers: Fields = (),
-        body: bytes | str = b"",
+        body: bytes | str | Iterable[bytes] = b"",
         **options: Unpack[RequestOptions],
     ) -> HarnessResult:
         """Take a request through all phases; ``async`` hooks are awaited.
@@ -259,13 +257,18 @@ class PluginHarness(Generic[PluginT]):
         return self._thread.run(self._exchange(request, data, upstream_response))
 
     def _request(
-        self, method: str, target: str, fields: list[tuple[str, str]], body: bytes, options: RequestOptions
+        self,
+        method: str,
+        target: str,
+        fields: list[tuple[str, str]],
+        body: bytes | Iterable[bytes],
+        options: RequestOptions,
     ) -> Request:
         host = options.get("host", "gateway.test")
         names = {name.lower() for name, _ in fields}
         if "host" not in names:
             fields = [("Host", host), *fields]
-        if body and "content-length" not in names:
+        if body and isinstance(body, bytes) and "content-length" not in names:
             fields = [*fields, ("Content-Length", str(len(body)))]
         ip = options.get("client_ip", "192.0.2.1")
         request = Request(
@@ -284,75 +287,38 @@ class PluginHarness(Generic[PluginT]):
         request.state.update(options.get("state", {}))
         return request
 
-    async def _exchange(self, request: Request, body: bytes, answer: Response) -> HarnessResult:
-        set_body_reader(request, _reader(body), lambda watch: watch(body))
-        begun, chain, route = len(self.calls), self._chain, ROUTE
-        if chain.reserved is not None:
-            request.headers.remove_any(chain.reserved)
-        stopped, hooks = None, chain.response
-        upstream_body = answer.body
-        answer = Response.streamed(answer.status, answer.reason, block_of(answer.headers))
-        for phase in ("gateway_request", "gateway_route_match", "gateway_pre_proxy"):
-            stop: Stop | None = await self._phase(phase, request)
-            if stop is None:
-                continue
-            if isinstance(stop.result, str):
-                route = stop.result
-                continue
-            stopped, hooks, answer = phase.removeprefix("gateway_"), chain.response_after(phase, stop), stop.result
-            break
-        attempt = None if stopped else self._attempt(request)
-        if attempt is not None:
-            stop = await _settled(start_attempt_phase(chain.attempt, request, attempt))
-            if stop is not None:
-                stopped, hooks, answer = "attempt", chain.response, stop.result
-        response: Response = await _settled(start_response_phase(hooks, request, answer))
-        response.body = _transformed(response, upstream_body if response.is_streamed else response.body)
-        record = self._record(request, response, len(body), asked_upstream=stopped is None)
-        await _settled(start_log_phase(chain.log, request, response, record))
-        return HarnessResult(request, response, stopped, route, record, attempt, self.calls[begun:])
+    async def _exchange(self, request: Request, body: bytes | Iterable[bytes], answer: Response) -> HarnessResult:
+        begun, chain = len(self.calls), self._chain
+        exchange = HarnessExchange(chain, request, body, answer, self._filter_failed)
+        response = await exchange.run(self._snapshot.routes[ROUTE].info)
+        record = self._record(exchange, request, response, len(body) if isinstance(body, bytes) else 0)
+        await settled(start_log_phase(chain.log, request, response, record))
+        return HarnessResult(
+            request,
+            response,
+            exchange.stopped,
+            exchange.route or ROUTE,
+            record,
+            exchange.attempt,
+            exchange.sent_body,
+            self.calls[begun:],
+        )
 
-    async def _phase(self, phase: str, request: Request) -> Any:
-        hooks = self._chain.hooks_of(phase)
-        if phase != "gateway_route_match":
-            return await _settled(start_phase(hooks, request))
-        request.route = self._snapshot.routes[ROUTE].info
-        return await _settled(start_phase(hooks, request, request.route))
+    def _filter_failed(self, body_filter: BodyFilter, error: BaseException) -> None:
+        self.plugin.log.error("the body filter %s failed: %r", type(body_filter).__qualname__, error)
 
-    @staticmethod
-    def _attempt(request: Request) -> UpstreamAttempt:
-        fields = request.headers.copy()
-        for name in ("host", "content-length", "transfer-encoding", "connection"):
-            fields.remove(name)
-        return UpstreamAttempt("test", request.sent_path, request.query_string, "upstream.test", fields)
-
-    def _record(self, request: Request, response: Response, received: int, *, asked_upstream: bool) -> Record:
+    def _record(self, exchange: HarnessExchange, request: Request, response: Response, received: int) -> Record:
         record = Record()
+        record.reason = exchange.aborted or response.failure
+        record.aborted = "gateway" if exchange.aborted else None
         record.duration = self.clock.monotonic() - request.started
         record.started_at = self.clock.wall() - record.duration
-        record.bytes_received, record.bytes_sent = received, len(response.body)
+        record.bytes_received, record.bytes_sent = (
+            received,
+            len(response.body) if isinstance(response.body, bytes) else 0,
+        )
         record.produced_by = response.produced_by or "gateway"
-        if asked_upstream:
+        if exchange.attempt is not None:
             record.upstream, record.upstream_duration = _TARGET, 0.0
             record.attempts = [Attempt("test", "answered", response.status, url=_TARGET)]
         return record
-
-
-async def _settled(outcome: Any) -> Any:
-    """Return what a phase came to, awaited if one of its hooks must be."""
-    return await outcome.finish() if isinstance(outcome, Suspended) else outcome
-
-
-def _reader(body: bytes) -> Callable[[int], Awaitable[bytes]]:
-    async def read(limit: int) -> bytes:
-        if len(body) > limit:
-            raise BodyTooLargeError(f"the body is larger than {limit} bytes")
-        return body
-
-    return read
-
-
-def _transformed(response: Response, body: bytes) -> bytes:
-    for body_filter in response.filters:
-        body = (body_filter.feed(body) if body else b"") + body_filter.finish(Headers())
-    return body

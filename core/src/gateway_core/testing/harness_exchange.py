@@ -1,0 +1,243 @@
+"""One request through the phases of a chain, without a gateway around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from copy import copy
+from typing import Any, Final
+
+from gateway_core import reasons
+from gateway_core.errors import BodySide
+from gateway_core.hooks import (
+    Chain,
+    Hook,
+    Stop,
+    Suspended,
+    start_attempt_phase,
+    start_phase,
+    start_response_phase,
+)
+from gateway_core.messages import Request, Response, RouteInfo, UpstreamAttempt
+from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec, ObserverFailed, TooLarge, read_whole
+from gateway_core.messages.body_sources import BytesSource, IteratorSource, source_of
+from gateway_core.messages.headers import block_of
+from gateway_core.tasks import spawn
+
+LARGEST: Final = 1 << 30
+CLIENT_SEES_NOTHING: Final = 499
+"""Status in logs of a request that ended without a response."""
+
+
+async def settled(outcome: Any) -> Any:
+    """Return what a phase came to, awaited if one of its hooks must be."""
+    return await outcome.finish() if isinstance(outcome, Suspended) else outcome
+
+
+class StreamedBody:
+    """The body of a request or of an upstream's response: read, replaced, or sent on through filters."""
+
+    def __init__(self, source: BodySource, has_body: bool, side: BodySide, failed: ObserverFailed) -> None:
+        self._source = source
+        self._specs: list[FilterSpec] = []
+        self._side = side
+        self._failed = failed
+        self.has_body = has_body
+        self.was_read = not has_body
+
+    def _take(self) -> BodySource:
+        source, specs = self._source, self._specs
+        self._specs = []
+        return FilteredBody(source, specs, self._failed) if specs and self.has_body else source
+
+    async def read_body(self, limit: int) -> bytes:
+        """Read the body through the filters so far; it is the body from then on."""
+        found = await read_whole(self._take(), limit, self._side)
+        if isinstance(found, TooLarge):
+            self._source = found.rest
+            raise found.error
+        self._source, self.was_read = BytesSource(found), True
+        return found
+
+    def set_body(self, data: bytes) -> None:
+        """Put another body in its place."""
+        self._source, self._specs, self.was_read, self.has_body = BytesSource(data), [], True, bool(data)
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:
+        """Add a filter; return whether there is a body."""
+        if self.has_body:
+            self._specs.append(spec)
+        return self.has_body
+
+
+class HarnessExchange:
+    """A request on its way through a chain; its `operations`."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        request: Request,
+        body: bytes | Iterable[bytes],
+        upstream_response: Response,
+        filter_failed: ObserverFailed,
+    ) -> None:
+        """Prepare.
+
+        :param body: the request's, whole or in pieces.
+        :param filter_failed: told of observers that fail.
+        """
+        self.chain = chain
+        self.request = request
+        source: BodySource = BytesSource(body) if isinstance(body, bytes) else IteratorSource(_iterated(body))
+        self._body = StreamedBody(source, body != b"", "request", filter_failed)
+        self._upstream_response = upstream_response
+        self._filter_failed = filter_failed
+        self._suspended: Suspended[Any] | None = None
+        self._may_forward = False
+        self._task: asyncio.Task[Response] | None = None
+        self.attempt: UpstreamAttempt | None = None
+        self.sent_body = b""
+        """What went upstream."""
+        self.stopped: str | None = None
+        self.route: str | None = None
+        self._outer: tuple[Hook, ...] = ()
+        """The response hooks that are left when a forwarded response goes to the client."""
+        self.forwarded: Response | None = None
+        self.aborted: str | None = None
+        request.operations = self
+
+    # -- phases
+
+    async def run(self, route: RouteInfo) -> Response:
+        """Run everything up to the log, and return the response with its whole body."""
+        self._task = spawn(self._phases(route), name="harness exchange", on_error=lambda _: None)
+        await asyncio.wait({self._task})
+        if self.aborted is not None:
+            return Response(CLIENT_SEES_NOTHING)
+        return self._task.result()
+
+    async def _phases(self, route: RouteInfo) -> Response:
+        chain, request = self.chain, self.request
+        if chain.reserved is not None:
+            request.headers.remove_any(chain.reserved)
+        for phase in ("gateway_request", "gateway_route_match", "gateway_pre_proxy"):
+            args: tuple[Any, ...] = (request,)
+            if phase == "gateway_route_match":
+                request.route = route
+                args = (request, route)
+            stop = await self._phase(phase, args)
+            if self.aborted is not None:
+                raise asyncio.CancelledError
+            if stop is None:
+                continue
+            if isinstance(stop.result, str):
+                self.route = stop.result
+                continue
+            if self.forwarded is None:
+                self.stopped = phase.removeprefix("gateway_")
+                return await self._respond(chain.response_after(phase, stop), stop.result)
+            return await self._respond(self._outer, stop.result)
+        if self.forwarded is not None:
+            return await self._respond(self._outer, self.forwarded)
+        return await self._respond(chain.response, await self._send())
+
+    async def _phase(self, phase: str, args: tuple[Any, ...]) -> Stop | None:
+        outcome = start_phase(self.chain.hooks_of(phase), *args)
+        if not isinstance(outcome, Suspended):
+            return outcome
+        self._suspended, self._may_forward = outcome, phase == "gateway_pre_proxy"
+        try:
+            return await outcome.finish()
+        finally:
+            self._suspended, self._may_forward = None, False
+
+    async def _send(self) -> Response:
+        """Run the attempt hooks, send the body, and return the upstream's response."""
+        request = self.request
+        fields = request.headers.copy()
+        for name in ("host", "content-length", "transfer-encoding", "connection"):
+            fields.remove(name)
+        attempt = UpstreamAttempt("test", request.sent_path, request.query_string, "upstream.test", fields)
+        stop = await settled(start_attempt_phase(self.chain.attempt, request, attempt))
+        if stop is not None:
+            self.stopped = "attempt"
+            refused: Response = stop.result
+            return refused
+        self.attempt = attempt
+        self.sent_body = await self._body.read_body(LARGEST)
+        given = self._upstream_response
+        response = Response.streamed(given.status, given.reason, block_of(given.headers))
+        response.is_for_head = request.method == "HEAD"
+        body = StreamedBody(source_of(given.body), response.has_body, "response", self._filter_failed)
+        response.operations = body
+        return response
+
+    async def _respond(self, hooks: tuple[Hook, ...], response: Response) -> Response:
+        response.is_for_head = self.request.method == "HEAD"
+        sent: Response = await settled(start_response_phase(hooks, self.request, response))
+        if sent.has_body:
+            sent.body = await sent.read(LARGEST)
+        return sent
+
+    # -- operations
+
+    async def read_body(self, limit: int) -> bytes:
+        return await self._body.read_body(limit)
+
+    def set_body(self, data: bytes) -> None:
+        self._body.set_body(data)
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:
+        return self._body.add_body_filter(spec)
+
+    async def forward(self) -> Response:
+        suspended = self._suspended
+        if suspended is None or not self._may_forward:
+            raise RuntimeError("forward() may be called once, in the pre-proxy phase")
+        self._may_forward = False
+        inner, self._outer = self.chain.split_response(suspended.hook)
+        rest = suspended.take_rest()
+        stop = await settled(start_phase(rest, self.request))
+        response = await self._send() if stop is None else stop.result
+        self.forwarded = await settled(start_response_phase(inner, self.request, response))
+        assert self.forwarded is not None
+        return self.forwarded
+
+    def detach(self) -> Request:
+        if not self._body.was_read:
+            raise RuntimeError("detach() needs the request's body to be read before")
+        copied = copy(self.request)
+        copied.headers = self.request.headers.copy()
+        detached = _Detached(self.chain, copied, b"", self._upstream_response, self._filter_failed)
+        detached.share_body(self._body)
+        return copied
+
+    def share_body(self, body: StreamedBody) -> None:
+        """Send the body of another exchange, which was read."""
+        self._body = body
+
+    def abort(self, reason: str) -> None:
+        if self.aborted is None:
+            self.aborted = reason or reasons.PLUGIN_ABORTED
+            if self._task is not None:
+                self._task.cancel()
+
+
+class _Detached(HarnessExchange):
+    """A detached copy of a request, which may be forwarded once, from anywhere."""
+
+    _was_sent = False
+
+    async def forward(self) -> Response:
+        if self._was_sent:
+            raise RuntimeError("forward() of a detached request may be called once")
+        self._was_sent = True
+        self.forwarded = await settled(start_response_phase(self.chain.response, self.request, await self._send()))
+        assert self.forwarded is not None
+        return self.forwarded
+
+
+async def _iterated(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        await asyncio.sleep(0)
+        yield piece

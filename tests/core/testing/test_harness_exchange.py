@@ -1,0 +1,162 @@
+"""What requests and responses can be asked to do, in the test kit."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from gateway_core.errors import BodyTooLargeError
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import BodyFilter, Request, Response
+from gateway_core.testing import PluginHarness
+
+
+class Upper(BodyFilter):
+    def feed(self, data: bytes) -> bytes:
+        return data.upper()
+
+
+class Bodies(Plugin[Any]):
+    name = "bodies"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response | None:
+        match request.path:
+            case "/filter":
+                request.add_body_filter(Upper)
+            case "/read":
+                request.add_body_filter(Upper)
+                request.state["bodies.read"] = await request.read()
+            case "/set":
+                request.set_body(b"other")
+            case "/caught":
+                with pytest.raises(BodyTooLargeError):
+                    await request.read(2)
+                request.add_body_filter(Upper)
+            case "/too-large":
+                await request.read(2)
+            case "/abort":
+                request.abort("quota.over")
+                await request.read()
+            case "/wrong":
+                request.abort("Not A Code")
+        return None
+
+    @hookimpl
+    def gateway_response(self, response: Response) -> None:
+        response.add_body_filter(Upper)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [("/", b"abcd"), ("/filter", b"ABCD"), ("/read", b"ABCD"), ("/set", b"other"), ("/caught", b"ABCD")],
+)
+def test_bodies_go_upstream_as_hooks_leave_them(path: str, sent: bytes) -> None:
+    with PluginHarness(Bodies) as harness:
+        for body in (b"abcd", [b"ab", b"cd"]):
+            result = harness.request("POST", path, body=body, upstream_response=Response(200, b"said"))
+
+            assert (result.sent_body, result.response.body) == (sent, b"SAID")
+
+
+def test_a_body_over_a_hooks_limit_is_413_unless_it_is_caught() -> None:
+    with PluginHarness(Bodies) as harness:
+        result = harness.request("POST", "/too-large", body=b"abcd")
+
+        assert (result.response.status, result.response.failure) == (413, "body-too-large")
+        assert harness.plugin.context is not None
+
+
+def test_abort_ends_the_request_with_its_reason() -> None:
+    with PluginHarness(Bodies) as harness:
+        result = harness.request("POST", "/abort", body=b"abcd")
+
+        assert (result.record.reason, result.record.aborted, result.attempt) == ("quota.over", "gateway", None)
+        assert harness.request("POST", "/wrong").response.status == 500
+
+
+class Forwards(Plugin[Any]):
+    name = "forwards"
+    seen: ClassVar[list[str]] = []
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response | None:
+        if request.path == "/detach":
+            body = await request.read()
+            copied = request.detach()
+            response = await copied.forward()
+            with pytest.raises(RuntimeError):
+                await copied.forward()
+            return Response(200, body + await response.read())
+        if request.path == "/unread":
+            request.detach()
+        response = await request.forward()
+        if request.path == "/again":
+            await request.forward()
+        if request.path == "/fail":
+            raise ValueError("boom")
+        if request.path == "/own":
+            return Response(299, await response.read() + b"!")
+        return None
+
+    @hookimpl
+    async def gateway_response(self, request: Request, response: Response) -> None:
+        if request.path == "/late":
+            await request.forward()
+        response.headers["x-outer"] = response.headers.get("x-inner", "none")
+
+
+class Inner(Plugin[Any]):
+    name = "inner"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return Response(403) if request.path == "/denied" else None
+
+    @hookimpl
+    def gateway_response(self, response: Response) -> None:
+        response.headers["x-inner"] = "1"
+
+
+def forwarded(path: str, **options: Any) -> Any:
+    with PluginHarness(Forwards, behind=(Inner,), **options) as harness:
+        return harness.request("POST", path, body=b"abc", upstream_response=Response(200, b"said"))
+
+
+def test_a_forwarded_response_has_passed_the_later_bindings_and_is_sent_unless_another_is_returned() -> None:
+    plain, own, denied = forwarded("/"), forwarded("/own"), forwarded("/denied")
+
+    assert (plain.response.status, plain.response.body, plain.response.headers["x-outer"]) == (200, b"said", "1")
+    assert (own.response.status, own.response.body, own.response.headers["x-outer"]) == (299, b"said!", "none")
+    assert (denied.response.status, denied.attempt) == (403, None)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/again", 500), ("/late", 500), ("/unread", 500), ("/fail", 500)])
+def test_forward_and_detach_at_the_wrong_time_are_failures(path: str, status: int) -> None:
+    assert forwarded(path).response.status == status
+
+
+def test_if_a_hook_fails_behind_forward_continue_sends_what_was_forwarded() -> None:
+    result = forwarded("/fail", binding={"on_error": "continue"})
+
+    assert (result.response.status, result.response.body) == (200, b"said")
+
+
+def test_a_detached_copy_may_be_forwarded_once() -> None:
+    assert forwarded("/detach").response.body == b"abcsaid"
+
+
+def test_in_shadow_mode_bodies_stay_and_forward_ends_the_hook_silently() -> None:
+    with PluginHarness(Bodies, binding={"mode": "shadow"}) as harness:
+        for path in ("/filter", "/set", "/abort"):
+            result = harness.request("POST", path, body=b"abcd", upstream_response=Response(200, b"said"))
+
+            assert (result.sent_body, result.response.body, result.record.aborted) == (b"abcd", b"said", None)
+
+    with PluginHarness(Forwards, binding={"mode": "shadow"}) as other:
+        for path in ("/", "/detach"):
+            result = other.request("POST", path, body=b"abcd", upstream_response=Response(200, b"said"))
+
+            assert (result.response.status, result.response.body) == (200, b"said")
+        assert other.logs == []
