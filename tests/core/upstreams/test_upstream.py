@@ -282,22 +282,44 @@ actions = st.lists(
 )
 
 
+def pick_what_may_be_picked(upstream: Upstream, key: str, now: float, backups: set[str]) -> list[Endpoint]:
+    """Pick one endpoint or none, and assert what holds for every pick."""
+    usable = [e for e in upstream.endpoints if e.breaker is None or e.breaker.allows(now)]
+    any_fit = any(e.is_fit(now) for e in upstream.endpoints)
+    chosen = upstream.pick(key, now)
+    if chosen is None:
+        assert not [e for e in usable if e.is_fit(now) or not any_fit]
+        assert upstream.refusal(now).reason is not RefusalReason.ALL_DOWN
+        return []
+    assert chosen in usable
+    assert chosen.is_fit(now) or not any_fit
+    if chosen.id in backups and any_fit:
+        assert not [e for e in usable if e.is_fit(now) and e.id not in backups]
+    return [chosen]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=120)
 @given(
     history=actions,
     strategy=st.sampled_from(["round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"]),
+    backups=st.sets(st.sampled_from("abcd")),
 )
 def test_no_history_picks_what_must_not_be_picked(
-    history: list[tuple[str, int]], strategy: str, make_upstream: MakeUpstream
+    history: list[tuple[str, int]], strategy: str, backups: set[str], make_upstream: MakeUpstream
 ) -> None:
-    upstream = make_upstream(strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
+    def spec(name: str, weight: int = 1) -> EndpointSpec:
+        return EndpointSpec("http", f"{name}.test", 80, id=name, weight=weight, backup=name in backups)
+
+    upstream = make_upstream(
+        [spec(name) for name in "abc"], strategy=strategy, outlier_detection=OUTLIERS, circuit_breaker=BREAKER
+    )
     now, under_way = 1_000.0, list[tuple[Endpoint, float]]()
     for action, number in history:
         name = "abcd"[number]
         if action == "wait":
             now += [0.5, 9.0, 10.0, 31.0][number]
         elif action == "add":
-            upstream.change_endpoints([EndpointSpec("http", f"{name}.test", 80, id=name, weight=number + 1)])
+            upstream.change_endpoints([spec(name, number + 1)])
         elif action == "remove":
             upstream.change_endpoints([], [name])
         elif action in {"sick", "well"}:
@@ -305,16 +327,7 @@ def test_no_history_picks_what_must_not_be_picked(
                 endpoint.health.healthy = action == "well"
                 endpoint.notify()
         elif action == "pick":
-            usable = [e for e in upstream.endpoints if e.breaker is None or e.breaker.allows(now)]
-            any_fit = any(e.is_fit(now) for e in upstream.endpoints)
-            chosen = upstream.pick(name, now)
-            if chosen is None:
-                assert not [e for e in usable if e.is_fit(now) or not any_fit]
-                assert upstream.refusal(now).reason is not RefusalReason.ALL_DOWN
-                continue
-            assert chosen in usable
-            assert chosen.is_fit(now) or not any_fit
-            under_way.append((chosen, now))
+            under_way += [(e, now) for e in pick_what_may_be_picked(upstream, name, now, backups)]
         elif under_way:
             endpoint, started = under_way.pop(number % len(under_way))
             outcome = {"ok": 200, "fail": Outcome.RESET, "500": 500, "leave": Outcome.ABANDONED}[action]

@@ -231,8 +231,8 @@ class UpstreamConfig(Section):
     """Take endpoints out on which requests fail; off unless given."""
 
     panic_threshold: Percent = 0.0
-    """Percent of the endpoints that must be well for the ill ones to be left out; 0 always leaves them out unless all
-    are ill."""
+    """Percent of the endpoints, backups apart, that must be well for the ill ones to be left out; 0 always leaves them
+    out unless all are ill. A backup that is well leaves them out as well."""
 
     circuit_breaker: CircuitBreakerConfig | None = None
     """Stop sending to an endpoint that fails too often; off unless given."""
