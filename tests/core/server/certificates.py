@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from typing import Any
 from gateway_core.config import ListenAddress, ListenConfig
 from gateway_core.server import sockets
 from gateway_core.server.certificates import load_certificates
+from gateway_core.server.first_bytes import MOST_PEEKED, ClientHello, FirstBytes, HelloReader
 from gateway_core.server.tls import AddressTls
 from gateway_core.tasks import Tasks
 
@@ -115,20 +117,35 @@ def listener(pair: Pair, *hosts: str, **tls: Any) -> ListenConfig:
     return ListenConfig.model_validate({"address": ":443", "hosts": hosts, "tls": {**pair.config(), **tls}})
 
 
+def server_name(connection: socket.socket) -> str:
+    """Wait for a ClientHello, and return the server name in it. Blocks."""
+    connection.setblocking(True)
+    hello = HelloReader()
+    found: FirstBytes | ClientHello = FirstBytes.MORE
+    while found is FirstBytes.MORE and (data := connection.recv(MOST_PEEKED, socket.MSG_PEEK)):
+        found = hello.read(data)
+    connection.setblocking(False)
+    return found.server_name if isinstance(found, ClientHello) else ""
+
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def serving(tls: AddressTls, serve: Serve) -> AsyncIterator[int]:
-    """Serve connections with the TLS of a single listener; yields the port."""
+    """Serve connections with the TLS of an address; yields the port."""
     loop, tasks = asyncio.get_running_loop(), Tasks()
     sock = sockets.bind(ListenAddress("127.0.0.1"), "")
 
-    async def take(connection: Any) -> None:
+    async def take(connection: socket.socket) -> None:
         reader = asyncio.StreamReader()
+        chosen = tls.choose(await asyncio.to_thread(server_name, connection))
+        if chosen is None:
+            connection.close()
+            return
         with contextlib.suppress(OSError):
             await loop.connect_accepted_socket(
-                lambda: asyncio.StreamReaderProtocol(reader, serve), connection, ssl=tls.choose("").context
+                lambda: asyncio.StreamReaderProtocol(reader, serve), connection, ssl=chosen.context
             )
 
     async def accept() -> None:

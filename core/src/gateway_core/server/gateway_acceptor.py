@@ -35,6 +35,9 @@ _REJECTED_FOR: Final = 1.0
 _HANDSHAKES_PER_TURN: Final = 8
 """Handshakes begun in one turn: each takes about half a millisecond."""
 
+_UNRECOGNIZED_NAME: Final = b"\x15\x03\x01\x00\x02\x02\x70"
+"""The fatal alert in a record (RFC 8446 section 6); asyncio closes a failed handshake before its alert is sent."""
+
 _LOOK_AGAIN: Final = 0.01
 """Seconds between two looks at an incomplete beginning on a unix socket, which has no ``SO_RCVLOWAT``."""
 
@@ -194,10 +197,14 @@ class _Beginning:
         if hello is FirstBytes.MORE:
             return self._hello.needed
         if hello is FirstBytes.TEXT:
-            self._refuse_text()
+            self._refuse(self.acceptor.server.text_on_tls())
             return 0
         self._accepted.server_name = hello.server_name if isinstance(hello, ClientHello) else ""
-        self._accepted.listener, self._context = self._tls.choose(self._accepted.server_name)
+        chosen = self._tls.choose(self._accepted.server_name)
+        if chosen is None:
+            self._refuse(_UNRECOGNIZED_NAME)
+        else:
+            self._accepted.listener, self._context = chosen
         return 0
 
     def _wait(self, needed: int) -> None:
@@ -221,11 +228,12 @@ class _Beginning:
             self._is_waiting = False
             self.acceptor.loop.remove_reader(self._socket.fileno())
 
-    def _refuse_text(self) -> None:
+    def _refuse(self, response: bytes) -> None:
+        """Send a few bytes without TLS, and close the connection."""
         with contextlib.suppress(OSError):
             # Read, since closing with unread bytes would be a reset, which may overtake the response.
             self._socket.recv(MOST_PEEKED)
-            self._socket.send(self.acceptor.server.text_on_tls())
+            self._socket.send(response)
             self._socket.shutdown(socket.SHUT_WR)
         self.close()
 

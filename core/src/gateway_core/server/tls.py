@@ -44,11 +44,7 @@ class ListenerTls:
             return self._new_base()
         return self._base
 
-    def refusing_context(self) -> ssl.SSLContext:
-        """Return a context that refuses every handshake, for a name that is not served."""
-        return self._new_base(refuses=True)
-
-    def _new_base(self, *, refuses: bool = False) -> ssl.SSLContext:
+    def _new_base(self) -> ssl.SSLContext:
         certificates = self.certificates
         base = plain_context(certificates.config)
 
@@ -56,7 +52,7 @@ class ListenerTls:
             connection: ssl.SSLObject | ssl.SSLSocket, server_name: str | None, _context: ssl.SSLContext
         ) -> ssl.AlertDescription | None:
             # Of the same generation as the base: its settings and the authorities belong together.
-            chosen = None if refuses else certificates.choose(server_name)
+            chosen = certificates.choose(server_name)
             if chosen is None:
                 return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
             connection.context = chosen
@@ -92,12 +88,14 @@ class AddressTls:
             [config for config, _ in listeners], lambda config: tls_of[id(config)]
         ).values()
 
-    def choose(self, server_name: str) -> ChosenTls:
-        """Return what TLS begins with for the server name of a ClientHello; empty without one."""
+    def choose(self, server_name: str) -> ChosenTls | None:
+        """Return what TLS begins with; None if the handshake is to be refused, as `strict_sni` says.
+
+        :param server_name: that of the ClientHello; empty without one.
+        """
         rule = self._table.for_server_name(server_name)
-        if rule is None:
-            refusing = self._table.fallback.payload
-            return ChosenTls(refusing.config, refusing.refusing_context())
+        if rule is None or rule.payload.certificates.choose(server_name) is None:
+            return None
         return ChosenTls(rule.payload.config, rule.payload.base_context())
 
 
