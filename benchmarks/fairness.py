@@ -238,13 +238,13 @@ async def wait_for(port: int, seconds: float = 20) -> None:
             return
 
 
-async def measure(gate: str, fast_lane: bool, cases: list[tuple[str, bool, int]], seconds: float) -> float:
+async def measure(gate: str, cases: list[tuple[str, bool, int]], seconds: float) -> float:
     """Print a line for each case; return the worst wait of all."""
     ports, worst = free_ports(), 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_certificate(folder)
-        command, environ = command_of(gate, ports, folder, fast_lane)
+        command, environ = command_of(gate, ports, folder)
         pin = ["taskset", "-c", "0"] if (os.cpu_count() or 1) > 1 else []
         process = subprocess.Popen([*pin, *command], env={**os.environ, **environ}, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
         upstream = run_apart(serve_upstream, ports.upstream)
@@ -257,10 +257,9 @@ async def measure(gate: str, fast_lane: bool, cases: list[tuple[str, bool, int]]
                     ports, tls, seconds, partial(start_load, case, ports, tls, connections), 2.0 * (case == "many-idle")
                 )
                 worst = max(worst, waits[-1])
-                lane = "" if gate != "gateway" else "/fast" if fast_lane else "/aiohttp"
                 many = f"{connections:4d}" if case in FLOODS else "    "
                 print(
-                    f"{gate + lane:16s} {'tls' if tls else 'plain':5s} {case:12s} {many}  "
+                    f"{gate:8s} {'tls' if tls else 'plain':5s} {case:12s} {many}  "
                     f"worst {waits[-1] * 1e3:7.1f} ms  p99 {waits[int(len(waits) * 0.99)] * 1e3:7.1f} ms  "
                     f"median {waits[len(waits) // 2] * 1e3:6.1f} ms  ({len(waits)} requests)",
                     flush=True,
@@ -280,7 +279,6 @@ def main() -> None:
     parser.add_argument("--connections", default="1,200")
     parser.add_argument("--schemes", default="plain,tls")
     parser.add_argument("--gates", default=",".join(installed()))
-    parser.add_argument("--lanes", default="fast,aiohttp")
     parser.add_argument("--seconds", type=float, default=3.0)
     arguments = parser.parse_args()
     with contextlib.suppress(OSError):
@@ -296,9 +294,8 @@ def main() -> None:
     ]
     worst = 0.0
     for gate in arguments.gates.split(","):
-        for lane in arguments.lanes.split(",") if gate == "gateway" else ["fast"]:
-            found = asyncio.run(measure(gate, lane == "fast", cases, arguments.seconds))
-            worst = max(worst, found) if gate == "gateway" else worst
+        found = asyncio.run(measure(gate, cases, arguments.seconds))
+        worst = max(worst, found) if gate == "gateway" else worst
     if worst >= LIMIT:
         sys.exit(1)
 

@@ -12,7 +12,6 @@ GATEWAY = """
 listen:
   - 127.0.0.1:{plain}
   - {{address: "127.0.0.1:{tls}", tls: {{cert: {folder}/cert.pem, key: {folder}/key.pem}}}}
-fast_lane: {fast_lane}
 log: {{level: error}}
 limits: {{header_timeout: 5s}}
 upstreams:
@@ -125,9 +124,9 @@ def installed() -> list[str]:
     return ["gateway", *(name for name in ("nginx", "haproxy") if shutil.which(name))]
 
 
-def command_of(name: str, ports: Ports, folder: Path, fast_lane: bool) -> tuple[list[str], dict[str, str]]:
+def command_of(name: str, ports: Ports, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Write a contestant's configuration; return the command that starts it and what its environment needs."""
-    values = {**vars(ports), "folder": folder, "fast_lane": str(fast_lane).lower()}
+    values = {**vars(ports), "folder": folder}
     if name == "nginx":
         (folder / "nginx.conf").write_text(NGINX.format(**values))
         return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway_core.messages import Request
-from gateway_core.proxy.lane import HeadMemo, Peer
-from gateway_core.proxy.wire.request_head import TARGET_BYTES, read_request_block
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.wire.request_fields import TARGET_BYTES
+from gateway_core.proxy.wire.request_head import RequestHead, read_head
 from gateway_core.snapshot import Snapshot
 from hypothesis import strategies as st
 
@@ -92,10 +93,9 @@ class _Transport:
 def request_of(snapshot: Snapshot, method: str, target: str, pairs: list[tuple[str, bytes]]) -> Request | None:
     """Return the request that a head makes; None if the gateway refuses the head."""
     block = b"\r\nHost: a.test" + b"".join(b"\r\n%b: %b" % (name.encode(), value) for name, value in pairs)
-    facts = read_request_block(block)
-    if facts is None:
+    data = f"{method} {target} HTTP/1.1".encode() + block + b"\r\n\r\n"
+    head = read_head(data, 0, 1 << 20, 10_000)
+    if not isinstance(head, RequestHead):
         return None
-    peer: Any = _Transport()
-    memo = HeadMemo(facts, Peer(peer), snapshot)
-    memo.read_line(method, target)
-    return memo.request("id", 1.0)
+    transport: Any = _Transport()
+    return Client(transport).inbound(head, snapshot).request("id", 1.0)

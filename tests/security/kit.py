@@ -47,13 +47,10 @@ FORMS: Final = {
 }
 
 
-def config(
-    form: Form, url: str, *, rewrites: bool = False, guards: bool = True, lane: str = "fast", more: str = ""
-) -> str:
+def config(form: Form, url: str, *, rewrites: bool = False, guards: bool = True, more: str = "") -> str:
     rewrite = f", {form.rewrite}" if rewrites else ""
     plugins = ", plugins: [{name: guard}]" if guards else ""
     return f"""
-fast_lane: {"true" if lane == "fast" else "false"}
 {more}
 routes:
   - {{id: guarded, {form.match}, target: "{url}"{plugins}{rewrite}}}
@@ -151,7 +148,6 @@ async def attacked(
     *,
     rewrites: bool = False,
     guards: bool = True,
-    lane: str = "fast",
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
     more: str = "",
     plugins: tuple[type[Plugin[Any]], ...] = (),
@@ -160,7 +156,7 @@ async def attacked(
     upstream = Upstream()
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream.port = server.sockets[0].getsockname()[1]
-    text = config(form, upstream.url, rewrites=rewrites, guards=guards, lane=lane, more=more)
+    text = config(form, upstream.url, rewrites=rewrites, guards=guards, more=more)
     own, clients = tls or (None, None)
     async with run_proxy(text, folder, [Guard, *plugins], own) as gateway:
         yield Attacked(gateway, upstream, clients)

@@ -10,7 +10,7 @@ is protected by a route and everything else is open:
               to any of them, because some of the protected routes take everything below it.
 
 `test_path_attacks.py` sends every row to every form that a protected route may have (prefix, exact path, pattern, tail,
-regular expression, with hosts, with methods), as it is and with a rewritten path, in both lanes, with and without TLS,
+regular expression, with hosts, with methods), as it is and with a rewritten path, with and without TLS,
 on a new connection and behind other requests, and asks ``gateway match`` as well.
 """
 

@@ -1,6 +1,6 @@
 """What a client claims must not reach an application as the gateway's word: read as a WSGI application reads it.
 
-An attack is one more row. Every row is sent over plain and TLS connections, in both lanes, with and without a body, on
+An attack is one more row. Every row is sent over plain and TLS connections, with and without a body, on
 a new connection and behind an innocent request on the same one.
 """
 
@@ -115,15 +115,13 @@ def certificate(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ssl.SSL
     return server, ssl.create_default_context(cafile=str(pair.cert))
 
 
-@pytest.fixture(params=["true", "false"], ids=["fast", "aiohttp"])
+@pytest.fixture
 async def gateway(
-    request: pytest.FixtureRequest,
     tmp_path: Path,
     application: int,
     certificate: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
 ) -> AsyncIterator[RunningProxy]:
     config = f"""
-fast_lane: {request.param}
 strip_headers: [x-tenant]
 trusted_proxies: [192.0.2.1]
 client_address: {{header: my-client}}

@@ -17,11 +17,6 @@ from tests.security.kit import FORMS, TOKEN, Attacked, Form, Guard, attacked, co
 from tests.security.path_attacks import ATTACKS, GUARDED, OPEN, REFUSED, Attack
 
 
-@pytest.fixture(params=["fast", "aiohttp"])
-def lane(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     pair = make(tmp_path_factory.mktemp("tls"), "localhost")
@@ -57,12 +52,12 @@ async def wrongs_of(gateway: Attacked, attack: Attack, guarded_as: str) -> list[
 @pytest.mark.parametrize("way", ["as sent", "rewritten", "tls"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_protected_path_is_reached_only_through_its_route(
-    tmp_path: Path, lane: str, form: str, way: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+    tmp_path: Path, form: str, way: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     kind = FORMS[form]
     rewrites = way == "rewritten"
 
-    async with attacked(kind, tmp_path, rewrites=rewrites, lane=lane, tls=tls if way == "tls" else None) as gateway:
+    async with attacked(kind, tmp_path, rewrites=rewrites, tls=tls if way == "tls" else None) as gateway:
         wrongs = [
             wrong
             for attack in ATTACKS
@@ -74,13 +69,13 @@ async def test_a_protected_path_is_reached_only_through_its_route(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-async def test_what_a_connection_remembers_does_not_outlive_a_reload(tmp_path: Path, lane: str, form: str) -> None:
+async def test_what_a_connection_remembers_does_not_outlive_a_reload(tmp_path: Path, form: str) -> None:
     kind = FORMS[form]
     wrongs = []
 
-    async with attacked(kind, tmp_path, guards=False, lane=lane) as gateway:
-        guarded = config(kind, gateway.upstream.url, lane=lane)
-        unguarded = config(kind, gateway.upstream.url, guards=False, lane=lane)
+    async with attacked(kind, tmp_path, guards=False) as gateway:
+        guarded = config(kind, gateway.upstream.url)
+        unguarded = config(kind, gateway.upstream.url, guards=False)
         for attack in [row for row in ATTACKS if row.fate is GUARDED]:
             async with gateway.client() as client:
                 statuses = [await client.ask(attack.target), await client.ask(attack.target)]
@@ -117,8 +112,8 @@ def test_gateway_match_says_what_becomes_of_each_attack(tmp_path: Path, form: st
     assert wrongs == []
 
 
-async def test_targets_for_the_gateway_itself_reach_no_upstream(tmp_path: Path, lane: str) -> None:
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane) as gateway:
+async def test_targets_for_the_gateway_itself_reach_no_upstream(tmp_path: Path) -> None:
+    async with attacked(FORMS["prefix"], tmp_path) as gateway:
         assert await gateway.ask(b"*", "OPTIONS") == 200
         assert await gateway.ask(b"h:80", "CONNECT") == 405
         assert await gateway.ask(b"/admin/x", "CONNECT") == 405
@@ -132,11 +127,11 @@ async def test_targets_for_the_gateway_itself_reach_no_upstream(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("target", [b"/;a/admin", b"/%3Ba/admin", b"/;a/%3Bb/admin", b"/items/;a", b"/items/;/edit"])
-async def test_a_segment_of_path_parameters_is_no_way_past_a_pattern(tmp_path: Path, lane: str, target: bytes) -> None:
+async def test_a_segment_of_path_parameters_is_no_way_past_a_pattern(tmp_path: Path, target: bytes) -> None:
     """Flask and Express take ``;a`` for a tenant, a servlet container for nothing."""
     pattern = "/:tenant/admin" if b"admin" in target else "/items/:id" + ("/edit" if b"edit" in target else "")
 
-    async with attacked(Form(f"path: {pattern}"), tmp_path, lane=lane) as gateway:
+    async with attacked(Form(f"path: {pattern}"), tmp_path) as gateway:
         assert await gateway.ask(target) == 400
         assert await gateway.ask(b"/;jsessionid=1") == 200
         assert gateway.upstream.targets == ["/;jsessionid=1"]

@@ -136,14 +136,12 @@ class Sees(Plugin[Any]):
         response.headers["x-path"] = request.path.encode().hex()
 
 
-@pytest.mark.parametrize("lane", ["true", "false"])
-async def test_what_plugins_see_is_what_nginx_serves(tmp_path: Path, lane: str) -> None:
+async def test_what_plugins_see_is_what_nginx_serves(tmp_path: Path) -> None:
     chance = random.Random(7)
     paths = ["/" + "".join(chance.choices(ALPHABET, k=chance.randint(0, 8))) for _ in range(300)]
 
     with nginx(tmp_path) as port:
         config = f"""
-fast_lane: {lane}
 plugins: [{{name: sees}}]
 routes: [{{id: all, path_prefix: /, target: "http://127.0.0.1:{port}"}}]
 """

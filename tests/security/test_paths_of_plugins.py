@@ -48,9 +48,8 @@ MORE = "plugins: [{name: moves, on_error: continue}]\npath_policy: {encoded_slas
 STRICT = '  - {{id: strict, path: /strict, target: "{url}", path_policy: {{encoded_slash: reject}}}}\n'
 
 
-@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
-async def test_what_a_plugin_sets_is_read_and_refused_like_what_a_client_sends(tmp_path: Path, lane: str) -> None:
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane, more=MORE, plugins=(Moves,)) as gateway:
+async def test_what_a_plugin_sets_is_read_and_refused_like_what_a_client_sends(tmp_path: Path) -> None:
+    async with attacked(FORMS["prefix"], tmp_path, more=MORE, plugins=(Moves,)) as gateway:
         asked = gateway.upstream.targets
 
         assert await gateway.ask(b"/public", "GET", "X-Early: //admin;v/x") == 401
@@ -63,9 +62,8 @@ async def test_what_a_plugin_sets_is_read_and_refused_like_what_a_client_sends(t
         assert len(asked) == 2
 
 
-@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
-async def test_a_method_or_query_that_a_plugin_sets_does_not_break_the_request_line(tmp_path: Path, lane: str) -> None:
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane, more=MORE, plugins=(Moves,)) as gateway:
+async def test_a_method_or_query_that_a_plugin_sets_does_not_break_the_request_line(tmp_path: Path) -> None:
+    async with attacked(FORMS["prefix"], tmp_path, more=MORE, plugins=(Moves,)) as gateway:
         for query in ("a b", "a%0d%0aX-User: root", "a#b", "%c3%a9", "a HTTP/1.1%0d%0a%0d%0aGET /admin/x"):
             assert await gateway.ask(b"/public?q", "GET", f"X-Query: {query}") == 400
         for method in ("GET /admin/x HTTP/1.1", "G@T", "\u00e9"):
@@ -78,12 +76,9 @@ async def test_a_method_or_query_that_a_plugin_sets_does_not_break_the_request_l
         assert gateway.upstream.targets == ["/public?a=%20&b=//;"]
 
 
-@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
-async def test_the_policy_of_the_route_that_a_plugin_chose_decides_and_logs_name_its_key(
-    tmp_path: Path, lane: str
-) -> None:
+async def test_the_policy_of_the_route_that_a_plugin_chose_decides_and_logs_name_its_key(tmp_path: Path) -> None:
     Moves.errors.clear()
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane, more=MORE, plugins=(Moves,)) as gateway:
+    async with attacked(FORMS["prefix"], tmp_path, more=MORE, plugins=(Moves,)) as gateway:
         url, file = gateway.upstream.url, tmp_path / "gateway.yaml"
         await gateway.gateway.reload(file.read_text() + STRICT.format(url=url))
 
@@ -95,7 +90,6 @@ async def test_the_policy_of_the_route_that_a_plugin_chose_decides_and_logs_name
     assert Moves.errors == [None, *["path has %2F: path_policy.encoded_slash"] * 2]
 
 
-@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
 @pytest.mark.parametrize(
     ("target", "location"),
     [
@@ -105,10 +99,8 @@ async def test_the_policy_of_the_route_that_a_plugin_chose_decides_and_logs_name
         (b"/old/a;v=1//b?q=//c", b"/a;v=1//b?q=//c"),
     ],
 )
-async def test_a_location_never_begins_with_two_slashes(
-    tmp_path: Path, lane: str, target: bytes, location: bytes
-) -> None:
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane) as gateway:
+async def test_a_location_never_begins_with_two_slashes(tmp_path: Path, target: bytes, location: bytes) -> None:
+    async with attacked(FORMS["prefix"], tmp_path) as gateway:
         redirect = '  - {id: old, path: "/old/*rest", redirect: {path: "/*rest"}}\n'
         await gateway.gateway.reload((tmp_path / "gateway.yaml").read_text() + redirect)
 
@@ -117,9 +109,8 @@ async def test_a_location_never_begins_with_two_slashes(
     assert (status, field(head, b"location")) == (308, location)
 
 
-@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
-async def test_slashes_that_a_rewrite_brings_are_merged_where_the_policy_says_so(tmp_path: Path, lane: str) -> None:
-    async with attacked(FORMS["prefix"], tmp_path, lane=lane) as gateway:
+async def test_slashes_that_a_rewrite_brings_are_merged_where_the_policy_says_so(tmp_path: Path) -> None:
+    async with attacked(FORMS["prefix"], tmp_path) as gateway:
         regex = 'path_regex: "/re/(?P<a>[^/]*)/(?P<b>.*)", priority: 2, rewrite: {template: "/v/:b/:a/x"}'
         route = f'  - {{id: re, {regex}, path_policy: {{duplicate_slash: merge}}, target: "{gateway.upstream.url}"}}\n'
         await gateway.gateway.reload((tmp_path / "gateway.yaml").read_text() + route)

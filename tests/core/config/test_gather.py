@@ -130,7 +130,7 @@ def test_equal_values_may_be_given_twice() -> None:
 
 
 def test_different_values_are_a_problem_that_names_both_places() -> None:
-    _, problems = merged("workers: 2", "fast_lane: true\nworkers: 3")
+    _, problems = merged("workers: 2", "server_timing: true\nworkers: 3")
 
     assert problems == ["1.yaml:2:10: workers: is given again with another value than at 0.yaml:1:10: keep one of them"]
 

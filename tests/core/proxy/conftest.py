@@ -67,20 +67,13 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
         yield start
 
 
-@pytest.fixture(params=["fast", "aiohttp"])
-def lane(request: pytest.FixtureRequest) -> str:
-    """Both lanes, one after the other."""
-    return str(request.param)
-
-
 @pytest.fixture
-async def start_proxy(tmp_path: Path, lane: str) -> AsyncIterator[StartProxy]:
-    """Start a proxy for a configuration, in the lane that the test runs for."""
+async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
+    """Start a proxy for a configuration."""
     async with AsyncExitStack() as stack:
 
         async def start(config: str, plugins: Plugins = (), tls: ssl.SSLContext | None = None) -> RunningProxy:
-            text = f"fast_lane: {'true' if lane == 'fast' else 'false'}\n{config}"
-            return await stack.enter_async_context(run_proxy(text, tmp_path, plugins, tls))
+            return await stack.enter_async_context(run_proxy(config, tmp_path, plugins, tls))
 
         yield start
 

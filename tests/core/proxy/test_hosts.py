@@ -1,4 +1,4 @@
-"""Which Host values are served, in both lanes and both forms of a request-target."""
+"""Which Host values are served, in both forms of a request-target."""
 
 from __future__ import annotations
 

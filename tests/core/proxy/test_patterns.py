@@ -8,7 +8,6 @@ import pytest
 from gateway_core.testing import RunningGateway, ScriptedUpstream
 
 CONFIG = """
-fast_lane: {lane}
 limits: {{max_head_bytes: 40KiB}}
 routes:
   - {{id: open, path_prefix: /, target: "{url}", strip_path: false}}
@@ -24,28 +23,22 @@ routes:
 """
 
 
-@pytest.fixture(params=["true", "false"])
-def lane(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def target() -> Iterator[ScriptedUpstream]:
     with ScriptedUpstream() as upstream:
         yield upstream
 
 
-def statuses(lane: str, target: ScriptedUpstream, *requests: tuple[str, list[tuple[str, str]]]) -> list[int]:
-    with RunningGateway(CONFIG.format(lane=lane, url=target.url)) as gateway:
+def statuses(target: ScriptedUpstream, *requests: tuple[str, list[tuple[str, str]]]) -> list[int]:
+    with RunningGateway(CONFIG.format(url=target.url)) as gateway:
         return [gateway.get(path, headers=headers).status for path, headers in requests]
 
 
 MODE = [("x-mode", "a!")]
 
 
-def test_one_of_several_values_takes_the_more_specific_route(lane: str, target: ScriptedUpstream) -> None:
+def test_one_of_several_values_takes_the_more_specific_route(target: ScriptedUpstream) -> None:
     found = statuses(
-        lane,
         target,
         ("/items?action=delete", MODE),
         ("/items?action=x&action=delete", MODE),
@@ -58,10 +51,9 @@ def test_one_of_several_values_takes_the_more_specific_route(lane: str, target: 
 
 
 def test_a_long_text_is_refused_and_never_counts_as_another(
-    lane: str, target: ScriptedUpstream, without_re2: None
+    target: ScriptedUpstream, without_re2: None
 ) -> None:
     found = statuses(
-        lane,
         target,
         ("/admin/" + "a" * 7_000, []),
         ("/admin/" + "a" * 9_000, []),
@@ -74,9 +66,8 @@ def test_a_long_text_is_refused_and_never_counts_as_another(
     assert len(target.requests) == 2
 
 
-def test_with_re2_long_texts_are_matched(lane: str, target: ScriptedUpstream) -> None:
+def test_with_re2_long_texts_are_matched(target: ScriptedUpstream) -> None:
     found = statuses(
-        lane,
         target,
         ("/admin/" + "a" * 9_000, []),
         ("/admin/" + "a" * 9_000 + "1", []),
@@ -87,7 +78,6 @@ def test_with_re2_long_texts_are_matched(lane: str, target: ScriptedUpstream) ->
 
 
 CATASTROPHIC = """
-fast_lane: {lane}
 limits: {{max_head_bytes: 64KiB}}
 routes:
   - {{id: open, path_prefix: /, target: "{url}"}}
@@ -104,9 +94,9 @@ routes:
 LONG = "a" * 30_000
 
 
-def ask_all(lane: str, target: ScriptedUpstream) -> list[int]:
+def ask_all(target: ScriptedUpstream) -> list[int]:
     """Send what takes `re` years; the timeout of the test is far below that."""
-    with RunningGateway(CATASTROPHIC.format(lane=lane, url=target.url)) as gateway:
+    with RunningGateway(CATASTROPHIC.format(url=target.url)) as gateway:
         return [
             gateway.get(path, headers=headers).status
             for path, headers in (
@@ -119,9 +109,9 @@ def ask_all(lane: str, target: ScriptedUpstream) -> list[int]:
         ]
 
 
-def test_no_pattern_that_check_accepts_stalls_the_process(lane: str, target: ScriptedUpstream) -> None:
-    assert ask_all(lane, target) == [200, 200, 200, 302, 302]
+def test_no_pattern_that_check_accepts_stalls_the_process(target: ScriptedUpstream) -> None:
+    assert ask_all(target) == [200, 200, 200, 302, 302]
 
 
-def test_no_pattern_stalls_the_process_without_re2(lane: str, target: ScriptedUpstream, without_re2: None) -> None:
-    assert ask_all(lane, target) == [414, 400, 431, 302, 302]
+def test_no_pattern_stalls_the_process_without_re2(target: ScriptedUpstream, without_re2: None) -> None:
+    assert ask_all(target) == [414, 400, 431, 302, 302]

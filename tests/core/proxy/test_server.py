@@ -1,4 +1,4 @@
-"""The lanes on the other event loop, and what both loops are told."""
+"""The proxy on the other event loop, and what both loops are told."""
 
 from __future__ import annotations
 
@@ -102,12 +102,11 @@ SCENARIOS = [plain_requests, chunked_upload, large_answer, tunnel, cut_off, earl
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_uvloop_does_the_same(tmp_path: Path, lane: str, scenario: Callable[[RunningProxy], Awaitable[None]]) -> None:
+def test_uvloop_does_the_same(tmp_path: Path, scenario: Callable[[RunningProxy], Awaitable[None]]) -> None:
     async def run() -> None:
         server = await asyncio.start_server(upstream, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         config = f"""
-fast_lane: {"true" if lane == "fast" else "false"}
 routes: [{{id: all, path_prefix: /, target: "http://127.0.0.1:{port}"}}]
 """
         async with run_proxy(config, tmp_path) as gateway:

@@ -1,10 +1,11 @@
-"""The answers that the gateway gives for itself: problem details (RFC 9457) that tell nothing of what is inside."""
+"""The responses that the gateway gives itself: problem details (RFC 9457) that tell nothing of what is inside."""
 
 from __future__ import annotations
 
 import math
 
 from gateway_core.messages import Response
+from gateway_core.proxy.response_fields import own_block, status_line
 
 _DETAILS = {
     400: "the request is not valid",
@@ -16,21 +17,24 @@ _DETAILS = {
     417: "the expectation cannot be met",
     431: "the request head is too large",
     500: "the request could not be processed",
-    502: "the upstream did not give a valid answer",
+    502: "the upstream did not give a valid response",
     503: "the service is not available at the moment",
-    504: "the upstream did not answer in time",
-    505: "the HTTP version is not supported",
+    504: "the upstream did not respond in time",
+    505: "this port speaks HTTP/1.1 and HTTP/1.0 only",
     508: "the request goes round in circles",
 }
 
 
-def own_answer(status: int, *, allow: tuple[str, ...] = (), retry_after: float | None = None) -> Response:
-    """Return the gateway's answer for a status.
+def gateway_response(
+    status: int, reason: str = "", *, allow: tuple[str, ...] = (), retry_after: float | None = None
+) -> Response:
+    """Return the gateway's response with a status.
 
+    :param reason: the code of `gateway_core.reasons` why it is given; not shown to clients.
     :param allow: methods of the resource, for 405 (RFC 9110 section 10.2.1).
-    :param retry_after: seconds until another try may help; rounded up, and never 0.
+    :param retry_after: seconds until another attempt may help; rounded up, and never 0.
     """
-    response = Response.problem(status, _DETAILS.get(status, ""))
+    response = Response.problem(status, _DETAILS.get(status, "")) if status >= 400 else Response(status)
     response.produced_by = "gateway"
     if allow:
         response.headers["Allow"] = ", ".join(allow)
@@ -40,9 +44,25 @@ def own_answer(status: int, *, allow: tuple[str, ...] = (), retry_after: float |
 
 
 def with_request_id(response: Response, request_id: str) -> bytes:
-    """Return an answer's body; a problem's gets the request id as a member."""
+    """Return a response's body; a problem's gets the request id as a member."""
     body = response.body
     assert isinstance(body, bytes), "streams are sent by another way"
     if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
         return body
     return body[:-1] + b', "request_id": "%b"}' % request_id.encode()
+
+
+def closing_response(response: Response, request_id: str, date: bytes) -> bytes:
+    """Return a whole response that closes its connection, for connections on which no request is read.
+
+    :param date: the Date field as a block.
+    """
+    body = with_request_id(response, request_id)
+    return b"%b%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
+        status_line(response.status, response.reason),
+        own_block(response),
+        date,
+        len(body),
+        request_id.encode("latin-1"),
+        body,
+    )

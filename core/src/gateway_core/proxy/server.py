@@ -1,53 +1,47 @@
-"""The aiohttp server whose factory puts new connections into a lane."""
+"""The server of one listener: makes the protocol of each connection that is accepted.
+
+Plain listeners are accepted by aiohttp's runners and sites, for which this is a `web.Server`; of aiohttp's handling of
+requests nothing is used. Listeners with TLS are accepted by `gateway_core.server.acceptor`.
+"""
 
 from __future__ import annotations
-
-import asyncio
-from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from gateway_core.messages import Response
-from gateway_core.proxy.aiohttp_lane import AiohttpLane
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.fast_lane import FastLane
-from gateway_core.proxy.plain_answer import plain_answer
-from gateway_core.proxy.socket_options import READ_SIZE, read_little_over_tls
-from gateway_core.proxy.written import Written
-
-if TYPE_CHECKING:
-    from gateway_core.proxy.service import Proxy
+from gateway_core.proxy.downstream.connection import ClientConnection
+from gateway_core.proxy.downstream.host import ServerHost
+from gateway_core.proxy.downstream.reservation import Reservation
+from gateway_core.proxy.gateway_responses import closing_response
+from gateway_core.proxy.socket_options import read_little_over_tls
 
 
-async def _serve(request: web.BaseRequest) -> Written:
-    lane = request.protocol
-    assert isinstance(lane, AiohttpLane)
-    return await lane.serve(request)
+async def _never_called(request: web.BaseRequest) -> web.StreamResponse:
+    raise RuntimeError(f"{request!r} reached aiohttp, which only accepts connections here")
 
 
 class GatewayServer(web.Server):
-    """Makes the protocol of each new connection: the fast lane, or the aiohttp lane if the fast one is off."""
+    """Makes the protocol of each new connection."""
 
-    def __init__(self, proxy: Proxy, listener: str) -> None:
-        # aiohttp's type wants a StreamResponse; what it uses of one is what Written has.
-        super().__init__(_serve, handler_cancellation=False)  # type: ignore[arg-type]
+    def __init__(self, proxy: ServerHost, listener: str) -> None:
+        """Serve for a listener.
+
+        :param listener: its address, by which a configuration knows it.
+        """
+        super().__init__(_never_called)
         self.proxy = proxy
         self.listener = listener
-        """The address of the listeners, by which a configuration knows them."""
         read_little_over_tls()
 
-    def __call__(self) -> Any:
+    def __call__(self) -> ClientConnection:  # type: ignore[override]  # aiohttp's accept loop wants any protocol
         return self.protocol_for(None)
 
-    def protocol_for(self, accepted: AcceptedConnection | None) -> FastLane | AiohttpLane:
+    def protocol_for(self, reservation: Reservation | None) -> ClientConnection:
         """Return the protocol of a new connection.
 
-        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
+        :param reservation: its place in the limits, if it has one already.
         """
-        fast = self.proxy.holder.current.config.fast_lane
-        lane = FastLane(self) if fast else self.general_lane()
-        lane.accepted = accepted
-        return lane
+        return ClientConnection(self.proxy, self.listener, reservation)
 
     def too_many(self) -> bytes:
         """Return the response to a connection that is one too many."""
@@ -56,21 +50,4 @@ class GatewayServer(web.Server):
     def text_on_tls(self) -> bytes:
         """Return the response to a request without TLS on a TLS listener."""
         response = Response.problem(400, "this port expects TLS, and the request came without: use https")
-        return plain_answer(response, self.proxy.next_id(), self.proxy.date.block())
-
-    def general_lane(self) -> AiohttpLane:
-        """Return a new handler of the aiohttp lane."""
-        limits = self.proxy.limits
-        return AiohttpLane(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=limits.idle_wait,
-            tcp_keepalive=False,
-            access_log=None,
-            max_line_size=limits.max_head_bytes,
-            max_field_size=limits.max_head_bytes,
-            max_headers=limits.max_headers,
-            lingering_time=2.0,
-            read_bufsize=READ_SIZE // 4,
-            auto_decompress=False,
-        )
+        return closing_response(response, self.proxy.next_id(), self.proxy.date.block())

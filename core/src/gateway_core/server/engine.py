@@ -265,7 +265,7 @@ class Engine:
             "version": None if current is None else current.version,
             "draining": self.is_draining,
             "in_flight": self.proxy.in_flight,
-            "connections": self.proxy.connections,
+            "connections": len(self.proxy.connections),
             "retiring_snapshots": len(self.holder.retirement),
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,

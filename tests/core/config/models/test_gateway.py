@@ -11,7 +11,7 @@ from pydantic import ValidationError
 def test_an_empty_document_is_a_gateway_with_defaults() -> None:
     config = GatewayConfig.model_validate({})
 
-    assert (config.workers, config.fast_lane, config.shutdown_timeout) == (1, True, 30.0)
+    assert (config.workers, config.server_timing, config.shutdown_timeout) == (1, False, 30.0)
     assert (config.plugins, config.upstreams, config.routes) == ((), (), ())
 
 
@@ -22,7 +22,7 @@ def test_trusted_proxies_are_networks() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{"workers": -1}, {"workers": 5000}, {"listen": []}, {"fast_lane": 1}, {"nonsense": None}]
+    "value", [{"workers": -1}, {"workers": 5000}, {"listen": []}, {"server_timing": 1}, {"nonsense": None}]
 )
 def test_what_is_out_of_range_is_refused(value: object) -> None:
     with pytest.raises(ValidationError):

@@ -9,8 +9,8 @@ from gateway_core.proxy.downstream.minimum_rate import WINDOW, MinimumRate, Pace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.proxy.downstream.test_slow_clients import deaf_client
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, until
-from tests.core.proxy.test_slow_clients import deaf_client
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 RATE = 100
@@ -48,8 +48,8 @@ def test_who_keeps_the_rate_every_second_is_never_slow(steps: list[int]) -> None
 
 def sweep(gateway: RunningProxy, rate: int = RATE) -> MinimumRate:
     """Return the watch over a proxy, to be asked at any time; its own begins at the real one."""
-    lanes: Any = gateway.proxy.lanes
-    return MinimumRate(gateway.proxy.exchanges, lanes, lambda: rate)
+    connections: Any = gateway.proxy.connections.open
+    return MinimumRate(connections, lambda: rate)
 
 
 async def test_a_body_below_the_rate_gets_408(proxied: Proxied) -> None:
@@ -62,7 +62,7 @@ async def test_a_body_below_the_rate_gets_408(proxied: Proxied) -> None:
     watch.expire(0.0)
     await client.send(b"x" * (RATE - 1))
     (exchange,) = gateway.proxy.exchanges
-    await until(lambda: exchange.upload is not None and exchange.upload.received == RATE - 1)
+    await until(lambda: exchange.body is not None and exchange.body.received == RATE - 1)
     watch.expire(WINDOW)
 
     status, _, _ = await client.answer()
@@ -83,16 +83,17 @@ async def test_a_body_at_the_rate_and_one_that_the_upstream_does_not_take_go_on(
     watch = sweep(gateway)
     watch.expire(0.0)
     await client.send(b"x" * 10 * RATE)
-    await until(lambda: exchange.upload is not None and exchange.upload.received == 10 * RATE)
+    await until(lambda: exchange.body is not None and exchange.body.received == 10 * RATE)
     watch.expire(WINDOW)
-    assert not exchange.over
+    assert not exchange.is_over
 
     client.writer.write(b"x" * 30_000_000)
-    await until(lambda: not exchange.waits_for_body)
+    (connection,) = gateway.proxy.connections.open
+    await until(lambda: not connection.intake.waits_for_client)
     for now in range(3):
         watch.expire(WINDOW * (2 + now))
 
-    assert not exchange.over
+    assert not exchange.is_over
 
 
 async def test_a_client_that_is_told_to_wait_for_100_is_not_slow(proxied: Proxied) -> None:
@@ -103,9 +104,9 @@ async def test_a_client_that_is_told_to_wait_for_100_is_not_slow(proxied: Proxie
     client = await gateway.connect()
     await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     await until(lambda: gateway.proxy.exchanges)
-    (exchange,) = gateway.proxy.exchanges
+    (connection,) = gateway.proxy.connections.open
 
-    assert not exchange.waits_for_body
+    assert not connection.intake.waits_for_client
 
 
 async def test_a_response_that_is_taken_below_the_rate_ends_with_its_connection(proxied: Proxied) -> None:
@@ -115,24 +116,22 @@ async def test_a_response_that_is_taken_below_the_rate_ends_with_its_connection(
 
     gateway, _ = await proxied(much)
     with await deaf_client(gateway, GET):
-        await until(lambda: gateway.proxy.lanes)
-        (lane,) = gateway.proxy.lanes
-        await until(lambda: lane.transport is not None and lane.transport.get_write_buffer_size())
-        exchange = lane.exchange
-        assert exchange is not None
+        await until(lambda: gateway.proxy.exchanges)
+        (connection,), (exchange,) = gateway.proxy.connections.open, gateway.proxy.exchanges
+        await until(lambda: connection.waiting_bytes)
         # What the system takes is not in our hands: wait until it takes no more.
         before = -1
-        while before != exchange.bytes_sent:
-            before = exchange.bytes_sent
+        while before != connection.progress()[1]:
+            before = connection.progress()[1]
             await asyncio.sleep(0.05)
         watch = sweep(gateway)
 
         watch.expire(0.0)
         watch.expire(WINDOW - 0.1)
-        assert gateway.proxy.lanes
+        assert gateway.proxy.connections
         watch.expire(WINDOW)
 
-        await until(lambda: not gateway.proxy.lanes)
+        await until(lambda: not gateway.proxy.connections)
         assert exchange.aborted == "client"
         assert exchange.error == "the client reads too slowly"
 
@@ -161,7 +160,7 @@ async def test_without_a_rate_and_in_a_tunnel_nothing_is_slow(proxied: Proxied) 
     for turn in range(3):
         watch.expire(WINDOW * turn)
 
-    assert gateway.proxy.connections == 1
+    assert len(gateway.proxy.connections) == 1
 
 
 async def test_the_configured_rate_counts(proxied: Proxied) -> None:
@@ -178,12 +177,12 @@ async def test_zero_waits_for_ever(proxied: Proxied) -> None:
 
     await client.send(GET)
     await client.answer()
-    (lane,) = gateway.proxy.lanes
-    assert lane.deadline == float("inf")
+    (connection,) = gateway.proxy.connections.open
+    assert connection.deadline == float("inf")
 
     await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1")
     await until(lambda: gateway.proxy.exchanges)
     (exchange,) = gateway.proxy.exchanges
-    assert exchange.deadline == lane.deadline == float("inf")
+    assert exchange.deadline == connection.deadline == float("inf")
     await client.send(b"2345")
     assert (await client.answer())[0] == 200

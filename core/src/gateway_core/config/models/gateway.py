@@ -82,9 +82,6 @@ class GatewayConfig(Section):
     """How long a plugin may hold the event loop, and so every other request, before the log names plugin, hook, file
     and line; ``0s`` looks at nothing."""
 
-    fast_lane: Switch = True
-    """``false`` gives every connection to aiohttp: slower, and the same otherwise."""
-
     path_policy: PathPolicyConfig = PathPolicyConfig()
     """Which spellings of a path are refused, and what goes upstream of them; routes may decide otherwise."""
 

@@ -8,12 +8,11 @@ against the client, and tunnels are exempt: they may be silent for as long as bo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Hashable, Iterable
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.downstream.body_intake import BodyIntake
+from gateway_core.proxy.request_body import RequestBody
 
 WINDOW: Final = 10.0
 """Seconds over which a rate is measured: shorter ones would meet clients whose network has a bad moment."""
@@ -50,31 +49,36 @@ class Pace(Generic[KeyT]):
         return slow
 
 
-class Writing(Protocol):
+class Moving(Protocol):
     """A client's connection, as far as this goes."""
 
     @property
-    def exchange(self) -> Exchange | None: ...
+    def intake(self) -> BodyIntake: ...
     @property
-    def transport(self) -> asyncio.Transport | None: ...
-    def abort(self) -> None: ...
+    def waiting_bytes(self) -> int:
+        """Bytes that are written and that the client has not taken."""
+
+    def progress(self) -> tuple[object, int]:
+        """Return the exchange in progress, None if there is none, and the bytes of its response so far."""
+
+    def end_slow_reader(self) -> None:
+        """Close the connection."""
 
 
 class MinimumRate:
     """Looks at all bodies and responses once a second; a thing to sweep (see `Sweeper`)."""
 
-    __slots__ = ("_exchanges", "_lanes", "_rate", "_responses", "_uploads", "deadline")
+    __slots__ = ("_bodies", "_connections", "_rate", "_responses", "deadline")
 
-    def __init__(self, exchanges: Collection[Exchange], lanes: Collection[Writing], rate: Callable[[], int]) -> None:
+    def __init__(self, connections: Collection[Moving], rate: Callable[[], int]) -> None:
         """Begin at the next sweep.
 
-        :param exchanges: live, as ``lanes``.
+        :param connections: live.
         :param rate: bytes per second; 0 is none.
         """
-        self._exchanges = exchanges
-        self._lanes = lanes
-        self._uploads: Pace[Exchange] = Pace()
-        self._responses: Pace[tuple[Writing, Exchange | None]] = Pace()
+        self._connections = connections
+        self._bodies: Pace[RequestBody] = Pace()
+        self._responses: Pace[tuple[Moving, object]] = Pace()
         self._rate = rate
         self.deadline = 0.0
 
@@ -82,20 +86,18 @@ class MinimumRate:
         """Look at everything, and end what is slow."""
         self.deadline = now + _EVERY
         # Without a rate nothing waits, so that a rate that comes with a reload begins with new windows.
-        rate = self._rate() if self._lanes else 0
-        uploads = [each for each in self._exchanges if each.waits_for_body] if rate else []
-        sizes = [(each, each.upload.received) for each in uploads if each.upload is not None]
-        for exchange in self._uploads.slow(sizes, rate, now):
-            exchange.body_too_slow()
-        for lane, answered in self._responses.slow(self._taken() if rate else (), rate, now):
-            if answered is not None:
-                answered.error = "the client reads too slowly"
-            lane.abort()
+        rate = self._rate() if self._connections else 0
+        bodies = [each.intake.body for each in self._connections if each.intake.waits_for_client] if rate else []
+        sizes = [(body, body.received) for body in bodies if body is not None]
+        for body in self._bodies.slow(sizes, rate, now):
+            body.fail(408, "body-too-slow", "the client sends its body too slowly")
+        for connection, _ in self._responses.slow(self._taken() if rate else (), rate, now):
+            connection.end_slow_reader()
 
-    def _taken(self) -> Iterable[tuple[tuple[Writing, Exchange | None], int]]:
+    def _taken(self) -> Iterable[tuple[tuple[Moving, object], int]]:
         """Yield the responses of which bytes wait, with the bytes that the client has taken."""
-        for lane in self._lanes:
-            transport, exchange = lane.transport, lane.exchange
-            waiting = transport.get_write_buffer_size() if transport is not None else 0
+        for connection in self._connections:
+            waiting = connection.waiting_bytes
             if waiting:
-                yield (lane, exchange), (exchange.bytes_sent if exchange is not None else 0) - waiting
+                exchange, sent = connection.progress()
+                yield (connection, exchange), (sent if exchange is not None else 0) - waiting

@@ -1,10 +1,11 @@
-"""Turns for connections whose clients pipeline: the requests of one connection must not hold up all others.
+"""Turns for connections that hold more than one step of work: no client's bytes must hold up all other clients.
 
 A request that comes alone is served as soon as it is read, which costs no turn. Of requests that came together the
-first is served immediately; the others stay in their connection's buffer, and the connections that hold some form one
-queue. Each turn of the event loop serves a bounded number of requests from its head, at most a few of each connection,
-which then goes to the end of the queue. Between two turns the loop reads and writes for all other connections. A
-connection with a full buffer is not read from (`HIGH_WATER`), so a client holds that much and one read at most.
+first is served immediately; the others stay in their connection's buffer, as do all but the first of very many small
+chunks of a body, and the connections that hold some form one queue. Each turn of the event loop serves a bounded number
+of requests from its head, at most a few of each connection, which then goes to the end of the queue. Between two turns
+the loop reads and writes for all other connections. A connection with a full buffer is not read from (`HIGH_WATER`), so
+a client holds that much and one read at most.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Pipelined(Protocol):
     """A connection that holds requests."""
 
     def serve_held(self, most: int) -> int:
-        """Serve so many of the held requests at most and return how many; enter again if more can be served."""
+        """Serve at most so many held requests and parts of bodies; return how many. Enter again if there are more."""
 
     def abort(self) -> None:
         """Close the connection."""

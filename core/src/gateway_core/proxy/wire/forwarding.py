@@ -17,7 +17,7 @@ from gateway_core.messages.addresses import canonical_address, entries_from_righ
 from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
-from gateway_core.proxy.wire.request_head import RequestFacts
+from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.untrusted import folded, is_untrusted
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway_core.proxy.wire.fields import Field, join_lines, split_block
 from gateway_core.proxy.wire.forwarding import Origin
-from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.proxy.wire.untrusted import folded
 
 _REQUEST_ID = b"x-request-id"

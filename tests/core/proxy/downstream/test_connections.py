@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.descriptors import default_max_connections
-from gateway_core.proxy.service import MOST_TURNED_AWAY
+from gateway_core.proxy.downstream.connections import MOST_TURNED_AWAY
 
 from tests.core.proxy.kit import Proxied, StartProxy, until
 
@@ -20,10 +20,10 @@ async def test_connections_are_bound_by_descriptors_unless_the_configuration_say
     start_proxy: StartProxy, limits: str, is_one_too_many: bool
 ) -> None:
     gateway = await start_proxy(f"limits: {limits}\nroutes: [{{id: a, path: /a, target: 'http://127.0.0.1:1'}}]\n")
-    proxy = gateway.proxy
-    assert proxy._default_max_connections == default_max_connections()
+    connections = gateway.proxy.connections
+    assert connections._default_limit == default_max_connections()
 
-    proxy._default_max_connections = 1
+    connections._default_limit = 1
     await gateway.connect()
     answer = await gateway.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
@@ -33,7 +33,7 @@ async def test_connections_are_bound_by_descriptors_unless_the_configuration_say
 async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {max_connections: 2}")
     admitted = [await gateway.connect() for _ in range(2)]
-    await until(lambda: gateway.proxy.connections == 2)
+    await until(lambda: len(gateway.proxy.connections) == 2)
     before = descriptors()
 
     rejected = [await gateway.connect() for _ in range(60)]
@@ -42,4 +42,4 @@ async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Pr
 
     # Each of the clients has one of its own, and does not close it.
     assert descriptors() <= before + len(rejected) + MOST_TURNED_AWAY
-    assert gateway.proxy.connections == len(admitted)
+    assert len(gateway.proxy.connections) == len(admitted)

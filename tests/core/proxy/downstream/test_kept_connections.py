@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
@@ -23,7 +24,6 @@ from tests.core.proxy.kit import Peer, RunningProxy, counts, field, run_proxy
 T = TypeVar("T")
 
 CONFIG = """
-fast_lane: {lane}
 plugins: [{{name: acts, enabled: {acts}}}]
 upstreams:
   - name: u
@@ -162,15 +162,18 @@ class Asked:
         return [head + b"body"] if self.body == "at once" else [head, b"bo", b"dy"]
 
 
-class Running:
-    """A gateway in one lane, on a loop of its own."""
+def new_loop(name: str) -> asyncio.AbstractEventLoop:
+    return uvloop.new_event_loop() if name == "uvloop" else asyncio.new_event_loop()
 
-    def __init__(self, folder: Path, lane: str) -> None:
-        self._loop = asyncio.new_event_loop()
+
+class Running:
+    """A gateway on an event loop of its own."""
+
+    def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._stack = AsyncExitStack()
-        self._lane = "true" if lane == "fast" else "false"
         self._port = 0
         self._gateway: RunningProxy = self.run(self._start(folder))
 
@@ -184,7 +187,7 @@ class Running:
         return await self._stack.enter_async_context(run_proxy(self._config(0), folder, [Acts]))
 
     def _config(self, number: int) -> str:
-        return CONFIG.format(lane=self._lane, port=self._port, **CONFIGS[number])
+        return CONFIG.format(port=self._port, **CONFIGS[number])
 
     async def answers(self, steps: list[Asked | int], *, keeps: bool) -> list[bytes]:
         """Take the steps; return the answers.
@@ -245,9 +248,9 @@ async def read_answer(client: Peer, method: str) -> bytes:
     return comparable(head) + re.sub(rb'"request_id": "[^"]*"', b"", body)
 
 
-@pytest.fixture(scope="module", params=["fast", "aiohttp"])
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("kept"), request.param)
+    running = Running(tmp_path_factory.mktemp("kept"), new_loop(request.param))
     try:
         yield running
     finally:

@@ -69,12 +69,11 @@ async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_repl
     client = await gateway.connect()
     await client.send(GET)
     await client.answer()
-    memos = [getattr(each, "memo", None) for each in gateway.proxy.lanes]
-    assert memos != [None]
+    assert [each.remembers for each in gateway.proxy.connections.open] == [True]
 
     await gateway.reload(ROUTE.format(upstream.url, ""))
 
-    assert [getattr(each, "memo", None) for each in gateway.proxy.lanes] == [None]
+    assert [each.remembers for each in gateway.proxy.connections.open] == [False]
 
 
 class Base(Plugin[Any]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.turns import REQUESTS_PER_TURN
+from gateway_core.proxy.request_body import HIGH_WATER
 from gateway_core.proxy.socket_options import READ_SIZE
-from gateway_core.proxy.upload import HIGH_WATER
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, run_proxy, until
@@ -121,9 +120,9 @@ async def test_requests_that_go_upstream_hold_up_no_other_client(proxied: Proxie
 
 def held_by(gateway: RunningProxy) -> int:
     """Return the bytes of requests that the gateway holds for its only client."""
-    (lane,) = gateway.proxy.lanes
-    part: Any = lane
-    return int(len(part._buffer) - part._position if hasattr(part, "_position") else part._stream.size)
+    (connection,) = gateway.proxy.connections.open
+    part: Any = connection
+    return int(part._input.size)
 
 
 async def send_what_is_taken(gateway: RunningProxy, first: bytes) -> int:
@@ -131,7 +130,7 @@ async def send_what_is_taken(gateway: RunningProxy, first: bytes) -> int:
     request = b"GET /plugin HTTP/1.1\r\nHost: x\r\n\r\n"
     peer = await gateway.connect()
     peer.writer.write(first)
-    await until(lambda: gateway.proxy.lanes)
+    await until(lambda: gateway.proxy.connections)
     most, sent = 0, 0
     writer = peer.writer
     while sent < 24_000_000 and (writer.transport.get_write_buffer_size() < 1_000_000 or held_by(gateway) != most):
@@ -150,21 +149,16 @@ async def test_a_client_that_pipelines_holds_a_bounded_number_of_bytes(start_pro
     assert 0 < await send_what_is_taken(gateway, first) <= HIGH_WATER + READ_SIZE
 
 
-def with_uvloop(test: Callable[[Path, str], Coroutine[Any, Any, None]], folder: Path, lane: str) -> None:
-    uvloop.run(test(folder, lane))
-
-
-async def _flood_on_uvloop(folder: Path, lane: str) -> None:
-    fast = "true" if lane == "fast" else "false"
-    async with run_proxy(f"fast_lane: {fast}\n{OWN}", folder, [Order]) as gateway:
+async def _flood_on_uvloop(folder: Path) -> None:
+    async with run_proxy(OWN, folder, [Order]) as gateway:
         await beside_floods(gateway, "/plugin", 20)
-        await until(lambda: not gateway.proxy.lanes)
+        await until(lambda: not gateway.proxy.connections)
         # One read of uvloop brings 250 KiB, unless the connection reads through a buffer of ours.
         assert await send_what_is_taken(gateway, b"") <= HIGH_WATER + 4 * READ_SIZE
 
 
-def test_uvloop_changes_nothing(tmp_path: Path, lane: str) -> None:
-    with_uvloop(_flood_on_uvloop, tmp_path, lane)
+def test_uvloop_changes_nothing(tmp_path: Path) -> None:
+    uvloop.run(_flood_on_uvloop(tmp_path))
 
 
 async def test_every_pipelined_request_is_answered_in_order(start_proxy: Any) -> None:

@@ -1,4 +1,4 @@
-"""What peers may claim, over sockets, in both lanes: trust by listener, unix sockets, reloads, plugins."""
+"""What peers may claim, over sockets: trust by listener, unix sockets, reloads, plugins."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ class Long(Plugin[object]):
 async def test_a_client_that_never_reads_its_last_answer_is_let_go(proxied: Proxied, head: bytes) -> None:
     gateway, _ = await proxied(extra="limits: {write_timeout: 200ms}\nplugins: [{name: p}]", plugins=[Long])
     with await deaf_client(gateway, head + b"\r\n\r\n"):
-        await until(lambda: gateway.proxy.lanes)
-        await until(lambda: not gateway.proxy.lanes)
+        await until(lambda: gateway.proxy.connections)
+        await until(lambda: not gateway.proxy.connections)
 
 
 async def test_a_slow_client_does_not_leave_a_deaf_connection_to_the_upstream(proxied: Proxied) -> None:

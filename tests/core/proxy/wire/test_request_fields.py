@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.proxy.wire.forwarding import believed_facts
-from gateway_core.proxy.wire.request_head import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st

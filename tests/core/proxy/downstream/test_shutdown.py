@@ -52,14 +52,14 @@ async def test_an_answer_under_way_reaches_its_end(proxied: Proxied) -> None:
     await client.head()
 
     client.writer.write_eof()
-    await until(lambda: gateway.proxy.half_closed)
+    await until(lambda: gateway.proxy.ending)
     ended.set()
 
     assert await asyncio.wait_for(client.rest(), 10) == b"abcd"
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"])
-async def test_nobody_works_for_long_for_a_client_that_may_be_gone(proxied: Proxied, begun: bytes) -> None:
+async def test_no_work_goes_on_for_long_for_a_client_that_may_be_gone(proxied: Proxied, begun: bytes) -> None:
     left = asyncio.Event()
 
     async def never(peer: Peer) -> None:
@@ -76,7 +76,7 @@ async def test_nobody_works_for_long_for_a_client_that_may_be_gone(proxied: Prox
     client.close()
 
     await asyncio.wait_for(left.wait(), 10)
-    await until(lambda: not gateway.proxy.half_closed and not gateway.proxy.connections)
+    await until(lambda: not gateway.proxy.ending and not gateway.proxy.connections)
     assert gateway.proxy.in_flight == 0
 
 

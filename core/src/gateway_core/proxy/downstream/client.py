@@ -1,0 +1,176 @@
+"""Who a client's connection comes from, where it came in, and what it may say of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from gateway_core.messages import Headers, TlsInfo
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.upstream.bound_connections import BoundConnections
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
+from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refused, request_trailers
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.snapshot import Snapshot, Trust
+from gateway_core.upstreams.endpoint import Endpoint
+
+
+class Client:
+    """The other end of one connection.
+
+    What a configuration believes of it is looked up once for each configuration.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_is_trusted",
+        "_listener",
+        "_origin",
+        "_origin_host",
+        "_trust",
+        "_trust_version",
+        "bound",
+        "ip",
+        "is_unix",
+        "local_port",
+        "port",
+        "scheme",
+        "tls",
+    )
+
+    def __init__(self, transport: asyncio.BaseTransport, listener: str = "") -> None:
+        """Read the addresses of a connection.
+
+        :param listener: the address of the listener, by which a configuration knows it.
+        """
+        address = transport.get_extra_info("peername")
+        self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
+        """Empty for a unix socket."""
+        self.port: int = address[1] if isinstance(address, tuple) else 0
+        local = transport.get_extra_info("sockname")
+        self.local_port: int = local[1] if isinstance(local, tuple) else 0
+        # Not by the missing address: a TCP connection that was reset at once has none either.
+        self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
+        secure = transport.get_extra_info("ssl_object")
+        self.scheme = "http" if secure is None else "https"
+        self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
+        self.bound: BoundConnections | None = None
+        """The upstream connections that belong to this one."""
+        self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
+        self._listener = listener
+        self._trust: Trust | None = None
+        self._trust_version = ""
+        self._is_trusted = False
+        self._origin: Origin | None = None
+        self._origin_host = ""
+
+    def trust_in(self, snapshot: Snapshot) -> Trust:
+        """Return what the listener believes by a configuration; looked up once for each.
+
+        A listener that the configuration has no more keeps what it had: its connections go on.
+        """
+        trust = self._trust
+        if trust is None or self._trust_version is not snapshot.version:
+            trust = self._trust = snapshot.trusts.get(self._listener) or trust or snapshot.trust
+            self._trust_version = snapshot.version
+            self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
+        return trust
+
+    def is_trusted_in(self, snapshot: Snapshot) -> bool:
+        """Return whether the peer is a trusted proxy by a configuration."""
+        if self._trust is None or self._trust_version is not snapshot.version:
+            self.trust_in(snapshot)
+        return self._is_trusted
+
+    # -- heads
+
+    def inbound(self, head: RequestHead, snapshot: Snapshot, known: InboundHead | None = None) -> InboundHead:
+        """Return what a head means when this client sends it.
+
+        :param known: one whose fields this head has in common (``head.facts is known.facts``), of the same snapshot.
+        """
+        if known is not None:
+            facts, origin = known.facts, known.origin
+        else:
+            facts = self._believed(head.facts, snapshot)
+            origin = self._origin_for(facts, snapshot)
+        return InboundHead(head.method, head.target, head.version, facts, origin, snapshot.path_policy, head.line)
+
+    def refused(self, problem: HeadProblem, snapshot: Snapshot) -> InboundHead:
+        """Return a head of which only a part could be read, for the log."""
+        facts = facts_of_refused(problem.block, is_trusted=self.is_trusted_in(snapshot))
+        facts = self._believed(facts, snapshot)
+        origin = self._origin_for(facts, snapshot)
+        return InboundHead(problem.method, problem.target, "1.1", facts, origin, snapshot.path_policy)
+
+    def trailers(self, block: bytes) -> bytes:
+        """Return the trailer fields of the request in progress that this client may send.
+
+        :param block: fields that may be trailers at all (`ChunkDecoder.trailer`).
+        """
+        trust = self._trust
+        if not block or trust is None:
+            return b""
+        headers = Headers(block=request_trailers(block, is_trusted=self._is_trusted))
+        for lines in (trust.stripped, trust.reserved):
+            if lines is not None:
+                headers.remove_lines(lines)
+        return headers.block
+
+    def _believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
+        """Return a head's fields without those that this peer may not send."""
+        trust = self._trust
+        if trust is None or self._trust_version is not snapshot.version:
+            trust = self.trust_in(snapshot)
+        if facts.is_silent and not trust.looks_at_names:
+            return facts
+        return believed_facts(facts, trust, is_trusted=self._is_trusted)
+
+    def _origin_for(self, facts: RequestFacts, snapshot: Snapshot) -> Origin:
+        """Return where a request comes from: the same as the last one if it says nothing of proxies before us."""
+        origin = self._origin
+        if (
+            origin is not None
+            and facts.is_silent
+            and facts.host == self._origin_host
+            and origin.config_version is snapshot.version
+        ):
+            return origin
+        trust = self.trust_in(snapshot)
+        origin = origin_of(facts, self._arrived, trust, is_trusted=self._is_trusted)
+        origin.peer = self
+        origin.config_version = snapshot.version
+        origin.read_path = snapshot.path_policy.read
+        if facts.is_silent and not (self._is_trusted and trust.header):
+            self._origin, self._origin_host = origin, facts.host
+        return origin
+
+    def forget_origin(self) -> None:
+        """Keep nothing of the last request."""
+        self._origin = None
+
+    # -- upstream connections that belong to this client
+
+    def keep_bound(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
+        """Keep an upstream's connection, which knows its user, for this client alone."""
+        if self.bound is None:
+            self.bound = BoundConnections()
+        self.bound.keep(endpoint, connection)
+
+    def close_bound(self) -> None:
+        """Close the upstream connections that belong to this one, which has ended."""
+        if self.bound is not None:
+            self.bound.close()
+
+
+def _tls_of(transport: asyncio.BaseTransport, tls: ssl.SSLObject) -> TlsInfo:
+    cipher, certificate = tls.cipher(), transport.get_extra_info("peercert")
+    return TlsInfo(tls.version() or "", "" if cipher is None else cipher[0], certificate or None)
+
+
+def plain_ip(address: str) -> str:
+    """Return an address without an IPv6 zone, and an IPv4 one that came mapped into IPv6 as IPv4."""
+    address = address.partition("%")[0]
+    return address[7:] if address.startswith("::ffff:") and "." in address else address

@@ -1,0 +1,400 @@
+"""One client's connection of HTTP/1: bytes in, exchanges out, one at a time.
+
+How it works. `data_received` reads one request at most and begins its `Exchange`; there is no task. What came behind
+the request waits in `ClientInput`: for the end of the exchange, and then for a turn (`Turns`), in which a few requests
+are served while all other connections have theirs. What becomes of bytes that come:
+
+    nothing is in progress           a head is read from them, and an exchange begins
+    the beginning of a head waits    they are added to it until it is complete, too large, or late
+    a body is in progress            they go through the `BodyIntake` to the exchange's `RequestBody`
+    an exchange is in progress, a turn is awaited, or the client does not take what is written
+                                     they wait; above `HIGH_WATER` the socket is not read any more
+    shutdown                         they are dropped (see `Shutdown`)
+
+A body in many small chunks is read in steps that need turns as well, so no client's bytes cost another one more than a
+few milliseconds.
+
+The connection owns its socket, what waits, the `HeadCache`, the `Client`, one `Http1ResponseWriter`, the `Shutdown` and
+the exchange in progress. It calls the exchange's methods; the exchange speaks to its writer only. Every head makes
+an exchange, also one that is refused, so that it is logged.
+
+Bytes behind a request with Upgrade wait like any others until its response: after a 101 they belong to the new
+protocol; after any other status nothing was switched, and they are the next request (RFC 9110 section 7.8), which is
+read as strictly as every other. They are never sent upstream as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from gateway_core.proxy.bounded_reads import bound_reads
+from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.downstream.client_input import ClientInput
+from gateway_core.proxy.downstream.exchange_starter import ExchangeStarter, respond_to_options
+from gateway_core.proxy.downstream.head_cache import HeadCache
+from gateway_core.proxy.downstream.host import ConnectionHost
+from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
+from gateway_core.proxy.downstream.reservation import Reservation
+from gateway_core.proxy.downstream.shutdown import Shutdown, State
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.gateway_responses import closing_response, gateway_response
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.socket_options import read_little
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.wire.chunks import BadChunkError
+from gateway_core.proxy.wire.request_head import HeadProblem, late_head, skip_empty_lines
+from gateway_core.snapshot import Snapshot
+
+
+class ClientConnection(asyncio.Protocol):
+    """The protocol of one accepted connection."""
+
+    __slots__ = (
+        "_exchange",
+        "_has_begun_head",
+        "_heads",
+        "_input",
+        "_is_tunnel",
+        "_is_waiting_for_turn",
+        "_listener",
+        "_proxy",
+        "_reservation",
+        "_starter",
+        "_transport",
+        "_writer",
+        "client",
+        "deadline",
+        "intake",
+        "shutdown",
+    )
+
+    def __init__(self, proxy: ConnectionHost, listener: str, reservation: Reservation | None = None) -> None:
+        """Begin without a transport.
+
+        :param listener: the address of the listener.
+        :param reservation: the connection's place in the limits, if it has one already.
+        """
+        self._proxy = proxy
+        self._listener = listener
+        self._reservation = reservation
+        self.deadline = NEVER
+        """When the head in progress is late, or the idle connection is closed."""
+        self._heads = HeadCache()
+        self._exchange: Exchange | None = None
+        self._has_begun_head = False  # the deadline is that of a head of which a part is held
+        self._is_tunnel = False
+        self._is_waiting_for_turn = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = client_transport = cast("asyncio.Transport", transport)
+        self.client = Client(transport, self._listener)
+        read_little(transport)
+        proxy = self._proxy
+        self._input = ClientInput(client_transport)
+        self._writer = Http1ResponseWriter(self, client_transport, proxy.date)
+        self.intake = BodyIntake(self.client, self._writer)
+        self._starter = ExchangeStarter(proxy, self.client, self._writer)
+        self.shutdown = Shutdown(self, client_transport, proxy.ending, proxy.now, lambda: proxy.limits.write_wait)
+        if not proxy.connections.admit(self, self._reservation):
+            response = gateway_response(503, "limits.max-connections", retry_after=1)
+            data = closing_response(response, proxy.next_id(), proxy.date.block())
+            proxy.connections.turn_away(client_transport, data)
+            return
+        self.deadline = proxy.now() + proxy.limits.header_timeout
+
+    # -- reading
+
+    def data_received(self, data: bytes) -> None:
+        if (
+            self._exchange is not None
+            or self._is_waiting_for_turn
+            or self._writer.is_paused
+            or not self.shutdown.is_reading
+        ):
+            self._take_more(data)
+            return
+        waiting, position = self._input, 0
+        if waiting.size:  # the beginning of a head
+            waiting.hold(data)
+            # No head becomes complete, or wrong in a new way, without another line; so each line is looked at once.
+            if b"\n" not in data and waiting.size <= self._proxy.limits.max_head_bytes:
+                return
+            data, position = waiting.take()
+        position = self._read_request(data, position)
+        if position < len(data):
+            self._hold(data, position)
+
+    def _take_more(self, data: bytes) -> None:
+        """Take bytes that come while something is in progress."""
+        feeds = self.intake.body is not None and not self._input.size
+        position = self.intake.read(data, 0) if feeds else 0
+        if position < len(data):
+            self._hold(data, position)
+
+    def _hold(self, data: bytes, position: int) -> None:
+        """Keep bytes that cannot be read now."""
+        if not self.shutdown.is_reading:
+            return
+        self._input.hold(data, position)
+        if self._takes_next or (self.intake.body is not None and self._input.takes_body):
+            self._wait_for_turn()
+
+    @property
+    def _takes_next(self) -> bool:
+        """Whether the next request may begin."""
+        return (
+            self._exchange is None
+            and self.shutdown.is_reading
+            and not self._writer.is_paused
+            and not self._transport.is_closing()
+        )
+
+    def _wait_for_turn(self) -> None:
+        self.deadline = NEVER
+        if not self._is_waiting_for_turn:
+            self._is_waiting_for_turn = True
+            self._proxy.turns.enter(self)
+
+    def serve_held(self, most: int) -> int:
+        """Serve what is held, in a turn of this connection (see `Turns`)."""
+        data, position = self._input.take()
+        served = 0
+        while position < len(data) and served < most:
+            if self.intake.body is not None and self._input.takes_body:
+                position = self.intake.read(data, position)
+            elif self._takes_next:
+                position = self._read_request(data, position)
+            else:
+                break
+            served += 1
+        self._is_waiting_for_turn = False
+        if position < len(data):
+            self._hold(data, position)
+        else:
+            self._input.update()
+            if self.intake.body is not None and self.shutdown.state is State.HALF_CLOSED:
+                self._transport.abort()  # the client has sent all it will, and the body is not complete
+            elif self._takes_next and not self._input.size and not self._has_begun_head:
+                self.deadline = self._proxy.now() + self._proxy.limits.idle_wait
+        return served
+
+    def _read_request(self, data: bytes, position: int) -> int:
+        """Begin one exchange with the request at a position; return where the bytes begin that were not read."""
+        snapshot = self._proxy.holder.current
+        found = self._heads.read(data, position, self.client, snapshot)
+        if found is None:
+            self._wait_for_head(data, position)
+            return len(data)
+        if isinstance(found, HeadProblem):
+            self._refuse(found)
+            return len(data)
+        head, position = found
+        return self._begin(head, snapshot, data, position)
+
+    def _wait_for_head(self, data: bytes, position: int) -> None:
+        """Keep the beginning of a head."""
+        position = skip_empty_lines(data, position)
+        if position == len(data) and self._starter.count:
+            return
+        if not self._has_begun_head:
+            self._has_begun_head = True
+            if self._starter.count:  # the first head has been late since the connection was made
+                self.deadline = self._proxy.now() + self._proxy.limits.header_timeout
+        if position < len(data):
+            self._input.hold(data, position)
+
+    # -- exchanges
+
+    def _begin(self, head: InboundHead, snapshot: Snapshot, data: bytes, position: int) -> int:
+        """Begin the exchange of a request; return where the bytes behind what was read of it begin."""
+        exchange = self._exchange = self._starter.exchange(head, snapshot)
+        self.deadline, self._has_begun_head = NEVER, False
+        body, facts = None, head.facts
+        try:
+            if head.is_for_gateway:
+                respond_to_options(exchange, head)
+                return position
+            if facts.content_length > 0 or facts.chunked:
+                body, position = self.intake.begin(exchange, facts, data, position)
+                if self.intake.is_large:
+                    bound_reads(self._transport, self)
+                self._input.update()
+                if self.shutdown.state and position == len(data) and not body.is_complete:
+                    self._transport.abort()  # the client has closed its half: the rest will not come
+            elif self.shutdown.state and position == len(data):
+                self._writer.keep_alive = False  # the client has closed its half, and this is its last request
+            exchange.start(body)
+        except BadChunkError:
+            self._starter.expects_more = True
+            exchange.refuse(*MALFORMED)
+            return len(data)
+        except Exception as error:  # noqa: BLE001 - this may be another request's end, or the upstream's bytes
+            exchange.crashed(error)
+        return position
+
+    def _refuse(self, problem: HeadProblem) -> None:
+        """Respond to what is no request, or one that is not served; the connection ends with it."""
+        self._input.take()
+        exchange = self._exchange = self._starter.refused(problem, self._proxy.holder.current)
+        self.deadline, self._has_begun_head = NEVER, False
+        exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
+
+    # -- flow
+
+    def stop_reading(self) -> None:
+        self._input.pause_body(True)
+
+    def resume_reading(self) -> None:
+        self._input.pause_body(False)
+        if self._input.size and self.intake.body is not None:
+            self._wait_for_turn()
+
+    def is_in_body(self) -> bool:
+        """Whether the rest of a large body is expected, or of what is dropped."""
+        return self.intake.body is not None or not self.shutdown.is_reading
+
+    def may_read(self) -> bool:
+        """Whether reading is not paused."""
+        return not self._input.is_paused
+
+    def pause_writing(self) -> None:
+        self._writer.is_paused = True
+        if self._exchange is not None:
+            self._exchange.pause_response()
+
+    def resume_writing(self) -> None:
+        self._writer.is_paused = False
+        if self._exchange is not None:
+            self._exchange.resume_response()
+        elif self._takes_next and not self._is_waiting_for_turn:
+            self._go_on(self._proxy.now())
+
+    # -- called by the writer
+
+    def exchange_finished(self, now: float) -> None:
+        self._exchange = None
+        if self._is_tunnel:
+            self._dismiss()
+            return
+        if self._transport.is_closing():
+            return
+        if not self._writer.keep_alive:
+            if self._starter.expects_more or self.intake.body is not None:
+                self.shutdown.linger()
+                bound_reads(self._transport, self)
+            else:
+                self.shutdown.close()
+        elif self._writer.is_paused:
+            # The next request is not begun before the client has taken this response.
+            self.deadline = now + self._proxy.limits.write_wait
+        elif not self._is_waiting_for_turn:  # or this is its turn, which goes on
+            self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        """Serve the next request, if it is there, or wait for it."""
+        if self._input.size:
+            self._wait_for_turn()
+        else:
+            self._input.update()
+            self.deadline = now + self._proxy.limits.idle_wait
+
+    def stop_requests(self) -> None:
+        self.deadline = NEVER
+        self.intake.stop()
+        self._input.drop()
+
+    def cut(self, *, flush: bool) -> None:
+        self._exchange = None
+        if flush:
+            self.shutdown.close()
+        else:
+            self.shutdown.abort()
+
+    def begin_tunnel(self) -> bytes:
+        self._is_tunnel = True
+        self._heads.clear()
+        self._proxy.connections.switched(self)
+        self.deadline = NEVER
+        self.intake.stop()
+        data, position = self._input.take()
+        return data[position:]
+
+    # -- ends
+
+    def progress(self) -> tuple[object, int]:
+        """Return the exchange in progress and the bytes of its response, for who sees to slow clients."""
+        return self._exchange, self._writer.bytes_sent
+
+    def is_busy(self) -> bool:
+        return self._exchange is not None or self._writer.is_paused or self._input.size > 0
+
+    def has_served(self) -> bool:
+        return self._starter.count > 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that are written and that the client has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
+        """Close a connection that is idle, or whose head does not get complete."""
+        self.deadline = NEVER
+        if self._transport.get_write_buffer_size() or self._transport.is_closing():
+            self.shutdown.abort()  # what is written will not be read any more
+        elif self._input.size and self._exchange is None:
+            data, position = self._input.take()
+            self._refuse(late_head(data[position:]))
+        else:
+            self.shutdown.close()
+
+    def end_slow_reader(self) -> None:
+        """Close the connection of a client that takes its response at less than ``limits.min_rate``."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone("the client reads too slowly")
+        self.shutdown.abort()
+
+    def abort(self) -> None:
+        self.shutdown.abort()
+
+    def forget_heads(self) -> None:
+        """Keep nothing of the last request, and of its snapshot."""
+        self._heads.clear()
+        self.client.forget_origin()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a head is remembered that an idle connection should forget."""
+        return self._exchange is None and not self._heads.is_empty
+
+    def eof_received(self) -> bool:
+        """Respond to what was asked, although the client will send nothing more."""
+        exchange, transport = self._exchange, self._transport
+        if not transport.can_write_eof() or not self.shutdown.is_reading:
+            return False
+        if exchange is None:
+            if not self._is_waiting_for_turn:
+                return False
+        elif self._starter.may_switch:
+            return False
+        elif self.intake.body is not None:
+            if not self._input.size:
+                return False  # the rest of the body will not come
+        elif not self._input.size:
+            self._writer.keep_alive = False
+        self.shutdown.eof()
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._dismiss()
+        self.stop_requests()
+        self.shutdown.lost()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+
+    def _dismiss(self) -> None:
+        self._proxy.connections.dismiss(self, is_tunnel=self._is_tunnel)
+        self._is_tunnel = False

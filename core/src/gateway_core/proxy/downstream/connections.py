@@ -1,0 +1,155 @@
+"""The connections of clients in one process: how many there may be, and how they all end.
+
+A connection counts from when it is accepted: with a `Reservation` until its protocol is chosen (TLS may be to come),
+then by itself, also while it is a tunnel. Connections over a limit get 503 and are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway_core.config import LimitsConfig
+from gateway_core.descriptors import default_max_connections
+from gateway_core.proxy.downstream.client import Client, plain_ip
+from gateway_core.proxy.downstream.idle_heads import Remembering
+from gateway_core.proxy.downstream.minimum_rate import Moving
+from gateway_core.proxy.downstream.reservation import Reservation
+from gateway_core.proxy.downstream.shutdown import Shutdown
+from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
+
+TURN_AWAY: Final = 1.0
+"""Seconds that a connection over the limit has to read why."""
+
+MOST_TURNED_AWAY: Final = 16
+"""Connections over the limit that have that time at once: they hold descriptors, which the limit is to bound."""
+
+
+class Connection(Remembering, Moving, Protocol):
+    """A client's connection, whatever its protocol."""
+
+    @property
+    def client(self) -> Client: ...
+    @property
+    def shutdown(self) -> Shutdown: ...
+    def expire(self, now: float) -> None: ...
+
+
+class Connections:
+    """Counts connections by client, and in all."""
+
+    __slots__ = ("_default_limit", "_limits", "_per_client", "_reserved", "_switched", "_turned_away", "open")
+
+    def __init__(self, limits: Callable[[], LimitsConfig]) -> None:
+        """Begin without connections.
+
+        :param limits: returns the limits in force.
+        """
+        self._limits = limits
+        self._default_limit = default_max_connections()
+        self.open: set[Connection] = set()
+        """Those that speak HTTP."""
+        self._switched = 0  # those that are tunnels
+        self._reserved = 0
+        self._per_client: Counter[str] = Counter()
+        self._turned_away: deque[asyncio.Transport] = deque()
+
+    def __len__(self) -> int:
+        """Return the number of connections, also of those whose TLS is still to begin."""
+        return len(self.open) + self._switched + self._reserved
+
+    # -- admission
+
+    def reserve(self, address: str | None) -> Reservation | None:
+        """Count a connection before its TLS begins; None if there are too many.
+
+        :param address: the client's; None for a unix socket.
+        """
+        ip = plain_ip(address or "")
+        if self._is_one_too_many(ip, is_unix=address is None):
+            return None
+        self._per_client[ip] += 1
+        self._reserved += 1
+        return Reservation(ip)
+
+    def cancel(self, reservation: Reservation) -> None:
+        """Count a connection to be gone, or to be counted by itself from now on."""
+        if reservation.is_open:
+            reservation.is_open = False
+            self._reserved -= 1
+            self._dismiss_client(reservation.ip)
+
+    def admit(self, connection: Connection, reservation: Reservation | None) -> bool:
+        """Count a new connection; False if there are too many."""
+        client = connection.client
+        if reservation is not None and reservation.is_open:
+            self.cancel(reservation)
+        elif self._is_one_too_many(client.ip, is_unix=client.is_unix):
+            return False
+        self._per_client[client.ip] += 1
+        self.open.add(connection)
+        return True
+
+    def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
+        limits = self._limits()
+        most = self._default_limit if limits.max_connections is None else limits.max_connections
+        if most and len(self) >= most:
+            return True
+        most = limits.max_connections_per_client
+        # Peers on a unix socket have no address that tells one from the other: they are not one client.
+        return bool(most) and not is_unix and self._per_client[ip] >= most
+
+    def turn_away(self, transport: asyncio.Transport, response: bytes) -> None:
+        """Send a response to a connection that is one too many, and close it."""
+        transport.set_protocol(asyncio.Protocol())
+        transport.write(response)
+        # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
+        if not say_end(transport):
+            transport.close()
+            return
+        self._turned_away.append(transport)
+        abort_later(transport, TURN_AWAY)
+        if len(self._turned_away) > MOST_TURNED_AWAY:
+            abort_unless_closed(self._turned_away.popleft())
+
+    # -- the end
+
+    def switched(self, connection: Connection) -> None:
+        """Count a connection to be a tunnel from now on."""
+        if connection in self.open:
+            self.open.discard(connection)
+            self._switched += 1
+
+    def dismiss(self, connection: Connection, *, is_tunnel: bool = False) -> None:
+        """Count a connection to be gone."""
+        if is_tunnel:
+            self._switched -= 1
+        elif connection in self.open:
+            self.open.discard(connection)
+        else:
+            return  # it was turned away
+        self._dismiss_client(connection.client.ip)
+        connection.client.close_bound()
+
+    def _dismiss_client(self, ip: str) -> None:
+        if self._per_client[ip] <= 1:
+            del self._per_client[ip]
+        else:
+            self._per_client[ip] -= 1
+
+    def forget_heads(self) -> None:
+        """Have every connection forget what it remembers of a configuration that is replaced."""
+        for connection in self.open:
+            connection.forget_heads()
+
+    def close_idle(self) -> None:
+        """Close those without a request, and have the others close after their response."""
+        for connection in list(self.open):
+            connection.shutdown.close_if_idle()
+
+    def abort(self) -> None:
+        """Close all of them whatever is in progress."""
+        for connection in list(self.open):
+            connection.shutdown.abort()

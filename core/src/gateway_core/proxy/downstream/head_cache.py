@@ -1,0 +1,129 @@
+"""The head that a client repeats: read once, routed once, made ready for the upstream once.
+
+Clients that poll or test send the same bytes again and again on one connection. The first time a head pays nothing for
+that. When the same bytes come a second time, a `CachedHead` is made from the head; from then on neither reading nor
+routing it takes any work. It is immutable and belongs to one snapshot: the cache is emptied when another takes its
+place, and when the connection has been idle for a while (`IdleHeads`).
+
+Fields are shared as well: a head whose fields are those of the one before, with another target, takes over what they
+mean.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from gateway_core.errors import TextTooLongError
+from gateway_core.messages import Headers
+from gateway_core.messages.headers import NamedLines
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.upstream_head import prepare_head
+from gateway_core.proxy.wire.request_head import HeadProblem, read_head
+from gateway_core.routing import Match, path_problem
+from gateway_core.snapshot import CompiledRoute, Snapshot
+
+_LARGEST: Final = 16384
+"""Bytes of a remembered head at most."""
+
+
+class CachedHead(InboundHead):
+    """A head that was repeated: with its route and the head that goes upstream."""
+
+    __slots__ = ("_absent",)
+
+    def __init__(self, head: InboundHead, snapshot: Snapshot) -> None:
+        """Find out once what is the same for every request with this head."""
+        for name in InboundHead.__slots__:
+            setattr(self, name, getattr(head, name))
+        self._absent: tuple[NamedLines, ...] = ()
+        """Finds reserved fields, none of which the head has."""
+        if head.refusal is not None:
+            return
+        chain = snapshot.global_chain
+        reserved = [chain.reserved]
+        match = None if chain.request else _match(head, snapshot)
+        if match is not None:
+            self.match = match
+            self.upstream_head = prepare_head(head, match)
+            reserved.append(match.payload.chain.reserved_by_route)
+        facts = head.facts
+        self._absent = tuple(
+            lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
+        )
+
+    def is_free_of(self, reserved: NamedLines) -> bool:
+        return reserved in self._absent
+
+
+def _match(head: InboundHead, snapshot: Snapshot) -> Match[CompiledRoute] | None:
+    """Return the route that takes a head as it came; None if there is none, or the path is refused there."""
+    facts, router = head.facts, snapshot.router
+    headers = Headers(block=facts.block, lowered=facts.lowered)
+    method, host, path, query, flags = head.method, facts.host, head.path, head.query, head.path_flags
+    try:
+        found = router.match(method, host, path, query, headers.get_all)
+        problem = flags and path_problem(router, found, method, host, head.raw_path, flags, query, headers.get_all)
+    except TextTooLongError:
+        return None
+    if problem or not isinstance(found, Match):
+        return None
+    found.params = found.params and MappingProxyType(found.params)  # every request gets the same
+    return found
+
+
+class HeadCache:
+    """Remembers the last head of one connection."""
+
+    __slots__ = ("_bytes", "_head", "_is_repeated", "_snapshot")
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._head: InboundHead | None = None
+        self._is_repeated = False
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return self._head is None
+
+    def read(
+        self, data: bytes, position: int, client: Client, snapshot: Snapshot
+    ) -> tuple[InboundHead, int] | HeadProblem | None:
+        """Return the head at a position and where it ends, or as `read_head` does if there is none."""
+        known = self._bytes
+        end = position + len(known)
+        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
+        if known and data[position:end] == known and self._snapshot is snapshot:
+            return self._repeated(snapshot), end
+        last = self._head if self._snapshot is snapshot else None
+        limits = snapshot.limits
+        head = read_head(
+            data,
+            position,
+            limits.max_head_bytes,
+            limits.max_headers,
+            is_trusted=client.is_trusted_in(snapshot),
+            known=last.facts if last is not None and last.version == "1.1" else None,
+        )
+        if head is None or isinstance(head, HeadProblem):
+            return head
+        inbound = client.inbound(head, snapshot, last if last is not None and last.facts is head.facts else None)
+        self._head, self._snapshot, self._is_repeated = inbound, snapshot, False
+        end = position + head.size
+        self._bytes = data[position:end] if head.size <= _LARGEST else b""
+        return inbound, end
+
+    def _repeated(self, snapshot: Snapshot) -> InboundHead:
+        head = self._head
+        assert head is not None
+        if not self._is_repeated:
+            self._is_repeated = True
+            head = self._head = CachedHead(head, snapshot)
+        return head
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._bytes, self._head, self._snapshot, self._is_repeated = b"", None, None, False

@@ -1,0 +1,218 @@
+"""Responses over HTTP/1: framing, persistence and what old clients lack (RFC 9112 sections 6, 7 and 9).
+
+A body's length is sent if it is known, in chunks if it is not; to HTTP/1.0, which knows no chunks, a body of unknown
+length ends with the connection. The usual response, an upstream's complete one to a client that keeps its connection,
+is one write of parts that are there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import Final, Protocol
+
+from gateway_core.proxy.date_field import DateField
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.response_fields import BODILESS, has_date, status_line
+from gateway_core.proxy.socket_options import reset_on_close
+from gateway_core.proxy.tunnel import TunnelEnd
+from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
+from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, ResponseHead
+
+
+class Framing(IntEnum):
+    """How a client learns where the body ends."""
+
+    NONE = 0
+    """There is no body, or none is sent."""
+    LENGTH = 1
+    CHUNKED = 2
+    UNTIL_CLOSE = 3
+
+
+_NONE: Final = Framing.NONE
+_CHUNKED: Final = Framing.CHUNKED
+_UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
+
+
+class WriterOwner(Protocol):
+    """The connection that owns the writer."""
+
+    def exchange_finished(self, now: float) -> None:
+        """Called when the exchange is over and its response complete."""
+
+    def cut(self, *, flush: bool) -> None:
+        """Close the connection; the exchange ends by itself."""
+
+    def begin_tunnel(self) -> bytes:
+        """Stop reading requests, and return the bytes that came behind the last one's head."""
+
+    def stop_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class Http1ResponseWriter:
+    """Writes the responses of one connection, one after the other (a `ResponseWriter`)."""
+
+    __slots__ = (
+        "_date",
+        "_framing",
+        "_is_head",
+        "_is_usual",
+        "_owner",
+        "_transport",
+        "bytes_sent",
+        "continue_sent",
+        "head_sent",
+        "is_paused",
+        "keep_alive",
+        "version",
+    )
+
+    def __init__(self, owner: WriterOwner, transport: asyncio.Transport, date: DateField) -> None:
+        self._owner = owner
+        self._transport = transport
+        self._date = date
+        self.version = "1.1"
+        self.keep_alive = True
+        self.head_sent = False
+        self.bytes_sent = 0
+        self.continue_sent = False
+        """Whether the client was told to send its body."""
+        self.is_paused = False
+        self._is_head = False
+        self._is_usual = False
+        self._framing = _NONE
+
+    def begin(self, head: InboundHead) -> None:
+        """Begin the response to a request."""
+        self.version = head.version
+        self.keep_alive = head.facts.keep_alive
+        self.head_sent = self.continue_sent = False
+        self.bytes_sent = 0
+        self._is_usual = head.is_usual
+        self._is_head = head.method == "HEAD"
+        self._framing = _NONE
+
+    # -- heads
+
+    def interim(self, status: int, reason: str, block: bytes) -> None:
+        if self.version == "1.1" and not self.head_sent:
+            self.continue_sent = self.continue_sent or status == 100
+            self._transport.write(status_line(status, reason) + block + b"\r\n\r\n")
+
+    def send_continue(self) -> None:
+        if self.version == "1.1" and not self.head_sent:
+            self.continue_sent = True
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+        if not head.has_date:
+            added = self._date.block() + added
+        if complete and self._is_usual and self.keep_alive and head.plain:
+            size = self.bytes_sent = len(body)
+            if head.length == size:
+                self.head_sent = True
+                self._transport.write(b"".join((head.plain, added, id_line, body)))
+                return
+            if head.length == CHUNKED:
+                # What came whole in chunks goes on with its length, which spares both sides the chunks.
+                self.head_sent = True
+                length = b"\r\nContent-Length: %d" % size
+                self._transport.write(b"".join((head.plain, length, added, id_line, body)))
+                return
+        length_said = head.content_length
+        if complete and not self._is_head and head.length != NO_BODY:
+            length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
+        self._write(head.status, head.reason, head.block + added, length_said, id_line, body, complete)
+
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int | None,
+        id_line: bytes,
+        body: bytes = b"",
+        complete: bool = False,
+    ) -> None:
+        if not has_date(block):
+            block += self._date.block()
+        self._write(status, reason, block, length, id_line, body, complete)
+
+    def _write(
+        self, status: int, reason: str, block: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
+    ) -> None:
+        """Write head and body together: one call to the system instead of two."""
+        framing = self._framing = framing_of(status, self._is_head, length, self.version)
+        if framing is _UNTIL_CLOSE:
+            self.keep_alive = False
+        if framing is _NONE:
+            body = b""
+        self.bytes_sent = len(body)
+        if framing is _CHUNKED:
+            body = encode_chunk(body) + (LAST_CHUNK if complete else b"")
+        fields = framing_fields(status, framing, length, self.version, self.keep_alive)
+        data = b"".join((status_line(status, reason), block, fields, id_line, body))  # raises for what a hook left
+        self.head_sent = True
+        self._transport.write(data)
+
+    # -- bodies
+
+    def data(self, data: bytes) -> None:
+        framing = self._framing
+        if data and framing is not _NONE:
+            self.bytes_sent += len(data)
+            self._transport.write(encode_chunk(data) if framing is _CHUNKED else data)
+
+    def end(self, trailers: bytes = b"") -> None:
+        if self._framing is _CHUNKED:
+            self._transport.write(b"0%b\r\n\r\n" % trailers if trailers else LAST_CHUNK)
+
+    # -- the connection
+
+    def finish(self, now: float) -> None:
+        self._owner.exchange_finished(now)
+
+    def cut(self, *, flush: bool) -> None:
+        if self._framing is _UNTIL_CLOSE and self.head_sent:
+            reset_on_close(self._transport)
+        self._owner.cut(flush=flush)
+
+    def switch(self, status: int, reason: str, block: bytes, protocol: bytes) -> TunnelEnd:
+        self.head_sent = True
+        self.keep_alive = False
+        fields = b"\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol
+        self._transport.write(b"".join((status_line(status, reason), block, fields)))
+        return TunnelEnd(self._transport, self._owner.begin_tunnel())
+
+    def pause_request(self) -> None:
+        self._owner.stop_reading()
+
+    def resume_request(self) -> None:
+        self._owner.resume_reading()
+
+
+def framing_of(status: int, is_head: bool, length: int | None, version: str) -> Framing:
+    """Return how to frame a body of ``length`` bytes, or of unknown length."""
+    if is_head or status in BODILESS:
+        return Framing.NONE
+    if length is not None:
+        return Framing.LENGTH
+    return Framing.CHUNKED if version == "1.1" else Framing.UNTIL_CLOSE
+
+
+def framing_fields(status: int, framing: Framing, length: int | None, version: str, keep_alive: bool) -> bytes:
+    """Return the block of the fields that frame a response and say whether the connection goes on.
+
+    :param length: the body's length; for HEAD and 304 what it would be, if known.
+    """
+    if framing is Framing.CHUNKED:
+        block = b"\r\nTransfer-Encoding: chunked"
+    elif length is not None and status != 204:
+        block = b"\r\nContent-Length: %d" % length
+    else:
+        block = b""
+    if not keep_alive:
+        return block + b"\r\nConnection: close"
+    return block if version == "1.1" else block + b"\r\nConnection: keep-alive"

@@ -1,0 +1,158 @@
+"""What a request's head means on its connection and under one configuration: what an exchange begins with.
+
+`RequestHead` is what the bytes say. Here is added what depends on who sent them (`Origin`: the client's address, the
+forwarding fields) and on the configuration (the match path, whether the path is refused). It is immutable and refers to
+no snapshot, so an exchange that outlives its snapshot may keep it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway_core.errors import BadPathError
+from gateway_core.messages import Request
+from gateway_core.messages.headers import NamedLines
+from gateway_core.messages.path import is_plain_path
+from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
+from gateway_core.proxy.wire.forwarding import Origin
+from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.routing import Match, PathPolicy
+from gateway_core.snapshot import CompiledRoute
+
+
+class PreparedHead(NamedTuple):
+    """A request's head as it goes upstream by one route, in the parts between which the endpoint's come."""
+
+    before: bytes
+    """The request line, up to the authority."""
+    host: bytes
+    """The authority if it is the same for every endpoint; else empty."""
+    after: bytes
+    """The fields behind the authority, up to X-Request-Id."""
+
+
+class InboundHead:
+    """A request's head with its context; never changed."""
+
+    __slots__ = (
+        "facts",
+        "flags",
+        "is_usual",
+        "line",
+        "match",
+        "method",
+        "origin",
+        "path",
+        "path_flags",
+        "query",
+        "raw_path",
+        "refusal",
+        "tail",
+        "target",
+        "upstream_head",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        version: str,
+        facts: RequestFacts,
+        origin: Origin,
+        path_policy: PathPolicy,
+        line: bytes = b"",
+    ) -> None:
+        """Read the path; the fields are read already.
+
+        :param facts: without the fields that their sender may not send.
+        :param line: the request line, without its CRLF, if it is HTTP/1.1 and may go upstream as it is.
+        """
+        self.method = method
+        self.target = target
+        self.version = version
+        self.facts = facts
+        self.origin = origin
+        self.line = line
+        self.raw_path, _, self.query = target.partition("?")
+        self.path = self.raw_path
+        self.path_flags = 0
+        self.refusal: tuple[int, str, str] | None = None
+        """Status, reason code and detail if the request is not to be routed at all."""
+        if path_policy.folds_case or origin.goes_round or not is_plain_path(self.raw_path):
+            self._read_path(path_policy)
+        self.tail = facts.kept + origin.tail
+        """The fields that go upstream behind Host."""
+        self.flags = flags_for(method, facts)
+        """What the upstream's connection has to know of the request."""
+        self.is_usual = facts.keep_alive and version == "1.1" and method != "HEAD"
+        """Whether a response of known length needs nothing but that length: its client keeps the connection."""
+        self.match: Match[CompiledRoute] | None = None
+        """The route, if it was found from the head alone."""
+        self.upstream_head: PreparedHead | None = None
+        """The head as it goes upstream by the matched route, if it does not depend on hooks."""
+
+    @property
+    def is_for_gateway(self) -> bool:
+        """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
+        return self.method == "OPTIONS" and (self.target == "*" or self.facts.max_forwards == 0)
+
+    def _read_path(self, path_policy: PathPolicy) -> None:
+        if self.origin.goes_round:
+            self.refusal = 508, "loop-detected", "the request has passed this gateway again and again"
+            return
+        try:
+            self.path, self.path_flags = path_policy.read(self.raw_path)
+        except BadPathError as error:
+            self.refusal = 400, "path-refused", str(error)
+
+    def drop_reserved(self, request: Request, reserved: NamedLines | None) -> None:
+        """Remove the fields that only a chain's bindings may set."""
+        if reserved is None:
+            return
+        facts = self.facts
+        if request.current_block is not facts.block or (
+            not self.is_free_of(reserved) and reserved.are_in(facts.lowered, facts.has_odd_names)
+        ):
+            request.headers.remove_lines(reserved)
+
+    def is_free_of(self, reserved: NamedLines) -> bool:  # noqa: ARG002 - a cached head knows
+        """Return whether it is known that the head has none of some fields."""
+        return False
+
+    def request(self, request_id: str, started: float) -> Request:
+        """Return a new request with this head.
+
+        :param started: monotonic seconds at which the head was complete.
+        """
+        # Stores without a call around them: this runs for every request.
+        request = Request.__new__(Request)
+        facts, origin = self.facts, self.origin
+        request.method = self.method
+        request.target = self.target
+        request._path = self.path  # noqa: SLF001 - a call less for every request
+        request._raw_path = self.raw_path  # noqa: SLF001
+        request.path_flags = self.path_flags
+        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
+        request.query = self.query
+        request.head_block = facts.block
+        request.lowered_block = facts.lowered
+        request.host = facts.host
+        request.client_ip = origin.client_ip
+        request.peer_ip = origin.peer_ip
+        request.scheme = origin.scheme
+        request.version = self.version
+        request.arrival = origin
+        request.request_id = request_id
+        request.started = started
+        return request
+
+
+def flags_for(method: str, facts: RequestFacts) -> int:
+    """Return what an upstream's connection has to know of a request with a method, which a hook may have changed."""
+    return (
+        (HEAD_ONLY if method == "HEAD" else 0)
+        | (IN_CHUNKS if facts.chunked else 0)
+        | (MAY_SWITCH if facts.upgrade is not None else 0)
+        | (BINDS if facts.binds else 0)
+    )

@@ -1,0 +1,240 @@
+"""A client's request on its way to the upstream, and the response on its way back.
+
+A `Relay` is made by the exchange when the phases before the upstream are over. It owns the `UpstreamRequest`, makes the
+head for each endpoint, and passes interim responses, the response and its body on to the client's `ResponseWriter`.
+Neither side goes faster than the other takes: `pause` and `resume` for the response, the body itself for the request.
+
+A response that no hook sees is written as it comes. Any other is its `ResponsePhase`'s from its head on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway_core.messages.request import request_block
+from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.relay_owner import RelayOwner
+from gateway_core.proxy.response_phase import ResponsePhase
+from gateway_core.proxy.tunnel import TunnelEnd
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.upstream_request import UpstreamRequest
+from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.routing import UnsafePathError
+from gateway_core.snapshot import CompiledRoute
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.upstream import Upstream
+
+EXPECT_WAIT: Final = 1.0
+"""Seconds to wait for an upstream's 100 before the client is told to go on (RFC 9110 section 10.1.1)."""
+
+
+class Relay:
+    """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
+
+    __slots__ = ("__dict__", "_owner", "_route", "_wait", "response_head", "upstream_request")
+
+    # What few requests set has its default here and a place in the dictionary when it is set.
+    phase: ResponsePhase | None = None
+    """What has the response if hooks see it."""
+    _continue_sent = False
+    _flags: int | None = None  # of the request as it was sent, if it is not as it came
+
+    def __init__(
+        self,
+        owner: RelayOwner,
+        directory: UpstreamDirectory,
+        route: CompiledRoute,
+        upstream: Upstream,
+        total_deadline: float,
+    ) -> None:
+        """Send nothing yet.
+
+        :param total_deadline: monotonic seconds by which all has to be over.
+        """
+        self._owner = owner
+        self._route = route
+        self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
+        self.response_head: ResponseHead | None = None
+        """The upstream's, once it is there."""
+        request = owner.request
+        self.upstream_request = call = UpstreamRequest(
+            self,
+            directory,
+            upstream,
+            route.retry or upstream.retries,
+            request.method,
+            owner.body,
+            route.timeouts.connect,
+            total_deadline,
+            owner.client.bound,
+        )
+        if not upstream.is_plain:
+            if upstream.hash_key is not None:
+                call.key = upstream.hash_key(request)
+            if upstream.sticky is not None:
+                call.sticky_cookie = request.cookie(upstream.sticky.name)
+        if owner.head.facts.upgrade is not None:
+            call.offered_protocol = owner.head.facts.upgrade
+
+    # -- the request
+
+    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - nothing is awaited
+        """Make the head; most of it is known if the connection had the same request before."""
+        owner = self._owner
+        head, request = owner.head, owner.request
+        prepared, match = head.upstream_head, head.match
+        if (
+            prepared is not None
+            and match is not None
+            and match.payload is self._route
+            and request_block(request) is head.facts.block
+            and not request.path_was_set
+            and request.query_string is head.query_string
+            and request.method is head.method
+        ):
+            before, host, after = prepared
+            return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
+        framing = framing_fields(head.facts, expects=self.expects_continue)
+        try:
+            data, flags = upstream_head(request, head, self._route, endpoint.authority, framing, owner.id_line)
+        except (UnsafePathError, UnsendableHeadError) as error:
+            self.upstream_request.give_up()
+            is_path = isinstance(error, UnsafePathError)
+            owner.fail(400 if is_path else 500, "path-refused" if is_path else "plugin.failed", str(error))
+            return None
+        if flags != head.flags:
+            self._flags = flags
+        return data, flags
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a 100, which it did not get yet."""
+        return self._owner.head.facts.expect and self._owner.body is not None and not self._continue_sent
+
+    def on_sent(self, now: float) -> None:
+        owner = self._owner
+        body = owner.body
+        if body is None or body.is_complete:
+            owner.watch_until(now + self._wait)
+        elif self.expects_continue and not body.received:
+            owner.watch(EXPECT_WAIT)
+        else:
+            owner.watch(owner.limits.body_timeout)
+
+    def on_waiting(self, seconds: float) -> None:
+        self._owner.watch(seconds)
+
+    def on_interim(self, head: ResponseHead) -> None:
+        if head.status == 100:
+            if not self.expects_continue:
+                return
+            self._continue_sent = True
+            self.on_sent(self.upstream_request.directory.now())
+        self._owner.writer.interim(head.status, head.reason, head.block)
+
+    def send_continue(self) -> bool:
+        """Tell a client that waits for it to send its body; False if it does not wait."""
+        if not self.expects_continue:
+            return False
+        self._continue_sent = True
+        self._owner.writer.send_continue()
+        return True
+
+    def body_progress(self) -> None:
+        """Called when a piece of the request's body came."""
+        if self.response_head is None and self.upstream_request.is_sent:
+            self._owner.watch(self._owner.limits.body_timeout)
+
+    def body_ended(self) -> None:
+        """Called when the request's body is complete."""
+        if self.response_head is None and self.upstream_request.is_sent:
+            self._owner.watch(self._wait)
+
+    def keep_bound(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
+        self._owner.client.keep_bound(endpoint, connection)
+
+    # -- the response
+
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+        owner, call = self._owner, self.upstream_request
+        self.response_head = head
+        if owner.chain.response or call.upstream.sticky is not None:
+            self.phase = ResponsePhase(owner, call, head, self._sent_flags)
+            self.phase.start(body, complete)
+            return
+        owner.response_begins()
+        owner.writer.relay(head, b"", owner.id_line, body, complete)
+        if complete:
+            owner.finish(call.responded_at)
+        else:
+            owner.watch(self._route.timeouts.idle)
+            owner.head_written()
+
+    @property
+    def _sent_flags(self) -> int:
+        return self._owner.head.flags if self._flags is None else self._flags
+
+    def on_body(self, data: bytes) -> None:
+        owner, phase = self._owner, self.phase
+        if phase is None:
+            owner.writer.data(data)
+        else:
+            phase.on_body(data)
+            if not phase.is_decided:
+                return
+        if not owner.writer.is_paused:
+            owner.watch(self._route.timeouts.idle)
+
+    def on_end(self, trailers: bytes) -> None:
+        if self.phase is not None:
+            self.phase.on_end(trailers)
+            return
+        self._owner.writer.end(trailers)
+        self._owner.finish(self.upstream_request.directory.now())
+
+    def on_failed(self, failure: UpstreamFailure) -> None:
+        self._owner.fail(failure.status, failure.reason, failure.detail, failure.retry_after)
+
+    def on_broken(self, reason: str, detail: str) -> None:
+        if self.phase is not None:
+            self.phase.on_broken(reason, detail)
+        else:
+            self._owner.break_off("upstream", reason, detail)
+
+    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
+        """Join client and upstream (RFC 9110 section 7.8) once the hooks have seen the head."""
+        owner, call = self._owner, self.upstream_request
+        self.response_head = head
+        owner.watch(0)
+        if owner.chain.response:
+            self.phase = ResponsePhase(owner, call, head, self._sent_flags)
+            self.phase.start_switch(connection, data)
+            return
+        client = owner.writer.switch(head.status, head.reason, head.block, call.protocol_of(head))
+        owner.open_tunnel(client, TunnelEnd(connection.transport, data))
+
+    def crashed(self, error: BaseException) -> None:
+        self._owner.crashed(error)
+
+    # -- flow and ends
+
+    def pause(self) -> None:
+        """Read no more of the response: the client does not keep up."""
+        self.upstream_request.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading the response."""
+        if self.phase is None or self.phase.is_decided:
+            self.upstream_request.resume_reading()
+            self._owner.watch(self._route.timeouts.idle)
+
+    def give_up(self, *, timed_out: bool = False) -> None:
+        """Stop whatever is in progress upstream.
+
+        :param timed_out: whether the upstream is to blame: the rest of its response did not come.
+        """
+        if self.phase is not None:
+            self.phase.give_up()
+        self.upstream_request.give_up(timed_out=timed_out)

@@ -1,0 +1,99 @@
+"""How an exchange responds to its client: the one interface between a connection and its exchange.
+
+A connection owns a writer and gives it to each exchange. The exchange decides what the response is; the writer decides
+how it goes over the wire: framing, keep-alive, Date, what HEAD and old versions leave out. HTTP/1 writes to a transport
+(`downstream.http1_writer`); HTTP/2 will write frames of one stream.
+
+A response is either whole (`relay` or `start` with ``complete``), or a head followed by any number of `data` and one
+`end`. Then the exchange calls `finish` as the last thing that it does. A response that cannot be completed is ended by
+`cut` instead, after which neither side calls the other any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway_core.proxy.tunnel import TunnelEnd
+    from gateway_core.proxy.wire.response_head import ResponseHead
+
+
+class ResponseWriter(Protocol):
+    """Writes one response at a time.
+
+    A block is what `gateway_core.messages.Headers` holds: lines, each with a CRLF before it.
+    """
+
+    version: str
+    """``1.1`` or ``1.0``."""
+    keep_alive: bool
+    """Whether the connection may be used for another request; may be set to False until the head is written."""
+    head_sent: bool
+    """Whether the final head is written."""
+    bytes_sent: int
+    """Bytes of the response's body so far, without what frames them."""
+    is_paused: bool
+    """Whether the client does not keep up: produce no more until the exchange's ``resume_response`` is called."""
+
+    def interim(self, status: int, reason: str, block: bytes) -> None:
+        """Write a 1xx head, unless the client's version has none (RFC 9110 section 15.2) or the final head is sent."""
+
+    def send_continue(self) -> None:
+        """Write 100 Continue."""
+
+    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+        """Write an upstream's head as it came, with the part of the body that is there.
+
+        :param added: lines that go behind those of the head, none of which the writer writes itself.
+        :param id_line: X-Request-Id as a line and the empty line that ends the head.
+        :param complete: whether ``body`` is all of it.
+        """
+
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int | None,
+        id_line: bytes,
+        body: bytes = b"",
+        complete: bool = False,
+    ) -> None:
+        """Write a head that was made or changed here, and the part of the body that is there.
+
+        :param block: without fields that the writer writes itself (see `response_framing.own_block`).
+        :param length: bytes of the whole body; for HEAD and 304 what it would be; None if it is not known.
+        """
+
+    def data(self, data: bytes) -> None:
+        """Write the next part of the body."""
+
+    def end(self, trailers: bytes = b"") -> None:
+        """Complete the body.
+
+        :param trailers: a block; left out where the framing or the client has no place for them.
+        """
+
+    def finish(self, now: float) -> None:
+        """Give the connection back: the exchange is over, its response or its tunnel complete.
+
+        :param now: monotonic seconds.
+        """
+
+    def cut(self, *, flush: bool) -> None:
+        """End the connection within a response, so that the client sees that it is cut off.
+
+        :param flush: whether what is written already is sent first.
+        """
+
+    def switch(self, status: int, reason: str, block: bytes, protocol: bytes) -> TunnelEnd:
+        """Write a 101 and return the client's end of the byte stream that follows.
+
+        The bytes that the client sent behind its request's head are in it: no one else has read them.
+        """
+
+    def pause_request(self) -> None:
+        """Read no more of the request's body for now."""
+
+    def resume_request(self) -> None:
+        """Go on reading the request's body."""

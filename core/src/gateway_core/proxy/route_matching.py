@@ -1,0 +1,50 @@
+"""Find the route of a request, and what follows from another route that a hook chose."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway_core.errors import TextTooLongError
+from gateway_core.hooks import Chain, Hook
+from gateway_core.messages import Request
+from gateway_core.routing import Match, MethodNotAllowed, NotFound, path_problem
+from gateway_core.snapshot import CompiledRoute, Snapshot
+
+
+class RouteRefusal(NamedTuple):
+    """Why a request is not routed."""
+
+    status: int
+    reason: str
+    """A code of `gateway_core.reasons`."""
+    detail: str
+    route: CompiledRoute | None = None
+    """The route that refuses it; for logs."""
+
+
+Unmatched = NotFound | MethodNotAllowed
+Found = Match[CompiledRoute] | Unmatched | RouteRefusal
+
+
+def find_route(snapshot: Snapshot, request: Request) -> Found:
+    """Return the route that takes a request, or why there is none."""
+    router, path, fields = snapshot.router, request.path, request.header_values
+    method, host, query, flags = request.method, request.host, request.query_string, request.path_flags
+    try:
+        found = router.match(method, host, path, query, fields)
+        problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
+    except TextTooLongError as error:
+        return RouteRefusal(error.status, "text-too-long", str(error))
+    if problem and isinstance(found, Match):
+        return RouteRefusal(400, "path-refused", problem, found.payload)
+    return found
+
+
+def hooks_after_reroute(chain: Chain, called: frozenset[object]) -> tuple[Hook, ...]:
+    """Return the route-match hooks of the new route's chain that are still to run.
+
+    Its own, and the gateway-wide ones that did not run for the route before: none runs twice, and none is skipped.
+
+    :param called: the bindings whose hook ran before.
+    """
+    return tuple([hook for hook in chain.route_match if hook.binding not in called])
