@@ -107,7 +107,7 @@ async def prepare(binding: Mapping[str, Any] | None, folder: Path) -> tuple[Call
 def round_trip(proxy: Proxy) -> Callable[[], None]:
     """Return a function that takes one request through the proxy."""
     upstream = proxy.holder.current.upstreams["u"]
-    pool = proxy.make_pool(upstream.endpoints[0], upstream)
+    pool = proxy.upstreams.pool_for(upstream.endpoints[0], upstream)
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)

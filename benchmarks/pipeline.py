@@ -115,16 +115,16 @@ def round_trip(proxy: Proxy, requests: Sequence[bytes], answer: bytes) -> Callab
     """Return a function that takes the next of some requests through the proxy."""
     upstream = proxy.holder.current.upstreams["u"]
     endpoint = upstream.endpoints[0]
-    pool = proxy.make_pool(endpoint, upstream)
+    pool = proxy.upstreams.pool_for(endpoint, upstream)
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)
-    lane = proxy.server_for(proxy.holder.current.config.listen[0])()
-    lane.connection_made(Wire())
+    client = proxy.server_for(proxy.holder.current.config.listen[0])()
+    client.connection_made(Wire())
     following = cycle(requests).__next__
 
     def run() -> None:
-        lane.data_received(following())
+        client.data_received(following())
         connection.data_received(answer)
 
     return run

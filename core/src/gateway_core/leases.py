@@ -33,13 +33,25 @@ async def close(value: object) -> None:
 class Lease(Generic[V]):
     """The right to use a shared value until released."""
 
-    __slots__ = ("_release", "is_new", "value")
+    __slots__ = ("_release", "_share", "is_new", "value")
 
-    def __init__(self, value: V, release: Callable[[], bool], *, is_new: bool) -> None:
+    def __init__(
+        self, value: V, release: Callable[[], bool], *, is_new: bool, share: Callable[[], Lease[V]] | None = None
+    ) -> None:
         self.value = value
+        self._share = share
         self.is_new = is_new
         """Whether this lease made the value, so that its holder is the one to start it."""
         self._release: Callable[[], bool] | None = release
+
+    def share(self) -> Lease[V]:
+        """Return another lease on the value, for as long as this one is held.
+
+        :raises RuntimeError: this one was released.
+        """
+        if self._share is None or self._release is None:
+            raise RuntimeError("a lease that was released cannot be shared")
+        return self._share()
 
     def release(self) -> V | None:
         """Give the lease back.
@@ -90,7 +102,11 @@ class Leases(Generic[K, V]):
             del self._entries[key]
             return True
 
-        return Lease(entry.value, release, is_new=is_new)
+        def share() -> Lease[V]:
+            entry.holders += 1
+            return Lease(entry.value, release, is_new=False, share=share)
+
+        return Lease(entry.value, release, is_new=is_new, share=share)
 
 
 class _Entry(Generic[V]):

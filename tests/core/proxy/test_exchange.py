@@ -1,4 +1,4 @@
-"""The pipeline in both lanes, between real sockets."""
+"""The pipeline, between real sockets."""
 
 from __future__ import annotations
 

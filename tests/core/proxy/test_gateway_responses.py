@@ -4,14 +4,14 @@ import json
 
 import pytest
 from gateway_core.messages import Response
-from gateway_core.proxy.gateway_responses import own_answer, with_request_id
+from gateway_core.proxy.gateway_responses import gateway_response, with_request_id
 
 STATUSES = (400, 404, 405, 408, 413, 417, 431, 500, 502, 503, 504, 505)
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_answer_is_a_problem_with_words_for_the_client(status: int) -> None:
-    response = own_answer(status)
+    response = gateway_response(status)
 
     body = json.loads(response.body)  # type: ignore[arg-type]  # bytes
     assert response.is_problem
@@ -21,16 +21,16 @@ def test_every_answer_is_a_problem_with_words_for_the_client(status: int) -> Non
 
 
 def test_405_says_what_is_allowed() -> None:
-    assert own_answer(405, allow=("GET", "HEAD")).headers["allow"] == "GET, HEAD"
+    assert gateway_response(405, allow=("GET", "HEAD")).headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "1"), (0.2, "1"), (1, "1"), (1.01, "2"), (30, "30")])
 def test_retry_after_is_rounded_up_and_never_zero(seconds: float, said: str) -> None:
-    assert own_answer(503, retry_after=seconds).headers["retry-after"] == said
+    assert gateway_response(503, retry_after=seconds).headers["retry-after"] == said
 
 
 def test_a_problem_gets_the_request_id_as_a_member() -> None:
-    body = json.loads(with_request_id(own_answer(404), "r-1"))
+    body = json.loads(with_request_id(gateway_response(404), "r-1"))
 
     assert body["request_id"] == "r-1"
     assert body["status"] == 404
@@ -50,4 +50,4 @@ def test_other_bodies_are_left_alone(response: Response) -> None:
 
 
 def test_without_a_request_id_nothing_is_added() -> None:
-    assert b"request_id" not in with_request_id(own_answer(404), "")
+    assert b"request_id" not in with_request_id(gateway_response(404), "")

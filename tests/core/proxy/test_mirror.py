@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateway_core.proxy.mirror import MOST_COPIES
+from gateway_core.proxy.mirror import MAX_COPIES
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.conftest import OK
@@ -148,11 +148,11 @@ async def test_only_so_many_copies_are_under_way(start_proxy: StartProxy, start_
     upstream, mirror = await start_upstream(), await start_upstream(hang)
     gateway = await start_proxy(config(upstream.url, mirror.url))
 
-    for _ in range(MOST_COPIES + 20):
+    for _ in range(MAX_COPIES + 20):
         assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
-    await until(lambda: mirror.connections >= MOST_COPIES)
+    await until(lambda: mirror.connections >= MAX_COPIES)
 
-    assert counts(gateway)["copies active"] == MOST_COPIES
+    assert counts(gateway)["copies active"] == MAX_COPIES
 
 
 @pytest.mark.parametrize("key", ["response", "total"])

@@ -327,7 +327,7 @@ async def test_a_connection_for_an_endpoint_that_is_gone_is_not_kept(proxied: Pr
 
     assert [answer[0] for answer in await asyncio.gather(*asking)] == [200, 200]
     assert len(first.heads) == 0
-    assert not gateway.proxy._pools
+    assert not gateway.proxy.upstreams.pools
 
 
 def names(upstreams: list[RawUpstream]) -> list[int]:

@@ -213,8 +213,8 @@ async def test_a_stuck_tunnel_is_closed_although_nobody_reads(proxied: Proxied) 
     client = await gateway.connect()
     cast("asyncio.Transport", client.writer.transport).pause_reading()
     await client.send(UPGRADE)
-    await until(lambda: gateway.proxy._tunnels)
-    [tunnel] = gateway.proxy._tunnels
+    await until(lambda: gateway.proxy.tunnels)
+    [tunnel] = gateway.proxy.tunnels
     transport = tunnel._client.transport
 
     await until(lambda: gateway.proxy.in_flight == 0)
@@ -253,7 +253,7 @@ async def test_a_tunnel_is_a_request_under_way_until_it_is_closed(proxied: Proxi
     await client.exactly(5)
 
     assert gateway.proxy.in_flight == 1
-    assert gateway.proxy.connections == 1
+    assert len(gateway.proxy.connections) == 1
     assert gateway.proxy.holder.current.active == 1
     assert records == []
 
@@ -262,7 +262,7 @@ async def test_a_tunnel_is_a_request_under_way_until_it_is_closed(proxied: Proxi
     [(status, record)] = records
     assert status == 101
     assert (record.bytes_received, record.bytes_sent) == (5, 5)
-    await until(lambda: gateway.proxy.in_flight == 0 and gateway.proxy.connections == 0)
+    await until(lambda: gateway.proxy.in_flight == 0 and len(gateway.proxy.connections) == 0)
     assert gateway.proxy.holder.current.active == 0
     server = gateway.runner.server
     assert server is not None

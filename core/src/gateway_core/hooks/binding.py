@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.hooks.quarantine import Quarantine
+from gateway_core.leases import Lease
 
 
 class BindingKey(NamedTuple):
@@ -52,6 +53,8 @@ class Binding:
     place: str = ""
     path: str = ""
     """What identifies it in the whole configuration, for operators and for its shared values (see `binding_path`)."""
+    lease: Lease[Any] | None = field(default=None, repr=False)
+    """Keeps the instance running; what outlives the snapshot of the binding shares it."""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_after: bool = False
     """Whether it runs behind the bindings of routes and targets (``order: after``)."""

@@ -173,6 +173,7 @@ class Bindings:
             quarantine=instance.quarantine_by(_policy(config.quarantine)),
             place=str(place),
             path=path,
+            lease=lease,
             config=config.config,
             is_after=is_after,
             upstream=upstream,

@@ -1,191 +1,210 @@
-"""Copies of requests for a mirror target, whose responses are dropped.
+"""Copies of requests for mirror targets, whose responses are dropped.
 
-A copy takes nothing that a request needs: it is dropped rather than queued where its upstream's limits leave no room or
-requests wait, and where too many copies are under way already. Its upstream's timeouts hold for it, and it ends after
-`_MOST_TIME` whatever they say.
+A copy is an `UpstreamRequest` of its own, without a client and without retries. It takes nothing that a request needs:
+it is dropped rather than queued where its upstream's limits leave no room or requests wait, and where too many copies
+are in progress already. Its upstream's timeouts hold for it, and it ends after `_MAX_SECONDS` whatever they say. Its
+body is the one that the request keeps (`RequestBody.keep_limit`), so a copy is sent when that is complete.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+import logging
+from typing import Final
 
-from gateway_core.messages.headers import block_of, headers_of_block
-from gateway_core.proxy.sending import MOST_MIRRORED
+from gateway_core.messages import Headers, Request
+from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, UpstreamConnection
-from gateway_core.proxy.upstream.pool import Pool
-from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.upstream_request import UpstreamRequest
+from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
+from gateway_core.snapshot import CompiledRoute
+from gateway_core.snapshot.route import Mirror
 from gateway_core.upstreams.admission import Verdict
-from gateway_core.upstreams.outcome import Outcome
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.retry import NO_RETRIES
 
-if TYPE_CHECKING:
-    from gateway_core.proxy.exchange import Exchange
-    from gateway_core.proxy.wire.response_head import ResponseHead
-    from gateway_core.snapshot.route import Mirror
-    from gateway_core.upstreams.endpoint import Endpoint
+MAX_COPIES: Final = 100
+"""Copies that may be in progress to one upstream: each holds up to `MAX_MIRRORED` bytes."""
 
-MOST_COPIES: Final = 100
-"""Copies that may be under way to one upstream: each holds up to `MOST_MIRRORED` bytes."""
+MAX_MIRRORED: Final = 65536
+"""Bytes of a request body that is copied; requests with longer ones are not."""
 
-_MOST_TIME: Final = 30.0
-"""Seconds that a copy may take: a mirror that hangs must not pile up connections."""
+_MAX_SECONDS: Final = 30.0
+"""How long a copy may take: a mirror that hangs must not pile up connections."""
 
 _CREDENTIALS: Final = ("authorization", "proxy-authorization", "cookie")
 
+_log = logging.getLogger("gateway.proxy")
 
-class MirrorTry:
-    """One copy of one request on its way."""
+
+def send_copies(
+    route: CompiledRoute,
+    request: Request,
+    head: InboundHead,
+    body: RequestBody | None,
+    id_line: bytes,
+    directory: UpstreamDirectory,
+) -> None:
+    """Send copies of a request to the route's mirrors, as far as chance and limits have it.
+
+    :param body: complete.
+    :param id_line: X-Request-Id as a line and the empty line that ends the head.
+    """
+    if head.facts.upgrade is not None or (body is not None and body.received > MAX_MIRRORED):
+        return
+    for mirror in route.mirrors:
+        if directory.rng.random() * 100 < mirror.percent:
+            try:
+                MirrorCopy(mirror, route, request, head, body, id_line, directory).start()
+            except Exception:  # the request itself goes on whatever becomes of its copy
+                _log.exception("a copy for a mirror failed")
+
+
+class MirrorCopy:
+    """One copy in progress (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_connecting",
-        "_connection",
-        "_endpoint",
-        "_flags",
+        "_body",
+        "_directory",
         "_head",
+        "_id_line",
+        "_inbound",
         "_mirror",
-        "_picked_at",
-        "_proxy",
-        "_timer",
+        "_request",
+        "_responded",
+        "_route",
         "_until",
-        "_upstream",
+        "_upstream_request",
+        "deadline",
     )
 
-    def __init__(self, exchange: Exchange, mirror: Mirror) -> None:
-        self._proxy = exchange.proxy
+    def __init__(
+        self,
+        mirror: Mirror,
+        route: CompiledRoute,
+        request: Request,
+        head: InboundHead,
+        body: RequestBody | None,
+        id_line: bytes,
+        directory: UpstreamDirectory,
+    ) -> None:
         self._mirror = mirror
-        self._upstream = mirror.upstream
-        self._endpoint: Endpoint | None = None
-        self._head = b""
-        self._flags = 0
-        self._picked_at = 0.0
-        self._until = 0.0
-        self._connection: UpstreamConnection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._route = route
+        self._request = request
+        self._inbound = head
+        self._body = None if body is None else body.peek()
+        self._id_line = id_line
+        self._directory = directory
+        self._responded = False
+        now = directory.now()
+        timeouts = mirror.timeouts
+        self.deadline = NEVER
+        self._until = now + min(timeouts.total or _MAX_SECONDS, _MAX_SECONDS)
+        connect = min(timeouts.connect or _MAX_SECONDS, _MAX_SECONDS)
+        self._upstream_request = UpstreamRequest(
+            self, directory, mirror.upstream, NO_RETRIES, request.method, None, connect, self._until, None
+        )
 
-    def start(self, exchange: Exchange) -> None:
-        """Send the copy if its body is complete and small and there is room for it; otherwise nothing happens."""
-        upload = exchange.upload
-        body = b""
-        if upload is not None:
-            if not upload.complete or upload.received > MOST_MIRRORED:
-                return
-            body = upload.peek()
-        upstream, load = self._upstream, self._upstream.admission.load
-        if load.copies >= MOST_COPIES or exchange.memo.facts.upgrade is not None:
+    def start(self) -> None:
+        """Send the copy if there is room for it; otherwise nothing happens."""
+        admission = self._mirror.upstream.admission
+        endpoints = self._mirror.upstream.endpoints
+        has_room = any(admission.ask(endpoint) is Verdict.ADMIT for endpoint in endpoints)
+        if admission.load.copies >= MAX_COPIES or not has_room:
             return
-        now = self._picked_at = self._proxy.now()
-        endpoint = upstream.pick(None, now)
-        if endpoint is None:
-            return
-        head = self._head_for(exchange, endpoint, len(body) if upload is not None else None)
-        if head is None or upstream.admission.ask(endpoint) is not Verdict.ADMIT:
-            upstream.record(endpoint, Outcome.ABANDONED, now, now)
-            return
-        self._endpoint = endpoint
-        self._head = head + body
-        self._flags = exchange.memo.flags & (HEAD_ONLY | BINDS)
-        load.copies += 1
-        upstream.admission.enter(endpoint)
-        self._connect(endpoint, now)
+        admission.load.copies += 1
+        self._directory.calls.add(self)
+        self.on_waiting(0)
+        self._upstream_request.start(self._directory.now())
 
-    def _head_for(self, exchange: Exchange, endpoint: Endpoint, copy_length: int | None) -> bytes | None:
+    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - nothing is awaited
+        """Make the head, without credentials unless the mirror gets them."""
+        body = self._body
+        framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=len(body))
         try:
-            head = exchange.head_for(endpoint, copy_length=copy_length)
-        except UnsafePathError:
-            return None  # the request itself is about to be answered 400
-        if head is None or self._mirror.credentials:
-            return head
-        line, _, fields = head[:-4].partition(b"\r\n")
-        headers = headers_of_block(b"\r\n" + fields)
-        for name in _CREDENTIALS:
-            headers.remove(name)
-        return b"%b%b\r\n\r\n" % (line, block_of(headers))
+            head, flags = upstream_head(
+                self._request, self._inbound, self._route, endpoint.authority, framing, self._id_line
+            )
+        except (UnsafePathError, UnsendableHeadError):
+            self._end()  # the request itself is about to be refused
+            return None
+        if not self._mirror.credentials:
+            line, _, fields = head[:-4].partition(b"\r\n")
+            headers = Headers(block=b"\r\n" + fields)
+            for name in _CREDENTIALS:
+                headers.remove(name)
+            head = b"%b%b\r\n\r\n" % (line, headers.block)
+        return head + (body or b""), flags & (HEAD_ONLY | BINDS)
 
-    def _connect(self, endpoint: Endpoint, now: float) -> None:
-        timeouts = self._mirror.timeouts
-        self._until = now + min(timeouts.total or _MOST_TIME, _MOST_TIME)
-        pool = endpoint.pool or self._proxy.make_pool(endpoint, self._upstream)
-        assert isinstance(pool, Pool)
-        connection = pool.take()
-        if connection is not None:
-            self._send(connection)
+    def on_sent(self, now: float) -> None:
+        self._watch(self._mirror.timeouts.response, now)
+
+    def on_waiting(self, seconds: float) -> None:
+        if self._upstream_request.is_queued:
+            self._end()  # between the question and the pick, the room went to a request
         else:
-            self._connecting = pool.connect(min(timeouts.connect or _MOST_TIME, self._until - now), self._connected)
+            self._watch(seconds, self._directory.now())
 
-    def _connected(self, connection: UpstreamConnection | None, failure: Failure, reason: str) -> None:
-        self._connecting = None
-        if connection is None:
-            self.on_failure(failure, reason)
-        else:
-            self._send(connection)
-
-    def _send(self, connection: UpstreamConnection) -> None:
-        self._connection = connection
-        head, self._head = self._head, b""
-        self._wait(self._mirror.timeouts.response)
-        connection.send(self, head, self._flags)
-
-    def _wait(self, seconds: float) -> None:
-        """Expire in so many seconds, 0 is no limit, or when the copy as a whole has to be over."""
-        if self._timer is not None:
-            self._timer.cancel()
-        left = max(0.0, self._until - self._proxy.now())
-        self._timer = self._proxy.loop.call_later(min(seconds or left, left), self._expire)
-
-    def _expire(self) -> None:
-        if self._connection is not None:
-            self._connection.abort()
-        self._over(Outcome.TIMEOUT, "the copy was not answered in time")
-
-    def _over(self, outcome: int, detail: str = "") -> None:
-        self._connection = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        endpoint, self._endpoint = self._endpoint, None
-        if endpoint is not None:
-            upstream = self._upstream
-            upstream.record(endpoint, outcome, self._picked_at, self._proxy.now(), detail)
-            upstream.admission.load.copies -= 1
-            upstream.admission.leave(endpoint)
-            if not upstream.admission.is_unlimited:
-                self._proxy.serve_queue(upstream)
+    def _watch(self, seconds: float, now: float) -> None:
+        self.deadline = min(self._until, now + seconds if seconds else NEVER)
 
     def on_interim(self, head: ResponseHead) -> None:
         """Drop it."""
 
-    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:  # noqa: ARG002
-        """Record the status, drop the rest."""
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:  # noqa: ARG002 - dropped
+        """Drop it; the upstream has learnt from its status."""
+        self._responded = True
         if complete:
-            self._over(head.status)
+            self._end()
         else:
-            self._wait(self._mirror.timeouts.idle)
+            self._watch(self._mirror.timeouts.idle, self._directory.now())
 
-    def on_body(self, data: bytes) -> None:  # noqa: ARG002 - the receiver's signature
+    def on_body(self, data: bytes) -> None:  # noqa: ARG002 - dropped
         """Drop it."""
-        self._wait(self._mirror.timeouts.idle)
+        self._watch(self._mirror.timeouts.idle, self._directory.now())
 
-    def on_end(self, trailer: bytes) -> None:  # noqa: ARG002 - the receiver's signature
-        """Record that it is over."""
-        self._over(200)
+    def on_end(self, trailers: bytes) -> None:  # noqa: ARG002 - dropped
+        """End the copy."""
+        self._end()
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:  # noqa: ARG002
-        """Close what nothing asked for."""
+        """Close what was not asked for."""
+        connection.transport.abort()
+        self._end()
+
+    def on_failed(self, failure: UpstreamFailure) -> None:  # noqa: ARG002 - the upstream has learnt from it
+        """End the copy."""
+        self._end()
+
+    def on_broken(self, reason: str, detail: str) -> None:  # noqa: ARG002 - the upstream has learnt from it
+        """End the copy."""
+        self._end()
+
+    def keep_bound(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:  # noqa: ARG002
+        """Close it: a copy has no client that it could belong to."""
         connection.abort()
-        self._over(Outcome.ABANDONED)
 
-    def on_failure(self, failure: Failure, detail: str) -> None:  # noqa: ARG002 - the receiver's signature
-        """Record it for the mirror's own health."""
-        self._over(Outcome.RESET, detail)
+    def crashed(self, error: BaseException) -> None:
+        """Log the failure."""
+        _log.error("a copy for a mirror failed: %r", error, exc_info=error)
+        self._end()
 
-    def keep_bound(self, connection: UpstreamConnection) -> None:
-        """Close it: a mirror has no client."""
-        connection.abort()
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
+        """End a copy that takes too long."""
+        self.deadline = NEVER
+        if self._responded:
+            self._end(timed_out=True)
+        else:
+            self._upstream_request.expire()
 
-    def pause_upload(self) -> None:
-        """Nothing is uploaded piece by piece."""
-
-    def resume_upload(self) -> None:
-        """Nothing is uploaded piece by piece."""
+    def _end(self, *, timed_out: bool = False) -> None:
+        self.deadline = NEVER
+        if self in self._directory.calls:
+            self._directory.calls.discard(self)
+            self._mirror.upstream.admission.load.copies -= 1
+            self._upstream_request.give_up(timed_out=timed_out)

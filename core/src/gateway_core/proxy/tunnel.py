@@ -1,10 +1,15 @@
-"""Two connections joined after 101: bytes pass both ways untouched, no faster than the slower side takes them."""
+"""Two byte streams joined after 101: bytes pass both ways untouched, no faster than the slower side takes them.
+
+Each end is a `TunnelEnd`: a transport, and the bytes that came over it before the tunnel was there. A tunnel takes both
+transports over: it is told what comes, pauses one side while the other does not keep up, passes a half-close on, and
+closes both when one is gone. It belongs to its exchange, which is over when the tunnel is (``on_closed``).
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, abort_later, say_end
@@ -14,21 +19,29 @@ _FLUSH: Final = 60.0
 """Seconds to read what the other side sent before it closed, where nothing else is configured."""
 
 
+class TunnelEnd(NamedTuple):
+    """One side of a tunnel."""
+
+    transport: asyncio.Transport
+    received: bytes = b""
+    """What came over it already, to be passed on first."""
+
+
 class Tunnel:
-    """Joins a client's connection with an upstream's until either is closed."""
+    """Joins a client's byte stream with an upstream's until either is closed."""
 
     __slots__ = ("_client", "_closed", "_idle_timeout", "_now", "_on_closed", "_upstream", "deadline")
 
     def __init__(
         self,
-        client: asyncio.Transport,
-        upstream: asyncio.Transport,
+        client: TunnelEnd,
+        upstream: TunnelEnd,
         *,
         idle_timeout: float,
         now: Callable[[], float],
         on_closed: Callable[[Tunnel, int, int], None],
     ) -> None:
-        """Take both transports over.
+        """Take both ends over.
 
         :param idle_timeout: seconds without a byte either way after which both are closed; 0 is never.
         :param on_closed: called once with the bytes from the client and the bytes to it.
@@ -37,24 +50,20 @@ class Tunnel:
         self._now = now
         self._on_closed = on_closed
         self._closed = False
-        self._client = _End(self, client)
-        self._upstream = _End(self, upstream)
+        self._client = _End(self, client.transport)
+        self._upstream = _End(self, upstream.transport)
         self._client.other, self._upstream.other = self._upstream, self._client
-        client.set_protocol(self._client)
-        upstream.set_protocol(self._upstream)
+        client.transport.set_protocol(self._client)
+        upstream.transport.set_protocol(self._upstream)
         self.deadline = NEVER
         self.touch()
-        for transport in (client, upstream):
+        for transport in (client.transport, upstream.transport):
             if not transport.is_closing():
                 transport.resume_reading()
-
-    def send_to_client(self, data: bytes) -> None:
-        """Pass on bytes that came from the upstream before the tunnel was there."""
-        self._upstream.data_received(data)
-
-    def send_upstream(self, data: bytes) -> None:
-        """Pass on bytes that came from the client before the tunnel was there."""
-        self._client.data_received(data)
+        if upstream.received:
+            self._upstream.data_received(upstream.received)
+        if client.received:
+            self._client.data_received(client.received)
 
     def touch(self) -> None:
         """Note that something passed."""

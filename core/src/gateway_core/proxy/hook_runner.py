@@ -1,0 +1,83 @@
+"""Runs the hooks of one exchange, phase by phase, in its one `contextvars.Context`.
+
+All hooks of an exchange run in that context, plain and awaited ones, whichever connection's data led to the call: what
+one sets, the later ones see, and nobody else. The pipeline itself never runs in it, so that the context is never
+entered twice: a phase with a hook that must be awaited is finished in a task of the context, and the task's callback,
+which the loop calls outside of it, goes on with the pipeline. Blocking hooks run in a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from functools import partial
+from typing import Any, TypeVar
+
+from gateway_core.errors import ClientGoneError
+from gateway_core.hooks import Suspended
+from gateway_core.tasks import spawn
+
+T = TypeVar("T")
+
+
+class HookRunner:
+    """Made for an exchange when its first hook is to run."""
+
+    __slots__ = ("_context", "_crashed", "_task", "was_suspended")
+
+    def __init__(self, crashed: Callable[[BaseException], None]) -> None:
+        """Begin with an empty context.
+
+        :param crashed: called with what a phase, or what goes on after it, raises.
+        """
+        self._context = Context()
+        self._crashed = crashed
+        self._task: asyncio.Task[Any] | None = None
+        self.was_suspended = False
+        """Whether a hook was awaited, so that time has passed."""
+
+    def run(self, then: Callable[[T], None], start: Callable[..., T | Suspended[T]], *args: Any) -> None:
+        """Run a phase and call ``then`` with its outcome, at once or when a hook that must be awaited is done."""
+        outcome = self._context.run(start, *args)
+        if not isinstance(outcome, Suspended):
+            then(outcome)
+            return
+        self.was_suspended = True
+        task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self._context)
+        task.add_done_callback(partial(self._resume, then))
+
+    def run_last(self, done: Callable[[], None], start: Callable[..., Suspended[None] | None], *args: Any) -> None:
+        """Run the log phase; `cancel` does not end it, and ``done`` is called in any case."""
+        outcome = self._context.run(start, *args)
+        if outcome is None:
+            done()
+        else:
+            task = spawn(outcome.finish(), name="log", context=self._context)
+            task.add_done_callback(lambda _: done())
+
+    def cancel(self) -> None:
+        """End the phase that is waiting; ``then`` is not called."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _resume(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
+        if self._task is not task:
+            return  # it was cancelled
+        self._task = None
+        try:
+            outcome = task.result()
+        except ClientGoneError:
+            return  # the exchange is about to be told
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of a task, which has ended
+            self._crashed(error)
+            return
+        try:
+            then(outcome)
+        except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
+            self._crashed(error)
+
+
+def _ignore(_: BaseException) -> None:
+    """Leave an error to the task's callback."""

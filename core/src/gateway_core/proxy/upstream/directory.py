@@ -1,0 +1,179 @@
+"""The upstream side of one process: what all attempts share, and who owns it.
+
+`Proxy` owns one `UpstreamDirectory`. It makes the pool of each endpoint when the first attempt needs it, and closes
+what is left at the end; the endpoint refers to its pool and closes it when the last snapshot with the endpoint is
+gone. It keeps the queue of each upstream: attempts that wait because ``limits`` of the upstream leave no room.
+
+What is configured is read from the snapshot in force. A pool outlives snapshots, so `snapshot_replaced` gives pools
+the new limit for response heads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Final, Protocol
+
+from gateway_core.proxy.sweeper import Expiring, Sweeper
+from gateway_core.proxy.upstream.pool import Pool
+from gateway_core.upstreams.admission import Load
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
+from gateway_core.upstreams.upstream import Upstream
+
+_LOCAL_ERROR_LOG_INTERVAL: Final = 60.0
+
+_log = logging.getLogger("gateway.proxy")
+
+
+class Queued(Protocol):
+    """An attempt that waits until its endpoint has a free connection."""
+
+    endpoint: Endpoint
+
+    def dispatch(self) -> None:
+        """Called once a connection may be used; the attempt is no longer in the queue."""
+
+
+class UpstreamDirectory:
+    """Pools, TLS contexts and queues of one process."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float],
+        rng: Random,
+        sweeper: Sweeper,
+        max_head_bytes: Callable[[], int],
+    ) -> None:
+        """Begin without pools.
+
+        :param now: the monotonic clock, in seconds.
+        :param max_head_bytes: reads the limit for response heads from the snapshot in force.
+        """
+        self.loop = loop
+        self.now = now
+        self.rng = rng
+        self._sweeper = sweeper
+        self._max_head_bytes = max_head_bytes
+        self.pools: set[Pool] = set()
+        self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
+        self._queues: dict[Load, deque[Queued]] = {}
+        self._local_errors = 0
+        self._local_errors_logged_at = -_LOCAL_ERROR_LOG_INTERVAL
+        self.calls: set[Expiring] = set()
+        """Requests of the gateway's own, without a client: copies for mirrors and `UpstreamCall`."""
+        sweeper.watch(self.pools, every=10)
+        sweeper.watch(self.calls)
+
+    # -- pools
+
+    def pool_for(self, endpoint: Endpoint, upstream: Upstream) -> Pool:
+        """Return the pool of an endpoint; made at the first call."""
+        pool = endpoint.pool
+        if pool is not None:
+            assert isinstance(pool, Pool)
+            return pool
+        settings = upstream.settings.transport
+        if not isinstance(settings, TransportSettings):
+            settings = TransportSettings()
+        context, problem = None, ""
+        if endpoint.scheme == "https":
+            try:
+                context = self._context_for(settings.tls)
+            except (OSError, ssl.SSLError) as error:
+                problem = f"its TLS files cannot be used: {error}"
+        pool = Pool(
+            self.loop,
+            endpoint.host,
+            endpoint.port,
+            settings,
+            context=context,
+            problem=problem,
+            max_head_bytes=self._max_head_bytes(),
+            sweeper=self._sweeper,
+            on_closed=self.pools.discard,
+        )
+        if problem:
+            return pool  # not kept: the files may be there the next time
+        endpoint.pool = pool
+        if endpoint.closed:
+            # The request outlived the last snapshot with this endpoint: no idle connection is kept to it.
+            pool.closed = True
+        else:
+            self.pools.add(pool)
+        return pool
+
+    def _context_for(self, tls: TlsSettings) -> ssl.SSLContext:
+        context = self._contexts.get(tls)
+        if context is None:
+            context = make_tls_context(tls)
+            # Contexts made of an older content of the same files are not needed again.
+            older = [known for known in self._contexts if replace(known, digest=tls.digest) == tls]
+            for known in older:
+                del self._contexts[known]
+            self._contexts[tls] = context
+        return context
+
+    def snapshot_replaced(self) -> None:
+        """Called when another snapshot is in force: pools get its limits."""
+        max_head_bytes = self._max_head_bytes()
+        for pool in self.pools:
+            pool.max_head_bytes = max_head_bytes
+
+    # -- queues
+
+    def enqueue(self, attempt: Queued, upstream: Upstream) -> None:
+        """Have an attempt wait until its endpoint has a free connection."""
+        upstream.admission.enter_queue(attempt.endpoint)
+        self._queues.setdefault(upstream.admission.load, deque()).append(attempt)
+
+    def leave_queue(self, attempt: Queued, upstream: Upstream) -> None:
+        """Take an attempt out of its queue."""
+        queue = self._queues.get(upstream.admission.load)
+        if queue is not None and attempt in queue:
+            queue.remove(attempt)
+            upstream.admission.leave_queue(attempt.endpoint)
+            if not queue:
+                del self._queues[upstream.admission.load]
+
+    def serve_queue(self, upstream: Upstream) -> None:
+        """Start the attempts that waited and may start now, first come first served."""
+        queue = self._queues.get(upstream.admission.load)
+        if not queue:
+            return
+        for waiting in list(queue):
+            if upstream.admission.may_leave_queue(waiting.endpoint):
+                self.leave_queue(waiting, upstream)
+                waiting.dispatch()
+
+    # -- failures of this process
+
+    def note_local_error(self, detail: str) -> None:
+        """Log that no connection could be made for want of local resources: at most one line a minute, with the number.
+
+        :param detail: what the system said.
+        """
+        self._local_errors += 1
+        now = self.now()
+        if now - self._local_errors_logged_at >= _LOCAL_ERROR_LOG_INTERVAL:
+            _log.error(
+                "no connection to upstreams for want of local resources (%d times since the last report): %s",
+                self._local_errors,
+                detail,
+            )
+            self._local_errors, self._local_errors_logged_at = 0, now
+
+    async def aclose(self) -> None:
+        """Close idle connections, and give up those that are being made."""
+        for call in list(self.calls):
+            call.expire(float("inf"))
+        for pool in list(self.pools):
+            await pool.aclose()
+            await pool.cancel_connecting()
+        self.pools.clear()
