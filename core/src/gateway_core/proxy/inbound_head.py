@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
-from gateway_core.messages.headers import NamedLines
+from gateway_core.messages.fields import FieldNames
 from gateway_core.messages.path import is_plain_path
+from gateway_core.messages.request import request_block
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_fields import RequestFacts
@@ -44,7 +45,7 @@ class InboundHead:
         "origin",
         "path",
         "path_flags",
-        "query",
+        "query_string",
         "raw_path",
         "refusal",
         "tail",
@@ -74,7 +75,7 @@ class InboundHead:
         self.facts = facts
         self.origin = origin
         self.line = line
-        self.raw_path, _, self.query = target.partition("?")
+        self.raw_path, _, self.query_string = target.partition("?")
         self.path = self.raw_path
         self.path_flags = 0
         self.refusal: tuple[int, str, str] | None = None
@@ -106,17 +107,17 @@ class InboundHead:
         except BadPathError as error:
             self.refusal = 400, "path-refused", str(error)
 
-    def drop_reserved(self, request: Request, reserved: NamedLines | None) -> None:
+    def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""
         if reserved is None:
             return
         facts = self.facts
-        if request.current_block is not facts.block or (
+        if request_block(request) is not facts.block or (
             not self.is_free_of(reserved) and reserved.are_in(facts.lowered, facts.has_odd_names)
         ):
-            request.headers.remove_lines(reserved)
+            request.headers.remove_any(reserved)
 
-    def is_free_of(self, reserved: NamedLines) -> bool:  # noqa: ARG002 - a cached head knows
+    def is_free_of(self, reserved: FieldNames) -> bool:  # noqa: ARG002 - a cached head knows
         """Return whether it is known that the head has none of some fields."""
         return False
 
@@ -125,27 +126,7 @@ class InboundHead:
 
         :param started: monotonic seconds at which the head was complete.
         """
-        # Stores without a call around them: this runs for every request.
-        request = Request.__new__(Request)
-        facts, origin = self.facts, self.origin
-        request.method = self.method
-        request.target = self.target
-        request._path = self.path  # noqa: SLF001 - a call less for every request
-        request._raw_path = self.raw_path  # noqa: SLF001
-        request.path_flags = self.path_flags
-        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
-        request.query = self.query
-        request.head_block = facts.block
-        request.lowered_block = facts.lowered
-        request.host = facts.host
-        request.client_ip = origin.client_ip
-        request.peer_ip = origin.peer_ip
-        request.scheme = origin.scheme
-        request.version = self.version
-        request.arrival = origin
-        request.request_id = request_id
-        request.started = started
-        return request
+        return Request.for_head(self, self.origin, request_id, started, self.version)
 
 
 def flags_for(method: str, facts: RequestFacts) -> int:

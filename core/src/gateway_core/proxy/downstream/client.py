@@ -6,7 +6,8 @@ import asyncio
 import socket
 import ssl
 
-from gateway_core.messages import Headers, TlsInfo
+from gateway_core.messages import TlsInfo
+from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -113,11 +114,11 @@ class Client:
         trust = self._trust
         if not block or trust is None:
             return b""
-        headers = Headers(block=request_trailers(block, is_trusted=self._is_trusted))
+        headers = headers_of_block(request_trailers(block, is_trusted=self._is_trusted))
         for lines in (trust.stripped, trust.reserved):
             if lines is not None:
-                headers.remove_lines(lines)
-        return headers.block
+                headers.remove_any(lines)
+        return block_of(headers)
 
     def _believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
         """Return a head's fields without those that this peer may not send."""

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway_core.errors import TextTooLongError
-from gateway_core.messages import Headers
-from gateway_core.messages.headers import NamedLines
+from gateway_core.messages.fields import FieldNames
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.upstream_head import prepare_head
@@ -37,7 +37,7 @@ class CachedHead(InboundHead):
         """Find out once what is the same for every request with this head."""
         for name in InboundHead.__slots__:
             setattr(self, name, getattr(head, name))
-        self._absent: tuple[NamedLines, ...] = ()
+        self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None:
             return
@@ -53,15 +53,15 @@ class CachedHead(InboundHead):
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
 
-    def is_free_of(self, reserved: NamedLines) -> bool:
+    def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
 
 
 def _match(head: InboundHead, snapshot: Snapshot) -> Match[CompiledRoute] | None:
     """Return the route that takes a head as it came; None if there is none, or the path is refused there."""
     facts, router = head.facts, snapshot.router
-    headers = Headers(block=facts.block, lowered=facts.lowered)
-    method, host, path, query, flags = head.method, facts.host, head.path, head.query, head.path_flags
+    headers = headers_of_block(facts.block, facts.lowered)
+    method, host, path, query, flags = head.method, facts.host, head.path, head.query_string, head.path_flags
     try:
         found = router.match(method, host, path, query, headers.get_all)
         problem = flags and path_problem(router, found, method, host, head.raw_path, flags, query, headers.get_all)

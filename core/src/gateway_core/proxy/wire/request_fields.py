@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from gateway_core.messages.headers import TOKEN_BYTES
+from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.bound import credential_binds
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, content_length, list_members, split_lines

@@ -17,7 +17,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway_core.messages.headers import TOKEN_BYTES, VALUE_BYTES
+from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.request_fields import METHODS, TARGET_BYTES, RequestFacts, read_request_block
 
