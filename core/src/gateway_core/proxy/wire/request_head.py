@@ -27,7 +27,7 @@ ALLOWED_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _ANY_TARGET_BYTES: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)+")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 _END: Final = b"\r\n\r\n"
 
 
