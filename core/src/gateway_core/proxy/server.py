@@ -1,4 +1,4 @@
-"""The server of one listener: makes the protocol of each connection that is accepted.
+"""The server of the listeners at one address: makes the protocol of each connection that is accepted.
 
 Plain listeners are accepted by aiohttp's runners and sites, for which this is a `web.Server`; of aiohttp's handling of
 requests nothing is used. Listeners with TLS are accepted by `gateway_core.server.acceptor`.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway_core.messages import Response
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.connection import ClientConnection
 from gateway_core.proxy.downstream.host import ServerHost
-from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.gateway_responses import closing_response
 from gateway_core.proxy.socket_options import read_little_over_tls
 
@@ -24,9 +24,9 @@ class GatewayServer(web.Server):
     """Makes the protocol of each new connection."""
 
     def __init__(self, proxy: ServerHost, listener: str) -> None:
-        """Serve for a listener.
+        """Serve for the listeners at an address.
 
-        :param listener: its address, by which a configuration knows it.
+        :param listener: the address, by which a configuration knows them.
         """
         super().__init__(_never_called)
         self.proxy = proxy
@@ -36,12 +36,12 @@ class GatewayServer(web.Server):
     def __call__(self) -> ClientConnection:  # type: ignore[override]  # aiohttp's accept loop wants any protocol
         return self.protocol_for(None)
 
-    def protocol_for(self, reservation: Reservation | None) -> ClientConnection:
+    def protocol_for(self, accepted: AcceptedConnection | None) -> ClientConnection:
         """Return the protocol of a new connection.
 
-        :param reservation: its place in the limits, if it has one already.
+        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
         """
-        return ClientConnection(self.proxy, self.listener, reservation)
+        return ClientConnection(self.proxy, self.listener, accepted)
 
     def too_many(self) -> bytes:
         """Return the response to a connection that is one too many."""

@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import Final
 
 from gateway_core.clock import Clock
-from gateway_core.config import LimitsConfig, ListenConfig
+from gateway_core.config import LimitsConfig
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.connections import Connections
@@ -25,6 +25,7 @@ from gateway_core.proxy.downstream.minimum_rate import MinimumRate
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.turns import Turns
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
@@ -54,7 +55,7 @@ class Proxy:
         self.log = logging.getLogger("gateway.proxy")
         self.rng = Random()  # noqa: S311 - spreads load, keeps no secret
         self.telemetry = Telemetry(metrics)
-        self.connections = Connections(lambda: self.limits)
+        self.connections = Connections(lambda: self.limits, self._connection_refusal)
         self.ending: set[Shutdown] = set()
         """Connections on their way to their end."""
         self.beginnings: set[Expiring] = set()
@@ -80,9 +81,9 @@ class Proxy:
         self._sweeper.watch([MinimumRate(open_connections, lambda: self.limits.min_rate)], every=5)
         self._sweeper.watch(self.tunnels, every=10)
 
-    def server_for(self, listener: ListenConfig) -> GatewayServer:
-        """Return the server for a listener, to be run by aiohttp's runners."""
-        return GatewayServer(self, listener.address)
+    def server_for(self, address: str) -> GatewayServer:
+        """Return the server for the listeners at an address, to be run by aiohttp's runners."""
+        return GatewayServer(self, address)
 
     @property
     def in_flight(self) -> int:
@@ -93,6 +94,10 @@ class Proxy:
     def limits(self) -> LimitsConfig:
         """The limits in force."""
         return self.holder.current.limits
+
+    def _connection_refusal(self) -> bytes:
+        response = gateway_response(503, "limits.max-connections", retry_after=1)
+        return closing_response(response, self.next_id(), self.date.block())
 
     def next_id(self) -> str:
         """Return a new request id: 32 hexadecimal digits, unique without asking another process."""

@@ -294,5 +294,5 @@ class Listeners:
 
 def _manner_of(config: ListenConfig, server: web.Server) -> _Manner:
     """Return how the connections of a listener, and of those that share its address, are accepted."""
-    most = server.proxy.max_connections if isinstance(server, GatewayServer) else 0
+    most = server.proxy.connections.limit if isinstance(server, GatewayServer) else 0
     return _Manner(config.tls is not None, config.proxy_protocol, 0 < most < _EXACT_BELOW)

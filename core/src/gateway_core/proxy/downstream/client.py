@@ -8,6 +8,7 @@ import ssl
 
 from gateway_core.messages import TlsInfo
 from gateway_core.messages.headers import block_of, headers_of_block
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -41,19 +42,23 @@ class Client:
         "tls",
     )
 
-    def __init__(self, transport: asyncio.BaseTransport, listener: str = "") -> None:
+    def __init__(
+        self, transport: asyncio.BaseTransport, listener: str = "", accepted: AcceptedConnection | None = None
+    ) -> None:
         """Read the addresses of a connection.
 
-        :param listener: the address of the listener, by which a configuration knows it.
+        :param listener: the address of the listeners, by which a configuration knows them.
+        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
         """
-        address = transport.get_extra_info("peername")
+        address, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        # Not by the missing address: a TCP connection that was reset at once has none either.
+        self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
+        if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
+            address, local, self.is_unix = accepted.source, accepted.destination, False
         self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
         """Empty for a unix socket."""
         self.port: int = address[1] if isinstance(address, tuple) else 0
-        local = transport.get_extra_info("sockname")
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
-        # Not by the missing address: a TCP connection that was reset at once has none either.
-        self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
         secure = transport.get_extra_info("ssl_object")
         self.scheme = "http" if secure is None else "https"
         self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)

@@ -29,6 +29,7 @@ import asyncio
 from typing import cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.client_input import ClientInput
@@ -36,10 +37,8 @@ from gateway_core.proxy.downstream.exchange_starter import ExchangeStarter, resp
 from gateway_core.proxy.downstream.head_cache import HeadCache
 from gateway_core.proxy.downstream.host import ConnectionHost
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
-from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
@@ -52,6 +51,7 @@ class ClientConnection(asyncio.Protocol):
     """The protocol of one accepted connection."""
 
     __slots__ = (
+        "_accepted",
         "_exchange",
         "_has_begun_head",
         "_heads",
@@ -60,7 +60,6 @@ class ClientConnection(asyncio.Protocol):
         "_is_waiting_for_turn",
         "_listener",
         "_proxy",
-        "_reservation",
         "_starter",
         "_transport",
         "_writer",
@@ -70,15 +69,15 @@ class ClientConnection(asyncio.Protocol):
         "shutdown",
     )
 
-    def __init__(self, proxy: ConnectionHost, listener: str, reservation: Reservation | None = None) -> None:
+    def __init__(self, proxy: ConnectionHost, listener: str, accepted: AcceptedConnection | None = None) -> None:
         """Begin without a transport.
 
-        :param listener: the address of the listener.
-        :param reservation: the connection's place in the limits, if it has one already.
+        :param listener: the address of the listeners.
+        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
         """
         self._proxy = proxy
         self._listener = listener
-        self._reservation = reservation
+        self._accepted = accepted
         self.deadline = NEVER
         """When the head in progress is late, or the idle connection is closed."""
         self._heads = HeadCache()
@@ -89,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = client_transport = cast("asyncio.Transport", transport)
-        self.client = Client(transport, self._listener)
+        self.client = Client(transport, self._listener, self._accepted)
         read_little(transport)
         proxy = self._proxy
         self._input = ClientInput(client_transport)
@@ -97,10 +96,8 @@ class ClientConnection(asyncio.Protocol):
         self.intake = BodyIntake(self.client, self._writer)
         self._starter = ExchangeStarter(proxy, self.client, self._writer)
         self.shutdown = Shutdown(self, client_transport, proxy.ending, proxy.now, lambda: proxy.limits.write_wait)
-        if not proxy.connections.admit(self, self._reservation):
-            response = gateway_response(503, "limits.max-connections", retry_after=1)
-            data = closing_response(response, proxy.next_id(), proxy.date.block())
-            proxy.connections.turn_away(client_transport, data)
+        if not proxy.connections.admit(self, self._accepted):
+            proxy.connections.turn_away(client_transport)
             return
         self.deadline = proxy.now() + proxy.limits.header_timeout
 

@@ -1,7 +1,7 @@
 """The connections of clients in one process: how many there may be, and how they all end.
 
-A connection counts from when it is accepted: with a `Reservation` until its protocol is chosen (TLS may be to come),
-then by itself, also while it is a tunnel. Connections over a limit get 503 and are closed.
+A connection counts from when it is accepted: as an `AcceptedConnection` until its protocol is chosen (TLS may be to
+come), then by itself, also while it is a tunnel. Connections over a limit get 503 and are closed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.descriptors import default_max_connections
+from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.client import Client, plain_ip
 from gateway_core.proxy.downstream.idle_heads import Remembering
 from gateway_core.proxy.downstream.minimum_rate import Moving
-from gateway_core.proxy.downstream.reservation import Reservation
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
 
@@ -40,14 +40,25 @@ class Connection(Remembering, Moving, Protocol):
 class Connections:
     """Counts connections by client, and in all."""
 
-    __slots__ = ("_default_limit", "_limits", "_per_client", "_reserved", "_switched", "_turned_away", "open")
+    __slots__ = (
+        "_default_limit",
+        "_limits",
+        "_per_client",
+        "_refusal",
+        "_reserved",
+        "_switched",
+        "_turned_away",
+        "open",
+    )
 
-    def __init__(self, limits: Callable[[], LimitsConfig]) -> None:
+    def __init__(self, limits: Callable[[], LimitsConfig], refusal: Callable[[], bytes]) -> None:
         """Begin without connections.
 
         :param limits: returns the limits in force.
+        :param refusal: returns the whole response to a connection that is one too many.
         """
         self._limits = limits
+        self._refusal = refusal
         self._default_limit = default_max_connections()
         self.open: set[Connection] = set()
         """Those that speak HTTP."""
@@ -62,49 +73,66 @@ class Connections:
 
     # -- admission
 
-    def reserve(self, address: str | None) -> Reservation | None:
-        """Count a connection before its TLS begins; None if there are too many.
-
-        :param address: the client's; None for a unix socket.
-        """
-        ip = plain_ip(address or "")
-        if self._is_one_too_many(ip, is_unix=address is None):
-            return None
-        self._per_client[ip] += 1
+    def reserve(self, accepted: AcceptedConnection) -> bool:
+        """Count a connection that no protocol has yet; False if there are too many."""
+        if self._is_one_too_many(accepted.ip, is_unix=accepted.is_anonymous):
+            return False
+        self._per_client[accepted.ip] += 1
         self._reserved += 1
-        return Reservation(ip)
+        accepted.is_counted = True
+        return True
 
-    def cancel(self, reservation: Reservation) -> None:
-        """Count a connection to be gone, or to be counted by itself from now on."""
-        if reservation.is_open:
-            reservation.is_open = False
+    def identify(self, accepted: AcceptedConnection, ip: str | None) -> bool:
+        """Count a connection for the client that a header of the PROXY protocol names; False if that has too many.
+
+        :param ip: None if it has no address.
+        """
+        self._dismiss_client(accepted.ip)
+        accepted.ip, accepted.is_anonymous = plain_ip(ip or ""), ip is None
+        may_stay = not self._has_too_many(accepted.ip, is_unix=accepted.is_anonymous)
+        self._per_client[accepted.ip] += 1
+        return may_stay
+
+    def cancel(self, accepted: AcceptedConnection) -> None:
+        """Count a connection to be gone, or to be its protocol's from now on."""
+        if accepted.is_counted:
+            accepted.is_counted = False
             self._reserved -= 1
-            self._dismiss_client(reservation.ip)
+            self._dismiss_client(accepted.ip)
 
-    def admit(self, connection: Connection, reservation: Reservation | None) -> bool:
-        """Count a new connection; False if there are too many."""
+    def admit(self, connection: Connection, accepted: AcceptedConnection | None) -> bool:
+        """Count a new connection; False if there are too many.
+
+        :param accepted: what its acceptor knows of it; None if the event loop accepted it.
+        """
         client = connection.client
-        if reservation is not None and reservation.is_open:
-            self.cancel(reservation)
+        if accepted is not None and accepted.is_counted:
+            self.cancel(accepted)
         elif self._is_one_too_many(client.ip, is_unix=client.is_unix):
             return False
         self._per_client[client.ip] += 1
         self.open.add(connection)
         return True
 
+    @property
+    def limit(self) -> int:
+        """Connections at most; 0 if there is no limit."""
+        most = self._limits().max_connections
+        return self._default_limit if most is None else most
+
     def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
-        limits = self._limits()
-        most = self._default_limit if limits.max_connections is None else limits.max_connections
-        if most and len(self) >= most:
-            return True
-        most = limits.max_connections_per_client
+        most = self.limit
+        return bool(most and len(self) >= most) or self._has_too_many(ip, is_unix=is_unix)
+
+    def _has_too_many(self, ip: str, *, is_unix: bool) -> bool:
+        most = self._limits().max_connections_per_client
         # Peers on a unix socket have no address that tells one from the other: they are not one client.
         return bool(most) and not is_unix and self._per_client[ip] >= most
 
-    def turn_away(self, transport: asyncio.Transport, response: bytes) -> None:
-        """Send a response to a connection that is one too many, and close it."""
+    def turn_away(self, transport: asyncio.Transport) -> None:
+        """Respond to a connection that is one too many, and close it."""
         transport.set_protocol(asyncio.Protocol())
-        transport.write(response)
+        transport.write(self._refusal())
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
         if not say_end(transport):
             transport.close()
