@@ -21,7 +21,7 @@ sent again, and for the methods of the retry policy (RFC 9110 section 9.2.2).
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway_core.proxy.attempt_owner import ENDINGS, AttemptOwner, Ending, PreparedRequest
 from gateway_core.proxy.request_body import RequestBody
@@ -29,7 +29,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import IN_CHUNKS, UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream.pool import Pool
+from gateway_core.proxy.upstream.pool import Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.chunks import encode_chunk, last_chunk
 from gateway_core.proxy.wire.fields import list_members
@@ -38,6 +38,10 @@ from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.upstream import Upstream
+
+
+_STALE: Final = frozenset({Failure.RESET, Failure.STALE})
+"""Failures of a connection that had served before, which say nothing of the endpoint."""
 
 
 class AttemptMaker(Protocol):
@@ -51,6 +55,7 @@ class AttemptMaker(Protocol):
     connect_timeout: float
     total_deadline: float
     is_retrying: bool
+    proxy_client: ProxyClient
     offered_protocol: bytes
 
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None: ...
@@ -133,7 +138,7 @@ class Attempt:
         bound, pool = request.bound, endpoint.pool
         connection = None if bound is None else bound.take(endpoint)
         if connection is None and isinstance(pool, Pool):
-            connection = pool.take()
+            connection = pool.take(request.proxy_client)
         if connection is not None:
             self._send(connection, now)
         else:
@@ -146,15 +151,13 @@ class Attempt:
         if request.total_deadline is not NEVER:
             seconds = max(0.001, min(seconds or NEVER, request.total_deadline - now))
         request.owner.on_waiting(0)
-        self._connecting = pool.connect(seconds, self._connected)
+        self._connecting = pool.connect(seconds, self._connected, request.proxy_client)
 
     def _connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
         self._connecting = None
         request = self._request
         try:
             if connection is None:
-                if failure is Failure.LOCAL:
-                    request.directory.note_local_error(detail)
                 request.attempt_failed(self, ENDINGS[failure], detail)
             else:
                 self._send(connection, request.directory.now())
@@ -236,7 +239,7 @@ class Attempt:
         if self.responded_at:
             self._leave(ending.outcome, detail)
             request.owner.on_broken(ending.reason, detail)
-        elif failure is Failure.RESET and connection is not None and connection.uses > 1 and request.takes_resend():
+        elif failure in _STALE and connection is not None and connection.uses > 1 and request.takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             self._connect_anew(request.directory.now())
         else:

@@ -31,7 +31,8 @@ ENDINGS: Final = {
     Failure.TIMEOUT: Ending(Outcome.TIMEOUT, 504, "upstream.timeout", "timeout"),
     Failure.BAD_ANSWER: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-answer"),
     Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset"),
-    Failure.LOCAL: Ending(Outcome.ABANDONED, 503, "local-resources", "cancelled"),
+    Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset"),
+    Failure.LOCAL: Ending(Outcome.LOCAL, 503, "upstream.local-error", "cancelled"),
 }
 
 

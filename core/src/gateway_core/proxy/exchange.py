@@ -545,7 +545,7 @@ class Exchange:
         proxy, relay, response, status = self.proxy, self._relay, self._response, 0
         proxy.exchanges.discard(self)
         if response is None and relay is not None:
-            response = relay.response
+            response = None if relay.phase is None else relay.phase.response
         if response is not None:
             status = response.status
         elif relay is not None and relay.response_head is not None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from gateway_core.messages import Headers, Request
+from gateway_core.messages import Request
+from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
@@ -26,7 +27,7 @@ from gateway_core.snapshot import CompiledRoute
 from gateway_core.snapshot.route import Mirror
 from gateway_core.upstreams.admission import Verdict
 from gateway_core.upstreams.endpoint import Endpoint
-from gateway_core.upstreams.retry import NO_RETRIES
+from gateway_core.upstreams.retry import RetryPolicy
 
 MAX_COPIES: Final = 100
 """Copies that may be in progress to one upstream: each holds up to `MAX_MIRRORED` bytes."""
@@ -107,7 +108,7 @@ class MirrorCopy:
         self._until = now + min(timeouts.total or _MAX_SECONDS, _MAX_SECONDS)
         connect = min(timeouts.connect or _MAX_SECONDS, _MAX_SECONDS)
         self._upstream_request = UpstreamRequest(
-            self, directory, mirror.upstream, NO_RETRIES, request.method, None, connect, self._until, None
+            self, directory, mirror.upstream, RetryPolicy(None), request.method, None, connect, self._until, None
         )
 
     def start(self) -> None:
@@ -135,10 +136,10 @@ class MirrorCopy:
             return None
         if not self._mirror.credentials:
             line, _, fields = head[:-4].partition(b"\r\n")
-            headers = Headers(block=b"\r\n" + fields)
+            headers = headers_of_block(b"\r\n" + fields)
             for name in _CREDENTIALS:
                 headers.remove(name)
-            head = b"%b%b\r\n\r\n" % (line, headers.block)
+            head = b"%b%b\r\n\r\n" % (line, block_of(headers))
         return head + (body or b""), flags & (HEAD_ONLY | BINDS)
 
     def on_sent(self, now: float) -> None:

@@ -18,6 +18,7 @@ from gateway_core.proxy.response_phase import ResponsePhase
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream.pool import ProxyClient
 from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
 from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
@@ -75,6 +76,8 @@ class Relay:
                 call.key = upstream.hash_key(request)
             if upstream.sticky is not None:
                 call.sticky_cookie = request.cookie(upstream.sticky.name)
+        if upstream.transport.send_proxy_protocol is not None:
+            call.proxy_client = ProxyClient(owner.client.source, owner.client.destination)
         if owner.head.facts.upgrade is not None:
             call.offered_protocol = owner.head.facts.upgrade
 

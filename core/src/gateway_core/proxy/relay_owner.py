@@ -57,6 +57,9 @@ class RelayOwner(Protocol):
     def break_off(self, by: str, reason: str, detail: str) -> None:
         """Cut off the response, whose head is written."""
 
+    def resume_response(self) -> None:
+        """Go on with the response, whose head is written."""
+
     def crashed(self, error: BaseException) -> None:
         """Called when the gateway itself failed, or over what a plugin left."""
 

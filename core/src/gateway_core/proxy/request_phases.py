@@ -55,7 +55,7 @@ class PhasesOwner(Protocol):
 class RequestPhases:
     """Runs the hooks of one request before the upstream."""
 
-    __slots__ = ("_owner", "_called", "_runner")
+    __slots__ = ("_called", "_owner", "_runner")
 
     def __init__(self, owner: PhasesOwner, runner: HookRunner) -> None:
         self._owner = owner

@@ -13,7 +13,9 @@ together here. What a plugin wrote is looked at before it goes on: what would en
 from __future__ import annotations
 
 from gateway_core.messages import Request
-from gateway_core.messages.headers import TOKEN_BYTES, written_lines
+from gateway_core.messages.fields import TOKEN_BYTES
+from gateway_core.messages.headers import block_of, written_lines
+from gateway_core.messages.request import request_block
 from gateway_core.proxy.inbound_head import InboundHead, PreparedHead, flags_for
 from gateway_core.proxy.upstream.connection import BINDS
 from gateway_core.proxy.wire.bound import credentials_bind
@@ -37,7 +39,7 @@ def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead
         if route.rewrite is not None:
             path = route.rewrite(match.params, path)
         line = head.line if route.rewrite is None and not head.path_flags else b""
-        line = line or _line(head.method, _sent_path(path, head.path_flags, route), head.query, head.target)
+        line = line or _line(head.method, _sent_path(path, head.path_flags, route), head.query_string, head.target)
     except UnsafePathError:
         return None
     host = facts.host.encode("latin-1") if route.preserve_host else b""
@@ -85,7 +87,7 @@ def upstream_head(
     """
     facts, tail, end, flags = head.facts, head.tail, id_line, head.flags
     host = own_host = facts.host
-    block = request.current_block
+    block = request_block(request)
     if request.method is not head.method:
         flags = flags_for(request.method, facts)
     if block is not facts.block:
@@ -117,19 +119,19 @@ def _fields_of(request: Request) -> bytes:
     # Connection as well: what a client lists there must not take away what a plugin wrote.
     for name in ("connection", "content-length", "transfer-encoding", "expect"):
         headers.remove(name)
-    return headers.block
+    return block_of(headers)
 
 
 def _request_line(request: Request, head: InboundHead, route: CompiledRoute | None) -> bytes:
     path = request.raw_path
-    is_changed = request.method is not head.method or request.query is not head.query
+    is_changed = request.method is not head.method or request.query_string is not head.query_string
     if is_changed:
-        _check(request.method, request.query)
+        _check(request.method, request.query_string)
     if route is not None and route.rewrite is not None:
-        path = route.rewrite(request.params, path)
+        path = route.rewrite(request.path_params, path)
     elif not is_changed and not request.path_flags and not request.path_was_set:
-        return head.line or f"{request.method} {request.target} HTTP/1.1".encode("latin-1")
-    return _line(request.method, _sent_path(path, request.path_flags, route), request.query, request.target)
+        return head.line or f"{request.method} {head.target} HTTP/1.1".encode("latin-1")
+    return _line(request.method, _sent_path(path, request.path_flags, route), request.query_string, head.target)
 
 
 def _sent_path(path: str, flags: int, route: CompiledRoute | None) -> str:

@@ -19,7 +19,9 @@ from gateway_core.proxy.attempt_owner import ENDINGS, AttemptOwner, Ending, Prep
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream.pool import ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.retry import Retry, RetryPolicy
 from gateway_core.upstreams.upstream import Upstream
@@ -53,6 +55,8 @@ class UpstreamRequest:
     """The client's cookie that names an endpoint."""
     offered_protocol = b""
     """The protocol that the client asks to change to; 101 to another one is a bad response."""
+    proxy_client = ProxyClient()
+    """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
     _tried: tuple[Endpoint, ...] = ()
     _number = 1
     is_retrying = False
@@ -124,7 +128,10 @@ class UpstreamRequest:
         now = self.directory.now()
         self._note(attempt, ending.word, now)
         attempt.fail(ending.outcome, detail)
-        delay = None if ending is ENDINGS[Failure.LOCAL] else self._delay_before_retry(ending.outcome, now)
+        can_fail_over = self.upstream.can_fail_over(attempt.endpoint, self._tried)
+        delay = None
+        if ending is not ENDINGS[Failure.LOCAL]:
+            delay = self._delay_before_retry(ending.outcome, now, can_fail_over=can_fail_over)
         if delay is not None:
             self._start_retry(delay, now)
         else:
@@ -133,7 +140,7 @@ class UpstreamRequest:
 
     def try_retry_on_status(self, attempt: Attempt, status: int, now: float) -> bool:
         """Make another attempt if the policy has it for a status; False if the response is to go on."""
-        if not self.policy.is_enabled or str(status) not in self.policy.settings.on:
+        if not self.policy.is_enabled or str(status) not in self.policy.on:
             return False
         delay = self._delay_before_retry(status, now)
         if delay is None:
@@ -145,7 +152,7 @@ class UpstreamRequest:
 
     def takes_resend(self) -> bool:
         """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
-        if self._was_resent or self.method not in self.policy.settings.methods:
+        if self._was_resent or self.method not in self.policy.methods:
             return False
         if self.body is not None:
             if not self.body.is_replayable:
@@ -161,21 +168,22 @@ class UpstreamRequest:
 
     # -- retries
 
-    def _delay_before_retry(self, outcome: int, now: float) -> float | None:
+    def _delay_before_retry(self, outcome: int, now: float, *, can_fail_over: bool = False) -> float | None:
         """Return the seconds to wait before another attempt, or None if there is to be none."""
         self.end_retry()
-        if not self.policy.is_enabled:
+        if not self.policy.is_enabled and not can_fail_over:
             return None
         verdict = self.policy.decide(
-            tries=self._number,
+            attempt=self._number,
             outcome=outcome,
             method=self.method,
             is_replayable=self.body is None or self.body.is_replayable,
-            answer_started=False,
+            response_started=False,
             now=now,
             deadline=self.total_deadline,
             budget=self.upstream.retry_budget,
             rng=self.directory.rng,
+            can_fail_over=can_fail_over,
         )
         return verdict.delay if isinstance(verdict, Retry) else None
 
@@ -229,6 +237,10 @@ class UpstreamRequest:
     def is_sent(self) -> bool:
         """Whether a connection has the request, and its response is not complete."""
         return self._attempt is not None and self._attempt.has_connection
+
+    def protocol_of(self, head: ResponseHead) -> bytes:
+        """Return the protocol that a 101 changes to."""
+        return head.upgrade or self.offered_protocol
 
     @property
     def upstream_seconds(self) -> float:

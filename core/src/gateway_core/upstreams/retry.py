@@ -194,7 +194,3 @@ class RetryPolicy:
         """Return the monotonic time by which an attempt that starts now has to bring a head."""
         limit = self.settings.per_try_timeout
         return min(deadline, now + limit) if limit > 0 else deadline
-
-
-NO_RETRIES: Final = RetryPolicy(RetrySettings(methods=frozenset()))
-"""Sends everything once."""

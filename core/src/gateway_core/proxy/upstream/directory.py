@@ -11,24 +11,19 @@ the new limit for response heads.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Final, Protocol
+from typing import Protocol
 
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.upstream.pool import Pool
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.endpoint import Endpoint
-from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context
 from gateway_core.upstreams.upstream import Upstream
-
-_LOCAL_ERROR_LOG_INTERVAL: Final = 60.0
-
-_log = logging.getLogger("gateway.proxy")
 
 
 class Queued(Protocol):
@@ -64,8 +59,6 @@ class UpstreamDirectory:
         self.pools: set[Pool] = set()
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
         self._queues: dict[Load, deque[Queued]] = {}
-        self._local_errors = 0
-        self._local_errors_logged_at = -_LOCAL_ERROR_LOG_INTERVAL
         self.calls: set[Expiring] = set()
         """Requests of the gateway's own, without a client: copies for mirrors and `UpstreamCall`."""
         sweeper.watch(self.pools, every=10)
@@ -79,9 +72,7 @@ class UpstreamDirectory:
         if pool is not None:
             assert isinstance(pool, Pool)
             return pool
-        settings = upstream.settings.transport
-        if not isinstance(settings, TransportSettings):
-            settings = TransportSettings()
+        settings = upstream.transport
         context, problem = None, ""
         if endpoint.scheme == "https":
             try:
@@ -93,6 +84,8 @@ class UpstreamDirectory:
             endpoint.host,
             endpoint.port,
             settings,
+            path=endpoint.path,
+            resolver=upstream.resolver,
             context=context,
             problem=problem,
             max_head_bytes=self._max_head_bytes(),
@@ -151,23 +144,6 @@ class UpstreamDirectory:
             if upstream.admission.may_leave_queue(waiting.endpoint):
                 self.leave_queue(waiting, upstream)
                 waiting.dispatch()
-
-    # -- failures of this process
-
-    def note_local_error(self, detail: str) -> None:
-        """Log that no connection could be made for want of local resources: at most one line a minute, with the number.
-
-        :param detail: what the system said.
-        """
-        self._local_errors += 1
-        now = self.now()
-        if now - self._local_errors_logged_at >= _LOCAL_ERROR_LOG_INTERVAL:
-            _log.error(
-                "no connection to upstreams for want of local resources (%d times since the last report): %s",
-                self._local_errors,
-                detail,
-            )
-            self._local_errors, self._local_errors_logged_at = 0, now
 
     async def aclose(self) -> None:
         """Close idle connections, and give up those that are being made."""
