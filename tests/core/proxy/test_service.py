@@ -161,8 +161,8 @@ def buffered(gateway: RunningProxy) -> int:
         if client.intake.body is not None:
             size += len(client.intake.body.peek())
     for exchange in gateway.proxy.exchanges:
-        upstream = exchange._relay
-        attempt = upstream._attempt if upstream is not None else None
+        relay = exchange._relay
+        attempt = relay.upstream_request._attempt if relay is not None else None
         if attempt is not None and attempt._connection is not None:
             size += attempt._connection.transport.get_write_buffer_size()
     return size

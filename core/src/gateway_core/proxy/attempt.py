@@ -39,7 +39,6 @@ from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.upstream import Upstream
 
-
 _STALE: Final = frozenset({Failure.RESET, Failure.STALE})
 """Failures of a connection that had served before, which say nothing of the endpoint."""
 
@@ -184,7 +183,13 @@ class Attempt:
     def on_interim(self, head: ResponseHead) -> None:
         self._request.owner.on_interim(head)
 
-    def on_answer(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_answer(
+        self,
+        connection: UpstreamConnection,  # noqa: ARG002 - the handler's signature
+        head: ResponseHead,
+        body: bytes,
+        complete: bool,
+    ) -> None:
         """Report the response, unless its status leads to a retry."""
         request, endpoint, status = self._request, self.endpoint, head.status
         now = request.directory.now()

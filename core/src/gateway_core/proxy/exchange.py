@@ -2,14 +2,15 @@
 
 The connection makes an exchange for each request and calls it: `start` or `refuse`, then `pause_response`,
 `resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. The exchange
-responds through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on. The phases follow each other by calls, not in a task:
+responds through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on, an `OwnResponse`
+is one that was made here. The phases follow each other by calls, not in a task:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
 A request whose hooks are plain functions runs from its head to the bytes on the upstream's socket in one go, and its
 response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
 
-**The end** is `_finish`, once: the response is complete (`ResponseWriter.finish`), cut off (`ResponseWriter.cut`), or
+**The end** is `finish`, once: the response is complete (`ResponseWriter.finish`), cut off (`ResponseWriter.cut`), or
 the client is gone.
 
 **The snapshot** is pinned until the response's head is written. A stream or a tunnel that goes on on a snapshot that is
@@ -18,54 +19,25 @@ no longer in force keeps its chain alive by a `ChainLease`, and lets go of the s
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from random import Random
-from typing import Protocol
-
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import Chain, Hook, start_log_phase, start_response_phase
+from gateway_core.hooks import Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request import set_body_reader
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.exchange_record import CLIENT_LEFT, make_record
-from gateway_core.proxy.gateway_responses import gateway_response, with_request_id
+from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.exchange_record import make_record, response_of
+from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
-from gateway_core.proxy.mirror import MAX_MIRRORED, send_copies
+from gateway_core.proxy.mirror import send_copies
+from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases
-from gateway_core.proxy.response_fields import BODILESS, own_block
-from gateway_core.proxy.response_phase import filtered
 from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.telemetry import Telemetry
-from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
-from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.routing import Match, MethodNotAllowed
-from gateway_core.snapshot import ChainLease, CompiledRoute, Snapshot, SnapshotHolder
+from gateway_core.snapshot import ChainLease, CompiledRoute, Snapshot
 from gateway_core.upstreams.upstream import Upstream
-
-
-class ExchangeHost(Protocol):
-    """What exchanges use of the process's `Proxy`."""
-
-    now: Callable[[], float]
-    wall: Callable[[], float]
-    rng: Random
-    log: logging.Logger
-    holder: SnapshotHolder
-    telemetry: Telemetry
-    upstreams: UpstreamDirectory
-    exchanges: set[Exchange]
-    tunnels: set[Tunnel]
-    keeps_alive: bool
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
 
 
 class Exchange:
@@ -73,19 +45,18 @@ class Exchange:
 
     __slots__ = (
         "__dict__",
+        "_own",
+        "_pin",
         "_relay",
-        "_response",
-        "_target",
         "body",
-        "chain",
         "client",
         "deadline",
         "head",
         "id_line",
         "is_over",
+        "phases",
         "proxy",
         "request",
-        "route",
         "snapshot",
         "writer",
     )
@@ -98,11 +69,9 @@ class Exchange:
     error: str | None = None
     """The same in words; for logs, never for clients."""
     _hooks: HookRunner | None = None
-    _phases: RequestPhases | None = None
-    _copies_later = False
+    _copies_wait = False  # for the end of the request's body
     _total_deadline = NEVER
     _tunnel_bytes: tuple[int, int] | None = None
-    _lease: ChainLease | None = None
 
     def __init__(
         self,
@@ -116,19 +85,18 @@ class Exchange:
         self.proxy = proxy
         self.writer = writer
         self.snapshot = snapshot
+        self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
         self.head = head
         self.request = request
         self.client = client
-        self.chain: Chain = snapshot.global_chain
-        self.route: CompiledRoute | None = None
         self.body: RequestBody | None = None
         self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
         """The field that ends a head in both directions, and the empty line behind it."""
+        self.phases = RequestPhases(self, head, request, snapshot)
         self.deadline = NEVER
         self.is_over = False
-        self._target: Upstream | None = None  # of the route, or the one of its targets that was chosen
         self._relay: Relay | None = None
-        self._response: Response | None = None  # one that was made here
+        self._own: OwnResponse | None = None
 
     # -- the phases before the upstream
 
@@ -142,19 +110,15 @@ class Exchange:
             set_body_reader(self.request, self._read_body, body.watch)
         limit = snapshot.limits.max_requests
         if limit and len(proxy.exchanges) > limit:
-            self._refuse(gateway_response(503, retry_after=1), "limits.max-requests", "limits.max_requests is reached")
+            reason = "limits.max-requests"
+            self._refuse(gateway_response(503, reason, retry_after=1), reason, "limits.max_requests is reached")
         elif self.head.refusal is not None:
             status, reason, detail = self.head.refusal
-            self._refuse(gateway_response(status), reason, detail)
-        elif self.chain.request:
-            self.head.drop_reserved(self.request, self.chain.reserved)
-            self._request_phases().run_request()
+            self._refuse(gateway_response(status, reason), reason, detail)
         else:
-            self.match()
+            self.phases.start()
 
-    def refuse(
-        self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), close: bool = True
-    ) -> None:
+    def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), close: bool = True) -> None:
         """Begin with the response: the head is refused, or answered, before there is anything for hooks to decide on.
 
         :param reason: a code of `gateway_core.reasons`.
@@ -166,120 +130,36 @@ class Exchange:
         self.proxy.exchanges.add(self)
         if close:
             self.writer.keep_alive = False
-        self._refuse(gateway_response(status, allow=allow), reason, detail)
+        self._refuse(gateway_response(status, reason, allow=allow), reason, detail)
 
     def _refuse(self, response: Response, reason: str, detail: str) -> None:
         if response.status == 400:
             self.writer.keep_alive = False
         # No binding was entered: only those that ask for all responses see this one.
-        hooks = tuple([hook for hook in self.chain.response if hook.binding.instance.responses == "all"])
-        self._respond_for_gateway(response, reason, detail, hooks)
+        hooks = tuple([hook for hook in self.phases.chain.response if hook.binding.instance.responses == "all"])
+        self.note_failure(reason, detail)
+        self.respond_with(response, hooks)
 
-    def _runner(self) -> HookRunner:
-        runner = self._hooks
-        if runner is None:
-            runner = self._hooks = HookRunner(self.crashed)
-        return runner
+    def runner(self) -> HookRunner:
+        """Return what runs the hooks, in one context."""
+        if self._hooks is None:
+            self._hooks = HookRunner(self.crashed)
+        return self._hooks
 
-    def _request_phases(self) -> RequestPhases:
-        phases = self._phases
-        if phases is None:
-            phases = self._phases = RequestPhases(self, self._runner())
-        return phases
-
-    def match(self) -> None:
-        """Find the route."""
+    def send(self, route: CompiledRoute, upstream: Upstream) -> None:
+        """Send the request upstream."""
         request = self.request
-        found = self.head.match or find_route(self.snapshot, request)
-        if isinstance(found, Match):
-            request.path_params = found.params
-            self.take_route(found.payload)
-            if hooks := self.chain.route_match:
-                self._request_phases().run_route_match(hooks, None)
-            else:
-                self.routed()
-        elif isinstance(found, RouteRefusal):
-            if found.route is not None:
-                self.take_route(found.route)
-            self.fail(found.status, found.reason, found.detail)
-        elif hooks := self.chain.route_match:
-            self._request_phases().run_route_match(hooks, found)
-        else:
-            self.no_route(found)
-
-    def take_route(self, route: CompiledRoute) -> None:
-        """Go on with a route and its chain."""
-        chain = self.chain = route.chain
-        self.route, self.request.route = route, route.info
-        if chain.reserved_by_route is not None:
-            self.head.drop_reserved(self.request, chain.reserved_by_route)
-
-    def no_route(self, found: Unmatched) -> None:
-        """Respond that there is no route."""
-        if isinstance(found, MethodNotAllowed):
-            response = gateway_response(405, allow=found.allow)
-            self._respond_for_gateway(response, "method-not-allowed", "no route takes the method", self.chain.response)
-        else:
-            self.fail(404, "no-route", "no route")
-
-    def routed(self) -> None:
-        """Choose the target, and run the pre-proxy phase."""
-        route, body, request = self.route, self.body, self.request
-        assert route is not None
-        if body is not None:
-            limit = body.limit = route.max_body_bytes
-            if limit and max(self.head.facts.content_length, body.received) > limit:
-                self.body_failed(413, "body-too-large", "the request body is over its limit")
-                return
-        if route.redirect is None:
-            self._target = route.upstream or route.pick_upstream(self.proxy.rng)
-            if request.upstream is None and (route.upstream is None or self.chain.pre_proxy):
-                request.upstream = self._target.name
-        if self.chain.pre_proxy:
-            self._request_phases().run_pre_proxy()
-        else:
-            self.forward()
-
-    def forward(self) -> None:
-        """Send the request upstream, or respond with the route's redirect."""
-        route, request, upstream, body = self.route, self.request, self._target, self.body
-        assert route is not None
-        if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
-            self.fail(400, "path-refused", problem)
-            return
-        if route.redirect is not None:
-            self.respond_with(route.redirect(request))
-            return
-        assert upstream is not None
-        if request.upstream is not None and request.upstream != upstream.name:
-            chosen = self.snapshot.upstreams.get(request.upstream)
-            if chosen is None:
-                detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
-                self.fail(500, "upstream.unknown", detail)
-                return
-            upstream = chosen
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
-        if body is not None:
-            policy = route.retry or upstream.retries
-            keeps = policy.keeps_body(self.head.facts.content_length)
-            body.keep_limit = policy.settings.max_body_bytes if keeps else 0
-        if route.mirrors:
-            self._copy(route)
         relay = self._relay = Relay(self, self.proxy.upstreams, route, upstream, self._total_deadline)
         # Without a hook that was awaited, no time worth asking for has passed since the head was read.
         is_late = self._hooks is not None and self._hooks.was_suspended
-        relay.upstream_request.start(self.proxy.now() if is_late else request.started)
-
-    def _copy(self, route: CompiledRoute) -> None:
-        """Send copies to the route's mirrors, once the body is complete."""
-        body = self.body
-        if body is not None:
-            body.keep_limit = max(body.keep_limit, MAX_MIRRORED)
-            if not body.is_complete:
-                self._copies_later = True
-                return
-        send_copies(route, self.request, self.head, body, self.id_line, self.proxy.upstreams)
+        now = self.proxy.now() if is_late else request.started
+        if route.mirrors:
+            self._copies_wait = not send_copies(
+                route, request, self.head, self.body, self.id_line, self.proxy.upstreams
+            )
+        relay.upstream_request.start(now)
 
     # -- the request's body
 
@@ -306,9 +186,9 @@ class Exchange:
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
-        if self._copies_later and self.route is not None:
-            self._copies_later = False
-            self._copy(self.route)
+        route = self.phases.route
+        if self._copies_wait and route is not None:
+            send_copies(route, self.request, self.head, self.body, self.id_line, self.proxy.upstreams)
         if self._relay is not None:
             self._relay.body_ended()
 
@@ -323,14 +203,6 @@ class Exchange:
         else:
             self.fail(status, reason, detail)
 
-    @property
-    def waits_for_body(self) -> bool:
-        """Whether the client could send more of its body now."""
-        body, relay = self.body, self._relay
-        if body is None or body.is_complete or body.is_paused:
-            return False
-        return relay is None or not relay.expects_continue
-
     # -- responses
 
     @property
@@ -340,54 +212,32 @@ class Exchange:
 
     @property
     def _is_responding(self) -> bool:
-        return self._response is not None or (self._relay is not None and self._relay.response_head is not None)
+        return self._own is not None or (self._relay is not None and self._relay.response_head is not None)
 
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         """Respond for the gateway, for a reason that only logs get to know."""
-        response = gateway_response(status, retry_after=retry_after)
-        self._respond_for_gateway(response, reason, detail, self.chain.response)
+        self.note_failure(reason, detail)
+        self.respond_with(gateway_response(status, reason, retry_after=retry_after), self.phases.chain.response)
 
-    def _respond_for_gateway(self, response: Response, reason: str, detail: str, hooks: tuple[Hook, ...]) -> None:
-        self.reason, self.error = reason, detail
-        response.failure = reason
-        self.respond_with(response, hooks)
-
-    def plugin_failed(self, reason: str, detail: str) -> None:
-        """Record why a hook did not decide."""
+    def note_failure(self, reason: str, detail: str) -> None:
+        """Record why the response is not an upstream's or a plugin's."""
         self.reason, self.error = reason, detail
 
-    def respond_with(self, response: Response, hooks: tuple[Hook, ...] | None = None) -> None:
-        """Give a response that was made here, through the response phase.
-
-        :param hooks: those to run; None for all of the chain.
-        """
+    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
+        """Give a response that was made here, through these hooks of the response phase."""
         self.deadline = NEVER
-        self._response = response
-        hooks = self.chain.response if hooks is None else hooks
-        if hooks:
-            self._runner().run(self.write_response, start_response_phase, hooks, self.request, response)
-        else:
-            self.write_response(response)
-
-    def run_response_hooks(self, response: Response, then: Callable[[Response], None]) -> None:
-        """Run the response phase over an upstream's response."""
-        if hooks := self.chain.response:
-            self._runner().run(then, start_response_phase, hooks, self.request, response)
-        else:
-            then(response)
+        own = self._own = OwnResponse(self, response)
+        own.respond(hooks)
 
     def write_response(self, response: Response) -> None:
-        """Write a response that was made here, whole."""
-        if response is not self._response:
-            failed = "plugin.failed" if response.produced_by == "gateway" else None
-            self.reason = response.failure or failed or self.reason
-        self._response = response
-        body = b"" if response.status in BODILESS else with_request_id(response, self.request.request_id)
-        if response.filters:
-            body = filtered(response, body, True)
-        self.response_begins()
-        length = None if response.status in BODILESS else len(body)
-        self.writer.start(response.status, response.reason, own_block(response), length, self.id_line, body, True)
+        """Write a response that was made here; the response phase is over."""
+        own = self._own = OwnResponse(self, response)
+        own.write(response)
+
+    def written(self) -> None:
+        """Called when a response that was made here is written."""
+        if self._own is not None and self._own.reason is not None:
+            self.reason = self._own.reason
         self.finish(self.proxy.now())
 
     def response_begins(self) -> None:
@@ -395,18 +245,14 @@ class Exchange:
         if not self.proxy.keeps_alive or (self.body is not None and not self.body.is_complete):
             self.writer.keep_alive = False
 
-    def head_written(self) -> None:
-        """Let go of a snapshot that is not in force any more: the rest of the response may take hours."""
-        if self.snapshot is not self.proxy.holder.current:
-            self.snapshot_replaced()
-
     def snapshot_replaced(self) -> None:
-        """Called when another snapshot is in force: what goes on after its head keeps its chain alone."""
-        if not self.writer.head_sent or self.is_over:
+        """Keep the chain alone if another snapshot is in force and the head is written: the rest may take hours."""
+        snapshot, current = self.snapshot, self.proxy.holder.current
+        if current is snapshot or not self.writer.head_sent or self.is_over:
             return
-        snapshot, self.snapshot = self.snapshot, self.proxy.holder.current
-        if self._lease is None:
-            self._lease = ChainLease(self.chain)
+        self.snapshot = current
+        if self._pin is snapshot:
+            self._pin = ChainLease(self.phases.chain)
             snapshot.release()
 
     def pause_response(self) -> None:
@@ -420,16 +266,8 @@ class Exchange:
         if self._relay is not None:
             self._relay.resume()
 
-    def open_tunnel(self, client: TunnelEnd, upstream: TunnelEnd) -> None:
-        """Join both byte streams after 101; the exchange ends with the tunnel."""
-        proxy, route = self.proxy, self.route
-        idle_timeout = 0.0 if route is None else route.timeouts.idle
-        tunnel = Tunnel(client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=self._tunnel_closed)
-        proxy.tunnels.add(tunnel)
-        self.head_written()
-
-    def _tunnel_closed(self, tunnel: Tunnel, received: int, sent: int) -> None:
-        self.proxy.tunnels.discard(tunnel)
+    def tunnel_closed(self, received: int, sent: int) -> None:
+        """Called when the tunnel that followed a 101 is closed: the exchange is over."""
         self._tunnel_bytes = received, sent
         self._stop()
         self.finish(self.proxy.now())
@@ -450,19 +288,14 @@ class Exchange:
         """Act on the deadline, which is over."""
         self.deadline = NEVER
         body, relay = self.body, self._relay
+        is_body_awaited = body is not None and not body.is_complete and not body.is_paused
         if self.is_over:
             return
         if self._is_responding:
             self._expire_response()
         elif relay is not None and relay.send_continue():
             relay.on_sent(now)
-        elif (
-            body is not None
-            and not body.is_complete
-            and not body.is_paused
-            and now < self._total_deadline
-            and not (relay is not None and relay.upstream_request.is_queued)
-        ):
+        elif is_body_awaited and now < self._total_deadline and not (relay and relay.upstream_request.is_queued):
             self.body_failed(408, "body-too-slow", "the client did not send its body in time")
         elif relay is not None:
             relay.upstream_request.expire()
@@ -470,14 +303,11 @@ class Exchange:
             self.fail(504, "request-timeout", "the request took too long")
 
     def _expire_response(self) -> None:
-        relay, is_client_slow = self._relay, self.writer.is_paused
-        if relay is not None:
-            relay.give_up(timed_out=self.writer.head_sent and not is_client_slow)
+        is_client_slow = self.writer.is_paused
+        if self._relay is not None:
+            self._relay.give_up(timed_out=self.writer.head_sent and not is_client_slow)
         if not self.writer.head_sent:
-            self._stop()
-            self.writer.keep_alive = False
-            self.reason, self.error = "request-timeout", "the request took too long"
-            self.write_response(gateway_response(504))
+            self._respond_at_once(504, "request-timeout", "the request took too long")
         elif is_client_slow:
             self.break_off("client", "client-too-slow", "the client does not read", flush=False)
         else:
@@ -493,11 +323,15 @@ class Exchange:
         self._stop()
         if self.writer.head_sent:
             self.break_off("gateway", "internal", repr(error), flush=False)
-            return
+        else:
+            self._respond_at_once(500, "internal", repr(error))
+
+    def _respond_at_once(self, status: int, reason: str, detail: str) -> None:
+        """Respond for the gateway without another hook, and close the connection."""
+        self._stop()
         self.writer.keep_alive = False
-        self.reason, self.error = "internal", repr(error)
-        self._response = None
-        self.write_response(gateway_response(500))
+        self.reason, self.error = reason, detail
+        self.write_response(gateway_response(status, reason))
 
     def _stop(self) -> None:
         """Stop whatever is under way: a phase, the upstream."""
@@ -507,10 +341,7 @@ class Exchange:
             self._relay.give_up()
 
     def client_gone(self, detail: str = "") -> None:
-        """Called when the client's connection is lost.
-
-        :param detail: for logs, if the gateway has closed it.
-        """
+        """Called when the client's connection is lost; ``detail`` says why if the gateway has closed it."""
         if self.is_over:
             return
         if detail:
@@ -520,16 +351,11 @@ class Exchange:
         if self.body is not None:
             self.body.client_gone()
         if not self.writer.head_sent:
-            self._response = Response(CLIENT_LEFT)
-            self._response.reason = "Client Closed Request"
+            self._own = OwnResponse(self, response_of(None))
         self.finish(self.proxy.now(), is_complete=False)
 
     def break_off(self, by: str, reason: str, detail: str, *, flush: bool = True) -> None:
-        """Cut off the response, whose head is written, so that the client sees it.
-
-        :param by: ``client``, ``upstream`` or ``gateway``.
-        :param flush: whether what is written already is sent first.
-        """
+        """Cut off the response, whose head is written, so that the client sees it (see `ResponseWriter.cut`)."""
         self.aborted, self.reason, self.error = by, reason, detail
         self.writer.cut(flush=flush)
         self.finish(self.proxy.now(), is_complete=False)
@@ -542,48 +368,33 @@ class Exchange:
         """
         self.is_over = True
         self.deadline = NEVER
-        proxy, relay, response, status = self.proxy, self._relay, self._response, 0
+        proxy, relay, response, status = self.proxy, self._relay, None, 0
         proxy.exchanges.discard(self)
-        if response is None and relay is not None:
-            response = None if relay.phase is None else relay.phase.response
-        if response is not None:
+        if self._own is not None:
+            response = self._own.response
             status = response.status
         elif relay is not None and relay.response_head is not None:
-            status = relay.response_head.status
+            if relay.phase is not None:
+                response = relay.phase.response
+            status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
-        if hooks := self.chain.log:
-            self._log(hooks, response, now)
+        if hooks := self.phases.chain.log:
+            record = make_record(relay, response, self.writer, self.body, now - self.request.started)
+            record.started_at = proxy.wall() - record.duration
+            record.aborted, record.reason, record.error = self.aborted, self.reason, self.error
+            if self._tunnel_bytes is not None:
+                record.bytes_received, record.bytes_sent = self._tunnel_bytes
+            shown = response or response_of(relay)
+            self.runner().run_last(self._pin.release, start_log_phase, hooks, self.request, shown, record)
         else:
-            self._release()
+            self._pin.release()
         if relay is not None:
             # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
             relay.upstream_request.clear()
-        self.body = None
         if self._hooks is not None:
             self._hooks = None
+        self._own = self.body = None
+        del self.phases
         if is_complete:
             self.writer.finish(now)
-
-    def _log(self, hooks: tuple[Hook, ...], response: Response | None, now: float) -> None:
-        relay, request, body = self._relay, self.request, self.body
-        call, head = (None, None) if relay is None else (relay.upstream_request, relay.response_head)
-        if response is None:
-            response = (
-                Response(CLIENT_LEFT) if head is None else Response.streamed(head.status, head.reason, head.block)
-            )
-        record = make_record(call, head, response, now - request.started)
-        record.started_at = self.proxy.wall() - record.duration
-        record.bytes_sent = self.writer.bytes_sent
-        if body is not None:
-            record.bytes_received = body.received
-        if self._tunnel_bytes is not None:
-            record.bytes_received, record.bytes_sent = self._tunnel_bytes
-        record.aborted, record.reason, record.error = self.aborted, self.reason, self.error
-        self._runner().run_last(self._release, start_log_phase, hooks, request, response, record)
-
-    def _release(self) -> None:
-        if self._lease is not None:
-            self._lease.release()
-        else:
-            self.snapshot.release()

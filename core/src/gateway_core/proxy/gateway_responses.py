@@ -6,7 +6,9 @@ import math
 
 from gateway_core.messages import Response
 from gateway_core.proxy.response_fields import own_block, status_line
+from gateway_core.reasons import VERSION_UNSUPPORTED
 
+_VERSIONS = "this port speaks HTTP/1.1 and HTTP/1.0 only"
 _DETAILS = {
     400: "the request is not valid",
     404: "there is no such resource",
@@ -20,7 +22,6 @@ _DETAILS = {
     502: "the upstream did not give a valid response",
     503: "the service is not available at the moment",
     504: "the upstream did not respond in time",
-    505: "this port speaks HTTP/1.1 and HTTP/1.0 only",
     508: "the request goes round in circles",
 }
 
@@ -34,8 +35,10 @@ def gateway_response(
     :param allow: methods of the resource, for 405 (RFC 9110 section 10.2.1).
     :param retry_after: seconds until another attempt may help; rounded up, and never 0.
     """
-    response = Response.problem(status, _DETAILS.get(status, "")) if status >= 400 else Response(status)
+    detail = _VERSIONS if reason == VERSION_UNSUPPORTED else _DETAILS.get(status, "")
+    response = Response.problem(status, detail) if status >= 400 else Response(status)
     response.produced_by = "gateway"
+    response.failure = reason or None
     if allow:
         response.headers["Allow"] = ", ".join(allow)
     if retry_after is not None:

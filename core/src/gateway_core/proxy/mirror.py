@@ -50,20 +50,25 @@ def send_copies(
     body: RequestBody | None,
     id_line: bytes,
     directory: UpstreamDirectory,
-) -> None:
+) -> bool:
     """Send copies of a request to the route's mirrors, as far as chance and limits have it.
 
-    :param body: complete.
     :param id_line: X-Request-Id as a line and the empty line that ends the head.
+    :returns: False if the body is not complete: it is kept then, and copies are sent by another call.
     """
+    if body is not None:
+        body.keep_limit = max(body.keep_limit, MAX_MIRRORED)
+        if not body.is_complete:
+            return False
     if head.facts.upgrade is not None or (body is not None and body.received > MAX_MIRRORED):
-        return
+        return True
     for mirror in route.mirrors:
         if directory.rng.random() * 100 < mirror.percent:
             try:
                 MirrorCopy(mirror, route, request, head, body, id_line, directory).start()
-            except Exception:  # the request itself goes on whatever becomes of its copy
+            except Exception:  # noqa: BLE001 - the request itself goes on whatever becomes of its copy
                 _log.exception("a copy for a mirror failed")
+    return True
 
 
 class MirrorCopy:

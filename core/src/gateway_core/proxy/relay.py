@@ -14,8 +14,7 @@ from typing import Final
 from gateway_core.messages.request import request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
 from gateway_core.proxy.relay_owner import RelayOwner
-from gateway_core.proxy.response_phase import ResponsePhase
-from gateway_core.proxy.tunnel import TunnelEnd
+from gateway_core.proxy.response_phase import ResponsePhase, join
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import ProxyClient
@@ -59,14 +58,17 @@ class Relay:
         self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
-        request = owner.request
+        request, policy, body = owner.request, route.retry or upstream.retries, owner.body
+        if body is not None:
+            keeps = policy.keeps_body(owner.head.facts.content_length)
+            body.keep_limit = policy.settings.max_body_bytes if keeps else 0
         self.upstream_request = call = UpstreamRequest(
             self,
             directory,
             upstream,
-            route.retry or upstream.retries,
+            policy,
             request.method,
-            owner.body,
+            body,
             route.timeouts.connect,
             total_deadline,
             owner.client.bound,
@@ -163,7 +165,7 @@ class Relay:
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         owner, call = self._owner, self.upstream_request
         self.response_head = head
-        if owner.chain.response or call.upstream.sticky is not None:
+        if owner.phases.chain.response or call.upstream.sticky is not None:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start(body, complete)
             return
@@ -173,7 +175,7 @@ class Relay:
             owner.finish(call.responded_at)
         else:
             owner.watch(self._route.timeouts.idle)
-            owner.head_written()
+            owner.snapshot_replaced()
 
     @property
     def _sent_flags(self) -> int:
@@ -211,12 +213,11 @@ class Relay:
         owner, call = self._owner, self.upstream_request
         self.response_head = head
         owner.watch(0)
-        if owner.chain.response:
+        if owner.phases.chain.response:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start_switch(connection, data)
             return
-        client = owner.writer.switch(head.status, head.reason, head.block, call.protocol_of(head))
-        owner.open_tunnel(client, TunnelEnd(connection.transport, data))
+        join(owner, owner.writer.switch(head.status, head.reason, head.block, call.protocol_of(head)), connection, data)
 
     def crashed(self, error: BaseException) -> None:
         self._owner.crashed(error)

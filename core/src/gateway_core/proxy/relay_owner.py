@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import Chain
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.tunnel import TunnelEnd
 
 
 class RelayOwner(Protocol):
     """The exchange, as far as its relay uses it."""
 
-    chain: Chain
     client: Client
     head: InboundHead
+    phases: RequestPhases
+    proxy: ExchangeHost
     request: Request
     writer: ResponseWriter
     body: RequestBody | None
@@ -36,14 +37,14 @@ class RelayOwner(Protocol):
     def watch_until(self, when: float) -> None:
         """Expire at a time of the monotonic clock."""
 
-    def run_response_hooks(self, response: Response, then: Callable[[Response], None]) -> None:
-        """Run the response phase, and call ``then`` with the response that it leaves."""
+    def runner(self) -> HookRunner:
+        """Return what runs the hooks."""
 
     def response_begins(self) -> None:
         """Called before the head is written: decides whether the connection may be used again."""
 
-    def head_written(self) -> None:
-        """Called when the head is written, and the response is not complete."""
+    def snapshot_replaced(self) -> None:
+        """Called when the head is written, and the response is not complete: the snapshot may not be in force."""
 
     def finish(self, now: float) -> None:
         """Called when the response is complete and written."""
@@ -63,5 +64,5 @@ class RelayOwner(Protocol):
     def crashed(self, error: BaseException) -> None:
         """Called when the gateway itself failed, or over what a plugin left."""
 
-    def open_tunnel(self, client: TunnelEnd, upstream: TunnelEnd) -> None:
-        """Join both byte streams; the tunnel's end is that of the exchange."""
+    def tunnel_closed(self, received: int, sent: int) -> None:
+        """Called when the tunnel that followed a 101 is closed, with the bytes from the client and to it."""

@@ -1,8 +1,9 @@
-"""The hooks before the upstream: request, route match and pre-proxy.
+"""The phases before the upstream: request, route match and pre-proxy.
 
-Made by an exchange that has such hooks. A hook returns nothing, a response, which ends these phases, or, in the
-route-match phase, the id of another route. A request is rerouted once. Then the hooks of the new route's chain run that
-did not run yet, so that none runs twice and none is skipped; those of the old route take no further part.
+Their hooks run between the decisions of the gateway: which route takes the request, and which of its targets. A hook
+returns nothing, a response, which ends these phases, or, in the route-match phase, the id of another route. A request
+is rerouted once. Then the hooks of the new route's chain run that did not run yet, so that none runs twice and none is
+skipped; those of the old route take no further part.
 """
 
 from __future__ import annotations
@@ -12,9 +13,15 @@ from typing import Any, Final, Protocol
 
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
+from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.route_matching import Unmatched, hooks_after_reroute
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route, hooks_after_reroute
+from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, Snapshot
+from gateway_core.upstreams.upstream import Upstream
 
 _ROUTE_MATCH: Final = "gateway_route_match"
 
@@ -22,60 +29,130 @@ _ROUTE_MATCH: Final = "gateway_route_match"
 class PhasesOwner(Protocol):
     """The exchange, as far as these phases use it."""
 
-    request: Request
-    chain: Chain
-    route: CompiledRoute | None
+    body: RequestBody | None
+    proxy: ExchangeHost
     snapshot: Snapshot
 
-    def take_route(self, route: CompiledRoute) -> None:
-        """Go on with a route and its chain."""
+    def runner(self) -> HookRunner:
+        """Return what runs its hooks."""
 
-    def match(self) -> None:
-        """Find the route."""
-
-    def routed(self) -> None:
-        """Go on behind the route-match phase; there is a route."""
-
-    def no_route(self, found: Unmatched) -> None:
-        """Respond that there is no route."""
-
-    def forward(self) -> None:
-        """Go on behind the pre-proxy phase."""
+    def send(self, route: CompiledRoute, upstream: Upstream) -> None:
+        """Send the request upstream."""
 
     def fail(self, status: int, reason: str, detail: str) -> None:
         """Respond for the gateway."""
 
-    def respond_with(self, response: Response, hooks: tuple[Hook, ...] | None = None) -> None:
+    def body_failed(self, status: int, reason: str, detail: str) -> None:
+        """Respond for the gateway, and take no more of the request's body."""
+
+    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
         """Respond, through these response hooks."""
 
-    def plugin_failed(self, reason: str, detail: str) -> None:
-        """Record why a hook did not decide."""
+    def note_failure(self, reason: str, detail: str) -> None:
+        """Record why the response is not an upstream's or a plugin's."""
 
 
 class RequestPhases:
-    """Runs the hooks of one request before the upstream."""
+    """Decides over one request: which route takes it, where it goes, and whether it may."""
 
-    __slots__ = ("_called", "_owner", "_runner")
+    __slots__ = ("_head", "_owner", "_request", "_rerouted_after", "_target", "chain", "route")
 
-    def __init__(self, owner: PhasesOwner, runner: HookRunner) -> None:
+    def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
         self._owner = owner
-        self._runner = runner
-        self._called: frozenset[object] | None = None  # after a reroute: bindings whose route-match hook ran before
+        self._head = head
+        self._request = request
+        self._rerouted_after: frozenset[object] | None = None  # bindings whose route-match hook ran before a reroute
+        self._target: Upstream | None = None
+        self.chain: Chain = snapshot.global_chain
+        """The bindings that apply: the gateway-wide ones until the route is known."""
+        self.route: CompiledRoute | None = None
 
-    def run_request(self) -> None:
-        """Run the request phase, and go on with `PhasesOwner.match`."""
-        self._run(self._owner.chain.request, "gateway_request", lambda _: self._owner.match())
+    def start(self) -> None:
+        """Run the request phase, and go on."""
+        if self.chain.request:
+            self._head.drop_reserved(self._request, self.chain.reserved)
+            self._run(self.chain.request, "gateway_request", lambda _: self._match())
+        else:
+            self._match()
 
-    def run_pre_proxy(self) -> None:
-        """Run the pre-proxy phase, and go on with `PhasesOwner.forward`."""
-        self._run(self._owner.chain.pre_proxy, "gateway_pre_proxy", lambda _: self._owner.forward())
+    def _match(self) -> None:
+        request = self._request
+        found = self._head.match or find_route(self._owner.snapshot, request)
+        if isinstance(found, Match):
+            request.path_params = found.params
+            self._take_route(found.payload)
+            if hooks := self.chain.route_match:
+                self._run_route_match(hooks, None)
+            else:
+                self._routed()
+        elif isinstance(found, RouteRefusal):
+            if found.route is not None:
+                self._take_route(found.route)
+            self._owner.fail(found.status, found.reason, found.detail)
+        elif hooks := self.chain.route_match:
+            self._run_route_match(hooks, found)
+        else:
+            self._no_route(found)
 
-    def run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:
+    def _take_route(self, route: CompiledRoute) -> None:
+        chain = self.chain = route.chain
+        self.route, self._request.route = route, route.info
+        if chain.reserved_by_route is not None:
+            self._head.drop_reserved(self._request, chain.reserved_by_route)
+
+    def _no_route(self, found: Unmatched) -> None:
+        if isinstance(found, MethodNotAllowed):
+            reason = "method-not-allowed"
+            self._owner.note_failure(reason, "no route takes the method")
+            self._owner.respond_with(gateway_response(405, reason, allow=found.allow), self.chain.response)
+        else:
+            self._owner.fail(404, "no-route", "no route")
+
+    def _routed(self) -> None:
+        """Choose the target, and run the pre-proxy phase."""
+        route, request = self.route, self._request
+        assert route is not None
+        body = self._owner.body
+        if body is not None:
+            limit = body.limit = route.max_body_bytes
+            if limit and max(self._head.facts.content_length, body.received) > limit:
+                self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
+                return
+        hooks = self.chain.pre_proxy
+        if route.redirect is None:
+            target = self._target = route.upstream or route.pick_upstream(self._owner.proxy.rng)
+            if request.upstream is None and (hooks or route.upstream is None):
+                request.upstream = target.name  # setting another one overrides it
+        if hooks:
+            self._run(hooks, "gateway_pre_proxy", lambda _: self._forward())
+        else:
+            self._forward()
+
+    def _forward(self) -> None:
+        """Send the request upstream, or respond with the route's redirect."""
+        route, request, upstream = self.route, self._request, self._target
+        assert route is not None
+        if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
+            self._owner.fail(400, "path-refused", problem)
+        elif route.redirect is not None:
+            self._owner.respond_with(route.redirect(request), self.chain.response)
+        else:
+            assert upstream is not None
+            if request.upstream is not None and request.upstream != upstream.name:
+                chosen = self._owner.snapshot.upstreams.get(request.upstream)
+                if chosen is None:
+                    detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
+                    self._owner.fail(500, "upstream.unknown", detail)
+                    return
+                upstream = chosen
+            self._owner.send(route, upstream)
+
+    def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:
         """Run the route-match phase, or what is left of it.
 
         :param missing: why there is no route, if there is none.
         """
-        route = self._owner.route
+        route = self.route
         info = None if route is None else route.info
         self._run(hooks, _ROUTE_MATCH, lambda stop: self._matched(hooks, missing, stop), info)
 
@@ -86,40 +163,39 @@ class RequestPhases:
             else:
                 self._respond(stop, stop.result, phase)
 
-        self._runner.run(decided, start_phase, hooks, self._owner.request, *args)
+        self._owner.runner().run(decided, start_phase, hooks, self._request, *args)
 
     def _respond(self, stop: Stop, response: Response, phase: str) -> None:
         response.produced_by = response.produced_by or stop.hook.binding.id
         if stop.error is not None:
-            self._owner.plugin_failed(response.failure or "plugin.failed", stop.error)
-        self._owner.respond_with(response, self._owner.chain.response_after(phase, stop))
+            self._owner.note_failure(response.failure or "plugin.failed", stop.error)
+        self._owner.respond_with(response, self.chain.response_after(phase, stop))
 
     def _matched(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop | None) -> None:
-        owner = self._owner
         if stop is not None:
             self._reroute(hooks, missing, stop, str(stop.result))
-        elif owner.route is not None:
-            owner.routed()
+        elif self.route is not None:
+            self._routed()
         else:
             assert missing is not None
-            owner.no_route(missing)
+            self._no_route(missing)
 
     def _reroute(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop, chosen: str) -> None:
         owner, position = self._owner, hooks.index(stop.hook)
         other = owner.snapshot.routes.get(chosen)
-        if other is None or self._called is not None:
+        if other is None or self._rerouted_after is not None:
             # One reroute for each request: two routes could send it to each other for ever.
             why = f"there is no route {chosen!r}" if other is None else "the request was rerouted before"
-            verdict = reject_result(stop, owner.request, why)
+            verdict = reject_result(stop, self._request, why)
             if verdict is not None and isinstance(verdict.result, Response):
                 self._respond(verdict, verdict.result, _ROUTE_MATCH)
                 return
             rest = hooks[position + 1 :]
         else:
-            self._called = frozenset([hook.binding for hook in hooks[: position + 1]])
-            owner.take_route(other)
-            if (problem := other.take_over(owner.request)) is not None:
+            self._rerouted_after = frozenset([hook.binding for hook in hooks[: position + 1]])
+            self._take_route(other)
+            if (problem := other.take_over(self._request)) is not None:
                 owner.fail(400, "path-refused", problem)
                 return
-            rest = hooks_after_reroute(other.chain, self._called)
-        self.run_route_match(rest, missing)
+            rest = hooks_after_reroute(other.chain, self._rerouted_after)
+        self._run_route_match(rest, missing)

@@ -8,11 +8,14 @@ is it sent, and both byte streams are joined.
 
 from __future__ import annotations
 
+from functools import partial
+
+from gateway_core.hooks import start_response_phase
 from gateway_core.messages import Headers, Response
 from gateway_core.messages.response import response_block
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block
-from gateway_core.proxy.tunnel import TunnelEnd
+from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import HEAD_ONLY, UpstreamConnection
 from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
@@ -66,7 +69,10 @@ class ResponsePhase:
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
         try:
-            owner.run_response_hooks(self.response, self._decided)
+            if hooks := owner.phases.chain.response:
+                owner.runner().run(self._decided, start_response_phase, hooks, owner.request, self.response)
+            else:
+                self._decided(self.response)
         except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
             owner.crashed(error)
             return
@@ -93,7 +99,7 @@ class ResponsePhase:
         elif self._broken is not None:
             owner.break_off("upstream", *self._broken)
         else:
-            owner.head_written()
+            owner.snapshot_replaced()
             if not owner.writer.is_paused:
                 owner.resume_response()
 
@@ -165,14 +171,18 @@ class ResponsePhase:
 
         :param data: what came behind the head.
         """
+        owner = self._owner
         self._switched = connection
         connection.pause_reading()
         try:
-            self._owner.run_response_hooks(self.response, lambda response: self._decided_on_switch(response, data))
+            hooks, request = owner.phases.chain.response, owner.request
+            owner.runner().run(
+                partial(self._decided_on_switch, data), start_response_phase, hooks, request, self.response
+            )
         except Exception as error:  # noqa: BLE001 - hooks may leave anything
             self._owner.crashed(error)
 
-    def _decided_on_switch(self, response: Response, data: bytes) -> None:
+    def _decided_on_switch(self, data: bytes, response: Response) -> None:
         connection, self._switched = self._switched, None
         assert connection is not None
         owner, head = self._owner, self._head
@@ -181,7 +191,7 @@ class ResponsePhase:
             self.response = response
             fields = own_block(response, head.block)
             client = owner.writer.switch(head.status, response.reason, fields, self._call.protocol_of(head))
-            owner.open_tunnel(client, TunnelEnd(connection.transport, data))
+            join(owner, client, connection, data)
             return
         connection.transport.abort()
         self._call.give_up()
@@ -203,3 +213,20 @@ def filtered(response: Response, data: bytes, complete: bool) -> bytes:
         if complete:
             data += body_filter.finish(Headers())
     return data
+
+
+def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:
+    """Join both byte streams after a 101 until one ends.
+
+    :param data: what the upstream sent behind its head.
+    """
+    proxy, route = owner.proxy, owner.phases.route
+
+    def closed(tunnel: Tunnel, received: int, sent: int) -> None:
+        proxy.tunnels.discard(tunnel)
+        owner.tunnel_closed(received, sent)
+
+    idle_timeout = 0.0 if route is None else route.timeouts.idle
+    upstream = TunnelEnd(connection.transport, data)
+    proxy.tunnels.add(Tunnel(client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed))
+    owner.snapshot_replaced()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway_core.errors import TextTooLongError
@@ -35,8 +36,10 @@ def find_route(snapshot: Snapshot, request: Request) -> Found:
         problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
     except TextTooLongError as error:
         return RouteRefusal(error.status, "text-too-long", str(error))
-    if problem and isinstance(found, Match):
-        return RouteRefusal(400, "path-refused", problem, found.payload)
+    if isinstance(found, Match):
+        if problem:
+            return RouteRefusal(400, "path-refused", problem, found.payload)
+        found.params = found.params and MappingProxyType(found.params)  # hooks get it
     return found
 
 

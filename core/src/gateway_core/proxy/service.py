@@ -24,13 +24,14 @@ from gateway_core.proxy.downstream.idle_heads import IdleHeads
 from gateway_core.proxy.downstream.minimum_rate import MinimumRate
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.turns import Turns
-from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.exchange_host import RunningExchange
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.reasons import LIMIT_CONNECTIONS
 from gateway_core.snapshot import SnapshotHolder
 
 _DRAIN_POLL: Final = 0.05
@@ -60,7 +61,7 @@ class Proxy:
         """Connections on their way to their end."""
         self.beginnings: set[Expiring] = set()
         """Connections that were accepted and whose protocol is not chosen yet."""
-        self.exchanges: set[Exchange] = set()
+        self.exchanges: set[RunningExchange] = set()
         self.tunnels: set[Tunnel] = set()
         """Those of exchanges that have changed protocols."""
         self.keeps_alive = True
@@ -96,7 +97,7 @@ class Proxy:
         return self.holder.current.limits
 
     def _connection_refusal(self) -> bytes:
-        response = gateway_response(503, "limits.max-connections", retry_after=1)
+        response = gateway_response(503, LIMIT_CONNECTIONS, retry_after=1)
         return closing_response(response, self.next_id(), self.date.block())
 
     def next_id(self) -> str:

@@ -15,6 +15,7 @@ from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refused, request_trailers
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.proxy_protocol import Address
 from gateway_core.snapshot import Snapshot, Trust
 from gateway_core.upstreams.endpoint import Endpoint
 
@@ -34,11 +35,13 @@ class Client:
         "_trust",
         "_trust_version",
         "bound",
+        "destination",
         "ip",
         "is_unix",
         "local_port",
         "port",
         "scheme",
+        "source",
         "tls",
     )
 
@@ -55,6 +58,10 @@ class Client:
         self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
         if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
             address, local, self.is_unix = accepted.source, accepted.destination, False
+        self.source: Address | None = address[:2] if isinstance(address, tuple) else None
+        """Address and port that it came from, by a PROXY header if there was one; None for a unix socket."""
+        self.destination: Address | None = local[:2] if isinstance(local, tuple) else None
+        """Address and port that it came in at."""
         self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
         """Empty for a unix socket."""
         self.port: int = address[1] if isinstance(address, tuple) else 0
