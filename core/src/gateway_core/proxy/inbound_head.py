@@ -17,6 +17,7 @@ from gateway_core.messages.request import request_block
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.reasons import LOOP_DETECTED, PATH_REFUSED
 from gateway_core.routing import Match, PathPolicy
 from gateway_core.snapshot import CompiledRoute
 
@@ -100,12 +101,12 @@ class InboundHead:
 
     def _read_path(self, path_policy: PathPolicy) -> None:
         if self.origin.goes_round:
-            self.refusal = 508, "loop-detected", "the request has passed this gateway again and again"
+            self.refusal = 508, LOOP_DETECTED, "the request has passed this gateway again and again"
             return
         try:
             self.path, self.path_flags = path_policy.read(self.raw_path)
         except BadPathError as error:
-            self.refusal = 400, "path-refused", str(error)
+            self.refusal = 400, PATH_REFUSED, str(error)
 
     def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""

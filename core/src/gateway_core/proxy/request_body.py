@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError
+from gateway_core.reasons import BODY_TOO_LARGE
 
 HIGH_WATER: Final = 65536
 """Bytes that are held before the client is told to wait."""
@@ -125,7 +126,7 @@ class RequestBody:
         """Take the next piece; an empty one is none."""
         self.received += len(data)
         if self.limit and self.received > self.limit:
-            self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
+            self._owner.body_failed(413, BODY_TOO_LARGE, "the request body is over its limit")
             return
         for watch in self._watchers:
             watch(data)

@@ -10,8 +10,9 @@ from gateway_core.proxy.request_body import HIGH_WATER, BodyOwner, RequestBody
 from gateway_core.proxy.wire.body_reader import BodyReader
 from gateway_core.proxy.wire.chunks import BadChunkError
 from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.reasons import BAD_BODY
 
-MALFORMED: Final = (400, "bad-request", "the request body is malformed")
+MALFORMED: Final = (400, BAD_BODY, "the request body is malformed")
 """Status, reason and detail; where such a body ends is unknown, and with it where another request could begin (RFC 9112
 section 6.3)."""
 

@@ -50,4 +50,4 @@ def respond_to_options(exchange: Exchange, head: InboundHead) -> None:
     """Say what the gateway itself serves (RFC 9110 sections 7.6.2 and 9.3.7)."""
     facts = head.facts
     # A body is not read, so the connection cannot be used any further.
-    exchange.refuse(200, "options", "", allow=ALLOWED_METHODS, close=facts.chunked or facts.content_length > 0)
+    exchange.refuse(200, "", "", allow=ALLOWED_METHODS, close=facts.chunked or facts.content_length > 0)

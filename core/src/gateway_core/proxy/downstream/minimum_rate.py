@@ -13,6 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from gateway_core.proxy.downstream.body_intake import BodyIntake
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.reasons import BODY_TOO_SLOW
 
 WINDOW: Final = 10.0
 """Seconds over which a rate is measured: shorter ones would meet clients whose network has a bad moment."""
@@ -90,7 +91,7 @@ class MinimumRate:
         bodies = [each.intake.body for each in self._connections if each.intake.waits_for_client] if rate else []
         sizes = [(body, body.received) for body in bodies if body is not None]
         for body in self._bodies.slow(sizes, rate, now):
-            body.fail(408, "body-too-slow", "the client sends its body too slowly")
+            body.fail(408, BODY_TOO_SLOW, "the client sends its body too slowly")
         for connection, _ in self._responses.slow(self._taken() if rate else (), rate, now):
             connection.end_slow_reader()
 
