@@ -135,10 +135,9 @@ class Exchange:
     def _refuse(self, response: Response, reason: str, detail: str) -> None:
         if response.status == 400:
             self.writer.keep_alive = False
-        # No binding was entered: only those that ask for all responses see this one.
-        hooks = tuple([hook for hook in self.phases.chain.response if hook.binding.instance.responses == "all"])
         self.note_failure(reason, detail)
-        self.respond_with(response, hooks)
+        # No binding was entered: only those that ask for all responses see this one.
+        self.respond_with(response, self.phases.chain.response_to_all)
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
@@ -221,7 +220,7 @@ class Exchange:
 
     def note_failure(self, reason: str, detail: str) -> None:
         """Record why the response is not an upstream's or a plugin's."""
-        self.reason, self.error = reason, detail
+        self.reason, self.error = reason or None, detail or None
 
     def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
         """Give a response that was made here, through these hooks of the response phase."""

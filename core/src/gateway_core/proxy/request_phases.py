@@ -2,8 +2,8 @@
 
 Their hooks run between the decisions of the gateway: which route takes the request, and which of its targets. A hook
 returns nothing, a response, which ends these phases, or, in the route-match phase, the id of another route. A request
-is rerouted once. Then the hooks of the new route's chain run that did not run yet, so that none runs twice and none is
-skipped; those of the old route take no further part.
+is rerouted once. Then the hooks of the new route's chain run that did not run yet (`Chain.rerouted`); the bindings of
+the old route take no further part.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route, hooks_after_reroute
+from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, Snapshot
 from gateway_core.upstreams.upstream import Upstream
@@ -55,13 +55,13 @@ class PhasesOwner(Protocol):
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may."""
 
-    __slots__ = ("_head", "_owner", "_request", "_rerouted_after", "_target", "chain", "route")
+    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route")
 
     def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
         self._owner = owner
         self._head = head
         self._request = request
-        self._rerouted_after: frozenset[object] | None = None  # bindings whose route-match hook ran before a reroute
+        self._was_rerouted = False
         self._target: Upstream | None = None
         self.chain: Chain = snapshot.global_chain
         """The bindings that apply: the gateway-wide ones until the route is known."""
@@ -124,9 +124,21 @@ class RequestPhases:
             if request.upstream is None and (hooks or route.upstream is None):
                 request.upstream = target.name  # setting another one overrides it
         if hooks:
-            self._run(hooks, "gateway_pre_proxy", lambda _: self._forward())
+            self._run(hooks, "gateway_pre_proxy", lambda _: self._allowed())
         else:
+            self._allowed()
+
+    def _allowed(self) -> None:
+        """Run the pre-proxy hooks of the target that is set by now."""
+        route, request = self.route, self._request
+        chain = None
+        if route is not None and route.upstream is None and request.upstream is not None:
+            chain = self.chain.for_target(request.upstream)
+        if chain is None:
             self._forward()
+            return
+        self.chain = chain
+        self._run(chain.pre_proxy, "gateway_pre_proxy", lambda _: self._forward())
 
     def _forward(self) -> None:
         """Send the request upstream, or respond with the route's redirect."""
@@ -183,7 +195,7 @@ class RequestPhases:
     def _reroute(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop, chosen: str) -> None:
         owner, position = self._owner, hooks.index(stop.hook)
         other = owner.snapshot.routes.get(chosen)
-        if other is None or self._rerouted_after is not None:
+        if other is None or self._was_rerouted:
             # One reroute for each request: two routes could send it to each other for ever.
             why = f"there is no route {chosen!r}" if other is None else "the request was rerouted before"
             verdict = reject_result(stop, self._request, why)
@@ -192,10 +204,10 @@ class RequestPhases:
                 return
             rest = hooks[position + 1 :]
         else:
-            self._rerouted_after = frozenset([hook.binding for hook in hooks[: position + 1]])
+            self._was_rerouted = True
             self._take_route(other)
             if (problem := other.take_over(self._request)) is not None:
                 owner.fail(400, "path-refused", problem)
                 return
-            rest = hooks_after_reroute(other.chain, self._rerouted_after)
+            rest = other.chain.rerouted(stop)
         self._run_route_match(rest, missing)

@@ -1,4 +1,4 @@
-"""Find the route of a request, and what follows from another route that a hook chose."""
+"""Find the route of a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway_core.errors import TextTooLongError
-from gateway_core.hooks import Chain, Hook
 from gateway_core.messages import Request
 from gateway_core.routing import Match, MethodNotAllowed, NotFound, path_problem
 from gateway_core.snapshot import CompiledRoute, Snapshot
@@ -41,13 +40,3 @@ def find_route(snapshot: Snapshot, request: Request) -> Found:
             return RouteRefusal(400, "path-refused", problem, found.payload)
         found.params = found.params and MappingProxyType(found.params)  # hooks get it
     return found
-
-
-def hooks_after_reroute(chain: Chain, called: frozenset[object]) -> tuple[Hook, ...]:
-    """Return the route-match hooks of the new route's chain that are still to run.
-
-    Its own, and the gateway-wide ones that did not run for the route before: none runs twice, and none is skipped.
-
-    :param called: the bindings whose hook ran before.
-    """
-    return tuple([hook for hook in chain.route_match if hook.binding not in called])

@@ -1,0 +1,128 @@
+"""Routes that hooks choose, and targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Record, Request, Response, RouteInfo
+
+from tests.core.proxy.kit import StartProxy, StartUpstream, until
+
+GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+called: list[str] = []
+
+
+class Notes(Plugin[Any]):
+    """Notes each call under its binding's id."""
+
+    name = "notes"
+
+    @hookimpl
+    def gateway_route_match(self, request: Request, route: RouteInfo | None) -> None:
+        called.append(f"{self.context.binding} match {route.id if route else None}")
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        called.append(f"{self.context.binding} response")
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        called.append(f"{self.context.binding} log {response.status}")
+
+
+class Sends(Plugin[Any]):
+    """Sends everything to another route."""
+
+    name = "sends"
+    config_schema = {"type": "object"}  # noqa: RUF012 - as plugins write it
+
+    @hookimpl
+    def gateway_route_match(self, request: Request, route: RouteInfo | None) -> str:
+        return str(self.config["to"])
+
+
+def config(first: str, second: str, url: str) -> str:
+    return f"""
+upstreams: [{{name: u, endpoints: [{{url: "{url}"}}]}}]
+plugins: [{{name: notes, id: wide}}]
+routes:
+  - {{id: one, path: /one, target: u, plugins: [{first}]}}
+  - {{id: two, path: /two, target: u, plugins: [{second}]}}
+  - {{id: three, path: /three, target: u, plugins: [{{name: notes, id: of-three}}]}}
+"""
+
+
+async def test_after_a_reroute_the_new_routes_own_hooks_run_and_the_old_routes_do_not(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    first = "{name: sends, config: {to: two}}, {name: notes, id: of-one}"
+    gateway = await start_proxy(config(first, "{name: notes, id: of-two}", upstream.url), [Notes, Sends])
+    called.clear()
+
+    assert (await gateway.ask(GET % b"one"))[0] == 200
+
+    await until(lambda: "wide log 200" in called)
+    assert called[:2] == ["wide match one", "of-two match two"]
+    assert sorted(called[2:]) == ["of-two log 200", "of-two response", "wide log 200", "wide response"]
+
+
+async def test_a_second_reroute_is_a_failure_of_its_binding(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    first, second = "{name: sends, config: {to: two}}", "{name: sends, config: {to: three}}"
+    gateway = await start_proxy(config(first, second, upstream.url), [Notes, Sends])
+
+    status, _, _ = await gateway.ask(GET % b"one")
+
+    assert (status, upstream.heads) == (500, [])
+
+
+async def test_with_continue_the_first_reroute_stands(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+    upstream = await start_upstream()
+    second = "{name: sends, config: {to: three}, on_error: continue}, {name: notes, id: of-two}"
+    gateway = await start_proxy(config("{name: sends, config: {to: two}}", second, upstream.url), [Notes, Sends])
+    called.clear()
+
+    assert (await gateway.ask(GET % b"one"))[0] == 200
+
+    await until(lambda: "wide log 200" in called)
+    assert called[:2] == ["wide match one", "of-two match two"]
+    assert "of-three match three" not in called
+
+
+async def test_the_target_of_a_split_is_known_to_pre_proxy_hooks_which_may_set_another(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    class Chooses(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_pre_proxy(self, request: Request) -> None:
+            request.headers["X-Chosen"] = request.upstream or "none"
+            if request.path == "/other":
+                request.upstream = "other"
+
+    a, b, other = await start_upstream(), await start_upstream(), await start_upstream()
+    gateway = await start_proxy(
+        f"""
+upstreams:
+  - {{name: a, endpoints: [{{url: "{a.url}"}}]}}
+  - {{name: b, endpoints: [{{url: "{b.url}"}}]}}
+  - {{name: other, endpoints: [{{url: "{other.url}"}}]}}
+plugins: [{{name: p}}]
+routes:
+  - {{id: all, path_prefix: /, targets: [{{target: a, weight: 1}}, {{target: b, weight: 1}}]}}
+""",
+        [Chooses],
+    )
+
+    for path in (b"1", b"2", b"other"):
+        assert (await gateway.ask(GET % path))[0] == 200
+
+    assert [b"X-Chosen: a" in head for head in a.heads] == [True]
+    assert [b"X-Chosen: b" in head for head in b.heads] == [True]
+    assert len(other.heads) == 1
