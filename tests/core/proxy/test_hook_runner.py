@@ -72,7 +72,9 @@ class RemembersAwaited(Plugin[Any]):
 
 
 @pytest.mark.parametrize("plugin", [Remembers, RemembersAwaited])
-async def test_all_hooks_of_an_exchange_see_what_an_earlier_one_set(proxied: Proxied, plugin: type[Plugin[Any]]) -> None:
+async def test_all_hooks_of_an_exchange_see_what_an_earlier_one_set(
+    proxied: Proxied, plugin: type[Plugin[Any]]
+) -> None:
     gateway, _ = await proxied(extra="plugins: [{name: p}]", plugins=[plugin])
     seen.clear()
 

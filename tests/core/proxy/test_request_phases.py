@@ -36,7 +36,7 @@ class Sends(Plugin[Any]):
     """Sends everything to another route."""
 
     name = "sends"
-    config_schema = {"type": "object"}  # noqa: RUF012 - as plugins write it
+    config_schema = {"type": "object"}
 
     @hookimpl
     def gateway_route_match(self, request: Request, route: RouteInfo | None) -> str:

@@ -133,9 +133,7 @@ class MirrorCopy:
         body = self._body
         framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=len(body))
         try:
-            head, flags = upstream_head(
-                self._request, self._inbound, self._route, endpoint.authority, framing, self._id_line
-            )
+            head, flags = upstream_head(self._request, self._inbound, self._route, endpoint, framing, self._id_line)
         except (UnsafePathError, UnsendableHeadError):
             self._end()  # the request itself is about to be refused
             return None

@@ -93,6 +93,7 @@ class Relay:
         if (
             prepared is not None
             and match is not None
+            and not endpoint.path
             and match.payload is self._route
             and request_block(request) is head.facts.block
             and not request.path_was_set
@@ -103,7 +104,7 @@ class Relay:
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
         framing = framing_fields(head.facts, expects=self.expects_continue)
         try:
-            data, flags = upstream_head(request, head, self._route, endpoint.authority, framing, owner.id_line)
+            data, flags = upstream_head(request, head, self._route, endpoint, framing, owner.id_line)
         except (UnsafePathError, UnsendableHeadError) as error:
             self.upstream_request.give_up()
             is_path = isinstance(error, UnsafePathError)

@@ -23,6 +23,7 @@ from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import TARGET_BYTES, RequestFacts, has_special_fields
 from gateway_core.routing import Match, UnsafePathError
 from gateway_core.snapshot import CompiledRoute
+from gateway_core.upstreams.endpoint import Endpoint
 
 
 class UnsendableHeadError(Exception):
@@ -74,7 +75,7 @@ def upstream_head(
     request: Request,
     head: InboundHead,
     route: CompiledRoute | None,
-    endpoint_authority: bytes,
+    endpoint: Endpoint,
     framing: bytes,
     id_line: bytes,
 ) -> tuple[bytes, int]:
@@ -87,6 +88,8 @@ def upstream_head(
     """
     facts, tail, end, flags = head.facts, head.tail, id_line, head.flags
     host = own_host = facts.host
+    # The endpoint of a unix socket has no name that an upstream could know.
+    keeps_host = bool(host) and (bool(endpoint.path) or (route is not None and route.preserve_host))
     block = request_block(request)
     if request.method is not head.method:
         flags = flags_for(request.method, facts)
@@ -108,7 +111,7 @@ def upstream_head(
     if own_host and own_host != host:
         authority = own_host.encode("latin-1")
     else:
-        authority = host.encode("latin-1") if route is not None and route.preserve_host and host else endpoint_authority
+        authority = host.encode("latin-1") if keeps_host else endpoint.authority
     line = _request_line(request, head, route)
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
 

@@ -24,6 +24,7 @@ class Snapshot:
     """
 
     __slots__ = (
+        "__weakref__",
         "_close",
         "_made_of",
         "_on_idle",

@@ -1,0 +1,90 @@
+"""What streams and tunnels keep of snapshots that are no longer in force."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Record, Request, Response
+from gateway_core.snapshot import Snapshot
+
+from tests.core.proxy.kit import Peer, run_proxy, until
+
+RELOADS = 50
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+GET = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Logs(Plugin[Any]):
+    """Notes whether its instance still runs when a request is logged."""
+
+    name = "p"
+    config_schema = {"type": "object"}
+    logged: list[tuple[int, bool]] = []
+    stopped: list[int] = []
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        number = self.config["number"]
+        self.logged.append((number, number not in self.stopped))
+
+    async def stop(self) -> None:
+        self.stopped.append(self.config["number"])
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Switch protocols and echo, or begin a response that never ends."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b"Upgrade" in head:
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    else:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+    await reader.read()
+    writer.close()
+
+
+def config(port: int, number: int) -> str:
+    return f"""
+upstreams: [{{name: u, endpoints: [{{url: "http://127.0.0.1:{port}"}}]}}]
+plugins: [{{name: p, config: {{number: {number}}}}}]
+routes: [{{id: all, path_prefix: /, target: u}}]
+"""
+
+
+async def test_streams_and_tunnels_over_reloads_keep_their_chains_and_no_snapshot(tmp_path: Path) -> None:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    Logs.logged.clear()
+    Logs.stopped.clear()
+    async with server, run_proxy(config(port, 0), tmp_path, [Logs]) as gateway:
+        holder = gateway.proxy.holder
+        snapshots: list[weakref.ref[Snapshot]] = [weakref.ref(holder.current)]
+        clients: list[Peer] = []
+        for number in range(1, RELOADS + 1):
+            for request in (UPGRADE, GET):
+                client = await gateway.connect()
+                await client.send(request)
+                await client.head()
+                clients.append(client)
+            await gateway.reload(config(port, number))
+            snapshots.append(weakref.ref(holder.current))
+        await until(lambda: not len(holder.retirement))
+        gc.collect()
+
+        alive = [snapshot() for snapshot in snapshots if snapshot() is not None]
+        assert alive == [holder.current]
+        assert gateway.proxy.in_flight == 2 * RELOADS
+        assert Logs.stopped == []
+
+        del alive
+        for client in clients:
+            client.reset()
+        await until(lambda: not gateway.proxy.in_flight)
+
+        assert sorted(Logs.logged) == sorted((number, True) for number in range(RELOADS) for _ in range(2))
+        await until(lambda: len(Logs.stopped) == RELOADS)
