@@ -239,3 +239,20 @@ async def test_requests_wait_for_a_copy_in_their_upstream_and_copies_for_nothing
     assert await asyncio.wait_for(direct, 10) == 200
     await until(lambda: not counts(gateway))
     assert [head.split()[1] for head in upstream.heads] == [b"/", b"/", b"/", b"/direct"]
+
+
+async def test_each_mirror_of_a_list_gets_a_copy(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
+    upstream, one, two = await start_upstream(), await start_upstream(), await start_upstream()
+    gateway = await start_proxy(f"""
+upstreams:
+  - {{name: main, endpoints: [{{url: "{upstream.url}"}}]}}
+  - {{name: one, endpoints: [{{url: "{one.url}"}}]}}
+  - {{name: two, endpoints: [{{url: "{two.url}"}}]}}
+routes:
+  - {{id: all, path_prefix: /, target: main, mirror: [{{target: one}}, {{target: two}}]}}
+""")
+
+    assert await ask(gateway, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab") == 200
+
+    await until(lambda: one.bodies and two.bodies)
+    assert (one.bodies, two.bodies) == ([b"ab"], [b"ab"])

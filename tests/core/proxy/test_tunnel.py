@@ -312,3 +312,68 @@ async def test_bytes_sent_before_the_101_are_not_lost(proxied: Proxied, pieces: 
 
     expected = b"".join(b"piece %d " % n for n in range(pieces))
     assert await asyncio.wait_for(client.exactly(len(expected)), 10) == expected
+
+
+class Decides(Plugin[Any]):
+    """A response hook over the head of a 101."""
+
+    name = "p"
+    config_schema = {"type": "object"}
+
+    @hookimpl
+    async def gateway_response(self, request: Request, response: Response) -> Response | None:
+        await asyncio.sleep(0)
+        if self.config.get("refuse"):
+            return Response(403, b"no")
+        response.headers["X-Hook"] = str(response.status)
+        return None
+
+
+async def test_response_hooks_see_the_head_of_a_101(proxied: Proxied) -> None:
+    gateway, _ = await proxied(echo, extra="plugins: [{name: p}]", plugins=[Decides])
+    client = await gateway.connect()
+
+    await client.send(UPGRADE + b"early")
+    head = await client.head()
+
+    assert b"\r\nX-Hook: 101\r\n" in head
+    assert await client.exactly(5) == b"early"
+
+
+async def test_a_response_that_a_hook_returns_replaces_a_101_and_closes_the_upstreams_connection(
+    proxied: Proxied,
+) -> None:
+    closed = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await peer.rest()
+        closed.set()
+
+    gateway, _ = await proxied(serve, extra="plugins: [{name: p, config: {refuse: true}}]", plugins=[Decides])
+
+    status, _, body = await gateway.ask(UPGRADE)
+
+    assert (status, body) == (403, b"no")
+    await asyncio.wait_for(closed.wait(), 10)
+    await until(lambda: not gateway.proxy.in_flight)
+
+
+async def test_bytes_behind_an_upgrade_never_reach_an_upstream_that_does_not_switch(proxied: Proxied) -> None:
+    received: list[bytes] = []
+
+    async def serve(peer: Peer) -> None:
+        received.append(await peer.head())
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        received.append(await peer.rest())
+
+    gateway, upstream = await proxied(serve)
+    client = await gateway.connect()
+
+    await client.send(UPGRADE + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+    status, _, _ = await client.answer()
+
+    assert status == 200
+    assert b"smuggled" not in b"".join(received)
+    assert upstream.connections >= 1

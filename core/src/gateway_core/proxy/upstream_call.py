@@ -1,0 +1,287 @@
+"""A request of the gateway's own to an upstream: no client waits for it at the other end of a connection.
+
+What calls awaits `UpstreamCall.response` for the head, and `read`s the body until it is complete. The same limits,
+queues, retries and timeouts hold as for the requests of clients, since it is an `UpstreamRequest` as well. The body
+waits in a buffer of `HIGH_WATER` bytes, above which the upstream's connection is not read: nothing is produced faster
+than the caller takes it. `aclose` ends the call wherever it is; whoever makes one closes it.
+
+A request body is bytes, or an asynchronous iterator, which is asked for more as the upstream takes it. An iterator can
+be sent again only as far as the retry policy keeps bodies (`RequestBody.keep_limit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from gateway_core.config import TimeoutsConfig
+from gateway_core.errors import UpstreamError
+from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.connection import HEAD_ONLY, IN_CHUNKS, UpstreamConnection
+from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream_request import UpstreamRequest
+from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.tasks import spawn
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.upstream import Upstream
+
+HIGH_WATER: Final = 65536
+"""Bytes of a response's body that are held before its connection is paused."""
+
+
+class CallHead(NamedTuple):
+    """What is asked for."""
+
+    method: str
+    target: str
+    """Path and query, as they go on the wire."""
+    block: bytes = b""
+    """Fields, each line with a CRLF before it; without Host and those that frame the body."""
+
+
+class UpstreamCall:
+    """One request and its response (an `AttemptOwner`)."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_buffered",
+        "_directory",
+        "_error",
+        "_feeder",
+        "_head",
+        "_head_ready",
+        "_is_complete",
+        "_is_paused",
+        "_may_feed",
+        "_more",
+        "_request",
+        "_response_head",
+        "_timeouts",
+        "_total_deadline",
+        "deadline",
+        "trailers",
+    )
+
+    def __init__(
+        self,
+        directory: UpstreamDirectory,
+        upstream: Upstream,
+        head: CallHead,
+        timeouts: TimeoutsConfig,
+        body: bytes | AsyncIterator[bytes] = b"",
+        seconds: float | None = None,
+    ) -> None:
+        """Send nothing yet.
+
+        :param timeouts: in seconds; 0 is no limit.
+        :param body: empty bytes are no body.
+        :param seconds: for all of it, the response's body included; None is ``timeouts.total``.
+        """
+        self._directory = directory
+        self._head = head
+        self._timeouts = timeouts
+        self._buffer: deque[bytes] = deque()
+        self._buffered = 0
+        self._is_complete = self._is_paused = False
+        self._error: UpstreamError | None = None
+        self._response_head: ResponseHead | None = None
+        self._head_ready = asyncio.Event()
+        self._more = asyncio.Event()
+        self._may_feed = asyncio.Event()
+        self._may_feed.set()
+        self._feeder: asyncio.Task[None] | None = None
+        self.deadline = NEVER
+        self.trailers = b""
+        """The response's trailer fields as a block, valid once its body is complete."""
+        total = timeouts.total if seconds is None else seconds
+        self._total_deadline = directory.now() + total if total else NEVER
+        self._body = self._make_body(body, upstream)
+        self._request = UpstreamRequest(
+            self,
+            directory,
+            upstream,
+            upstream.retries,
+            head.method,
+            self._body,
+            timeouts.connect,
+            self._total_deadline,
+            None,
+        )
+
+    def _make_body(self, body: bytes | AsyncIterator[bytes], upstream: Upstream) -> RequestBody | None:
+        if isinstance(body, bytes):
+            if not body:
+                return None
+            made = RequestBody(self, self, body, is_complete=True)
+        else:
+            made = RequestBody(self, self)
+            self._feeder = spawn(self._feed(made, body), name="request body of a call", on_error=self.crashed)
+        made.keep_limit = upstream.retries.settings.max_body_bytes if upstream.retries.is_enabled else 0
+        return made
+
+    async def _feed(self, made: RequestBody, body: AsyncIterator[bytes]) -> None:
+        async for data in body:
+            await self._may_feed.wait()
+            if data:
+                made.feed(data)
+        made.end()
+
+    # -- for the caller
+
+    async def response(self) -> ResponseHead:
+        """Send the request and return the response's head, whatever its status.
+
+        :raises UpstreamError: there is no response.
+        """
+        self._directory.calls.add(self)
+        self.on_waiting(0)
+        self._request.start(self._directory.now())
+        await self._head_ready.wait()
+        if self._response_head is None:
+            assert self._error is not None
+            raise self._error
+        return self._response_head
+
+    async def read(self) -> bytes:
+        """Return the next part of the response's body; empty once it is complete.
+
+        :raises UpstreamError: the rest of it will not come.
+        """
+        while not self._buffer:
+            if self._error is not None:
+                raise self._error
+            if self._is_complete:
+                return b""
+            self._more.clear()
+            await self._more.wait()
+        data = self._buffer.popleft()
+        self._buffered -= len(data)
+        if self._is_paused and self._buffered < HIGH_WATER // 2:
+            self._is_paused = False
+            self._request.resume_reading()
+            self.on_waiting(self._timeouts.idle)
+        return data
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `read` would wait: what was read so far may be passed on."""
+        return not self._buffer and not self._is_complete and self._error is None
+
+    async def aclose(self) -> None:
+        """End the call; what is left of the response is not read."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+        self._end(UpstreamError("the call was closed", reason="upstream.truncated"))
+        self._buffer.clear()
+
+    # -- what the request tells
+
+    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest:  # noqa: ARG002 - nothing is awaited
+        """Make the head for an endpoint."""
+        head, body, flags = self._head, self._body, HEAD_ONLY if self._head.method == "HEAD" else 0
+        framing = b""
+        if body is not None and body.is_complete:
+            framing = b"\r\nContent-Length: %d" % body.received
+        elif body is not None:
+            framing = b"\r\nTransfer-Encoding: chunked"
+            flags |= IN_CHUNKS
+        line = f"{head.method} {head.target} HTTP/1.1\r\nHost: ".encode("latin-1")
+        return b"".join((line, endpoint.authority, head.block, framing, b"\r\n\r\n")), flags
+
+    def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
+        self.on_waiting(self._timeouts.response)
+
+    def on_waiting(self, seconds: float) -> None:
+        deadline = self._directory.now() + seconds if seconds else NEVER
+        self.deadline = min(self._total_deadline, deadline)
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Drop it: what calls wants the final response."""
+
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+        self._response_head = head
+        self._head_ready.set()
+        self.on_body(body)
+        if complete:
+            self.on_end(b"")
+
+    def on_body(self, data: bytes) -> None:
+        if data:
+            self._buffer.append(data)
+            self._buffered += len(data)
+            self._more.set()
+        if self._buffered > HIGH_WATER:
+            self._is_paused = True
+            self._request.pause_reading()
+            self.on_waiting(0)  # the caller takes its time now, not the upstream
+        else:
+            self.on_waiting(self._timeouts.idle)
+
+    def on_end(self, trailers: bytes) -> None:
+        self.trailers = trailers
+        self._is_complete = True
+        self._end(None)
+
+    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:  # noqa: ARG002
+        """Close what was not asked for."""
+        connection.transport.abort()
+        self._end(UpstreamError("it changes protocols, unasked", reason="upstream.bad-response"))
+
+    def on_failed(self, failure: UpstreamFailure) -> None:
+        self._end(UpstreamError(failure.detail, status=failure.status, reason=failure.reason))
+
+    def on_broken(self, reason: str, detail: str) -> None:
+        self._end(UpstreamError(detail, reason=reason))
+
+    def keep_bound(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:  # noqa: ARG002
+        """Close it: a call has no client that it could belong to."""
+        connection.abort()
+
+    def crashed(self, error: BaseException) -> None:
+        """End the call: its request body failed, or the gateway."""
+        self._end(UpstreamError(f"the call failed: {error!r}", reason="internal"))
+
+    def expire(self, now: float) -> None:
+        """Act on the deadline, which is over."""
+        self.deadline = NEVER
+        if self._response_head is None and now < self._total_deadline:
+            self._request.expire()
+        else:
+            error = UpstreamError("the response took too long", status=504, reason="upstream.timeout")
+            self._end(error, timed_out=now < self._total_deadline)
+
+    def _end(self, error: UpstreamError | None, *, timed_out: bool = False) -> None:
+        self.deadline = NEVER
+        self._directory.calls.discard(self)
+        if error is not None and not self._is_complete and self._error is None:
+            self._error = error
+        self._request.give_up(timed_out=timed_out)
+        self._head_ready.set()
+        self._more.set()
+
+    # -- what the request's body tells (`BodyOwner`, `RequestFlow`)
+
+    def body_progress(self) -> None:
+        """Do nothing: the caller has no deadline of its own."""
+
+    def body_ended(self) -> None:
+        """Begin the wait for the response."""
+        if self._response_head is None and self._request.is_sent:
+            self.on_waiting(self._timeouts.response)
+
+    def body_failed(self, status: int, reason: str, detail: str) -> None:
+        """End the call."""
+        self._end(UpstreamError(detail, status=status, reason=reason))
+
+    def pause_request(self) -> None:
+        """Take no more of the request's body for now."""
+        self._may_feed.clear()
+
+    def resume_request(self) -> None:
+        """Go on with the request's body."""
+        self._may_feed.set()
