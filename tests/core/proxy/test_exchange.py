@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-import pytest
-from gateway_core.hooks import Plugin
-from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, Response
 
 from tests.core.proxy.kit import Peer, Proxied, StartProxy, until
 
@@ -379,32 +373,3 @@ async def test_listed_and_hop_by_hop_fields_end_here(proxied: Proxied) -> None:
     assert names >= {b"x-other"}
     assert not names & {b"x-mine", b"keep-alive", b"proxy-authorization", b"upgrade"}
     assert (field(upstream.heads[0], b"connection"), field(upstream.heads[0], b"te")) == ([b"TE"], [b"trailers"])
-
-
-@pytest.mark.parametrize(
-    ("data", "status", "reason"),
-    [
-        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad-request"),
-        (b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "path-refused"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431, "head-too-large"),
-        (b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n", 404, "no-route"),
-    ],
-)
-async def test_every_response_is_logged_with_its_reason_also_to_refused_heads(
-    start_proxy: StartProxy, data: bytes, status: int, reason: str
-) -> None:
-    logged: list[tuple[int, str | None, str]] = []
-
-    class Logs(Plugin[Any]):
-        name = "p"
-
-        @hookimpl
-        def gateway_log(self, request: Request, response: Response, record: Record) -> None:
-            logged.append((response.status, record.reason, record.produced_by))
-
-    gateway = await start_proxy("plugins: [{name: p}]", plugins=[Logs])
-
-    answer = await gateway.send(data + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
-    assert logged[0] == (status, reason, "gateway")
