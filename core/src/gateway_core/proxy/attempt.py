@@ -313,10 +313,6 @@ class Attempt:
         else:
             self._count_out()
 
-    def clear(self) -> None:
-        """Drop the reference to the request, which is over."""
-        del self._request
-
     def fail(self, outcome: int, detail: str) -> None:
         """Count the attempt out as a failure that was reported."""
         connection, self._connection = self._connection, None

@@ -170,7 +170,8 @@ class Relay:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start(body, complete)
             return
-        owner.response_begins()
+        if owner.body is not None or not owner.proxy.keeps_alive:
+            owner.response_begins()
         owner.writer.relay(head, b"", owner.id_line, body, complete)
         if complete:
             owner.finish(call.responded_at)

@@ -112,13 +112,16 @@ class RequestPhases:
         """Choose the target, and run the pre-proxy phase."""
         route, request = self.route, self._request
         assert route is not None
-        body = self._owner.body
+        body, hooks = self._owner.body, self.chain.pre_proxy
+        if route.is_straight and body is None and not hooks and request.upstream is None and not request.path_flags:
+            assert route.upstream is not None
+            self._owner.send(route, route.upstream)
+            return
         if body is not None:
             limit = body.limit = route.max_body_bytes
             if limit and max(self._head.facts.content_length, body.received) > limit:
                 self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
                 return
-        hooks = self.chain.pre_proxy
         if route.redirect is None:
             target = self._target = route.upstream or route.pick_upstream(self._owner.proxy.rng)
             if request.upstream is None and (hooks or route.upstream is None):

@@ -282,7 +282,5 @@ class UpstreamRequest:
             self._attempt.close(timed_out=timed_out)
 
     def clear(self) -> None:
-        """Drop the references to the owner and from the attempt, which make cycles; the request is over."""
-        del self.owner
-        if self._attempt is not None:
-            self._attempt.clear()
+        """Drop the references that make cycles, to the owner and the attempt; the request is over."""
+        del self.owner, self._attempt
