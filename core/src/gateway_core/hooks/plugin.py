@@ -70,10 +70,6 @@ class Plugin(Generic[ConfigT]):
     warns where a request can reach the same target without them, and where they fail open. Unless said, a plugin does
     if it ``provides`` an ``identity``."""
 
-    responses: ClassVar[Literal["entered", "all"]] = "entered"
-    """Which responses its response hook sees: those of requests whose earlier phases it took part in, or all, such as
-    those to refused heads."""
-
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
     provides ``hook-times``: `Request.plugin_times` then tells what each hook took, which costs every hook of the

@@ -45,7 +45,7 @@ class GatewayServer(web.Server):
 
     def too_many(self) -> bytes:
         """Return the response to a connection that is one too many."""
-        return self.proxy.refusal(503, retry_after=1)
+        return self.proxy.connections.refusal()
 
     def text_on_tls(self) -> bytes:
         """Return the response to a request without TLS on a TLS listener."""

@@ -65,7 +65,7 @@ class GatewayAcceptor(Acceptor):
         ip = address[0] if isinstance(address, tuple) else None
         # A load balancer is not the client: its connections count by client once their headers are read.
         accepted = AcceptedConnection(self.server.listener, None if self.wants_proxy_header else ip)
-        if self.server.proxy.reserve(accepted):
+        if self.server.proxy.connections.reserve(accepted):
             _Beginning(self, connection, accepted, ip)
         else:
             self.reject(connection)
@@ -183,7 +183,7 @@ class _Beginning:
         self._seen = 0
         accepted, proxy = self._accepted, self.acceptor.server.proxy
         accepted.source, accepted.destination = header.source, header.destination
-        if not proxy.identify(accepted, self._socket_ip if header.source is None else header.source[0]):
+        if not proxy.connections.identify(accepted, self._socket_ip if header.source is None else header.source[0]):
             self._leave()
             self._stop_waiting()
             self._set_low_water(1)
@@ -267,7 +267,7 @@ class _Beginning:
         self._is_closed = True
         proxy = self.acceptor.server.proxy
         proxy.beginnings.discard(self)
-        proxy.cancel(self._accepted)
+        proxy.connections.cancel(self._accepted)
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection whose first bytes did not come in time."""

@@ -44,11 +44,11 @@ class Connections:
         "_default_limit",
         "_limits",
         "_per_client",
-        "_refusal",
         "_reserved",
         "_switched",
         "_turned_away",
         "open",
+        "refusal",
     )
 
     def __init__(self, limits: Callable[[], LimitsConfig], refusal: Callable[[], bytes]) -> None:
@@ -58,7 +58,7 @@ class Connections:
         :param refusal: returns the whole response to a connection that is one too many.
         """
         self._limits = limits
-        self._refusal = refusal
+        self.refusal = refusal
         self._default_limit = default_max_connections()
         self.open: set[Connection] = set()
         """Those that speak HTTP."""
@@ -132,7 +132,7 @@ class Connections:
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Respond to a connection that is one too many, and close it."""
         transport.set_protocol(asyncio.Protocol())
-        transport.write(self._refusal())
+        transport.write(self.refusal())
         # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
         if not say_end(transport):
             transport.close()
