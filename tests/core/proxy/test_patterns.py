@@ -50,9 +50,7 @@ def test_one_of_several_values_takes_the_more_specific_route(target: ScriptedUps
     assert found == [302, 302, 302, 302, 200]
 
 
-def test_a_long_text_is_refused_and_never_counts_as_another(
-    target: ScriptedUpstream, without_re2: None
-) -> None:
+def test_a_long_text_is_refused_and_never_counts_as_another(target: ScriptedUpstream, without_re2: None) -> None:
     found = statuses(
         target,
         ("/admin/" + "a" * 7_000, []),

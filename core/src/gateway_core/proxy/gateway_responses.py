@@ -22,6 +22,7 @@ _DETAILS = {
     502: "the upstream did not give a valid response",
     503: "the service is not available at the moment",
     504: "the upstream did not respond in time",
+    505: _VERSIONS,
     508: "the request goes round in circles",
 }
 

@@ -166,7 +166,7 @@ class Relay:
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         owner, call = self._owner, self.upstream_request
         self.response_head = head
-        if owner.phases.chain.response or call.upstream.sticky is not None:
+        if owner.phases.chain.response or call.upstream.sticky is not None or owner.phases.split_target is not None:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start(body, complete)
             return

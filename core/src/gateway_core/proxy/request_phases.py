@@ -21,6 +21,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, Snapshot
+from gateway_core.snapshot.route import RouteTarget
 from gateway_core.upstreams.upstream import Upstream
 
 _ROUTE_MATCH: Final = "gateway_route_match"
@@ -55,7 +56,7 @@ class PhasesOwner(Protocol):
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may."""
 
-    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route")
+    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route", "split_target")
 
     def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
         self._owner = owner
@@ -66,6 +67,8 @@ class RequestPhases:
         self.chain: Chain = snapshot.global_chain
         """The bindings that apply: the gateway-wide ones until the route is known."""
         self.route: CompiledRoute | None = None
+        self.split_target: RouteTarget | None = None
+        """The one of several targets that was chosen, unless a plugin chose another upstream."""
 
     def start(self) -> None:
         """Run the request phase, and go on."""
@@ -123,13 +126,18 @@ class RequestPhases:
                 self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
                 return
         if route.redirect is None:
-            target = self._target = route.upstream or route.pick_upstream(self._owner.proxy.rng)
+            target = self._target = route.upstream or self._split(route)
             if request.upstream is None and (hooks or route.upstream is None):
                 request.upstream = target.name  # setting another one overrides it
         if hooks:
             self._run(hooks, "gateway_pre_proxy", lambda _: self._allowed())
         else:
             self._allowed()
+
+    def _split(self, route: CompiledRoute) -> Upstream:
+        """Choose one of several targets."""
+        self.split_target = route.pick_target(self._request, self._owner.proxy.now())
+        return self.split_target.upstream
 
     def _allowed(self) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
@@ -159,7 +167,7 @@ class RequestPhases:
                     detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
                     self._owner.fail(500, "upstream.unknown", detail)
                     return
-                upstream = chosen
+                upstream, self.split_target = chosen, None
             self._owner.send(route, upstream)
 
     def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:

@@ -8,10 +8,12 @@ is it sent, and both byte streams are joined.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from gateway_core.hooks import start_response_phase
 from gateway_core.messages import Headers, Response
+from gateway_core.messages.body import Output
 from gateway_core.messages.response import response_block
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block
@@ -66,6 +68,11 @@ class ResponsePhase:
         sticky, endpoint = call.upstream.sticky, call.endpoint
         if sticky is not None and endpoint is not None:
             cookie = sticky.set_cookie(endpoint, call.sticky_cookie)
+            if cookie is not None:
+                self.response.headers.add("Set-Cookie", cookie)
+        route, target = owner.phases.route, owner.phases.split_target
+        if target is not None and route is not None and route.split is not None and route.split.sticky is not None:
+            cookie = route.split.set_cookie(target, owner.request)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
         try:
@@ -209,10 +216,18 @@ class ResponsePhase:
 def filtered(response: Response, data: bytes, complete: bool) -> bytes:
     """Return what the response's filters make of the next part of its body."""
     for body_filter in response.filters:
-        data = body_filter.feed(data) if data else b""
+        data = _joined(body_filter.feed(data)) if data else b""
         if complete:
-            data += body_filter.finish(Headers())
+            data += _joined(body_filter.finish(Headers()))
     return data
+
+
+def _joined(output: Output) -> bytes:
+    if isinstance(output, bytes):
+        return output
+    if isinstance(output, Iterable):
+        return b"".join(output)
+    raise TypeError("an awaitable of a body filter cannot be awaited here")
 
 
 def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:

@@ -18,6 +18,8 @@ from typing import Final, NamedTuple
 
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import UpstreamError
+from gateway_core.messages import Headers
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
@@ -96,8 +98,8 @@ class UpstreamCall:
         self._may_feed.set()
         self._feeder: asyncio.Task[None] | None = None
         self.deadline = NEVER
-        self.trailers = b""
-        """The response's trailer fields as a block, valid once its body is complete."""
+        self.trailers = Headers()
+        """The response's trailer fields, valid once its body is complete."""
         total = timeouts.total if seconds is None else seconds
         self._total_deadline = directory.now() + total if total else NEVER
         self._body = self._make_body(body, upstream)
@@ -172,7 +174,7 @@ class UpstreamCall:
         """Whether `read` would wait: what was read so far may be passed on."""
         return not self._buffer and not self._is_complete and self._error is None
 
-    async def aclose(self) -> None:
+    async def aclose(self, error: Exception | None = None) -> None:  # noqa: ARG002 - as sources of bodies have it
         """End the call; what is left of the response is not read."""
         if self._feeder is not None:
             self._feeder.cancel()
@@ -223,7 +225,7 @@ class UpstreamCall:
             self.on_waiting(self._timeouts.idle)
 
     def on_end(self, trailers: bytes) -> None:
-        self.trailers = trailers
+        self.trailers = headers_of_block(trailers)
         self._is_complete = True
         self._end(None)
 

@@ -224,7 +224,7 @@ def is_refused_on_purpose(reading: Reading, data: bytes) -> bool:
         or (is_absolute and (b"@" in target or b"[" in target))
         or (len(hosts) != 1 and (reading.version == b"1.1" or len(hosts) > 1))
         or not all(map(valid_host, hosts))
-        or len(lengths) > 1
+        or data.lower().count(b"\r\ncontent-length:") > 1  # h11 takes equal ones for one
         or not all(value.isdigit() for value in lengths)
         or (bool(codings) and (bool(lengths) or codings != [b"chunked"] or reading.version == b"1.0"))
         or any(
@@ -233,7 +233,7 @@ def is_refused_on_purpose(reading: Reading, data: bytes) -> bool:
     )
 
 
-AIOHTTP_SINGLETONS = (b"user-agent", b"content-type")
+AIOHTTP_SINGLETONS = (b"user-agent", b"content-type", b"authorization", b"max-forwards", b"expect")
 KNOWN_TO_AIOHTTP_IN_C = (b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"M-SEARCH")
 
 
@@ -243,7 +243,7 @@ def is_taken_on_purpose(name: str, head: RequestHead, data: bytes) -> bool:
     if name == "h11":
         return data.startswith(b"\r\n")  # RFC 9112 section 2.2: a server should ignore an empty line
     if any(lowered.count(b"\r\n%b:" % field) > 1 for field in AIOHTTP_SINGLETONS):
-        return True  # a list of fields of which aiohttp takes one only
+        return True  # aiohttp takes one only of each
     return name == "aiohttp in C" and head.method.encode() not in KNOWN_TO_AIOHTTP_IN_C
 
 

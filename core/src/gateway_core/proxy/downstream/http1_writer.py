@@ -124,6 +124,8 @@ class Http1ResponseWriter:
         length_said = head.content_length
         if complete and not self._is_head and head.length != NO_BODY:
             length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
+        if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
+            added += head.trailer
         self._write(head.status, head.reason, head.block + added, length_said, id_line, body, complete)
 
     def start(
