@@ -27,11 +27,10 @@ from gateway_core.proxy.attempt_owner import ENDINGS, AttemptOwner, Ending, Prep
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
-from gateway_core.proxy.upstream.connection import IN_CHUNKS, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
-from gateway_core.proxy.wire.chunks import encode_chunk, last_chunk
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.admission import Verdict
@@ -171,9 +170,7 @@ class Attempt:
             connection.send(self, head, flags)
         else:
             data, is_complete = body.take(), body.is_complete
-            if flags & IN_CHUNKS:
-                data = encode_chunk(data) + (last_chunk(body.trailers) if is_complete else b"")
-            connection.send(self, head + data, flags, is_complete)
+            connection.send_with_body(self, head, data, flags, is_complete, body.trailers if is_complete else b"")
             if not is_complete:
                 body.attach(connection)
         request.owner.on_sent(now)
@@ -183,7 +180,7 @@ class Attempt:
     def on_interim(self, head: ResponseHead) -> None:
         self._request.owner.on_interim(head)
 
-    def on_answer(
+    def on_response(
         self,
         connection: UpstreamConnection,  # noqa: ARG002 - the handler's signature
         head: ResponseHead,
@@ -225,7 +222,7 @@ class Attempt:
         if any(name != request.offered_protocol for name in list_members([head.upgrade or request.offered_protocol])):
             # The client would take the bytes of one protocol for those of another.
             connection.transport.abort()
-            self.on_failure(Failure.BAD_ANSWER, "it changes to another protocol than the client offered")
+            self.on_failure(Failure.BAD_RESPONSE, "it changes to another protocol than the client offered")
             return
         now = request.directory.now()
         self._connection = None

@@ -139,7 +139,7 @@ async def test_garbage_before_a_response_on_a_used_connection_makes_it_stale(
 async def test_garbage_on_a_new_connection_is_a_bad_response(start_server: StartServer, garbage: bytes) -> None:
     recorder = await ask(make_pool(await start_server(garbage)))
 
-    assert recorder.failure is Failure.BAD_ANSWER
+    assert recorder.failure is Failure.BAD_RESPONSE
 
 
 async def test_a_response_that_began_on_a_used_connection_is_bad_not_stale(start_server: StartServer) -> None:
@@ -147,7 +147,7 @@ async def test_a_response_that_began_on_a_used_connection_is_bad_not_stale(start
         pool = make_pool(await start_server(OK, second))
         await ask(pool)
 
-        assert (await ask(pool)).failure is Failure.BAD_ANSWER
+        assert (await ask(pool)).failure is Failure.BAD_RESPONSE
 
 
 async def test_whatever_comes_on_an_idle_connection_closes_it(start_server: StartServer) -> None:
@@ -181,10 +181,10 @@ async def test_whatever_comes_on_an_idle_connection_closes_it(start_server: Star
         ((b"HTTP/1.1 100 Continue\r\n\r\n",), Failure.TRUNCATED),
         ((OK[:-1],), Failure.TRUNCATED),
         ((CHUNKED + b"2\r\nok\r\n",), Failure.TRUNCATED),
-        ((b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",), Failure.BAD_ANSWER),
-        ((CHUNKED + b"x\r\n",), Failure.BAD_ANSWER),
-        ((b"HTTP/1.1 103 A\r\n\r\n" * 17 + OK,), Failure.BAD_ANSWER),
-        ((b"HTTP/1.1 101 B\r\nUpgrade: a\r\n\r\n",), Failure.BAD_ANSWER),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",), Failure.BAD_RESPONSE),
+        ((CHUNKED + b"x\r\n",), Failure.BAD_RESPONSE),
+        ((b"HTTP/1.1 103 A\r\n\r\n" * 17 + OK,), Failure.BAD_RESPONSE),
+        ((b"HTTP/1.1 101 B\r\nUpgrade: a\r\n\r\n",), Failure.BAD_RESPONSE),
     ],
 )
 async def test_how_a_response_fails(start_server: StartServer, responses: tuple[bytes, ...], failure: Failure) -> None:
@@ -236,7 +236,7 @@ async def test_a_head_may_be_as_long_as_the_limit_in_force(start_server: StartSe
     pool.max_head_bytes = size
     assert (await ask(pool)).body == b"ok"
     pool.max_head_bytes = size - 1
-    assert (await ask(pool)).failure is Failure.BAD_ANSWER
+    assert (await ask(pool)).failure is Failure.BAD_RESPONSE
     pool.max_head_bytes = size
     assert (await ask(pool)).body == b"ok"
 

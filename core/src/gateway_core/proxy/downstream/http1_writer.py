@@ -126,6 +126,8 @@ class Http1ResponseWriter:
             length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
         if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
             added += head.trailer
+        if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
+            added += head.trailer  # where trailers can follow
         self._write(head.status, head.reason, head.block + added, length_said, id_line, body, complete)
 
     def start(

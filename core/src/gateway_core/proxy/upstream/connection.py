@@ -203,7 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
                 if handler is not None:
                     self._state = _IDLE
                     self.pool.give_back(self)
-                    handler.on_answer(self, known, body, True)
+                    handler.on_response(self, known, body, True)
                 return
             self._begin_body(known, body)
             return
@@ -214,7 +214,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             head = read_response_head(data, pool.max_head_bytes, pool.leniency)
         except BadResponseError as error:
-            self._fail(Failure.BAD_ANSWER, str(error))
+            self._fail(Failure.BAD_RESPONSE, str(error))
             return
         if head is None:
             self._buffer = data
@@ -235,7 +235,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.flags |= _UNFIT
         if head.status == 101:
             if not self.flags & MAY_SWITCH:
-                self._fail(Failure.BAD_ANSWER, "it changes to a protocol that was not asked for")
+                self._fail(Failure.BAD_RESPONSE, "it changes to a protocol that was not asked for")
                 return
             self._state = _SWITCHED
             self.handler = None
@@ -243,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
             handler.on_switch(self, head, rest)
             return
         if self._interims > _MOST_INTERIM:
-            self._fail(Failure.BAD_ANSWER, "it sends interim responses without end")
+            self._fail(Failure.BAD_RESPONSE, "it sends interim responses without end")
             return
         handler.on_interim(head)
         if rest and self.handler is handler:
@@ -265,16 +265,16 @@ class UpstreamConnection(asyncio.Protocol):
                     self.flags |= _UNFIT
                     rest = rest[:length]
                 self._release()
-                handler.on_answer(self, head, rest, True)
+                handler.on_response(self, head, rest, True)
                 return
             self._state = _LENGTH
             self._remaining = left
             if left > READ_SIZE:
                 bound_reads(self.transport, self)
-            handler.on_answer(self, head, rest, False)
+            handler.on_response(self, head, rest, False)
         elif length == UNTIL_CLOSE:
             self._state = _UNTIL_CLOSE
-            handler.on_answer(self, head, rest, False)
+            handler.on_response(self, head, rest, False)
         else:
             self._begin_chunks(handler, head, rest)
 
@@ -282,20 +282,20 @@ class UpstreamConnection(asyncio.Protocol):
         only = only_chunk(rest)
         if only is not None:
             self._release()
-            handler.on_answer(self, head, only, True)
+            handler.on_response(self, head, only, True)
             return
         self._state = _CHUNKS
         decoder = self._decoder = ChunkDecoder(self.pool.leniency)
         try:
             payload = decoder.feed(rest)
         except BadChunkError as error:
-            self._fail(Failure.BAD_ANSWER, str(error))
+            self._fail(Failure.BAD_RESPONSE, str(error))
             return
         if decoder.done and not decoder.trailer:
             self._end_chunks(decoder)
-            handler.on_answer(self, head, payload, True)
+            handler.on_response(self, head, payload, True)
             return
-        handler.on_answer(self, head, payload, False)
+        handler.on_response(self, head, payload, False)
         if decoder.done and self.handler is handler:
             self._end_chunks(decoder)
             handler.on_end(decoder.trailer)
@@ -324,7 +324,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             payload = decoder.feed(data)
         except BadChunkError as error:
-            self._fail(Failure.BAD_ANSWER, str(error))
+            self._fail(Failure.BAD_RESPONSE, str(error))
             return
         if payload:
             handler.on_body(payload)

@@ -20,7 +20,7 @@ class Failure(IntEnum):
     RESET = 2
     """The connection ended before the first byte of a response."""
     TIMEOUT = 3
-    BAD_ANSWER = 4
+    BAD_RESPONSE = 4
     """What came is no response that has one reading."""
     TRUNCATED = 5
     """The connection ended within a response."""
@@ -39,7 +39,7 @@ class ResponseHandler(Protocol[Connection_contra]):
     def on_interim(self, head: ResponseHead) -> None:
         """Called for each 1xx response that is not 101."""
 
-    def on_answer(self, connection: Connection_contra, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_response(self, connection: Connection_contra, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Called with the final head and the part of the body that came with it."""
 
     def on_body(self, data: bytes) -> None:
