@@ -1,4 +1,4 @@
-"""Every recipe of the cookbook and of plugin-runtime.md is a plugin in order, and its tests pass."""
+"""Every recipe of the cookbook, of bodies.md and of plugin-runtime.md is a plugin in order, and its tests pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway_plugin_sdk.testing import assert_plugin_ok
 DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = {
     title: text
-    for page in ("cookbook.md", "plugin-runtime.md")
+    for page in ("cookbook.md", "bodies.md", "plugin-runtime.md")
     for title, text in re.findall(
         r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
     )

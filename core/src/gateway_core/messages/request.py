@@ -124,7 +124,8 @@ class Request:
         except BadPathError:  # it is going to be refused
             self._path = self._raw_path
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
-        self._received = ReceivedHead(method, target, frozen_headers(block_of(self._headers)))
+        self._received_method, self._received_target = method, target
+        self._received_block = block_of(self._headers)
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
         if origin:
