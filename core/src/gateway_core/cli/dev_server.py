@@ -13,9 +13,10 @@ import click
 from gateway_core.cli.dev_project import Project, ProjectError
 from gateway_core.config import ConfigError, Document
 from gateway_core.errors import GatewayError
-from gateway_core.hooks import CallRecorder, HookCall, Plugin
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
+from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
 from gateway_core.server import logs
 from gateway_core.server.engine import Engine

@@ -3,7 +3,6 @@
 from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
-from gateway_core.hooks.call_recorder import CallRecorder, HookCall
 from gateway_core.hooks.certificates import Certificate, CertificateContext, CertificateFactory, CertificateSource
 from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
 from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
@@ -23,7 +22,6 @@ from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServic
 from gateway_core.hooks.server_timing import timing_answers
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStoreFull, SharedStores
-from gateway_core.hooks.timings import HookTime, Timings, server_timing, watch
 
 __all__ = [
     "Binding",
@@ -31,7 +29,6 @@ __all__ = [
     "Blockage",
     "BlockingGuard",
     "BlockingThreads",
-    "CallRecorder",
     "Certificate",
     "CertificateContext",
     "CertificateFactory",
@@ -42,8 +39,6 @@ __all__ = [
     "CommandOutcome",
     "Faults",
     "Hook",
-    "HookCall",
-    "HookTime",
     "LocalShared",
     "Plugin",
     "PluginContext",
@@ -60,7 +55,6 @@ __all__ = [
     "SharedStores",
     "Stop",
     "Suspended",
-    "Timings",
     "as_json",
     "attempt_hooks",
     "binding_path",
@@ -70,7 +64,6 @@ __all__ = [
     "hookimpl_blocking",
     "reject_result",
     "run_command",
-    "server_timing",
     "shared_owner",
     "start_attempt_phase",
     "start_log_phase",
@@ -78,5 +71,4 @@ __all__ = [
     "start_response_phase",
     "table_of",
     "timing_answers",
-    "watch",
 ]

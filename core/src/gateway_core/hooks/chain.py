@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
-from gateway_core.hooks.hook_wrappers import hook_call
-from gateway_core.hooks.timings import noted
+from gateway_core.hooks.wrap import hook_call
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.messages import Response
 from gateway_core.messages.fields import FieldNames, field_names
-
-if TYPE_CHECKING:
-    from gateway_core.hooks.timings import Timings
+from gateway_core.observe import HookObserver, RequestTimes
 
 BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre_proxy")
 """The phases that a response may stop, in order."""
@@ -184,7 +181,7 @@ def _reserved(bindings: Sequence[Binding]) -> FieldNames | None:
 
 def build_chain(
     bindings: Sequence[Binding],
-    timings: Timings | None = None,
+    observer: HookObserver | None = None,
     *,
     after: Sequence[Binding] = (),
     targets: Mapping[str, Sequence[Binding]] | None = None,
@@ -197,13 +194,15 @@ def build_chain(
     :param bindings: gateway-wide ones with ``order: before``, then the route's own.
     :param after: gateway-wide ones with ``order: after``.
     :param targets: by the name of a target's upstream, the target's bindings.
-    :param timings: measure every hook's time there; None costs nothing.
+    :param observer: told of every call of a hook; None costs nothing.
     """
     made: dict[tuple[Binding, str], list[Hook]] = {}
     everything = [*bindings, *after, *(each for own in (targets or {}).values() for each in own)]
-    is_noted = any(HOOK_TIMES in binding.instance.needs for binding in everything)
+    observers = [] if observer is None else [observer]
+    if any(HOOK_TIMES in binding.instance.needs for binding in everything):
+        observers.append(RequestTimes())
     for binding in dict.fromkeys(everything):
-        for phase, hooks in _hooks_by_phase(binding, timings, is_noted).items():
+        for phase, hooks in _hooks_by_phase(binding, observers).items():
             made[binding, phase] = hooks
     chain = _chain_of(bindings, (), after, made)
     if targets and any(targets.values()):
@@ -213,10 +212,12 @@ def build_chain(
     return chain
 
 
-def attempt_hooks(bindings: Sequence[Binding], timings: Timings | None = None) -> tuple[Hook, ...]:
+def attempt_hooks(bindings: Sequence[Binding], observer: HookObserver | None = None) -> tuple[Hook, ...]:
     """Return the attempt hooks of an upstream's bindings: they run last, and alone for mirrors, fetches and pages."""
     return tuple(
-        hook for binding in bindings for hook in _hooks_by_phase(binding, timings, False).get("gateway_attempt", ())
+        hook
+        for binding in bindings
+        for hook in _hooks_by_phase(binding, [] if observer is None else [observer]).get("gateway_attempt", ())
     )
 
 
@@ -235,17 +236,14 @@ def _chain_of(
     return Chain(order, hooks)
 
 
-def _hooks_by_phase(binding: Binding, timings: Timings | None, is_noted: bool) -> dict[str, list[Hook]]:
+def _hooks_by_phase(binding: Binding, observers: Sequence[HookObserver]) -> dict[str, list[Hook]]:
     hooks: dict[str, list[Hook]] = {}
     for phase, entries in table_of(type(binding.instance)).items():
         if phase in binding.instance.idle_hooks or (phase == "gateway_request" and binding.route is not None):
             continue
-        hooks[phase] = [_hook(binding, phase, entry, timings, is_noted) for entry in entries]
+        hooks[phase] = [_hook(binding, phase, entry, observers) for entry in entries]
     return hooks
 
 
-def _hook(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None, is_noted: bool) -> Hook:
-    call = hook_call(binding, phase, entry, timings)
-    if is_noted:
-        call = noted(call, binding, phase)
-    return Hook(call, binding, phase, is_async=entry.is_async)
+def _hook(binding: Binding, phase: str, entry: HookEntry, observers: Sequence[HookObserver]) -> Hook:
+    return Hook(hook_call(binding, phase, entry, observers), binding, phase, is_async=entry.is_async)

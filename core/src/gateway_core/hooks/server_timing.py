@@ -14,10 +14,10 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.plugin import Plugin, PluginContext
-from gateway_core.hooks.timings import is_watched, server_timing, watch
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.metrics import Metrics
+from gateway_core.observe.hook_times import is_watched, server_timing, watch
 
 ASK: Final = "X-Gateway-Timing"
 """The request's field that asks for times; ``1`` is yes."""

@@ -10,7 +10,7 @@ from gateway_core.errors import ShadowModeError
 from gateway_core.hooks.awaiting import Deferred
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import count
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.request import RequestOperations
 
@@ -22,13 +22,23 @@ def shadowed(call: Callable[..., Any], binding: Binding, phase: str) -> Callable
 
     def shadow(request: Request, *rest: Any) -> Any:
         before = request, *rest
-        after = copy_request(request), *(copy_response(each) if isinstance(each, Response) else each for each in rest)
+        after = copy_request(request), *map(_copied, rest)
         result = call(*after)
         if isinstance(result, Awaitable):
             return Deferred(result, lambda each: _awaited(each, binding, phase, before, after))
         return _observed(result, binding, phase, before, after)
 
     return shadow
+
+
+def _copied(argument: Any) -> Any:
+    if isinstance(argument, Response):
+        return copy_response(argument)
+    if isinstance(argument, UpstreamAttempt):
+        attempt = copy.copy(argument)
+        attempt.headers = argument.headers.copy()
+        return attempt
+    return argument
 
 
 async def _awaited(
@@ -127,8 +137,11 @@ def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
     request, seen = before[0], after[0]
     if any(getattr(request, part) != getattr(seen, part) for part in _REQUEST_PARTS):
         return True
-    return any(
-        given.status != got.status or given.headers.key != got.headers.key or given.body_filters != got.body_filters
-        for given, got in zip(before[1:], after[1:], strict=True)
-        if isinstance(given, Response)
-    )
+    for given, got in zip(before[1:], after[1:], strict=True):
+        if isinstance(given, Response | UpstreamAttempt) and given.headers.key != got.headers.key:
+            return True
+        if isinstance(given, Response) and (
+            given.status != got.status or given.body is not got.body or given.body_filters != got.body_filters
+        ):
+            return True
+    return False

@@ -10,7 +10,7 @@ from gateway_core.config.words import listed
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.server_timing import answer_with_times
-from gateway_core.hooks.timings import Timings
+from gateway_core.observe.hook_times import Timings
 from gateway_core.packages.instances import Bindings
 from gateway_core.packages.registry import PluginRegistry
 

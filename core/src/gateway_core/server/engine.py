@@ -18,12 +18,12 @@ from gateway_core.hooks import (
     LocalShared,
     PluginServices,
     SharedStores,
-    Timings,
     as_json,
     run_command,
     shared_owner,
 )
 from gateway_core.metrics import Metrics
+from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.proxy import Proxy
 from gateway_core.server.certificate_feeds import CertificateFeeds

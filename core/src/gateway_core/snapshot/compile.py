@@ -21,9 +21,10 @@ from gateway_core.config import (
     WeightedTargetConfig,
     is_url,
 )
-from gateway_core.hooks import PluginServices, Timings, timing_answers
+from gateway_core.hooks import PluginServices, timing_answers
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
+from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import Pattern, RuleError
 from gateway_core.snapshot.breathe import Breather

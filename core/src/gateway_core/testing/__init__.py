@@ -2,7 +2,7 @@
 
 from gateway_core.clock import ManualClock
 from gateway_core.config import factory_config
-from gateway_core.hooks import HookCall
+from gateway_core.observe import HookCall
 from gateway_core.testing.client import Answer, Client
 from gateway_core.testing.configuration import InvalidConfigError, one_route
 from gateway_core.testing.conformance import assert_plugin_ok

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gateway_core.clock import Clock
-from gateway_core.hooks import CallRecorder, CommandError, HookCall, Plugin, as_json
+from gateway_core.hooks import CommandError, Plugin, as_json
+from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
 from gateway_core.server.engine import Engine
 from gateway_core.server.listeners import SocketTable

@@ -13,10 +13,8 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import LoadedConfig
 from gateway_core.hooks import (
     BlockingGuard,
-    CallRecorder,
     Chain,
     CommandError,
-    HookCall,
     LocalShared,
     Plugin,
     PluginServices,
@@ -27,6 +25,7 @@ from gateway_core.hooks import (
 )
 from gateway_core.messages import Attempt, BodyFilter, Headers, Identity, Record, Request, Response, UpstreamAttempt
 from gateway_core.metrics import Metrics
+from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Compiled, Environment, Snapshot, compile_snapshot
 from gateway_core.testing.client import Fields, pairs_of

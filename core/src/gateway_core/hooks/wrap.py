@@ -6,10 +6,10 @@ the chain, so a request pays only for what is configured.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway_core.hooks.awaiting import Deferred
 from gateway_core.hooks.binding import Binding
@@ -18,24 +18,23 @@ from gateway_core.hooks.failure_log import HookTimeoutError, QuarantinedError, c
 from gateway_core.hooks.hook_inspection import HookEntry
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.hooks.shadow import shadowed
-from gateway_core.messages import Response
+from gateway_core.messages import Request, Response
 from gateway_core.messages.addresses import client_network
-
-if TYPE_CHECKING:
-    from gateway_core.hooks.timings import Timings
+from gateway_core.observe import HookObserver, HookWatch, ObservedHook
 
 Call = Callable[..., Any]
 
 
-def hook_call(binding: Binding, phase: str, entry: HookEntry, timings: Timings | None) -> Call:
+def hook_call(binding: Binding, phase: str, entry: HookEntry, observers: Sequence[HookObserver]) -> Call:
     """Return a function that takes exactly the spec's arguments and does what the binding asks for."""
     call: Call = getattr(binding.instance, entry.attribute)
     if entry.is_blocking:
         call = partial(THREADS.run, call)
     if entry.arguments is not None:
         call = _adapted(call, entry.arguments)
-    if timings is not None:
-        call = timings.timed(call, binding, phase)
+    for observer in observers:
+        hook = ObservedHook(binding.plugin, binding.id, binding.route, phase)
+        call = _observed(call, observer.watch(hook))
     if binding.timeout is not None and not entry.is_async:
         call = _watched(call, binding, phase, binding.timeout)
     if binding.quarantine is not None:
@@ -43,6 +42,35 @@ def hook_call(binding: Binding, phase: str, entry: HookEntry, timings: Timings |
     if binding.is_shadow and phase != "gateway_log":
         call = shadowed(call, binding, phase)
     return call
+
+
+def _observed(call: Call, watch: HookWatch) -> Call:
+    """Tell an observer of each call."""
+    begin, end = watch.begin, watch.end
+
+    def observed(request: Request, *rest: Any) -> Any:
+        begun = None if begin is None else begin(request, rest)
+        started = perf_counter()
+        try:
+            result = call(request, *rest)
+        except BaseException as error:
+            end(begun, request, None, error, perf_counter() - started)
+            raise
+        if result is not None and isinstance(result, Awaitable):
+            return Deferred(result, lambda each: awaited(each, begun, request, started))
+        end(begun, request, result, None, perf_counter() - started)
+        return result
+
+    async def awaited(awaitable: Awaitable[Any], begun: Any, request: Request, started: float) -> Any:
+        try:
+            result = await awaitable
+        except BaseException as error:
+            end(begun, request, None, error, perf_counter() - started)
+            raise
+        end(begun, request, result, None, perf_counter() - started)
+        return result
+
+    return observed
 
 
 def _adapted(call: Call, arguments: tuple[int, ...]) -> Call:

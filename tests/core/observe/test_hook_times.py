@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.hooks import Binding, Plugin, Suspended, Timings, build_chain, server_timing, start_phase, watch
-from gateway_core.hooks.timings import BOUNDS
+from gateway_core.hooks import Binding, Plugin, Suspended, build_chain, start_phase
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
+from gateway_core.observe import Timings, server_timing, watch
+from gateway_core.observe.hook_times import BOUNDS
 
 Bind = Callable[..., Binding]
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.hooks import HookCall, Plugin
+from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response, RouteInfo
+from gateway_core.observe import HookCall
 from gateway_core.testing import PluginHarness
 
 

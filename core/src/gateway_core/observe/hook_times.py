@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any, Final
 
-from gateway_core.hooks.awaiting import Deferred
-from gateway_core.hooks.binding import Binding
 from gateway_core.messages import Request
 from gateway_core.metrics import Metrics
+from gateway_core.observe.hook_observer import HookWatch, ObservedHook
 
 BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
 """Seconds; upper bounds of the buckets, the last bucket has none."""
@@ -72,26 +70,13 @@ class Timings:
         """Return the times, those that took most in total first."""
         return sorted(self._times.values(), key=lambda each: -each.total)
 
-    def timed(self, call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
-        """Wrap a hook so that its time is noted down here, and for the request if `watch` was called on it."""
-        key = (binding.plugin, binding.id, phase)
+    def watch(self, hook: ObservedHook) -> HookWatch:
+        """Return what notes the hook's times here, and for requests on which `watch` was called."""
+        key = (hook.plugin, hook.binding, hook.phase)
         times = self._times.get(key)
         if times is None:
             times = self._times[key] = HookTime(*key, observe=self._observer(key))
-
-        def timed(request: Request, *rest: Any) -> Any:
-            started = perf_counter()
-            result = None
-            try:
-                result = call(request, *rest)
-            finally:
-                if not isinstance(result, Awaitable):
-                    _note(times, request, perf_counter() - started)
-            if isinstance(result, Awaitable):
-                return Deferred(result, lambda each: _timed_awaitable(each, times, request, started))
-            return result
-
-        return timed
+        return _TimesWatch(times)
 
     def _observer(self, key: tuple[str, str, str]) -> Callable[[float], None] | None:
         if self._metrics is None:
@@ -102,47 +87,44 @@ class Timings:
         return seconds.labels(*key).observe
 
 
-async def _timed_awaitable(awaitable: Awaitable[Any], times: HookTime, request: Request, started: float) -> Any:
-    try:
-        return await awaitable
-    finally:
-        _note(times, request, perf_counter() - started)
+class _TimesWatch:
+    __slots__ = ("_times",)
+
+    begin = None
+
+    def __init__(self, times: HookTime) -> None:
+        self._times = times
+
+    def end(
+        self, _begun: None, request: Request, _result: object, _error: BaseException | None, seconds: float
+    ) -> None:
+        times = self._times
+        times.add(seconds)
+        noted = request.state.get(_REQUEST_KEY)
+        if noted is not None:
+            noted.append((times.binding, times.phase, seconds))
 
 
-def _note(times: HookTime, request: Request, seconds: float) -> None:
-    times.add(seconds)
-    noted = request.state.get(_REQUEST_KEY)
-    if noted is not None:
-        noted.append((times.binding, times.phase, seconds))
+class RequestTimes:
+    """Notes the time of each hook in `Request.plugin_times`, for chains whose plugins need ``hook-times``."""
+
+    def watch(self, hook: ObservedHook) -> HookWatch:
+        """Return what notes the hook's times."""
+        return _RequestWatch(hook)
 
 
-def noted(call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
-    """Wrap a hook so that its time is noted down in `Request.plugin_times`."""
+class _RequestWatch:
+    __slots__ = ("_hook",)
 
-    def timed(request: Request, *rest: Any) -> Any:
-        started = perf_counter()
-        result = None
-        try:
-            result = call(request, *rest)
-        finally:
-            if not isinstance(result, Awaitable):
-                _note_in_request(request, binding, phase, started)
-        return Deferred(result, awaited(request, started)) if isinstance(result, Awaitable) else result
+    begin = None
 
-    def awaited(request: Request, started: float) -> Callable[[Awaitable[object]], Coroutine[Any, Any, object]]:
-        async def wait(awaitable: Awaitable[object]) -> object:
-            try:
-                return await awaitable
-            finally:
-                _note_in_request(request, binding, phase, started)
+    def __init__(self, hook: ObservedHook) -> None:
+        self._hook = hook
 
-        return wait
-
-    return timed
-
-
-def _note_in_request(request: Request, binding: Binding, phase: str, started: float) -> None:
-    request.plugin_times = (*request.plugin_times, (binding.id, phase, perf_counter() - started))
+    def end(
+        self, _begun: None, request: Request, _result: object, _error: BaseException | None, seconds: float
+    ) -> None:
+        request.plugin_times = (*request.plugin_times, (self._hook.binding, self._hook.phase, seconds))
 
 
 def watch(request: Request) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from gateway_core.hooks.awaiting import Deferred
-from gateway_core.hooks.binding import Binding
-from gateway_core.hooks.timings import Timings
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Request, Response, UpstreamAttempt
+from gateway_core.observe.hook_observer import HookWatch, ObservedHook
+from gateway_core.observe.hook_times import Timings
 
 _MOST_CALLS: Final = 10_000
 
@@ -75,45 +73,35 @@ class CallRecorder(Timings):
         """Forget all calls."""
         self._calls.clear()
 
-    def timed(self, call: Callable[..., Any], binding: Binding, phase: str) -> Callable[..., Any]:
-        """Return the call with its recording around it."""
-        measured = super().timed(call, binding, phase)
+    def watch(self, hook: ObservedHook) -> HookWatch:
+        """Return what records the hook's calls."""
+        return _CallsWatch(self, hook, super().watch(hook))
 
-        def recorded(request: Request, *rest: Any) -> Any:
-            begun = _Begun(binding, phase, request, rest, perf_counter(), tuple(_states(request, rest)))
-            try:
-                result = measured(request, *rest)
-            except BaseException as error:
-                self._end(begun, None, error)
-                raise
-            if isinstance(result, Awaitable):
-                return Deferred(result, lambda each: self._awaited(each, begun))
-            self._end(begun, result, None)
-            return result
-
-        return recorded
-
-    async def _awaited(self, awaitable: Awaitable[Any], begun: _Begun) -> Any:
-        try:
-            result = await awaitable
-        except BaseException as error:
-            self._end(begun, None, error)
-            raise
-        self._end(begun, result, None)
-        return result
-
-    def _end(self, begun: _Begun, result: object, error: BaseException | None) -> None:
-        after = tuple(_states(begun.request, begun.rest))
-        changes = tuple(text for old, new in zip(begun.states, after, strict=True) for text in _changes(old, new))
-        binding, duration = begun.binding, perf_counter() - begun.started
-        call = HookCall(
-            binding.plugin, binding.id, binding.route, begun.phase, begun.request, result, error, changes, duration
-        )
+    def record(self, call: HookCall) -> None:
+        """Keep a call."""
         if len(self._calls) >= _MOST_CALLS:
             del self._calls[: _MOST_CALLS // 2]
         self._calls.append(call)
         if self._on_call is not None:
             self._on_call(call)
+
+
+class _CallsWatch:
+    __slots__ = ("_hook", "_recorder", "_times")
+
+    def __init__(self, recorder: CallRecorder, hook: ObservedHook, times: HookWatch) -> None:
+        self._recorder = recorder
+        self._hook = hook
+        self._times = times
+
+    def begin(self, request: Request, rest: tuple[Any, ...]) -> _Begun:
+        return _Begun(rest, tuple(_states(request, rest)))
+
+    def end(self, begun: _Begun, request: Request, result: object, error: BaseException | None, seconds: float) -> None:
+        self._times.end(None, request, result, error, seconds)
+        after = tuple(_states(request, begun.rest))
+        changes = tuple(text for old, new in zip(begun.states, after, strict=True) for text in _changes(old, new))
+        self._recorder.record(HookCall(*self._hook, request, result, error, changes, seconds))
 
 
 class _State(NamedTuple):
@@ -124,11 +112,7 @@ class _State(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    binding: Binding
-    phase: str
-    request: Request
     rest: tuple[Any, ...]
-    started: float
     states: tuple[_State, ...]
 
 
@@ -140,6 +124,8 @@ def _states(request: Request, rest: tuple[Any, ...]) -> Iterator[_State]:
     for each in rest:
         if isinstance(each, Response):
             yield _State({"status": each.status, "body filters": len(each.body_filters)}, each.headers.items())
+        elif isinstance(each, UpstreamAttempt):
+            yield _State({}, each.headers.items())
 
 
 def _changes(old: _State, new: _State) -> Iterator[str]:
