@@ -109,3 +109,23 @@ async def test_what_is_to_be_sent_is_sent_before_an_end_is_given_up() -> None:
     await sending
     for channel in (sender, receiver):
         channel.close()
+
+
+async def test_what_is_given_up_is_not_received_as_well() -> None:
+    one, other = socket.socketpair()
+    sender, first = await Channel.over(one), await Channel.over(other.dup())
+    await sender.send("call", number=1)
+    await first.receive()
+    receiving = asyncio.ensure_future(first.receive())  # noqa: TID251
+    await asyncio.sleep(0)
+    first.data_received(b"\0\0\0\x12\0\0\0\0" + b'{"kind": "shared"}')  # the task that waits has not run yet
+
+    unread = await first.release()
+    second = await Channel.over(other, unread)
+
+    assert (await second.receive()).kind == "shared"
+    done, _ = await asyncio.wait({receiving}, timeout=0.05)
+    assert not done
+    receiving.cancel()
+    for channel in (sender, first, second):
+        channel.close()

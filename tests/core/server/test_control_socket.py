@@ -9,7 +9,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.config.sources import SourceUrl, parse_root
-from gateway_core.server.control_socket import ControlSocket, control_directory, find_sockets, socket_path
+from gateway_core.server.control_socket import (
+    ControlSocket,
+    control_directory,
+    find_sockets,
+    socket_address,
+    socket_path,
+)
 
 from tests.core.admin.test_listener import View
 
@@ -108,3 +114,17 @@ async def test_a_directory_that_others_may_change_is_not_used(tmp_path: Path, ca
     assert "run chmod 700" in caplog.text
     assert list(directory.iterdir()) == []
     await opened.aclose()
+
+
+async def test_a_directory_may_have_a_longer_path_than_an_address_of_a_socket(tmp_path: Path) -> None:
+    directory = tmp_path / ("a" * 120)
+    path = socket_path(directory, [Path("a")], os.getpid())
+    opened = control(path)
+
+    await opened.open()
+
+    assert find_sockets(directory) == [path]
+    with socket.socket(socket.AF_UNIX) as client, socket_address(path) as address:
+        client.connect(address)
+    await opened.aclose()
+    assert not path.exists()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import GatewayError
-from gateway_core.server.control_socket import control_directory, find_sockets
+from gateway_core.server.control_socket import control_directory, find_sockets, socket_address
 
 _PATIENCE: Final = 15.0
 """Seconds in which a gateway that exchanges its program (SIGUSR2) listens again."""
@@ -56,7 +56,8 @@ class _UnixConnection(http.client.HTTPConnection):
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(self.timeout)
             try:
-                self.sock.connect(str(self._path))
+                with socket_address(self._path) as address:
+                    self.sock.connect(address)
             except (ConnectionRefusedError, FileNotFoundError):
                 self.sock.close()
                 if time.monotonic() > until:

@@ -56,6 +56,7 @@ class Channel(asyncio.Protocol):
         self._can_write = asyncio.Event()
         self._can_write.set()
         self._is_paused = False
+        self._is_released = False
 
     @classmethod
     async def over(cls, sock: socket.socket, unread: bytes = b"") -> Channel:
@@ -141,7 +142,7 @@ class Channel(asyncio.Protocol):
         return Message(fields.pop("kind"), fields, body)
 
     def _resume(self) -> None:
-        if self._is_paused and self._closed is None:
+        if self._is_paused and self._closed is None and not self._is_released:
             self._is_paused = False
             assert self._transport is not None
             self._transport.resume_reading()
@@ -155,10 +156,12 @@ class Channel(asyncio.Protocol):
     async def release(self) -> bytes:
         """Stop reading, send what waits, and return what came and was not taken. The socket stays open.
 
-        Nothing is received any more: cancel what waits in `receive`.
+        Nothing is received any more: whoever waits in `receive` waits until it is cancelled.
         """
+        # What is given away must not be taken here as well: whoever waits in `receive` would do it a second time.
+        unread, self._received, self._is_released = bytes(self._received), bytearray(), True
         if self._closed is not None or self._transport is None:
-            return bytes(self._received)
+            return unread
         if not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
@@ -166,7 +169,7 @@ class Channel(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._can_write.clear()
             await self._can_write.wait()
-        return bytes(self._received)
+        return unread
 
     def close(self) -> None:
         """Close this end."""

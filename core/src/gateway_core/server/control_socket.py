@@ -20,7 +20,8 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("gateway.server")
 
 _SUFFIX: Final = ".sock"
+_LONGEST_ADDRESS: Final = 103
+"""Bytes of a path that fit into the address of a unix socket on every system (Linux takes four more)."""
+
 _BACKLOG: Final = 16
 _SHUTDOWN_TIMEOUT: Final = 1.0
 """Seconds in which a response under way may end."""
@@ -59,6 +63,19 @@ def find_sockets(directory: Path, *, roots: Sequence[ConfigRoot] | None = None, 
     return sorted(path for path in directory.glob(f"{begin}-{end}{_SUFFIX}") if not _is_stale(path))
 
 
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """Give what a socket is bound or connected to: a short way to the path where it is too long for an address."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
+    finally:
+        os.close(descriptor)
+
+
 def _digest(roots: Sequence[ConfigRoot]) -> str:
     named = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
@@ -68,7 +85,8 @@ def _is_stale(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
-            probe.connect(str(path))
+            with socket_address(path) as address:
+                probe.connect(address)
         except ConnectionRefusedError:
             return not _is_alive(path.stem.rpartition("-")[2])
         except OSError:
@@ -116,7 +134,8 @@ class ControlSocket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            sock.bind(str(self.path))
+            with socket_address(self.path) as address:
+                sock.bind(address)
             self.path.chmod(0o600)
             sock.listen(_BACKLOG)
         except BaseException:
@@ -136,6 +155,10 @@ class ControlSocket:
         """Stop listening, and remove the file, unless another program is about to listen under its name."""
         server, self._server = self._server, None
         if server is not None:
+            # Some rounds of the loop take in who has connected already (accepted, made a transport, given a protocol):
+            # what is accepted later than that would be closed by nothing.
+            for _ in range(5):
+                await asyncio.sleep(0)
             server.close()
         admin, self._admin = self._admin, None
         if admin is not None:
