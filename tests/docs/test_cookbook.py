@@ -24,6 +24,7 @@ SECTIONS = {
 CONFIGS: dict[str, dict[str, Any]] = {
     "ask-first": {"url": "http://127.0.0.1:1"},
     "blocklist": {"file": "/dev/null"},
+    "blocked-agents": {"file": __file__},
     "sign": {"key": "k" * 20},
 }
 NEEDS_A_SERVICE = {"ask-first"}

@@ -315,3 +315,43 @@ async def test_commands_are_refused_over_tcp(start: Callable[[str], Gateway], up
     ):
         assert (response.status, "use gateway call" in await response.text()) == (403, True)
     await gateway.stops()
+
+
+async def test_a_file_that_changes_makes_a_new_instance_by_a_reload(
+    start: Callable[[str], Gateway], upstream: Upstream, environ: dict[str, str], plugins: Path, tmp_path: Path
+) -> None:
+    (plugins / "ledger_plugin.py").write_text(GREETER)
+    greeting = tmp_path / "greeting"
+    greeting.write_text("hello")
+    gateway = start(config(upstream, 2, plugin=f"{{name: ledger, config: {{file: {greeting}}}}}"))
+    url = await gateway.ready()
+    assert await get(url, "/") == (200, "hello 1")
+
+    greeting.write_text("good morning")
+    await gateway.says("greeting changed: configuration in force: .*1 binding rebuilt")
+    assert await get(url, "/") == (200, "good morning 1")
+
+    told = len(gateway.lines)
+    greeting.unlink()
+    await gateway.says("names no file: create it, or correct the path", after=told)
+    assert (await get(url, "/"))[1].startswith("good morning")
+    await gateway.stops()
+
+
+GREETER = """
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Plugin, Response, hookimpl
+
+class Options(ConfigModel):
+    file: ConfigFile
+
+class Ledger(Plugin[Options]):
+    name = "ledger"
+    config_model = Options
+
+    async def start(self):
+        self.text = self.config.file.read_bytes()
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        return Response(200, body=self.text + b" 1")
+"""

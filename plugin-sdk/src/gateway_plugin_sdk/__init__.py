@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway_core.backoff import Backoff
     from gateway_core.clock import Clock
     from gateway_core.config import (
+        ConfigFile,
         ConfigFinding,
         ConfigModel,
         Document,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         SecretHeaderValue,
         SecretUrl,
         Size,
+        UpstreamName,
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import (
@@ -103,6 +105,7 @@ __all__ = [
     "ClaimReader",
     "Clock",
     "CommandError",
+    "ConfigFile",
     "ConfigFinding",
     "ConfigModel",
     "ConfigSource",
@@ -156,6 +159,7 @@ __all__ = [
     "TlsInfo",
     "UpstreamAttempt",
     "UpstreamError",
+    "UpstreamName",
     "claim_path",
     "client_network",
     "command",

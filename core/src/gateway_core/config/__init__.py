@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from gateway_core.config.address import ListenAddress, Origin, parse_listen, parse_origin
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
+from gateway_core.config.config_file import ConfigFile, UpstreamName, config_files, names_files
 from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
 from gateway_core.config.findings import ConfigFinding
@@ -96,6 +97,7 @@ __all__ = [
     "ClientAddressConfig",
     "ConditionConfig",
     "ConfigError",
+    "ConfigFile",
     "ConfigFinding",
     "ConfigModel",
     "ConfigProblem",
@@ -162,9 +164,11 @@ __all__ = [
     "TrustedPeer",
     "UpstreamConfig",
     "UpstreamLimitsConfig",
+    "UpstreamName",
     "UpstreamTlsConfig",
     "Weight",
     "WeightedTargetConfig",
+    "config_files",
     "config_schema",
     "config_version",
     "did_you_mean",
@@ -175,6 +179,7 @@ __all__ = [
     "is_url",
     "load_config",
     "model_problems",
+    "names_files",
     "parse_duration",
     "parse_listen",
     "parse_network",

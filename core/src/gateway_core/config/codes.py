@@ -23,6 +23,7 @@ CODES: Final[Mapping[str, str]] = {
     "document.syntax": "a document is not valid YAML, JSON or TOML",
     "document.tag": "a value has a YAML tag that is not supported",
     "file.missing": "a file that is named does not exist",
+    "file.not-allowed": "a document that is not of this machine names a file",
     "file.not-a-file": "a directory is named where a file is expected",
     "file.not-utf8": "a file is not UTF-8 text",
     "file.too-large": "a file is larger than what is read",

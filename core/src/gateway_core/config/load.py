@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners
+from gateway_core.config.checks.named_values import check_config_files, check_upstream_names
 from gateway_core.config.checks.names import check_names
 from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.plugin_configs import check_order_keys, check_plugins, check_switched_off
@@ -90,6 +91,8 @@ def _load(
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted)
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
+    named = check_config_files(scope, lambda document: gatherer.directory_of(document) is not None)
+    gatherer.files.extend(named)
     problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
     if problems:
         problems = _mask(scope, missing_files_as_warnings(problems) if offline else problems)
@@ -143,6 +146,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)
+        check_upstream_names(scope)
         check_switched_off(scope)
         OrderCheck(scope).run()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from gateway_core.config.place import KeyPath
 from gateway_core.config.userinfo import HIDDEN, without_credentials
 
 _DEEPEST: Final = 12
@@ -28,13 +29,38 @@ def schema_secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(".".join(path) for path in _walk(schema, schema, (), _DEEPEST))
 
 
-def _walk(root: Mapping[str, Any], schema: object, path: tuple[str, ...], depth: int) -> Iterator[tuple[str, ...]]:
+def marked_paths(schema: Mapping[str, Any], key: str) -> frozenset[tuple[str, ...]]:
+    """Return the key paths of the values whose schema has a key that is true, such as ``x-file``; ``*`` as above."""
+    return frozenset(_walk(schema, schema, (), _DEEPEST, lambda inner: inner.get(key) is True))
+
+
+def _walk(
+    root: Mapping[str, Any],
+    schema: object,
+    path: tuple[str, ...],
+    depth: int,
+    is_marked: Callable[[Mapping[str, Any]], bool] = is_marked_secret,
+) -> Iterator[tuple[str, ...]]:
     if not isinstance(schema, Mapping) or not depth:
         return
-    if is_marked_secret(schema):
+    if is_marked(schema):
         yield path
     for step, inner in _inside(root, schema):
-        yield from _walk(root, inner, (*path, *step), depth - 1)
+        yield from _walk(root, inner, (*path, *step), depth - 1, is_marked)
+
+
+def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the texts in ``value`` at a key path with ``*``, each with its own path."""
+    if not pattern:
+        if isinstance(value, str):
+            yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if pattern[0] in {key, "*"}:
+                yield from texts_at(inner, pattern[1:], (*path, key))
+    elif isinstance(value, (list, tuple)) and pattern[0] == "*":
+        for index, inner in enumerate(value):
+            yield from texts_at(inner, pattern[1:], (*path, index))
 
 
 def _inside(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], object]]:

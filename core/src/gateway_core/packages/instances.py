@@ -9,10 +9,19 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gateway_core.clock import Clock
-from gateway_core.config import BindingConfig, ConfigError, ConfigProblem, Place, QuarantineConfig, format_path
+from gateway_core.config import (
+    BindingConfig,
+    ConfigError,
+    ConfigProblem,
+    Place,
+    QuarantineConfig,
+    config_files,
+    format_path,
+    names_files,
+)
 from gateway_core.hooks.awaiting import awaited
 from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
@@ -150,7 +159,8 @@ class Bindings:
                 raise _problem(place, key_path, str(error), "plugin.not-loadable") from error
             self._plugins[config.name] = found
         plugin, version = found
-        key = BindingKey(config.name, version, _digest(config.config), route, config.id, upstream)
+        digest = _digest(config.config) + _files_digest(plugin, config.config)
+        key = BindingKey(config.name, version, digest, route, config.id, upstream)
         path = binding_path(config.id, route=route, upstream=upstream)
 
         def make() -> Instance:
@@ -282,6 +292,23 @@ _encode = json.JSONEncoder(sort_keys=True, default=_as_json).encode
 
 def _digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_encode(config).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _files_digest(plugin: type[Plugin[Any]], config: Mapping[str, Any]) -> str:
+    """Return a digest of the files that a configuration names; empty if its plugin names none.
+
+    A file that cannot be read has a digest as well, so that a new instance is made, which says what is wrong.
+    """
+    model: type[BaseModel] | None = plugin.config_model
+    if model is None or not names_files(model):
+        return ""
+    digest = hashlib.sha256()
+    try:
+        for file in config_files(make_config(plugin, config)):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    except Exception as error:  # noqa: BLE001 - a plugin's own validators; making the instance fails alike
+        digest.update(repr(error).encode())
+    return f"-{digest.hexdigest()}"
 
 
 def _problem(place: Place, key_path: str, message: str, code: str) -> ConfigError:

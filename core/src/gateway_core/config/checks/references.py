@@ -29,11 +29,12 @@ def check_targets(scope: Scope) -> None:
     for path, target in _targets(scope.document):
         if is_url(target) or target.startswith("//") or target in names:
             continue
-        hint = scope.suggestion(target, names) or _known(names)
+        hint = scope.suggestion(target, names) or known_upstreams(names)
         scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}", code="upstream.unknown")
 
 
-def _known(names: set[str]) -> str:
+def known_upstreams(names: set[str]) -> str:
+    """Return what there is, or what to do where there is nothing, for the end of a problem."""
     if not names:
         return ": none is configured, add it under upstreams or write a URL such as http://127.0.0.1:8081"
     return f": there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"
