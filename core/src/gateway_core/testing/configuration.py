@@ -46,12 +46,12 @@ def load_text(
     :raises InvalidConfigError: with every problem that was found.
     """
     try:
-        return load([], registry=registry, environ=environ, documents=_documents(config, directory))
+        return load([], registry=registry, environ=environ, documents=_documents(config, directory or Path.cwd()))
     except ConfigError as error:
         raise InvalidConfigError(error.problems) from None
 
 
-def _documents(config: Config, directory: Path | None) -> Sequence[Document]:
+def _documents(config: Config, directory: Path) -> Sequence[Document]:
     if isinstance(config, str):
         text = dedent(config)
         listens = _LISTEN.search(text) is not None
