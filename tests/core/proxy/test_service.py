@@ -160,7 +160,8 @@ def buffered(gateway: RunningProxy) -> int:
         size += client.waiting_bytes + client._input.size
         if client.intake.body is not None:
             size += len(client.intake.body.peek())
-    for exchange in gateway.proxy.exchanges:
+    exchanges: list[Any] = list(gateway.proxy.exchanges)
+    for exchange in exchanges:
         relay = exchange._relay
         attempt = relay.upstream_request._attempt if relay is not None else None
         if attempt is not None and attempt._connection is not None:

@@ -26,7 +26,7 @@ class Transport:
         self.is_read = True
 
 
-def make_input() -> tuple[ClientInput, Transport]:
+def make_input() -> tuple[ClientInput, Any]:
     transport: Any = Transport()
     return ClientInput(transport), transport
 

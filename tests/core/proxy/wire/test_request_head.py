@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
@@ -251,7 +252,7 @@ def is_taken_on_purpose(name: str, head: RequestHead, data: bytes) -> bool:
 
 @pytest.fixture(scope="module", params=list(ORACLES))
 def oracle(request: pytest.FixtureRequest) -> Iterator[tuple[str, AiohttpOracle | H11Oracle]]:
-    other = ORACLES[request.param]()
+    other: Any = ORACLES[request.param]()
     yield request.param, other
     other.close()
 
