@@ -68,7 +68,7 @@ async def test_trailers_are_there_at_the_end(proxied: Proxied) -> None:
     await calling.response()
 
     assert await read_all(calling) == b"ok"
-    assert calling.trailers.items() == [("x-sum", "7")]
+    assert calling.trailers.get("x-sum") == "7"
 
 
 async def test_a_failed_attempt_is_retried(proxied: Proxied) -> None:

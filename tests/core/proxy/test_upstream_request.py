@@ -364,3 +364,16 @@ routes:
         assert (await gateway.ask(GET))[0] == 200
 
     assert (len(one.heads), len(other.heads)) == (5, 0)
+
+
+async def test_a_status_below_500_is_retried_where_it_is_listed(proxied: Proxied) -> None:
+    statuses = iter([b"429 Too Many", b"200 OK"])
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            await peer.head()
+            await peer.send(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % next(statuses))
+
+    gateway, _ = await proxied(serve, upstream_extra="    retries: {attempts: 1, on: [429]}")
+
+    assert (await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200

@@ -194,7 +194,7 @@ class Attempt:
             self._connection = None
             if request.body is not None:
                 request.body.detach()
-        if status >= 500 and request.try_retry_on_status(self, status, now):
+        if status >= 400 and request.try_retry_on_status(self, status, now):
             return
         self.responded_at = now
         if complete:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+
+from gateway_core.upstreams.admission import Load
 
 from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, until
 
@@ -33,6 +36,10 @@ async def test_the_limit_for_response_heads_is_that_of_the_snapshot_in_force(
     assert statuses == [200, 502, 200]
 
 
+def is_counted(load: Load, attempts: int) -> bool:
+    return load.active + load.pending == attempts
+
+
 async def test_attempts_that_wait_are_served_in_their_order(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
@@ -53,7 +60,7 @@ async def test_attempts_that_wait_are_served_in_their_order(
         client = await gateway.connect()
         clients.append(client)
         await client.send(GET % b"%d" % number)
-        await until(lambda waiting=number: load.active + load.pending == waiting + 1)
+        await until(partial(is_counted, load, number + 1))
 
     may_respond.set()
     for client in clients:
