@@ -67,9 +67,11 @@ async def test_via_names_everybody_on_the_way(proxied: Proxied) -> None:
     assert fields(upstream.heads[0], b"via") == [b"1.1 edge, 1.1 gateway"]
 
 
-async def test_a_request_that_goes_round_in_circles_comes_to_an_end(start_proxy: StartProxy) -> None:
-    first = await start_proxy('routes: [{id: r, path_prefix: /, target: "http://127.0.0.1:9"}]')
-    await first.reload(f'routes: [{{id: r, path_prefix: /, target: "http://127.0.0.1:{first.port}"}}]')
+@pytest.mark.parametrize("via", ["true", "false", "edge-1"])
+async def test_a_request_in_a_loop_gets_508(start_proxy: StartProxy, via: str) -> None:
+    routes = 'routes: [{id: r, path_prefix: /, target: "http://127.0.0.1:%d"}]'
+    first = await start_proxy(routes % 9)
+    await first.reload(f"via: {via}\n" + routes % first.port)
 
     status, _, _ = await first.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 

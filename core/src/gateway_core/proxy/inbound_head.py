@@ -81,7 +81,7 @@ class InboundHead:
         self.path_flags = 0
         self.refusal: tuple[int, str, str] | None = None
         """Status, reason code and detail if the request is not to be routed at all."""
-        if path_policy.folds_case or origin.goes_round or not is_plain_path(self.raw_path):
+        if path_policy.folds_case or origin.is_loop or not is_plain_path(self.raw_path):
             self._read_path(path_policy)
         self.tail = facts.kept + origin.tail
         """The fields that go upstream behind Host."""
@@ -100,7 +100,7 @@ class InboundHead:
         return self.method == "OPTIONS" and (self.target == "*" or self.facts.max_forwards == 0)
 
     def _read_path(self, path_policy: PathPolicy) -> None:
-        if self.origin.goes_round:
+        if self.origin.is_loop:
             self.refusal = 508, LOOP_DETECTED, "the request has passed this gateway again and again"
             return
         try:

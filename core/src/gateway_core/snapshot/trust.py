@@ -26,13 +26,24 @@ _LONGEST_ADDRESS: Final = 64
 class Trust:
     """What one listener believes of what its peers say; compiled once for a snapshot."""
 
-    __slots__ = ("_is_inside", "header", "hops", "is_open_to_unix", "looks_at_names", "reserved", "stripped", "told")
+    __slots__ = (
+        "_is_inside",
+        "header",
+        "hops",
+        "is_open_to_unix",
+        "looks_at_names",
+        "reserved",
+        "stripped",
+        "told",
+        "via",
+    )
 
     def __init__(
         self,
         peers: Sequence[TrustedPeer] = (),
         client_address: ClientAddressConfig | None = None,
         strip_headers: Sequence[str] = (),
+        via: bool | str = True,
     ) -> None:
         networks = tuple(_unmapped(each) for each in peers if not isinstance(each, str))
         self._is_inside = _lookup(networks) if networks else None
@@ -50,6 +61,8 @@ class Trust:
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""
 
+        self.via = b"" if via is False else b"1.1 " + (b"gateway" if via is True else via.encode())
+        """Our entry of Via; empty if none is added."""
         self.told: dict[tuple[object, ...], Any] = {}
         """What trusted peers said lately, by the values that it was read from; kept by `origin_of`."""
 
@@ -92,7 +105,7 @@ def _unmapped(network: Network) -> Network:
 
 def document_trust(config: GatewayConfig) -> Trust:
     """Return what listeners without settings of their own believe."""
-    return Trust(config.trusted_proxies, config.client_address, config.strip_headers)
+    return Trust(config.trusted_proxies, config.client_address, config.strip_headers, config.via)
 
 
 def listener_trust(config: GatewayConfig, listener: ListenConfig, document: Trust) -> Trust:
@@ -100,4 +113,4 @@ def listener_trust(config: GatewayConfig, listener: ListenConfig, document: Trus
     if listener.trusted_proxies is None and listener.client_address is None:
         return document
     peers = config.trusted_proxies if listener.trusted_proxies is None else listener.trusted_proxies
-    return Trust(peers, listener.client_address or config.client_address, config.strip_headers)
+    return Trust(peers, listener.client_address or config.client_address, config.strip_headers, config.via)

@@ -145,6 +145,49 @@ def test_via_is_kept_whoever_sent_it_so_that_loops_show() -> None:
     assert fields(origin(b"\r\nVia: 1.1 gateway"))[b"Via"] == b"1.1 gateway, 1.1 gateway"
 
 
+def through(block: bytes, via: bool | str, trusted: tuple[str, ...] = ()) -> Origin:
+    trust = Trust([parse_trusted_peer(each) for each in trusted], via=via)
+    return read(block, Arrived("10.0.0.1", "http", 80), trust)[1]
+
+
+@pytest.mark.parametrize("trusted", [(), PEER])
+@pytest.mark.parametrize(
+    ("via", "block", "sent"),
+    [
+        (True, b"", {b"Via": b"1.1 gateway"}),
+        ("edge-1", b"\r\nVia: 1.0 a", {b"Via": b"1.0 a, 1.1 edge-1"}),
+        ("edge-1", b"\r\nCDN-Loop: a; x=1", {b"Via": b"1.1 edge-1", b"CDN-Loop": b"a; x=1"}),
+        (False, b"", {b"CDN-Loop": b"gateway"}),
+        (False, b"\r\nVia: 1.0 a\r\nCDN-Loop: a", {b"Via": b"1.0 a", b"CDN-Loop": b"a, gateway"}),
+    ],
+)
+def test_either_via_or_cdn_loop_gets_our_entry(
+    via: bool | str, block: bytes, sent: dict[bytes, bytes], trusted: tuple[str, ...]
+) -> None:
+    found = fields(through(block, via, trusted))
+
+    assert {name: value for name, value in found.items() if name in {b"Via", b"CDN-Loop"}} == sent
+
+
+@pytest.mark.parametrize(
+    ("via", "block", "is_loop"),
+    [
+        (True, b"\r\nVia: " + b", ".join([b"1.1 gateway"] * 8), True),
+        (True, b"\r\nVia: " + b", ".join([b"1.1 gateway"] * 7), False),
+        (True, b"\r\nVia: 1.1 gateway" * 8, True),
+        (True, b"\r\nVia: " + b", ".join([b"1.1 other"] * 20), False),
+        (True, b"\r\nCDN-Loop: " + b", ".join([b"gateway"] * 20), False),
+        ("edge-1", b"\r\nVia: " + b", ".join([b"1.1 edge-1"] * 8), True),
+        ("edge-1", b"\r\nVia: " + b", ".join([b"1.1 gateway"] * 20), False),
+        (False, b"\r\nCDN-Loop: " + b", ".join([b"gateway;a=1", b"gateway"] * 4), True),
+        (False, b"\r\nCDN-Loop: " + b", ".join([b"gateway"] * 7), False),
+        (False, b"\r\nVia: " + b", ".join([b"1.1 gateway"] * 20), False),
+    ],
+)
+def test_a_loop_shows_in_the_field_that_gets_our_entry(via: bool | str, block: bytes, is_loop: bool) -> None:
+    assert through(block, via).is_loop is is_loop
+
+
 def test_an_ipv6_address_is_quoted_in_forwarded() -> None:
     assert fields(origin(b"", peer="::1"))[b"Forwarded"].startswith(b'for="[::1]";')
 
@@ -324,5 +367,5 @@ def test_what_proxies_say_is_the_same_whether_it_was_said_before_or_not(
     _, remembered = read(block, arrived, REMEMBERING, host)
     _, fresh = read(block, arrived, Trust([parse_trusted_peer("10.0.0.0/8")]), host)
 
-    for name in ("client_ip", "scheme", "request_id", "is_trusted", "goes_round", "lines", "tail"):
+    for name in ("client_ip", "scheme", "request_id", "is_trusted", "is_loop", "lines", "tail"):
         assert getattr(remembered, name) == getattr(fresh, name), name

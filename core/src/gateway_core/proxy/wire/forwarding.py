@@ -18,15 +18,14 @@ from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_fields import RequestFacts
-from gateway_core.proxy.wire.untrusted import folded, is_untrusted
+from gateway_core.proxy.wire.untrusted import LOOP_FIELDS, folded, is_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from gateway_core.messages.received import Peer
     from gateway_core.snapshot.trust import Trust
 
-VIA: Final = b"1.1 gateway"
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https", "ssl": "https"}
 _SWITCHES: Final = {"on": "https", "off": "http", "true": "https", "false": "http", "1": "https", "0": "http"}
 _SCHEME_FIELDS: Final = (
@@ -45,8 +44,10 @@ _DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
 _X_FORWARDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
 _MOST_PORT: Final = 65535
 _MOST_ID: Final = 128
+CDN_ID: Final = b"gateway"
+"""Our entry of CDN-Loop."""
 _MOST_ROUNDS: Final = 8
-"""Gateways of ours in a row at most: more is a loop, since all of them go by one name."""
+"""Entries of ours at most: more are a loop. Several gateways in a row may go by one name."""
 _ID_BYTES: Final = b"-._~+/=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -68,7 +69,7 @@ class Origin:
         "_source",
         "client_ip",
         "config_version",
-        "goes_round",
+        "is_loop",
         "is_trusted",
         "lines",
         "peer",
@@ -94,8 +95,8 @@ class Origin:
         """The id that a trusted proxy gave; empty if there is none."""
         self.is_trusted = False
         """Whether the peer is a trusted proxy."""
-        self.goes_round = False
-        """Whether it was here so often that it will not stop coming (RFC 9110 section 7.6.3)."""
+        self.is_loop = False
+        """Whether Via, or CDN-Loop, shows a loop (RFC 9110 section 7.6.3, RFC 8586)."""
         self.lines = lines
         """The forwarding fields by their lower-case names, X-Request-Id left out."""
         self.tail = b"".join([line for _, line in lines])
@@ -124,7 +125,7 @@ def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> Re
         unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
     if not is_trusted:
         unwanted.update(facts.claims)
-        unwanted.update(name for name in facts.forwarding if name != b"via")
+        unwanted.update(name for name in facts.forwarding if name not in LOOP_FIELDS)
     if unwanted:
         facts.drop(unwanted)
     return facts
@@ -141,7 +142,7 @@ def is_removed(name: str, trusts: Collection[Trust]) -> bool:
         return True
     key = folded(line[2:-1])
     is_reserved = any(trust.reserved is not None and trust.reserved.are_in(line) for trust in trusts)
-    is_claim = is_reserved or (key != b"via" and is_untrusted(key))
+    is_claim = is_reserved or (key not in LOOP_FIELDS and is_untrusted(key))
     return is_claim and not any(trust.has_trusted_peers for trust in trusts)
 
 
@@ -154,14 +155,24 @@ def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted
         said, lines = _told(facts, arrived, trust)
     else:
         said = _Said(arrived.peer_ip, arrived.scheme)
-        lines = _lines(facts, arrived, said)
+        lines = _lines(facts, arrived, said, trust.via)
     origin = Origin(facts, arrived, trust, said, lines)
     origin.is_trusted = is_trusted
     if is_trusted:
         origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
-    via = facts.forwarding.get(b"via")
-    origin.goes_round = via is not None and list_members([via]).count(VIA) >= _MOST_ROUNDS
+    origin.is_loop = _is_loop(facts.forwarding, trust.via)
     return origin
+
+
+def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
+    """Tell whether a request passed this gateway, or others of its name, too often to be on its way anywhere."""
+    passed = forwarding.get(b"via" if own_via else b"cdn-loop")
+    if passed is None:
+        return False
+    members = list_members([passed])
+    if not own_via:  # an entry may have parameters (RFC 8586 section 2)
+        members = [member.partition(b";")[0].rstrip() for member in members]
+    return members.count(own_via or CDN_ID) >= _MOST_ROUNDS
 
 
 class _Said(NamedTuple):
@@ -180,14 +191,22 @@ class _Said(NamedTuple):
 Told = tuple[_Said, list[tuple[bytes, bytes]]]
 
 
-def _lines(facts: RequestFacts, arrived: Arrived, said: _Said) -> list[tuple[bytes, bytes]]:
+def _lines(facts: RequestFacts, arrived: Arrived, said: _Said, own_via: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the forwarding fields by their lower-case names.
+
+    :param own_via: our entry of Via; empty if there is none, and CDN-Loop has one instead.
+    """
     peer = arrived.peer_ip.encode() or b"unknown"
     host = said.host or facts.host.encode("latin-1")
     port = said.port or (b"%d" % arrived.port if arrived.port else b"")
     element = b"for=%b;proto=%b" % (_node(arrived.peer_ip), said.scheme.encode())
     if host:
         element += b';host="%b"' % host  # nothing to escape: `valid_host` was asked
-    via = facts.forwarding.get(b"via")
+    via, loop = facts.forwarding.get(b"via", b""), facts.forwarding.get(b"cdn-loop", b"")
+    if own_via:
+        via = _appended(via, own_via)
+    else:
+        loop = _appended(loop, CDN_ID)
     lines = [
         (b"x-forwarded-for", b"\r\nX-Forwarded-For: " + _appended(said.forwarded_for, peer)),
         (b"x-forwarded-proto", b"\r\nX-Forwarded-Proto: " + said.scheme.encode()),
@@ -197,7 +216,10 @@ def _lines(facts: RequestFacts, arrived: Arrived, said: _Said) -> list[tuple[byt
     if port:
         lines.append((b"x-forwarded-port", b"\r\nX-Forwarded-Port: " + port))
     lines.append((b"forwarded", b"\r\nForwarded: " + _appended(said.forwarded, element)))
-    lines.append((b"via", b"\r\nVia: " + (via + b", " + VIA if via else VIA)))
+    if via:
+        lines.append((b"via", b"\r\nVia: " + via))
+    if loop:
+        lines.append((b"cdn-loop", b"\r\nCDN-Loop: " + loop))
     return lines
 
 
@@ -223,13 +245,13 @@ def _told(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
     reads_other_fields = trust.header or (facts.claims and b"x-forwarded-proto" not in forwarding)
     if reads_other_fields or len(facts.raw) > _LONGEST_TOLD:
         said = _said(facts, arrived, trust)
-        return said, _lines(facts, arrived, said)
+        return said, _lines(facts, arrived, said, trust.via)
     # All that `_said` and `_lines` look at; the request id, which is another one each time, is not among it.
     key = (facts.host, arrived, *[item for item in forwarding.items() if item[0] != b"x-request-id"])
     told: Told | None = trust.told.get(key)
     if told is None:
         said = _said(facts, arrived, trust)
-        told = said, _lines(facts, arrived, said)
+        told = said, _lines(facts, arrived, said, trust.via)
         if len(trust.told) >= _MOST_TOLD:
             trust.told.clear()
         trust.told[key] = told

@@ -10,7 +10,7 @@ from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.bound import credential_binds
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, content_length, list_members, split_lines
-from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, Kind, classify, folded
+from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, Kind, classify, folded
 
 METHODS: Final = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT")
@@ -67,7 +67,7 @@ def _read_name(name: bytes) -> tuple[bytes, Kind, bool] | None:
         return None
     lowered = name.lower()
     kind = classify(lowered, _SPECIAL)
-    is_claim = kind in {Kind.UNTRUSTED, Kind.ODD_UNTRUSTED} or (lowered in GATEWAY_FIELDS and lowered != b"via")
+    is_claim = kind in {Kind.UNTRUSTED, Kind.ODD_UNTRUSTED} or lowered in GATEWAY_FIELDS - LOOP_FIELDS
     found = lowered, kind, is_claim
     if len(name) <= _LONGEST_NAME and len(_plain_names) + len(_other_names) < _MOST_NAMES:
         if kind is _PLAIN and lowered != _AUTHORIZATION:

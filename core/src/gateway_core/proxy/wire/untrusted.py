@@ -14,10 +14,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-GATEWAY_FIELDS: Final = frozenset(
+LOOP_FIELDS: Final = frozenset({b"cdn-loop", b"via"})
+"""Fields by which intermediaries find requests that come back to them: whoever sends them, they go on."""
+
+GATEWAY_FIELDS: Final = LOOP_FIELDS | frozenset(
     {
         b"forwarded",
-        b"via",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
