@@ -42,8 +42,9 @@ routes:
     assert (route.info.id, route.info.pattern, route.info.description) == ("user", "/users/:id", "somebody")
     assert route.pick_target(Request("GET", "/"), 1.0).upstream is snapshot.upstreams["users"]
     assert [endpoint.id for endpoint in snapshot.upstreams["users"].endpoints] == ["one"]
-    assert route.rewrite is not None
-    assert route.rewrite(found.params, "/users/7") == "/7"
+    assert route.own.path is not None
+    assert route.own.path(found.params, "/users/7") == "/7"
+    assert route.alike is route.targets[0]
     assert route.timeouts == TimeoutsConfig.model_validate({"connect": "2s", "response": "7s", "idle": "5s"})
     assert route.max_body_bytes == 10_000_000
     assert route.retry is None
@@ -89,9 +90,9 @@ routes:
     picked = [route.pick_target(Request("GET", "/"), 1.0).upstream.name for _ in range(8)]
 
     assert sorted(picked) == ["http://127.0.0.1:1"] * 6 + ["http://127.0.0.1:2"] * 2
-    assert route.mirror is not None
-    assert route.mirror.upstream is snapshot.upstreams["http://127.0.0.1:3"]
-    assert (route.mirror.percent, route.mirror.credentials) == (50.0, False)
+    (mirror,) = route.mirrors
+    assert mirror.upstream is snapshot.upstreams["http://127.0.0.1:3"]
+    assert (mirror.percent, mirror.credentials) == (50.0, False)
     await snapshot.aclose()
 
 
@@ -215,6 +216,11 @@ routes:
     assert [each.rewrite.host for each in split.targets] == [b"", b"b.test", b""]
     assert split.buffer_request == 1024
     assert [each.preserve_host for each in own.targets] == [False]
+    assert split.alike is None
+    chosen = split.target_for(snapshot.upstreams["a"])
+    assert chosen is split.targets[0]
+    other = own.target_for(snapshot.upstreams["b"])
+    assert (other.upstream.name, other.preserve_host, other.rewrite) == ("b", False, own.own)
     assert to.targets == ()
     await snapshot.aclose()
 

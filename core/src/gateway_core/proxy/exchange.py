@@ -36,8 +36,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.snapshot import ChainLease, CompiledRoute, Snapshot
-from gateway_core.upstreams.upstream import Upstream
+from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
 
 class Exchange:
@@ -145,12 +144,12 @@ class Exchange:
             self._hooks = HookRunner(self.crashed)
         return self._hooks
 
-    def send(self, route: CompiledRoute, upstream: Upstream) -> None:
+    def send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream."""
         request = self.request
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
-        relay = self._relay = Relay(self, self.proxy.upstreams, route, upstream, self._total_deadline)
+        relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
         # Without a hook that was awaited, no time worth asking for has passed since the head was read.
         is_late = self._hooks is not None and self._hooks.was_suspended
         now = self.proxy.now() if is_late else request.started

@@ -84,6 +84,7 @@ class MirrorCopy:
         "_request",
         "_responded",
         "_route",
+        "_target",
         "_until",
         "_upstream_request",
         "deadline",
@@ -101,6 +102,7 @@ class MirrorCopy:
     ) -> None:
         self._mirror = mirror
         self._route = route
+        self._target = route.target_for(mirror.upstream)
         self._request = request
         self._inbound = head
         self._body = None if body is None else body.peek()
@@ -133,7 +135,9 @@ class MirrorCopy:
         body = self._body
         framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=len(body))
         try:
-            head, flags = upstream_head(self._request, self._inbound, self._route, endpoint, framing, self._id_line)
+            head, flags = upstream_head(
+                self._request, self._inbound, self._route.path_policy, self._target, endpoint, framing, self._id_line
+            )
         except (UnsafePathError, UnsendableHeadError):
             self._end()  # the request itself is about to be refused
             return None

@@ -18,13 +18,18 @@ from gateway_core.proxy.response_phase import ResponsePhase, join
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import ProxyClient
-from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.upstream_head import (
+    UnsendableHeadError,
+    client_host,
+    framing_fields,
+    sent_host,
+    upstream_head,
+)
 from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
-from gateway_core.routing import UnsafePathError
-from gateway_core.snapshot import CompiledRoute
+from gateway_core.routing import ResponseFacts, UnsafePathError
+from gateway_core.snapshot import CompiledRoute, RouteTarget
 from gateway_core.upstreams.endpoint import Endpoint
-from gateway_core.upstreams.upstream import Upstream
 
 EXPECT_WAIT: Final = 1.0
 """Seconds to wait for an upstream's 100 before the client is told to go on (RFC 9110 section 10.1.1)."""
@@ -33,7 +38,7 @@ EXPECT_WAIT: Final = 1.0
 class Relay:
     """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
 
-    __slots__ = ("__dict__", "_owner", "_route", "_wait", "response_head", "upstream_request")
+    __slots__ = ("__dict__", "_owner", "_route", "_target", "_wait", "response_head", "upstream_request")
 
     # What few requests set has its default here and a place in the dictionary when it is set.
     phase: ResponsePhase | None = None
@@ -46,7 +51,7 @@ class Relay:
         owner: RelayOwner,
         directory: UpstreamDirectory,
         route: CompiledRoute,
-        upstream: Upstream,
+        target: RouteTarget,
         total_deadline: float,
     ) -> None:
         """Send nothing yet.
@@ -54,7 +59,9 @@ class Relay:
         :param total_deadline: monotonic seconds by which all has to be over.
         """
         self._owner = owner
+        upstream = target.upstream
         self._route = route
+        self._target = target
         self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
@@ -95,6 +102,8 @@ class Relay:
             and match is not None
             and not endpoint.path
             and match.payload is self._route
+            and match.payload.alike is not None
+            and match.payload.alike.is_like(self._target)
             and request_block(request) is head.facts.block
             and not request.path_was_set
             and request.query_string is head.query_string
@@ -104,7 +113,9 @@ class Relay:
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
         framing = framing_fields(head.facts, expects=self.expects_continue)
         try:
-            data, flags = upstream_head(request, head, self._route, endpoint, framing, owner.id_line)
+            data, flags = upstream_head(
+                request, head, self._route.path_policy, self._target, endpoint, framing, owner.id_line
+            )
         except (UnsafePathError, UnsendableHeadError) as error:
             self.upstream_request.give_up()
             is_path = isinstance(error, UnsafePathError)
@@ -165,8 +176,8 @@ class Relay:
 
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         owner, call = self._owner, self.upstream_request
-        self.response_head = head
-        if owner.phases.chain.response or call.upstream.sticky is not None or owner.phases.split_target is not None:
+        head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
+        if owner.phases.chain.response or call.upstream.sticky is not None or owner.phases.sticky_target is not None:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start(body, complete)
             return
@@ -178,6 +189,19 @@ class Relay:
         else:
             owner.watch(self._route.timeouts.idle)
             owner.snapshot_replaced()
+
+    def _undone(self, head: ResponseHead) -> ResponseHead:
+        """Return the response's head in the client's words (`rewrite_response`)."""
+        undo, endpoint = self._target.rewrite.response, self.upstream_request.endpoint
+        if undo is None or endpoint is None:
+            return head
+        request, inbound = self._owner.request, self._owner.head
+        host, _ = sent_host(request, inbound, self._target, endpoint)
+        facts = ResponseFacts(
+            request.scheme, client_host(inbound), endpoint.scheme, endpoint.host, endpoint.port, host.decode("latin-1")
+        )
+        block = undo.apply(head.block, facts)
+        return head if block is head.block else head.with_block(block)
 
     @property
     def _sent_flags(self) -> int:
@@ -213,7 +237,7 @@ class Relay:
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         """Join client and upstream (RFC 9110 section 7.8) once the hooks have seen the head."""
         owner, call = self._owner, self.upstream_request
-        self.response_head = head
+        head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
         owner.watch(0)
         if owner.phases.chain.response:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)

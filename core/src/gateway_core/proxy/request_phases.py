@@ -13,16 +13,15 @@ from typing import Any, Final, Protocol
 
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
+from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
-from gateway_core.routing import Match, MethodNotAllowed
-from gateway_core.snapshot import CompiledRoute, Snapshot
-from gateway_core.snapshot.route import RouteTarget
-from gateway_core.upstreams.upstream import Upstream
+from gateway_core.routing import Match, MethodNotAllowed, Refusal, Router
+from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 _ROUTE_MATCH: Final = "gateway_route_match"
 
@@ -31,13 +30,14 @@ class PhasesOwner(Protocol):
     """The exchange, as far as these phases use it."""
 
     body: RequestBody | None
+    client: Client
     proxy: ExchangeHost
     snapshot: Snapshot
 
     def runner(self) -> HookRunner:
         """Return what runs its hooks."""
 
-    def send(self, route: CompiledRoute, upstream: Upstream) -> None:
+    def send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream."""
 
     def fail(self, status: int, reason: str, detail: str) -> None:
@@ -56,19 +56,19 @@ class PhasesOwner(Protocol):
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may."""
 
-    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route", "split_target")
+    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route", "sticky_target")
 
     def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
         self._owner = owner
         self._head = head
         self._request = request
         self._was_rerouted = False
-        self._target: Upstream | None = None
+        self._target: RouteTarget | None = None
         self.chain: Chain = snapshot.global_chain
         """The bindings that apply: the gateway-wide ones until the route is known."""
         self.route: CompiledRoute | None = None
-        self.split_target: RouteTarget | None = None
-        """The one of several targets that was chosen, unless a plugin chose another upstream."""
+        self.sticky_target: RouteTarget | None = None
+        """The target that a cookie is to keep the client on, unless a plugin chose another upstream."""
 
     def start(self) -> None:
         """Run the request phase, and go on."""
@@ -80,7 +80,7 @@ class RequestPhases:
 
     def _match(self) -> None:
         request = self._request
-        found = self._head.match or find_route(self._owner.snapshot, request)
+        found = self._head.match or find_route(self._router(), request)
         if isinstance(found, Match):
             request.path_params = found.params
             self._take_route(found.payload)
@@ -96,6 +96,12 @@ class RequestPhases:
             self._run_route_match(hooks, found)
         else:
             self._no_route(found)
+
+    def _router(self) -> Router[CompiledRoute]:
+        """Return the routes of the listener that the request belongs to."""
+        owner = self._owner
+        listener = owner.client.listener_in(owner.snapshot, self._head.facts.host)
+        return owner.snapshot.router if isinstance(listener, Refusal) else listener.router
 
     def _take_route(self, route: CompiledRoute) -> None:
         chain = self.chain = route.chain
@@ -116,9 +122,9 @@ class RequestPhases:
         route, request = self.route, self._request
         assert route is not None
         body, hooks = self._owner.body, self.chain.pre_proxy
-        if route.is_straight and body is None and not hooks and request.upstream is None and not request.path_flags:
-            assert route.upstream is not None
-            self._owner.send(route, route.upstream)
+        is_alone = route.upstream is not None
+        if is_alone and body is None and not hooks and request.upstream is None and not request.path_flags:
+            self._owner.send(route, route.targets[0])
             return
         if body is not None:
             limit = body.limit = route.max_body_bytes
@@ -126,18 +132,15 @@ class RequestPhases:
                 self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
                 return
         if route.redirect is None:
-            target = self._target = route.upstream or self._split(route)
+            target = self._target = route.pick_target(request, self._owner.proxy.now())
+            if route.split is not None and route.split.sticky is not None:
+                self.sticky_target = target
             if request.upstream is None and (hooks or route.upstream is None):
-                request.upstream = target.name  # setting another one overrides it
+                request.upstream = target.upstream.name  # setting another one overrides it
         if hooks:
             self._run(hooks, "gateway_pre_proxy", lambda _: self._allowed())
         else:
             self._allowed()
-
-    def _split(self, route: CompiledRoute) -> Upstream:
-        """Choose one of several targets."""
-        self.split_target = route.pick_target(self._request, self._owner.proxy.now())
-        return self.split_target.upstream
 
     def _allowed(self) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
@@ -153,22 +156,22 @@ class RequestPhases:
 
     def _forward(self) -> None:
         """Send the request upstream, or respond with the route's redirect."""
-        route, request, upstream = self.route, self._request, self._target
+        route, request, target = self.route, self._request, self._target
         assert route is not None
         if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
             self._owner.fail(400, "path-refused", problem)
         elif route.redirect is not None:
             self._owner.respond_with(route.redirect(request), self.chain.response)
         else:
-            assert upstream is not None
-            if request.upstream is not None and request.upstream != upstream.name:
+            assert target is not None
+            if request.upstream is not None and request.upstream != target.upstream.name:
                 chosen = self._owner.snapshot.upstreams.get(request.upstream)
                 if chosen is None:
                     detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
                     self._owner.fail(500, "upstream.unknown", detail)
                     return
-                upstream, self.split_target = chosen, None
-            self._owner.send(route, upstream)
+                target, self.sticky_target = route.target_for(chosen), None
+            self._owner.send(route, target)
 
     def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:
         """Run the route-match phase, or what is left of it.

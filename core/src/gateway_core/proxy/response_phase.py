@@ -70,8 +70,8 @@ class ResponsePhase:
             cookie = sticky.set_cookie(endpoint, call.sticky_cookie)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
-        route, target = owner.phases.route, owner.phases.split_target
-        if target is not None and route is not None and route.split is not None and route.split.sticky is not None:
+        route, target = owner.phases.route, owner.phases.sticky_target
+        if target is not None and route is not None and route.split is not None:
             cookie = route.split.set_cookie(target, owner.request)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)

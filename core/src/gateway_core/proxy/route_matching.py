@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from gateway_core.errors import TextTooLongError
 from gateway_core.messages import Request
-from gateway_core.routing import Match, MethodNotAllowed, NotFound, path_problem
-from gateway_core.snapshot import CompiledRoute, Snapshot
+from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, path_problem
+from gateway_core.snapshot import CompiledRoute
 
 
 class RouteRefusal(NamedTuple):
@@ -26,9 +26,12 @@ Unmatched = NotFound | MethodNotAllowed
 Found = Match[CompiledRoute] | Unmatched | RouteRefusal
 
 
-def find_route(snapshot: Snapshot, request: Request) -> Found:
-    """Return the route that takes a request, or why there is none."""
-    router, path, fields = snapshot.router, request.path, request.header_values
+def find_route(router: Router[CompiledRoute], request: Request) -> Found:
+    """Return the route that takes a request, or why there is none.
+
+    :param router: the routes of the listener that the request belongs to.
+    """
+    path, fields = request.path, request.header_values
     method, host, query, flags = request.method, request.host, request.query_string, request.path_flags
     try:
         found = router.match(method, host, path, query, fields)

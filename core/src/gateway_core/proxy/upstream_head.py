@@ -1,7 +1,7 @@
 """The head of a request as it goes upstream.
 
     <method> <path>?<query> HTTP/1.1
-    Host: <the endpoint's authority, or the client's with preserve_host>
+    Host: <a plugin's, rewrite.host, the client's with preserve_host, or the endpoint's>
     <the fields that go on> <the forwarding fields> <what frames the body, Upgrade, TE, Trailer>
     X-Request-Id: ...
 
@@ -12,6 +12,8 @@ together here. What a plugin wrote is looked at before it goes on: what would en
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, written_lines
@@ -21,8 +23,9 @@ from gateway_core.proxy.upstream.connection import BINDS
 from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import TARGET_BYTES, RequestFacts, has_special_fields
-from gateway_core.routing import Match, UnsafePathError
-from gateway_core.snapshot import CompiledRoute
+from gateway_core.routing import Match, PathPolicy, UnsafePathError
+from gateway_core.snapshot import CompiledRoute, RouteTarget
+from gateway_core.snapshot.request_rewrite import RequestRewrite
 from gateway_core.upstreams.endpoint import Endpoint
 
 
@@ -32,19 +35,22 @@ class UnsendableHeadError(Exception):
 
 def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead | None:
     """Return the parts of a head for a route that was found from the head alone; None if they cannot be prepared."""
-    route, facts = match.payload, head.facts
-    if facts.expect:
-        return None  # whether it is sent depends on what happened meanwhile
-    path = head.raw_path
+    route, facts, target = match.payload, head.facts, match.payload.alike
+    if facts.expect or target is None:
+        return None  # it depends on what happens meanwhile, or on the target that is picked
+    rewrite, path, query = target.rewrite, head.raw_path, head.query_string
     try:
-        if route.rewrite is not None:
-            path = route.rewrite(match.params, path)
-        line = head.line if route.rewrite is None and not head.path_flags else b""
-        line = line or _line(head.method, _sent_path(path, head.path_flags, route), head.query_string, head.target)
+        if rewrite.path is not None:
+            path = rewrite.path(match.params, path)
+        if rewrite.query is not None:
+            query = rewrite.query.apply(query)
+        line = head.line if rewrite.path is None and rewrite.query is None and not head.path_flags else b""
+        line = line or _line(head.method, _sent_path(path, head.path_flags, route.path_policy), query, head.target)
     except UnsafePathError:
         return None
-    host = facts.host.encode("latin-1") if route.preserve_host else b""
-    return PreparedHead(line + b"\r\nHost: ", host, head.tail + framing_fields(facts))
+    host = rewrite.host or (facts.host.encode("latin-1") if target.preserve_host else b"")
+    tail = with_prefix(head.tail, rewrite.prefix) if rewrite.prefix else head.tail
+    return PreparedHead(line + b"\r\nHost: ", host, tail + framing_fields(facts))
 
 
 def framing_fields(facts: RequestFacts, *, expects: bool = False, copy_length: int | None = None) -> bytes:
@@ -74,22 +80,22 @@ def framing_fields(facts: RequestFacts, *, expects: bool = False, copy_length: i
 def upstream_head(
     request: Request,
     head: InboundHead,
-    route: CompiledRoute | None,
+    path_policy: PathPolicy,
+    target: RouteTarget,
     endpoint: Endpoint,
     framing: bytes,
     id_line: bytes,
 ) -> tuple[bytes, int]:
-    """Return the head for an endpoint, and what the connection has to know of it.
+    """Return the head for an endpoint of a target, and what the connection has to know of it.
 
+    :param path_policy: the route's.
     :param framing: what `framing_fields` gave.
     :param id_line: X-Request-Id as a line and the empty line that ends the head.
     :raises UnsendableHeadError: a plugin left fields that are not valid.
     :raises UnsafePathError: the path or the query would not arrive as what it is.
     """
     facts, tail, end, flags = head.facts, head.tail, id_line, head.flags
-    host = own_host = facts.host
-    # The endpoint of a unix socket has no name that an upstream could know.
-    keeps_host = bool(host) and (bool(endpoint.path) or (route is not None and route.preserve_host))
+    authority, written = sent_host(request, head, target, endpoint)
     block = request_block(request)
     if request.method is not head.method:
         flags = flags_for(request.method, facts)
@@ -99,8 +105,7 @@ def upstream_head(
             binds = credentials_bind(added.lower())
             tail = facts.kept + added + head.origin.tail
         else:
-            own_host = request.headers.get("host", "")
-            outgoing = outgoing_fields(facts, head.origin, _fields_of(request), written_lines(request.headers))
+            outgoing = outgoing_fields(facts, head.origin, _fields_of(request), written)
             if outgoing is None:
                 raise UnsendableHeadError("a plugin left header fields that cannot be sent")
             binds, tail = outgoing.binds, outgoing.fields
@@ -108,12 +113,50 @@ def upstream_head(
                 end = b"\r\n\r\n"
         if binds:
             flags |= BINDS
-    if own_host and own_host != host:
-        authority = own_host.encode("latin-1")
-    else:
-        authority = host.encode("latin-1") if keeps_host else endpoint.authority
-    line = _request_line(request, head, route)
+    if target.rewrite.prefix:
+        tail = with_prefix(tail, target.rewrite.prefix, written)
+    line = _request_line(request, head, path_policy, target.rewrite)
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
+
+
+def sent_host(request: Request, head: InboundHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
+    """Return the Host that goes to an endpoint, and every line that plugins wrote."""
+    host, written = head.facts.host, b""
+    if request_block(request) is not head.facts.block:
+        written = written_lines(request.headers)
+        own = request.headers.get("host", "")
+        if own and (own != host or b"\r\nhost:" in written.lower()):
+            return own.encode("latin-1"), written
+    # The endpoint of a unix socket has no name that an upstream could know.
+    keeps = host and (target.preserve_host or endpoint.path)
+    return target.rewrite.host or (host.encode("latin-1") if keeps else endpoint.authority), written
+
+
+def client_host(head: InboundHead) -> str:
+    """Return the Host as the client sees it, which a trusted proxy in front may say; empty if there is none."""
+    for name, line in head.origin.lines:
+        if name == b"x-forwarded-host":
+            return line.partition(b": ")[2].decode("latin-1")
+    return head.facts.host
+
+
+_PREFIX_LINE: Final = b"\r\nx-forwarded-prefix:"
+
+
+def with_prefix(tail: bytes, prefix: bytes, written: bytes = b"") -> bytes:
+    """Return fields with X-Forwarded-Prefix: behind what a trusted proxy sent, and not if a plugin wrote its own.
+
+    :param written: every line that plugins wrote.
+    """
+    lowered = tail.lower()
+    start = lowered.find(_PREFIX_LINE)
+    if start < 0:
+        return tail + b"\r\nX-Forwarded-Prefix: " + prefix
+    if _PREFIX_LINE in written.lower():
+        return tail
+    end = tail.find(b"\r\n", start + 2)
+    end = len(tail) if end < 0 else end
+    return tail[:end].rstrip(b" \t/") + prefix + tail[end:]
 
 
 def _fields_of(request: Request) -> bytes:
@@ -125,22 +168,22 @@ def _fields_of(request: Request) -> bytes:
     return block_of(headers)
 
 
-def _request_line(request: Request, head: InboundHead, route: CompiledRoute | None) -> bytes:
-    path = request.raw_path
+def _request_line(request: Request, head: InboundHead, policy: PathPolicy, rewrite: RequestRewrite) -> bytes:
+    path, query = request.raw_path, request.query_string
     is_changed = request.method is not head.method or request.query_string is not head.query_string
     if is_changed:
         _check(request.method, request.query_string)
-    if route is not None and route.rewrite is not None:
-        path = route.rewrite(request.path_params, path)
-    elif not is_changed and not request.path_flags and not request.path_was_set:
+    if rewrite.query is not None:
+        query = rewrite.query.apply(query)
+    if rewrite.path is not None:
+        path = rewrite.path(request.path_params, path)
+    elif rewrite.query is None and not is_changed and not request.path_flags and not request.path_was_set:
         return head.line or f"{request.method} {head.target} HTTP/1.1".encode("latin-1")
-    return _line(request.method, _sent_path(path, request.path_flags, route), request.query_string, head.target)
+    return _line(request.method, _sent_path(path, request.path_flags, policy), query, head.target)
 
 
-def _sent_path(path: str, flags: int, route: CompiledRoute | None) -> str:
-    if route is not None and (flags or "//" in path):  # a rewrite may have brought some
-        return route.path_policy.sent(path)
-    return path
+def _sent_path(path: str, flags: int, policy: PathPolicy) -> str:
+    return policy.sent(path) if flags or "//" in path else path  # a rewrite may have brought some
 
 
 def _line(method: str, path: str, query: str, target: str) -> bytes:

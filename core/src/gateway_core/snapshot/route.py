@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway_core.config import TimeoutsConfig
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
-from gateway_core.snapshot.request_rewrite import NO_REWRITE, PathChange, RequestRewrite
+from gateway_core.snapshot.request_rewrite import NO_REWRITE, RequestRewrite
 
 if TYPE_CHECKING:
     from gateway_core.hooks import Chain
@@ -47,6 +47,10 @@ class RouteTarget:
     preserve_host: bool = False
     """Whether the client's Host is sent where neither a plugin nor ``rewrite`` says another."""
 
+    def is_like(self, other: RouteTarget) -> bool:
+        """Whether requests to the other one have the same head, apart from an endpoint's Host."""
+        return self.rewrite is other.rewrite and self.preserve_host is other.preserve_host
+
     @property
     def id(self) -> str:
         """What cookies and keys know it by."""
@@ -67,8 +71,6 @@ class CompiledRoute:
     """Picks one of several targets; None if there are not several."""
     mirrors: tuple[Mirror, ...] = ()
     """Where copies of requests go."""
-    rewrite: PathChange | None = None
-    """None if the path goes upstream as it came."""
     own: RequestRewrite = NO_REWRITE
     """How requests are sent to an upstream that is none of the targets, since a plugin chose it."""
     buffer_request: int = 0
@@ -77,29 +79,21 @@ class CompiledRoute:
     pattern: Pattern | None = None
     """What its path must match; for routes that a plugin chooses."""
     path_policy: PathPolicy = DEFAULT_POLICY
-    preserve_host: bool = False
-    """Whether the client's Host goes to ``upstream``."""
     max_body_bytes: int = 0
     """0 is no limit."""
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
 
-    is_straight: bool = field(init=False)
-    """Whether requests go to ``upstream`` as they came."""
+    alike: RouteTarget | None = field(init=False)
+    """Any target if requests are sent alike to all of them; None if not, or if there is none."""
     wait: float = field(init=False)
     """Seconds to wait for a response of ``upstream``; infinite if there is no limit."""
 
     def __post_init__(self) -> None:
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
-        self.is_straight = (
-            self.upstream is not None and self.redirect is None and not self.mirrors and self.rewrite is None
-        )
-
-    @property
-    def mirror(self) -> Mirror | None:
-        """The first mirror."""
-        return self.mirrors[0] if self.mirrors else None
+        first = self.targets[0] if self.targets else None
+        self.alike = first if first is not None and all(first.is_like(each) for each in self.targets) else None
 
     def wait_for(self, upstream: Upstream) -> float:
         """Return the seconds to wait for the response to one attempt."""
@@ -112,6 +106,14 @@ class CompiledRoute:
         if self.pattern is not None and (params := params_of(self.pattern, request.path)) is not None:
             request.path_params = params
         return self.path_policy.problem(request.path_flags)
+
+    def target_for(self, upstream: Upstream) -> RouteTarget:
+        """Return how requests go to an upstream that a plugin chose, which may be one of the targets."""
+        for target in self.targets:
+            if target.upstream is upstream:
+                return target
+        preserves = upstream.settings.preserve_host if self.own.preserve_host is None else self.own.preserve_host
+        return RouteTarget(upstream, rewrite=self.own, preserve_host=preserves)
 
     def pick_target(self, request: Request, now: float) -> RouteTarget:
         """Return the target of a request; not for redirects.

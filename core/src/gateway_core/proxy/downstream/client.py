@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import Final
 
 from gateway_core.messages import TlsInfo
 from gateway_core.messages.headers import block_of, headers_of_block
@@ -16,8 +17,16 @@ from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, 
 from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refused, request_trailers
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
 from gateway_core.proxy_protocol import Address
+from gateway_core.reasons import MISDIRECTED, NO_ROUTE
+from gateway_core.routing import Refusal
 from gateway_core.snapshot import Snapshot, Trust
+from gateway_core.snapshot.listeners import CompiledListener, client_auth_of
 from gateway_core.upstreams.endpoint import Endpoint
+
+_REFUSALS: Final = {
+    Refusal.NO_LISTENER: (404, NO_ROUTE, "no listener of the address serves the host"),
+    Refusal.MISDIRECTED: (421, MISDIRECTED, "the connection began with a listener of other client authentication"),
+}
 
 
 class Client:
@@ -28,8 +37,11 @@ class Client:
 
     __slots__ = (
         "_arrived",
+        "_client_auth",
+        "_is_alone",
         "_is_trusted",
         "_listener",
+        "_may_be_trusted",
         "_origin",
         "_origin_host",
         "_trust",
@@ -73,29 +85,55 @@ class Client:
         """The upstream connections that belong to this one."""
         self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
         self._listener = listener
+        began = None if accepted is None else accepted.listener
+        self._client_auth = None if began is None else client_auth_of(began.tls)
+        # Of the configuration that is named by its version; whether another listener shares the address:
+        self._is_alone = True
+        self._may_be_trusted = False
         self._trust: Trust | None = None
         self._trust_version = ""
         self._is_trusted = False
         self._origin: Origin | None = None
         self._origin_host = ""
 
-    def trust_in(self, snapshot: Snapshot) -> Trust:
-        """Return what the listener believes by a configuration; looked up once for each.
+    def listener_in(self, snapshot: Snapshot, host: str) -> CompiledListener | Refusal:
+        """Return the listener that takes a request of this client, or why none does.
+
+        :param host: the Host of the request.
+        """
+        return snapshot.listener_for(self._listener, host, self._client_auth)
+
+    def trust_in(self, snapshot: Snapshot, host: str) -> Trust:
+        """Return what the listener believes by a configuration; looked up once for each where it is alone.
 
         A listener that the configuration has no more keeps what it had: its connections go on.
         """
-        trust = self._trust
-        if trust is None or self._trust_version is not snapshot.version:
-            trust = self._trust = snapshot.trusts.get(self._listener) or trust or snapshot.trust
-            self._trust_version = snapshot.version
+        if self._trust_version is not snapshot.version:
+            self._adopt(snapshot)
+        if not self._is_alone:
+            listener = self.listener_in(snapshot, host)
+            self._use(snapshot.trust if isinstance(listener, Refusal) else listener.trust)
+        assert self._trust is not None
+        return self._trust
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        table = snapshot.listeners.get(self._listener)
+        self._trust_version = snapshot.version
+        self._is_alone = table is None or table.only is not None
+        trusts = [self._trust or snapshot.trust] if table is None else [rule.payload.trust for rule in table.rules]
+        self._use(trusts[0])
+        self._may_be_trusted = any(trust.believes(self.ip, is_unix=self.is_unix) for trust in trusts)
+
+    def _use(self, trust: Trust) -> None:
+        if trust is not self._trust:
+            self._trust = trust
             self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
-        return trust
 
     def is_trusted_in(self, snapshot: Snapshot) -> bool:
-        """Return whether the peer is a trusted proxy by a configuration."""
-        if self._trust is None or self._trust_version is not snapshot.version:
-            self.trust_in(snapshot)
-        return self._is_trusted
+        """Return whether the peer is a trusted proxy of any listener of its address by a configuration."""
+        if self._trust_version is not snapshot.version:
+            self._adopt(snapshot)
+        return self._may_be_trusted
 
     # -- heads
 
@@ -109,7 +147,10 @@ class Client:
         else:
             facts = self._believed(head.facts, snapshot)
             origin = self._origin_for(facts, snapshot)
-        return InboundHead(head.method, head.target, head.version, facts, origin, snapshot.path_policy, head.line)
+        made = InboundHead(head.method, head.target, head.version, facts, origin, snapshot.path_policy, head.line)
+        if not self._is_alone and isinstance(refusal := self.listener_in(snapshot, facts.host), Refusal):
+            made.refusal = _REFUSALS[refusal]
+        return made
 
     def refused(self, problem: HeadProblem, snapshot: Snapshot) -> InboundHead:
         """Return a head of which only a part could be read, for the log."""
@@ -134,9 +175,7 @@ class Client:
 
     def _believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
         """Return a head's fields without those that this peer may not send."""
-        trust = self._trust
-        if trust is None or self._trust_version is not snapshot.version:
-            trust = self.trust_in(snapshot)
+        trust = self.trust_in(snapshot, facts.host)
         if facts.is_silent and not trust.looks_at_names:
             return facts
         return believed_facts(facts, trust, is_trusted=self._is_trusted)
@@ -151,7 +190,7 @@ class Client:
             and origin.config_version is snapshot.version
         ):
             return origin
-        trust = self.trust_in(snapshot)
+        trust = self.trust_in(snapshot, facts.host)
         origin = origin_of(facts, self._arrived, trust, is_trusted=self._is_trusted)
         origin.peer = self
         origin.config_version = snapshot.version

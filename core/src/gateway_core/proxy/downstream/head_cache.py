@@ -21,7 +21,7 @@ from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.upstream_head import prepare_head
 from gateway_core.proxy.wire.request_head import HeadProblem, read_head
-from gateway_core.routing import Match, path_problem
+from gateway_core.routing import Match, Refusal, path_problem
 from gateway_core.snapshot import CompiledRoute, Snapshot
 
 _LARGEST: Final = 16384
@@ -33,8 +33,8 @@ class CachedHead(InboundHead):
 
     __slots__ = ("_absent",)
 
-    def __init__(self, head: InboundHead, snapshot: Snapshot) -> None:
-        """Find out once what is the same for every request with this head."""
+    def __init__(self, head: InboundHead, client: Client, snapshot: Snapshot) -> None:
+        """Find out once what is the same for every request of a client with this head."""
         for name in InboundHead.__slots__:
             setattr(self, name, getattr(head, name))
         self._absent: tuple[FieldNames, ...] = ()
@@ -43,7 +43,7 @@ class CachedHead(InboundHead):
             return
         chain = snapshot.global_chain
         reserved = [chain.reserved]
-        match = None if chain.request else _match(head, snapshot)
+        match = None if chain.request else _match(head, client, snapshot)
         if match is not None:
             self.match = match
             self.upstream_head = prepare_head(head, match)
@@ -57,9 +57,12 @@ class CachedHead(InboundHead):
         return reserved in self._absent
 
 
-def _match(head: InboundHead, snapshot: Snapshot) -> Match[CompiledRoute] | None:
+def _match(head: InboundHead, client: Client, snapshot: Snapshot) -> Match[CompiledRoute] | None:
     """Return the route that takes a head as it came; None if there is none, or the path is refused there."""
-    facts, router = head.facts, snapshot.router
+    facts, listener = head.facts, client.listener_in(snapshot, head.facts.host)
+    if isinstance(listener, Refusal):
+        return None
+    router = listener.router
     headers = headers_of_block(facts.block, facts.lowered)
     method, host, path, query, flags = head.method, facts.host, head.path, head.query_string, head.path_flags
     try:
@@ -97,7 +100,7 @@ class HeadCache:
         end = position + len(known)
         # A slice costs less than `startswith`, and is no copy where one head is all that was read.
         if known and data[position:end] == known and self._snapshot is snapshot:
-            return self._repeated(snapshot), end
+            return self._repeated(client, snapshot), end
         last = self._head if self._snapshot is snapshot else None
         limits = snapshot.limits
         head = read_head(
@@ -116,12 +119,12 @@ class HeadCache:
         self._bytes = data[position:end] if head.size <= _LARGEST else b""
         return inbound, end
 
-    def _repeated(self, snapshot: Snapshot) -> InboundHead:
+    def _repeated(self, client: Client, snapshot: Snapshot) -> InboundHead:
         head = self._head
         assert head is not None
         if not self._is_repeated:
             self._is_repeated = True
-            head = self._head = CachedHead(head, snapshot)
+            head = self._head = CachedHead(head, client, snapshot)
         return head
 
     def clear(self) -> None:

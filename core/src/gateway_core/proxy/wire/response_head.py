@@ -6,6 +6,7 @@ returns the same parts or refuses them; how the body is framed is decided here f
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final
 
 from gateway_core.messages.fields import VALUE_BYTES
@@ -86,6 +87,14 @@ class ResponseHead:
         self.plain = b""
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
         but for a body in chunks. Empty for a response without a body, or one that ends with its connection."""
+
+    def with_block(self, block: bytes) -> ResponseHead:
+        """Return this head with other fields; its framing is the same."""
+        made = copy(self)
+        made.block = block
+        if made.plain:
+            made.plain = made.plain.replace(self.block, block, 1)
+        return made
 
 
 def read_response_head(data: bytes, limit: int, leniency: Leniency = Leniency.REPAIR) -> ResponseHead | None:
