@@ -60,7 +60,7 @@ def connect(gateway: RunningGateway, stack: ExitStack, first: bytes = b"") -> so
 
 def connections(gateway: RunningGateway) -> int:
     async def count() -> int:
-        return gateway._engine.proxy.connections
+        return len(gateway._engine.proxy.connections)
 
     return gateway._thread.run(count())
 
