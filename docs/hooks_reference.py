@@ -20,13 +20,18 @@ from gateway_core.hookspecs import REQUEST_PHASES, RequestHooks
 from gateway_core.messages import (
     Attempt,
     BodyFilter,
+    FieldBlock,
+    FieldNames,
+    FieldTemplate,
     Headers,
     Identity,
+    ReceivedHead,
     Record,
     Request,
     Response,
     RouteInfo,
     TlsInfo,
+    UpstreamAttempt,
 )
 
 PAGE: Final = Path(__file__).with_name("hooks.md")
@@ -39,17 +44,42 @@ Every hook, made from `gateway_core/hookspecs.py` (`python docs/hooks_reference.
 """
 
 ORDER: Final = """\
-| phase | runs for | order | may answer | an answer stops |
+| phase | runs for | order | may respond | a response stops |
 |---|---|---|---|---|
-| `gateway_request` | gateway-wide bindings | of the configuration | yes | the phase; the response phase runs |
-| `gateway_route_match` | gateway-wide bindings and the route's | of the configuration | yes | the same |
-| `gateway_pre_proxy` | the same | of the configuration | yes | the same |
-| `gateway_response` | those whose earlier phases ran | reversed | yes, in the answer's place | nothing |
-| `gateway_log` | all | of the configuration | no | |
+| `gateway_request` | gateway-wide bindings | as below | yes | the phase; the response phase runs |
+| `gateway_route_match` | gateway-wide bindings and the route's | as below | yes, or the id of a route | the same |
+| `gateway_pre_proxy` | the same, and the target's | as below | yes | the same |
+| `gateway_attempt` | the same, and the upstream's | targets' and upstreams' last | no | |
+| `gateway_response` | those whose earlier phases ran | reversed | yes, in the response's place | nothing |
+| `gateway_log` | all | as below | no | |
 
-A hook that raises, or takes longer than its binding's `timeout`, is counted and logged; whether the request is answered
+## Order
+
+Within each phase: gateway-wide bindings with `order: before` (the default), the route's own, those of the target that
+is set when their turn comes, gateway-wide ones with `order: after`; within each as the configuration lists them. A
+route's binding that replaces a gateway-wide one takes that one's place. The response phase runs in reverse, for
+bindings whose earlier phases ran; a plugin with `responses = "all"` sees every response of its chain: also those to
+refused heads (gateway-wide bindings), redirects and the gateway's own. After a hook has chosen another route, that
+route's own route-match hooks run, and behind them the gateway-wide ones that have not run; the old route's bindings
+take no part in what follows.
+
+What a hook returns is copied before anything else is done with it: a plugin may return one `Response` many times.
+
+## Failures
+
+A hook that raises, or takes longer than its binding's `timeout`, is counted and logged; whether the request gets a
 500 or goes on is the binding's `on_error`, for which the plugin has a default. A plain `def` cannot be interrupted:
-what may take long is an `async def`, or is marked `@hookimpl_blocking` and runs in a thread.
+what may take long is an `async def`, or is marked `@hookimpl_blocking` and runs in a thread. The `timeout` stands
+still while a hook waits for the client's body or for a forwarded response.
+
+What a client does (it leaves, stalls, sends a body over a limit or a bad path) is never a binding's failure. An
+`UpstreamError` that a hook lets pass follows `on_error` with its own 502, 503 or 504, and is no reason for
+quarantine.
+
+## Context variables
+
+Each exchange has one `contextvars.Context`. All its hooks, filters and iterators run in it: what one sets, the later
+ones see, and no other request does. Blocking hooks run in a copy.
 """
 
 PROCESS: Final = """\
@@ -61,8 +91,13 @@ methods.
 
 GIVEN: Final = (
     Request,
+    ReceivedHead,
     Response,
+    UpstreamAttempt,
     Headers,
+    FieldNames,
+    FieldBlock,
+    FieldTemplate,
     Record,
     Attempt,
     RouteInfo,

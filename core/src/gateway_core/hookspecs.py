@@ -5,8 +5,7 @@ A hook is a method of a `Plugin` that is marked with ``@hookimpl``. A plain ``de
 hook may leave out arguments that it does not need.
 
 pluggy checks names and arguments when a configuration is loaded. Requests run tuples of bound functions in the order of
-the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and
-``trylast`` of pluggy have no meaning here.
+the configuration, so ``wrapper``, ``firstresult``, ``tryfirst`` and ``trylast`` of pluggy have no meaning here.
 """
 
 from __future__ import annotations

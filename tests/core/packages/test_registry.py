@@ -106,6 +106,17 @@ def test_describing_one_plugin_loads_no_other(install: Install) -> None:
             plugin("zoo-broken", "    def gateway_logg(self): ..."),
             "gateway_logg ({file}:11) is not a hook: did you mean",
         ),
+        (
+            plugin(
+                "zoo-broken", "    @hookimpl\n    def gateway_request(self, request):\n        return request.target"
+            ),
+            "request.target ({file}:13) is gone: use request.received.target",
+        ),
+        (
+            plugin("zoo-broken", "    @hookimpl(trylast=True)\n    def gateway_log(self): ..."),
+            "@hookimpl(trylast=True) on gateway_log is gone: use the order in which the configuration lists",
+        ),
+        ("from gateway_plugin_sdk import Pauses", "gateway_plugin_sdk.Pauses is gone: use Backoff"),
     ],
 )
 def test_a_plugin_that_does_not_load_says_why_and_breaks_nothing_else(
