@@ -146,17 +146,16 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream."""
-        request = self.request
+        request, body = self.request, self.body
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
         relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
-        # Without a hook that was awaited, no time worth asking for has passed since the head was read.
-        is_late = self._hooks is not None and self._hooks.was_suspended
+        # If nothing was awaited, no time worth asking for has passed since the head was read.
+        has_waited = body is not None and body.is_gathered
+        is_late = has_waited or (self._hooks is not None and self._hooks.was_suspended)
         now = self.proxy.now() if is_late else request.started
         if route.mirrors:
-            self._copies_wait = not send_copies(
-                route, request, self.head, self.body, self.id_line, self.proxy.upstreams
-            )
+            self._copies_wait = not send_copies(route, request, self.head, body, self.id_line, self.proxy.upstreams)
         relay.upstream_request.start(now)
 
     # -- the request's body
@@ -179,7 +178,7 @@ class Exchange:
         body, relay = self.body, self._relay
         if relay is not None:
             relay.body_progress()
-        elif body is not None and body.is_being_read:
+        elif body is not None and (body.is_being_read or body.is_gathered):
             self.watch(self.limits.body_timeout)
 
     def body_ended(self) -> None:
@@ -189,6 +188,8 @@ class Exchange:
             send_copies(route, self.request, self.head, self.body, self.id_line, self.proxy.upstreams)
         if self._relay is not None:
             self._relay.body_ended()
+        elif not self.is_over and not self._is_responding:
+            self.phases.body_ended()
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:
         """Take no more of the request's body, and respond with a status if that is still possible."""

@@ -15,7 +15,7 @@ from gateway_core.messages.request import request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_phase import ResponsePhase, join
-from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.connection import IN_CHUNKS, UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import ProxyClient
 from gateway_core.proxy.upstream_head import (
@@ -69,6 +69,8 @@ class Relay:
         if body is not None:
             keeps = policy.keeps_body(owner.head.facts.content_length)
             body.keep_limit = policy.settings.max_body_bytes if keeps else 0
+            if body.is_gathered:
+                body.keep_limit = max(body.keep_limit, body.received)
         self.upstream_request = call = UpstreamRequest(
             self,
             directory,
@@ -111,7 +113,8 @@ class Relay:
         ):
             before, host, after = prepared
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
-        framing = framing_fields(head.facts, expects=self.expects_continue)
+        length = owner.body.received if owner.body is not None and owner.body.is_gathered else None
+        framing = framing_fields(head.facts, expects=self.expects_continue, length=length)
         try:
             data, flags = upstream_head(
                 request, head, self._route.path_policy, self._target, endpoint, framing, owner.id_line
@@ -121,6 +124,8 @@ class Relay:
             is_path = isinstance(error, UnsafePathError)
             owner.fail(400 if is_path else 500, "path-refused" if is_path else "plugin.failed", str(error))
             return None
+        if length is not None:
+            flags &= ~IN_CHUNKS
         if flags != head.flags:
             self._flags = flags
         return data, flags
@@ -128,7 +133,8 @@ class Relay:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100, which it did not get yet."""
-        return self._owner.head.facts.expect and self._owner.body is not None and not self._continue_sent
+        body = self._owner.body
+        return self._owner.head.facts.expect and body is not None and not body.is_complete and not self._continue_sent
 
     def on_sent(self, now: float) -> None:
         owner = self._owner

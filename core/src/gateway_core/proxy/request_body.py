@@ -5,6 +5,7 @@ can be done with it, one after the other:
 
 * nothing yet: pieces are held, and the client is paused at `HIGH_WATER`;
 * `read`: a hook waits for the whole body, which stays held;
+* `gather`: the exchange waits for the whole body before it sends anything;
 * `take` and `attach`: what is held goes out with the request's head, and each later piece to the sink as it comes.
 
 What went to a sink is kept up to `keep_limit`, so that another attempt can `rewind` and send it again.
@@ -69,6 +70,7 @@ class RequestBody:
         "_sink",
         "_watchers",
         "is_complete",
+        "is_gathered",
         "keep_limit",
         "limit",
         "received",
@@ -96,6 +98,8 @@ class RequestBody:
         self.is_complete = is_complete
         self.trailers = trailers
         """The trailer fields as a block, once complete."""
+        self.is_gathered = False
+        """Whether all of it is held, however much that is below ``limit``."""
         self.keep_limit = 0
         """Keep what was sent, for another attempt, up to so many bytes."""
         self._held = [data] if data else []
@@ -138,7 +142,7 @@ class RequestBody:
             self._held.append(data)
             self._held_size += len(data)
             self._wake()
-            if self._held_size >= HIGH_WATER and self._reader is None:
+            if self._held_size >= HIGH_WATER and self._reader is None and not self.is_gathered:
                 self.pause()
         self._owner.body_progress()
 
@@ -165,6 +169,19 @@ class RequestBody:
         for data in self._held:
             watch(data)
         self._watchers = (*self._watchers, watch)
+
+    def gather(self, limit: int) -> bool:
+        """Hold the whole body, and tell whether it is there; `BodyOwner.body_ended` follows if not.
+
+        :param limit: bytes at most; more are a failure, 413.
+        """
+        self.limit = min(self.limit or limit, limit)
+        self.is_gathered = True
+        if self.received > self.limit:
+            self._owner.body_failed(413, BODY_TOO_LARGE, "the request body is over its limit")
+            return False
+        self.resume()
+        return self.is_complete
 
     def attach(self, sink: BodySink) -> None:
         """Send every further piece over a connection, as it comes."""

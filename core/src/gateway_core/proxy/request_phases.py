@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
@@ -19,6 +20,7 @@ from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.routing import Match, MethodNotAllowed, Refusal, Router
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
@@ -31,11 +33,19 @@ class PhasesOwner(Protocol):
 
     body: RequestBody | None
     client: Client
+    writer: ResponseWriter
     proxy: ExchangeHost
     snapshot: Snapshot
 
+    @property
+    def limits(self) -> LimitsConfig:
+        """The limits of the snapshot in force."""
+
     def runner(self) -> HookRunner:
         """Return what runs its hooks."""
+
+    def watch(self, seconds: float) -> None:
+        """Expire in so many seconds, 0 is never."""
 
     def send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream."""
@@ -56,7 +66,16 @@ class PhasesOwner(Protocol):
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may."""
 
-    __slots__ = ("_head", "_owner", "_request", "_target", "_was_rerouted", "chain", "route", "sticky_target")
+    __slots__ = (
+        "_head",
+        "_owner",
+        "_request",
+        "_target",
+        "_was_rerouted",
+        "chain",
+        "route",
+        "sticky_target",
+    )
 
     def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
         self._owner = owner
@@ -171,6 +190,30 @@ class RequestPhases:
                     self._owner.fail(500, "upstream.unknown", detail)
                     return
                 target, self.sticky_target = route.target_for(chosen), None
+            self._send(route, target)
+
+    def _send(self, route: CompiledRoute, target: RouteTarget) -> None:
+        """Send the request upstream, once its body is there if the route has ``buffer_request``."""
+        owner, limit = self._owner, route.buffer_request
+        body = owner.body
+        if not limit or body is None:
+            owner.send(route, target)
+            return
+        self._target = target
+        if self._head.facts.content_length > limit:
+            owner.body_failed(413, "body-too-large", "the request body is longer than buffer_request")
+        elif body.gather(limit):
+            self.body_ended()
+        elif body.received <= limit:
+            if self._head.facts.expect:
+                owner.writer.send_continue()
+            owner.watch(owner.limits.body_timeout)
+
+    def body_ended(self) -> None:
+        """Called when the request's body is complete, while there is nothing upstream."""
+        body, route, target = self._owner.body, self.route, self._target
+        if body is not None and body.is_gathered and route is not None and target is not None:
+            self._owner.watch(0)
             self._owner.send(route, target)
 
     def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:

@@ -36,7 +36,7 @@ class UnsendableHeadError(Exception):
 def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead | None:
     """Return the parts of a head for a route that was found from the head alone; None if they cannot be prepared."""
     route, facts, target = match.payload, head.facts, match.payload.alike
-    if facts.expect or target is None:
+    if facts.expect or target is None or (route.buffer_request and facts.chunked):
         return None  # it depends on what happens meanwhile, or on the target that is picked
     rewrite, path, query = target.rewrite, head.raw_path, head.query_string
     try:
@@ -53,16 +53,21 @@ def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead
     return PreparedHead(line + b"\r\nHost: ", host, tail + framing_fields(facts))
 
 
-def framing_fields(facts: RequestFacts, *, expects: bool = False, copy_length: int | None = None) -> bytes:
+def framing_fields(
+    facts: RequestFacts, *, expects: bool = False, length: int | None = None, copy_length: int | None = None
+) -> bytes:
     """Return the fields that are between the gateway and the upstream, as a block.
 
     :param expects: whether the client's Expect goes on.
+    :param length: bytes of a body that is there already, however it came.
     :param copy_length: bytes of the body of a copy that is sent whole; None for the request itself.
     """
     if copy_length is not None:
         return b"\r\nContent-Length: %d" % copy_length
     block = b""
-    if facts.chunked:
+    if length is not None:
+        block = b"\r\nContent-Length: %d" % length
+    elif facts.chunked:
         block = b"\r\nTransfer-Encoding: chunked"
         if facts.trailer:
             block += b"\r\nTrailer: " + facts.trailer
