@@ -229,3 +229,56 @@ async def test_a_response_hook_has_no_more_than_the_whole_time(proxied: Proxied)
 
     assert (await asyncio.wait_for(gateway.ask(GET), 5))[0] == 504
     assert counts(gateway) == {}
+
+
+class LeavesHead(Base):
+    """Leaves this status and reason, in an upstream's response and in one that it made."""
+
+    left: tuple[Any, Any] = (200, "OK")
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return Response(200, b"own") if request.path == "/own" else None
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        response.status, response.reason = self.left
+
+
+NO_HEADS = {
+    "reason that ends the line": (200, "OK\r\nSet-Cookie: a=b"),
+    "reason with a bare line feed": (200, "OK\nSet-Cookie: a=b"),
+    "reason that folds to a line break": (200, "OK\u010d\u010aSet-Cookie: a=b"),
+    "reason that is no text": (200, None),
+    "interim status": (100, "Continue"),
+    "status of a switch": (101, "Switching Protocols"),
+    "last interim status": (199, ""),
+    "status 0": (0, ""),
+    "negative status": (-200, ""),
+    "status of four digits": (1000, ""),
+    "status that is a text": ("200\r\nSet-Cookie: a=b", "OK"),
+    "status that is no whole number": (204.5, "OK"),
+    "no status": (None, "OK"),
+}
+
+
+@pytest.mark.parametrize("left", NO_HEADS.values(), ids=list(NO_HEADS))
+@pytest.mark.parametrize("target", [b"/a", b"/own"])
+async def test_a_status_or_reason_that_clients_would_read_otherwise_is_500(
+    proxied: Proxied, monkeypatch: pytest.MonkeyPatch, left: tuple[Any, Any], target: bytes
+) -> None:
+    monkeypatch.setattr(LeavesHead, "left", left)
+    gateway, _ = await proxied(extra=BIND, plugins=[LeavesHead])
+
+    data = await gateway.send(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert data.startswith(b"HTTP/1.1 500 "), data[:100]
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert b"Set-Cookie" not in data
+    assert counts(gateway) == {}
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 1000, -200])
+def test_a_response_has_a_final_status(status: int) -> None:
+    with pytest.raises(ValueError, match="use 200 to 999"):
+        Response(status)

@@ -96,8 +96,8 @@ class Response:
         *,
         reason: str | None = None,
     ) -> None:
-        if not 100 <= status <= 999:
-            raise ValueError(f"{status} is not a status: use 100 to 999")
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status} is not the status of a response: use 200 to 999")
         self.status = status
         self.reason = reason_phrase(status) if reason is None else checked_value(reason).decode("latin-1")
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from gateway_core.messages import Response
+from gateway_core.messages.fields import checked_value
 from gateway_core.messages.response import response_block
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
 
@@ -22,11 +23,16 @@ _status_lines: dict[tuple[int, str], bytes] = {}
 
 
 def status_line(status: int, reason: str) -> bytes:
-    """Return a status line without its CRLF; the common ones are made once."""
+    """Return a status line without its CRLF; the common ones are made once.
+
+    :raises ValueError: a hook left a status or a reason that would not be read as such; the reason could end the line.
+    """
     key = (status, reason)
     line = _status_lines.get(key)
     if line is None:
-        line = b"HTTP/1.1 %d %b" % (status, reason.encode("latin-1"))
+        if not isinstance(status, int) or not 100 <= status <= 999:
+            raise ValueError(f"{status!r} is not a status: use 200 to 999")
+        line = b"HTTP/1.1 %d %b" % (status, checked_value(reason))
         if len(_status_lines) < _MOST_LINES and len(reason) <= _LONGEST_REASON:
             _status_lines[key] = line
     return line

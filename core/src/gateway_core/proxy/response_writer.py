@@ -63,6 +63,7 @@ class ResponseWriter(Protocol):
 
         :param block: without fields that the writer writes itself (see `response_framing.own_block`).
         :param length: bytes of the whole body; for HEAD and 304 what it would be; None if it is not known.
+        :raises ValueError: a hook left what is no final status, or a reason that is no field value; nothing is written.
         """
 
     def data(self, data: bytes) -> None:

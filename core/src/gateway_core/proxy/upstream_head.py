@@ -69,8 +69,7 @@ def framing_fields(
         block = b"\r\nContent-Length: %d" % length
     elif facts.chunked:
         block = b"\r\nTransfer-Encoding: chunked"
-        if facts.trailer:
-            block += b"\r\nTrailer: " + facts.trailer
+        block += facts.trailer
     elif facts.content_length >= 0:
         block = b"\r\nContent-Length: %d" % facts.content_length
     if facts.upgrade is not None:

@@ -187,3 +187,10 @@ def test_credentials_that_bind_are_found_in_any_spelling(value: bytes) -> None:
         facts = read_request_block(HOST + b"\r\n" + name + b":" + value)
         assert facts is not None
         assert facts.binds
+
+
+def test_trailer_goes_on_with_the_names_of_those_that_may_be_trailers() -> None:
+    facts = read_request_block(HOST + b"\r\nTrailer: X-Sum, Content-Length\r\nTrailer: Host, B, b c, TE")
+
+    assert facts is not None
+    assert facts.trailer == b"\r\nTrailer: X-Sum, B"

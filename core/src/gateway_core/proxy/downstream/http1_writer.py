@@ -125,8 +125,6 @@ class Http1ResponseWriter:
         if complete and not self._is_head and head.length != NO_BODY:
             length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
         if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
-            added += head.trailer
-        if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
             added += head.trailer  # where trailers can follow
         self._write(head.status, head.reason, head.block + added, length_said, id_line, body, complete)
 
@@ -140,6 +138,8 @@ class Http1ResponseWriter:
         body: bytes = b"",
         complete: bool = False,
     ) -> None:
+        if status < 200:  # a client would take what follows for the next response
+            raise ValueError(f"{status} is not the status of a final response: use 200 to 999")
         if not has_date(block):
             block += self._date.block()
         self._write(status, reason, block, length, id_line, body, complete)

@@ -9,7 +9,7 @@ from typing import Final
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.bound import credential_binds
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, content_length, list_members, split_lines
+from gateway_core.proxy.wire.fields import HOP_BY_HOP, announced_trailers, content_length, list_members, split_lines
 from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, Kind, classify, folded
 
 METHODS: Final = {
@@ -136,7 +136,7 @@ class RequestFacts:
         self.takes_trailers = False
         """Whether the client says in TE that it reads trailers (RFC 9110 section 10.1.4)."""
         self.trailer = b""
-        """The names of the trailer fields that are to come, if the head says (RFC 9110 section 6.6.2)."""
+        """The Trailer field with the names of those that may come, as a line (RFC 9110 section 6.6.2)."""
         self.upgrade: bytes | None = None
         """The protocol to change to, if the client asks for one that we tunnel (RFC 9110 section 7.8)."""
         self.forwarding: dict[bytes, bytes] = {}
@@ -274,7 +274,7 @@ def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], kept: 
         if b"te" in special:
             facts.takes_trailers = b"trailers" in list_members(special[b"te"])
         if b"trailer" in special:
-            facts.trailer = b", ".join(special[b"trailer"])
+            facts.trailer = announced_trailers(special[b"trailer"])
         for name in GATEWAY_FIELDS.intersection(special):
             facts.forwarding[name] = b", ".join(special[name])
             facts.is_silent = False
