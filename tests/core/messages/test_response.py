@@ -10,9 +10,9 @@ from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import reason_phrase
 
 
-@pytest.mark.parametrize("status", [99, 1000, 0, -200])
+@pytest.mark.parametrize("status", [99, 100, 101, 199, 1000, 0, -200])
 def test_what_is_no_status_is_refused(status: int) -> None:
-    with pytest.raises(ValueError, match=f"{status} is not a status"):
+    with pytest.raises(ValueError, match=f"{status} is not the status of a response: use 200 to 999"):
         Response(status)
 
 

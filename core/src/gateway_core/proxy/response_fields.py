@@ -30,8 +30,9 @@ def status_line(status: int, reason: str) -> bytes:
     key = (status, reason)
     line = _status_lines.get(key)
     if line is None:
-        if not isinstance(status, int) or not 100 <= status <= 999:
-            raise ValueError(f"{status!r} is not a status: use 200 to 999")
+        found: object = status  # which hooks may set to anything
+        if not isinstance(found, int) or not 100 <= found <= 999:
+            raise ValueError(f"{found!r} is not a status: use 200 to 999")
         line = b"HTTP/1.1 %d %b" % (status, checked_value(reason))
         if len(_status_lines) < _MOST_LINES and len(reason) <= _LONGEST_REASON:
             _status_lines[key] = line
