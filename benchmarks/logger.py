@@ -111,7 +111,7 @@ def round_trip(proxy: Proxy) -> Callable[[], None]:
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)
-    lane = proxy.server_for(proxy.holder.current.config.listen[0])()
+    lane = proxy.server_for(proxy.holder.current.config.listen[0].address)()
     lane.connection_made(Wire())
 
     def run() -> None:

@@ -119,7 +119,7 @@ def round_trip(proxy: Proxy, requests: Sequence[bytes], answer: bytes) -> Callab
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)
-    client = proxy.server_for(proxy.holder.current.config.listen[0])()
+    client = proxy.server_for(proxy.holder.current.config.listen[0].address)()
     client.connection_made(Wire())
     following = cycle(requests).__next__
 

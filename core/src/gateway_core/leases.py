@@ -8,7 +8,7 @@ is the same object in both, with its counters, caches and connections.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -33,25 +33,23 @@ async def close(value: object) -> None:
 class Lease(Generic[V]):
     """The right to use a shared value until released."""
 
-    __slots__ = ("_release", "_share", "is_new", "value")
+    __slots__ = ("_entry", "is_new", "value")
 
-    def __init__(
-        self, value: V, release: Callable[[], bool], *, is_new: bool, share: Callable[[], Lease[V]] | None = None
-    ) -> None:
-        self.value = value
-        self._share = share
+    def __init__(self, entry: _Entry[V], *, is_new: bool) -> None:
+        entry.holders += 1
+        self._entry: _Entry[V] | None = entry
+        self.value = entry.value
         self.is_new = is_new
         """Whether this lease made the value, so that its holder is the one to start it."""
-        self._release: Callable[[], bool] | None = release
 
     def share(self) -> Lease[V]:
         """Return another lease on the value, for as long as this one is held.
 
         :raises RuntimeError: this one was released.
         """
-        if self._share is None or self._release is None:
+        if self._entry is None:
             raise RuntimeError("a lease that was released cannot be shared")
-        return self._share()
+        return Lease(self._entry, is_new=False)
 
     def release(self) -> V | None:
         """Give the lease back.
@@ -59,9 +57,14 @@ class Lease(Generic[V]):
         :returns: the value if this was its last lease, for the caller to close; otherwise None.
             A second call does nothing.
         """
-        release, self._release = self._release, None
-        if release is None or not release():
+        entry, self._entry = self._entry, None
+        if entry is None:
             return None
+        entry.holders -= 1
+        if entry.holders:
+            return None
+        # From here on the key is free: a value that is being closed is never handed out again.
+        entry.forget()
         return self.value
 
     async def aclose(self) -> None:
@@ -89,32 +92,27 @@ class Leases(Generic[K, V]):
         Whatever the factory raises passes through and leaves nothing behind.
         """
         entry = self._entries.get(key)
-        is_new = entry is None
-        if entry is None:
-            entry = self._entries[key] = _Entry(factory())
-        entry.holders += 1
-
-        def release() -> bool:
-            entry.holders -= 1
-            if entry.holders:
-                return False
-            # From here on the key is free: a value that is being closed is never handed out again.
-            del self._entries[key]
-            return True
-
-        def share() -> Lease[V]:
-            entry.holders += 1
-            return Lease(entry.value, release, is_new=False, share=share)
-
-        return Lease(entry.value, release, is_new=is_new, share=share)
+        if entry is not None:
+            return Lease(entry, is_new=False)
+        entry = self._entries[key] = _Entry(self._entries, key, factory())
+        return Lease(entry, is_new=True)
 
 
 class _Entry(Generic[V]):
-    __slots__ = ("holders", "value")
+    """A value that is in use. It refers to the table, not to its leases: a lease that is dropped makes no cycle."""
 
-    def __init__(self, value: V) -> None:
+    __slots__ = ("_entries", "_key", "holders", "value")
+
+    def __init__(self, entries: dict[Any, _Entry[V]], key: Hashable, value: V) -> None:
+        self._entries = entries
+        self._key = key
         self.value = value
         self.holders = 0
+        """How many leases there are."""
+
+    def forget(self) -> None:
+        """Free the key."""
+        del self._entries[self._key]
 
 
 class LeaseHolder:

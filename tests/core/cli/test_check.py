@@ -82,7 +82,7 @@ def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, 
     assert result.exit_code == 1
     for key in ("cert", "key"):
         assert f"gateway.yaml:2:5: listen[0].tls.{key}: the file '{missing}' does not exist" in result.stderr
-    assert f"gateway.yaml:3:5: listen[1].tls: certificate '{nonsense}'" in result.stderr
+    assert f"gateway.yaml:3:5: listen[1].tls: '{nonsense}' is not a PEM certificate" in result.stderr
 
 
 def test_files_for_connections_to_upstreams_that_cannot_be_used_are_problems(
