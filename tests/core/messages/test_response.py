@@ -148,7 +148,7 @@ class Upper(BodyFilter):
     ("status", "is_for_head"), [(200, True), (103, False), (204, False), (304, False), (200, False)]
 )
 def test_some_responses_have_no_body(status: int, is_for_head: bool) -> None:
-    response = Response(status)
+    response = Response.streamed(status, "", b"")
     response.is_for_head = is_for_head
 
     assert response.has_body is (status == 200 and not is_for_head)
