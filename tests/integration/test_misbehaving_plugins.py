@@ -151,7 +151,7 @@ def test_what_a_binding_in_shadow_mode_decides_is_counted_and_not_done(upstream:
 
         assert all("x-moody" not in request.headers for request in upstream.requests)
         labels = 'binding="moody",decision="%s",phase="gateway_pre_proxy",plugin="moody"'
-        for decision in ("answer", "change"):
+        for decision in ("response", "change"):
             assert f"gateway_plugin_shadow_total{{{labels % decision}}} 1.0" in running.metrics()
         assert counted(running, "gateway_plugin_errors") == 1
 

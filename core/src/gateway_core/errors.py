@@ -13,7 +13,7 @@ BodySide = Literal["request", "response"]
 
 
 class BodyTooLargeError(GatewayError):
-    """A body is over the limit of whoever wanted to read it.
+    """A body is over the limit of its reader.
 
     Uncaught, it is 413 for a request's, and a failure of the binding with 502 for a response's.
     """

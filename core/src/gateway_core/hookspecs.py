@@ -86,13 +86,13 @@ class RequestHooks:
 
     @hookspec
     def gateway_response(self, request: Request, response: Response) -> HookResult:
-        """Look at an answer's head before it goes to the client, and perhaps change it.
+        """Look at a response's head before it goes to the client, and perhaps change it.
 
-        Runs once per request in reverse order, for the bindings whose earlier phases ran; the answer may be the
+        Runs once per request in reverse order, for the bindings whose earlier phases ran; the response may be the
         upstream's, a plugin's or the gateway's own.
 
         :param request: the request, for reading.
-        :param response: the answer; ``status`` and ``headers`` may be changed, and ``add_body_filter`` changes the
+        :param response: the response; ``status`` and ``headers`` may be changed, and ``add_body_filter`` changes the
             body as it passes. The framing fields (``Content-Length``, ``Transfer-Encoding``, ``Connection``) are the
             gateway's.
         :returns: ``None`` to go on, or a response to send in its place, which the remaining bindings then see.
@@ -103,11 +103,11 @@ class RequestHooks:
         """Note down a request that is over.
 
         Runs once per request, after the last byte or the abort, for every binding of the route (the gateway-wide
-        ones if there was no route). Nothing that it does affects the answer; keep it short, or hand the work on.
+        ones if there was no route). Nothing that it does affects the response; keep it short, or hand the work on.
 
         :param request: the request, for reading.
-        :param response: the answer, for reading; its status is 499 if the client left before there was one.
-        :param record: sizes, timings, attempts and who produced the answer.
+        :param response: the response, for reading; its status is 499 if the client left before there was one.
+        :param record: sizes, timings, attempts and who produced the response.
         """
 
 

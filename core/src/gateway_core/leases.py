@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Closable(Protocol):
-    """Something that wants to know when nobody uses it any more."""
+    """Something to be closed when it is not used any more."""
 
     async def aclose(self) -> None:
         """Give back what the thing holds."""
@@ -68,12 +68,12 @@ class Lease(Generic[V]):
         return self.value
 
     async def aclose(self) -> None:
-        """Release, and close the value if nobody else holds it."""
+        """Release, and close the value if this was the last lease."""
         await close(self.release())
 
 
 class Leases(Generic[K, V]):
-    """Values by key, each of which lives as long as somebody holds a lease on it."""
+    """Values by key, each of which lives as long as there is a lease on it."""
 
     __slots__ = ("_entries",)
 
@@ -87,7 +87,7 @@ class Leases(Generic[K, V]):
         return key in self._entries
 
     def acquire(self, key: K, factory: Callable[[], V]) -> Lease[V]:
-        """Return a lease on the value of this key, which the factory makes if nobody holds one.
+        """Return a lease on the value of this key, which the factory makes if there is none.
 
         Whatever the factory raises passes through and leaves nothing behind.
         """
@@ -129,7 +129,7 @@ class LeaseHolder:
         return lease.value
 
     async def aclose(self) -> None:
-        """Release everything in reverse order and close what nobody else holds.
+        """Release everything in reverse order and close what has no other lease.
 
         A value that fails to close does not keep the others open; all failures are raised together.
         """

@@ -4,7 +4,7 @@ A header before everything else on a connection says who the peer's own peer is.
 begins with a signature of twelve bytes that no other protocol sends. A header without addresses (UNKNOWN, LOCAL) means
 the connection itself: a health check, or an address that the protocol cannot carry.
 
-Pure: bytes and values in, bytes and values out. Reading is to the letter, because whoever reads a header believes it.
+Pure: bytes and values in, bytes and values out. Reading is to the letter, because a header that is read is believed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Start asyncio tasks that are neither lost nor silent.
 
-The event loop keeps only weak references to tasks, and an exception in a task that nobody awaits
-is reported when the garbage collector happens to find it. Both are answered here, once.
+The event loop keeps only weak references to tasks, and an exception in a task that is not awaited
+is reported when the garbage collector happens to find it. Both are handled here, once.
 """
 
 from __future__ import annotations

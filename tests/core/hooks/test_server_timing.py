@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_core.hooks import Plugin, build_chain, timing_answers
-from gateway_core.hooks.server_timing import answer_with_times
+from gateway_core.hooks import Plugin, build_chain, server_timing_binding
+from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.metrics import Metrics
@@ -87,9 +87,9 @@ def test_a_chain_is_surrounded_once_and_nothing_inside_changes(bind: Any) -> Non
     inner = bind(Guard)
     chain = build_chain([inner])
     guard = chain.pre_proxy
-    outer = timing_answers(SystemClock(), Metrics())
+    outer = server_timing_binding(SystemClock(), Metrics())
 
-    answer_with_times(answer_with_times(chain, outer), outer)
+    with_server_timing(with_server_timing(chain, outer), outer)
 
     assert chain.bindings == (outer, inner)
     assert chain.pre_proxy[:-1] == guard

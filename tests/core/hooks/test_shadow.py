@@ -81,8 +81,8 @@ async def test_what_a_shadow_would_have_answered_is_counted_and_logged(
     stop = await outcome.finish() if isinstance(outcome, Suspended) else outcome
 
     assert stop is None
-    assert counted("gateway_plugin_shadow", decision="answer", phase="gateway_pre_proxy") == 1
-    assert "would have: answer 403" in caplog.text
+    assert counted("gateway_plugin_shadow", decision="response", phase="gateway_pre_proxy") == 1
+    assert "would have: response 403" in caplog.text
 
 
 def test_a_shadow_works_on_a_copy_of_the_answers_head(bind: Bind, request_: Request, counted: Counted) -> None:

@@ -15,7 +15,7 @@ def test_a_record_begins_with_nothing_known() -> None:
 def test_what_is_noted_of_one_request_is_not_noted_of_another() -> None:
     first, second = Record(), Record()
 
-    first.attempts = [Attempt("a", "answered", 200, 0.1)]
+    first.attempts = [Attempt("a", "responded", 200, 0.1)]
     first.upstream = "users"
 
     assert list(second.attempts) == []

@@ -60,7 +60,7 @@ async def test_a_request_on_a_stale_connection_is_sent_once_more_for_free(proxie
     status, _, _ = await gateway.ask(request(b"GET"))
 
     assert (status, upstream.requests) == (200, 3)
-    assert [attempt.outcome for attempt in records[0].attempts] == ["answered"]
+    assert [attempt.outcome for attempt in records[0].attempts] == ["responded"]
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PATCH"])

@@ -368,7 +368,7 @@ async def test_the_log_phase_gets_the_truth(proxied: Proxied) -> None:
     assert status == 200
     assert (record.bytes_received, record.bytes_sent) == (3, 2)
     assert (record.produced_by, record.upstream, record.aborted, record.error) == ("upstream", "u", None, None)
-    assert [attempt.outcome for attempt in record.attempts] == ["answered"]
+    assert [attempt.outcome for attempt in record.attempts] == ["responded"]
 
 
 async def test_a_hook_that_fails_is_a_500_without_a_word_of_it(proxied: Proxied) -> None:

@@ -58,11 +58,12 @@ async def test_serves_the_admin_api_to_its_user_alone(tmp_path: Path) -> None:
     opened = control(path)
     await opened.open()
 
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
-        session.post("http://gateway/api/v1/bindings/b/purge") as response,
-    ):
-        assert await response.json() == [{"worker": 0, "result": ["b", "purge", {}]}]
+    with socket_address(path) as address:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(address)) as session,
+            session.post("http://gateway/api/v1/bindings/b/purge") as response,
+        ):
+            assert await response.json() == [{"worker": 0, "result": ["b", "purge", {}]}]
     assert find_sockets(path.parent, roots=[Path("a")]) == find_sockets(path.parent, pid=os.getpid()) == [path]
     assert find_sockets(path.parent, roots=[Path("b")]) == find_sockets(path.parent, pid=1) == []
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)

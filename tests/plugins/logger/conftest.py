@@ -73,7 +73,7 @@ def make_event(
     record.started_at, record.duration, record.upstream_duration = 1_795_389_621.123, duration, duration * 0.8
     record.bytes_received, record.bytes_sent, record.upstream, record.produced_by = 5, 1024, "people", "upstream"
     record.attempts = [
-        Attempt(f"users-{n + 1}", "answered", status, 0.01, f"http://10.0.0.{n + 1}:80") for n in range(attempts)
+        Attempt(f"users-{n + 1}", "responded", status, 0.01, f"http://10.0.0.{n + 1}:80") for n in range(attempts)
     ]
     record.error, record.aborted = error, aborted
     return Event(request, Response(status, b"", response_headers or {}), record)

@@ -89,7 +89,15 @@ def test_a_line_says_where_a_request_came_from_and_went_and_what_plugins_took(
     gateway: Any, upstream: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "access.log"
-    fields = ["peer_port", "local_port", "endpoint_address", "upstream_url", "tries", "plugin_times", "config_version"]
+    fields = [
+        "peer_port",
+        "local_port",
+        "endpoint_address",
+        "upstream_url",
+        "attempt_details",
+        "plugin_times",
+        "config_version",
+    ]
     config = {"path": str(path), "fields": fields}
     limit = {"name": "ratelimit", "config": {"rate": 100}}
     running = gateway(one_route(upstream.url, {"name": "logger", "config": config}, limit))
@@ -99,7 +107,7 @@ def test_a_line_says_where_a_request_came_from_and_went_and_what_plugins_took(
     (line,) = lines_of(path, 1)
     assert line["endpoint_address"] == upstream.url.partition("://")[2]
     assert line["upstream_url"] == upstream.url + "/a?b=1&token=REDACTED"
-    assert line["tries"][0]["address"] == line["endpoint_address"]
+    assert line["attempt_details"][0]["address"] == line["endpoint_address"]
     assert set(line["plugin_times"]) >= {"ratelimit.pre_proxy", "ratelimit.response"}
     assert line["peer_port"] > 0
     assert running.url.endswith(f":{line['local_port']}")

@@ -19,7 +19,7 @@ from gateway_core.hooks.run import (
     start_response_phase,
 )
 from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServices, shared_owner
-from gateway_core.hooks.server_timing import timing_answers
+from gateway_core.hooks.server_timing import server_timing_binding
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStoreFull, SharedStores
 
@@ -64,11 +64,11 @@ __all__ = [
     "hookimpl_blocking",
     "reject_result",
     "run_command",
+    "server_timing_binding",
     "shared_owner",
     "start_attempt_phase",
     "start_log_phase",
     "start_phase",
     "start_response_phase",
     "table_of",
-    "timing_answers",
 ]

@@ -1,4 +1,4 @@
-"""Results that have to be awaited, and those that nobody came to await."""
+"""Results that have to be awaited, and those that are never awaited."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object
     """Await a hook's result for so many seconds at most, in which it does not wait for what a client decides.
 
     :raises HookTimeoutError: it took longer; it was cancelled.
-    :raises HookCancelledError: it was cancelled, but not by whoever cancels the request.
+    :raises HookCancelledError: it was cancelled, but not with the request.
     :raises HookEscapeError: it raised what asyncio does not keep in a task, such as KeyboardInterrupt.
     """
     timer = None

@@ -109,15 +109,15 @@ def _work(jobs: queue.SimpleQueue[_Job | None]) -> None:
 
 def _do(job: _Job) -> None:
     if not job.done.set_running_or_notify_cancel():
-        job.free()  # whoever asked gave up before it began
+        job.free()  # the caller gave up before it began
         return
     try:
         result = job.call()
-    except BaseException as error:  # noqa: BLE001 - raised again by whoever awaits
+    except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
         job.free()
         job.done.set_exception(error)
     else:
-        # First the place, then the result, so that whoever awaits finds the place free.
+        # First the place, then the result, so that the awaiting task finds the place free.
         job.free()
         job.done.set_result(result)
 
@@ -126,7 +126,7 @@ def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> N
     try:
         loop.call_soon_threadsafe(callback)
     except RuntimeError:
-        callback()  # the loop is closed: nobody else counts any more
+        callback()  # the loop is closed: nothing else counts any more
 
 
 THREADS: Final = BlockingThreads()

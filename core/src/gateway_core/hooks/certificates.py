@@ -37,7 +37,7 @@ class CertificateContext:
     clock: Clock
     rng: Random
     session: Callable[[], aiohttp.ClientSession]
-    """A session for calls to whoever issues them; not to be closed."""
+    """A session for calls to their issuer; not to be closed."""
 
 
 class CertificateSource(Protocol):

@@ -38,12 +38,12 @@ class Hook:
 
 @dataclass(slots=True, eq=False)
 class Stop:
-    """The end of a phase: a hook answered, chose another route, or failed and denies."""
+    """The end of a phase: a hook responded, chose another route, or failed and denies."""
 
     result: Response | str
     hook: Hook
     error: str | None = None
-    """Why the gateway answers for the hook; for logs and the record, never for clients."""
+    """Why the gateway responds for the hook; for logs and the record, never for clients."""
 
 
 class Chain:

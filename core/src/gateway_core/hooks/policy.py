@@ -25,7 +25,7 @@ from gateway_core.messages import Request, Response
 
 # SystemExit too: sys.exit() somewhere in a plugin must not end the gateway.
 FAILURES: Final = (Exception, SystemExit)
-# Of a plain call, in which nobody cancels anything, it is the plugin's own whatever it is.
+# Of a plain call, in which nothing is cancelled, it is the plugin's own whatever it is.
 ANYTHING: Final = (BaseException,)
 
 _MOST_CAUSES: Final = 16

@@ -59,7 +59,7 @@ class Quarantine:
     def failed(self, now: float, phase: str, client: str) -> bool:
         """Count a failure over a request of a client.
 
-        :returns: whether it opened the quarantine, or opened it again after enough tries.
+        :returns: whether it opened the quarantine, or opened it again after enough probes.
         """
         if not self.is_closed:
             return self._try_failed(now, phase, client)
@@ -81,7 +81,7 @@ class Quarantine:
         return sum(counts) >= policy.failures and sum(count > 0 for count in counts) >= policy.clients
 
     def _try_failed(self, now: float, phase: str, client: str) -> bool:
-        # A failure of a hook that began before the quarantine says nothing new, unless tries are on.
+        # A failure of a hook that began before the quarantine says nothing new, unless probes are on.
         if self._tried_at is None:
             return False
         self._tried_at = None

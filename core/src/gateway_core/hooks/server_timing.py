@@ -24,11 +24,11 @@ ASK: Final = "X-Gateway-Timing"
 
 _NAME: Final = "server-timing"
 _SENT_KEY: Final = "gateway.timings.sent"
-_ANSWERED_KEY: Final = "gateway.timings.answered"
+_RESPONDED_KEY: Final = "gateway.timings.responded"
 
 
 class TimingAnswers(Plugin[None]):
-    """Watches the requests of trusted peers that ask for it, and writes their times into the answer."""
+    """Watches the requests of trusted peers that ask for it, and writes their times into the response."""
 
     name = _NAME
     default_on_error = "continue"
@@ -46,10 +46,10 @@ class TimingAnswers(Plugin[None]):
         if is_watched(request):
             request.state[_SENT_KEY] = perf_counter()
 
-    def answered(self, request: Request, _response: Response) -> None:
-        """Note when the answer's head came, before the first response hook."""
+    def responded(self, request: Request, _response: Response) -> None:
+        """Note when the response's head came, before the first response hook."""
         if is_watched(request):
-            request.state[_ANSWERED_KEY] = perf_counter()
+            request.state[_RESPONDED_KEY] = perf_counter()
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
@@ -57,26 +57,26 @@ class TimingAnswers(Plugin[None]):
         if not is_watched(request):
             return
         metrics = [server_timing(request)]
-        sent, answered = request.state.get(_SENT_KEY), request.state.get(_ANSWERED_KEY)
-        if sent is not None and answered is not None:
-            metrics.append(f"upstream;dur={(answered - sent) * 1000:.3f}")
+        sent, responded = request.state.get(_SENT_KEY), request.state.get(_RESPONDED_KEY)
+        if sent is not None and responded is not None:
+            metrics.append(f"upstream;dur={(responded - sent) * 1000:.3f}")
         metrics.append(f"gateway;dur={(self.clock.monotonic() - request.started) * 1000:.3f}")
         response.headers.add("Server-Timing", ", ".join(filter(None, metrics)))
 
 
-def timing_answers(clock: Clock, metrics: Metrics) -> Binding:
-    """Return the binding to give to `answer_with_times`."""
+def server_timing_binding(clock: Clock, metrics: Metrics) -> Binding:
+    """Return the binding to give to `with_server_timing`."""
     log = logging.getLogger("gateway.plugins.server-timing")
     instance = TimingAnswers(None, PluginContext(_NAME, None, clock, log, metrics))
     return Binding(_NAME, _NAME, "", None, "continue", "continue", None, False, instance, Faults())
 
 
-def answer_with_times(chain: Chain, binding: Binding) -> Chain:
+def with_server_timing(chain: Chain, binding: Binding) -> Chain:
     """Put the binding around a chain; the chain is changed and returned."""
     instance: Any = binding.instance
     if chain.bindings[:1] == (binding,):
         return chain
-    first = Hook(instance.answered, binding, "gateway_response")
+    first = Hook(instance.responded, binding, "gateway_response")
     last = Hook(instance.gateway_response, binding, "gateway_response")
     sent = Hook(instance.gateway_pre_proxy, binding, "gateway_pre_proxy")
     chain.request = (Hook(instance.gateway_request, binding, "gateway_request"), *chain.request)

@@ -52,7 +52,7 @@ def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, .
     if result is None:
         decision = "change" if _changed(before, after) else "none"
     elif isinstance(result, Response):
-        decision = f"answer {result.status}"
+        decision = f"response {result.status}"
     elif isinstance(result, str) and phase == "gateway_route_match":
         decision = "reroute"
     else:

@@ -1,6 +1,6 @@
 """The values that one binding shares between its instances: bytes by key, bounded, with times to live.
 
-A store is plain data: it has no clock and no lock. Whoever owns it, the serving process or the supervisor of several,
+A store is plain data: it has no clock and no lock. Its owner, the serving process or the supervisor of several,
 applies one operation after the other to it, and that is what makes `add` and `increment` atomic.
 
 Entries that expire are found by a heap of (deadline, key). An entry that was replaced leaves a stale pair in the heap,

@@ -114,7 +114,7 @@ def _gated(call: Call, binding: Binding, phase: str, quarantine: Quarantine) -> 
         try:
             result = call(*args)
         except Exception:
-            raise  # whoever called counts the failure, and that ends the try
+            raise  # the caller counts the failure, and that ends the probe
         except BaseException:
             quarantine.abandoned()
             raise
@@ -139,6 +139,6 @@ async def _tried(awaitable: Awaitable[Any], binding: Binding, quarantine: Quaran
 
 
 def _settle(result: object, binding: Binding, quarantine: Quarantine) -> None:
-    # A result of a wrong type is a failure, which whoever called finds out and counts.
+    # A result of a wrong type is a failure, which the caller finds and counts.
     if (result is None or isinstance(result, Response | str)) and quarantine.succeeded():
         binding.instance.log.warning("%s works again and left quarantine", binding)

@@ -1,6 +1,6 @@
 """Bodies that change as they pass.
 
-A body is pulled: whoever sends it reads from a `BodySource` and gets the next piece when it wants one, so a filter
+A body is pulled: its sender reads from a `BodySource` and gets the next piece when it wants one, so a filter
 never makes more than was asked for. `FilteredBody` is a chain of stages, one for each filter, each of which is a source
 for the next:
 
@@ -91,7 +91,7 @@ ObserverFailed: TypeAlias = Callable[[BodyFilter, BaseException], None]
 
 
 def _ignore(_filter: BodyFilter, _error: BaseException) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class FilteredBody:

@@ -132,7 +132,7 @@ class ExactLength:
 
 
 def _nothing() -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def source_of(body: Body) -> BodySource:

@@ -2,7 +2,7 @@ r"""Header fields, kept as the bytes in which they came.
 
 A head is almost always forwarded as it is, and a plugin reads one or two fields of it. So the fields stay one block
 of bytes, ``b"\r\nHost: a\r\nAccept: b"``: every line begins with CRLF, none ends with one. A look-up is a ``find`` in
-a lower-cased copy, a change is a slice, and a head that nobody changed is still the very slice that arrived.
+a lower-cased copy, a change is a slice, and a head that was not changed is still the very slice that arrived.
 """
 
 from __future__ import annotations

@@ -9,16 +9,16 @@ from typing import Protocol
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one endpoint."""
+    """One request to one endpoint; each retry is another."""
 
     endpoint: str
     """The endpoint's id."""
 
     outcome: str
-    """``answered``, ``connect-failure``, ``reset``, ``timeout``, ``bad-answer`` or ``cancelled``."""
+    """``responded``, ``connect-failure``, ``reset``, ``timeout``, ``bad-response`` or ``cancelled``."""
 
     status: int = 0
-    """The status that the endpoint answered with; 0 if it did not."""
+    """Status of the endpoint's response; 0 if there was none."""
 
     duration: float = 0.0
     """Seconds from picking the endpoint to its response head or its failure."""
@@ -48,55 +48,55 @@ class Record:
     upstream = ""
     """Name of the upstream that an endpoint was picked from; empty if none was."""
     upstream_duration: float | None = None
-    """From the first try to the response head; None if no upstream answered."""
+    """From the first attempt to the response head; None if no upstream responded."""
     bytes_received = 0
     """Bytes of the request's body."""
     bytes_sent = 0
-    """Bytes of the answer's body that were handed to the client's connection."""
+    """Bytes of the response's body that were handed to the client's connection."""
     produced_by = "gateway"
-    """``upstream``, ``gateway``, or the id of the binding that answered."""
+    """``upstream``, ``gateway``, or the id of the binding that responded."""
     aborted: str | None = None
-    """``client``, ``upstream`` or ``gateway`` if the answer did not reach its end because of it, else None."""
+    """``client``, ``upstream`` or ``gateway`` if the response did not reach its end because of it, else None."""
     reason: str | None = None
     """Code of why the response is the gateway's own or did not reach its end (docs/reasons.md); None for an upstream's
     response that did."""
     error: str | None = None
     """The same as a text for people; for logs, never for clients."""
 
-    _answered: tuple[Address, int, float] | None = None
+    _responded: tuple[Address, int, float] | None = None
 
-    def __init__(self, attempts: Sequence[Attempt] = (), answered: tuple[Address, int, float] | None = None) -> None:
-        """Note the tries.
+    def __init__(self, attempts: Sequence[Attempt] = (), responded: tuple[Address, int, float] | None = None) -> None:
+        """Keep the attempts.
 
         :param attempts: those that failed; or all of them.
-        :param answered: the endpoint that answered behind them, its status and the seconds that it took.
+        :param responded: the endpoint that responded after them, its status and the seconds that it took.
         """
         self._attempts = attempts
-        if answered is not None:
-            self._answered = answered
+        if responded is not None:
+            self._responded = responded
 
     @property
     def attempts(self) -> Sequence[Attempt]:
-        """Each try at an endpoint, in order."""
-        answered = self._answered
-        if answered is not None:
-            endpoint, status, duration = answered
-            last = Attempt(endpoint.id, "answered", status, duration, endpoint.url)
+        """Each attempt, in order."""
+        responded = self._responded
+        if responded is not None:
+            endpoint, status, duration = responded
+            last = Attempt(endpoint.id, "responded", status, duration, endpoint.url)
             self.attempts = (*self._attempts, last)
         return self._attempts
 
     @attempts.setter
     def attempts(self, attempts: Sequence[Attempt]) -> None:
-        self._attempts, self._answered = attempts, None
+        self._attempts, self._responded = attempts, None
 
     @property
-    def tries(self) -> int:
-        """How many tries there were."""
-        return len(self._attempts) + (self._answered is not None)
+    def attempt_count(self) -> int:
+        """How many attempts there were, without making their list."""
+        return len(self._attempts) + (self._responded is not None)
 
     @property
     def endpoint(self) -> str | None:
-        """Id of the endpoint that was tried last; None if none was."""
-        if self._answered is not None:
-            return self._answered[0].id
+        """Id of the last attempt's endpoint; None if there was no attempt."""
+        if self._responded is not None:
+            return self._responded[0].id
         return self._attempts[-1].endpoint if self._attempts else None

@@ -277,7 +277,7 @@ class Request:
         rewrite = None if self.route is None else self.route.rewrite
         try:
             return self._raw_path if rewrite is None else rewrite(self.path_params, self._raw_path)
-        except ValueError:  # there is no such path, and the request was answered 400
+        except ValueError:  # there is no such path, and the request was refused with 400
             return self._raw_path
 
     async def read(self, limit: int = 1 << 20) -> bytes:

@@ -1,4 +1,4 @@
-"""What every hook did, for tests and for whoever writes a plugin; measured only in chains that were built for it."""
+"""What every hook did, for tests and for authors of plugins; measured only in chains that were built for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HookCall:
     """What it raised, or None."""
 
     changes: tuple[str, ...]
-    """What it changed in the request or the answer, in words: ``set x-user: 'ann'``, ``status 200 -> 204``."""
+    """What it changed in the request or the response, in words: ``set x-user: 'ann'``, ``status 200 -> 204``."""
 
     duration: float
     """Seconds from the call to its end, waiting included."""
@@ -44,7 +44,7 @@ class HookCall:
         if self.error is not None:
             return f"raised {type(self.error).__name__}: {self.error}"
         if isinstance(self.result, Response):
-            return f"answered {self.result.status}"
+            return f"responded {self.result.status}"
         if isinstance(self.result, str):
             return f"chose route {self.result!r}"
         return ", ".join(self.changes) or "passed"
@@ -105,7 +105,7 @@ class _CallsWatch:
 
 
 class _State(NamedTuple):
-    """What a hook may change of a request or an answer."""
+    """What a hook may change of a request or a response."""
 
     values: dict[str, object]
     fields: list[tuple[str, str]]

@@ -9,7 +9,7 @@ from gateway_core.config import BindingConfig, ConfigProblem, GatewayConfig, Pla
 from gateway_core.config.words import listed
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
-from gateway_core.hooks.server_timing import answer_with_times
+from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.observe.hook_times import Timings
 from gateway_core.packages.instances import Bindings
 from gateway_core.packages.registry import PluginRegistry
@@ -27,20 +27,20 @@ class ChainBuilder:
         gateway_wide: Sequence[BindingConfig],
         place_of: PlaceOf,
         timings: Timings | None = None,
-        answers: Binding | None = None,
+        server_timing: Binding | None = None,
     ) -> None:
         """Bind the gateway-wide bindings.
 
         :param place_of: the place of a key path such as ``routes[3].plugins[0]``.
         :param timings: measures every hook; None costs nothing.
-        :param answers: goes around every chain (see `answer_with_times`).
+        :param server_timing: goes around every chain (see `with_server_timing`).
         :raises ConfigError: a binding cannot be made.
         """
         self._bindings = bindings
         self._gateway_wide = gateway_wide
         self._place_of = place_of
         self._timings = timings
-        self._answers = answers
+        self._server_timing = server_timing
         self._inherited: dict[str, Binding] = {}
         for index, config in enumerate(gateway_wide):
             if config.enabled:
@@ -94,7 +94,7 @@ class ChainBuilder:
         for binding in bindings:
             (after if binding.is_after else before).append(binding)
         chain = build_chain(before, self._timings, after=after, targets=targets)
-        return chain if self._answers is None else answer_with_times(chain, self._answers)
+        return chain if self._server_timing is None else with_server_timing(chain, self._server_timing)
 
     def _bind_all(
         self, listed: Sequence[BindingConfig], route: str | None, key_path: str, upstream: str

@@ -270,7 +270,7 @@ class Bindings:
         return None
 
     async def aclose(self) -> None:
-        """Give the instances back; those that nobody else holds are stopped."""
+        """Give the instances back; those that are not held elsewhere are stopped."""
         held, self._held = self._held, []
         unused = [instance for lease, _, _ in held if (instance := lease.release()) is not None]
         await asyncio.gather(*(instance.aclose() for instance in unused if instance.has_end))

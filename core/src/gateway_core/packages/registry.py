@@ -1,4 +1,4 @@
-"""The plugins of this environment: found by entry point, loaded when somebody asks, each by itself."""
+"""The plugins of this environment: found by entry point, loaded on demand, each by itself."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class PluginRegistry:
         return sorted(self._known)
 
     def info(self, name: str) -> PluginInfo | None:
-        """Load one plugin and say what there is to know of it; None if nobody publishes the name."""
+        """Load one plugin and say what there is to know of it; None if no distribution publishes the name."""
         entry = self._loaded(name)
         return None if entry is None else _info(name, entry)
 

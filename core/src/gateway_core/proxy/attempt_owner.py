@@ -1,4 +1,4 @@
-"""What an attempt tells whoever wants the response, and what failures mean."""
+"""What an attempt tells its owner, and what failures mean."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENDINGS: Final = {
     Failure.CONNECT_TIMEOUT: Ending(Outcome.CONNECT_FAILURE, 504, "upstream.connect-timeout", "connect-failure"),
     Failure.RESET: Ending(Outcome.RESET, 502, "upstream.reset", "reset"),
     Failure.TIMEOUT: Ending(Outcome.TIMEOUT, 504, "upstream.timeout", "timeout"),
-    Failure.BAD_RESPONSE: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-answer"),
+    Failure.BAD_RESPONSE: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-response"),
     Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset"),
     Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset"),
     Failure.LOCAL: Ending(Outcome.LOCAL, 503, "upstream.local-error", "cancelled"),

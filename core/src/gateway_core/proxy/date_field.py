@@ -1,4 +1,4 @@
-"""The Date of answers that are made here (RFC 9110 section 6.6.1); an upstream's answer keeps its own."""
+"""The Date of responses that are made here (RFC 9110 section 6.6.1); an upstream's response keeps its own."""
 
 from __future__ import annotations
 

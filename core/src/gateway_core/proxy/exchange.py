@@ -14,7 +14,7 @@ response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
 the client is gone.
 
 **The snapshot** is pinned until the response's head is written. A stream or a tunnel that goes on on a snapshot that is
-no longer in force keeps its chain alive by a `ChainLease`, and lets go of the snapshot.
+no longer in force keeps its chain alive by a `ChainLease`, and releases the snapshot.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Exchange:
             self.phases.start()
 
     def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), close: bool = True) -> None:
-        """Begin with the response: the head is refused, or answered, before there is anything for hooks to decide on.
+        """Begin with the response: the head leaves nothing for hooks of requests to decide on.
 
         :param reason: a code of `gateway_core.reasons`.
         :param detail: for logs.

@@ -23,7 +23,7 @@ _DETAILS = {
     503: "the service is not available at the moment",
     504: "the upstream did not respond in time",
     505: _VERSIONS,
-    508: "the request goes round in circles",
+    508: "the request loops between proxies",
 }
 
 

@@ -1,7 +1,7 @@
 """Runs the hooks of one exchange, phase by phase, in its one `contextvars.Context`.
 
 All hooks of an exchange run in that context, plain and awaited ones, whichever connection's data led to the call: what
-one sets, the later ones see, and nobody else. The pipeline itself never runs in it, so that the context is never
+one sets, the later ones see, and nothing else does. The pipeline itself never runs in it, so that the context is never
 entered twice: a phase with a hook that must be awaited is finished in a task of the context, and the task's callback,
 which the loop calls outside of it, goes on with the pipeline. Blocking hooks run in a copy.
 """

@@ -91,7 +91,7 @@ class ResponsePhase:
         self._is_decided = True
         owner = self._owner
         if not response.is_streamed:
-            # A hook replaced the response: nobody reads the rest of the upstream's.
+            # A hook replaced the response: the rest of the upstream's is not read.
             self._call.give_up()
             owner.write_response(response)
             return

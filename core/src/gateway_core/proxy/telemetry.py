@@ -1,4 +1,4 @@
-"""Counts requests: a dictionary and a list on the request path, Prometheus metrics when somebody asks."""
+"""Counts requests: a dictionary and a list on the request path, Prometheus metrics when they are scraped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Telemetry(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
         """Return the counts as metric families."""
-        requests = CounterMetricFamily("gateway_requests", "Requests answered.", labels=["route", "status"])
+        requests = CounterMetricFamily("gateway_requests", "Requests that are over.", labels=["route", "status"])
         for route, meter in list(self._meters.items()):
             for status, count in list(meter.requests.items()):
                 requests.add_metric([route, str(status)], count)

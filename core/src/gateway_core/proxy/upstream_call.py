@@ -3,7 +3,7 @@
 What calls awaits `UpstreamCall.response` for the head, and `read`s the body until it is complete. The same limits,
 queues, retries and timeouts hold as for the requests of clients, since it is an `UpstreamRequest` as well. The body
 waits in a buffer of `HIGH_WATER` bytes, above which the upstream's connection is not read: nothing is produced faster
-than the caller takes it. `aclose` ends the call wherever it is; whoever makes one closes it.
+than the caller takes it. `aclose` ends the call wherever it is; its maker closes it.
 
 A request body is bytes, or an asynchronous iterator, which is asked for more as the upstream takes it. An iterator can
 be sent again only as far as the retry policy keeps bodies (`RequestBody.keep_limit`).

@@ -1,6 +1,6 @@
 """One request to an upstream: its attempts, and when another one is made.
 
-An `UpstreamRequest` is made by whoever wants a response: the exchange of a client, a copy for a mirror, a call of the
+An `UpstreamRequest` is made by its owner: the exchange of a client, a copy for a mirror, a call of the
 gateway's own. It picks an endpoint and makes an `Attempt`, one after another until one brings a response or none is
 left, and reports to its `AttemptOwner`. What differs from attempt to attempt is in the `Attempt`; here is what the
 request has once: the retry policy and its budget, the endpoints that were tried, the body, the deadline of it all.
@@ -145,7 +145,7 @@ class UpstreamRequest:
         delay = self._delay_before_retry(status, now)
         if delay is None:
             return False
-        self._note(attempt, "answered", now, status)
+        self._note(attempt, "responded", now, status)
         attempt.fail(status, "")
         self._start_retry(delay, now)
         return True

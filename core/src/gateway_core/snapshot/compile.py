@@ -21,7 +21,7 @@ from gateway_core.config import (
     WeightedTargetConfig,
     is_url,
 )
-from gateway_core.hooks import PluginServices, timing_answers
+from gateway_core.hooks import PluginServices, server_timing_binding
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
@@ -49,7 +49,7 @@ from gateway_core.upstreams.transport import TlsSettings, TransportSettings, mak
 from gateway_core.upstreams.upstream import Upstream
 
 DISCOVERY_WAIT = 5.0
-"""Seconds for which a new snapshot waits for the first answer of its discoveries; later ones come while it serves."""
+"""Seconds for which a new snapshot waits for the first result of its discoveries; later ones come while it serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +163,11 @@ class _Compiler:
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
 
     def _chains(self) -> ChainBuilder:
-        environment, timings, answers = self.environment, self.environment.timings, None
+        environment, timings, server_timing = self.environment, self.environment.timings, None
         if self.config.server_timing:
             timings = timings or environment.times
-            answers = timing_answers(environment.clock, environment.metrics)
-        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, answers)
+            server_timing = server_timing_binding(environment.clock, environment.metrics)
+        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing)
 
     def _problem(self, key_path: str, message: str, code: str) -> ConfigError:
         return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message, code=code)])

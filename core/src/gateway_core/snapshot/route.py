@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway_core.upstreams.upstream import Upstream
 
 Redirect = Callable[["Request"], "Response"]
-"""Answers with a redirect."""
+"""Responds with a redirect."""
 
 
 @dataclass(frozen=True, slots=True)

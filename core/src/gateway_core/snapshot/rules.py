@@ -88,7 +88,7 @@ def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:
 
 
 def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFAULT_POLICY) -> Redirect | None:
-    """Return what answers with the route's redirect, or None if it has none.
+    """Return the hook that responds with the route's redirect, or None if it has none.
 
     :raises RewriteError: the pattern and the redirect do not go together.
     """
@@ -101,7 +101,7 @@ def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFA
     options = RedirectOptions(configured.status, configured.scheme, configured.host, path)
     redirect = compile_redirect(pattern, options)
 
-    def answer(request: Request) -> Response:
+    def respond(request: Request) -> Response:
         path = policy.sent(request.raw_path)
         try:
             location = redirect.location(request.scheme, request.host, path, request.query_string, request.path_params)
@@ -109,7 +109,7 @@ def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFA
             return Response.problem(400, "the address cannot be redirected")
         return Response(redirect.status, headers={"Location": location})
 
-    return answer
+    return respond
 
 
 def pattern_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> Pattern:

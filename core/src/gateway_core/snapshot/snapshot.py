@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Snapshot:
     """One configuration in force, or one that requests still finish on.
 
-    Its tables never change. Whoever serves a request on it adds one to ``active`` and calls `release` at the end.
+    Its tables never change. An exchange on it adds one to ``active`` and calls `release` at the end.
     """
 
     __slots__ = (
@@ -120,11 +120,11 @@ class Snapshot:
         return list(dict.fromkeys(each for each in found if each.place))
 
     async def aclose(self) -> None:
-        """Give back what this snapshot shares with others; plugins and endpoints that nobody else uses are closed."""
+        """Give back what this snapshot shares with others; plugins and endpoints that are not in use are closed."""
         await self._close()
 
     def dismantle(self) -> list[object]:
-        """Take the snapshot apart; nobody may use it any more. The caller lets go of the parts little by little."""
+        """Take the snapshot apart; it may not be used any more. The caller releases the parts little by little."""
         parts: list[object] = [*self._made_of, *self.config.routes, *self.config.upstreams, *self.routes.values()]
         self._made_of, self.routes, self.upstreams = (), {}, {}
         return parts

@@ -319,5 +319,5 @@ class PluginHarness(Generic[PluginT]):
         record.produced_by = response.produced_by or "gateway"
         if exchange.attempt is not None:
             record.upstream, record.upstream_duration = _TARGET, 0.0
-            record.attempts = [Attempt("test", "answered", response.status, url=_TARGET)]
+            record.attempts = [Attempt("test", "responded", response.status, url=_TARGET)]
         return record

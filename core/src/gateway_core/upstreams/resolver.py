@@ -92,7 +92,7 @@ class _LookUp:
     def __init__(self, name: _Name, ended: asyncio.Future[None]) -> None:
         self.name = name
         self.ended = ended
-        """Done when there is a result, or none in time. Never an exception, which nobody might retrieve."""
+        """Done when there is a result, or none in time. Never an exception, which might not be retrieved."""
         self.is_running = False
         self.is_slow = name.is_slow
         self.timer: asyncio.TimerHandle | None = None

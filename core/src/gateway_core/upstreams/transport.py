@@ -61,7 +61,7 @@ def unusable(settings: TlsSettings, error: Exception) -> str:
 def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
     """Return the context for connections to https endpoints; they are verified unless the settings say otherwise.
 
-    With ``sans`` the context itself looks for the names during the handshake, whoever uses it, and whatever name is
+    With ``sans`` the context itself looks for the names during every handshake, and whatever name is
     asked for.
 
     :raises OSError: for files that cannot be read.

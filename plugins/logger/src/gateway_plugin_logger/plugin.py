@@ -109,7 +109,7 @@ class Logger(Plugin[LoggerConfig]):
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
-        """Keep the beginning of the answer's body, if lines say it."""
+        """Keep the beginning of the response's body, if lines say it."""
         if self._response_body is not None:
             self._response_body.watch(request, response)
 

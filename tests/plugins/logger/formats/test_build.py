@@ -81,7 +81,7 @@ def test_commas_are_right_whatever_is_missing(fields: list[str], is_empty: bool,
         request.identity = Identity("a", "b", {"c": "d"})
         request.headers.add("user-agent", "x")
         record.error, record.aborted, record.upstream, record.upstream_duration = "e", "client", "u", 0.1
-        record.attempts = [Attempt("a", "answered", 200), Attempt("b", "answered", 200)]
+        record.attempts = [Attempt("a", "responded", 200), Attempt("b", "responded", 200)]
 
     line = build_renderer(name, fields, {}, find_value, nulls=nulls)(request, response, record)
 

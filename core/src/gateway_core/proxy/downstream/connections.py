@@ -133,7 +133,7 @@ class Connections:
         """Respond to a connection that is one too many, and close it."""
         transport.set_protocol(asyncio.Protocol())
         transport.write(self.refusal())
-        # Closed at once, what the client is about to send would be answered by a reset, which may overtake the 503.
+        # If it were closed at once, what the client is about to send would cause a reset, which may overtake the 503.
         if not say_end(transport):
             transport.close()
             return

@@ -29,7 +29,7 @@ def credentials_bind(lowered: bytes) -> bool:
 
 
 def challenge_binds(lowered: bytes) -> bool:
-    """Whether a response's fields, in lower case, have a challenge of such a scheme, or the answer to one."""
+    """Whether a response's fields, in lower case, have a challenge of such a scheme, or the next step of one."""
     return _has(lowered, _CHALLENGES, _CHALLENGE)
 
 

@@ -34,7 +34,7 @@ NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
 """Fields that must not be trailers: routing, framing, modifiers, authentication (RFC 9110 section 6.5.1)."""
 
 _MOST_DIGITS: Final = 18
-"""Digits of a Content-Length at most: whatever is longer than an exabyte is an attempt to overflow somebody."""
+"""Digits of a Content-Length at most: what is longer than an exabyte is an attempt at an overflow."""
 
 Field = tuple[bytes, bytes]
 """A field's name in lower case and its whole line, without CRLF."""

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Final
 
 LOOP_FIELDS: Final = frozenset({b"cdn-loop", b"via"})
-"""Fields by which intermediaries find requests that come back to them: whoever sends them, they go on."""
+"""Fields by which intermediaries find requests that come back to them: they go on from every sender."""
 
 GATEWAY_FIELDS: Final = LOOP_FIELDS | frozenset(
     {

@@ -1,1 +1,1 @@
-"""Bodies of requests and answers, for those who ask for them."""
+"""Bodies of requests and responses, where lines say them."""

@@ -15,7 +15,7 @@ class Conditions(ConfigModel):
     """Conditions on a request that is over; they hold if any one of them does. ``when`` can demand several at once."""
 
     statuses: tuple[int | str, ...] = ()
-    """Statuses of the answer: 404, 500-599 or 5xx."""
+    """Statuses of the response: 404, 500-599 or 5xx."""
     methods: tuple[str, ...] = ()
     """Methods, in capitals."""
     routes: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Conditions(ConfigModel):
     hosts: tuple[str, ...] = ()
     """Hosts that were asked for, without a port."""
     produced_by: tuple[str, ...] = ()
-    """Who answered: ``upstream``, ``gateway`` or the id of a binding."""
+    """Who responded: ``upstream``, ``gateway`` or the id of a binding."""
     slower_than: Duration | None = None
     """Durations longer than this."""
     retried: bool = False
@@ -33,7 +33,7 @@ class Conditions(ConfigModel):
     aborted: bool = False
     """Answers that did not reach their end."""
     failed: bool = False
-    """Requests that the gateway could not get an answer for."""
+    """Requests that the gateway could not get a response for."""
     when: str | None = None
     """An expression over fields, such as ``status >= 500 and not starts_with(path, '/internal/')``."""
 

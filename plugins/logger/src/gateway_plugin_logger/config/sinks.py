@@ -148,7 +148,7 @@ class SyslogSink(ConfigModel):
     facility: Literal[
         "user", "daemon", "auth", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"
     ] = "local0"
-    """Facility of the messages; the severity follows the answer's status."""
+    """Facility of the messages; the severity follows the response's status."""
     app_name: str = Field(default="gateway", pattern=r"^[!-~]{1,48}$")
     """APP-NAME of the messages."""
     hostname: str | None = Field(default=None, pattern=r"^[!-~]{1,255}$")

@@ -45,7 +45,7 @@ READERS: Final[dict[str, Any]] = {
     "tls_serial": readers.tls_serial,
     "tls_subject": readers.tls_subject,
     "trace_part": readers.trace_part,
-    "tries": readers.tries,
+    "attempt_details": readers.attempt_details,
     "upstream_status": readers.upstream_status,
     "upstream_url": readers.upstream_url,
     "wire_text": readers.wire_text,
@@ -177,7 +177,7 @@ _FIELDS: Final = (
     _field(
         "bytes_received", "record.bytes_received", Kind.INTEGER, "http.request.body.size", "bytes of the request's body"
     ),
-    _field("bytes_sent", "record.bytes_sent", Kind.INTEGER, "http.response.body.size", "bytes of the answer's body"),
+    _field("bytes_sent", "record.bytes_sent", Kind.INTEGER, "http.response.body.size", "bytes of the response's body"),
     _field(
         "duration_ms", "record.duration", Kind.MILLISECONDS, "gateway.duration_ms", "head received to last byte sent"
     ),
@@ -186,7 +186,7 @@ _FIELDS: Final = (
         "record.upstream_duration",
         Kind.MILLISECONDS,
         "gateway.upstream.duration_ms",
-        "first try to the answer's head",
+        "first attempt to the response's head",
         optional=True,
     ),
     _field(
@@ -227,28 +227,30 @@ _FIELDS: Final = (
         "URL that was asked for last",
         optional=True,
     ),
-    _field("attempts", "record.tries", Kind.INTEGER, "gateway.attempts", "tries at endpoints"),
+    _field(
+        "attempts", "record.attempt_count", Kind.INTEGER, "gateway.attempts", "requests to endpoints, retries included"
+    ),
     _field(
         "retries",
-        "tried - 1 if (tried := record.tries) > 1 else None",
+        "attempts - 1 if (attempts := record.attempt_count) > 1 else None",
         Kind.INTEGER,
         "http.request.resend_count",
-        "tries after the first, if any",
+        "attempts after the first, if any",
         optional=True,
     ),
     _field(
-        "tries",
-        "tries(record)",
+        "attempt_details",
+        "attempt_details(record)",
         Kind.OBJECT,
-        "gateway.tries",
-        "each try: endpoint, address, outcome, status, duration_ms",
+        "gateway.attempt_details",
+        "each attempt: endpoint, address, outcome, status, duration_ms",
         optional=True,
     ),
     _field(
         "produced_by", "record.produced_by", Kind.WORD, "gateway.produced_by", "`upstream`, `gateway` or a binding's id"
     ),
-    _field("aborted", "record.aborted", Kind.WORD, "gateway.aborted", "who ended the answer early", optional=True),
-    _field("error", "record.error", Kind.TEXT, "error.message", "why the gateway answered for itself", optional=True),
+    _field("aborted", "record.aborted", Kind.WORD, "gateway.aborted", "who ended the response early", optional=True),
+    _field("error", "record.error", Kind.TEXT, "error.message", "why the gateway responded for itself", optional=True),
     _field(
         "refusal",
         "None if response.status < 400 else refusal(request)",
@@ -280,7 +282,7 @@ _FIELDS: Final = (
         "content_type(response.headers)",
         Kind.WORD,
         "http.response.header.content-type",
-        "the answer's `Content-Type`",
+        "the response's `Content-Type`",
         optional=True,
     ),
     _field(
@@ -321,7 +323,7 @@ _FIELDS: Final = (
         "{n.lower(): wire_text(v) for n, v in response.headers.items()}",
         Kind.OBJECT,
         "http.response.headers",
-        "the answer's head as an object",
+        "the response's head as an object",
     ),
     _field(
         "claims",
@@ -344,7 +346,7 @@ _FIELDS: Final = (
         "request.state.get('logger.response_body')",
         Kind.TEXT,
         "http.response.body.content",
-        "beginning of the answer's body, see below",
+        "beginning of the response's body, see below",
         optional=True,
     ),
     _field(

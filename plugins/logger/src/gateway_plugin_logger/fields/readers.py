@@ -1,4 +1,4 @@
-"""Reads what a request, an answer and a record do not say in one attribute."""
+"""Reads what a request, a response and a record do not say in one attribute."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def gateway_time(record: Record) -> float:
     return record.duration if upstream is None else max(0.0, record.duration - upstream)
 
 
-def tries(record: Record) -> list[dict[str, Any]] | None:
-    """Return each try at an endpoint; None if there was none."""
+def attempt_details(record: Record) -> list[dict[str, Any]] | None:
+    """Return each attempt; None if there was none."""
     return [
         {
             "endpoint": attempt.endpoint,
@@ -117,12 +117,12 @@ def tries(record: Record) -> list[dict[str, Any]] | None:
 
 
 def upstream_status(record: Record) -> int | None:
-    """Return the status that the last endpoint answered with; None if it did not."""
+    """Return the status that the last endpoint's response; None if there was none."""
     return (record.attempts[-1].status or None) if record.attempts else None
 
 
 def level(response: Response) -> str:
-    """Return how bad an answer is: ``info``, ``warning`` (4xx) or ``error`` (5xx)."""
+    """Return how bad a response is: ``info``, ``warning`` (4xx) or ``error`` (5xx)."""
     status = response.status
     return "info" if status < 400 else "warning" if status < 500 else "error"
 
