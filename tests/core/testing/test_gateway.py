@@ -45,7 +45,7 @@ def test_every_call_of_a_hook_is_recorded_with_what_came_of_it(greeter: Any, tar
         told = [str(call) for call in gateway.calls]
         logged = gateway.calls_of(greeter, "log")
 
-    assert told == ["greeter.pre_proxy: answered 403", "greeter.response: set x-at: '5.0'", "greeter.log: passed"]
+    assert told == ["greeter.pre_proxy: responded 403", "greeter.response: set x-at: '5.0'", "greeter.log: passed"]
     assert [call.request.path for call in logged] == ["/forbidden"]
     assert target.requests == []
 

@@ -16,7 +16,7 @@ class MaintenanceConfig(ConfigModel):
     """When to answer 503, and to whom not."""
 
     file: Path
-    """As long as this file exists, requests are answered 503."""
+    """As long as this file exists, requests get 503."""
 
     retry_after: Duration = 60.0
     """What clients are told about when to come back."""

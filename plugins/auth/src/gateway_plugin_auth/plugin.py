@@ -24,7 +24,7 @@ class Auth(Plugin[AuthConfig]):
     """Let a request through if its caller is known and allowed: by JSON Web Token, API key, or name and password.
 
     Sets ``request.identity``. If ``require`` asks for several callers at once, the first is the
-    identity, and ``request.state["auth.identities"]`` has all. What is refused is answered 401 or 403 without saying
+    identity, and ``request.state["auth.identities"]`` has all. What is refused gets 401 or 403 without saying
     why; the reason is in ``request.state["auth.refusal"]``, with what the token said in
     ``request.state["auth.refusal_detail"]``, in the log, and in ``gateway_auth_refusals_total``.
     """
