@@ -58,6 +58,16 @@ class InClass(Plugin[Any]):
         _Helper().judge(request)
 
 
+class ByAnotherName(Plugin[Any]):
+    name = "old"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Any) -> None:
+        sent = request
+        if fields := sent.headers:
+            fields.append_block(b"")
+
+
 class Watches(Plugin[Any]):
     name = "old"
 
@@ -109,6 +119,7 @@ class Times(Plugin[Any]):
         (QueryParameters, r"request\.query_params .*use request\.query"),
         (InFunction, r"message\.transform_body .*use add_body_filter\(factory\)"),
         (InClass, r"request\.headers\.block .*use headers\.key"),
+        (ByAnotherName, r"fields\.append_block .*use headers\.extend with a FieldBlock"),
         (Watches, r"request\.watch_body .*use add_body_filter\(factory, observe=True\)"),
         (First, r"@hookimpl\(tryfirst=True\) on gateway_request is gone: .*order: before"),
         (Last, r"@hookimpl\(trylast=True\) on gateway_request is gone"),

@@ -127,6 +127,10 @@ def _uses(function: FunctionType) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.arg) and (kind := _annotated(node.annotation)) is not None:
             known[node.arg] = kind
+    for node in ast.walk(tree):  # headers = request.headers, headers := request.headers
+        if isinstance(node, (ast.Assign, ast.NamedExpr)) and (kind := _kind_of(node.value, known)) is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            known |= {each.id: kind for each in targets if isinstance(each, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (kind := _kind_of(node.value, known)) is not None:
             replacement = _KINDS[kind].get(node.attr)
