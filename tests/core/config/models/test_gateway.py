@@ -40,3 +40,8 @@ def test_peers_on_unix_sockets_are_trusted_by_name() -> None:
 def test_what_frames_a_request_cannot_be_stripped(name: str) -> None:
     with pytest.raises(ValidationError, match="cannot be removed"):
         GatewayConfig.model_validate({"strip_headers": [name]})
+
+
+def test_strip_headers_takes_whole_names() -> None:
+    with pytest.raises(ValidationError, match="no wildcard here: write whole names"):
+        GatewayConfig.model_validate({"strip_headers": ["x-user-*"]})

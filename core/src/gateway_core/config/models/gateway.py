@@ -23,6 +23,8 @@ _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding
 def _check_stripped(value: str) -> str:
     if value.lower() in _FRAMING:
         raise InvalidValueError("cannot be removed: the request cannot be read without it")
+    if "*" in value:  # which a name may have, but nobody sends
+        raise InvalidValueError("has a *, which is no wildcard here: write whole names")
     return value
 
 
