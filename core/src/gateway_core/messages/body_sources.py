@@ -122,8 +122,7 @@ class ExactLength:
             self._on_excess()
             self._on_excess = _nothing
             data = data[: self._left]
-            if not data:
-                await self._source.aclose(None)
+            await self._source.aclose(None)
         self._left -= len(data)
         return data
 

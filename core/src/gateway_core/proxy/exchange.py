@@ -25,6 +25,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.request import set_body_reader
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
@@ -34,6 +35,7 @@ from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
@@ -68,9 +70,11 @@ class Exchange:
     error: str | None = None
     """The same in words; for logs, never for clients."""
     _hooks: HookRunner | None = None
+    _stream: ResponseStream | None = None
     _copies_wait = False  # for the end of the request's body
     _total_deadline = NEVER
-    _tunnel_bytes: tuple[int, int] | None = None
+    tunnel_bytes: tuple[int, int] | None = None
+    """Bytes from the client and to it behind a 101."""
 
     def __init__(
         self,
@@ -106,7 +110,7 @@ class Exchange:
         proxy.exchanges.add(self)
         if body is not None:
             self.body = body
-            set_body_reader(self.request, self._read_body, body.watch)
+            set_body_reader(self.request, ExchangeOperations(self, body).read_body, body.watch)
         limit = snapshot.limits.max_requests
         if limit and len(proxy.exchanges) > limit:
             reason = "limits.max-requests"
@@ -120,8 +124,6 @@ class Exchange:
     def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), close: bool = True) -> None:
         """Begin with the response: the head leaves nothing for hooks of requests to decide on.
 
-        :param reason: a code of `gateway_core.reasons`.
-        :param detail: for logs.
         :param allow: methods, for the field Allow.
         :param close: whether it is the connection's last response.
         """
@@ -160,19 +162,6 @@ class Exchange:
 
     # -- the request's body
 
-    async def _read_body(self, limit: int) -> bytes:
-        body = self.body
-        assert body is not None
-        if self.head.facts.expect:
-            self.writer.send_continue()
-        if not body.is_complete:
-            self.watch(self.limits.body_timeout)
-        try:
-            return await body.read(limit)
-        finally:
-            if not self.is_over and not self._is_responding:
-                self.deadline = NEVER
-
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
         body, relay = self.body, self._relay
@@ -188,7 +177,7 @@ class Exchange:
             send_copies(route, self.request, self.head, self.body, self.id_line, self.proxy.upstreams)
         if self._relay is not None:
             self._relay.body_ended()
-        elif not self.is_over and not self._is_responding:
+        elif not self.is_over and not self.is_responding:
             self.phases.body_ended()
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:
@@ -210,7 +199,8 @@ class Exchange:
         return self.proxy.limits
 
     @property
-    def _is_responding(self) -> bool:
+    def is_responding(self) -> bool:
+        """Whether there is a response, written or not."""
         return self._own is not None or (self._relay is not None and self._relay.response_head is not None)
 
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
@@ -232,6 +222,16 @@ class Exchange:
         """Write a response that was made here; the response phase is over."""
         own = self._own = OwnResponse(self, response)
         own.write(response)
+
+    def stream(self, stream: ResponseStream) -> None:
+        """Resume and cancel the stream of a body with its response."""
+        self._stream = stream
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Called when what gives a response's body failed."""
+        self.proxy.log.error("request %s: the response's body failed: %r", self.request.request_id, error)
+        by, status, reason = failure_of(error)
+        self._respond_or_cut(status, reason, repr(error), by, flush=True)
 
     def written(self) -> None:
         """Called when a response that was made here is written."""
@@ -256,22 +256,24 @@ class Exchange:
 
     def pause_response(self) -> None:
         """Called when the client does not keep up."""
-        if self._relay is not None:
+        if self._relay is not None and self._stream is None:
             self._relay.pause()
+        if self._relay is not None or self._stream is not None:
             self.watch(self.limits.write_timeout)
 
     def resume_response(self) -> None:
         """Called when the client takes more."""
-        if self._relay is not None:
+        if self._stream is not None:
+            self.watch(0)
+            self._stream.resume()
+        elif self._relay is not None:
             self._relay.resume()
 
     def tunnel_closed(self, received: int, sent: int) -> None:
         """Called when the tunnel that followed a 101 is closed: the exchange is over."""
-        self._tunnel_bytes = received, sent
+        self.tunnel_bytes = received, sent
         self._stop()
         self.finish(self.proxy.now())
-
-    # -- deadlines
 
     def watch(self, seconds: float) -> None:
         """Expire in so many seconds, 0 is never; or when the whole request has to be over."""
@@ -288,9 +290,7 @@ class Exchange:
         self.deadline = NEVER
         body, relay = self.body, self._relay
         is_body_awaited = body is not None and not body.is_complete and not body.is_paused
-        if self.is_over:
-            return
-        if self._is_responding:
+        if self.is_responding:
             self._expire_response()
         elif relay is not None and relay.send_continue():
             relay.on_sent(now)
@@ -306,7 +306,7 @@ class Exchange:
         if self._relay is not None:
             self._relay.give_up(timed_out=self.writer.head_sent and not is_client_slow)
         if not self.writer.head_sent:
-            self._respond_at_once(504, "request-timeout", "the request took too long")
+            self._respond_or_cut(504, "request-timeout", "the request took too long")
         elif is_client_slow:
             self.break_off("client", "client-too-slow", "the client does not read", flush=False)
         else:
@@ -317,25 +317,31 @@ class Exchange:
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
         self.proxy.log.error("request %s failed: %r", self.request.request_id, error, exc_info=error)
+        self._respond_or_cut(500, "internal", repr(error))
+
+    def _respond_or_cut(
+        self, status: int, reason: str, detail: str, by: str = "gateway", *, flush: bool = False
+    ) -> None:
+        """Respond for the gateway without another hook, and close the connection; or cut off what has begun."""
         if self.is_over:
             return
         self._stop()
         if self.writer.head_sent:
-            self.break_off("gateway", "internal", repr(error), flush=False)
-        else:
-            self._respond_at_once(500, "internal", repr(error))
-
-    def _respond_at_once(self, status: int, reason: str, detail: str) -> None:
-        """Respond for the gateway without another hook, and close the connection."""
-        self._stop()
+            self.break_off(by, reason, detail, flush=flush)
+            return
         self.writer.keep_alive = False
-        self.reason, self.error = reason, detail
+        self.note_failure(reason, detail)
         self.write_response(gateway_response(status, reason))
 
     def _stop(self) -> None:
         """Stop whatever is under way: a phase, the upstream."""
         if self._hooks is not None:
             self._hooks.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
+            self._stream = None
+        elif self._own is not None:
+            self._own.discard()
         if self._relay is not None:
             self._relay.give_up()
 
@@ -362,7 +368,6 @@ class Exchange:
     def finish(self, now: float, *, is_complete: bool = True) -> None:
         """Run the log phase, give the connection back, and let go of the snapshot.
 
-        :param now: monotonic seconds.
         :param is_complete: whether the response is; otherwise the connection is being closed already.
         """
         self.is_over = True
@@ -378,11 +383,7 @@ class Exchange:
             status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
         if hooks := self.phases.chain.log:
-            record = make_record(relay, response, self.writer, self.body, now - self.request.started)
-            record.started_at = proxy.wall() - record.duration
-            record.aborted, record.reason, record.error = self.aborted, self.reason, self.error
-            if self._tunnel_bytes is not None:
-                record.bytes_received, record.bytes_sent = self._tunnel_bytes
+            record = make_record(self, relay, response, now - self.request.started)
             shown = response or response_of(relay)
             self.runner().run_last(self._pin.release, start_log_phase, hooks, self.request, shown, record)
         else:
@@ -392,7 +393,7 @@ class Exchange:
             self._relay = None
             relay.upstream_request.clear()
         if self._hooks is not None:
-            self._hooks = None
+            self._hooks = self._stream = None
         self._own = self.body = None
         del self.phases
         if is_complete:

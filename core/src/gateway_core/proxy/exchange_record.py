@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from gateway_core.messages import Record, Response
+from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
@@ -13,9 +14,19 @@ CLIENT_LEFT: Final = 499
 """Status in logs of a request whose client left before there was a response."""
 
 
-def make_record(
-    relay: Relay | None, response: Response | None, writer: ResponseWriter, body: RequestBody | None, duration: float
-) -> Record:
+class EndedExchange(Protocol):
+    """An exchange at its end."""
+
+    aborted: str | None
+    body: RequestBody | None
+    error: str | None
+    proxy: ExchangeHost
+    reason: str | None
+    tunnel_bytes: tuple[int, int] | None
+    writer: ResponseWriter
+
+
+def make_record(exchange: EndedExchange, relay: Relay | None, response: Response | None, duration: float) -> Record:
     """Return a record of what was sent and received, and of the attempts.
 
     :param response: what the client was sent; None if that was the upstream's response as it came.
@@ -32,9 +43,14 @@ def make_record(
         if call.responded_at:
             record.upstream_duration = call.responded_at - call.first_picked_at
     record.duration = duration
-    record.bytes_sent = writer.bytes_sent
-    if body is not None:
-        record.bytes_received = body.received
+    record.started_at = exchange.proxy.wall() - duration
+    record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error
+    if exchange.tunnel_bytes is not None:
+        record.bytes_received, record.bytes_sent = exchange.tunnel_bytes
+    else:
+        record.bytes_sent = exchange.writer.bytes_sent
+        if exchange.body is not None:
+            record.bytes_received = exchange.body.received
     if response is None or response.is_streamed:
         record.produced_by = "upstream"
     elif response.produced_by:

@@ -47,10 +47,8 @@ def gateway_response(
     return response
 
 
-def with_request_id(response: Response, request_id: str) -> bytes:
-    """Return a response's body; a problem's gets the request id as a member."""
-    body = response.body
-    assert isinstance(body, bytes), "streams are sent by another way"
+def with_request_id(response: Response, body: bytes, request_id: str) -> bytes:
+    """Return a response's whole body; a problem's gets the request id as a member."""
     if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
         return body
     return body[:-1] + b', "request_id": "%b"}' % request_id.encode()
@@ -61,7 +59,8 @@ def closing_response(response: Response, request_id: str, date: bytes) -> bytes:
 
     :param date: the Date field as a block.
     """
-    body = with_request_id(response, request_id)
+    assert isinstance(response.body, bytes), "the gateway's own responses have their body"
+    body = with_request_id(response, response.body, request_id)
     return b"%b%b%b\r\nContent-Length: %d\r\nConnection: close\r\nX-Request-Id: %b\r\n\r\n%b" % (
         status_line(response.status, response.reason),
         own_block(response),

@@ -9,7 +9,7 @@ which the loop calls outside of it, goes on with the pipeline. Blocking hooks ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar
@@ -55,6 +55,10 @@ class HookRunner:
         else:
             task = spawn(outcome.finish(), name="log", context=self._context)
             task.add_done_callback(lambda _: done())
+
+    def spawn(self, coroutine: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
+        """Run something else in the context; `cancel` does not end it, and what it raises stays with it."""
+        return spawn(coroutine, name=name, on_error=_ignore, context=self._context)
 
     def cancel(self) -> None:
         """End the phase that is waiting; ``then`` is not called."""

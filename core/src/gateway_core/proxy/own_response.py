@@ -1,21 +1,36 @@
-"""A response that was made here, by the gateway or a plugin, on its way through the response phase to the client."""
+"""A response that is not passed on as it comes from the upstream: a plugin's, the gateway's, or a forwarded one.
+
+It goes through response hooks, and is written whole if its body is there. A file, an iterator, a forwarded response and
+whatever has filters are streamed (`ResponseStream`).
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from gateway_core.hooks import Hook, start_response_phase
 from gateway_core.messages import Request, Response
+from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec
+from gateway_core.messages.body_sources import Body, BytesSource, ExactLength, IteratorSource, source_of
 from gateway_core.proxy.gateway_responses import with_request_id
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.response_fields import BODILESS, own_block
-from gateway_core.proxy.response_phase import filtered
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
+from gateway_core.proxy.response_stream import ResponseStream, close_source, report_observer
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.streamed_body import StreamedBody
+
+_log = logging.getLogger("gateway.proxy")
 
 
 class OwnResponseOwner(Protocol):
     """The exchange, as far as its own responses use it."""
 
+    head: InboundHead
     id_line: bytes
     request: Request
     writer: ResponseWriter
@@ -26,40 +41,118 @@ class OwnResponseOwner(Protocol):
     def response_begins(self) -> None:
         """Called before the head is written."""
 
+    def stream(self, stream: ResponseStream) -> None:
+        """Called when the body is streamed: it is to be resumed and cancelled with the response."""
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Called when the rest of the body will not come."""
+
     def written(self) -> None:
         """Called when the response is written."""
 
 
 class OwnResponse:
-    """The one response of an exchange that is not an upstream's."""
+    """The one response of an exchange that is not an upstream's as it comes."""
 
-    __slots__ = ("_owner", "reason", "response")
+    __slots__ = ("_body", "_length", "_owner", "reason", "response")
 
     def __init__(self, owner: OwnResponseOwner, response: Response) -> None:
         self._owner = owner
         self.response = response
+        self._body: Body = response.body
+        self._length: int | None = None
         self.reason: str | None = None
         """Why it is not the response that it was at first, if a response hook failed."""
 
     def respond(self, hooks: tuple[Hook, ...]) -> None:
         """Run response hooks, and write what they leave."""
+        owner, response = self._owner, self.response
         if hooks:
-            owner = self._owner
-            owner.runner().run(self.write, start_response_phase, hooks, owner.request, self.response)
+            if owner.head.method == "HEAD":
+                response.is_for_head = True
+            owner.runner().run(self.write, start_response_phase, hooks, owner.request, response)
         else:
-            self.write(self.response)
+            self.write(response)
 
     def write(self, response: Response) -> None:
-        """Write a response, whole."""
+        """Write a response, or begin to."""
         if response is not self.response:
             self.reason = response.failure or ("plugin.failed" if response.produced_by == "gateway" else None)
             self.response = response
-        owner, status = self._owner, response.status
-        has_body = status not in BODILESS
-        body = with_request_id(response, owner.request.request_id) if has_body else b""
-        if response.filters:
-            body = filtered(response, body, True)
+        owner, specs = self._owner, response.body_filters
+        if owner.head.method == "HEAD":
+            response.is_for_head = True
+        streamed = response.operations if isinstance(response.operations, StreamedBody) else None
+        body: Body | BodySource = response.body if streamed is None else streamed.take()
+        if self._body is not response.body:
+            self.discard()
+        self._body = b""  # it is closed by what reads it
+        if isinstance(body, bytes):
+            may_have_body = response.status not in BODILESS
+            data = with_request_id(response, body, owner.request.request_id) if may_have_body else b""
+            if streamed is not None or not specs or not data:
+                self._write_head(len(data) if may_have_body else None, data, complete=True)
+                owner.written()
+                return
+            body = BytesSource(data)
+            length = None if response.is_filtered else len(data)
+        elif streamed is not None:
+            length = None if streamed.is_changed else streamed.length
+        else:
+            length = _stated_length(response)
+        self._stream(response, _source_of(body), () if streamed is not None else specs, length)
+
+    def _stream(
+        self, response: Response, source: BodySource, specs: tuple[FilterSpec, ...], length: int | None
+    ) -> None:
+        owner, self._length = self._owner, length
+        if not response.has_body:
+            close_source(source, owner.runner())
+            self._write_head(length, b"", complete=True)
+            owner.written()
+            return
+        if specs:
+            source = FilteredBody(source, specs, partial(report_observer, owner.request))
+        if length is not None:
+            source = ExactLength(source, length, self._on_excess)
+        owner.stream(ResponseStream(self, source, owner.writer, owner.runner()))
+
+    def _on_excess(self) -> None:
+        request_id = self._owner.request.request_id
+        _log.warning("request %s: the response has more than its Content-Length of %s bytes", request_id, self._length)
+
+    def _write_head(self, length: int | None, body: bytes, *, complete: bool) -> None:
+        owner, response = self._owner, self.response
         owner.response_begins()
-        length = len(body) if has_body else None
-        owner.writer.start(status, response.reason, own_block(response), length, owner.id_line, body, True)
+        owner.writer.start(response.status, response.reason, own_block(response), length, owner.id_line, body, complete)
+
+    def begin_stream(self, first: bytes) -> None:
+        """Write the head with the first piece of the body."""
+        length = self._length if first or self._length is not None else 0
+        self._write_head(length, first, complete=not first)
+
+    def end_stream(self, source: BodySource) -> None:
+        """Complete the body."""
+        owner = self._owner
+        owner.writer.end(trailer_block(source.trailers) if owner.head.facts.takes_trailers else b"")
         owner.written()
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Respond otherwise, or cut the response off."""
+        self._owner.stream_failed(error)
+
+    def discard(self) -> None:
+        """Close a body that nobody is going to read."""
+        body, self._body = self._body, b""
+        if isinstance(body, AsyncIterator):
+            close_source(IteratorSource(body), self._owner.runner())
+
+
+def _source_of(body: Body | BodySource) -> BodySource:
+    return source_of(body) if isinstance(body, bytes | Path | AsyncIterator) else body
+
+
+def _stated_length(response: Response) -> int | None:
+    """Return the Content-Length that a plugin gave a body of which it is not known."""
+    value = response.headers.get("Content-Length", "")
+    return int(value) if value.isascii() and value.isdigit() else None

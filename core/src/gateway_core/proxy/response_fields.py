@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway_core.messages import Response
+from gateway_core.messages import Headers, Response
 from gateway_core.messages.fields import checked_value
+from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import response_block
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, join_lines, split_block
+from gateway_core.proxy.wire.fields import HOP_BY_HOP, NOT_IN_TRAILERS, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body, whatever their head says (RFC 9110 section 6.4.1); 1xx are no responses."""
@@ -59,6 +60,14 @@ def has_gateway_fields(block: bytes) -> bool:
     """Return whether a block has a field that the gateway writes itself: a glance before anything is parsed."""
     # A regular expression, since it costs a fifth of taking the lines apart: half a microsecond for five fields.
     return _GATEWAY_LINE.search(block) is not None
+
+
+def trailer_block(trailers: Headers) -> bytes:
+    """Return the block of the trailer fields that may go on: those that frame or route a message may not (RFC 9110
+    section 6.5.1).
+    """
+    fields = split_block(block_of(trailers)) or []
+    return join_lines([field for field in fields if field[0] not in NOT_IN_TRAILERS])
 
 
 def has_date(block: bytes) -> bool:

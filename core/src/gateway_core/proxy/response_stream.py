@@ -1,0 +1,146 @@
+"""Writes a response whose body has to be asked for: filters, a plugin's iterator, a file, a forwarded response.
+
+One task for each such response, in the context of the exchange, reads a `BodySource` and writes what it gives, at the
+pace of the client. The head goes on with the first piece: if that fails there can still be another response. Behind the
+head the client sees a cut. However it ends, the source is closed, and that is awaited.
+
+The task reads and writes the pieces alone. The end is reported by the task's callback, which runs outside of the
+exchange's context, so that log hooks can run in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from gateway_core.errors import ClientGoneError, UpstreamError
+from gateway_core.messages import BodyFilter, Request
+from gateway_core.messages.body import BodySource
+from gateway_core.proxy.body_queue import outside
+from gateway_core.proxy.hook_runner import HookRunner
+from gateway_core.proxy.response_writer import ResponseWriter
+
+_log = logging.getLogger("gateway.proxy")
+
+
+class StreamedResponse(Protocol):
+    """The response whose body is streamed."""
+
+    def begin_stream(self, first: bytes) -> None:
+        """Write the head, with the first piece of the body; empty bytes are an empty body."""
+
+    def end_stream(self, source: BodySource) -> None:
+        """Called when all is written but the end; the source has the trailers."""
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Called when the rest will not come."""
+
+
+class ResponseStream:
+    """The pump of one response."""
+
+    __slots__ = (
+        "_error",
+        "_has_begun",
+        "_is_cancelled",
+        "_response",
+        "_resumed",
+        "_runner",
+        "_source",
+        "_task",
+        "_writer",
+    )
+
+    def __init__(
+        self, response: StreamedResponse, source: BodySource, writer: ResponseWriter, runner: HookRunner
+    ) -> None:
+        """Begin to read."""
+        self._response = response
+        self._source = source
+        self._writer = writer
+        self._runner = runner
+        self._error: Exception | None = None
+        self._has_begun = self._is_cancelled = False
+        self._resumed: asyncio.Future[None] | None = None
+        self._task = runner.spawn(self._pump(), "response body")
+        self._task.add_done_callback(self._done)
+
+    async def _pump(self) -> None:
+        self._has_begun = True
+        try:
+            data = await self._read()
+            outside(self._response.begin_stream, data)
+            while data:
+                while self._writer.is_paused:
+                    self._resumed = asyncio.get_running_loop().create_future()
+                    await self._resumed
+                data = await self._read()
+                if data:
+                    outside(self._writer.data, data)
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            await _closed(self._source, self._error)
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._source.read()
+        except SystemExit as error:  # it ends nothing but the body
+            raise RuntimeError("what gives the body called sys.exit") from error
+        except asyncio.CancelledError as error:
+            if self._is_cancelled:
+                raise
+            raise RuntimeError("what gives the body was cancelled") from error
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if self._is_cancelled:
+            if not self._has_begun:
+                close_source(self._source, self._runner, self._error)
+            return
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            try:
+                self._response.end_stream(self._source)
+            except Exception as failure:  # noqa: BLE001 - trailers are what a filter left
+                error = failure
+        if error is not None:
+            self._response.stream_failed(error)
+
+    def resume(self) -> None:
+        """Go on: the client takes more."""
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+
+    def cancel(self) -> None:
+        """Write no more; nothing is reported. What gives the body is closed."""
+        if not self._task.done():
+            self._is_cancelled = True
+            self._error = ClientGoneError("the response was ended before its body")
+            self._task.cancel()
+
+
+def failure_of(error: BaseException) -> tuple[str, int, str]:
+    """Return who is to blame for a body that failed, and status and reason of a response in its place."""
+    if isinstance(error, UpstreamError):
+        return "upstream", error.status, error.reason
+    return "gateway", 500, "plugin.failed"
+
+
+def report_observer(request: Request, body_filter: BodyFilter, error: BaseException) -> None:
+    """Log that an observer failed and was dropped, or that a filter failed to close."""
+    name = type(body_filter).__qualname__
+    _log.error("request %s: the body filter %s failed: %r", request.request_id, name, error, exc_info=error)
+
+
+def close_source(source: BodySource, runner: HookRunner, error: Exception | None = None) -> None:
+    """Close a source that nobody reads, in the exchange's context."""
+    runner.spawn(_closed(source, error), "end of a body")
+
+
+async def _closed(source: BodySource, error: Exception | None) -> None:
+    try:
+        await source.aclose(error)
+    except Exception:  # noqa: BLE001 - a plugin's own code; the body has ended
+        _log.exception("what gave a body failed to close")
