@@ -113,3 +113,23 @@ def test_a_revocation_list_that_has_expired_is_a_warning(invoke: Invoke, tmp_pat
     assert result.exit_code == 0
     assert f"listen[0].tls.client_crl: warning: client_crl '{authority.crl}' has expired" in result.output
     assert invoke("check", "--strict", "-c", config).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "unknown"),
+    [
+        ("0:0", None),
+        ("root", None),
+        ("no-such-user", "user 'no-such-user'"),
+        ("0:no-such-group", "group 'no-such-group'"),
+    ],
+)
+def test_an_owner_that_this_machine_does_not_know_is_a_problem(tmp_path: Path, owner: str, unknown: str | None) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"listen: {{address: 'unix:{tmp_path}/s', owner: '{owner}'}}\n")
+
+    found = look(config)
+
+    assert codes(found) == ([] if unknown is None else [("listen.owner-unknown", "error")])
+    assert unknown is None or found.problems[0].message.startswith(f"there is no {unknown} on this machine")
+    assert codes(look(config, offline=True)) == []

@@ -18,6 +18,7 @@ from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of, urls_of
 from gateway_core.packages import PluginRegistry
 from gateway_core.server.certificates import CertificateError, files_of, load_certificates
+from gateway_core.server.sockets import unknown_owner
 from gateway_core.server.source_opening import SourceError, fetch_documents
 from gateway_core.snapshot import load
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
@@ -68,12 +69,23 @@ def examine(
     certificates = certificate_problems(loaded)
     if offline:
         certificates = missing_files_as_warnings(certificates)
-    return Examination(loaded, sort_problems([*loaded.warnings, *skipped, *certificates]))
+    owners = () if offline else owner_problems(loaded)
+    return Examination(loaded, sort_problems([*loaded.warnings, *skipped, *certificates, *owners]))
 
 
 def _not_asked(url: SourceUrl) -> ConfigProblem:
     message = "was not asked: names that its documents may define are not checked"
     return ConfigProblem(Place(str(url)), "", message, code="source.not-asked", severity="warning")
+
+
+def owner_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    """Find owners of unix sockets that this machine does not know; a start would fail."""
+    for index, listen in enumerate(loaded.config.listen):
+        unknown = None if listen.owner is None else unknown_owner(listen.owner)
+        if unknown is not None:
+            key_path = f"listen[{index}].owner"
+            message = f"there is no {unknown} on this machine: create it, or give its number"
+            yield ConfigProblem(loaded.place_of(key_path), key_path, message, code="listen.owner-unknown")
 
 
 def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

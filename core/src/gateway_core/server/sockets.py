@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import shutil
 import socket
 import stat
@@ -127,6 +129,18 @@ def set_access(path: str, mode: str | None, owner: str | None) -> None:
         raise BindError(
             f"cannot set mode and owner of unix:{path}: {reason}: leave them out, or run as root"
         ) from error
+
+
+def unknown_owner(owner: str) -> str | None:
+    """Return what of ``user:group`` this machine does not know, such as ``user 'www'``; None if it knows both."""
+    user, _, group = owner.partition(":")
+    for kind, name, find in (("user", user, pwd.getpwnam), ("group", group, grp.getgrnam)):
+        try:
+            if name and not name.isdigit():
+                find(name)
+        except KeyError:
+            return f"{kind} {name!r}"
+    return None
 
 
 def _group(group: str) -> str | int | None:

@@ -69,9 +69,9 @@ class GatewayConfig(Section):
     """Fields that are removed from every request before the first hook, from every peer; ``_`` counts as ``-``."""
 
     via: Via = True
-    """Via field of requests and responses (RFC 9110 section 7.6.3), by which the gateway also finds requests that come
-    back to it, and responds with 508. A name stands in it in place of ``gateway``; give each gateway of a chain its
-    own. ``false`` adds none: a CDN-Loop field (RFC 8586) of the requests then tells that they come back."""
+    """The gateway's entry of Via (RFC 9110 section 7.6.3) in requests, by which it also finds requests that come back
+    to it, and responds with 508. A name stands in it in place of ``gateway``; give each gateway of a chain its own.
+    ``false`` adds none: an entry of CDN-Loop (RFC 8586) then tells that a request comes back."""
 
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""

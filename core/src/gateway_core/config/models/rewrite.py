@@ -43,8 +43,8 @@ class RewriteConfig(Section):
     """What the upstream gets instead of the client's path, Host and query."""
 
     prefix: str | None = None
-    """Replaces the prefix that matched, or the literal part of ``path`` before its first parameter. The upstream gets
-    it as X-Forwarded-Prefix if the client sees more than the upstream does."""
+    """Replaces the prefix that matched, or the literal part of ``path`` before its first parameter. X-Forwarded-Prefix
+    tells the upstream what the client sees of the path's start and the upstream does not."""
 
     template: str | None = None
     """The whole new path, instead of ``prefix``; ``:name`` and ``*name`` stand for the parameters of ``path``."""
@@ -86,7 +86,7 @@ class RewriteResponseConfig(Section):
     """Path of Set-Cookie gets back the prefix."""
 
     cookie_domain: Switch = False
-    """Domain of Set-Cookie that names the endpoint or ``rewrite.host`` becomes the client's host."""
+    """Domain of Set-Cookie becomes the client's host."""
 
     @model_validator(mode="after")
     def _check(self) -> RewriteResponseConfig:
