@@ -48,7 +48,6 @@ EXCEPTIONS = {
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
     "gateway_plugin_auth.config.texts._URL": OPERATORS,
     "gateway_plugin_auth.passwords._DES": ONLY_MATCHED,
-    "gateway_plugin_auth.revocation._ENTRY": OPERATORS,
     "gateway_plugin_logger.redaction.bodies._SCALAR": ONLY_MATCHED,
 }
 """What is not linear wherever it is searched for, and why that does no harm."""

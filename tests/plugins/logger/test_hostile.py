@@ -13,7 +13,7 @@ from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_logger.config import LoggerConfig
 from gateway_plugin_logger.config.sinks import SyslogSink
 from gateway_plugin_logger.fields import FIELDS
-from gateway_plugin_logger.outlets import make_filter, make_forms
+from gateway_plugin_logger.open_sinks import make_filter, make_forms
 from gateway_plugin_logger.sinks.syslog import make_head
 from gateway_plugin_sdk import Identity, Record, Request, Response, RouteInfo
 from hypothesis import given

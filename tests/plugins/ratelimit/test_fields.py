@@ -8,18 +8,18 @@ from gateway_core.messages.headers import block_of
 from gateway_plugin_ratelimit.config import LimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter
 from gateway_plugin_ratelimit.limits import Limit
-from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.reservation import Reservation
 from gateway_plugin_sdk import Request, Response
 
 
-def passage_of(request: Any, *limits: dict[str, Any], left: list[int], reset: float = 12.2) -> Passage:
+def reservation_of(request: Any, *limits: dict[str, Any], left: list[int], reset: float = 12.2) -> Reservation:
     from gateway_plugin_ratelimit.algorithms import Decision
 
     compiled = [Limit(str(options["name"]), LimitConfig.model_validate(options), "scope") for options in limits]
     rules: list[Any] = [limit.rule_for(request) for limit in compiled]
-    passage = Passage(compiled, rules, ["counter"] * len(left), [1] * len(left))
-    passage.decisions = [Decision(True, None, remaining, reset, 0.0) for remaining in left]
-    return passage
+    reservation = Reservation(compiled, rules, ["counter"] * len(left), [1] * len(left))
+    reservation.decisions = [Decision(True, None, remaining, reset, 0.0) for remaining in left]
+    return reservation
 
 
 BURST = {"name": "burst", "rate": 10, "burst": 25}
@@ -30,7 +30,7 @@ AT_ONCE = {"name": "at-once", "concurrency": 4}
 def test_standard_fields_have_an_item_for_each_limit(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
-    FieldWriter(["standard"]).write(passage_of(request_of(), BURST, DAY, AT_ONCE, left=[24, 7, 3]), response)
+    FieldWriter(["standard"]).write(reservation_of(request_of(), BURST, DAY, AT_ONCE, left=[24, 7, 3]), response)
 
     assert response.headers.items() == [
         ("RateLimit-Policy", '"burst";q=25;w=3, "day";q=1000;w=86400, "at-once";q=4;qu="concurrent-requests"'),
@@ -41,7 +41,7 @@ def test_standard_fields_have_an_item_for_each_limit(request_of: Callable[..., R
 def test_older_fields_are_those_of_the_limit_of_which_least_is_left(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
-    FieldWriter(["x-ratelimit", "ratelimit"]).write(passage_of(request_of(), BURST, DAY, left=[24, 7]), response)
+    FieldWriter(["x-ratelimit", "ratelimit"]).write(reservation_of(request_of(), BURST, DAY, left=[24, 7]), response)
 
     assert response.headers.items() == [
         ("X-RateLimit-Limit", "1000"),
@@ -59,7 +59,7 @@ def test_older_fields_that_are_there_stay_if_less_is_left_by_them(
 ) -> None:
     response = Response(200, headers={"x-ratelimit-limit": "99", "x-ratelimit-remaining": there, "other": "kept"})
 
-    FieldWriter(["x-ratelimit"]).write(passage_of(request_of(), DAY, left=[7]), response)
+    FieldWriter(["x-ratelimit"]).write(reservation_of(request_of(), DAY, left=[7]), response)
 
     assert response.headers.get_all("X-RateLimit-Remaining") == [expected]
     assert len(response.headers.get_all("X-RateLimit-Limit")) == 1
@@ -69,8 +69,8 @@ def test_older_fields_that_are_there_stay_if_less_is_left_by_them(
 def test_standard_fields_of_several_bindings_are_one_list(request_of: Callable[..., Request]) -> None:
     response, writer = Response(200), FieldWriter(["standard"])
 
-    writer.write(passage_of(request_of(), BURST, left=[24]), response)
-    writer.write(passage_of(request_of(), DAY, left=[7]), response)
+    writer.write(reservation_of(request_of(), BURST, left=[24]), response)
+    writer.write(reservation_of(request_of(), DAY, left=[7]), response)
 
     assert response.headers.joined("RateLimit") == '"burst";r=24;t=13, "day";r=7;t=13'
 
@@ -78,7 +78,7 @@ def test_standard_fields_of_several_bindings_are_one_list(request_of: Callable[.
 def test_a_whole_number_of_seconds_is_not_rounded_up(request_of: Callable[..., Request]) -> None:
     response = Response(200)
 
-    FieldWriter(["standard"]).write(passage_of(request_of(), DAY, left=[7], reset=30.0000001), response)
+    FieldWriter(["standard"]).write(reservation_of(request_of(), DAY, left=[7], reset=30.0000001), response)
 
     assert response.headers["RateLimit"] == '"day";r=7;t=30'
 
@@ -86,19 +86,19 @@ def test_a_whole_number_of_seconds_is_not_rounded_up(request_of: Callable[..., R
 @pytest.mark.parametrize("styles", [["standard"], ["x-ratelimit"], ["standard", "x-ratelimit", "ratelimit"]])
 def test_the_quick_way_writes_the_same_fields(request_of: Callable[..., Request], styles: Any) -> None:
     writer = FieldWriter(styles)
-    passage = passage_of(request_of(), BURST, left=[24])
-    one: Any = writer.compiled(passage.limits[0], passage.limits[0].constant_rule)  # type: ignore[arg-type]
+    reservation = reservation_of(request_of(), BURST, left=[24])
+    one: Any = writer.compiled(reservation.limits[0], reservation.limits[0].constant_rule)  # type: ignore[arg-type]
 
     for remaining, reset in [(24, 1.2), (24, 1.2), (24, 0.3), (7, 0.3)]:
-        passage.decisions = passage_of(request_of(), BURST, left=[remaining], reset=reset).decisions
+        reservation.decisions = reservation_of(request_of(), BURST, left=[remaining], reset=reset).decisions
         expected, quick = Response(200), Response(200)
-        writer.write(passage, expected)
+        writer.write(reservation, expected)
         assert one.write((remaining, reset), quick)
         assert quick.headers.items() == expected.headers.items()
 
 
 def test_the_quick_way_leaves_answers_that_have_such_fields_to_the_other(request_of: Callable[..., Request]) -> None:
-    limit = passage_of(request_of(), BURST, left=[24]).limits[0]
+    limit = reservation_of(request_of(), BURST, left=[24]).limits[0]
     one: Any = FieldWriter(["standard"]).compiled(limit, limit.constant_rule)  # type: ignore[arg-type]
     block = Response(200, headers={"x-ratelimit-remaining": "3"}).headers
     response = Response.streamed(200, "OK", block_of(block))

@@ -15,9 +15,9 @@ def test_all_or_nothing_except_where_refused_requests_count(rules: Any, costs: A
     used = [0] * len(rules)
     states = [EMPTY] * len(rules)
     for cost in costs:
-        charges = [(rule, str(index), cost) for index, rule in enumerate(rules)]
+        hits = [(rule, str(index), cost) for index, rule in enumerate(rules)]
 
-        decisions, nexts = settle(charges, states, 1005.0)
+        decisions, nexts = settle(hits, states, 1005.0)
 
         fits = [used[index] + cost <= rule.quota for index, rule in enumerate(rules)]
         assert [decision.allowed for decision in decisions] == fits

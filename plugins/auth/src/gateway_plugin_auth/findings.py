@@ -17,7 +17,7 @@ from gateway_plugin_auth.htpasswd import read_users, weak_lines
 from gateway_plugin_auth.keys import KeySet, from_jwks
 from gateway_plugin_auth.loaders import tls_context
 from gateway_plugin_auth.reading import read_file
-from gateway_plugin_auth.revocations import read_revocations
+from gateway_plugin_auth.revocation_source import read_revocations
 from gateway_plugin_auth.weak_hashes import weak_kind
 
 Path = tuple[str | int, ...]

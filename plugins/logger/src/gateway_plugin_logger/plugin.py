@@ -9,21 +9,21 @@ from typing import Final, TypeVar
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, SyslogSink
-from gateway_plugin_logger.filters.expression import Test
+from gateway_plugin_logger.filters.expression import Predicate
 from gateway_plugin_logger.findings import findings
 from gateway_plugin_logger.formats.compiler import Renderer
-from gateway_plugin_logger.outlets import (
+from gateway_plugin_logger.open_sinks import (
     Extend,
-    Outlet,
-    Surroundings,
+    OpenSink,
+    SinkContext,
     load_tls,
     make_filter,
     make_forms,
-    open_outlet,
+    open_sink,
     renderer_for,
 )
 from gateway_plugin_logger.sinks import destinations
-from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.stats import SinkStats
 
 _BATCH: Final = 64
 """Requests that are noted down before their lines are made: a quarter of a millisecond of work."""
@@ -69,21 +69,21 @@ class Logger(Plugin[LoggerConfig]):
         )
         if "plugin_times" in config.names:
             self.needs = frozenset({"hook-times"})
-        self._outlets: list[Outlet] = []
+        self._open_sinks: list[OpenSink] = []
         self._routes: dict[Renderer, list[Extend]] = {}
-        self._account = Account("format", context.metrics, context.clock, context.log)
+        self._stats = SinkStats("format", context.metrics, context.clock, context.log)
 
     async def start(self) -> None:
         """Open the sinks; a file that cannot be opened rejects the configuration."""
         self._loop = asyncio.get_running_loop()
-        around = Surroundings(self.context.binding, self.metrics, self.clock, self.log)
+        sink_context = SinkContext(self.context.binding, self.metrics, self.clock, self.log)
         try:
             for sink in self.config.destinations:
                 tls = await asyncio.to_thread(load_tls, sink) if isinstance(sink, _NETWORK_SINKS) else None
-                outlet = open_outlet(sink, self.config, around, tls)
-                self._outlets.append(outlet)
+                opened = open_sink(sink, self.config, sink_context, tls)
+                self._open_sinks.append(opened)
                 renderer = renderer_for(sink, self._forms, self.context.binding)
-                self._routes.setdefault(renderer, []).append(outlet.extend)
+                self._routes.setdefault(renderer, []).append(opened.extend)
         except OSError as error:
             await self.stop()
             where = error.filename or "a sink"
@@ -96,10 +96,10 @@ class Logger(Plugin[LoggerConfig]):
         """Make the last lines, and wait until they are out."""
         self._make_all_lines()
         destinations.OPEN.no_more_before_exit(self._make_all_lines)
-        outlets, self._outlets = self._outlets, []
+        open_sinks, self._open_sinks = self._open_sinks, []
         self._routes, self._loop = {}, None
-        await asyncio.gather(*(outlet.close(self.config.stop_timeout) for outlet in outlets))
-        self._account.report()
+        await asyncio.gather(*(sink.close(self.config.stop_timeout) for sink in open_sinks))
+        self._stats.report()
 
     @hookimpl
     def gateway_route_match(self, request: Request) -> None:
@@ -127,7 +127,7 @@ class Logger(Plugin[LoggerConfig]):
     def _make_lines_within(self, seconds: float) -> None:
         loop = self._loop
         if loop is None:
-            self._account.dropped(len(self._events), "stopped", "the binding is not running")
+            self._stats.dropped(len(self._events), "stopped", "the binding is not running")
             self._events.clear()
         elif seconds:
             loop.call_later(seconds, self._make_some_lines)
@@ -152,14 +152,14 @@ class Logger(Plugin[LoggerConfig]):
             chosen = self._chosen(self._passes, events)
         if not chosen:
             return
-        for render, outlets in self._routes.items():
+        for render, extends in self._routes.items():
             lines = self._lines(render, chosen)
-            for extend in outlets:
+            for extend in extends:
                 extend(lines)
 
     # One odd request costs no other its line: where all at once fails, each has its turn alone.
 
-    def _chosen(self, passes: Test, events: Sequence[Event]) -> Sequence[Event]:
+    def _chosen(self, passes: Predicate, events: Sequence[Event]) -> Sequence[Event]:
         try:
             return [event for event in events if passes(*event)]
         except Exception:  # noqa: BLE001 - looked into one by one
@@ -175,5 +175,5 @@ class Logger(Plugin[LoggerConfig]):
         try:
             return function(*event)
         except Exception as error:  # noqa: BLE001 - counted and logged; the other requests go on
-            self._account.dropped(1, "failed", repr(error))
+            self._stats.dropped(1, "failed", repr(error))
             return None

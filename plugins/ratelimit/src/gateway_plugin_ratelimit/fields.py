@@ -13,8 +13,8 @@ from gateway_plugin_sdk import FieldBlock, FieldNames, FieldTemplate, Headers, H
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.limits import Limit
-from gateway_plugin_ratelimit.passage import Passage
-from gateway_plugin_ratelimit.stores import Left
+from gateway_plugin_ratelimit.reservation import Reservation
+from gateway_plugin_ratelimit.stores import Remaining
 
 OLDER: Final = {"x-ratelimit": "X-RateLimit-", "ratelimit": "RateLimit-"}
 """What the names of the three older fields begin with, by style."""
@@ -37,16 +37,16 @@ class FieldWriter:
         self._several: dict[tuple[Rule | Concurrency, ...], FieldTemplate] = {}
         self._whole: dict[Rule | Concurrency, FieldTemplate] = {}
 
-    def write(self, passage: Passage, response: Response) -> None:
+    def write(self, reservation: Reservation, response: Response) -> None:
         """Add the fields to a response."""
-        rules, headers = passage.rules, response.headers
+        rules, headers = reservation.rules, response.headers
         if len(rules) > 1 or headers.has_any(_OLDER_NAMES):
-            self._write_several(passage, headers)
+            self._write_several(reservation, headers)
             return
-        rule, decision = rules[0], passage.decisions[0]
+        rule, decision = rules[0], reservation.decisions[0]
         template = self._whole.get(rule)
         if template is None:
-            template = self._whole[rule] = self._whole_template(passage.limits[0], rule)
+            template = self._whole[rule] = self._whole_template(reservation.limits[0], rule)
         headers.extend(template.fill(decision.remaining, int(decision.reset + ALMOST_ONE)))
 
     def compiled(self, limit: Limit, rule: Rule) -> OneLimit:
@@ -60,12 +60,12 @@ class FieldWriter:
             fields += older_fields(prefix, str(rule.quota), "{0}", "{1}")
         return FieldTemplate(fields)
 
-    def _write_several(self, passage: Passage, headers: Headers) -> None:
-        rules, decisions = tuple(passage.rules), passage.decisions
+    def _write_several(self, reservation: Reservation, headers: Headers) -> None:
+        rules, decisions = tuple(reservation.rules), reservation.decisions
         if self._is_standard:
             template = self._several.get(rules)
             if template is None:
-                template = self._several[rules] = FieldTemplate(standard_fields(passage.limits, rules))
+                template = self._several[rules] = FieldTemplate(standard_fields(reservation.limits, rules))
             numbers = [number for each in decisions for number in (each.remaining, int(each.reset + ALMOST_ONE))]
             headers.extend(template.fill(*numbers))
         tightest = min(range(len(rules)), key=lambda index: decisions[index].remaining)
@@ -95,7 +95,7 @@ class OneLimit:
         self._looked_at: HeadersKey | None = None
         """Of a head without such fields: an upstream's responses have the same one again and again."""
 
-    def write(self, left: Left, response: Response) -> bool:
+    def write(self, left: Remaining, response: Response) -> bool:
         """Add the fields; return False if the response has such fields already, which takes a closer look."""
         headers = response.headers
         key = headers.key

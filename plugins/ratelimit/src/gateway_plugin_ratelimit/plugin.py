@@ -17,9 +17,9 @@ from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
 from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY, Source
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.loopholes import find_loopholes
-from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.reservation import Reservation
 from gateway_plugin_ratelimit.resources import resources_of
-from gateway_plugin_ratelimit.stores import Left, Store, Take
+from gateway_plugin_ratelimit.stores import Charge, Remaining, Store
 from gateway_plugin_ratelimit.stores.scripts import cluster_tag
 
 _REFUSAL: Final = "ratelimit.refusal"
@@ -53,7 +53,7 @@ class RateLimit(Plugin[RateLimitConfig]):
             "gateway_response": self._fields is None and not self._debits,
         }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
-        self._take: Take | None = None
+        self._charge_one: Charge | None = None
         self._counter_of: Source = self._limits[0].compiled_counter()
         self._one_limit: OneLimit | None = None
         self._store: Store
@@ -77,14 +77,14 @@ class RateLimit(Plugin[RateLimitConfig]):
         self._is_started = True
         if self._holds:
             try:
-                self._store.hold_places()
+                self._store.acquire_slot()
             except BaseException:
                 await self.stop()
                 raise
         limit = self._limits[0]
         rule = limit.constant_rule
         if rule is not None and isinstance(limit.cost, int) and len(self._limits) == 1 and self._is_exempt is None:
-            self._take = self._store.compiled(rule, limit.cost)
+            self._charge_one = self._store.compiled(rule, limit.cost)
             self._one_limit = self._fields.compiled(limit, rule) if self._fields is not None else None
 
     async def stop(self) -> None:
@@ -96,7 +96,7 @@ class RateLimit(Plugin[RateLimitConfig]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Charge the request to its limits; refuse it, hold it back, or let it pass."""
-        take = self._take
+        take = self._charge_one
         if take is not None:
             # The way of most requests, compiled: one limit, counted here, and it lets them pass at once.
             counter = self._counter_of(request)
@@ -105,26 +105,30 @@ class RateLimit(Plugin[RateLimitConfig]):
                 return None
         if self._is_exempt is not None and self._is_exempt(request):
             return None
-        passage = self._select(request)
-        if passage is None:
+        reservation = self._select(request)
+        if reservation is None:
             return None
-        if isinstance(passage, Response):
+        if isinstance(reservation, Response):
             request.state[_REFUSAL] = "key-missing"
-            return passage
-        request.state[self._slot] = passage
-        pending = self._store.admit(passage)
-        return self._answer(request, passage) if pending is None else self._answer_later(pending, request, passage)
+            return reservation
+        request.state[self._slot] = reservation
+        pending = self._store.admit(reservation)
+        return (
+            self._answer(request, reservation) if pending is None else self._answer_later(pending, request, reservation)
+        )
 
-    async def _answer_later(self, pending: Awaitable[None], request: Request, passage: Passage) -> Response | None:
+    async def _answer_later(
+        self, pending: Awaitable[None], request: Request, reservation: Reservation
+    ) -> Response | None:
         await pending
-        answer = self._answer(request, passage)
+        answer = self._answer(request, reservation)
         if isinstance(answer, Response):
             return answer
         if answer is not None:
             await answer
         return None
 
-    def _select(self, request: Request) -> Passage | Response | None:
+    def _select(self, request: Request) -> Reservation | Response | None:
         """Return which limits apply to a request and how; None if none does."""
         if len(self._limits) > 1:
             return self._select_several(request)
@@ -138,9 +142,9 @@ class RateLimit(Plugin[RateLimitConfig]):
         if rule is None:
             return None
         cost = limit.cost
-        return Passage((limit,), (rule,), (counter,), (cost if isinstance(cost, int) else cost(request),))
+        return Reservation((limit,), (rule,), (counter,), (cost if isinstance(cost, int) else cost(request),))
 
-    def _select_several(self, request: Request) -> Passage | Response | None:
+    def _select_several(self, request: Request) -> Reservation | Response | None:
         limits: list[Limit] = []
         rules: list[Rule | Concurrency] = []
         counters: list[str] = []
@@ -159,75 +163,75 @@ class RateLimit(Plugin[RateLimitConfig]):
             rules.append(rule)
             counters.append(counter)
             costs.append(cost if isinstance(cost, int) else cost(request))
-        return Passage(limits, rules, counters, costs) if limits else None
+        return Reservation(limits, rules, counters, costs) if limits else None
 
-    def _answer(self, request: Request, passage: Passage) -> Response | Awaitable[None] | None:
+    def _answer(self, request: Request, reservation: Reservation) -> Response | Awaitable[None] | None:
         """Turn the decisions on a request into what the hook returns."""
-        if passage.unavailable is not None:
+        if reservation.unavailable is not None:
             request.state[_REFUSAL] = "store-away"
-            return unavailable(passage.unavailable, self.config.refusal.retry_jitter)
+            return unavailable(reservation.unavailable, self.config.refusal.retry_jitter)
         held_back = 0.0
-        for decision in passage.decisions:
+        for decision in reservation.decisions:
             if not decision.allowed:
-                return self._refuse(request, passage)
+                return self._refuse(request, reservation)
             held_back = max(held_back, decision.wait)
         return asyncio.sleep(held_back) if held_back else None
 
-    def _refuse(self, request: Request, passage: Passage) -> Response:
-        violated = passage.violated
+    def _refuse(self, request: Request, reservation: Reservation) -> Response:
+        violated = reservation.violated
         # For logs: which limit it was.
         request.state[_REFUSAL] = ", ".join(violated)
         for name in violated:
             self._refused.labels(self.context.route or "", self.context.binding, name).inc()
         options = self.config.refusal
-        return refusal(options.status, options.detail, violated, passage.wait, options.retry_jitter)
+        return refusal(options.status, options.detail, violated, reservation.wait, options.retry_jitter)
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         """Tell the client what it has left."""
-        passage = request.state.get(self._slot)
-        if type(passage) is tuple:
-            if self._one_limit is None or self._one_limit.write(passage, response):
+        reservation = request.state.get(self._slot)
+        if type(reservation) is tuple:
+            if self._one_limit is None or self._one_limit.write(reservation, response):
                 return
-            passage = self._passage_of(passage)
-        if passage is None or not passage.decisions:
+            reservation = self._reservation_of(reservation)
+        if reservation is None or not reservation.decisions:
             return
         if self._debits:
-            self._debit(passage, response)
+            self._debit(reservation, response)
         if self._fields is not None:
-            self._fields.write(passage, response)
+            self._fields.write(reservation, response)
 
-    def _passage_of(self, left: Left) -> Passage:
+    def _reservation_of(self, left: Remaining) -> Reservation:
         limit = self._limits[0]
         rule = limit.constant_rule
-        passage = Passage((limit,), () if rule is None else (rule,), (), ())
-        passage.decisions = (Decision(True, None, left[0], left[1], 0.0),)
-        return passage
+        reservation = Reservation((limit,), () if rule is None else (rule,), (), ())
+        reservation.decisions = (Decision(True, None, left[0], left[1], 0.0),)
+        return reservation
 
-    def _debit(self, passage: Passage, response: Response) -> None:
-        costs = [1 if limit.response_cost is None else limit.response_cost(response) for limit in passage.limits]
-        self._take_more(passage, [max(0, cost - 1) for cost in costs])
+    def _debit(self, reservation: Reservation, response: Response) -> None:
+        costs = [1 if limit.response_cost is None else limit.response_cost(response) for limit in reservation.limits]
+        self._take_more(reservation, [max(0, cost - 1) for cost in costs])
 
-    def _weigh(self, passage: Passage, length: int) -> None:
+    def _weigh(self, reservation: Reservation, length: int) -> None:
         # A chunked body says its length only by its end; one with a Content-Length was charged already.
-        charged = zip(passage.limits, passage.costs, strict=True)
-        self._take_more(passage, [max(0, length - cost) if limit.counts_body else 0 for limit, cost in charged])
+        charged = zip(reservation.limits, reservation.costs, strict=True)
+        self._take_more(reservation, [max(0, length - cost) if limit.counts_body else 0 for limit, cost in charged])
 
-    def _take_more(self, passage: Passage, extra: Sequence[int]) -> None:
-        if passage.is_allowed and any(extra):
-            self._store.debit(passage, extra)
+    def _take_more(self, reservation: Reservation, extra: Sequence[int]) -> None:
+        if reservation.is_allowed and any(extra):
+            self._store.debit(reservation, extra)
 
     @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:  # noqa: ARG002 - as the spec
         """Count the request as over, and what its body weighed beyond what was charged."""
-        passage = request.state.get(self._slot)
-        if type(passage) is not Passage:
+        reservation = request.state.get(self._slot)
+        if type(reservation) is not Reservation:
             return
-        if passage.release is not None:
-            passage.release()
-            passage.release = None
-        if self._weighs and passage.decisions:
-            self._weigh(passage, record.bytes_received)
+        if reservation.release is not None:
+            reservation.release()
+            reservation.release = None
+        if self._weighs and reservation.decisions:
+            self._weigh(reservation, record.bytes_received)
 
 
 def _needs(config: RateLimitConfig) -> frozenset[str]:

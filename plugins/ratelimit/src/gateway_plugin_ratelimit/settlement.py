@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 from gateway_plugin_ratelimit.algorithms import Decision, Rule, State
 
-Charge = tuple[Rule, str, int]
+Hit = tuple[Rule, str, int]
 """A rule, the counter that it is applied to, and the units that a request costs."""
 
 
-def settle(charges: Sequence[Charge], states: Sequence[State], now: float) -> tuple[list[Decision], list[State | None]]:
+def settle(hits: Sequence[Hit], states: Sequence[State], now: float) -> tuple[list[Decision], list[State | None]]:
     """Return each rule's decision, and each counter's next state or None where it stays as it is.
 
     If one rule refuses, nothing is charged, except to the rules for which refused requests count.
     """
-    decisions = [charge[0].decide(state, now, charge[2]) for charge, state in zip(charges, states, strict=True)]
+    decisions = [hit[0].decide(state, now, hit[2]) for hit, state in zip(hits, states, strict=True)]
     for decision in decisions:
         if not decision.allowed:
             break
     else:
         return decisions, [decision.state for decision in decisions]
     nexts: list[State | None] = []
-    for index, (rule, _, cost) in enumerate(charges):
+    for index, (rule, _, cost) in enumerate(hits):
         if rule.counts_refused:
             nexts.append(decisions[index].state)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.fields import DEFAULT_FIELDS, FIELDS, Kind, find_value
-from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.filters.expression import compile_predicate
 from gateway_plugin_logger.formats.build import build_renderer
 from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
 from gateway_plugin_sdk import Identity, Record, Request, Response, TlsInfo
@@ -161,4 +161,4 @@ def test_claims_are_read_as_auth_hands_them_out(make_event: Any) -> None:
     line = build_renderer("json", (), {"a": "{claim:org}", "b": template}, find_value)(*event)
 
     assert json.loads(line) == {"a": {"id": 7, "tags": ["a", "b"]}, "b": '7 ["a","b"] 1 '}
-    assert compile_test("claim('org.id') == 7 and 'a' in claim('org.tags')", undecided=False)(*event)
+    assert compile_predicate("claim('org.id') == 7 and 'a' in claim('org.tags')", undecided=False)(*event)

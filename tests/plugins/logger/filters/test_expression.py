@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.fields import FIELDS
-from gateway_plugin_logger.filters.expression import ExpressionError, compile_test
+from gateway_plugin_logger.filters.expression import ExpressionError, compile_predicate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ from hypothesis import strategies as st
 def test_expressions_mean_what_they_say(text: str, holds: bool, make_event: Any) -> None:
     event = make_event(claims={"org": {"level": 5, "name": "acme"}, "roles": ["admin"]})
 
-    assert compile_test(text, undecided=True)(*event) is holds
+    assert compile_predicate(text, undecided=True)(*event) is holds
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_expressions_mean_what_they_say(text: str, holds: bool, make_event: Any)
 )
 def test_what_cannot_be_understood_is_refused_with_the_reason(text: str, message: str) -> None:
     with pytest.raises(ExpressionError) as refused:
-        compile_test(text, undecided=True)
+        compile_predicate(text, undecided=True)
 
     assert message.replace('"', "'") in str(refused.value).replace('"', "'")
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_understood_is_refused_with_the_reason(text: str, message
 @given(st.text(max_size=40))
 def test_no_text_does_anything_but_compile_or_be_refused(text: str) -> None:
     with contextlib.suppress(ExpressionError):
-        compile_test(text, undecided=True)
+        compile_predicate(text, undecided=True)
 
 
 _operands = st.sampled_from(
@@ -140,7 +140,7 @@ def test_what_compiles_never_fails_whatever_is_missing(text: str) -> None:
     from gateway_plugin_sdk import Record, Request, Response
 
     try:
-        test = compile_test(text, undecided=True)
+        test = compile_predicate(text, undecided=True)
     except ExpressionError:
         return
 
@@ -152,7 +152,7 @@ def test_what_compiles_never_fails_whatever_is_missing(text: str) -> None:
 def test_a_text_too_long_for_a_pattern_is_decided_beforehand(
     text: str, undecided: bool, make_event: Any, without_re2: None
 ) -> None:
-    test = compile_test(text, undecided=undecided)
+    test = compile_predicate(text, undecided=undecided)
 
     assert test(*make_event("/" + "a" * 9_000)) is undecided
     assert test(*make_event("/ab")) is (not text.startswith("not"))

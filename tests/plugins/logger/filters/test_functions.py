@@ -42,6 +42,6 @@ def test_contains_looks_into_texts_lists_and_objects() -> None:
 
 @pytest.mark.parametrize("function", functions.FUNCTIONS.values())
 def test_every_function_has_an_example_that_compiles(function: functions.Function) -> None:
-    from gateway_plugin_logger.filters.expression import compile_test
+    from gateway_plugin_logger.filters.expression import compile_predicate
 
-    compile_test(function.example, undecided=True)
+    compile_predicate(function.example, undecided=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.config import LoggerConfig
-from gateway_plugin_logger.outlets import make_forms
+from gateway_plugin_logger.open_sinks import make_forms
 
 SECRETS = {
     "Authorization": "Bearer SECRET-1",

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_sdk import Metrics
 
 
 @dataclass
 class Counted:
-    """An account and what it counted."""
+    """An stats and what it counted."""
 
     clock: Any
     metrics: Metrics = field(default_factory=Metrics)
 
     @property
-    def account(self) -> Account:
-        return Account("sink", self.metrics, self.clock, logging.getLogger("test.sinks"))
+    def stats(self) -> SinkStats:
+        return SinkStats("sink", self.metrics, self.clock, logging.getLogger("test.sinks"))
 
     def _value(self, name: str, **labels: str) -> int:
         value = self.metrics.registry.get_sample_value(f"gateway_logger_{name}_total", {"sink": "sink", **labels})

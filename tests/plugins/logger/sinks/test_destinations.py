@@ -14,7 +14,7 @@ def test_one_file_has_one_writer_however_its_path_is_written(tmp_path: Path, cou
 
     writers = [
         open_.acquire(
-            FileSink(type="file", path=str(tmp_path / folder / "a.log")), lambda: counted.account, counted.clock
+            FileSink(type="file", path=str(tmp_path / folder / "a.log")), lambda: counted.stats, counted.clock
         )
         for folder in ("logs", "link", "logs/../logs")
     ]
@@ -29,10 +29,10 @@ def test_one_file_has_one_writer_however_its_path_is_written(tmp_path: Path, cou
 def test_the_latest_options_count(tmp_path: Path, counted: Any) -> None:
     open_ = Destinations()
     path = str(tmp_path / "a.log")
-    first = open_.acquire(FileSink(type="file", path=path), lambda: counted.account, counted.clock)
+    first = open_.acquire(FileSink(type="file", path=path), lambda: counted.stats, counted.clock)
 
     second = open_.acquire(
-        FileSink(type="file", path=path, rotate=Rotation(max_size=1)), lambda: counted.account, counted.clock
+        FileSink(type="file", path=path, rotate=Rotation(max_size=1)), lambda: counted.stats, counted.clock
     )
     first.extend(["1\n"])
     first.flush(30)
@@ -48,7 +48,7 @@ def test_a_file_that_was_closed_is_opened_again(tmp_path: Path, counted: Any) ->
     sink = FileSink(type="file", path=str(tmp_path / "a.log"))
 
     for line in ("1\n", "2\n"):
-        writer = open_.acquire(sink, lambda: counted.account, counted.clock)
+        writer = open_.acquire(sink, lambda: counted.stats, counted.clock)
         writer.extend([line])
         open_.release(writer, 30)
 
@@ -57,7 +57,7 @@ def test_a_file_that_was_closed_is_opened_again(tmp_path: Path, counted: Any) ->
 
 def test_all_that_is_open_is_flushed_at_exit_after_the_last_lines_are_made(tmp_path: Path, counted: Any) -> None:
     open_ = Destinations()
-    writer = open_.acquire(FileSink(type="file", path=str(tmp_path / "a.log")), lambda: counted.account, counted.clock)
+    writer = open_.acquire(FileSink(type="file", path=str(tmp_path / "a.log")), lambda: counted.stats, counted.clock)
     make_lines = lambda: writer.extend(["last\n"])  # noqa: E731
 
     open_.before_exit(make_lines)

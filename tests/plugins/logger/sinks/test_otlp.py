@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_plugin_logger.config import LoggerConfig, OtlpSink
-from gateway_plugin_logger.outlets import make_forms
+from gateway_plugin_logger.open_sinks import make_forms
 from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of, read_binary_answer, read_json_answer
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (

@@ -35,7 +35,7 @@ class Receiver:
 
 def make_sender(receiver: Receiver, counted: Any, **queue: Any) -> Sender:
     options = {"delay": "1m", "retries": {"initial_delay": "1ms", "max_delay": "1ms"}, **queue}
-    sender = Sender(Queue.model_validate(options), receiver.deliver, counted.account, counted.clock, "sink")
+    sender = Sender(Queue.model_validate(options), receiver.deliver, counted.stats, counted.clock, "sink")
     sender.start()
     return sender
 

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.writer import LineWriter
 
 
@@ -38,14 +38,14 @@ class Paper:
 
 
 def make_writer(
-    paper: Paper, account: Account, *, flush_interval: float = 60.0, max_pending: int = 1 << 20
+    paper: Paper, stats: SinkStats, *, flush_interval: float = 60.0, max_pending: int = 1 << 20
 ) -> LineWriter:
-    return LineWriter(paper, account, flush_interval=flush_interval, max_pending=max_pending, name="paper")
+    return LineWriter(paper, stats, flush_interval=flush_interval, max_pending=max_pending, name="paper")
 
 
 def test_lines_are_gathered_and_written_together(counted: Any) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account)
+    writer = make_writer(paper, counted.stats)
 
     for number in range(100):
         writer.extend([f"{number}\n"])
@@ -58,7 +58,7 @@ def test_lines_are_gathered_and_written_together(counted: Any) -> None:
 
 def test_a_line_is_written_after_the_interval_without_being_asked(counted: Any) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account, flush_interval=0.001)
+    writer = make_writer(paper, counted.stats, flush_interval=0.001)
 
     writer.extend(["a\n"])
 
@@ -69,7 +69,7 @@ def test_a_line_is_written_after_the_interval_without_being_asked(counted: Any) 
 
 def test_every_line_is_written_after_the_interval_and_not_only_the_first(counted: Any) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account, flush_interval=0.0)
+    writer = make_writer(paper, counted.stats, flush_interval=0.0)
 
     for number in range(3):
         paper.is_writing.clear()
@@ -83,7 +83,7 @@ def test_every_line_is_written_after_the_interval_and_not_only_the_first(counted
 def test_appending_never_waits_and_drops_what_is_too_much(counted: Any) -> None:
     paper = Paper()
     paper.may_write.clear()
-    writer = make_writer(paper, counted.account, flush_interval=0.0, max_pending=100)
+    writer = make_writer(paper, counted.stats, flush_interval=0.0, max_pending=100)
 
     for _ in range(50):
         writer.extend(["0123456789"])
@@ -99,7 +99,7 @@ def test_appending_never_waits_and_drops_what_is_too_much(counted: Any) -> None:
 
 def test_what_could_not_be_written_is_counted_and_the_next_lines_are_written(counted: Any) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account)
+    writer = make_writer(paper, counted.stats)
 
     paper.failure = OSError(28, "no space left")
     writer.extend(["lost\n"])
@@ -117,7 +117,7 @@ def test_what_could_not_be_written_is_counted_and_the_next_lines_are_written(cou
 
 def test_closing_writes_the_last_lines_and_closes_the_target(counted: Any) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account)
+    writer = make_writer(paper, counted.stats)
 
     writer.extend(["last\n"])
     writer.close(30)
@@ -129,7 +129,7 @@ def test_closing_writes_the_last_lines_and_closes_the_target(counted: Any) -> No
 def test_closing_does_not_wait_for_ever_and_counts_what_is_lost(counted: Any) -> None:
     paper = Paper()
     paper.may_write.clear()
-    writer = make_writer(paper, counted.account, flush_interval=0.0)
+    writer = make_writer(paper, counted.stats, flush_interval=0.0)
 
     writer.extend(["under way\n"])
     assert paper.is_writing.wait(30)
@@ -145,7 +145,7 @@ def test_reopening_comes_before_the_next_line(counted: Any) -> None:
     order: list[str] = []
     paper.reopen = lambda: order.append("reopen")  # type: ignore[method-assign]
     paper.write = lambda data: order.append(data.decode())  # type: ignore[method-assign]
-    writer = make_writer(paper, counted.account)
+    writer = make_writer(paper, counted.stats)
 
     writer.reopen()
     writer.extend(["line\n"])
@@ -157,7 +157,7 @@ def test_reopening_comes_before_the_next_line(counted: Any) -> None:
 @pytest.mark.parametrize("appenders", [1, 3])
 def test_no_line_is_lost_or_torn_when_they_come_while_others_are_written(counted: Any, appenders: int) -> None:
     paper = Paper()
-    writer = make_writer(paper, counted.account, flush_interval=0.0, max_pending=1 << 30)
+    writer = make_writer(paper, counted.stats, flush_interval=0.0, max_pending=1 << 30)
 
     def append(name: int) -> None:
         for number in range(5000):

@@ -58,8 +58,8 @@ def test_the_script_decides_as_the_rules_do(calm_valkey: Any, steps: Any) -> Non
                 now += pause
                 rules, costs = [RULES[index] for index, _ in picked], [cost for _, cost in picked]
                 keys = [f"{prefix}{index}" for index, _ in picked]
-                charges = [(rule, key, cost) for rule, key, cost in zip(rules, keys, costs, strict=True)]
-                expected, nexts = settle(charges, [states.get(key, EMPTY) for key in keys], now)
+                hits = [(rule, key, cost) for rule, key, cost in zip(rules, keys, costs, strict=True)]
+                expected, nexts = settle(hits, [states.get(key, EMPTY) for key in keys], now)
                 states |= {key: state for key, state in zip(keys, nexts, strict=True) if state is not None}
                 # Kept for longer than it lives in the script: what is forgotten must make no difference.
                 call = admission(keys, rules, costs, member="", lease=30.0, now=now)

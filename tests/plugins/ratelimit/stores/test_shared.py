@@ -149,13 +149,13 @@ def test_shared_counters_decide_as_those_of_one_process_do(steps: Any) -> None:
         shared, memory, now = SharedTable(Path(folder), 1000, phase=0.0), MemoryTable(1000), 1000.0
         for pause, picked, is_debit in steps:
             now += pause
-            charges = [(RULES[rule], f"{rule}{key}", cost) for rule, key, cost in picked]
+            hits = [(RULES[rule], f"{rule}{key}", cost) for rule, key, cost in picked]
             if is_debit:
-                shared.debit(charges, now)
-                memory.debit(charges, now)
+                shared.debit(hits, now)
+                memory.debit(hits, now)
             else:
-                assert [repr(each) for each in shared.charge(charges, now)] == [
-                    repr(each) for each in memory.charge(charges, now)
+                assert [repr(each) for each in shared.charge(hits, now)] == [
+                    repr(each) for each in memory.charge(hits, now)
                 ]
         shared.close()
 

@@ -18,7 +18,7 @@ from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
 from gateway_plugin_auth.config.texts import Header, OneOrMore, check_distinct, many, url_problem
 from gateway_plugin_auth.keys import KeySet, from_jwks, from_pem, from_secret
-from gateway_plugin_auth.revocation import parse_entries
+from gateway_plugin_auth.revocation_list import parse_entries
 
 KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
 

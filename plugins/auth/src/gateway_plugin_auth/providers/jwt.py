@@ -21,7 +21,7 @@ from gateway_plugin_auth.keyring import make_keyring
 from gateway_plugin_auth.keys import KeySet
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
-from gateway_plugin_auth.revocations import Revocations
+from gateway_plugin_auth.revocation_source import RevocationSource
 
 _MOST_REFUSED: Final = 1000
 # What claims take in memory; measured, between three and four times the token.
@@ -59,7 +59,7 @@ class Tokens:
         self._mapping = field_readers(config.claims_to_headers)
         self._keyring = make_keyring(config, context)
         self._revocations = (
-            Revocations(config.revocation, config.fetch, context) if config.revocation is not None else None
+            RevocationSource(config.revocation, config.fetch, context) if config.revocation is not None else None
         )
         self.reads_head_only = all(source.place != "query" for source in self._sources)
         """Whether equal header fields have equal outcomes while the proof of one holds."""

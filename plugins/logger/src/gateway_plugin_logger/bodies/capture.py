@@ -11,7 +11,7 @@ from gateway_plugin_sdk import BodyFilter, Headers, Record, Request, Response
 
 from gateway_plugin_logger.bodies.text import MediaType, body_text
 from gateway_plugin_logger.config.bodies import BodyOptions
-from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.filters.expression import compile_predicate
 
 BODY_FIELDS: Final = ("request_body", "response_body")
 
@@ -52,7 +52,7 @@ class BodyCapture:
         self._most = options.max_bytes
         self._mask = mask
         self._is_wanted = _matcher(options.content_types)
-        self._when = None if options.when is None else compile_test(options.when, undecided=False)
+        self._when = None if options.when is None else compile_predicate(options.when, undecided=False)
 
     def watch(self, request: Request, message: Request | Response) -> None:
         """Keep the beginning of a message's body if its type is one of those that are logged."""

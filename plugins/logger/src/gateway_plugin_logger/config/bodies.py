@@ -7,7 +7,7 @@ from typing import Final
 from gateway_plugin_sdk import ConfigModel, Size
 from pydantic import Field, field_validator
 
-from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.filters.expression import compile_predicate
 
 TEXTUAL: Final = (
     "application/json",
@@ -35,5 +35,5 @@ class BodyOptions(ConfigModel):
     @classmethod
     def _check_expression(cls, when: str | None) -> str | None:
         if when is not None:
-            compile_test(when, undecided=True)
+            compile_predicate(when, undecided=True)
         return when

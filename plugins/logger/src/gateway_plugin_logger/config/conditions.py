@@ -8,7 +8,7 @@ from gateway_plugin_sdk import ConfigModel, Duration
 from pydantic import Field, field_validator
 
 from gateway_plugin_logger.config.statuses import parse_statuses
-from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.filters.expression import compile_predicate
 
 
 class Conditions(ConfigModel):
@@ -47,7 +47,7 @@ class Conditions(ConfigModel):
     @classmethod
     def _check_expression(cls, when: str | None) -> str | None:
         if when is not None:
-            compile_test(when, undecided=True)
+            compile_predicate(when, undecided=True)
         return when
 
 

@@ -78,7 +78,7 @@ class LoggerConfig(ConfigModel):
         return self
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def line_fields(self) -> tuple[str, ...]:
         """The fields that a structured line says."""
         return tuple(name for name in self.fields if name not in self.drop)
 
@@ -90,7 +90,7 @@ class LoggerConfig(ConfigModel):
         templates = [*self.add.values(), *bodies] if is_structured or bodies else []
         if not is_structured:
             templates.append(self.format)
-        named = set(self.said) if is_structured or bodies else set()
+        named = set(self.line_fields) if is_structured or bodies else set()
         for template in templates:
             named.update(part.field for part in parse_template(template) if isinstance(part, Placeholder))
         return frozenset(named)

@@ -11,10 +11,10 @@ from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.conditions import Conditions
 from gateway_plugin_logger.config.statuses import parse_statuses
-from gateway_plugin_logger.filters.expression import compile_test
+from gateway_plugin_logger.filters.expression import compile_predicate
 from gateway_plugin_logger.formats.compiler import compile_expression
 
-Test = Callable[[Request, Response, Record], bool]
+Predicate = Callable[[Request, Response, Record], bool]
 
 _SWITCHES: Final = {
     "retried": "len(record.attempts) > 1",
@@ -23,7 +23,7 @@ _SWITCHES: Final = {
 }
 
 
-def make_condition(conditions: Conditions, *, undecided: bool) -> Test | None:
+def make_condition(conditions: Conditions, *, undecided: bool) -> Predicate | None:
     """Return a function that says whether any of the conditions holds; None if there are none.
 
     :param undecided: what an expression says where a text is too long for a regular expression.
@@ -58,7 +58,7 @@ def _tests(conditions: Conditions, *, undecided: bool) -> Iterator[tuple[str, An
         yield "OPERAND(request.host)", _make_host_test(conditions.hosts)
     yield from [(source, None) for name, source in _SWITCHES.items() if getattr(conditions, name)]
     if conditions.when is not None:
-        yield "OPERAND(request, response, record)", compile_test(conditions.when, undecided=undecided)
+        yield "OPERAND(request, response, record)", compile_predicate(conditions.when, undecided=undecided)
 
 
 def _make_path_test(patterns: tuple[str, ...]) -> Callable[[str], bool]:

@@ -20,7 +20,7 @@ from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.filters import functions
 from gateway_plugin_logger.formats.compiler import compile_expression, expression_of
 
-Test = Callable[[Request, Response, Record], bool]
+Predicate = Callable[[Request, Response, Record], bool]
 
 _LONGEST: Final = 4096
 _CONSTANTS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
@@ -58,7 +58,7 @@ class Typed:
     optional: bool = False
 
 
-def compile_test(text: str, *, undecided: bool) -> Test:
+def compile_predicate(text: str, *, undecided: bool) -> Predicate:
     """Return a function that says whether an expression holds for a request.
 
     :param undecided: what it says where a text is too long for a regular expression. There is no request any more that
@@ -72,16 +72,16 @@ def compile_test(text: str, *, undecided: bool) -> Test:
         builder = _Builder()
         truth = builder.truth(tree)
         call = ast.Call(ast.Name("bool", ast.Load()), [truth], [])
-        test: Test = compile_expression(call, builder.names)
+        predicate: Predicate = compile_expression(call, builder.names)
     except SyntaxError as error:
         raise ExpressionError(f"{text!r} is no expression: {error.msg} (character {error.offset})") from None
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply") from None
-    return _decided(test, undecided) if "matches" in text else test
+    return _decided(predicate, undecided) if "matches" in text else predicate
 
 
 def patterns_in(text: str) -> list[SearchPattern]:
-    """Return the regular expressions of an expression that `compile_test` takes."""
+    """Return the regular expressions of an expression that `compile_predicate` takes."""
     calls = [node for node in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(node, ast.Call)]
     return [
         SearchPattern.compile(argument.value)
@@ -92,10 +92,10 @@ def patterns_in(text: str) -> list[SearchPattern]:
     ]
 
 
-def _decided(test: Test, undecided: bool) -> Test:
+def _decided(predicate: Predicate, undecided: bool) -> Predicate:
     def decided(request: Request, response: Response, record: Record) -> bool:
         try:
-            return test(request, response, record)
+            return predicate(request, response, record)
         except TextTooLongError:
             return undecided
 

@@ -10,10 +10,10 @@ from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.conditions import Sampling
 from gateway_plugin_logger.fields import readers
-from gateway_plugin_logger.filters.conditions import Test, make_condition
+from gateway_plugin_logger.filters.conditions import Predicate, make_condition
 
 
-def make_sampler(sampling: Sampling, draw: Callable[[], float] = random.random) -> Test:
+def make_sampler(sampling: Sampling, draw: Callable[[], float] = random.random) -> Predicate:
     """Return a function that says whether a request is among those that get a line.
 
     :param draw: gives numbers from 0 up to 1.

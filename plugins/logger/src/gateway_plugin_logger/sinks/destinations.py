@@ -14,9 +14,9 @@ from typing import Final
 from gateway_plugin_sdk import Clock
 
 from gateway_plugin_logger.config.sinks import FileSink, StderrSink, StdoutSink
-from gateway_plugin_logger.sinks.account import Account
 from gateway_plugin_logger.sinks.files import FileTarget
 from gateway_plugin_logger.sinks.signals import ReopenSignal
+from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.streams import StreamTarget
 from gateway_plugin_logger.sinks.writer import LineWriter
 
@@ -42,7 +42,7 @@ class Destinations:
         self._signal = ReopenSignal(self.reopen_all)
         atexit.register(self.flush_all)
 
-    def acquire(self, sink: WriterSink, make_account: Callable[[], Account], clock: Clock) -> LineWriter:
+    def acquire(self, sink: WriterSink, make_stats: Callable[[], SinkStats], clock: Clock) -> LineWriter:
         """Return the writer of a sink, which is opened if nobody uses it yet; the latest options count.
 
         :raises OSError: the file cannot be opened.
@@ -51,7 +51,7 @@ class Destinations:
         with self._lock:
             shared = self._open.get(key)
             if shared is None:
-                writer = _open_writer(sink, make_account(), clock)
+                writer = _open_writer(sink, make_stats(), clock)
                 self._open[key] = _Shared(writer)
                 self._signal.install()
                 return writer
@@ -110,14 +110,14 @@ def _key(sink: WriterSink) -> str:
     return f"file:{os.path.realpath(sink.path)}" if isinstance(sink, FileSink) else sink.type
 
 
-def _open_writer(sink: WriterSink, account: Account, clock: Clock) -> LineWriter:
+def _open_writer(sink: WriterSink, stats: SinkStats, clock: Clock) -> LineWriter:
     target = (
         FileTarget(Path(sink.path).absolute(), int(sink.mode, 8), sink.rotate, clock)
         if isinstance(sink, FileSink)
         else StreamTarget(_DESCRIPTORS[sink.type])
     )
     return LineWriter(
-        target, account, flush_interval=sink.flush_interval, max_pending=sink.max_pending, name=describe(sink)
+        target, stats, flush_interval=sink.flush_interval, max_pending=sink.max_pending, name=describe(sink)
     )
 
 

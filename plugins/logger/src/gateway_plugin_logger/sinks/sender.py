@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway_plugin_sdk import Clock, Tasks
 
 from gateway_plugin_logger.config.sinks import Queue
-from gateway_plugin_logger.sinks.account import Account
 from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError, next_delay
+from gateway_plugin_logger.sinks.stats import SinkStats
 
 Deliver = Callable[[Sequence[str]], Awaitable[None]]
 """Sends a batch.
@@ -24,10 +24,10 @@ Deliver = Callable[[Sequence[str]], Awaitable[None]]
 class Sender:
     """A bounded queue, and the tasks that empty it."""
 
-    def __init__(self, queue: Queue, deliver: Deliver, account: Account, clock: Clock, name: str) -> None:
+    def __init__(self, queue: Queue, deliver: Deliver, stats: SinkStats, clock: Clock, name: str) -> None:
         self._queue = queue
         self._deliver = deliver
-        self._account = account
+        self._stats = stats
         self._clock = clock
         self._name = name
         self._lines: deque[str] = deque()
@@ -51,7 +51,7 @@ class Sender:
         for line in lines:
             too_many += not self._append(line)
         if too_many:
-            self._account.dropped(too_many, "overflow", "the sink takes lines more slowly than they come")
+            self._stats.dropped(too_many, "overflow", "the sink takes lines more slowly than they come")
 
     def _append(self, line: str) -> bool:
         queue = self._queue
@@ -78,9 +78,9 @@ class Sender:
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
-            self._account.dropped(self._unsettled_lines, "stop", "the sink did not take them in time")
+            self._stats.dropped(self._unsettled_lines, "stop", "the sink did not take them in time")
         await self._tasks.aclose()
-        self._account.report()
+        self._stats.report()
 
     async def _run(self) -> None:
         while True:
@@ -131,7 +131,7 @@ class Sender:
             try:
                 await self._deliver(batch)
             except RejectedError as error:
-                self._account.dropped(len(batch), "rejected", str(error))
+                self._stats.dropped(len(batch), "rejected", str(error))
                 return
             except DeliveryError as error:
                 delay = next_delay(
@@ -142,10 +142,10 @@ class Sender:
                     chance=random.random(),  # noqa: S311 - spreads tries, hides nothing
                 )
                 if delay is None:
-                    self._account.dropped(len(batch), "gave-up", f"{error} ({tries} tries)")
+                    self._stats.dropped(len(batch), "gave-up", f"{error} ({tries} tries)")
                     return
-                self._account.retried()
+                self._stats.retried()
                 await asyncio.sleep(delay)
             else:
-                self._account.wrote(len(batch))
+                self._stats.wrote(len(batch))
                 return

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.stats import SinkStats
 
 _PIECE: Final = 256 * 1024
 """Characters that are put together at once; joining and encoding hold the interpreter's lock."""
@@ -35,9 +35,9 @@ class Target(Protocol):
 class LineWriter:
     """Takes lines from the event loop, gathers them for a while, and writes them from its thread."""
 
-    def __init__(self, target: Target, account: Account, *, flush_interval: float, max_pending: int, name: str) -> None:
+    def __init__(self, target: Target, stats: SinkStats, *, flush_interval: float, max_pending: int, name: str) -> None:
         self.target = target
-        self._account = account
+        self._stats = stats
         self._flush_interval = flush_interval
         self._max_pending = max_pending
         self._batches: list[_Batch] = []
@@ -69,7 +69,7 @@ class LineWriter:
                 self._appended += len(text)
                 self._batches.append((text, len(lines)))
         if not has_room:
-            self._account.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
+            self._stats.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
             return
         if not self._is_awake:
             self._is_awake = True
@@ -94,8 +94,8 @@ class LineWriter:
         self._thread.join(timeout)
         if self._thread.is_alive():
             lost = self._lines_under_way + sum(count for _, count in self._batches)
-            self._account.dropped(lost, "stop", "the sink did not take them in time")
-        self._account.report()
+            self._stats.dropped(lost, "stop", "the sink did not take them in time")
+        self._stats.report()
 
     def _wake_up(self) -> None:
         self._hurry.set()
@@ -134,9 +134,9 @@ class LineWriter:
         try:
             self.target.write("".join(texts).encode("utf-8", "backslashreplace"))
         except Exception as error:  # noqa: BLE001 - the thread's top: whatever happens, the next lines have their turn
-            self._account.dropped(count, "write-error", str(error))
+            self._stats.dropped(count, "write-error", str(error))
         else:
-            self._account.wrote(count)
+            self._stats.wrote(count)
         self._lines_under_way = 0
         self._settled += size
         with self._progress:

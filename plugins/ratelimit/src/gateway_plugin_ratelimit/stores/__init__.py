@@ -6,35 +6,35 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from gateway_plugin_ratelimit.algorithms import Rule
-from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.reservation import Reservation
 
-Left: TypeAlias = tuple[int, float]
+Remaining: TypeAlias = tuple[int, float]
 """Of a request that passed: the units that are left, and seconds until the whole quota is there again."""
 
-Take: TypeAlias = Callable[[str], Left | None]
+Charge: TypeAlias = Callable[[str], Remaining | None]
 """Charges a counter if the request passes at once; charges nothing and returns None if that takes a closer look."""
 
 
 class Store(Protocol):
     """Counts requests. Whatever it cannot do is decided by its own policy: none of these raises."""
 
-    def admit(self, passage: Passage) -> Awaitable[None] | None:
-        """Charge a request to all of its limits or to none, and note the outcome in its passage.
+    def admit(self, reservation: Reservation) -> Awaitable[None] | None:
+        """Charge a request to all of its limits or to none, and note the outcome in its reservation.
 
         :returns: None if that is done, or what to await until it is.
         """
 
-    def hold_places(self) -> object:
+    def acquire_slot(self) -> object:
         """Get ready to count requests in progress; done before the first one.
 
         :raises GatewayError: that is not possible with so many workers.
         """
 
-    def compiled(self, rule: Rule, cost: int) -> Take | None:
+    def compiled(self, rule: Rule, cost: int) -> Charge | None:
         """Return a quicker way to admit requests that have one limit; None if there is none."""
 
-    def debit(self, passage: Passage, extra: Sequence[int]) -> None:
+    def debit(self, reservation: Reservation, extra: Sequence[int]) -> None:
         """Take units that a request turned out to cost beyond what it was charged, by limit."""
 
 
-__all__ = ["Left", "Store", "Take"]
+__all__ = ["Charge", "Remaining", "Store"]

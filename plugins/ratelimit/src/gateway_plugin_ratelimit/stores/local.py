@@ -11,22 +11,22 @@ from typing import Protocol
 from gateway_plugin_sdk import Clock
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule, State
-from gateway_plugin_ratelimit.passage import Passage
-from gateway_plugin_ratelimit.settlement import Charge
-from gateway_plugin_ratelimit.stores import Take
+from gateway_plugin_ratelimit.reservation import Reservation
+from gateway_plugin_ratelimit.settlement import Hit
+from gateway_plugin_ratelimit.stores import Charge
 from gateway_plugin_ratelimit.stores.memory import MemoryInflight, MemoryTable
 
 
 class Table(Protocol):
     """Counters by name."""
 
-    def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
+    def charge(self, hits: Sequence[Hit], now: float) -> list[Decision]:
         """Charge a request to all of its counters or to none; return what each rule decided."""
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Charge:
         """Return the function that charges one counter if the request passes at once."""
 
-    def debit(self, charges: Sequence[Charge], now: float) -> None:
+    def debit(self, hits: Sequence[Hit], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
 
     def state_of(self, key: str) -> State:
@@ -66,7 +66,7 @@ class LocalStore:
     def __init__(
         self, table: Table, open_inflight: Callable[[], Inflight], monotonic: Callable[[], float], phase: float
     ) -> None:
-        """Prepare; requests in progress are counted from `hold_places` on.
+        """Prepare; requests in progress are counted from `acquire_slot` on.
 
         :param monotonic: a clock that all who share the counters read alike.
         :param phase: seconds that make the clock's days begin when those of UTC do.
@@ -80,79 +80,76 @@ class LocalStore:
     def __len__(self) -> int:
         return len(self._table)
 
-    def hold_places(self) -> Inflight:
+    def acquire_slot(self) -> Inflight:
         """Get ready to count requests in progress: only limits of concurrency need that."""
         if self._inflight is None:
             self._inflight = self._open_inflight()
         return self._inflight
 
-    def admit(self, passage: Passage) -> None:
-        """Charge a request to all of its limits or to none, and note the decisions in its passage."""
-        rules = passage.rules
+    def admit(self, reservation: Reservation) -> None:
+        """Charge a request to all of its limits or to none, and note the decisions in its reservation."""
+        rules = reservation.rules
         if len(rules) == 1:
             rule = rules[0]
             if not isinstance(rule, Concurrency):
-                charge = (rule, passage.counters[0], passage.costs[0])
-                passage.decisions = self._table.charge((charge,), self._monotonic() + self._phase)
+                hit = (rule, reservation.counters[0], reservation.costs[0])
+                reservation.decisions = self._table.charge((hit,), self._monotonic() + self._phase)
                 return
-        self._admit_several(passage)
+        self._admit_several(reservation)
 
-    def compiled(self, rule: Rule, cost: int) -> Take:
+    def compiled(self, rule: Rule, cost: int) -> Charge:
         """Return a quicker way to admit requests that have one limit."""
         return self._table.compiled(rule, cost, self._monotonic, self._phase)
 
-    def _admit_several(self, passage: Passage) -> None:
+    def _admit_several(self, reservation: Reservation) -> None:
         decisions: dict[int, Decision] = {}
         held: list[str] = []
-        timed: list[tuple[int, Charge]] = []
-        for index, rule in enumerate(passage.rules):
-            counter = passage.counters[index]
+        timed: list[tuple[int, Hit]] = []
+        for index, rule in enumerate(reservation.rules):
+            counter = reservation.counters[index]
             if isinstance(rule, Concurrency):
-                decisions[index] = rule.decide(self.hold_places().acquire(counter, rule.quota))
+                decisions[index] = rule.decide(self.acquire_slot().acquire(counter, rule.quota))
                 if decisions[index].allowed:
                     held.append(counter)
             else:
-                timed.append((index, (rule, counter, passage.costs[index])))
+                timed.append((index, (rule, counter, reservation.costs[index])))
         if timed:
-            decisions.update(self._charge(timed, is_refused=len(held) + len(timed) < len(passage.rules)))
-        passage.decisions = [decisions[index] for index in range(len(passage.rules))]
+            decisions.update(self._charge(timed, is_refused=len(held) + len(timed) < len(reservation.rules)))
+        reservation.decisions = [decisions[index] for index in range(len(reservation.rules))]
         if not held:
             return
-        if passage.is_allowed:
-            passage.release = partial(self._release, held)
+        if reservation.is_allowed:
+            reservation.release = partial(self._release, held)
         else:
             self._release(held)
 
-    def _charge(self, timed: list[tuple[int, Charge]], *, is_refused: bool) -> dict[int, Decision]:
+    def _charge(self, timed: list[tuple[int, Hit]], *, is_refused: bool) -> dict[int, Decision]:
         """Charge what is counted in time; of a request that is refused already, only where refused ones count."""
         now = self._monotonic() + self._phase
-        charges = [
-            (charge[0], charge[1], 0 if is_refused and not charge[0].counts_refused else charge[2])
-            for _, charge in timed
-        ]
-        decisions = self._table.charge(charges, now)
+        hits = [(rule, key, 0 if is_refused and not rule.counts_refused else cost) for _, (rule, key, cost) in timed]
+        decisions = self._table.charge(hits, now)
         return {index: decision for (index, _), decision in zip(timed, decisions, strict=True)}
 
-    def debit(self, passage: Passage, extra: Sequence[int]) -> None:
+    def debit(self, reservation: Reservation, extra: Sequence[int]) -> None:
         """Take units that the request turned out to cost beyond what it was charged, by limit."""
-        charges: list[Charge] = [
+        hits: list[Hit] = [
             (rule, counter, more)
-            for rule, counter, more in zip(passage.rules, passage.counters, extra, strict=True)
+            for rule, counter, more in zip(reservation.rules, reservation.counters, extra, strict=True)
             if more > 0 and not isinstance(rule, Concurrency)
         ]
-        self._table.debit(charges, self._monotonic() + self._phase)
+        self._table.debit(hits, self._monotonic() + self._phase)
 
-    def used(self, passage: Passage) -> list[int]:
+    def used(self, reservation: Reservation) -> list[int]:
         """Return how many units of each of a request's counters are used, as far as is known here."""
         now = self._monotonic() + self._phase
         return [
             0 if isinstance(rule, Concurrency) else rule.used(self._table.state_of(counter), now)
-            for rule, counter in zip(passage.rules, passage.counters, strict=True)
+            for rule, counter in zip(reservation.rules, reservation.counters, strict=True)
         ]
 
     def _release(self, held: Sequence[str]) -> None:
         for counter in held:
-            self.hold_places().release(counter)
+            self.acquire_slot().release(counter)
 
     @property
     def sweep_steps(self) -> int:

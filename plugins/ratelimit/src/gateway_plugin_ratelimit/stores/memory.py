@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway_plugin_ratelimit.algorithms import EMPTY, TOLERANCE, Decision, Rule, State, TokenBucket
-from gateway_plugin_ratelimit.settlement import Charge, settle
-from gateway_plugin_ratelimit.stores import Left, Take
+from gateway_plugin_ratelimit.settlement import Hit, settle
+from gateway_plugin_ratelimit.stores import Charge, Remaining
 
 _CANDIDATES = 8
 _SWEPT_AT_ONCE = 256
@@ -41,11 +41,11 @@ class MemoryTable:
     def __len__(self) -> int:
         return len(self._counters)
 
-    def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
+    def charge(self, hits: Sequence[Hit], now: float) -> list[Decision]:
         """Charge a request to all of its counters or to none; return what each rule decided."""
         counters = self._counters
-        if len(charges) == 1:
-            rule, key, cost = charges[0]
+        if len(hits) == 1:
+            rule, key, cost = hits[0]
             known = counters.get(key)
             decision = rule.decide(EMPTY if known is None else known, now, cost)
             state = decision.state
@@ -54,19 +54,19 @@ class MemoryTable:
                     self._make_room(now)
                 counters[key] = state
             return [decision]
-        decisions, nexts = settle(charges, [counters.get(charge[1], EMPTY) for charge in charges], now)
-        for (_, key, _), state in zip(charges, nexts, strict=True):
+        decisions, nexts = settle(hits, [counters.get(hit[1], EMPTY) for hit in hits], now)
+        for (_, key, _), state in zip(hits, nexts, strict=True):
             if state is not None:
                 self._put(key, state, now)
         return decisions
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Charge:
         """Return the function that charges one counter if the request passes at once."""
         if isinstance(rule, TokenBucket):
             return self._compiled_bucket(rule, cost, clock, phase)
         counters = self._counters
 
-        def take(key: str) -> Left | None:
+        def charge_one(key: str) -> Remaining | None:
             now = clock() + phase
             known = counters.get(key)
             if known is None and len(counters) >= self.max_keys:
@@ -77,15 +77,15 @@ class MemoryTable:
             counters[key] = decision.state
             return decision.remaining, decision.reset
 
-        return take
+        return charge_one
 
-    def _compiled_bucket(self, bucket: TokenBucket, cost: int, clock: Callable[[], float], phase: float) -> Take:
+    def _compiled_bucket(self, bucket: TokenBucket, cost: int, clock: Callable[[], float], phase: float) -> Charge:
         """Return what `TokenBucket.decide` does for requests that pass, without an object for the decision."""
         counters, max_keys = self._counters, self.max_keys
         interval, most = bucket.interval, bucket.most
         price, ceiling = cost * interval, bucket.span + TOLERANCE
 
-        def take(key: str) -> Left | None:
+        def charge_one(key: str) -> Remaining | None:
             now = clock() + phase
             known = counters.get(key)
             full_at = now
@@ -104,11 +104,11 @@ class MemoryTable:
             counters[key] = (charged, 0.0, 0.0, charged)
             return int((ceiling - reset) / interval), reset
 
-        return take
+        return charge_one
 
-    def debit(self, charges: Sequence[Charge], now: float) -> None:
+    def debit(self, hits: Sequence[Hit], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
-        for rule, key, cost in charges:
+        for rule, key, cost in hits:
             self._put(key, rule.debit(self._counters.get(key, EMPTY), now, cost), now)
 
     def state_of(self, key: str) -> State:

@@ -11,7 +11,7 @@ from gateway_plugin_sdk import Clock, Metrics, Tasks
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.config.redis import RedisConfig
-from gateway_plugin_ratelimit.passage import Passage
+from gateway_plugin_ratelimit.reservation import Reservation
 from gateway_plugin_ratelimit.stores.batches import Batcher
 from gateway_plugin_ratelimit.stores.client import RedisClient, import_library
 from gateway_plugin_ratelimit.stores.leases import Leases
@@ -79,78 +79,80 @@ class RedisStore:
             node = self._nodes[name] = Node(name, self._client, batcher, self._now, self._log, config.connect_timeout)
         return node
 
-    def admit(self, passage: Passage) -> Awaitable[None] | None:
-        """Charge a request to all of its limits or to none, and note the outcome in its passage."""
-        keys = self._keys(passage)
+    def admit(self, reservation: Reservation) -> Awaitable[None] | None:
+        """Charge a request to all of its limits or to none, and note the outcome in its reservation."""
+        keys = self._keys(reservation)
         node = self._node(self._client.node_of(keys[0]))
         if not node.is_up:
-            self._decide_without(passage, node)
+            self._decide_without(reservation, node)
             return None
         call = admission(
             keys,
-            passage.rules,
-            passage.costs,
+            reservation.rules,
+            reservation.costs,
             member=self._leases.new_member(),
             lease=self._config.lease,
-            known=self._known(passage, node),
+            known=self._known(reservation, node),
         )
-        return self._finish(passage, call, node)
+        return self._finish(reservation, call, node)
 
-    def _known(self, passage: Passage, node: Node) -> Sequence[int]:
+    def _known(self, reservation: Reservation, node: Node) -> Sequence[int]:
         """Return what is known here of a request's counters, while the server may have lost what it knew."""
         if not self._is_mirrored:
             return ()
-        longest = max(rule.window for rule in passage.rules)
+        longest = max(rule.window for rule in reservation.rules)
         if self._now() > max(node.found_at, self._restarted_at) + 2 * longest:
             return ()
-        return self._fallback.used(passage)
+        return self._fallback.used(reservation)
 
-    def _keys(self, passage: Passage) -> list[str]:
+    def _keys(self, reservation: Reservation) -> list[str]:
         prefix = self._config.prefix
         return [
             counter_key(prefix, counter, limit.tag)
-            for counter, limit in zip(passage.counters, passage.limits, strict=True)
+            for counter, limit in zip(reservation.counters, reservation.limits, strict=True)
         ]
 
-    async def _finish(self, passage: Passage, call: Call, node: Node) -> None:
+    async def _finish(self, reservation: Reservation, call: Call, node: Node) -> None:
         try:
             reply = await node.ask(call)
         except Exception:  # noqa: BLE001 - a limit that cannot be checked is never the client's problem
             self._failures.inc()
-            self._decide_without(passage, node)
+            self._decide_without(reservation, node)
             return
-        passage.decisions = read_reply(reply)
-        if self._is_mirrored and passage.is_allowed:
-            self._fallback.debit(passage, passage.costs)
-        if call.places and passage.is_allowed:
+        reservation.decisions = read_reply(reply)
+        if self._is_mirrored and reservation.is_allowed:
+            self._fallback.debit(reservation, reservation.costs)
+        if call.places and reservation.is_allowed:
             give_back = self._leases.hold(call.member, call.places)
-            passage.release = lambda: self._give_back(give_back)
+            reservation.release = lambda: self._give_back(give_back)
 
-    def _decide_without(self, passage: Passage, node: Node) -> None:
+    def _decide_without(self, reservation: Reservation, node: Node) -> None:
         self._without.inc()
         match self._config.when_unavailable:
             case "local":
-                self._fallback.admit(passage)
+                self._fallback.admit(reservation)
             case "closed":
-                passage.unavailable = node.availability.wait(self._now())
+                reservation.unavailable = node.availability.wait(self._now())
 
-    def hold_places(self) -> None:
+    def acquire_slot(self) -> None:
         """Get ready to count requests in progress without the server."""
         if self._is_mirrored:
-            self._fallback.hold_places()
+            self._fallback.acquire_slot()
 
     def compiled(self, rule: Rule, cost: int) -> None:
         """There is no quicker way than to ask the server."""
 
-    def debit(self, passage: Passage, extra: Sequence[int]) -> None:
+    def debit(self, reservation: Reservation, extra: Sequence[int]) -> None:
         """Take units that a request turned out to cost beyond what it was charged, by limit."""
         picked = [
-            index for index, more in enumerate(extra) if more > 0 and not isinstance(passage.rules[index], Concurrency)
+            index
+            for index, more in enumerate(extra)
+            if more > 0 and not isinstance(reservation.rules[index], Concurrency)
         ]
         if self._is_mirrored:
-            self._fallback.debit(passage, extra)
-        keys = self._keys(passage)
-        call = debit([keys[i] for i in picked], [passage.rules[i] for i in picked], [extra[i] for i in picked])
+            self._fallback.debit(reservation, extra)
+        keys = self._keys(reservation)
+        call = debit([keys[i] for i in picked], [reservation.rules[i] for i in picked], [extra[i] for i in picked])
         self._tell(call)
 
     def _tell(self, call: Call) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway_plugin_ratelimit.algorithms import EMPTY, Decision, Rule, State
-from gateway_plugin_ratelimit.settlement import Charge, settle
-from gateway_plugin_ratelimit.stores import Left, Take
+from gateway_plugin_ratelimit.settlement import Hit, settle
+from gateway_plugin_ratelimit.stores import Charge, Remaining
 from gateway_plugin_ratelimit.stores.locks import STRIPES, Stripes
 from gateway_plugin_ratelimit.stores.mapping import DIGEST_SIZE, SharedFile
 from gateway_plugin_ratelimit.stores.memory import worth
@@ -48,10 +48,10 @@ class SharedTable:
         """Counters that this worker dropped before their time."""
         self.on_eviction = on_eviction
 
-    def charge(self, charges: Sequence[Charge], now: float) -> list[Decision]:
+    def charge(self, hits: Sequence[Hit], now: float) -> list[Decision]:
         """Charge a request to all of its counters or to none; return what each rule decided."""
-        if len(charges) == 1:
-            rule, key, cost = charges[0]
+        if len(hits) == 1:
+            rule, key, cost = hits[0]
             digest, start, number = self._file.place_of(key)
             stripe = number % STRIPES
             locked = self._locks.lock(stripe)
@@ -64,11 +64,11 @@ class SharedTable:
                 if locked:
                     self._locks.unlock(stripe)
             return [decision]
-        places = [self._file.place_of(charge[1]) for charge in charges]
+        places = [self._file.place_of(hit[1]) for hit in hits]
         locked_stripes = self._locks.lock_all(place[2] % STRIPES for place in places)
         try:
             found = [self._find(digest, start) for digest, start, _ in places]
-            decisions, nexts = settle(charges, [state for _, state in found], now)
+            decisions, nexts = settle(hits, [state for _, state in found], now)
             for (digest, start, _), following in zip(places, nexts, strict=True):
                 if following is not None:
                     # Looked up again: an earlier counter of this very request may have taken the slot.
@@ -78,11 +78,11 @@ class SharedTable:
                 self._locks.unlock(stripe)
         return decisions
 
-    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Take:
+    def compiled(self, rule: Rule, cost: int, clock: Callable[[], float], phase: float) -> Charge:
         """Return the function that charges one counter if the request passes at once."""
         place_of, lock, unlock = self._file.place_of, self._locks.lock, self._locks.unlock
 
-        def take(key: str) -> Left | None:
+        def charge_one(key: str) -> Remaining | None:
             digest, start, number = place_of(key)
             stripe = number % STRIPES
             locked = lock(stripe)
@@ -98,11 +98,11 @@ class SharedTable:
                     unlock(stripe)
             return decision.remaining, decision.reset
 
-        return take
+        return charge_one
 
-    def debit(self, charges: Sequence[Charge], now: float) -> None:
+    def debit(self, hits: Sequence[Hit], now: float) -> None:
         """Take units that a request cost, whether or not they are there."""
-        for rule, key, cost in charges:
+        for rule, key, cost in hits:
             digest, start, number = self._file.place_of(key)
             locked = self._locks.lock(number % STRIPES)
             try:

@@ -12,7 +12,7 @@ from gateway_plugin_sdk import Clock, Metrics
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 
 
-class Account:
+class SinkStats:
     """Counts the lines that a sink took, lost and sent again; may be used by any thread.
 
     Losing lines is also logged, at once, then at most every ten seconds, and at the end: a sink that is away must not

@@ -9,7 +9,7 @@ from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.loaders import value_from_file, value_from_url
 from gateway_plugin_auth.reading import decode_text
-from gateway_plugin_auth.revocation import RevocationList, merged, parse_entries
+from gateway_plugin_auth.revocation_list import RevocationList, merged, parse_entries
 from gateway_plugin_auth.sharing import acquire, release
 
 
@@ -21,7 +21,7 @@ def read_revocations(text: bytes) -> RevocationList:
     return parse_entries(decode_text(text).split("\n"))
 
 
-class Revocations:
+class RevocationSource:
     """The revocation list of a provider, as it is now."""
 
     def __init__(self, options: RevocationOptions, fetch: FetchOptions, context: PluginContext) -> None:

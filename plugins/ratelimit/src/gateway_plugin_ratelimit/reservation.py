@@ -8,7 +8,7 @@ from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.limits import Limit
 
 
-class Passage:
+class Reservation:
     """A request that limits were applied to: which, by which rules and counters, and what came of it."""
 
     __slots__ = ("costs", "counters", "decisions", "limits", "release", "rules", "unavailable")

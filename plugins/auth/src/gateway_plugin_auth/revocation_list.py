@@ -14,7 +14,7 @@ from gateway_plugin_sdk import ClaimReader, claim_path
 
 _HEX: Final = frozenset(string.hexdigits)
 _DIGEST_LENGTH: Final = 64
-_ENTRY: Final = re.compile(r"(?P<claim>[^\s:]+):(?P<value>.*?)(?:\s+before\s+(?P<before>[0-9]+(?:\.[0-9]+)?))?")
+_SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _HASH: Final = "sha256"
 
 
@@ -50,17 +50,34 @@ def parse_entries(lines: Iterable[str]) -> RevocationList:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        match = _ENTRY.fullmatch(text)
-        if match is None or not match["value"]:
+        claim, value, before = _parse_entry(text)
+        if not claim or not value:
             raise ValueError(f"entry {number}: {text[:80]!r} is not CLAIM:VALUE, such as jti:4711 or sub:alice")
-        if match["claim"] == _HASH and not _is_digest(match["value"]):
-            raise ValueError(
-                f"entry {number}: the SHA-256 of a token is 64 hexadecimal digits: printf %s TOKEN | sha256sum"
-            )
-        entry = (match["claim"], match["value"].lower() if match["claim"] == _HASH else match["value"])
-        before = float(match["before"]) if match["before"] else math.inf
+        if claim == _HASH:
+            if not _is_digest(value):
+                raise ValueError(
+                    f"entry {number}: the SHA-256 of a token is 64 hexadecimal digits: printf %s TOKEN | sha256sum"
+                )
+            value = value.lower()
+        entry = claim, value
         revoked[entry] = max(before, revoked.get(entry, -math.inf))
     return _list_of(revoked)
+
+
+def _parse_entry(text: str) -> tuple[str, str, float]:
+    """Return the claim, the value and the moment of an entry; an empty claim or value if it is none.
+
+    Cut at its ends and not matched by a pattern with several runs of spaces, whose time would grow with the square of
+    a line: lists are as long as whoever writes them likes.
+    """
+    claim, _, value = text.partition(":")
+    if claim.split() != [claim] or "\n" in value:
+        return "", "", math.inf
+    # A sign in front keeps a value that is empty or begins with spaces apart from the word behind it.
+    match f"={value}".rsplit(None, 2):
+        case [signed, "before", seconds] if _SECONDS.fullmatch(seconds):
+            return claim, signed[1:], float(seconds)
+    return claim, value, math.inf
 
 
 def _is_digest(text: str) -> bool:

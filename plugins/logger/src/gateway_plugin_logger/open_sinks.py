@@ -17,7 +17,7 @@ from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, Redac
 from gateway_plugin_logger.config.redaction import DeleteRule, HashRule, MaskIpRule, ReplaceRule, Rule
 from gateway_plugin_logger.fields import Kind, Value
 from gateway_plugin_logger.fields.value import fresh_name
-from gateway_plugin_logger.filters.conditions import Test, make_condition
+from gateway_plugin_logger.filters.conditions import Predicate, make_condition
 from gateway_plugin_logger.filters.sampling import make_sampler
 from gateway_plugin_logger.formats.build import build_otel_renderer, build_renderer
 from gateway_plugin_logger.formats.compiler import Renderer
@@ -26,9 +26,9 @@ from gateway_plugin_logger.redaction.bodies import make_body_mask
 from gateway_plugin_logger.redaction.fields import FieldRule
 from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
 from gateway_plugin_logger.sinks import destinations
-from gateway_plugin_logger.sinks.account import Account
 from gateway_plugin_logger.sinks.http import HttpClient, lines_target, make_tls, otlp_target
 from gateway_plugin_logger.sinks.sender import Sender
+from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
 
 Extend = Callable[[Sequence[str]], None]
@@ -36,7 +36,7 @@ Close = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SinkContext:
     """What sinks are given beside their options."""
 
     binding: str
@@ -46,7 +46,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class OpenSink:
     """An open sink."""
 
     extend: Extend
@@ -65,7 +65,7 @@ class Forms:
     """What keeps bodies for them, by field; only those that lines name."""
 
 
-def make_filter(config: LoggerConfig) -> Test | None:
+def make_filter(config: LoggerConfig) -> Predicate | None:
     """Return a function that says whether a request gets a line; None if every request does."""
     # What cannot be decided is written: a client must not keep its line out of the log with a long text.
     skip, only = make_condition(config.skip, undecided=False), make_condition(config.only, undecided=True)
@@ -88,10 +88,15 @@ def make_forms(config: LoggerConfig, binding: str = "logger") -> Forms:
     captures = _captures(config, binding)
     find = _redacted_fields(config.redact, {name: _body_value(each) for name, each in captures.items()}).find
     line = build_renderer(
-        config.format, config.said, config.add, find, nulls=config.missing == "null", placeholder=config.placeholder
+        config.format,
+        config.line_fields,
+        config.add,
+        find,
+        nulls=config.missing == "null",
+        placeholder=config.placeholder,
     )
     bodies = {sink.body for sink in config.destinations if isinstance(sink, OtlpSink)}
-    otel = {body: build_otel_renderer(config.said, config.add, body, find) for body in bodies}
+    otel = {body: build_otel_renderer(config.line_fields, config.add, body, find) for body in bodies}
     return Forms(line, otel, captures)
 
 
@@ -139,37 +144,37 @@ def load_tls(sink: SinkConfig) -> ssl.SSLContext | None:
     return None
 
 
-def open_outlet(
-    sink: SinkConfig, config: LoggerConfig, around: Surroundings, tls: ssl.SSLContext | None = None
-) -> Outlet:
+def open_sink(
+    sink: SinkConfig, config: LoggerConfig, context: SinkContext, tls: ssl.SSLContext | None = None
+) -> OpenSink:
     """Open a sink.
 
     :param tls: what `load_tls` returned for it.
     :raises OSError: its file, or a certificate of it, cannot be opened.
     """
-    account = partial(Account, metrics=around.metrics, clock=around.clock, log=around.log)
+    stats = partial(SinkStats, metrics=context.metrics, clock=context.clock, log=context.log)
     if isinstance(sink, SyslogSink):
         syslog = SyslogClient(sink, tls)
         name = f"syslog:{sink.address}"
-        return _sending(Sender(sink.queue, syslog.deliver, account(name), around.clock, name), syslog.aclose)
+        return _sending(Sender(sink.queue, syslog.deliver, stats(name), context.clock, name), syslog.aclose)
     if isinstance(sink, HttpSink | OtlpSink):
         target = otlp_target(sink) if isinstance(sink, OtlpSink) else lines_target(sink, config.format)
         name = f"{sink.type}:{urlsplit(target.url).netloc.rpartition('@')[2]}"
-        counts = account(name)
-        client = HttpClient(target, around.clock.wall, lambda told: counts.refused(told.records, told.why), tls)
-        return _sending(Sender(sink.queue, client.deliver, counts, around.clock, name), client.aclose)
-    writer = destinations.OPEN.acquire(sink, lambda: account(destinations.describe(sink)), around.clock)
-    return Outlet(writer.extend, partial(destinations.OPEN.release_soon, writer))
+        counts = stats(name)
+        client = HttpClient(target, context.clock.wall, lambda told: counts.refused(told.records, told.why), tls)
+        return _sending(Sender(sink.queue, client.deliver, counts, context.clock, name), client.aclose)
+    writer = destinations.OPEN.acquire(sink, lambda: stats(destinations.describe(sink)), context.clock)
+    return OpenSink(writer.extend, partial(destinations.OPEN.release_soon, writer))
 
 
-def _sending(sender: Sender, close_client: Callable[[], Awaitable[None]]) -> Outlet:
+def _sending(sender: Sender, close_client: Callable[[], Awaitable[None]]) -> OpenSink:
     sender.start()
 
     async def close(timeout: float) -> None:  # noqa: ASYNC109 - a deadline for the lines, not for the caller
         await sender.aclose(timeout)
         await close_client()
 
-    return Outlet(sender.extend, close)
+    return OpenSink(sender.extend, close)
 
 
 def renderer_for(sink: SinkConfig, forms: Forms, binding: str) -> Renderer:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.config import LoggerConfig
-from gateway_plugin_logger.outlets import Surroundings, make_filter, make_forms, open_outlet, renderer_for
+from gateway_plugin_logger.open_sinks import SinkContext, make_filter, make_forms, open_sink, renderer_for
 from gateway_plugin_sdk import Metrics
 
 
@@ -74,11 +74,11 @@ def test_a_syslog_line_is_the_line_behind_a_head(make_event: Any) -> None:
 
 async def test_what_is_given_to_an_outlet_is_out_when_it_is_closed(tmp_path: Path, clock: Any) -> None:
     config = config_of(path=str(tmp_path / "a.log"))
-    around = Surroundings("logger", Metrics(), clock, logging.getLogger("test"))
+    around = SinkContext("logger", Metrics(), clock, logging.getLogger("test"))
 
-    outlet = open_outlet(config.destinations[0], config, around)
-    outlet.extend(["1\n", "2\n"])
-    await outlet.close(30)
+    sink = open_sink(config.destinations[0], config, around)
+    sink.extend(["1\n", "2\n"])
+    await sink.close(30)
 
     assert (tmp_path / "a.log").read_text() == "1\n2\n"
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from gateway_plugin_logger.sinks.account import Account
+from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_sdk import Metrics
 
 
@@ -12,13 +12,13 @@ def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
     clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = Metrics()
-    account = Account("file:a", metrics, clock, logging.getLogger("test"))
+    stats = SinkStats("file:a", metrics, clock, logging.getLogger("test"))
 
-    account.dropped(1, "overflow", "too slow")
+    stats.dropped(1, "overflow", "too slow")
     for _ in range(5):
-        account.dropped(2, "overflow", "too slow")
+        stats.dropped(2, "overflow", "too slow")
     clock.now += 11
-    account.dropped(1, "stop", lambda: "not in time")
+    stats.dropped(1, "stop", lambda: "not in time")
 
     labels = {"sink": "file:a", "reason": "overflow"}
     assert metrics.registry.get_sample_value("gateway_logger_dropped_total", labels) == 11
@@ -30,12 +30,12 @@ def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
 
 
 def test_losses_that_were_not_told_of_yet_are_told_at_the_end(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
-    account = Account("file:a", Metrics(), clock, logging.getLogger("test"))
-    account.dropped(1, "write-error", "no space")
-    account.dropped(5, "write-error", "no space")
+    stats = SinkStats("file:a", Metrics(), clock, logging.getLogger("test"))
+    stats.dropped(1, "write-error", "no space")
+    stats.dropped(5, "write-error", "no space")
 
-    account.report()
-    account.report()
+    stats.report()
+    stats.report()
 
     assert [record.getMessage() for record in caplog.records] == [
         "access log: 1 line lost for file:a: write-error: no space",
@@ -47,12 +47,12 @@ def test_what_a_sink_refuses_of_a_batch_is_lost_and_a_mere_warning_is_told(
     clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = Metrics()
-    account = Account("otlp:a", metrics, clock, logging.getLogger("test"))
+    stats = SinkStats("otlp:a", metrics, clock, logging.getLogger("test"))
 
-    account.refused(0, "old schema")
-    account.refused(0, "old schema")
+    stats.refused(0, "old schema")
+    stats.refused(0, "old schema")
     clock.now += 11
-    account.refused(2, "too old")
+    stats.refused(2, "too old")
 
     labels = {"sink": "otlp:a", "reason": "rejected"}
     assert metrics.registry.get_sample_value("gateway_logger_dropped_total", labels) == 2
@@ -63,7 +63,7 @@ def test_what_a_sink_refuses_of_a_batch_is_lost_and_a_mere_warning_is_told(
 
 
 def test_no_lines_are_no_loss(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
-    Account("x", Metrics(), clock, logging.getLogger("test")).dropped(0, "stop")
+    SinkStats("x", Metrics(), clock, logging.getLogger("test")).dropped(0, "stop")
 
     assert not caplog.records
 
@@ -71,9 +71,9 @@ def test_no_lines_are_no_loss(clock: Any, caplog: pytest.LogCaptureFixture) -> N
 def test_several_sinks_share_the_metrics(clock: Any) -> None:
     metrics = Metrics()
     for label in ("a", "b"):
-        account = Account(label, metrics, clock, logging.getLogger("test"))
-        account.wrote(3)
-        account.retried()
+        stats = SinkStats(label, metrics, clock, logging.getLogger("test"))
+        stats.wrote(3)
+        stats.retried()
 
     for label in ("a", "b"):
         assert metrics.registry.get_sample_value("gateway_logger_lines_total", {"sink": label}) == 3
