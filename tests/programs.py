@@ -29,6 +29,18 @@ def program(name: str, package: str) -> str:
     return path
 
 
+def package_file(path: str, package: str) -> Path:
+    """Return a file of this Debian package, which is installed first if it is missing."""
+    found = Path(path)
+    with (Path(tempfile.gettempdir()) / "gateway-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            _apt("update")
+            _apt("install", "--yes", "--no-install-recommends", package)
+    assert found.exists(), f"{package} has no {path}"
+    return found
+
+
 def _found(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 

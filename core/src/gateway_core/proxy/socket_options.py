@@ -74,6 +74,12 @@ def read_little_over_tls() -> None:
     sslproto.SSLProtocol.max_size = READ_SIZE
 
 
+def close_once(transport: asyncio.Transport) -> None:
+    """Close a connection that may be closing already: closed twice, a TLS transport of asyncio raises from then on."""
+    if not transport.is_closing():
+        transport.close()
+
+
 def abort_unless_closed(transport: asyncio.Transport) -> None:
     """Abort a connection if it is still there, or not all is sent: asyncio's do not survive an abort once closed."""
     if not transport.is_closing() or transport.get_write_buffer_size():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.socket_options import READ_SIZE, abort_later, say_end
+from gateway_core.proxy.socket_options import READ_SIZE, abort_later, close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 _FLUSH: Final = 60.0
@@ -83,7 +83,7 @@ class Tunnel:
         self._closed = True
         self.deadline = NEVER
         for transport in (self._client.transport, self._upstream.transport):
-            transport.close()
+            close_once(transport)
             if transport.get_write_buffer_size():
                 abort_later(transport, self._idle_timeout or _FLUSH)
         self._on_closed(self, self._client.received, self._upstream.received)

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol
 
-from gateway_core.proxy.socket_options import say_end
+from gateway_core.proxy.socket_options import close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 GRACE: Final = 0.5
@@ -119,7 +119,7 @@ class Shutdown:
         """Close once what is written is sent."""
         self.state = State.FLUSHING
         self._connection.stop_requests()
-        self._transport.close()
+        close_once(self._transport)
         self._wait(self._write_wait())
 
     def abort(self) -> None:
