@@ -16,7 +16,7 @@ from gateway_plugin_sdk.testing import assert_plugin_ok
 DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = {
     title: text
-    for page in ("cookbook.md", "bodies.md", "plugin-runtime.md")
+    for page in ("cookbook.md", "bodies.md", "calling-upstreams.md", "plugin-runtime.md")
     for title, text in re.findall(
         r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
@@ -25,6 +25,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ask-first": {"url": "http://127.0.0.1:1"},
     "blocklist": {"file": "/dev/null"},
     "blocked-agents": {"file": __file__},
+    "entitled": {"upstream": "http://accounts.test"},
     "sign": {"key": "k" * 20},
 }
 NEEDS_A_SERVICE = {"ask-first"}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 from gateway_core.clock import SystemClock
-from gateway_core.hooks import Plugin
+from gateway_core.hooks import Plugin, PluginServices
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
@@ -180,10 +180,11 @@ async def run_proxy(
     clock, metrics, registry = SystemClock(), Metrics(), PluginRegistry()
     for plugin in plugins:
         registry.register(plugin)
-    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics)
     holder = SnapshotHolder()
-    holder.swap(await compile_config(config, environment, folder))
     proxy = Proxy(holder, clock=clock, metrics=metrics)
+    services = PluginServices(fetch=proxy.fetches.open)
+    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics, services=services)
+    holder.swap(await compile_config(config, environment, folder))
     runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0].address))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)

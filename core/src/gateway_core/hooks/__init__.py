@@ -7,6 +7,7 @@ from gateway_core.hooks.certificates import Certificate, CertificateContext, Cer
 from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
 from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
 from gateway_core.hooks.failure_log import Faults
+from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, FetchRequest, Upstreams
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
@@ -22,6 +23,7 @@ from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServic
 from gateway_core.hooks.server_timing import server_timing_binding
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStoreFull, SharedStores
+from gateway_core.hooks.upstream_scope import UpstreamScope, current_request, current_scope
 
 __all__ = [
     "Binding",
@@ -38,6 +40,11 @@ __all__ = [
     "CommandError",
     "CommandOutcome",
     "Faults",
+    "FetchCall",
+    "FetchHead",
+    "FetchRequest",
+    "Fetched",
+    "Fetcher",
     "Hook",
     "LocalShared",
     "Plugin",
@@ -55,12 +62,16 @@ __all__ = [
     "SharedStores",
     "Stop",
     "Suspended",
+    "UpstreamScope",
+    "Upstreams",
     "as_json",
     "attempt_hooks",
     "binding_path",
     "build_chain",
     "command",
     "commands_of",
+    "current_request",
+    "current_scope",
     "hookimpl_blocking",
     "reject_result",
     "run_command",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigFinding
+from gateway_core.hooks.fetch import Upstreams
 from gateway_core.hooks.runtime import PluginRuntime
 from gateway_core.hooks.shared import Shared
 from gateway_core.metrics import Metrics
@@ -35,7 +36,7 @@ class PluginContext:
     """Where the configuration has the binding, such as ``gateway.yaml:41:9``."""
 
     runtime: PluginRuntime = field(default_factory=PluginRuntime, repr=False)
-    """What `Plugin.shared`, `Plugin.spawn`, `Plugin.once` and `Plugin.everywhere` use."""
+    """What `Plugin.shared`, `Plugin.upstreams`, `Plugin.spawn`, `Plugin.once` and `Plugin.everywhere` use."""
 
 
 class Plugin(Generic[ConfigT]):
@@ -120,6 +121,15 @@ class Plugin(Generic[ConfigT]):
     def shared(self) -> Shared:
         """Values that the instances of this binding share: in all workers, over reloads and restarts of workers."""
         return self._runtime.shared
+
+    @property
+    def upstreams(self) -> Upstreams:
+        """Sends requests of the plugin's own to upstreams: see `Upstreams.fetch`.
+
+        Names are those of the configuration that the hook's request is served by; in `start` of the one that is being
+        prepared; elsewhere of the one in force.
+        """
+        return self._runtime.upstreams
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine in the background, with no context variables set.

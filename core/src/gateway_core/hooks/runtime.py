@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from gateway_core.clock import SystemClock
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.failure_log import describe
+from gateway_core.hooks.fetch import Fetcher, Upstreams, no_upstreams
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedStores
 from gateway_core.hooks.single_flight import SingleFlight
@@ -54,6 +55,7 @@ class PluginServices:
 
     shared: SharedBackend = field(default_factory=_local)
     everywhere: Everywhere = _nowhere
+    fetch: Fetcher = no_upstreams
 
 
 class PluginRuntime:
@@ -87,6 +89,11 @@ class PluginRuntime:
     def shared(self) -> Shared:
         """The values of the binding; see `Plugin.shared`."""
         return Shared(self._services.shared, shared_owner(self._plugin, self.path))
+
+    @property
+    def upstreams(self) -> Upstreams:
+        """What sends requests to upstreams; see `Plugin.upstreams`."""
+        return Upstreams(self._services.fetch)
 
     @property
     def is_used(self) -> bool:

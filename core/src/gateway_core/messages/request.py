@@ -384,5 +384,10 @@ def request_block(request: Request) -> bytes:
     return request._head_block if headers is None else headers._block
 
 
+def arrival_of(request: Request) -> Arrival | None:
+    """Return what is known of the connection that a request came over; None if it came over none."""
+    return request._arrival
+
+
 set_body_reader: Final = Request._set_body_reader
 """Says how `Request.read` gets the body and how its filters are told of it."""

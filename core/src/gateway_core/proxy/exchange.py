@@ -143,7 +143,7 @@ class Exchange:
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
         if self._hooks is None:
-            self._hooks = HookRunner(self.crashed)
+            self._hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
         return self._hooks
 
     def send(self, route: CompiledRoute, target: RouteTarget) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway_core.errors import ClientGoneError
-from gateway_core.hooks import Suspended
+from gateway_core.hooks import Suspended, current_request
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
@@ -26,12 +26,12 @@ class HookRunner:
 
     __slots__ = ("_context", "_crashed", "_task", "was_suspended")
 
-    def __init__(self, crashed: Callable[[BaseException], None]) -> None:
-        """Begin with an empty context.
+    def __init__(self, crashed: Callable[[BaseException], None], context: Context) -> None:
+        """Begin with a context that nothing else runs in.
 
         :param crashed: called with what a phase, or what goes on after it, raises.
         """
-        self._context = Context()
+        self._context = context
         self._crashed = crashed
         self._task: asyncio.Task[Any] | None = None
         self.was_suspended = False
@@ -44,6 +44,7 @@ class HookRunner:
             then(outcome)
             return
         self.was_suspended = True
+        self._context.run(current_request.set, args[1])
         task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self._context)
         task.add_done_callback(partial(self._resume, then))
 

@@ -25,6 +25,7 @@ from gateway_core.proxy.downstream.minimum_rate import MinimumRate
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.turns import Turns
 from gateway_core.proxy.exchange_host import RunningExchange
+from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
@@ -32,7 +33,7 @@ from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.reasons import LIMIT_CONNECTIONS
-from gateway_core.snapshot import SnapshotHolder
+from gateway_core.snapshot import Snapshot, SnapshotHolder
 
 _DRAIN_POLL: Final = 0.05
 LAST_CALL: Final = 1.0
@@ -70,9 +71,9 @@ class Proxy:
         self._id_prefix = token_hex(10)
         self._ids = count(1 << 44)  # from here on every number has twelve hexadecimal digits
         self._sweeper = Sweeper(self.loop, self.now)
-        self.upstreams = UpstreamDirectory(
-            self.loop, self.now, self.rng, self._sweeper, lambda: self.limits.max_head_bytes
-        )
+        self.upstreams = UpstreamDirectory(self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes)
+        self.fetches = Fetches(self.upstreams, holder, self.next_id)
+        """What plugins send by themselves."""
         open_connections = self.connections.open
         self._sweeper.watch(self.exchanges)
         self._sweeper.watch(open_connections, every=5)
@@ -95,6 +96,11 @@ class Proxy:
     def limits(self) -> LimitsConfig:
         """The limits in force."""
         return self.holder.current.limits
+
+    def _max_head_bytes(self) -> int:
+        # Plugins may send requests when they start, which is before the first configuration is in force.
+        current: Snapshot | None = self.holder.current
+        return (LimitsConfig() if current is None else current.limits).max_head_bytes
 
     def _connection_refusal(self) -> bytes:
         response = gateway_response(503, LIMIT_CONNECTIONS, retry_after=1)

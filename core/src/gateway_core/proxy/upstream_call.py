@@ -6,7 +6,11 @@ waits in a buffer of `HIGH_WATER` bytes, above which the upstream's connection i
 than the caller takes it. `aclose` ends the call wherever it is; its maker closes it.
 
 A request body is bytes, or an asynchronous iterator, which is asked for more as the upstream takes it. An iterator can
-be sent again only as far as the retry policy keeps bodies (`RequestBody.keep_limit`).
+be sent again only as far as the retry policy keeps bodies (`RequestBody.keep_limit`). It may also be the body of
+a client's request, whose owner then is the exchange.
+
+Plugins call this from hooks, in contexts of theirs. What is started here outlives them (connections are kept), so it is
+started in an empty context.
 """
 
 from __future__ import annotations
@@ -14,35 +18,71 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from contextvars import Context
+from typing import Final, NamedTuple, Protocol
 
 from gateway_core.config import TimeoutsConfig
-from gateway_core.errors import UpstreamError
+from gateway_core.errors import GatewayError, UpstreamError
+from gateway_core.hooks import Stop
 from gateway_core.messages import Headers
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import HEAD_ONLY, IN_CHUNKS, UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.reasons import PLUGIN_FAILED
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.upstream import Upstream
 
 HIGH_WATER: Final = 65536
 """Bytes of a response's body that are held before its connection is paused."""
 
 
+class HeadMaker(Protocol):
+    """Makes the head of a call for each endpoint."""
+
+    @property
+    def method(self) -> str: ...
+
+    def head_for(self, endpoint: Endpoint, framing: bytes) -> PreparedRequest:
+        """Return the head, and the flags of `UpstreamConnection.send` but those of the body's framing.
+
+        :param framing: the fields that frame the body of a call as a block.
+        :raises GatewayError: it cannot be sent.
+        """
+
+
 class CallHead(NamedTuple):
-    """What is asked for."""
+    """The head of a request that the gateway made."""
 
     method: str
     target: str
     """Path and query, as they go on the wire."""
     block: bytes = b""
     """Fields, each line with a CRLF before it; without Host and those that frame the body."""
+    host: bytes = b""
+    """The value of Host if it is not the endpoint's authority."""
+
+    def head_for(self, endpoint: Endpoint, framing: bytes) -> PreparedRequest:
+        line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
+        host = self.host or endpoint.authority
+        flags = HEAD_ONLY if self.method == "HEAD" else 0
+        return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags
+
+
+class Switched(NamedTuple):
+    """A connection whose protocol was changed by a 101."""
+
+    connection: UpstreamConnection
+    data: bytes
+    """What came behind the head."""
 
 
 class UpstreamCall:
@@ -61,28 +101,36 @@ class UpstreamCall:
         "_is_paused",
         "_may_feed",
         "_more",
-        "_request",
-        "_response_head",
         "_timeouts",
         "_total_deadline",
+        "attempt_phase",
         "deadline",
+        "refusal",
+        "response_head",
+        "switched",
+        "takes_switch",
         "trailers",
+        "upstream_request",
     )
 
     def __init__(
         self,
         directory: UpstreamDirectory,
         upstream: Upstream,
-        head: CallHead,
+        head: HeadMaker,
         timeouts: TimeoutsConfig,
-        body: bytes | AsyncIterator[bytes] = b"",
+        body: bytes | AsyncIterator[bytes] | RequestBody = b"",
         seconds: float | None = None,
+        policy: RetryPolicy | None = None,
+        bound: BoundConnections | None = None,
     ) -> None:
         """Send nothing yet.
 
         :param timeouts: in seconds; 0 is no limit.
         :param body: empty bytes are no body.
         :param seconds: for all of it, the response's body included; None is ``timeouts.total``.
+        :param policy: of retries; the upstream's unless given.
+        :param bound: the upstream connections of the client.
         """
         self._directory = directory
         self._head = head
@@ -90,8 +138,15 @@ class UpstreamCall:
         self._buffer: deque[bytes] = deque()
         self._buffered = 0
         self._is_complete = self._is_paused = False
-        self._error: UpstreamError | None = None
-        self._response_head: ResponseHead | None = None
+        self._error: Exception | None = None
+        self.response_head: ResponseHead | None = None
+        self.attempt_phase: AttemptPhase | None = None
+        """The hooks that run before each attempt."""
+        self.refusal: Stop | None = None
+        """What an attempt hook that failed decided."""
+        self.takes_switch = False
+        """Whether the caller takes a 101."""
+        self.switched: Switched | None = None
         self._head_ready = asyncio.Event()
         self._more = asyncio.Event()
         self._may_feed = asyncio.Event()
@@ -102,36 +157,48 @@ class UpstreamCall:
         """The response's trailer fields, valid once its body is complete."""
         total = timeouts.total if seconds is None else seconds
         self._total_deadline = directory.now() + total if total else NEVER
-        self._body = self._make_body(body, upstream)
-        self._request = UpstreamRequest(
+        policy = policy or upstream.retries
+        self._body = self._make_body(body, policy)
+        self.upstream_request = UpstreamRequest(
             self,
             directory,
             upstream,
-            upstream.retries,
+            policy,
             head.method,
             self._body,
             timeouts.connect,
             self._total_deadline,
-            None,
+            bound,
         )
 
-    def _make_body(self, body: bytes | AsyncIterator[bytes], upstream: Upstream) -> RequestBody | None:
-        if isinstance(body, bytes):
+    def _make_body(self, body: bytes | AsyncIterator[bytes] | RequestBody, policy: RetryPolicy) -> RequestBody | None:
+        if isinstance(body, RequestBody):
+            made = body
+        elif isinstance(body, bytes):
             if not body:
                 return None
             made = RequestBody(self, self, body, is_complete=True)
         else:
             made = RequestBody(self, self)
-            self._feeder = spawn(self._feed(made, body), name="request body of a call", on_error=self.crashed)
-        made.keep_limit = upstream.retries.settings.max_body_bytes if upstream.retries.is_enabled else 0
+            self._feeder = spawn(self._feed(made, body), name="request body of a call", on_error=self._feed_failed)
+        made.keep_limit = policy.settings.max_body_bytes if policy.is_enabled else 0
         return made
 
     async def _feed(self, made: RequestBody, body: AsyncIterator[bytes]) -> None:
-        async for data in body:
-            await self._may_feed.wait()
-            if data:
-                made.feed(data)
-        made.end()
+        try:
+            async for data in body:
+                await self._may_feed.wait()
+                if data:
+                    Context().run(made.feed, data)
+        finally:
+            end = getattr(body, "aclose", None)
+            if end is not None:
+                await end()
+        Context().run(made.end)
+
+    def _feed_failed(self, error: BaseException) -> None:
+        """End the call with what the iterator of its request body raised."""
+        self._end(error if isinstance(error, Exception) else GatewayError(f"a request body raised {error!r}"))
 
     # -- for the caller
 
@@ -139,15 +206,25 @@ class UpstreamCall:
         """Send the request and return the response's head, whatever its status.
 
         :raises UpstreamError: there is no response.
+        :raises Exception: what the iterator of the request's body raised.
         """
         self._directory.calls.add(self)
         self.on_waiting(0)
-        self._request.start(self._directory.now())
+        # Not at once: the hook that awaits this is in the context in which attempt hooks may have to run.
+        self._directory.loop.call_soon(self._start, context=Context())
         await self._head_ready.wait()
-        if self._response_head is None:
+        if self.response_head is None:
             assert self._error is not None
             raise self._error
-        return self._response_head
+        return self.response_head
+
+    def _start(self) -> None:
+        if self._error is not None:
+            return  # it was closed meanwhile
+        try:
+            self.upstream_request.start(self._directory.now())
+        except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
+            self.crashed(error)
 
     async def read(self) -> bytes:
         """Return the next part of the response's body; empty once it is complete.
@@ -165,7 +242,7 @@ class UpstreamCall:
         self._buffered -= len(data)
         if self._is_paused and self._buffered < HIGH_WATER // 2:
             self._is_paused = False
-            self._request.resume_reading()
+            Context().run(self.upstream_request.resume_reading)
             self.on_waiting(self._timeouts.idle)
         return data
 
@@ -178,22 +255,39 @@ class UpstreamCall:
         """End the call; what is left of the response is not read."""
         if self._feeder is not None:
             self._feeder.cancel()
-        self._end(UpstreamError("the call was closed", reason="upstream.truncated"))
+        switched, self.switched = self.switched, None
+        if switched is not None:
+            switched.connection.transport.abort()
+        Context().run(self._end, UpstreamError("the call was closed", reason="upstream.truncated"))
         self._buffer.clear()
 
     # -- what the request tells
 
-    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest:  # noqa: ARG002 - nothing is awaited
-        """Make the head for an endpoint."""
-        head, body, flags = self._head, self._body, HEAD_ONLY if self._head.method == "HEAD" else 0
-        framing = b""
+    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - the clock is read later
+        """Make the head for an endpoint, and run the attempt hooks over it."""
+        body, framing = self._body, b""
         if body is not None and body.is_complete:
             framing = b"\r\nContent-Length: %d" % body.received
         elif body is not None:
             framing = b"\r\nTransfer-Encoding: chunked"
+        try:
+            head, flags = self._head.head_for(endpoint, framing)
+        except GatewayError as error:
+            self._end(error)
+            return None
+        if body is not None and not body.is_complete:
             flags |= IN_CHUNKS
-        line = f"{head.method} {head.target} HTTP/1.1\r\nHost: ".encode("latin-1")
-        return b"".join((line, endpoint.authority, head.block, framing, b"\r\n\r\n")), flags
+        if self.attempt_phase is None:
+            return head, flags
+        self.attempt_phase.start(endpoint, (head, flags), self._connect, self._refuse)
+        return None
+
+    def _connect(self, head: PreparedRequest) -> None:
+        self.upstream_request.connect(head, self._directory.now())
+
+    def _refuse(self, stop: Stop) -> None:
+        self.refusal = stop
+        self._end(UpstreamError(stop.error or "an attempt hook failed", reason=PLUGIN_FAILED))
 
     def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
         self.on_waiting(self._timeouts.response)
@@ -206,7 +300,7 @@ class UpstreamCall:
         """Drop it: what calls wants the final response."""
 
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
-        self._response_head = head
+        self.response_head = head
         self._head_ready.set()
         self.on_body(body)
         if complete:
@@ -219,7 +313,7 @@ class UpstreamCall:
             self._more.set()
         if self._buffered > HIGH_WATER:
             self._is_paused = True
-            self._request.pause_reading()
+            self.upstream_request.pause_reading()
             self.on_waiting(0)  # the caller takes its time now, not the upstream
         else:
             self.on_waiting(self._timeouts.idle)
@@ -229,10 +323,17 @@ class UpstreamCall:
         self._is_complete = True
         self._end(None)
 
-    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:  # noqa: ARG002
-        """Close what was not asked for."""
-        connection.transport.abort()
-        self._end(UpstreamError("it changes protocols, unasked", reason="upstream.bad-response"))
+    def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
+        """Keep the connection for a caller that takes a 101; otherwise close what was not asked for."""
+        if not self.takes_switch:
+            connection.transport.abort()
+            self._end(UpstreamError("it changes protocols, unasked", reason="upstream.bad-response"))
+            return
+        connection.pause_reading()
+        self.switched = Switched(connection, data)
+        self.response_head = head
+        self.on_waiting(0)
+        self._head_ready.set()
 
     def on_failed(self, failure: UpstreamFailure) -> None:
         self._end(UpstreamError(failure.detail, status=failure.status, reason=failure.reason))
@@ -251,18 +352,18 @@ class UpstreamCall:
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
         self.deadline = NEVER
-        if self._response_head is None and now < self._total_deadline:
-            self._request.expire()
+        if self.response_head is None and now < self._total_deadline:
+            self.upstream_request.expire()
         else:
             error = UpstreamError("the response took too long", status=504, reason="upstream.timeout")
             self._end(error, timed_out=now < self._total_deadline)
 
-    def _end(self, error: UpstreamError | None, *, timed_out: bool = False) -> None:
+    def _end(self, error: Exception | None, *, timed_out: bool = False) -> None:
         self.deadline = NEVER
         self._directory.calls.discard(self)
         if error is not None and not self._is_complete and self._error is None:
             self._error = error
-        self._request.give_up(timed_out=timed_out)
+        self.upstream_request.give_up(timed_out=timed_out)
         self._head_ready.set()
         self._more.set()
 
@@ -273,7 +374,7 @@ class UpstreamCall:
 
     def body_ended(self) -> None:
         """Begin the wait for the response."""
-        if self._response_head is None and self._request.is_sent:
+        if self.response_head is None and self.upstream_request.is_sent:
             self.on_waiting(self._timeouts.response)
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway_core.clock import Clock, SystemClock
@@ -113,7 +113,10 @@ class Engine:
             self.metrics,
             timings,
             self._times,
-            services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
+            replace(
+                services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
+                fetch=self.proxy.fetches.open,
+            ),
         )
 
     async def prepare(self, canonical: Canonical) -> Prepared:

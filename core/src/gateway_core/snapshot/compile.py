@@ -21,7 +21,7 @@ from gateway_core.config import (
     WeightedTargetConfig,
     is_url,
 )
-from gateway_core.hooks import PluginServices, server_timing_binding
+from gateway_core.hooks import PluginServices, UpstreamScope, current_scope, server_timing_binding
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
@@ -108,21 +108,24 @@ class _Compiler:
         )
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}
+        self.scope = UpstreamScope(self._open_url)
 
     async def aclose(self) -> None:
         """Give back what was made so far."""
         await self.bindings.aclose()
+        await self.scope.aclose()
         for upstream in self.live.values():
             await upstream.aclose()
 
     async def compile(self) -> Compiled:
         await self._open_upstreams()
         trust = document_trust(self.config)
+        self.scope.via = trust.via
         chains = self._chains()
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(
             (*self.config.listen, DEFAULT_LISTENER), self.config.routes
         )
-        attempt_hooks = {
+        self.scope.attempt_hooks = {
             config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
             for index, config in enumerate(self.config.upstreams)
             if config.plugins
@@ -140,8 +143,14 @@ class _Compiler:
             routes[config.id] = route
             made_of.append(rule)
             await self.breather.breathe()
-        await self.bindings.start()
+        # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
+        self.scope.upstreams = {name: live.upstream for name, live in self.live.items()}
+        token = current_scope.set(self.scope)  # their tasks inherit it
+        try:
+            await self.bindings.start()
+        finally:
+            current_scope.reset(token)
         snapshot = Snapshot(
             version=self.loaded.version,
             config=self.config,
@@ -153,8 +162,7 @@ class _Compiler:
             ),
             fallback=CompiledListener(DEFAULT_LISTENER, trust, tables.router_for(DEFAULT_LISTENER)),
             global_chain=chains.global_chain,
-            attempt_hooks=attempt_hooks,
-            upstreams={name: live.upstream for name, live in self.live.items()},
+            scope=self.scope,
             routes=routes,
             path_policy=arrival_policy_of(self.config),
             close=self.aclose,
@@ -201,6 +209,10 @@ class _Compiler:
             raise self._problem(key_path, str(error), "upstream.unusable") from error
         self.live[config.name] = live
         return live.upstream
+
+    def _open_url(self, url: str) -> LiveUpstream:
+        config = config_for_url(url)
+        return self.environment.upstreams.open(config, transport=TransportSettings.of(config))
 
     def _upstream(self, target: str, key_path: str) -> Upstream:
         """Return the upstream that a target names; one with a single endpoint if the target is a URL."""

@@ -28,9 +28,9 @@ class SnapshotHolder:
         """
         previous: Snapshot | None = self.current
         self.current = snapshot
+        if self.on_swap is not None:
+            self.on_swap()
         if previous is not None:
-            if self.on_swap is not None:
-                self.on_swap()
             self.retirement.begin(previous)
         return previous
 

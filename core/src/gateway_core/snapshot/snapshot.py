@@ -10,11 +10,10 @@ from gateway_core.routing import DEFAULT_POLICY
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
     from gateway_core.hooks import Binding, Chain
-    from gateway_core.hooks.chain import Hook
+    from gateway_core.hooks.upstream_scope import UpstreamScope
     from gateway_core.routing import ListenerTable, PathPolicy, Refusal
     from gateway_core.snapshot.listeners import CompiledListener
     from gateway_core.snapshot.route import CompiledRoute
-    from gateway_core.upstreams.upstream import Upstream
 
 
 class Snapshot:
@@ -38,6 +37,7 @@ class Snapshot:
         "path_policy",
         "router",
         "routes",
+        "scope",
         "trust",
         "trusts",
         "upstreams",
@@ -52,8 +52,7 @@ class Snapshot:
         listeners: Mapping[str, ListenerTable[CompiledListener]],
         fallback: CompiledListener,
         global_chain: Chain,
-        attempt_hooks: Mapping[str, tuple[Hook, ...]],
-        upstreams: Mapping[str, Upstream],
+        scope: UpstreamScope,
         routes: Mapping[str, CompiledRoute],
         path_policy: PathPolicy = DEFAULT_POLICY,
         close: Callable[[], Awaitable[None]],
@@ -73,9 +72,11 @@ class Snapshot:
         """What the first listener of each address believes."""
         self.global_chain = global_chain
         """The gateway-wide bindings: what a request without a route passes."""
-        self.attempt_hooks = attempt_hooks
+        self.scope = scope
+        """What the names of upstreams mean to plugins that send requests of their own."""
+        self.attempt_hooks = scope.attempt_hooks
         """By upstream, the hooks of its own bindings; they run last in every attempt there."""
-        self.upstreams = upstreams
+        self.upstreams = scope.upstreams
         """Named upstreams; a target that is a URL is here under that URL."""
         self.routes = routes
         self.path_policy = path_policy

@@ -2,6 +2,7 @@
 
 from gateway_core.clock import ManualClock
 from gateway_core.config import factory_config
+from gateway_core.hooks import FetchRequest
 from gateway_core.observe import HookCall
 from gateway_core.testing.client import Answer, Client
 from gateway_core.testing.configuration import InvalidConfigError, one_route
@@ -14,6 +15,7 @@ from gateway_core.testing.upstream import ReceivedRequest, ScriptedUpstream, Ups
 __all__ = [
     "Answer",
     "Client",
+    "FetchRequest",
     "HarnessResult",
     "HookCall",
     "InvalidConfigError",

@@ -15,6 +15,7 @@ from gateway_core.hooks import (
     BlockingGuard,
     Chain,
     CommandError,
+    FetchRequest,
     LocalShared,
     Plugin,
     PluginServices,
@@ -33,6 +34,7 @@ from gateway_core.testing.configuration import load_text
 from gateway_core.testing.harness_exchange import HarnessExchange, settled
 from gateway_core.testing.log_keeper import LogKeeper
 from gateway_core.testing.loop_thread import LoopThread
+from gateway_core.testing.scripted_fetches import FetchScript, ScriptedFetches
 from gateway_core.upstreams.runtime import UpstreamRuntime
 
 PluginT = TypeVar("PluginT", bound=Plugin[Any])
@@ -100,6 +102,7 @@ class PluginHarness(Generic[PluginT]):
         behind: tuple[type[Plugin[Any]], ...] = (),
         environ: Mapping[str, str] | None = None,
         guard: BlockingGuard | None = None,
+        upstreams: Mapping[str, FetchScript] | None = None,
     ) -> None:
         """Take a plugin that need not be installed.
 
@@ -108,6 +111,7 @@ class PluginHarness(Generic[PluginT]):
         :param gateway_wide: whether the binding is the whole gateway's or a route's, which has no request phase.
         :param beside: plugins that come before this one, each with an empty configuration.
         :param behind: plugins that come after it, likewise.
+        :param upstreams: what upstreams respond to ``self.upstreams.fetch``, by name or URL.
         :param guard: what watches for hooks that block.
         """
         self._type = plugin
@@ -128,6 +132,7 @@ class PluginHarness(Generic[PluginT]):
         self._stores = SharedStores()
         self._log = LogKeeper()
         self._guard = guard
+        self._fetches = ScriptedFetches(upstreams or {})
         self._thread: LoopThread | None = None
         self._compiled: Compiled | None = None
 
@@ -150,7 +155,7 @@ class PluginHarness(Generic[PluginT]):
 
     async def _compile(self, loaded: LoadedConfig) -> Compiled:
         upstreams = UpstreamRuntime(self.clock)
-        services = PluginServices(LocalShared(self._stores, self.clock), self._everywhere)
+        services = PluginServices(LocalShared(self._stores, self.clock), self._everywhere, self._fetches)
         environment = Environment(
             self._registry,
             InstanceLeases(),
@@ -164,6 +169,11 @@ class PluginHarness(Generic[PluginT]):
         if self._guard is not None:
             self._guard.start()
         return compiled
+
+    @property
+    def fetched(self) -> list[FetchRequest]:
+        """What the plugin sent by ``self.upstreams.fetch``, in order."""
+        return self._fetches.requests
 
     def stop(self) -> None:
         """Await the instance's ``stop()``; the harness may be started again, with a new instance.

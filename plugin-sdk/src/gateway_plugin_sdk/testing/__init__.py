@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway_core.testing import (
         Answer,
         Client,
+        FetchRequest,
         HarnessResult,
         HookCall,
         InvalidConfigError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Client",
+    "FetchRequest",
     "HarnessResult",
     "HookCall",
     "InvalidConfigError",
