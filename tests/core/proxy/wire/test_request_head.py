@@ -297,3 +297,12 @@ def test_a_head_that_comes_in_parts_is_read_the_same(data: bytes, places: list[i
     else:
         # What can never become a head is refused as soon as that is known.
         assert isinstance(found, HeadProblem) is isinstance(whole, HeadProblem)
+
+
+@pytest.mark.parametrize("size", [65, 66, 100_000])
+@pytest.mark.parametrize("rest", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_empty_lines_without_end_are_no_head(size: int, rest: bytes) -> None:
+    found = read_head(b"\r\n" * size + rest, 0, 65536, 100)
+
+    assert isinstance(found, HeadProblem)
+    assert found.status == 400

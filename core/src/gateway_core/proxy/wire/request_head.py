@@ -28,7 +28,7 @@ ALLOWED_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _ANY_TARGET_BYTES: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,64}")
 _END: Final = b"\r\n\r\n"
 
 
@@ -66,7 +66,10 @@ class HeadProblem(NamedTuple):
 
 
 def skip_empty_lines(data: bytes, start: int) -> int:
-    """Return where the empty lines before a head end (RFC 9112 section 2.2)."""
+    """Return where the empty lines before a head end (RFC 9112 section 2.2).
+
+    What is left behind a good number of them is no head: who sends megabytes of them is not served for free.
+    """
     found = _EMPTY_LINES.match(data, start)
     return start if found is None else found.end()
 
@@ -116,6 +119,8 @@ def _read_slowly(
 ) -> RequestHead | HeadProblem | None:
     """Return the head, whatever is unusual about it, or the first reason to refuse it."""
     begin = skip_empty_lines(data, start)
+    if data.startswith(b"\r\n", begin):
+        return HeadProblem(400, BAD_REQUEST, "too many empty lines came in place of a request")
     if begin > start:
         end = data.find(_END, begin)
     stop = len(data) if end < 0 else end
