@@ -276,3 +276,38 @@ async def test_a_100_that_nobody_asked_for_is_dropped(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     assert (await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+
+
+class Reserving(Plugin[None]):
+    """Has a field that only it may set."""
+
+    name = "reserving"
+    reserved_headers = frozenset({"X-User"})
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("name", [b"X-User", b"x_user", b"X.USER"])
+async def test_reserved_fields_are_removed_from_the_trailers_too(proxied: Proxied, name: bytes, is_cut: bool) -> None:
+    """A server that adds trailers to the fields of the head would take them for the plugin's."""
+    began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def take(peer: Peer) -> None:
+        head = await peer.head()
+        began.set()
+        ended.set_result(head + await peer.reader.readuntil(b"\r\n\r\n"))
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    gateway, _ = await proxied(take, extra="plugins: [{name: reserving}]\n", plugins=[Reserving])
+    client = await gateway.connect()
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"
+    end = b"0\r\nX-Sum: 1\r\n" + name + b": root\r\nX-Users: 2\r\n\r\n"
+
+    if is_cut:
+        await client.send(head)
+        await asyncio.wait_for(began.wait(), 10)
+        await client.send(end)
+    else:
+        await client.send(head + end)
+
+    assert (await asyncio.wait_for(ended, 10)).endswith(b"0\r\nX-Sum: 1\r\nX-Users: 2\r\n\r\n")
+    assert (await client.answer())[0] == 200

@@ -377,3 +377,42 @@ async def test_bytes_behind_an_upgrade_never_reach_an_upstream_that_does_not_swi
     assert status == 200
     assert b"smuggled" not in b"".join(received)
     assert upstream.connections >= 1
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 9\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+)
+async def test_a_change_of_protocol_before_the_request_is_complete_is_502(proxied: Proxied, framing: bytes) -> None:
+    """The rest of the body would be the first bytes of the new protocol."""
+    closed = asyncio.Event()
+
+    async def switch(peer: Peer) -> None:
+        await peer.reader.readuntil(b"half")
+        await peer.send(SWITCH)
+        await peer.rest()
+        closed.set()
+
+    gateway, _ = await proxied(switch)
+    client = await gateway.connect()
+
+    await client.send(UPGRADE.replace(b"GET", b"POST").removesuffix(b"\r\n") + framing)
+    received = await client.rest()
+
+    assert received.startswith(b"HTTP/1.1 502 ")
+    await asyncio.wait_for(closed.wait(), 10)
+
+
+async def test_a_request_with_a_complete_body_may_change_the_protocol(proxied: Proxied) -> None:
+    async def switch(peer: Peer) -> None:
+        await peer.reader.readuntil(b"whole")
+        await peer.send(SWITCH)
+        await peer.send(await peer.exactly(3))
+
+    gateway, _ = await proxied(switch)
+    client = await gateway.connect()
+
+    await client.send(UPGRADE.removesuffix(b"\r\n") + b"Content-Length: 5\r\n\r\nwhole")
+
+    assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+    await client.send(b"raw")
+    assert await client.exactly(3) == b"raw"

@@ -46,7 +46,7 @@ class Peer(Protocol):
 
 
 class Arrival(Protocol):
-    """How requests come in: what a lane knows of a connection and of the configuration that was in force."""
+    """How requests come in: what is known of a connection and of the configuration that was in force."""
 
     @property
     def client_ip(self) -> str: ...
@@ -75,7 +75,11 @@ class HeadFacts(Protocol):
     def lowered(self) -> bytes: ...
     @property
     def raw(self) -> bytes:
-        """The block as it came."""
+        """The block that was read."""
+
+    @property
+    def sent(self) -> tuple[str, bytes] | None:
+        """Request-target and block as they came, if the head was read as another one; else None."""
 
 
 class RequestHead(Protocol):

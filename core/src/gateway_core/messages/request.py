@@ -92,8 +92,7 @@ class Request:
     identity: Identity | None = None
     _arrival: Arrival | None = None
     _received: ReceivedHead | None = None
-    _received_method = _received_target = ""
-    _received_block = b""
+    _received_head: RequestHead | tuple[str, str, bytes]
     _head_block = b""
     _lowered_block: bytes | None = None
     _headers: Headers | None = None
@@ -124,8 +123,7 @@ class Request:
         except BadPathError:  # it is going to be refused
             self._path = self._raw_path
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
-        self._received_method, self._received_target = method, target
-        self._received_block = block_of(self._headers)
+        self._received_head = method, target, block_of(self._headers)
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
         if origin:
@@ -140,9 +138,8 @@ class Request:
         # Stores without a call around them: this runs for every request.
         request = cls.__new__(cls)
         facts = head.facts
-        request.method = request._received_method = head.method
-        request._received_target = head.target
-        request._received_block = facts.raw
+        request.method = head.method
+        request._received_head = head
         request._path = head.path
         request._raw_path = head.raw_path
         request.path_flags = head.path_flags
@@ -165,8 +162,12 @@ class Request:
         """The head as the client sent it; `method` and `headers` are what goes on."""
         received = self._received
         if received is None:
-            fields = frozen_headers(self._received_block)
-            received = self._received = ReceivedHead(self._received_method, self._received_target, fields)
+            head = self._received_head
+            if isinstance(head, tuple):
+                method, target, block = head
+            else:
+                method, (target, block) = head.method, head.facts.sent or (head.target, head.facts.raw)
+            received = self._received = ReceivedHead(method, target, frozen_headers(block))
         return received
 
     @property

@@ -218,11 +218,16 @@ class Attempt:
         self._request.owner.on_end(trailer)
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
-        request = self._request
+        request, problem = self._request, ""
         if any(name != request.offered_protocol for name in list_members([head.upgrade or request.offered_protocol])):
             # The client would take the bytes of one protocol for those of another.
+            problem = "it changes to another protocol than the client offered"
+        elif request.body is not None and not request.body.is_complete:
+            # The rest of the body would be the first bytes of the new protocol (RFC 9110 section 7.8).
+            problem = "it changes the protocol before the request is complete"
+        if problem:
             connection.transport.abort()
-            self.on_failure(Failure.BAD_RESPONSE, "it changes to another protocol than the client offered")
+            self.on_failure(Failure.BAD_RESPONSE, problem)
             return
         now = request.directory.now()
         self._connection = None

@@ -10,8 +10,7 @@ is one that was made here. The phases follow each other by calls, not in a task:
 A request whose hooks are plain functions runs from its head to the bytes on the upstream's socket in one go, and its
 response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
 
-**The end** is `finish`, once: the response is complete (`ResponseWriter.finish`), cut off (`ResponseWriter.cut`), or
-the client is gone.
+**The end** is `finish`, once: the response is complete, cut off (`ResponseWriter.cut`), or the client is gone.
 
 **The snapshot** is pinned until the response's head is written. A stream or a tunnel that goes on on a snapshot that is
 no longer in force keeps its chain alive by a `ChainLease`, and releases the snapshot.
@@ -152,6 +151,8 @@ class Exchange:
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
         relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
+        if body is not None:
+            body.reserve(self.phases.chain.reserved)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         has_waited = body is not None and body.is_gathered
         is_late = has_waited or (self._hooks is not None and self._hooks.was_suspended)

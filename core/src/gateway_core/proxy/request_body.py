@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError
+from gateway_core.messages.fields import FieldNames
+from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.reasons import BODY_TOO_LARGE
 
 HIGH_WATER: Final = 65536
@@ -67,6 +69,7 @@ class RequestBody:
         "_kept",
         "_owner",
         "_reader",
+        "_reserved",
         "_sink",
         "_watchers",
         "is_complete",
@@ -96,6 +99,7 @@ class RequestBody:
         """Bytes at most; 0 is no limit."""
         self.received = self._held_size = len(data)
         self.is_complete = is_complete
+        self._reserved: FieldNames | None = None
         self.trailers = trailers
         """The trailer fields as a block, once complete."""
         self.is_gathered = False
@@ -153,8 +157,9 @@ class RequestBody:
         """
         self.is_complete = True
         self.trailers = trailers
+        self.reserve(self._reserved)
         if self._sink is not None:
-            self._sink.send_end(trailers)
+            self._sink.send_end(self.trailers)
         self._wake()
         self._owner.body_ended()
 
@@ -182,6 +187,14 @@ class RequestBody:
             return False
         self.resume()
         return self.is_complete
+
+    def reserve(self, names: FieldNames | None) -> None:
+        """Leave fields out of the trailers that only bindings may set."""
+        self._reserved = names
+        if names is not None and self.trailers:
+            trailers = headers_of_block(self.trailers)
+            trailers.remove_any(names)
+            self.trailers = block_of(trailers)
 
     def attach(self, sink: BodySink) -> None:
         """Send every further piece over a connection, as it comes."""

@@ -109,7 +109,7 @@ class HeadCache:
             limits.max_head_bytes,
             limits.max_headers,
             is_trusted=client.is_trusted_in(snapshot),
-            known=last.facts if last is not None and last.version == "1.1" else None,
+            known=last.facts if last is not None and last.line else None,
         )
         if head is None or isinstance(head, HeadProblem):
             return head

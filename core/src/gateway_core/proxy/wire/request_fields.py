@@ -109,6 +109,7 @@ class RequestFacts:
         "lowered",
         "max_forwards",
         "raw",
+        "sent",
         "takes_trailers",
         "trailer",
         "upgrade",
@@ -116,7 +117,9 @@ class RequestFacts:
 
     def __init__(self, block: bytes) -> None:
         self.raw = block
-        """The block as it came."""
+        """The block that was read."""
+        self.sent: tuple[str, bytes] | None = None
+        """Request-target and block as they came, if they were rewritten before they were read; else None."""
         self.block = block
         """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
         self.lowered = b""

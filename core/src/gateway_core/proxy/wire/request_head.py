@@ -88,7 +88,8 @@ def read_head(
     :param max_bytes: bytes that a head may have, without its empty line.
     :param max_headers: fields that a head may have.
     :param is_trusted: False leaves out the fields that only proxies may send.
-    :param known: fields that were read before in HTTP/1.1 from the same peer: the same block has the same facts.
+    :param known: fields that were read before, of a head in HTTP/1.1 and origin form from the same peer: the same
+        block has the same facts.
     """
     line_end = data.find(b"\r\n", start)
     end = data.find(_END, line_end) if line_end >= 0 else -1
@@ -162,7 +163,7 @@ def _read_lines(line: bytes, block: bytes, size: int, is_trusted: bool) -> Reque
         target, facts = absolute
         line = b""
     if method == "OPTIONS" and facts.max_forwards > 0 and not is_asterisk:
-        facts = _forwarded_once(facts, is_1_0, is_trusted)
+        facts = _forwarded_once(target, facts, is_1_0, is_trusted)
     return RequestHead(method, target, version[5:], facts, size, b"" if is_1_0 else line)
 
 
@@ -230,13 +231,15 @@ def _absolute_form(target: str, block: bytes, is_1_0: bool, is_trusted: bool) ->
     rest = target[len(parts.scheme) + 3 + len(parts.netloc) :]
     if changed is None:
         return None
+    changed.sent = target, block
     return rest if rest.startswith("/") else "/" + rest, changed
 
 
-def _forwarded_once(facts: RequestFacts, is_1_0: bool, is_trusted: bool) -> RequestFacts:
+def _forwarded_once(target: str, facts: RequestFacts, is_1_0: bool, is_trusted: bool) -> RequestFacts:
     """Return what a head says once its Max-Forwards is one less (RFC 9110 section 7.6.2)."""
     kept = [line for line in facts.raw.split(b"\r\n")[1:] if not line.lower().startswith(b"max-forwards:")]
     kept.append(b"Max-Forwards: %d" % (facts.max_forwards - 1))
     changed = read_request_block(b"".join([b"\r\n" + line for line in kept]), is_1_0, is_trusted=is_trusted)
     assert changed is not None  # it was valid with the number before
+    changed.sent = facts.sent or (target, facts.raw)
     return changed

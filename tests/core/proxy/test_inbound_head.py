@@ -1,0 +1,147 @@
+"""What a head means on its connection: its path, what goes upstream, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway_core.messages.fields import field_names
+from gateway_core.proxy.inbound_head import InboundHead, flags_for
+from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
+from gateway_core.proxy.wire.forwarding import Arrived, origin_of
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
+from gateway_core.routing import PathPolicy
+from gateway_core.snapshot import Trust
+
+
+def facts_of(fields: bytes = b"") -> RequestFacts:
+    facts = read_request_block(b"\r\nHost: a" + fields)
+    assert facts is not None
+    return facts
+
+
+def make(
+    target: str = "/", fields: bytes = b"", method: str = "GET", version: str = "1.1", **policy: Any
+) -> InboundHead:
+    facts = facts_of(fields)
+    origin = origin_of(facts, Arrived("10.0.0.1", "http", 80), Trust(), is_trusted=False)
+    return InboundHead(method, target, version, facts, origin, PathPolicy(**policy), b"line")
+
+
+@pytest.mark.parametrize(
+    ("target", "raw_path", "path", "query"),
+    [
+        ("/a/b?c=d?e", "/a/b", "/a/b", "c=d?e"),
+        ("/a?", "/a", "/a", ""),
+        ("/%61//b", "/%61//b", "/a/b", ""),
+        ("/A", "/A", "/A", ""),
+    ],
+)
+def test_a_target_is_a_path_as_sent_one_to_match_and_a_query(target: str, raw_path: str, path: str, query: str) -> None:
+    head = make(target)
+
+    assert (head.raw_path, head.path, head.query_string, head.refusal) == (raw_path, path, query, None)
+
+
+def test_a_policy_without_case_folds_the_path_that_routes_match() -> None:
+    assert (make("/A", case="insensitive").path, make("/A", case="insensitive").raw_path) == ("/a", "/A")
+
+
+@pytest.mark.parametrize("target", ["/a%2Fb", "/a/../b", "/a%00", "/%zz", "/%ff"])
+def test_a_path_with_more_than_one_reading_is_refused(target: str) -> None:
+    refusal = make(target).refusal
+
+    assert refusal is not None
+    assert refusal[:2] == (400, "path-refused")
+
+
+def test_a_loop_is_refused_before_its_path_is_read() -> None:
+    origin = make().origin
+    origin.is_loop = True
+
+    head = InboundHead("GET", "/a%2Fb", "1.1", facts_of(), origin, PathPolicy())
+
+    assert head.refusal is not None
+    assert head.refusal[:2] == (508, "loop-detected")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "fields", "expected"),
+    [
+        ("OPTIONS", "*", b"", True),
+        ("OPTIONS", "/", b"\r\nMax-Forwards: 0", True),
+        ("OPTIONS", "/", b"\r\nMax-Forwards: 1", False),
+        ("OPTIONS", "/", b"", False),
+        ("GET", "/", b"\r\nMax-Forwards: 0", False),
+    ],
+)
+def test_an_options_may_be_for_the_gateway_itself(method: str, target: str, fields: bytes, expected: bool) -> None:
+    assert make(target, fields, method).is_for_gateway is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "fields", "expected"),
+    [
+        ("GET", "1.1", b"", True),
+        ("HEAD", "1.1", b"", False),
+        ("GET", "1.0", b"", False),
+        ("GET", "1.1", b"\r\nConnection: close", False),
+    ],
+)
+def test_a_usual_request_keeps_its_connection_by_the_length_of_its_response(
+    method: str, version: str, fields: bytes, expected: bool
+) -> None:
+    assert make("/", fields, method, version).is_usual is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "expected"),
+    [
+        ("GET", b"", 0),
+        ("HEAD", b"", HEAD_ONLY),
+        ("POST", b"\r\nTransfer-Encoding: chunked", IN_CHUNKS),
+        ("GET", b"\r\nConnection: Upgrade\r\nUpgrade: websocket", MAY_SWITCH),
+        ("GET", b"\r\nAuthorization: NTLM TlRMTVNTUAAB", BINDS),
+    ],
+)
+def test_an_upstreams_connection_has_to_know_what_comes(method: str, fields: bytes, expected: int) -> None:
+    assert flags_for(method, facts_of(fields)) == expected
+    assert make("/", fields, method).flags == expected
+
+
+def test_reserved_fields_are_removed_however_they_are_written() -> None:
+    head = make("/", b"\r\nX-User: 1\r\nX_User: 2\r\nx.user: 3\r\nX-Users: 4")
+    request = head.request("id", 1.0)
+
+    head.drop_reserved(request, field_names(["X-User"]))
+
+    assert request.headers.items() == [("Host", "a"), ("X-Users", "4")]
+
+
+def test_a_head_without_reserved_fields_is_left_as_it_is() -> None:
+    head = make("/", b"\r\nX-A: 1")
+    request = head.request("id", 1.0)
+
+    head.drop_reserved(request, None)
+    head.drop_reserved(request, field_names(["X-User"]))
+
+    assert request.headers.items() == [("Host", "a"), ("X-A", "1")]
+
+
+def test_reserved_fields_that_an_earlier_hook_set_are_removed_as_well() -> None:
+    head = make()
+    request = head.request("id", 1.0)
+    request.headers["X-User"] = "1"
+
+    head.drop_reserved(request, field_names(["X-User"]))
+
+    assert "X-User" not in request.headers
+
+
+def test_a_request_shows_what_was_read() -> None:
+    request = make("/%61?b", b"\r\nX-A: 1", "POST", "1.0").request("some-id", 7.0)
+
+    assert (request.method, request.path, request.raw_path, request.query_string) == ("POST", "/a", "/%61", "b")
+    assert (request.request_id, request.started, request.version, request.host) == ("some-id", 7.0, "1.0", "a")
+    assert (request.client_ip, request.scheme) == ("10.0.0.1", "http")
+    assert (request.received.method, request.received.target) == ("POST", "/%61?b")

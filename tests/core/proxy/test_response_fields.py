@@ -1,0 +1,82 @@
+"""Which fields of a response a plugin may set, and what a status line may say."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from gateway_core.messages import Headers, Response
+from gateway_core.proxy.response_fields import has_date, has_gateway_fields, own_block, status_line
+from hypothesis import given
+from hypothesis import strategies as st
+
+OWN = [b"Connection", b"Content-Length", b"Keep-Alive", b"Transfer-Encoding", b"Upgrade", b"X-Request-Id", b"TE"]
+OTHERS = [b"Set-Cookie", b"X-Connection", b"Content-Type", b"Content-Length-Of", b"Date", b"X"]
+
+names = st.sampled_from([*OWN, *OTHERS]).flatmap(lambda name: st.sampled_from([name, name.lower(), name.upper()]))
+blocks = st.lists(st.tuples(names, st.sampled_from([b"1", b"close", b"connection: close", b""])), max_size=5)
+
+
+def block_of(fields: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"\r\n%b: %b" % field for field in fields)
+
+
+def is_own(name: bytes) -> bool:
+    return name.lower() in {each.lower() for each in OWN}
+
+
+@given(blocks)
+def test_a_plugin_sets_every_field_but_the_gateways(fields: list[tuple[bytes, bytes]]) -> None:
+    response = Response(200, headers=Headers((name.decode(), value.decode()) for name, value in fields))
+
+    kept = [(name, value) for name, value in fields if not is_own(name)]
+
+    assert own_block(response) == block_of(kept)
+    assert has_gateway_fields(block_of(fields)) is (len(kept) < len(fields))
+
+
+@given(blocks, blocks)
+def test_what_was_added_to_a_known_block_is_all_that_is_read(
+    known: list[tuple[bytes, bytes]], added: list[tuple[bytes, bytes]]
+) -> None:
+    known = [field for field in known if not is_own(field[0])]
+    response = Response(200, headers=Headers((name.decode(), value.decode()) for name, value in [*known, *added]))
+
+    assert own_block(response, block_of(known)) == own_block(response)
+
+
+def test_a_field_that_continues_the_last_line_of_a_known_block_is_not_taken_for_an_added_one() -> None:
+    response = Response(200, headers=Headers([("X-A", "1"), ("Connection", "close")]))
+
+    assert own_block(response, b"\r\nX-") == b"\r\nX-A: 1"
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [(b"\r\nDate: x", True), (b"\r\ndate:", True), (b"\r\nX-Date: x", False), (b"\r\nX: date: x", False), (b"", False)],
+)
+def test_a_date_is_found_by_its_name(block: bytes, expected: bool) -> None:
+    assert has_date(block) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [(200, "OK", b"HTTP/1.1 200 OK"), (299, "", b"HTTP/1.1 299 "), (404, "\xe4", b"HTTP/1.1 404 \xe4")],
+)
+def test_a_status_line_has_what_was_given(status: int, reason: str, expected: bytes) -> None:
+    assert status_line(status, reason) == status_line(status, reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(200, "OK\r\nSet-Cookie: a=b"), (200, "a\nb"), (200, "\0"), (99, "x"), (1000, "x"), ("200", "x"), (None, "x")],
+)
+def test_what_would_not_be_read_as_a_status_line_is_refused(status: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"status|value|character|header"):
+        status_line(cast("int", status), reason)
+
+
+def test_reasons_that_upstreams_choose_do_not_fill_memory() -> None:
+    long = "x" * 100
+
+    assert status_line(200, long) is not status_line(200, long)
