@@ -11,7 +11,6 @@ A request whose hooks are plain functions runs from its head to the bytes on the
 response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
 
 **The end** is `finish`, once: the response is complete, cut off (`ResponseWriter.cut`), or the client is gone.
-
 **The snapshot** is pinned until the response's head is written. A stream or a tunnel that goes on on a snapshot that is
 no longer in force keeps its chain alive by a `ChainLease`, and releases the snapshot.
 """
