@@ -17,6 +17,8 @@ from gateway_core.messages import Record, Request, Response
 from tests.core.proxy.kit import Peer, Proxied, counts, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 records: list[Record] = []
 
 
@@ -183,3 +185,42 @@ async def test_trailers_of_a_request_are_forwarded(proxied: Proxied) -> None:
     assert b"\r\nTrailer: X-Sum\r\n" in head
     assert b"\r\nTE: trailers\r\n" in head
     assert body == b"2\r\nab\r\n0\r\nX-Sum: 7\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 9\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+)
+async def test_a_change_of_protocol_before_the_request_is_complete_is_502(proxied: Proxied, framing: bytes) -> None:
+    """The rest of the body would be the first bytes of the new protocol."""
+    closed = asyncio.Event()
+
+    async def switch(peer: Peer) -> None:
+        await peer.reader.readuntil(b"half")
+        await peer.send(SWITCH)
+        await peer.rest()
+        closed.set()
+
+    gateway, _ = await proxied(switch)
+    client = await gateway.connect()
+
+    await client.send(UPGRADE.replace(b"GET", b"POST").removesuffix(b"\r\n") + framing)
+    received = await client.rest()
+
+    assert received.startswith(b"HTTP/1.1 502 ")
+    await asyncio.wait_for(closed.wait(), 10)
+
+
+async def test_a_request_with_a_complete_body_may_change_the_protocol(proxied: Proxied) -> None:
+    async def switch(peer: Peer) -> None:
+        await peer.reader.readuntil(b"whole")
+        await peer.send(SWITCH)
+        await peer.send(await peer.exactly(3))
+
+    gateway, _ = await proxied(switch)
+    client = await gateway.connect()
+
+    await client.send(UPGRADE.removesuffix(b"\r\n") + b"Content-Length: 5\r\n\r\nwhole")
+
+    assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+    await client.send(b"raw")
+    assert await client.exactly(3) == b"raw"

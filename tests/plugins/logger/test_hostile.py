@@ -61,7 +61,7 @@ def events(draw: Any) -> Event:
     request.state["x"] = draw(_CLAIMS)
     record = Record()
     record.started_at, record.error, record.upstream = 1_795_389_621.123, draw(_TEXT), "u"
-    response = Response(draw(st.integers(100, 599)), b"", headers=headers_of_block(b"\r\nLocation: " + draw(_WIRE)))
+    response = Response(draw(st.integers(200, 599)), b"", headers=headers_of_block(b"\r\nLocation: " + draw(_WIRE)))
     return request, response, record
 
 

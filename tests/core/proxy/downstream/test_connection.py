@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import re
+import termios
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
@@ -12,11 +15,12 @@ from typing import Any, TypeVar
 
 import pytest
 import uvloop
+from gateway_core.proxy.downstream.connection import ClientConnection
 from gateway_core.proxy.wire.chunks import ChunkDecoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.proxy.kit import Peer, field, run_proxy
+from tests.core.proxy.kit import Peer, RunningProxy, field, run_proxy
 
 T = TypeVar("T")
 
@@ -62,20 +66,20 @@ class Side:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._stack = AsyncExitStack()
-        self._port = self.run(self._start(folder))
+        self._gateway = self.run(self._start(folder))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
-    async def _start(self, folder: Path) -> int:
+    async def _start(self, folder: Path) -> RunningProxy:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         self._stack.callback(server.close)
         config = CONFIG.format(port=server.sockets[0].getsockname()[1])
-        return (await self._stack.enter_async_context(run_proxy(config, folder))).port
+        return await self._stack.enter_async_context(run_proxy(config, folder))
 
     def responses(self, stream: list[list[bytes]]) -> bytes:
         """Send requests, each in its parts; return what comes until the connection is closed."""
-        return self.run(_responses(self._port, stream))
+        return self.run(_responses(self._gateway, stream))
 
     async def _stop(self) -> None:
         await self._stack.aclose()
@@ -89,17 +93,22 @@ class Side:
         self._loop.close()
 
 
-async def _responses(port: int, stream: list[list[bytes]]) -> bytes:
+async def _responses(gateway: RunningProxy, stream: list[list[bytes]]) -> bytes:
     """Send one request after the other: what is refused ends the connection, and with it the requests before."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     received = b""
     try:
-        for parts in stream:
-            for part in parts:
-                writer.write(part)
-                await asyncio.sleep(0.001)
-            received += await asyncio.wait_for(reader.read(1 << 16), 10)
-        received += await asyncio.wait_for(reader.read(), 10)
+        accepted = await _accepted(gateway, writer)
+        async with asyncio.timeout(20):
+            for parts in stream:
+                for part in parts:
+                    if reader.at_eof() or writer.transport.is_closing():
+                        break
+                    writer.write(part)
+                    while writer.transport.get_write_buffer_size() or _unread(accepted):  # noqa: ASYNC110 - no event
+                        await asyncio.sleep(0)
+                received += await reader.read(1 << 16)
+            received += await reader.read()
     except ConnectionError:
         pass  # it was closed with bytes of ours unread
     finally:
@@ -107,6 +116,27 @@ async def _responses(port: int, stream: list[list[bytes]]) -> bytes:
     received = re.sub(rb'(?i)(request[-_]id"?: "?)[0-9a-f]{32}', rb"\1ID", received)
     received = re.sub(rb"\r\nDate: [^\r]+", b"\r\nDate: NOW", received)
     return re.sub(rb"(X-Forwarded-Port: |Host: 127\.0\.0\.1:)\d+", rb"\1PORT", received)
+
+
+async def _accepted(gateway: RunningProxy, writer: asyncio.StreamWriter) -> ClientConnection:
+    """Return the gateway's end of a connection."""
+    port = writer.get_extra_info("sockname")[1]
+    async with asyncio.timeout(10):
+        while True:
+            for connection in gateway.proxy.connections.open:
+                if connection.client.port == port:
+                    return connection
+            await asyncio.sleep(0)
+
+
+def _unread(connection: ClientConnection) -> int:
+    """Return how many bytes have arrived that the gateway has not read; 0 once it has closed the connection."""
+    transport = connection._transport
+    if transport.is_closing():
+        return 0
+    count = array.array("i", [0])
+    fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+    return count[0]
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

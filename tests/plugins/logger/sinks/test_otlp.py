@@ -89,7 +89,7 @@ def test_a_record_has_time_severity_body_trace_and_attributes(encoding: str, mak
     headers = {"traceparent": f"00-{TRACE}-{SPAN}-01", "User-Agent": 'curl "8"\u00fc'}
     event = make_event(headers=headers, status=503, attempts=2, claims={"roles": ["a", 7, 1.5, True, None], "x": {}})
 
-    (record,) = records_of(encoding, {"add": {"c": "{claims}", "t": "{tries}"}}, event)
+    (record,) = records_of(encoding, {"add": {"c": "{claims}", "t": "{attempt_details}"}}, event)
 
     assert record.time_unix_nano == 1_795_389_621_123_000_000
     assert record.observed_time_unix_nano == 1_795_389_621_135_500_000
