@@ -142,7 +142,14 @@ class FilteredBody:
     def _make_filters(self) -> _Stage | _SourceStage:
         before: _Stage | _SourceStage = _SourceStage(self._source)
         for spec in self._specs:
-            before = _Stage(self, before, spec.factory(), spec.observe)
+            try:
+                made = spec.factory()
+            except Exception as error:
+                if not spec.observe:
+                    raise
+                self.report(BodyFilter(), error)
+                continue
+            before = _Stage(self, before, made, spec.observe)
             self._stages.append(before)
         self._last = before
         return before

@@ -42,6 +42,18 @@ class QueueFlow(Protocol):
         """Called when the reader ended before the body did."""
 
 
+class _Nobody:
+    """The sender's side when the sender is gone."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def waits(self, is_waiting: bool) -> None: ...
+    def unwanted(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class BodyQueue:
     """The pieces of one body on their way from callbacks to a task (a `BodySource`)."""
 
@@ -84,6 +96,10 @@ class BodyQueue:
             self._is_ended = True
             self._wake()
 
+    def detach(self) -> None:
+        """Tell the sender nothing more: it is gone."""
+        self._flow = _NOBODY
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -98,14 +114,14 @@ class BodyQueue:
         """Return the next piece, or ``b""`` at the end; may be cancelled without losing a piece."""
         if not self._pieces and not self._is_ended:
             self._resume()
-            self._flow.waits(True)
+            outside(self._flow.waits, True)
             try:
                 while not self._pieces and not self._is_ended:
                     self._waiter = asyncio.get_running_loop().create_future()
                     await self._waiter
             finally:
                 self._waiter = None
-                self._flow.waits(False)
+                outside(self._flow.waits, False)
         if not self._pieces:
             if self._error is not None:
                 raise self._error

@@ -132,10 +132,9 @@ class Exchange:
         self._refuse(gateway_response(status, reason, allow=allow), reason, detail)
 
     def _refuse(self, response: Response, reason: str, detail: str) -> None:
-        if response.status == 400:
-            self.writer.keep_alive = False
+        self.writer.keep_alive = self.writer.keep_alive and response.status != 400
         self.note_failure(reason, detail)
-        # No binding was entered: only those that ask for all responses see this one.
+        # No binding was entered: only those that ask for all responses see it.
         self.respond_with(response, self.phases.chain.response_to_all)
 
     def runner(self) -> HookRunner:
@@ -302,12 +301,12 @@ class Exchange:
             self.fail(504, "request-timeout", "the request took too long")
 
     def _expire_response(self) -> None:
-        is_client_slow = self.writer.is_paused
+        is_slow = self.writer.is_paused
         if self._relay is not None:
-            self._relay.give_up(timed_out=self.writer.head_sent and not is_client_slow)
+            self._relay.give_up(timed_out=self.writer.head_sent and not is_slow)
         if not self.writer.head_sent:
             self._respond_or_cut(504, "request-timeout", "the request took too long")
-        elif is_client_slow:
+        elif is_slow:
             self.break_off("client", "client-too-slow", "the client does not read", flush=False)
         else:
             self.break_off("upstream", "upstream.timeout", "the response stalled", flush=False)
@@ -362,13 +361,14 @@ class Exchange:
     def break_off(self, by: str, reason: str, detail: str, *, flush: bool = True) -> None:
         """Cut off the response, whose head is written, so that the client sees it (see `ResponseWriter.cut`)."""
         self.aborted, self.reason, self.error = by, reason, detail
+        self._stop()
         self.writer.cut(flush=flush)
         self.finish(self.proxy.now(), is_complete=False)
 
     def finish(self, now: float, *, is_complete: bool = True) -> None:
         """Run the log phase, give the connection back, and let go of the snapshot.
 
-        :param is_complete: whether the response is; otherwise the connection is being closed already.
+        :param is_complete: whether the response is; else the connection is being closed already.
         """
         self.is_over = True
         self.deadline = NEVER

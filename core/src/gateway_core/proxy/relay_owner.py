@@ -12,6 +12,7 @@ from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
 
 
@@ -48,6 +49,12 @@ class RelayOwner(Protocol):
 
     def finish(self, now: float) -> None:
         """Called when the response is complete and written."""
+
+    def stream(self, stream: ResponseStream) -> None:
+        """Resume and cancel the stream of a body with its response."""
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Called when what gives a response's body failed."""
 
     def write_response(self, response: Response) -> None:
         """Write a response that was made here, whole."""

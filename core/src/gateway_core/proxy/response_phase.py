@@ -1,22 +1,29 @@
 """The response hooks over an upstream's response, and what becomes of it then.
 
 Made by a relay whose route has response hooks, or whose upstream sets a cookie. While hooks decide over the head, what
-comes of the body is held, and the connection is paused. A hook may leave the response as it is, change its head,
-filter its body, or replace it, which ends the upstream's connection. The same holds for the head of a 101: only then
-is it sent, and both byte streams are joined.
+comes of the body is held, and the connection is paused. A hook may leave the response as it is, change its head, or
+replace it, which ends the upstream's connection; what is held then goes on, and the rest as it comes. The same holds
+for the head of a 101: only then is it sent, and both byte streams are joined.
+
+A hook may also read the body, set another one, or put filters over it. From then on the body comes through a
+`BodyQueue`: what was read or set is written whole, the rest by a `ResponseStream`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
+from gateway_core.errors import UpstreamError
 from gateway_core.hooks import start_response_phase
-from gateway_core.messages import Headers, Response
-from gateway_core.messages.body import Output
+from gateway_core.messages import Response
+from gateway_core.messages.body import BodySource, FilterSpec
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.response import response_block
+from gateway_core.proxy.body_queue import BodyQueue
 from gateway_core.proxy.relay_owner import RelayOwner
-from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block
+from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
+from gateway_core.proxy.response_stream import ResponseStream, report_observer
+from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import HEAD_ONLY, UpstreamConnection
 from gateway_core.proxy.upstream_request import UpstreamRequest
@@ -27,13 +34,16 @@ class ResponsePhase:
     """One response of an upstream that hooks see."""
 
     __slots__ = (
+        "_body",
         "_broken",
         "_call",
         "_flags",
         "_head",
         "_held",
         "_is_decided",
+        "_is_streaming",
         "_owner",
+        "_queue",
         "_switched",
         "_trailers",
         "response",
@@ -50,11 +60,16 @@ class ResponsePhase:
         self._flags = flags
         self.response = Response.streamed(head.status, head.reason, head.block)
         """As hooks see it, and then as they left it."""
-        self._is_decided = False
+        self.response.operations = self
+        if owner.head.method == "HEAD":
+            self.response.is_for_head = True
+        self._is_decided = self._is_streaming = False
         self._held: list[bytes] = []
         self._trailers: bytes | None = None  # of a response that is complete while hooks decide
         self._broken: tuple[str, str] | None = None  # reason and detail of one that will never be complete
         self._switched: UpstreamConnection | None = None
+        self._body: StreamedBody | None = None
+        self._queue: BodyQueue | None = None
 
     def start(self, body: bytes, complete: bool) -> None:
         """Run the hooks, and pass on what they leave.
@@ -84,20 +99,27 @@ class ResponsePhase:
             owner.crashed(error)
             return
         if not self._is_decided:
-            call.pause_reading()
+            if self._queue is None:
+                call.pause_reading()
             owner.watch(0)  # it is the hook that takes its time now, not the upstream
 
     def _decided(self, response: Response) -> None:
         self._is_decided = True
-        owner = self._owner
+        owner, body = self._owner, self._body
+        response.operations = self.response.operations = None
         if not response.is_streamed:
-            # A hook replaced the response: the rest of the upstream's is not read.
-            self._call.give_up()
+            # A hook replaced the response: nobody reads the rest of the upstream's.
+            self._drop()
             owner.write_response(response)
             return
         self.response = response
-        held, trailers = b"".join(self._held), self._trailers
+        trailers = self._trailers
+        if body is not None and self._has_body(response):
+            self._go_on(response, body)
+            return
+        held = b"".join(self._held)
         self._held.clear()
+        self._queue = None
         self._write(response, held, trailers == b"")
         if trailers == b"":
             owner.finish(self._call.directory.now())
@@ -110,68 +132,159 @@ class ResponsePhase:
             if not owner.writer.is_paused:
                 owner.resume_response()
 
+    def _drop(self) -> None:
+        """Take no more from the upstream."""
+        if self._queue is not None:
+            self._queue.detach()
+        self._call.give_up()
+
+    def _has_body(self, response: Response) -> bool:
+        """Return whether there is a body for filters and the like: `Content-Length: 0` is none."""
+        is_set = self._body is not None and self._body.set_length is not None
+        came = not self._flags & HEAD_ONLY and self._head.length not in {0, NO_BODY}
+        return response.has_body and (is_set or came)
+
+    def _go_on(self, response: Response, body: StreamedBody) -> None:
+        """Write a body that hooks read, replaced, or put filters over."""
+        owner, taken = self._owner, body.take()
+        if isinstance(taken, bytes):
+            self._drop()
+            self._write(response, taken, True)
+            owner.finish(self._call.directory.now())
+        else:
+            self._is_streaming = True
+            owner.watch(0)
+            owner.stream(ResponseStream(self, taken, owner.writer, owner.runner()))
+
     def _write(self, response: Response, body: bytes, complete: bool) -> None:
         """Write a head that a hook may have changed, with the part of the body that is there."""
         head, owner = self._head, self._owner
-        data = filtered(response, body, complete) if response.filters else body
         owner.response_begins()
         block, known = response_block(response), head.block
         is_head = owner.head.method == "HEAD"
         is_hooks_head = bool(self._flags & HEAD_ONLY) and not is_head
-        is_same = not response.is_filtered and response.status == head.status and response.reason is head.reason
+        changes = self._body if self._body is not None and self._body.is_changed else None
+        is_same = changes is None and response.status == head.status and response.reason is head.reason
         if is_same and not is_hooks_head and block.startswith(known):
             added = b"" if block is known else block[len(known) :]
             # What does not begin a line went on with the last one: a value that a hook made longer.
             if not added or (added.startswith(b"\r\n") and not has_gateway_fields(added)):
-                owner.writer.relay(head, added, owner.id_line, data, complete)
+                owner.writer.relay(head, added, owner.id_line, body, complete)
                 return
         length = head.content_length
-        if response.is_filtered:
-            length = len(data) if complete and not is_head else None
+        if changes is not None:
+            length = len(body) if complete and response.has_body else changes.set_length
         elif is_hooks_head or (not is_head and head.length == NO_BODY and response.status not in BODILESS):
             length = 0  # a hook made another status or method: what the head says of the body does not apply
         elif complete and length is None and not is_head:
-            length = len(data)
+            length = len(body)
         fields = own_block(response, known)
-        owner.writer.start(response.status, response.reason, fields, length, owner.id_line, data, complete)
+        owner.writer.start(response.status, response.reason, fields, length, owner.id_line, body, complete)
+
+    # -- the body
 
     def on_body(self, data: bytes) -> None:
         """Take the next part of the body."""
-        if not self._is_decided:
-            self._held.append(data)
-        elif not self.response.filters:
+        if self._queue is not None:
+            self._queue.send_body(data)
+        elif self._is_decided:
             self._owner.writer.data(data)
         else:
-            self._write_filtered(data, False)
+            self._held.append(data)
 
     def on_end(self, trailers: bytes) -> None:
         """Take the end of the body."""
-        if not self._is_decided:
+        if self._queue is not None:
+            self._queue.send_end(trailers)
+        if not self._is_decided or self._queue is not None:
             self._trailers = trailers
-        elif not self.response.filters or self._write_filtered(b"", True):
+        else:
             self._owner.writer.end(trailers)
             self._owner.finish(self._call.directory.now())
 
-    def _write_filtered(self, data: bytes, complete: bool) -> bool:
-        try:
-            data = filtered(self.response, data, complete)
-        except Exception as error:  # noqa: BLE001 - a filter is a plugin's
-            self._owner.crashed(error)
-            return False
-        self._owner.writer.data(data)
-        return True
-
     def on_broken(self, reason: str, detail: str) -> None:
         """Cut the response off, once hooks have decided over its head."""
-        if self._is_decided:
-            self._owner.break_off("upstream", reason, detail)
-        else:
+        if self._queue is not None:
+            self._queue.fail(UpstreamError(detail, reason=reason))
+        if not self._is_decided:
             self._broken = reason, detail
+        elif self._queue is None:
+            self._owner.break_off("upstream", reason, detail)
 
     @property
     def is_decided(self) -> bool:
-        """Whether the hooks have run."""
-        return self._is_decided
+        """Whether the hooks have run, and what comes goes on at once."""
+        return self._is_decided and not self._is_streaming
+
+    # -- what hooks do to the body (`ResponseOperations`)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole body (see `Response.read`)."""
+        return await self._streamed().read_body(limit)
+
+    def set_body(self, data: bytes) -> None:
+        """Send another body (see `Response.set_body`)."""
+        self._streamed().set_body(data)
+
+    def add_body_filter(self, spec: FilterSpec) -> None:
+        """Send the body through a filter (see `Response.add_body_filter`)."""
+        self._streamed().add_body_filter(spec)
+
+    def _streamed(self) -> StreamedBody:
+        """Have the body come through a queue from here on."""
+        if self._body is None:
+            queue = self._queue = BodyQueue(self, self._held)
+            if self._trailers is not None:
+                queue.send_end(self._trailers)
+            elif self._broken is not None:
+                queue.fail(UpstreamError(self._broken[1], reason=self._broken[0]))
+            failed = partial(report_observer, self._owner.request)
+            self._body = StreamedBody(queue, "response", failed)
+        return self._body
+
+    # -- what the queue tells (`QueueFlow`)
+
+    def pause_reading(self) -> None:
+        """Have the upstream wait."""
+        self._call.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        self._call.resume_reading()
+
+    def waits(self, is_waiting: bool) -> None:
+        """Begin the upstream's time for the next part of the body, or end it."""
+        owner, route = self._owner, self._owner.phases.route
+        if is_waiting:
+            self._call.resume_reading()
+        owner.watch(route.timeouts.idle if is_waiting and route is not None else 0)
+
+    def unwanted(self) -> None:
+        """Close the upstream's connection: nobody reads the rest."""
+        self._call.give_up()
+
+    # -- what the stream tells (`StreamedResponse`)
+
+    def begin_stream(self, first: bytes) -> None:
+        """Write the head, with the first part of the body."""
+        self._write(self.response, first, not first)
+        self._owner.snapshot_replaced()
+
+    def end_stream(self, source: BodySource) -> None:
+        """Complete the response."""
+        owner, trailers = self._owner, source.trailers
+        if not owner.head.facts.takes_trailers:
+            came = headers_of_block(self._trailers or b"")
+            for name in [name for name, _ in trailers.items() if name not in came]:
+                trailers.remove(name)
+        owner.writer.end(trailer_block(trailers))
+        owner.finish(self._call.directory.now())
+
+    def stream_failed(self, error: BaseException) -> None:
+        """Respond otherwise, or cut the response off."""
+        self._owner.stream_failed(error)
+
+    # -- 101
 
     def start_switch(self, connection: UpstreamConnection, data: bytes) -> None:
         """Run the hooks over the head of a 101, and join both byte streams if they leave it.
@@ -180,6 +293,7 @@ class ResponsePhase:
         """
         owner = self._owner
         self._switched = connection
+        self._trailers = b""  # there is no body
         connection.pause_reading()
         try:
             hooks, request = owner.phases.chain.response, owner.request
@@ -192,6 +306,7 @@ class ResponsePhase:
     def _decided_on_switch(self, data: bytes, response: Response) -> None:
         connection, self._switched = self._switched, None
         assert connection is not None
+        response.operations = self.response.operations = None
         owner, head = self._owner, self._head
         self._is_decided = True
         if response.is_streamed and response.status == head.status:
@@ -207,27 +322,13 @@ class ResponsePhase:
         owner.write_response(response)
 
     def give_up(self) -> None:
-        """Close the connection of a 101 that hooks decide over."""
+        """Close the connection of a 101 that hooks decide over; they decide over nothing any more."""
+        self.response.operations = None
+        if self._queue is not None:
+            self._queue.detach()
         if self._switched is not None:
             self._switched.transport.abort()
             self._switched = None
-
-
-def filtered(response: Response, data: bytes, complete: bool) -> bytes:
-    """Return what the response's filters make of the next part of its body."""
-    for body_filter in response.filters:
-        data = _joined(body_filter.feed(data)) if data else b""
-        if complete:
-            data += _joined(body_filter.finish(Headers()))
-    return data
-
-
-def _joined(output: Output) -> bytes:
-    if isinstance(output, bytes):
-        return output
-    if isinstance(output, Iterable):
-        return b"".join(output)
-    raise TypeError("an awaitable of a body filter cannot be awaited here")
 
 
 def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:

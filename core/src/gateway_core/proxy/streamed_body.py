@@ -16,7 +16,18 @@ from gateway_core.tasks import spawn
 class StreamedBody:
     """The body of one message while hooks decide over it."""
 
-    __slots__ = ("_failed", "_is_filtered", "_replaced", "_side", "_source", "_specs", "_whole", "is_changed", "length")
+    __slots__ = (
+        "_failed",
+        "_is_filtered",
+        "_replaced",
+        "_side",
+        "_source",
+        "_specs",
+        "_whole",
+        "is_changed",
+        "length",
+        "set_length",
+    )
 
     def __init__(
         self, source: BodySource, side: BodySide, observer_failed: ObserverFailed, length: int | None = None
@@ -37,6 +48,8 @@ class StreamedBody:
         self._replaced: list[BodySource] = []
         self.is_changed = False
         """Whether it may differ from what came: length and digests do not hold."""
+        self.set_length: int | None = None
+        """Bytes of the body that was set, unless there are filters behind it."""
 
     async def read_body(self, limit: int) -> bytes:
         """Read the body through the filters so far; what they make of it is the body from then on.
@@ -72,11 +85,13 @@ class StreamedBody:
         self._source, self._whole = BytesSource(data), data
         self._specs.clear()
         self._is_filtered, self.is_changed = False, True
+        self.set_length = len(data)
 
     def add_body_filter(self, spec: FilterSpec) -> bool:
         """Add a filter; there is a body."""
         self._specs.append(spec)
-        self.is_changed = self.is_changed or not spec.observe
+        if not spec.observe:
+            self.is_changed, self.set_length = True, None
         return True
 
     def _filtered(self) -> BodySource:
