@@ -101,6 +101,8 @@ def test_describing_one_plugin_loads_no_other(install: Install) -> None:
             "default_on_error is 'maybe': use 'deny' or 'continue'",
         ),
         (plugin("zoo-broken", "    needs = 'identity'"), "needs is 'identity': make it a frozenset of names"),
+        (plugin("zoo-broken", "    provides = ['a']"), "provides is ['a']: make it a frozenset of names"),
+        (plugin("zoo-broken", "    responses = 'every'"), "responses is 'every': use 'entered' or 'all'"),
         (plugin("zoo-broken", "    config_schema = {'type': 'objekt'}"), "its configuration's schema is broken: type"),
         (
             plugin("zoo-broken", "    def gateway_logg(self): ..."),

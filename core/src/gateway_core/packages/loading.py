@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -101,9 +101,11 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
         raise PluginDefectError(
             f"plugin {name!r}: default_on_error is {plugin.default_on_error!r}: use 'deny' or 'continue'"
         )
+    if plugin.responses not in {"entered", "all"}:
+        raise PluginDefectError(f"plugin {name!r}: responses is {plugin.responses!r}: use 'entered' or 'all'")
     for attribute in ("provides", "needs"):
         value = getattr(plugin, attribute)
-        if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, Set) or not all(isinstance(each, str) for each in value):
             raise PluginDefectError(f"plugin {name!r}: {attribute} is {value!r}: make it a frozenset of names")
     for method in ("start", "stop"):
         if not inspect.iscoroutinefunction(getattr(plugin, method)):
