@@ -72,6 +72,15 @@ async def until(condition: Callable[[], object], seconds: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
+async def turns(count: int = 5) -> None:
+    """Let the event loop turn, so that the gateway, which runs on it too, reads what was sent to it.
+
+    Bytes on the loopback interface have arrived when they are sent, and every turn reads all sockets that have some.
+    """
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def fields(head: bytes, name: bytes) -> list[bytes]:
     """Return every value of a field in a raw head."""
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.core.proxy.kit import Peer, Proxied, StartProxy, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, turns, until
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\n\r\n"
 
@@ -90,7 +90,7 @@ async def test_a_chunked_answer_stays_whole(proxied: Proxied) -> None:
     async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-        await asyncio.sleep(0.05)
+        await turns()
         await peer.send(b"2;ext=1\r\nde\r\n0\r\nX-Sum: 5\r\nContent-Length: 1\r\n\r\n")
         await peer.head()
 
@@ -124,7 +124,7 @@ async def test_a_truncated_answer_is_a_visible_break(proxied: Proxied) -> None:
     async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
-        await asyncio.sleep(0.05)
+        await turns()
         peer.close()
 
     gateway, _ = await proxied(answer)
@@ -139,7 +139,7 @@ async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied: Proxied) ->
     async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        await asyncio.sleep(0.05)
+        await turns()
         peer.close()
 
     gateway, _ = await proxied(answer)

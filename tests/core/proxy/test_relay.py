@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.core.proxy.kit import Peer, Proxied, fields, until
+from tests.core.proxy.kit import Peer, Proxied, fields, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -66,7 +66,7 @@ async def cut_off(peer: Peer) -> None:
     """Reset the connection in the middle of a body that ends with it."""
     await peer.head()
     await peer.send(b"HTTP/1.1 200 OK\r\n\r\nsome of it")
-    await asyncio.sleep(0.05)
+    await turns()
     peer.reset_hard()
 
 
@@ -92,7 +92,7 @@ async def test_a_truncated_chunked_body_is_a_reset_for_http_1_0(proxied: Proxied
     async def truncate(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-        await asyncio.sleep(0.05)
+        await turns()
         peer.close()
 
     gateway, _ = await proxied(truncate)
@@ -108,7 +108,7 @@ async def test_a_body_until_close_ends_orderly_for_http_1_0(proxied: Proxied) ->
     async def answer(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.0 200 OK\r\n\r\nall ")
-        await asyncio.sleep(0.02)
+        await turns()
         await peer.send(b"of it")
         peer.close()
 
@@ -268,7 +268,7 @@ async def test_a_client_that_is_slow_at_the_end_leaves_no_deaf_connection_behind
         while True:
             await upstream.read_request(peer)
             await peer.send(b"HTTP/1.1 200 OK\r\n" + head)
-            await asyncio.sleep(0.002)
+            await turns()
             await peer.send(rest)
 
     gateway, upstream = await proxied(in_two_parts, upstream_extra="    timeouts: {response: 3s}")

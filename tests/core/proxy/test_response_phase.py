@@ -10,7 +10,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Record, Request, Response, RouteInfo
 
-from tests.core.proxy.kit import Peer, Proxied, field, fields, until
+from tests.core.proxy.kit import Peer, Proxied, field, fields, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BIND = "plugins: [{name: p}]"
@@ -254,7 +254,7 @@ async def two_pieces(peer: Peer) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
         if not head.startswith(b"HEAD"):
             await peer.send(b"ab")
-            await asyncio.sleep(0.05)
+            await turns()
             await peer.send(b"cd")
 
 

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from gateway_core.proxy.socket_options import READ_SIZE
 
-from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, field, run_proxy, until
+from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, field, run_proxy, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -40,7 +40,7 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
                 await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + bytes(SIZE))
             elif path == b"/cut":
                 await peer.send(b"HTTP/1.1 200 OK\r\n\r\nsome")
-                await asyncio.sleep(0.05)
+                await turns()
                 peer.reset_hard()
                 break
             else:

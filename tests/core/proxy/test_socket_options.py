@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, reset_on_close, say_end
 
+from tests.core.proxy.kit import turns
+
 
 class Collector(asyncio.Protocol):
     def __init__(self, transports: asyncio.Queue[asyncio.Transport]) -> None:
@@ -60,7 +62,7 @@ async def test_the_end_may_be_said_to_who_has_reset_the_connection_unnoticed() -
     transport.pause_reading()
     reset_on_close(writer.transport)
     writer.transport.abort()
-    await asyncio.sleep(0.05)
+    await turns()
 
     assert say_end(transport)
 

@@ -11,7 +11,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied, fields, until
+from tests.core.proxy.kit import Peer, Proxied, fields, turns, until
 
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -294,9 +294,11 @@ async def test_tunnels_count_as_connections(proxied: Proxied) -> None:
 
 @pytest.mark.parametrize("pieces", [2, 5])
 async def test_bytes_sent_before_the_101_are_not_lost(proxied: Proxied, pieces: int) -> None:
+    sent = asyncio.Event()
+
     async def late(peer: Peer) -> None:
         await peer.head()
-        await asyncio.sleep(0.1)
+        await sent.wait()
         await peer.send(SWITCH)
         while data := await peer.reader.read(65536):
             await peer.send(data)
@@ -306,8 +308,10 @@ async def test_bytes_sent_before_the_101_are_not_lost(proxied: Proxied, pieces: 
 
     await client.send(UPGRADE)
     for n in range(pieces):
-        await asyncio.sleep(0.01)
+        await turns()
         await client.send(b"piece %d " % n)
+    await turns()
+    sent.set()
     await client.head()
 
     expected = b"".join(b"piece %d " % n for n in range(pieces))

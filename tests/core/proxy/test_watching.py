@@ -10,7 +10,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Record, Request, Response
 
-from tests.core.proxy.kit import Peer, Proxied, StartProxy, field, fields
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, field, fields, turns
 
 BINDING = "plugins: [{name: p}]"
 
@@ -90,7 +90,7 @@ async def test_a_watched_request_body_passes_as_it_is(proxied: Proxied, pieces: 
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n" + pieces[0])
     for piece in pieces[1:]:
-        await asyncio.sleep(0.02)
+        await turns()
         await client.send(piece)
     await client.answer()
 

@@ -10,7 +10,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Request, Response
 
-from tests.core.proxy.kit import Peer, Proxied, counts, field, fields, until
+from tests.core.proxy.kit import Peer, Proxied, counts, field, fields, turns, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 BIND = "plugins: [{name: p}]"
@@ -133,7 +133,7 @@ async def test_a_transform_that_fails_is_a_500_or_a_visible_break_at_once(
             await peer.head()
             for piece in ANSWERS[answer]:
                 await peer.send(piece)
-                await asyncio.sleep(0.02)
+                await turns()
 
     gateway, _ = await proxied(upstream, extra=BIND, plugins=[TransformFails])
     client = await gateway.connect()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.core.proxy.kit import Peer, Proxied, until
+from tests.core.proxy.kit import Peer, Proxied, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -106,5 +106,5 @@ async def test_a_client_that_still_sends_its_body_is_not_reset(
 
     for _ in range(10):
         await client.send(bytes(1000))
-        await asyncio.sleep(0.005)
+        await turns()
     assert not client.writer.transport.is_closing()
