@@ -185,7 +185,7 @@ async def test_a_client_that_leaves_while_a_hook_waits_ends_the_request(proxied:
     async def wait() -> None:
         reached.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         finally:
             ended.set()
 
@@ -219,7 +219,7 @@ async def test_a_client_that_leaves_while_a_response_hook_waits_ends_the_request
         async def gateway_response(self, request: Request, response: Response) -> None:
             reached.set()
             try:
-                await asyncio.sleep(30)
+                await asyncio.Event().wait()
             finally:
                 ended.set()
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, StartProxy, fields, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, StartProxy, fields, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -181,7 +181,7 @@ async def test_a_large_answer_to_a_slow_reader_takes_little_memory(proxied: Prox
         await asyncio.sleep(0)
     for _ in range(50):
         most = max(most, buffered(gateway))
-        await asyncio.sleep(0.005)
+        await turns()
     client.close()
 
     assert 0 < most < 200_000
@@ -192,7 +192,7 @@ async def test_a_large_upload_to_a_slow_upstream_takes_little_memory(proxied: Pr
     async def slow(peer: Peer) -> None:
         await peer.head()
         cast("asyncio.Transport", peer.writer.transport).pause_reading()
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 
     gateway, _ = await proxied(slow)
     client = await gateway.connect()
@@ -206,7 +206,7 @@ async def test_a_large_upload_to_a_slow_upstream_takes_little_memory(proxied: Pr
     sending, most = spawn(send(), name="test"), 0
     for _ in range(300):
         most = max(most, buffered(gateway))
-        await asyncio.sleep(0.003)
+        await turns()
     sending.cancel()
 
     assert 0 < most < 240_000
@@ -256,7 +256,7 @@ async def test_pipelined_answers_do_not_pile_up_for_a_client_that_does_not_read(
     most = 0
     for _ in range(100):
         most = max(most, *(each.waiting_bytes for each in open_connections(gateway)), 0)
-        await asyncio.sleep(0.005)
+        await turns()
 
     assert most < 200_000
     assert served < 20

@@ -13,7 +13,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, turns, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -72,7 +72,7 @@ async def test_a_slow_client_does_not_leave_a_deaf_connection_to_the_upstream(pr
             stack.enter_context(await deaf_client(gateway, GET))
             await until(partial(is_asked, before))
             for _ in range(10):
-                await asyncio.sleep(0.01)
+                await turns()
                 is_held_up = bool(counts(gateway))
                 if not is_held_up:
                     break

@@ -20,7 +20,7 @@ from gateway_core.messages import Record, Request, Response
 from gateway_core.server.certificates import load_certificates
 from gateway_core.server.tls import ListenerTls
 
-from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, until
+from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, turns, until
 from tests.core.proxy.upstream.authority import Authority, Pair
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -143,7 +143,7 @@ async def tls_upstream(
         server.close()
         for writer in writers:
             writer.transport.abort()
-        await asyncio.sleep(0.01)
+        await turns()
 
 
 @pytest.mark.parametrize("tolerates", [False, True])
