@@ -42,9 +42,7 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_answer(pro
             await asyncio.sleep(0.5)  # three of them take longer than the timeout
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    gateway, _ = await proxied(
-        slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 1.2s}"
-    )
+    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 1.2s}")
 
     answers = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
 
