@@ -21,9 +21,12 @@ import operator
 import pstats
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from gateway_core.messages import Record, Request, Response
-from gateway_core.messages.headers import headers_of_block
+from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.proxy.wire.request_head import RequestHead, read_head
 from gateway_core.routing import Match
 
 from benchmarks.pipeline import ANSWER, measure, prepare, round_trip
@@ -38,6 +41,32 @@ ROUNDS = 15
 CASES = {"plain": [], **{name: [name] for name in PLUGINS}, "all": list(PLUGINS)}
 HEAD = "Host: 127.0.0.1:8080\r\nUser-Agent: benchmark\r\nAuthorization: Bearer {token}"
 ANSWER_BLOCK = b"\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 23:43:29 GMT\r\nContent-Type: text/plain"
+
+
+@dataclass(slots=True)
+class Client:
+    """Where the requests come from."""
+
+    client_ip: str = "127.0.0.1"
+    peer_ip: str = "127.0.0.1"
+    scheme: str = "http"
+    config_version: str = ""
+    is_trusted: bool = False
+    peer: Any = None
+    read_path: Any = None
+
+
+@dataclass(slots=True)
+class Inbound:
+    """A head as the data path has it."""
+
+    facts: RequestFacts
+    method: str = "GET"
+    target: str = "/api/users/123"
+    raw_path: str = "/api/users/123"
+    path: str = "/api/users/123"
+    path_flags: int = 0
+    query_string: str = ""
 
 
 def config(plugins: list[str]) -> str:
@@ -60,7 +89,7 @@ def token() -> str:
 
 
 async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
-    """Return a function that takes a fresh request and a fresh answer through the hooks of a chain."""
+    """Return a function that takes a fresh request and a fresh response through the hooks of a chain."""
     proxy = await prepare(config(plugins))
     found = proxy.holder.current.router.match("GET", "127.0.0.1", "/api/users/123", "", lambda _name: ())
     assert isinstance(found, Match)
@@ -69,14 +98,14 @@ async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
     pre_proxy, response_hooks, log = (
         tuple(hook.call for hook in hooks) for hooks in (chain.pre_proxy, chain.response, chain.log)
     )
-    block = ("\r\n" + head).encode()
-    lowered = block.lower()
+    read = read_head(f"GET /api/users/123 HTTP/1.1\r\n{head}\r\n\r\n".encode(), 0, 65536, 100)
+    assert isinstance(read, RequestHead)
+    client = Client()
+    inbound = Inbound(read.facts)
 
     def run() -> None:
-        request = Request("GET", "/api/users/123", headers_of_block(block, lowered), "127.0.0.1:8080")
-        request.client_ip = request.peer_ip = "127.0.0.1"
+        request = Request.for_head(inbound, client, "0123456789abcdef0123456789abcdef", 1.0, "1.1")
         request.route = info
-        request.request_id = "0123456789abcdef0123456789abcdef"
         for call in pre_proxy:
             assert call(request) is None
         response = Response.streamed(200, "OK", ANSWER_BLOCK)
