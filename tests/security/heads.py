@@ -98,4 +98,5 @@ def request_of(snapshot: Snapshot, method: str, target: str, pairs: list[tuple[s
     if not isinstance(head, RequestHead):
         return None
     transport: Any = _Transport()
-    return Client(transport).inbound(head, snapshot).request("id", 1.0)
+    inbound = Client(transport).inbound(head, snapshot)
+    return Request.for_head(inbound, inbound.origin, "id", 1.0, inbound.version)

@@ -18,7 +18,7 @@ no longer in force keeps its chain alive by a `ChainLease`, and releases the sna
 from __future__ import annotations
 
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import Hook, start_log_phase
+from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request import set_body_reader
 from gateway_core.proxy.downstream.client import Client
@@ -28,7 +28,6 @@ from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
-from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
@@ -48,14 +47,15 @@ class Exchange:
         "_pin",
         "_relay",
         "body",
+        "chain",
         "client",
         "deadline",
         "head",
         "id_line",
         "is_over",
-        "phases",
         "proxy",
         "request",
+        "route",
         "snapshot",
         "writer",
     )
@@ -67,9 +67,12 @@ class Exchange:
     """Why the gateway responded itself, or cut the response off: a code of `gateway_core.reasons`."""
     error: str | None = None
     """The same in words; for logs, never for clients."""
-    _hooks: HookRunner | None = None
+    hooks: HookRunner | None = None
+    """What runs hooks; None as long as none has run, so that nothing can have been changed."""
+    sticky_target: RouteTarget | None = None
+    """The target that a cookie is to keep the client on."""
+    _phases: RequestPhases | None = None
     _stream: ResponseStream | None = None
-    _copies_wait = False  # for the end of the request's body
     _total_deadline = NEVER
     tunnel_bytes: tuple[int, int] | None = None
     """Bytes from the client and to it behind a 101."""
@@ -93,7 +96,9 @@ class Exchange:
         self.body: RequestBody | None = None
         self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
         """The field that ends a head in both directions, and the empty line behind it."""
-        self.phases = RequestPhases(self, head, request, snapshot)
+        self.chain: Chain = snapshot.global_chain
+        """The bindings that apply: the gateway-wide ones until the route is known."""
+        self.route: CompiledRoute | None = None
         self.deadline = NEVER
         self.is_over = False
         self._relay: Relay | None = None
@@ -103,60 +108,58 @@ class Exchange:
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase."""
-        proxy, snapshot = self.proxy, self.snapshot
+        proxy, snapshot, head = self.proxy, self.snapshot, self.head
         snapshot.active += 1
         proxy.exchanges.add(self)
         if body is not None:
             self.body = body
             set_body_reader(self.request, ExchangeOperations(self, body).read_body, body.watch)
-        limit = snapshot.limits.max_requests
-        if limit and len(proxy.exchanges) > limit:
-            reason = "limits.max-requests"
-            self._refuse(gateway_response(503, reason, retry_after=1), reason, "limits.max_requests is reached")
-        elif self.head.refusal is not None:
-            status, reason, detail = self.head.refusal
-            self._refuse(gateway_response(status, reason), reason, detail)
+        limit, match = snapshot.limits.max_requests, head.match
+        is_one_too_many = limit and len(proxy.exchanges) > limit
+        if head.is_decided and match is not None and body is None and not is_one_too_many:
+            request, route = self.request, match.payload
+            request.path_params = match.params
+            self.take_route(route, route.chain)
+            self.send(route, route.targets[0])
+            return
+        phases = self._phases = RequestPhases(self)
+        if is_one_too_many:
+            phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)
         else:
-            self.phases.start()
+            phases.start()
 
-    def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), close: bool = True) -> None:
-        """Begin with the response: the head leaves nothing for hooks of requests to decide on.
+    def take_route(self, route: CompiledRoute, chain: Chain) -> None:
+        """Have a route's bindings take part from here on."""
+        self.route, self.chain, self.request.route = route, chain, route.info
 
-        :param allow: methods, for the field Allow.
-        :param close: whether it is the connection's last response.
-        """
+    def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = ()) -> None:
+        """Begin with the response, the connection's last one: there is no request that could be read."""
         self.snapshot.active += 1
         self.proxy.exchanges.add(self)
-        if close:
-            self.writer.keep_alive = False
-        self._refuse(gateway_response(status, reason, allow=allow), reason, detail)
-
-    def _refuse(self, response: Response, reason: str, detail: str) -> None:
-        self.writer.keep_alive = self.writer.keep_alive and response.status != 400
-        self.note_failure(reason, detail)
-        # No binding was entered: only those that ask for all responses see it.
-        self.respond_with(response, self.phases.chain.response_to_all)
+        self.writer.keep_alive = False
+        phases = self._phases = RequestPhases(self)
+        phases.refuse(status, reason, detail, allow=allow)
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
-        if self._hooks is None:
-            self._hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
-        return self._hooks
+        if self.hooks is None:
+            self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
+        return self.hooks
 
-    def send(self, route: CompiledRoute, target: RouteTarget) -> None:
+    def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
+        if sticky_target is not None:
+            self.sticky_target = sticky_target
         request, body = self.request, self.body
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
         relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
-        if body is not None:
-            body.reserve(self.phases.chain.reserved)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         has_waited = body is not None and body.is_gathered
-        is_late = has_waited or (self._hooks is not None and self._hooks.was_suspended)
+        is_late = has_waited or (self.hooks is not None and self.hooks.was_suspended)
         now = self.proxy.now() if is_late else request.started
         if route.mirrors:
-            self._copies_wait = not send_copies(route, request, self.head, body, self.id_line, self.proxy.upstreams)
+            relay.send_copies()
         relay.upstream_request.start(now)
 
     # -- the request's body
@@ -171,13 +174,10 @@ class Exchange:
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
-        route = self.phases.route
-        if self._copies_wait and route is not None:
-            send_copies(route, self.request, self.head, self.body, self.id_line, self.proxy.upstreams)
         if self._relay is not None:
             self._relay.body_ended()
-        elif not self.is_over and not self.is_responding:
-            self.phases.body_ended()
+        elif self._phases is not None and not self.is_responding:
+            self._phases.body_ended()
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:
         """Take no more of the request's body, and respond with a status if that is still possible."""
@@ -205,7 +205,7 @@ class Exchange:
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         """Respond for the gateway, for a reason that only logs get to know."""
         self.note_failure(reason, detail)
-        self.respond_with(gateway_response(status, reason, retry_after=retry_after), self.phases.chain.response)
+        self.respond_with(gateway_response(status, reason, retry_after=retry_after), self.chain.response)
 
     def note_failure(self, reason: str, detail: str) -> None:
         """Record why the response is not an upstream's or a plugin's."""
@@ -250,7 +250,7 @@ class Exchange:
             return
         self.snapshot = current
         if self._pin is snapshot:
-            self._pin = ChainLease(self.phases.chain)
+            self._pin = ChainLease(self.chain)
             snapshot.release()
 
     def pause_response(self) -> None:
@@ -282,7 +282,7 @@ class Exchange:
 
     def watch_until(self, when: float) -> None:
         """Expire at a time of the monotonic clock, or when the whole request has to be over."""
-        self.deadline = min(self._total_deadline, when)
+        self.deadline = when if when < self._total_deadline else self._total_deadline  # noqa: FURB136 - a call less
 
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
@@ -334,8 +334,8 @@ class Exchange:
 
     def _stop(self) -> None:
         """Stop whatever is under way: a phase, the upstream."""
-        if self._hooks is not None:
-            self._hooks.cancel()
+        if self.hooks is not None:
+            self.hooks.cancel()
         if self._stream is not None:
             self._stream.cancel()
             self._stream = None
@@ -382,7 +382,7 @@ class Exchange:
                 response = relay.phase.response
             status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
-        if hooks := self.phases.chain.log:
+        if hooks := self.chain.log:
             record = make_record(self, relay, response, now - self.request.started)
             shown = response or response_of(relay)
             self.runner().run_last(self._pin.release, start_log_phase, hooks, self.request, shown, record)
@@ -392,9 +392,8 @@ class Exchange:
             # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
             relay.upstream_request.clear()
-        if self._hooks is not None:
-            self._hooks = self._stream = None
+        if self.hooks is not None or self._phases is not None:
+            self.hooks = self._stream = self._phases = None
         self._own = self.body = None
-        del self.phases
         if is_complete:
             self.writer.finish(now)

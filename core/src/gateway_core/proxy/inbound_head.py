@@ -39,6 +39,9 @@ class InboundHead:
     __slots__ = (
         "facts",
         "flags",
+        "has_body",
+        "is_decided",
+        "is_for_gateway",
         "is_usual",
         "line",
         "match",
@@ -89,15 +92,16 @@ class InboundHead:
         """What the upstream's connection has to know of the request."""
         self.is_usual = facts.keep_alive and version == "1.1" and method != "HEAD"
         """Whether a response of known length needs nothing but that length: its client keeps the connection."""
+        self.is_for_gateway = method == "OPTIONS" and (target == "*" or facts.max_forwards == 0)
+        """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
+        self.has_body = (facts.content_length > 0 or facts.chunked) and not self.is_for_gateway
+        """Whether a body follows that is read."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone."""
+        self.is_decided = False
+        """Whether nothing is left to be decided on a request without a body: the route has one target and no hooks."""
         self.upstream_head: PreparedHead | None = None
         """The head as it goes upstream by the matched route, if it does not depend on hooks."""
-
-    @property
-    def is_for_gateway(self) -> bool:
-        """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
-        return self.method == "OPTIONS" and (self.target == "*" or self.facts.max_forwards == 0)
 
     def _read_path(self, path_policy: PathPolicy) -> None:
         if self.origin.is_loop:
@@ -121,13 +125,6 @@ class InboundHead:
     def is_free_of(self, reserved: FieldNames) -> bool:  # noqa: ARG002 - a cached head knows
         """Return whether it is known that the head has none of some fields."""
         return False
-
-    def request(self, request_id: str, started: float) -> Request:
-        """Return a new request with this head.
-
-        :param started: monotonic seconds at which the head was complete.
-        """
-        return Request.for_head(self, self.origin, request_id, started, self.version)
 
 
 def flags_for(method: str, facts: RequestFacts) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway_core.messages.request import request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_phase import ResponsePhase, join
 from gateway_core.proxy.upstream.connection import IN_CHUNKS, UpstreamConnection
@@ -44,6 +45,7 @@ class Relay:
     phase: ResponsePhase | None = None
     """What has the response if hooks see it."""
     _continue_sent = False
+    _copies_wait = False  # for the end of the request's body
     _flags: int | None = None  # of the request as it was sent, if it is not as it came
 
     def __init__(
@@ -67,6 +69,7 @@ class Relay:
         """The upstream's, once it is there."""
         request, policy, body = owner.request, route.retry or upstream.retries, owner.body
         if body is not None:
+            body.reserve(owner.chain.reserved)
             keeps = policy.keeps_body(owner.head.facts.content_length)
             body.keep_limit = policy.settings.max_body_bytes if keeps else 0
             if body.is_gathered:
@@ -94,23 +97,18 @@ class Relay:
 
     # -- the request
 
+    def send_copies(self) -> None:
+        """Send copies to the route's mirrors, now or when the body is complete."""
+        owner, directory = self._owner, self.upstream_request.directory
+        is_done = send_copies(self._route, owner.request, owner.head, owner.body, owner.id_line, directory)
+        self._copies_wait = not is_done
+
     def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - nothing is awaited
         """Make the head; most of it is known if the connection had the same request before."""
         owner = self._owner
         head, request = owner.head, owner.request
-        prepared, match = head.upstream_head, head.match
-        if (
-            prepared is not None
-            and match is not None
-            and not endpoint.path
-            and match.payload is self._route
-            and match.payload.alike is not None
-            and match.payload.alike.is_like(self._target)
-            and request_block(request) is head.facts.block
-            and not request.path_was_set
-            and request.query_string is head.query_string
-            and request.method is head.method
-        ):
+        prepared = head.upstream_head
+        if prepared is not None and not endpoint.path and (owner.hooks is None or self._is_as_prepared()):
             before, host, after = prepared
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
         length = owner.body.received if owner.body is not None and owner.body.is_gathered else None
@@ -129,6 +127,20 @@ class Relay:
         if flags != head.flags:
             self._flags = flags
         return data, flags
+
+    def _is_as_prepared(self) -> bool:
+        """Whether hooks have left the request as it came, and its route."""
+        head, request, match = self._owner.head, self._owner.request, self._owner.head.match
+        return (
+            match is not None
+            and match.payload is self._route
+            and match.payload.alike is not None
+            and match.payload.alike.is_like(self._target)
+            and request_block(request) is head.facts.block
+            and not request.path_was_set
+            and request.query_string is head.query_string
+            and request.method is head.method
+        )
 
     @property
     def expects_continue(self) -> bool:
@@ -172,6 +184,8 @@ class Relay:
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
+        if self._copies_wait:
+            self.send_copies()
         if self.response_head is None and self.upstream_request.is_sent:
             self._owner.watch(self._wait)
 
@@ -183,7 +197,7 @@ class Relay:
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         owner, call = self._owner, self.upstream_request
         head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
-        if owner.phases.chain.response or call.upstream.sticky is not None or owner.phases.sticky_target is not None:
+        if owner.chain.response or call.upstream.sticky is not None or owner.sticky_target is not None:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start(body, complete)
             return
@@ -245,7 +259,7 @@ class Relay:
         owner, call = self._owner, self.upstream_request
         head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
         owner.watch(0)
-        if owner.phases.chain.response:
+        if owner.chain.response:
             self.phase = ResponsePhase(owner, call, head, self._sent_flags)
             self.phase.start_switch(connection, data)
             return

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway_core.config import LimitsConfig
+from gateway_core.hooks import Chain
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 
 class RelayOwner(Protocol):
@@ -21,7 +22,10 @@ class RelayOwner(Protocol):
 
     client: Client
     head: InboundHead
-    phases: RequestPhases
+    chain: Chain
+    route: CompiledRoute | None
+    hooks: HookRunner | None
+    sticky_target: RouteTarget | None
     proxy: ExchangeHost
     request: Request
     writer: ResponseWriter

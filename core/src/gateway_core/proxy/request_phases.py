@@ -22,6 +22,7 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
+from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
 from gateway_core.routing import Match, MethodNotAllowed, Refusal, Router
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
@@ -32,9 +33,13 @@ class PhasesOwner(Protocol):
     """The exchange, as far as these phases use it."""
 
     body: RequestBody | None
+    chain: Chain
     client: Client
+    head: InboundHead
     writer: ResponseWriter
     proxy: ExchangeHost
+    request: Request
+    route: CompiledRoute | None
     snapshot: Snapshot
 
     @property
@@ -47,8 +52,14 @@ class PhasesOwner(Protocol):
     def watch(self, seconds: float) -> None:
         """Expire in so many seconds, 0 is never."""
 
-    def send(self, route: CompiledRoute, target: RouteTarget) -> None:
-        """Send the request upstream."""
+    def take_route(self, route: CompiledRoute, chain: Chain) -> None:
+        """Have a route's bindings take part from here on."""
+
+    def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
+        """Send the request upstream.
+
+        :param sticky_target: the target, if a cookie is to keep the client on it.
+        """
 
     def fail(self, status: int, reason: str, detail: str) -> None:
         """Respond for the gateway."""
@@ -64,54 +75,67 @@ class PhasesOwner(Protocol):
 
 
 class RequestPhases:
-    """Decides over one request: which route takes it, where it goes, and whether it may."""
+    """Decides over one request: which route takes it, where it goes, and whether it may.
 
-    __slots__ = (
-        "_head",
-        "_owner",
-        "_request",
-        "_target",
-        "_was_rerouted",
-        "chain",
-        "route",
-        "sticky_target",
-    )
+    Made unless the connection knows the decision from the same request before (`InboundHead.is_decided`).
+    """
 
-    def __init__(self, owner: PhasesOwner, head: InboundHead, request: Request, snapshot: Snapshot) -> None:
+    __slots__ = ("_owner", "_request", "_sticky_target", "_target", "_was_rerouted")
+
+    def __init__(self, owner: PhasesOwner) -> None:
         self._owner = owner
-        self._head = head
-        self._request = request
+        self._request = owner.request
         self._was_rerouted = False
         self._target: RouteTarget | None = None
-        self.chain: Chain = snapshot.global_chain
-        """The bindings that apply: the gateway-wide ones until the route is known."""
-        self.route: CompiledRoute | None = None
-        self.sticky_target: RouteTarget | None = None
-        """The target that a cookie is to keep the client on, unless a plugin chose another upstream."""
+        self._sticky_target: RouteTarget | None = None  # unless a plugin chose another upstream
 
     def start(self) -> None:
         """Run the request phase, and go on."""
-        if self.chain.request:
-            self._head.drop_reserved(self._request, self.chain.reserved)
-            self._run(self.chain.request, "gateway_request", lambda _: self._match())
+        chain, head = self._owner.chain, self._owner.head
+        if head.is_for_gateway:
+            if head.facts.chunked or head.facts.content_length > 0:
+                self._owner.writer.keep_alive = (
+                    False  # the body is not read, so where the next request begins is unknown
+                )
+            self.refuse(200, "", "", allow=ALLOWED_METHODS)
+        elif head.refusal is not None:
+            self.refuse(*head.refusal)
+        elif chain.request:
+            head.drop_reserved(self._request, chain.reserved)
+            self._run(chain.request, "gateway_request", lambda _: self._match())
         else:
             self._match()
 
+    def refuse(
+        self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), retry_after: float | None = None
+    ) -> None:
+        """Respond before any binding was entered: only those that ask for all responses see this one.
+
+        :param reason: a code of `gateway_core.reasons`.
+        :param detail: for logs.
+        """
+        owner = self._owner
+        if status == 400:
+            owner.writer.keep_alive = False
+        owner.note_failure(reason, detail)
+        response = gateway_response(status, reason, allow=allow, retry_after=retry_after)
+        owner.respond_with(response, owner.chain.response_to_all)
+
     def _match(self) -> None:
-        request = self._request
-        found = self._head.match or find_route(self._router(), request)
+        owner, request = self._owner, self._request
+        found = owner.head.match or find_route(self._router(), request)
         if isinstance(found, Match):
             request.path_params = found.params
             self._take_route(found.payload)
-            if hooks := self.chain.route_match:
+            if hooks := owner.chain.route_match:
                 self._run_route_match(hooks, None)
             else:
                 self._routed()
         elif isinstance(found, RouteRefusal):
             if found.route is not None:
                 self._take_route(found.route)
-            self._owner.fail(found.status, found.reason, found.detail)
-        elif hooks := self.chain.route_match:
+            owner.fail(found.status, found.reason, found.detail)
+        elif hooks := owner.chain.route_match:
             self._run_route_match(hooks, found)
         else:
             self._no_route(found)
@@ -119,41 +143,41 @@ class RequestPhases:
     def _router(self) -> Router[CompiledRoute]:
         """Return the routes of the listener that the request belongs to."""
         owner = self._owner
-        listener = owner.client.listener_in(owner.snapshot, self._head.facts.host)
+        listener = owner.client.listener_in(owner.snapshot, owner.head.facts.host)
         return owner.snapshot.router if isinstance(listener, Refusal) else listener.router
 
     def _take_route(self, route: CompiledRoute) -> None:
-        chain = self.chain = route.chain
-        self.route, self._request.route = route, route.info
+        chain = route.chain
+        self._owner.take_route(route, chain)
         if chain.reserved_by_route is not None:
-            self._head.drop_reserved(self._request, chain.reserved_by_route)
+            self._owner.head.drop_reserved(self._request, chain.reserved_by_route)
 
     def _no_route(self, found: Unmatched) -> None:
         if isinstance(found, MethodNotAllowed):
             reason = "method-not-allowed"
             self._owner.note_failure(reason, "no route takes the method")
-            self._owner.respond_with(gateway_response(405, reason, allow=found.allow), self.chain.response)
+            self._owner.respond_with(gateway_response(405, reason, allow=found.allow), self._owner.chain.response)
         else:
             self._owner.fail(404, "no-route", "no route")
 
     def _routed(self) -> None:
         """Choose the target, and run the pre-proxy phase."""
-        route, request = self.route, self._request
+        owner, request = self._owner, self._request
+        route, body, hooks = owner.route, owner.body, owner.chain.pre_proxy
         assert route is not None
-        body, hooks = self._owner.body, self.chain.pre_proxy
-        is_alone = route.upstream is not None
-        if is_alone and body is None and not hooks and request.upstream is None and not request.path_flags:
-            self._owner.send(route, route.targets[0])
-            return
         if body is not None:
             limit = body.limit = route.max_body_bytes
-            if limit and max(self._head.facts.content_length, body.received) > limit:
-                self._owner.body_failed(413, "body-too-large", "the request body is over its limit")
+            if limit and max(owner.head.facts.content_length, body.received) > limit:
+                owner.body_failed(413, "body-too-large", "the request body is over its limit")
                 return
+        is_alone = route.upstream is not None and not (body is not None and route.buffer_request)
+        if is_alone and not hooks and request.upstream is None and not request.path_flags:
+            owner.send(route, route.targets[0])
+            return
         if route.redirect is None:
-            target = self._target = route.pick_target(request, self._owner.proxy.now())
+            target = self._target = route.pick_target(request, owner.proxy.now())
             if route.split is not None and route.split.sticky is not None:
-                self.sticky_target = target
+                self._sticky_target = target
             if request.upstream is None and (hooks or route.upstream is None):
                 request.upstream = target.upstream.name  # setting another one overrides it
         if hooks:
@@ -163,33 +187,34 @@ class RequestPhases:
 
     def _allowed(self) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
-        route, request = self.route, self._request
-        chain = None
+        owner, request, chain = self._owner, self._request, None
+        route = owner.route
         if route is not None and route.upstream is None and request.upstream is not None:
-            chain = self.chain.for_target(request.upstream)
-        if chain is None:
+            chain = owner.chain.for_target(request.upstream)
+        if route is None or chain is None:
             self._forward()
             return
-        self.chain = chain
+        owner.take_route(route, chain)
         self._run(chain.pre_proxy, "gateway_pre_proxy", lambda _: self._forward())
 
     def _forward(self) -> None:
         """Send the request upstream, or respond with the route's redirect."""
-        route, request, target = self.route, self._request, self._target
+        owner, request, target = self._owner, self._request, self._target
+        route = owner.route
         assert route is not None
         if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
-            self._owner.fail(400, "path-refused", problem)
+            owner.fail(400, "path-refused", problem)
         elif route.redirect is not None:
-            self._owner.respond_with(route.redirect(request), self.chain.response)
+            owner.respond_with(route.redirect(request), owner.chain.response)
         else:
             assert target is not None
             if request.upstream is not None and request.upstream != target.upstream.name:
-                chosen = self._owner.snapshot.upstreams.get(request.upstream)
+                chosen = owner.snapshot.upstreams.get(request.upstream)
                 if chosen is None:
                     detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
-                    self._owner.fail(500, "upstream.unknown", detail)
+                    owner.fail(500, "upstream.unknown", detail)
                     return
-                target, self.sticky_target = route.target_for(chosen), None
+                target, self._sticky_target = route.target_for(chosen), None
             self._send(route, target)
 
     def _send(self, route: CompiledRoute, target: RouteTarget) -> None:
@@ -197,31 +222,32 @@ class RequestPhases:
         owner, limit = self._owner, route.buffer_request
         body = owner.body
         if not limit or body is None:
-            owner.send(route, target)
+            owner.send(route, target, self._sticky_target)
             return
         self._target = target
-        if self._head.facts.content_length > limit:
+        if owner.head.facts.content_length > limit:
             owner.body_failed(413, "body-too-large", "the request body is longer than buffer_request")
         elif body.gather(limit):
             self.body_ended()
         elif body.received <= limit:
-            if self._head.facts.expect:
+            if owner.head.facts.expect:
                 owner.writer.send_continue()
             owner.watch(owner.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the request's body is complete, while there is nothing upstream."""
-        body, route, target = self._owner.body, self.route, self._target
+        owner, target = self._owner, self._target
+        body, route = owner.body, owner.route
         if body is not None and body.is_gathered and route is not None and target is not None:
-            self._owner.watch(0)
-            self._owner.send(route, target)
+            owner.watch(0)
+            owner.send(route, target, self._sticky_target)
 
     def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:
         """Run the route-match phase, or what is left of it.
 
         :param missing: why there is no route, if there is none.
         """
-        route = self.route
+        route = self._owner.route
         info = None if route is None else route.info
         self._run(hooks, _ROUTE_MATCH, lambda stop: self._matched(hooks, missing, stop), info)
 
@@ -238,12 +264,12 @@ class RequestPhases:
         response.produced_by = response.produced_by or stop.hook.binding.id
         if stop.error is not None:
             self._owner.note_failure(response.failure or "plugin.failed", stop.error)
-        self._owner.respond_with(response, self.chain.response_after(phase, stop))
+        self._owner.respond_with(response, self._owner.chain.response_after(phase, stop))
 
     def _matched(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop | None) -> None:
         if stop is not None:
             self._reroute(hooks, missing, stop, str(stop.result))
-        elif self.route is not None:
+        elif self._owner.route is not None:
             self._routed()
         else:
             assert missing is not None

@@ -85,13 +85,13 @@ class ResponsePhase:
             cookie = sticky.set_cookie(endpoint, call.sticky_cookie)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
-        route, target = owner.phases.route, owner.phases.sticky_target
+        route, target = owner.route, owner.sticky_target
         if target is not None and route is not None and route.split is not None:
             cookie = route.split.set_cookie(target, owner.request)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
         try:
-            if hooks := owner.phases.chain.response:
+            if hooks := owner.chain.response:
                 owner.runner().run(self._decided, start_response_phase, hooks, owner.request, self.response)
             else:
                 self._decided(self.response)
@@ -254,7 +254,7 @@ class ResponsePhase:
 
     def waits(self, is_waiting: bool) -> None:
         """Begin the upstream's time for the next part of the body, or end it."""
-        owner, route = self._owner, self._owner.phases.route
+        owner, route = self._owner, self._owner.route
         if is_waiting:
             self._call.resume_reading()
         owner.watch(route.timeouts.idle if is_waiting and route is not None else 0)
@@ -296,7 +296,7 @@ class ResponsePhase:
         self._trailers = b""  # there is no body
         connection.pause_reading()
         try:
-            hooks, request = owner.phases.chain.response, owner.request
+            hooks, request = owner.chain.response, owner.request
             owner.runner().run(
                 partial(self._decided_on_switch, data), start_response_phase, hooks, request, self.response
             )
@@ -336,7 +336,7 @@ def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, d
 
     :param data: what the upstream sent behind its head.
     """
-    proxy, route = owner.proxy, owner.phases.route
+    proxy, route = owner.proxy, owner.route
 
     def closed(tunnel: Tunnel, received: int, sent: int) -> None:
         proxy.tunnels.discard(tunnel)

@@ -68,8 +68,9 @@ class Proxy:
         self.keeps_alive = True
         """False while draining: every response is the last of its connection."""
         self.turns = Turns(self.loop, self.now)
-        self._id_prefix = token_hex(10)
-        self._ids = count(1 << 44)  # from here on every number has twelve hexadecimal digits
+        # From there on every number has twelve hexadecimal digits. Nothing of it is a call of Python's.
+        self.next_id: Callable[[], str] = map((token_hex(10) + "%x").__mod__, count(1 << 44)).__next__
+        """Returns a new request id: 32 hexadecimal digits, unique without asking another process."""
         self._sweeper = Sweeper(self.loop, self.now)
         self.upstreams = UpstreamDirectory(self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes)
         self.fetches = Fetches(self.upstreams, holder, self.next_id)
@@ -105,10 +106,6 @@ class Proxy:
     def _connection_refusal(self) -> bytes:
         response = gateway_response(503, LIMIT_CONNECTIONS, retry_after=1)
         return closing_response(response, self.next_id(), self.date.block())
-
-    def next_id(self) -> str:
-        """Return a new request id: 32 hexadecimal digits, unique without asking another process."""
-        return "%s%x" % (self._id_prefix, next(self._ids))  # noqa: UP031 - half the time of an f-string
 
     async def drain(self, deadline: float) -> None:
         """Let requests finish: each connection is closed after its response, and idle ones after a moment.

@@ -2,6 +2,10 @@
 
 Bytes wait here: the beginning of a head, requests behind the one in progress, or a part of a body. The socket is not
 read while more than `HIGH_WATER` of them wait, nor while the receiver of a body does not keep up.
+
+Bytes behind a request with Upgrade wait like any others until its response: after a 101 they belong to the new
+protocol; after any other status nothing was switched, and they are the next request (RFC 9110 section 7.8), which is
+read as strictly as every other. They are never sent upstream as they are.
 """
 
 from __future__ import annotations

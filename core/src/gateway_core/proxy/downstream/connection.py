@@ -11,16 +11,10 @@ are served while all other connections have theirs. What becomes of bytes that c
                                      they wait; above `HIGH_WATER` the socket is not read any more
     shutdown                         they are dropped (see `Shutdown`)
 
-A body in many small chunks is read in steps that need turns as well, so no client's bytes cost another one more than a
-few milliseconds.
+A body in many small chunks is read in turns as well, so no client's bytes cost another one more than milliseconds.
 
-The connection owns its socket, what waits, the `HeadCache`, the `Client`, one `Http1ResponseWriter`, the `Shutdown` and
-the exchange in progress. It calls the exchange's methods; the exchange speaks to its writer only. Every head makes
-an exchange, also one that is refused, so that it is logged.
-
-Bytes behind a request with Upgrade wait like any others until its response: after a 101 they belong to the new
-protocol; after any other status nothing was switched, and they are the next request (RFC 9110 section 7.8), which is
-read as strictly as every other. They are never sent upstream as they are.
+The connection owns its socket and all that is made in `connection_made`, the `HeadCache` and the exchange in progress,
+which speaks to its writer only. Every head makes an exchange, also one that is refused, so that it is logged.
 """
 
 from __future__ import annotations
@@ -28,12 +22,12 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.client_input import ClientInput
-from gateway_core.proxy.downstream.exchange_starter import ExchangeStarter, respond_to_options
 from gateway_core.proxy.downstream.head_cache import HeadCache
 from gateway_core.proxy.downstream.host import ConnectionHost
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
@@ -53,6 +47,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_accepted",
         "_exchange",
+        "_expects_more",
         "_has_begun_head",
         "_heads",
         "_input",
@@ -60,12 +55,12 @@ class ClientConnection(asyncio.Protocol):
         "_is_waiting_for_turn",
         "_listener",
         "_proxy",
-        "_starter",
         "_transport",
         "_writer",
         "client",
         "deadline",
         "intake",
+        "served",
         "shutdown",
     )
 
@@ -85,6 +80,9 @@ class ClientConnection(asyncio.Protocol):
         self._has_begun_head = False  # the deadline is that of a head of which a part is held
         self._is_tunnel = False
         self._is_waiting_for_turn = False
+        self.served = 0
+        """Requests so far."""
+        self._expects_more = False  # the client may send something behind the last request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = client_transport = cast("asyncio.Transport", transport)
@@ -94,7 +92,6 @@ class ClientConnection(asyncio.Protocol):
         self._input = ClientInput(client_transport)
         self._writer = Http1ResponseWriter(self, client_transport, proxy.date)
         self.intake = BodyIntake(self.client, self._writer)
-        self._starter = ExchangeStarter(proxy, self.client, self._writer)
         self.shutdown = Shutdown(self, client_transport, proxy.ending, proxy.now, lambda: proxy.limits.write_wait)
         if not proxy.connections.admit(self, self._accepted):
             proxy.connections.turn_away(client_transport)
@@ -110,7 +107,10 @@ class ClientConnection(asyncio.Protocol):
             or self._writer.is_paused
             or not self.shutdown.is_reading
         ):
-            self._take_more(data)
+            feeds = self.intake.body is not None and not self._input.size
+            position = self.intake.read(data, 0) if feeds else 0
+            if position < len(data):
+                self._hold(data, position)
             return
         waiting, position = self._input, 0
         if waiting.size:  # the beginning of a head
@@ -120,13 +120,6 @@ class ClientConnection(asyncio.Protocol):
                 return
             data, position = waiting.take()
         position = self._read_request(data, position)
-        if position < len(data):
-            self._hold(data, position)
-
-    def _take_more(self, data: bytes) -> None:
-        """Take bytes that come while something is in progress."""
-        feeds = self.intake.body is not None and not self._input.size
-        position = self.intake.read(data, 0) if feeds else 0
         if position < len(data):
             self._hold(data, position)
 
@@ -179,63 +172,82 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_request(self, data: bytes, position: int) -> int:
         """Begin one exchange with the request at a position; return where the bytes begin that were not read."""
-        snapshot = self._proxy.holder.current
-        found = self._heads.read(data, position, self.client, snapshot)
-        if found is None:
-            self._wait_for_head(data, position)
-            return len(data)
-        if isinstance(found, HeadProblem):
-            self._refuse(found)
-            return len(data)
-        head, position = found
-        return self._begin(head, snapshot, data, position)
-
-    def _wait_for_head(self, data: bytes, position: int) -> None:
-        """Keep the beginning of a head."""
-        position = skip_empty_lines(data, position)
-        if position == len(data) and self._starter.count:
-            return
-        if not self._has_begun_head:
-            self._has_begun_head = True
-            if self._starter.count:  # the first head has been late since the connection was made
-                self.deadline = self._proxy.now() + self._proxy.limits.header_timeout
-        if position < len(data):
-            self._input.hold(data, position)
-
-    # -- exchanges
-
-    def _begin(self, head: InboundHead, snapshot: Snapshot, data: bytes, position: int) -> int:
-        """Begin the exchange of a request; return where the bytes behind what was read of it begin."""
-        exchange = self._exchange = self._starter.exchange(head, snapshot)
-        self.deadline, self._has_begun_head = NEVER, False
-        body, facts = None, head.facts
+        heads, snapshot = self._heads, self._proxy.holder.current
+        head: InboundHead
+        known = heads.repeated
+        end = position + len(known)
+        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
+        if known and data[position:end] == known and heads.snapshot is snapshot and heads.cached is not None:
+            head, position = heads.cached, end
+        else:
+            found = heads.read(data, position, self.client, snapshot)
+            if found is None:
+                self._wait_for_head(data, position)
+                return len(data)
+            if isinstance(found, HeadProblem):
+                self._refuse(found)
+                return len(data)
+            head, position = found
+        exchange, body = self._begin(head, snapshot), None
         try:
-            if head.is_for_gateway:
-                respond_to_options(exchange, head)
-                return position
-            if facts.content_length > 0 or facts.chunked:
-                body, position = self.intake.begin(exchange, facts, data, position)
-                if self.intake.is_large:
-                    bound_reads(self._transport, self)
-                self._input.update()
-                if self.shutdown.state and position == len(data) and not body.is_complete:
-                    self._transport.abort()  # the client has closed its half: the rest will not come
+            if head.has_body:
+                body, position = self.intake.begin(exchange, head.facts, data, position)
+                if not body.is_complete:
+                    self._expect_body(is_all=position == len(data))
             elif self.shutdown.state and position == len(data):
                 self._writer.keep_alive = False  # the client has closed its half, and this is its last request
             exchange.start(body)
         except BadChunkError:
-            self._starter.expects_more = True
+            self._expects_more = True
             exchange.refuse(*MALFORMED)
             return len(data)
         except Exception as error:  # noqa: BLE001 - this may be another request's end, or the upstream's bytes
             exchange.crashed(error)
         return position
 
+    def _wait_for_head(self, data: bytes, position: int) -> None:
+        """Keep the beginning of a head."""
+        position = skip_empty_lines(data, position)
+        if position == len(data) and self.served:
+            return
+        if not self._has_begun_head:
+            self._has_begun_head = True
+            if self.served:  # the first head has been late since the connection was made
+                self.deadline = self._proxy.now() + self._proxy.limits.header_timeout
+        if position < len(data):
+            self._input.hold(data, position)
+
+    # -- exchanges
+
+    def _begin(self, head: InboundHead, snapshot: Snapshot) -> Exchange:
+        """Return the exchange of a request, of one that is refused as well; to be started."""
+        proxy, writer = self._proxy, self._writer
+        writer.begin(head)
+        self.served = served = self.served + 1
+        if 0 < snapshot.limits.max_requests_per_connection <= served:
+            writer.keep_alive = False
+        self._expects_more = head.facts.keep_alive
+        self.deadline, self._has_begun_head = NEVER, False
+        origin = head.origin
+        request = Request.for_head(head, origin, origin.request_id or proxy.next_id(), proxy.now(), head.version)
+        exchange = self._exchange = Exchange(proxy, writer, snapshot, head, request, self.client)
+        return exchange
+
+    def _expect_body(self, *, is_all: bool) -> None:
+        """Read on for the rest of a body; ``is_all`` says that nothing behind this much of it is here."""
+        if self.intake.is_large:
+            bound_reads(self._transport, self)
+        if self._input.is_paused:
+            self._input.update()
+        if is_all and self.shutdown.state:
+            self._transport.abort()  # the client has closed its half: the rest will not come
+
     def _refuse(self, problem: HeadProblem) -> None:
         """Respond to what is no request, or one that is not served; the connection ends with it."""
         self._input.take()
-        exchange = self._exchange = self._starter.refused(problem, self._proxy.holder.current)
-        self.deadline, self._has_begun_head = NEVER, False
+        snapshot = self._proxy.holder.current
+        exchange = self._begin(self.client.refused(problem, snapshot), snapshot)
+        self._expects_more = True  # what else the client sent, or sends, is not read
         exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
 
     # -- flow
@@ -265,8 +277,8 @@ class ClientConnection(asyncio.Protocol):
         self._writer.is_paused = False
         if self._exchange is not None:
             self._exchange.resume_response()
-        elif self._takes_next and not self._is_waiting_for_turn:
-            self._go_on(self._proxy.now())
+        elif self._takes_next:
+            self.exchange_finished(self._proxy.now())  # which waited for this
 
     # -- called by the writer
 
@@ -277,25 +289,22 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._transport.is_closing():
             return
-        if not self._writer.keep_alive:
-            if self._starter.expects_more or self.intake.body is not None:
+        writer, waiting, limits = self._writer, self._input, self._proxy.holder.current.limits
+        if not writer.keep_alive:
+            if self._expects_more or self.intake.body is not None:
                 self.shutdown.linger()
                 bound_reads(self._transport, self)
             else:
                 self.shutdown.close()
-        elif self._writer.is_paused:
+        elif writer.is_paused:
             # The next request is not begun before the client has taken this response.
-            self.deadline = now + self._proxy.limits.write_wait
-        elif not self._is_waiting_for_turn:  # or this is its turn, which goes on
-            self._go_on(now)
-
-    def _go_on(self, now: float) -> None:
-        """Serve the next request, if it is there, or wait for it."""
-        if self._input.size:
+            self.deadline = now + limits.write_wait
+        elif waiting.size and not self._is_waiting_for_turn:
             self._wait_for_turn()
-        else:
-            self._input.update()
-            self.deadline = now + self._proxy.limits.idle_wait
+        elif not self._is_waiting_for_turn:  # or this is its turn, which goes on
+            if waiting.is_paused:
+                waiting.update()
+            self.deadline = now + limits.idle_wait
 
     def stop_requests(self) -> None:
         self.deadline = NEVER
@@ -304,10 +313,8 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self, *, flush: bool) -> None:
         self._exchange = None
-        if flush:
-            self.shutdown.close()
-        else:
-            self.shutdown.abort()
+        end = self.shutdown.close if flush else self.shutdown.abort
+        end()
 
     def begin_tunnel(self) -> bytes:
         self._is_tunnel = True
@@ -326,9 +333,6 @@ class ClientConnection(asyncio.Protocol):
 
     def is_busy(self) -> bool:
         return self._exchange is not None or self._writer.is_paused or self._input.size > 0
-
-    def has_served(self) -> bool:
-        return self._starter.count > 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -374,12 +378,11 @@ class ClientConnection(asyncio.Protocol):
         if exchange is None:
             if not self._is_waiting_for_turn:
                 return False
-        elif self._starter.may_switch:
+        elif exchange.head.facts.upgrade is not None:
             return False
-        elif self.intake.body is not None:
-            if not self._input.size:
-                return False  # the rest of the body will not come
         elif not self._input.size:
+            if self.intake.body is not None:
+                return False  # the rest of the body will not come
             self._writer.keep_alive = False
         self.shutdown.eof()
         return True

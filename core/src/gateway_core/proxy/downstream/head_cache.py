@@ -39,7 +39,7 @@ class CachedHead(InboundHead):
             setattr(self, name, getattr(head, name))
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
-        if head.refusal is not None:
+        if head.refusal is not None or head.is_for_gateway:
             return
         chain = snapshot.global_chain
         reserved = [chain.reserved]
@@ -52,6 +52,10 @@ class CachedHead(InboundHead):
         self._absent = tuple(
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
+        if match is not None and match.payload.upstream is not None and not head.path_flags:
+            chain = match.payload.chain
+            is_free = chain.reserved_by_route is None or chain.reserved_by_route in self._absent
+            self.is_decided = is_free and not chain.route_match and not chain.pre_proxy
 
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
@@ -79,13 +83,17 @@ def _match(head: InboundHead, client: Client, snapshot: Snapshot) -> Match[Compi
 class HeadCache:
     """Remembers the last head of one connection."""
 
-    __slots__ = ("_bytes", "_head", "_is_repeated", "_snapshot")
+    __slots__ = ("_bytes", "_head", "cached", "repeated", "snapshot")
 
     def __init__(self) -> None:
         self._bytes = b""
         self._head: InboundHead | None = None
-        self._is_repeated = False
-        self._snapshot: Snapshot | None = None
+        self.repeated = b""
+        """The bytes of ``cached``; empty if there is none."""
+        self.cached: CachedHead | None = None
+        """The last head, if it came more than once."""
+        self.snapshot: Snapshot | None = None
+        """What all that is remembered belongs to."""
 
     @property
     def is_empty(self) -> bool:
@@ -96,12 +104,12 @@ class HeadCache:
         self, data: bytes, position: int, client: Client, snapshot: Snapshot
     ) -> tuple[InboundHead, int] | HeadProblem | None:
         """Return the head at a position and where it ends, or as `read_head` does if there is none."""
-        known = self._bytes
+        last, known = (self._head if self.snapshot is snapshot else None), self._bytes
         end = position + len(known)
-        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
-        if known and data[position:end] == known and self._snapshot is snapshot:
-            return self._repeated(client, snapshot), end
-        last = self._head if self._snapshot is snapshot else None
+        if known and last is not None and data[position:end] == known:
+            if self.cached is None:
+                self.cached, self.repeated = CachedHead(last, client, snapshot), known
+            return self.cached, end
         limits = snapshot.limits
         head = read_head(
             data,
@@ -114,19 +122,11 @@ class HeadCache:
         if head is None or isinstance(head, HeadProblem):
             return head
         inbound = client.inbound(head, snapshot, last if last is not None and last.facts is head.facts else None)
-        self._head, self._snapshot, self._is_repeated = inbound, snapshot, False
+        self._head, self.snapshot, self.cached, self.repeated = inbound, snapshot, None, b""
         end = position + head.size
         self._bytes = data[position:end] if head.size <= _LARGEST else b""
         return inbound, end
 
-    def _repeated(self, client: Client, snapshot: Snapshot) -> InboundHead:
-        head = self._head
-        assert head is not None
-        if not self._is_repeated:
-            self._is_repeated = True
-            head = self._head = CachedHead(head, client, snapshot)
-        return head
-
     def clear(self) -> None:
         """Forget everything."""
-        self._bytes, self._head, self._snapshot, self._is_repeated = b"", None, None, False
+        self._bytes, self._head, self.repeated, self.cached, self.snapshot = b"", None, b"", None, None

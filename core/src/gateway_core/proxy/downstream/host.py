@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway_core.proxy.date_field import DateField
@@ -20,8 +21,8 @@ class ConnectionHost(ExchangeHost, Protocol):
     turns: Turns
     date: DateField
 
-    def next_id(self) -> str:
-        """Return a new request id."""
+    next_id: Callable[[], str]
+    """Returns a new request id."""
 
 
 class ServerHost(ConnectionHost, Protocol):

@@ -54,14 +54,14 @@ class State(IntEnum):
 class Ending(Protocol):
     """What the shutdown asks its connection, and tells it."""
 
+    served: int
+    """Requests so far."""
+
     def progress(self) -> tuple[object, int]:
         """Return the exchange in progress, None if there is none, and the bytes of its response so far."""
 
     def is_busy(self) -> bool:
         """Whether something is in progress, or is still to be served."""
-
-    def has_served(self) -> bool:
-        """Whether there was a request."""
 
     def stop_requests(self) -> None:
         """Read no further requests, and drop what waits."""
@@ -70,7 +70,17 @@ class Ending(Protocol):
 class Shutdown:
     """The end of one connection; in the sweeper's set only while there is something to wait for."""
 
-    __slots__ = ("_connection", "_now", "_progress", "_set", "_transport", "_write_wait", "deadline", "state")
+    __slots__ = (
+        "_connection",
+        "_now",
+        "_progress",
+        "_set",
+        "_transport",
+        "_write_wait",
+        "deadline",
+        "is_reading",
+        "state",
+    )
 
     def __init__(
         self,
@@ -92,12 +102,9 @@ class Shutdown:
         self._write_wait = write_wait
         self._progress: tuple[object, int] = (None, 0)
         self.state = State.OPEN
+        self.is_reading = True
+        """Whether what comes, or has come, is a request's: in OPEN and HALF_CLOSED."""
         self.deadline = NEVER
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether what comes, or has come, is a request's."""
-        return self.state <= State.HALF_CLOSED
 
     def eof(self) -> None:
         """Keep a connection open whose client will send nothing more."""
@@ -110,21 +117,21 @@ class Shutdown:
         if self.state is State.HALF_CLOSED:
             self.close()
             return
-        self.state = State.LINGERING
+        self.state, self.is_reading = State.LINGERING, False
         self._connection.stop_requests()
         self._wait(LINGER)
         say_end(self._transport)
 
     def close(self) -> None:
         """Close once what is written is sent."""
-        self.state = State.FLUSHING
+        self.state, self.is_reading = State.FLUSHING, False
         self._connection.stop_requests()
         close_once(self._transport)
         self._wait(self._write_wait())
 
     def abort(self) -> None:
         """Close at once."""
-        self.state = State.FLUSHING
+        self.state, self.is_reading = State.FLUSHING, False
         self._connection.stop_requests()
         self._transport.abort()
 
@@ -132,14 +139,14 @@ class Shutdown:
         """Close the connection unless a request is in progress, which then is its last."""
         if not self.is_reading or self._connection.is_busy():
             return
-        if self._connection.has_served():
+        if self._connection.served:
             self.close()
         else:
             self._wait(FRESH_GRACE)
 
     def lost(self) -> None:
         """Called when the connection is gone."""
-        self.state = State.FLUSHING
+        self.state, self.is_reading = State.FLUSHING, False
         self.deadline = NEVER
         self._set.discard(self)
 
