@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+ESCAPES: Final = (SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What ends a program or a generator; raised by a plugin it is a failure like any other."""
+
 
 class GatewayError(Exception):
     """Base of the errors that the gateway raises on purpose."""

@@ -278,13 +278,45 @@ async def test_a_factory_that_fails_closes_the_filters_that_were_made() -> None:
     assert source.closed == [caught.value]
 
 
-async def test_sys_exit_in_a_filter_ends_only_the_body() -> None:
+@pytest.mark.parametrize("escape", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+async def test_what_is_meant_to_end_a_program_ends_only_the_body(escape: type[BaseException]) -> None:
     class Exits(BodyFilter):
         def feed(self, data: bytes) -> bytes:
-            raise SystemExit(1)
+            raise escape
 
-    with pytest.raises(RuntimeError, match=r"called sys\.exit"):
-        await FilteredBody(Source([b"a"]), [FilterSpec(Exits)]).read()
+        def close(self, error: Exception | None) -> None:
+            raise SystemExit
+
+    failures: list[type[BaseException]] = []
+    report = lambda _, error: failures.append(type(error))  # noqa: E731 - it is passed on twice
+
+    with pytest.raises(RuntimeError, match=f"raised {escape.__name__}"):
+        await FilteredBody(Source([b"a"]), [FilterSpec(Exits)], report).read()
+    assert await FilteredBody(Source([b"a"]), [FilterSpec(Exits, observe=True)], report).read() == b"a"
+    assert len(failures) == 3
+
+
+async def test_a_generator_that_fails_to_close_does_not_keep_its_filter_open() -> None:
+    def pieces() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"a"
+        finally:
+            raise ValueError("clumsy")
+
+    class Generates(Logged):
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            return pieces()
+
+    failures: list[str] = []
+    made = Generates()
+    body = FilteredBody(Source([b"a"]), [FilterSpec(lambda: made)], lambda _, error: failures.append(str(error)))
+
+    assert await body.read() == b"a"
+    await body.aclose(None)
+
+    assert failures == ["clumsy"]
+    assert made.calls[-1] == ("close", None)
 
 
 async def test_a_failure_to_close_is_reported_and_ends_nothing() -> None:

@@ -274,3 +274,53 @@ async def test_a_replaced_response_is_closed(proxied: Proxied) -> None:
     assert (await gateway.ask(GET))[2] == b"other"
     await until(lambda: pieces.closed == 1)
     assert pieces.asked == 0
+
+
+class Escapes(BodyFilter):
+    """Raises what is meant to end a program, wherever it can."""
+
+    def __init__(self, escape: type[BaseException], where: str) -> None:
+        self._escape = escape
+        self._where = where
+
+    def feed(self, data: bytes) -> Any:
+        if self._where == "feed":
+            raise self._escape
+        return self._pieces() if self._where == "generator" else data
+
+    def _pieces(self) -> Any:
+        yield b""
+        raise self._escape
+
+    def finish(self, trailers: Headers) -> bytes:
+        if self._where == "finish":
+            raise self._escape
+        return b""
+
+    def close(self, error: Exception | None) -> None:
+        raise self._escape
+
+
+@pytest.mark.parametrize("escape", [SystemExit, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("where", ["factory", "feed", "generator", "finish", "close"])
+async def test_a_filter_that_means_to_end_the_program_ends_its_response_at_most(
+    proxied: Proxied, escape: type[BaseException], where: str
+) -> None:
+    class Filters(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_response(self, request: Request, response: Response) -> None:
+            response.add_body_filter(self._make)
+
+        def _make(self) -> BodyFilter:
+            if where == "factory":
+                raise escape
+            return Escapes(escape, where)
+
+    gateway, _ = await proxied(extra=BIND, plugins=[Filters])
+
+    for _ in range(2):
+        data = await gateway.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert data.startswith(b"HTTP/1.1 200 " if where in {"finish", "close"} else b"HTTP/1.1 500 "), data[:100]
+    await until(lambda: not counts(gateway))

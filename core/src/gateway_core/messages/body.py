@@ -16,11 +16,12 @@ the body; an observer that fails is dropped.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from gateway_core.errors import BodySide, BodyTooLargeError
+from gateway_core.errors import ESCAPES, BodySide, BodyTooLargeError
 from gateway_core.messages.headers import Headers
 
 Pieces: TypeAlias = bytes | Iterable[bytes]
@@ -232,19 +233,25 @@ class _Stage:
         """Return what a method of the filter gives; of an observer, what it was fed."""
         if not self._observes:
             try:
-                output = method(*args)
+                output = self._called(method, *args)
                 return self._iterated(await output if isinstance(output, Awaitable) else output)
-            except SystemExit as error:  # it ends nothing but the body
-                raise RuntimeError(f"{self._name} called sys.exit") from error
+            except ESCAPES as error:  # they end nothing but the body
+                raise RuntimeError(f"{self._name} raised {type(error).__name__}") from error
         if not self._is_closed:
             try:
-                output = method(*args)
+                output = self._called(method, *args)
                 if isinstance(output, Awaitable):
                     await output
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code, which may not hold up the body
+            except (Exception, *ESCAPES) as error:  # noqa: BLE001 - a plugin's own code, which may not hold up the body
                 self._body.report(self._filter, error)
                 await self.close(error if isinstance(error, Exception) else None)
         return iter([each for each in args if isinstance(each, bytes)])
+
+    def _called(self, method: Callable[..., Output], *args: bytes | Headers) -> Output:
+        try:
+            return method(*args)
+        except asyncio.CancelledError as error:  # of a plain call, in which nothing is cancelled
+            raise RuntimeError(f"{self._name} raised CancelledError") from error
 
     def _iterated(self, output: object) -> Iterator[bytes]:
         if isinstance(output, bytes | bytearray | memoryview):
@@ -268,16 +275,18 @@ class _Stage:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._pieces is not None and not self._observes:
-            end = getattr(self._pieces, "close", None)  # of a generator that is not exhausted
+        pieces, self._pieces = self._pieces, None
+        try:
+            end = None if self._observes else getattr(pieces, "close", None)  # of a generator that is not exhausted
             if end is not None:
                 end()
-            self._pieces = None
+        except (Exception, *ESCAPES) as failure:  # noqa: BLE001 - a plugin's own code; the body has ended
+            self._body.report(self._filter, failure)
         try:
             closing = self._filter.close(error)
             if isinstance(closing, Awaitable):
                 await closing
-        except Exception as failure:  # noqa: BLE001 - a plugin's own code; the body has ended
+        except (Exception, *ESCAPES) as failure:  # noqa: BLE001 - a plugin's own code; the body has ended
             self._body.report(self._filter, failure)
 
 

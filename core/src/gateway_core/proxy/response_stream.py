@@ -14,7 +14,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from gateway_core.errors import ClientGoneError, UpstreamError
+from gateway_core.errors import ESCAPES, ClientGoneError, UpstreamError
 from gateway_core.messages import BodyFilter, Request
 from gateway_core.messages.body import BodySource
 from gateway_core.proxy.body_queue import outside
@@ -87,8 +87,8 @@ class ResponseStream:
     async def _read(self) -> bytes:
         try:
             return await self._source.read()
-        except SystemExit as error:  # it ends nothing but the body
-            raise RuntimeError("what gives the body called sys.exit") from error
+        except ESCAPES as error:  # they end nothing but the body
+            raise RuntimeError(f"what gives the body raised {type(error).__name__}") from error
         except asyncio.CancelledError as error:
             if self._is_cancelled:
                 raise
@@ -142,5 +142,5 @@ def close_source(source: BodySource, runner: HookRunner, error: Exception | None
 async def _closed(source: BodySource, error: Exception | None) -> None:
     try:
         await source.aclose(error)
-    except Exception:  # noqa: BLE001 - a plugin's own code; the body has ended
+    except (Exception, *ESCAPES):  # noqa: BLE001 - a plugin's own code; the body has ended
         _log.exception("what gave a body failed to close")
