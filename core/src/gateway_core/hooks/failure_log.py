@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from gateway_core.clock import Clock
 from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
+from gateway_core.hooks.quarantine import Quarantine
+from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
 from gateway_core.messages.fields import HeaderError
-
-if TYPE_CHECKING:
-    from gateway_core.hooks.binding import Binding
-    from gateway_core.messages import Request
+from gateway_core.metrics import Metrics
 
 _LOG_INTERVAL: Final = 1.0
 _MOST_KINDS: Final = 20
 _LABELS: Final = ("plugin", "binding", "phase")
+
+
+class FailingInstance(Protocol):
+    """A plugin instance, as far as its failures are reported."""
+
+    clock: Clock
+    log: logging.Logger
+    metrics: Metrics
+
+
+class FailingBinding(Protocol):
+    """A binding, as far as its failures are reported; its text is how logs name it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def plugin(self) -> str: ...
+    @property
+    def instance(self) -> FailingInstance: ...
+    @property
+    def quarantine(self) -> Quarantine | None: ...
 
 
 class HookTimeoutError(GatewayError):
@@ -47,7 +69,7 @@ class Faults:
         self._logged_at: float | None = None
         self._kinds: frozenset[tuple[str, str]] = frozenset()
 
-    def failed(self, binding: Binding, phase: str, request: Request | None, error: BaseException) -> None:
+    def failed(self, binding: FailingBinding, phase: str, request: Request | None, error: BaseException) -> None:
         """Count a failure, report it, and let the quarantine know.
 
         The first failure of a kind is logged with its traceback; after that at most one line a second is written, and
@@ -83,7 +105,7 @@ class Faults:
         )
 
     @staticmethod
-    def _report_quarantine(binding: Binding, phase: str) -> None:
+    def _report_quarantine(binding: FailingBinding, phase: str) -> None:
         count(binding, phase, "gateway_plugin_quarantines", "Times that a binding was put into quarantine.")
         assert binding.quarantine is not None
         policy = binding.quarantine.policy
@@ -94,7 +116,7 @@ _ERRORS: Final = ("gateway_plugin_errors", "Hooks that raised, or returned what 
 _TIMEOUTS: Final = ("gateway_plugin_timeouts", "Hooks that took longer than their binding allows.")
 
 
-def count(binding: Binding, phase: str, name: str, text: str, **more: str) -> None:
+def count(binding: FailingBinding, phase: str, name: str, text: str, **more: str) -> None:
     """Count one event of a binding's phase; not for the path of every request."""
     counter = binding.instance.metrics.counter(name, text, (*_LABELS, *more))
     counter.labels(binding.plugin, binding.id, phase, *more.values()).inc()

@@ -1,0 +1,144 @@
+"""Who owns what in the data path can be seen: no cycles of imports, and no attribute is written by two files.
+
+An attribute belongs to the file of its class. What another file may assign is declared here, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from tests.contract.repository import CORE, imports_of, tree_of
+
+PROXY = CORE.package / "proxy"
+
+SETTABLE = {
+    "Http1ResponseWriter.keep_alive": "declared by `ResponseWriter`: False makes this response the last one",
+    "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
+    "ExchangeStarter.expects_more": "its connection knows that a malformed body has no end",
+    "RequestBody.keep_limit": "everything that may send the body again says up to which size",
+    "RequestBody.limit": "known once the route is",
+    "InboundHead.refusal": "the client's listener may refuse the head that it has just made",
+    "Origin.peer": "set by the client that has just made it, once for all heads with these fields",
+    "Origin.config_version": "likewise",
+    "Origin.read_path": "likewise",
+    "AcceptedConnection.ip": "the count of connections by address is kept in one place",
+    "AcceptedConnection.is_anonymous": "likewise",
+    "AcceptedConnection.is_counted": "likewise",
+    "UpstreamRequest.key": "few requests have these: their owner sets them before it starts the request",
+    "UpstreamRequest.sticky_cookie": "likewise",
+    "UpstreamRequest.proxy_client": "likewise",
+    "UpstreamRequest.offered_protocol": "likewise",
+    "UpstreamCall.attempt_phase": "set by who makes the call, before it starts",
+    "UpstreamConnection.deadline": "its pool decides how long a connection may be idle",
+    "Pool.last_head": "the head before, by which the next one on any of its connections is recognized",
+    "Pool.closed": "its directory is told when the pool is not used any more",
+    "RequestFacts.sent": "set by the reader of heads, which has just made them",
+    "RequestFacts.forwarding": "of a copy that was just made",
+}
+"""Attributes that another file than that of their class may assign."""
+
+OTHERS = {"request", "response", "record", "found", "snapshot", "endpoint", "admission"}
+"""What messages and lower layers are called: their attributes are public or theirs."""
+
+
+def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
+    for path in sorted(PROXY.rglob("*.py")):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef) and not any(
+                ast.unparse(base).startswith("Protocol") for base in node.bases
+            ):
+                yield path, node
+
+
+def attributes_of(node: ast.ClassDef) -> Iterator[str]:
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            yield statement.target.id
+        elif isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__":
+            yield from ast.literal_eval(statement.value)
+        elif isinstance(statement, ast.Assign):
+            yield from (target.id for target in statement.targets if isinstance(target, ast.Name))
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store) and ast.unparse(each.value) == "self":
+            yield each.attr
+
+
+def foreign_writes() -> dict[str, set[str]]:
+    """Return the attributes that other files than that of their class assign, with the places."""
+    owners: dict[str, set[tuple[Path, str]]] = defaultdict(set)
+    for path, node in classes():
+        for name in attributes_of(node):
+            owners[name].add((path, node.name))
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(PROXY.rglob("*.py")):
+        for each in ast.walk(tree_of(path)):
+            if not isinstance(each, ast.Attribute) or isinstance(each.ctx, ast.Load):
+                continue
+            target = ast.unparse(each.value)
+            if target in {"self", "cls"} or target.rpartition(".")[2].strip("_") in OTHERS:
+                continue
+            if each.attr in owners and not any(owner == path for owner, _ in owners[each.attr]):
+                names = {f"{name}.{each.attr}" for _, name in owners[each.attr]}
+                key = next(iter(sorted(names & SETTABLE.keys())), " or ".join(sorted(names)))
+                found[key].add(f"{path.relative_to(PROXY)}:{each.lineno}: {ast.unparse(each)}")
+    return found
+
+
+def test_no_attribute_is_written_by_two_files_unless_it_is_declared() -> None:
+    assert {name: places for name, places in foreign_writes().items() if name not in SETTABLE} == {}
+
+
+def test_what_is_declared_to_be_settable_is_set() -> None:
+    assert SETTABLE.keys() - foreign_writes().keys() == set()
+
+
+def targets_of(path: Path, modules: dict[str, Path]) -> Iterator[str]:
+    """Return what a file imports: the module that a name stands for, or the one that has it."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in modules else str(node.module)
+
+
+def test_no_imports_of_the_core_are_a_cycle() -> None:
+    """Those for types count as well: a module that needs another one to be understood should not be needed by it."""
+    modules = {".".join(path.relative_to(CORE.package.parent).with_suffix("").parts): path for path in CORE.sources}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    graph = {name: {each for each in targets_of(path, modules) if each in modules} for name, path in modules.items()}
+
+    try:
+        TopologicalSorter(graph).prepare()
+        cycle: list[str] = []
+    except CycleError as error:
+        cycle = error.args[1]
+
+    assert cycle == []
+
+
+def test_no_class_of_the_core_leaves_methods_to_its_subclasses() -> None:
+    stubs = [
+        f"{path.relative_to(CORE.package)}:{node.lineno}"
+        for path in CORE.sources
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Name) and node.id == "NotImplementedError"
+    ]
+
+    assert stubs == []
+
+
+def test_a_connection_and_its_exchange_know_each_other_by_one_protocol() -> None:
+    """An exchange responds through `ResponseWriter`; no class of the client's side is named beside its types."""
+    downstream = [
+        module
+        for module, _ in imports_of(PROXY / "exchange.py")
+        if module.startswith("gateway_core.proxy.downstream") and not module.endswith(".client")
+    ]
+
+    assert downstream == []
