@@ -18,7 +18,6 @@ PROXY = CORE.package / "proxy"
 SETTABLE = {
     "Http1ResponseWriter.keep_alive": "declared by `ResponseWriter`: False makes this response the last one",
     "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
-    "ExchangeStarter.expects_more": "its connection knows that a malformed body has no end",
     "RequestBody.keep_limit": "everything that may send the body again says up to which size",
     "RequestBody.limit": "known once the route is",
     "InboundHead.refusal": "the client's listener may refuse the head that it has just made",
