@@ -12,6 +12,7 @@ import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Record, Request, Response
+from gateway_core.proxy.response_stream import PIECES_PER_TURN
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, field, until
 
@@ -324,3 +325,29 @@ async def test_a_filter_that_means_to_end_the_program_ends_its_response_at_most(
         data = await gateway.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert data.startswith(b"HTTP/1.1 200 " if where in {"finish", "close"} else b"HTTP/1.1 500 "), data[:100]
     await until(lambda: not counts(gateway))
+
+
+async def test_an_iterator_that_never_waits_leaves_every_turn_of_the_loop_to_others(proxied: Proxied) -> None:
+    made_in_turn = [0]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(5000):
+            made_in_turn[-1] += 1
+            yield b"x"
+
+    gateway, _ = await proxied(extra=BIND, plugins=[serves(Response(200, pieces()))])
+    loop = asyncio.get_running_loop()
+    peer = await gateway.connect()
+
+    def turn() -> None:
+        made_in_turn.append(0)
+        ticking[0] = loop.call_soon(turn)
+
+    ticking = [loop.call_soon(turn)]
+    await peer.send(GET)
+    async with asyncio.timeout(20):
+        await peer.reader.readuntil(b"\r\n0\r\n\r\n")
+    ticking[0].cancel()
+
+    assert sum(made_in_turn) == 5000
+    assert max(made_in_turn) <= PIECES_PER_TURN

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway_core.errors import ESCAPES, ClientGoneError, UpstreamError
 from gateway_core.messages import BodyFilter, Request
@@ -20,6 +20,10 @@ from gateway_core.messages.body import BodySource
 from gateway_core.proxy.body_queue import outside
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
+
+PIECES_PER_TURN: Final = 64
+_BYTES_PER_TURN: Final = 256 * 1024
+"""What is written in one turn of the loop, so that all other connections have theirs."""
 
 _log = logging.getLogger("gateway.proxy")
 
@@ -71,11 +75,16 @@ class ResponseStream:
         try:
             data = await self._read()
             outside(self._response.begin_stream, data)
+            pieces, size = 1, len(data)
             while data:
+                if pieces >= PIECES_PER_TURN or size >= _BYTES_PER_TURN:
+                    pieces = size = 0
+                    await asyncio.sleep(0)  # neither the source nor the client need ever make it wait
                 while self._writer.is_paused:
                     self._resumed = asyncio.get_running_loop().create_future()
                     await self._resumed
                 data = await self._read()
+                pieces, size = pieces + 1, size + len(data)
                 if data:
                     outside(self._writer.data, data)
         except Exception as error:
