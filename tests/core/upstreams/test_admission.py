@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import UpstreamLimitsConfig
-from gateway_core.upstreams import Admission, Endpoint, EndpointSpec, Load, Verdict
-from gateway_core.upstreams.admission import judge
+from gateway_core.upstreams import Admission, Decision, Endpoint, EndpointSpec, Load
+from gateway_core.upstreams.admission import decide
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,23 +13,23 @@ def make_endpoint() -> Endpoint:
 
 
 @pytest.mark.parametrize(
-    ("active", "pending", "max_active", "max_pending", "verdict"),
+    ("active", "pending", "max_active", "max_pending", "decision"),
     [
-        (10**6, 0, 0, 0, Verdict.ADMIT),
-        (1, 0, 2, 1, Verdict.ADMIT),
-        (2, 0, 2, 1, Verdict.QUEUE),
-        (2, 1, 2, 1, Verdict.REFUSE),
-        (2, 10**6, 2, 0, Verdict.QUEUE),
-        (1, 1, 2, 2, Verdict.QUEUE),
+        (10**6, 0, 0, 0, Decision.ADMIT),
+        (1, 0, 2, 1, Decision.ADMIT),
+        (2, 0, 2, 1, Decision.QUEUE),
+        (2, 1, 2, 1, Decision.REFUSE),
+        (2, 10**6, 2, 0, Decision.QUEUE),
+        (1, 1, 2, 2, Decision.QUEUE),
     ],
 )
 def test_a_place_admits_then_queues_then_refuses(
-    active: int, pending: int, max_active: int, max_pending: int, verdict: Verdict
+    active: int, pending: int, max_active: int, max_pending: int, decision: Decision
 ) -> None:
     load = Load()
     load.active, load.pending = active, pending
 
-    assert judge(load, max_active, max_pending) is verdict
+    assert decide(load, max_active, max_pending) is decision
 
 
 def test_the_narrower_of_upstream_and_endpoint_decides() -> None:
@@ -38,14 +38,14 @@ def test_the_narrower_of_upstream_and_endpoint_decides() -> None:
     for _ in range(2):
         admission.enter(one)
 
-    assert admission.ask(one) is Verdict.QUEUE
+    assert admission.decide(one) is Decision.QUEUE
     assert admission.is_full(one)
-    assert admission.ask(other) is Verdict.ADMIT
+    assert admission.decide(other) is Decision.ADMIT
     admission.enter(other)
-    assert admission.ask(other) is Verdict.QUEUE
+    assert admission.decide(other) is Decision.QUEUE
 
     admission.enter_queue(other)
-    assert admission.ask(other) is Verdict.REFUSE
+    assert admission.decide(other) is Decision.REFUSE
     assert not admission.may_leave_queue(other)
     admission.leave(one)
     assert admission.may_leave_queue(other)
@@ -59,9 +59,9 @@ def test_counts_go_on_across_snapshots() -> None:
 
     new = Admission(limits, load)
 
-    assert new.ask(endpoint) is Verdict.QUEUE
+    assert new.decide(endpoint) is Decision.QUEUE
     old.leave(endpoint)
-    assert new.ask(endpoint) is Verdict.ADMIT
+    assert new.decide(endpoint) is Decision.ADMIT
 
 
 def test_no_limits_are_known_to_be_none() -> None:
@@ -75,10 +75,10 @@ def test_the_limits_hold_through_any_history(history: list[str], connections: in
     endpoint = make_endpoint()
     for event in history:
         if event == "new":
-            verdict = admission.ask(endpoint)
-            if verdict is Verdict.ADMIT:
+            decision = admission.decide(endpoint)
+            if decision is Decision.ADMIT:
                 admission.enter(endpoint)
-            elif verdict is Verdict.QUEUE:
+            elif decision is Decision.QUEUE:
                 admission.enter_queue(endpoint)
         elif admission.load.active:
             admission.leave(endpoint)

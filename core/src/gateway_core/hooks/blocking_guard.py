@@ -24,7 +24,7 @@ _log = logging.getLogger("gateway.guard")
 
 _LOG_INTERVAL: Final = 60.0
 _LONG: Final = 1.0
-"""Seconds of a blockage of which it is told as well when it is over."""
+"""Seconds after which a blockage is reported again when it is over."""
 
 _LOOKS_PER_THRESHOLD: Final = 2
 

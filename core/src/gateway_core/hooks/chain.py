@@ -194,7 +194,7 @@ def build_chain(
     :param bindings: gateway-wide ones with ``order: before``, then the route's own.
     :param after: gateway-wide ones with ``order: after``.
     :param targets: by the name of a target's upstream, the target's bindings.
-    :param observer: told of every call of a hook; None costs nothing.
+    :param observer: notified of every call of a hook; None costs nothing.
     """
     made: dict[tuple[Binding, str], list[Hook]] = {}
     everything = [*bindings, *after, *(each for own in (targets or {}).values() for each in own)]

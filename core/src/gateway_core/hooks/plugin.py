@@ -142,10 +142,10 @@ class Plugin(Generic[ConfigT]):
         return self._runtime.spawn(coroutine)
 
     async def once(self, key: Hashable, factory: Callable[[], Awaitable[T]]) -> T:
-        """Return what one run of a factory returns, to all who wait for the same key in this instance.
+        """Return what one run of a factory returns, to all callers that wait for the same key in this instance.
 
         The first to ask begins it; it has no context variables set, is cancelled when the last one stops waiting, and
-        what it raises, all get. Nothing is kept: who asks later begins another run.
+        what it raises, all get. Nothing is kept: a later call begins another run.
         """
         return await self._runtime.once(key, factory)
 

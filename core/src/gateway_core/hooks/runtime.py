@@ -133,7 +133,7 @@ class PluginRuntime:
         self._log.error("a background task of binding %r failed: %s", self.path, describe(error), exc_info=error)
 
     async def once(self, key: Hashable, factory: Callable[[], Awaitable[T]]) -> T:
-        """Run a factory once for all who wait; see `Plugin.once`."""
+        """Run a factory once for all callers that wait; see `Plugin.once`."""
         if self._flights is None:
             self._flights = SingleFlight(f"binding {self.path!r}")
             if self._closed:

@@ -1,4 +1,4 @@
-"""One run for all who want the same thing at the same time: ``self.once`` of a plugin."""
+"""One run for all callers that want the same value at the same time: ``self.once`` of a plugin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Run(Generic[T]):
 
 
 class SingleFlight:
-    """The runs that are under way, by key. Nothing is kept of one that has ended."""
+    """The runs that are in progress, by key. Nothing is kept of one that has ended."""
 
     __slots__ = ("_closed", "_name", "_runs")
 
@@ -44,7 +44,7 @@ class SingleFlight:
             run = self._begin(key, factory)
         run.waiting += 1
         try:
-            # Not shield(): a run that is cancelled must not look like a cancellation of those who wait.
+            # Not shield(): a run that is cancelled must not look like a cancellation of the waiting callers.
             await asyncio.wait({run.task})
         finally:
             run.waiting -= 1

@@ -1,4 +1,4 @@
-"""Who a request comes from, as far as an authentication plugin found out."""
+"""The identity of a request's sender, as an authentication plugin established it."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ class Identity:
     """How it was found out: ``jwt``, ``api-key``, ``basic``, ``mtls`` or a plugin's own word."""
 
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """What was said of the caller, such as a token's verified claims."""
+    """Statements about the caller, such as a token's verified claims."""

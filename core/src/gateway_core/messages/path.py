@@ -109,7 +109,7 @@ def other_readings(raw: str, folds_case: bool = False) -> list[str]:
 def _read_segment(raw: str, folds_case: bool) -> tuple[str, int]:
     """Return the match form of one segment, and its flags."""
     decoded, flags = (raw, 0) if "%" not in raw else _decode(raw)
-    # Path parameters are looked at as well: who decodes before splitting finds these separators too.
+    # Path parameters are looked at as well: software that decodes before splitting finds these separators too.
     for part in _SEPARATORS.split(decoded):
         name = part.partition(";")[0]
         if name in {".", ".."}:

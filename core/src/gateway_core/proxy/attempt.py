@@ -33,7 +33,7 @@ from gateway_core.proxy.upstream.pool import Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.response_head import ResponseHead
-from gateway_core.upstreams.admission import Verdict
+from gateway_core.upstreams.admission import Decision
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.upstream import Upstream
@@ -95,13 +95,13 @@ class Attempt:
         request = self._request
         admission = request.upstream.admission
         if not admission.is_unlimited:
-            verdict = admission.ask(self.endpoint)
-            if verdict is Verdict.QUEUE:
+            decision = admission.decide(self.endpoint)
+            if decision is Decision.QUEUE:
                 self.is_queued = True
                 request.directory.enqueue(self, request.upstream)
                 request.owner.on_waiting(request.upstream.settings.limits.pending_timeout)
                 return
-            if verdict is Verdict.REFUSE:
+            if decision is Decision.REFUSE:
                 self._leave(Outcome.ABANDONED)
                 request.fail(503, "upstream.overloaded", "has no free connection", 1)
                 return

@@ -25,7 +25,7 @@ from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
 from gateway_core.snapshot import CompiledRoute
 from gateway_core.snapshot.route import Mirror
-from gateway_core.upstreams.admission import Verdict
+from gateway_core.upstreams.admission import Decision
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.retry import RetryPolicy
 
@@ -122,7 +122,7 @@ class MirrorCopy:
         """Send the copy if there is room for it; otherwise nothing happens."""
         admission = self._mirror.upstream.admission
         endpoints = self._mirror.upstream.endpoints
-        has_room = any(admission.ask(endpoint) is Verdict.ADMIT for endpoint in endpoints)
+        has_room = any(admission.decide(endpoint) is Decision.ADMIT for endpoint in endpoints)
         if admission.load.copies >= MAX_COPIES or not has_room:
             return
         admission.load.copies += 1

@@ -26,7 +26,7 @@ _NAMES: Final = (b"\r\nlocation:", b"\r\ncontent-location:", b"\r\nset-cookie:")
 
 
 class ResponseFacts(NamedTuple):
-    """Whose request a response is for, and who it comes from."""
+    """The request that a response is for, and the upstream that it comes from."""
 
     client_scheme: str
     """Scheme as the client sees it."""

@@ -35,7 +35,7 @@ class SnapshotHolder:
         return previous
 
     async def aclose(self) -> None:
-        """Close the snapshot in force and those that are being retired, whether or not exchanges are under way."""
+        """Close the snapshot in force and those that are being retired, whether or not exchanges are in progress."""
         current: Snapshot | None = self.current
         await self.retirement.aclose()
         if current is not None:

@@ -24,7 +24,7 @@ class Retirement:
         return len(self._waiting) + len(self._closing)
 
     def begin(self, snapshot: Snapshot) -> None:
-        """Close the snapshot as soon as nothing is under way on it."""
+        """Close the snapshot as soon as nothing is in progress on it."""
         self._waiting.add(snapshot)
         snapshot.when_idle(lambda: self._close(snapshot))
 
@@ -48,7 +48,7 @@ class Retirement:
         _logger.debug("snapshot %s is retired", version)
 
     async def aclose(self) -> None:
-        """Close all that are left, whether or not exchanges are under way, and wait for it."""
+        """Close all that are left, whether or not exchanges are in progress, and wait for it."""
         for snapshot in tuple(self._waiting):
             self._close(snapshot)
         if self._closing:

@@ -83,7 +83,7 @@ class Snapshot:
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
         self.active = 0
-        """Exchanges that are under way on this snapshot."""
+        """Exchanges that are in progress on this snapshot."""
         self._close = close
         self._made_of = made_of
         self._on_idle: Callable[[], None] | None = None
@@ -106,7 +106,7 @@ class Snapshot:
             on_idle()
 
     def when_idle(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called once no exchange is under way; at once if none is."""
+        """Have ``call`` called once no exchange is in progress; at once if none is."""
         if self.active <= 0:
             call()
         else:

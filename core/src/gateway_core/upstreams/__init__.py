@@ -5,7 +5,7 @@ Everything but ``checker``, ``discovery`` and ``runtime`` is pure: values and th
 
 from __future__ import annotations
 
-from gateway_core.upstreams.admission import Admission, Load, Verdict
+from gateway_core.upstreams.admission import Admission, Decision, Load
 from gateway_core.upstreams.affinity import KeyFunction, KeySource, StickyCookie, compile_hash_key
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.discovery import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
@@ -26,6 +26,7 @@ __all__ = [
     "BreakerState",
     "Candidates",
     "CircuitBreaker",
+    "Decision",
     "Discovered",
     "Discovery",
     "DiscoveryContext",
@@ -54,7 +55,6 @@ __all__ = [
     "StrategyFactory",
     "Upstream",
     "UpstreamRuntime",
-    "Verdict",
     "compile_hash_key",
     "describe_upstream",
     "make_strategy",

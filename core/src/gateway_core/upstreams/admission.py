@@ -1,6 +1,6 @@
-"""How many requests may be under way and waiting, for a whole upstream and for each endpoint.
+"""How many requests may be in progress and waiting, for a whole upstream and for each endpoint.
 
-HTTP/1.1 carries one request at a time on a connection, so connections in use are requests under way. Counting and
+HTTP/1.1 carries one request at a time on a connection, so connections in use are requests in progress. Counting and
 deciding are here; waiting is the data path's.
 """
 
@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway_core.config import UpstreamLimitsConfig
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What happens to a request that wants a connection."""
 
     ADMIT = "admit"
@@ -22,7 +22,7 @@ class Verdict(Enum):
 
 
 class Counted(Protocol):
-    """Something with requests under way and waiting: an `Endpoint`, or the whole upstream."""
+    """What has requests in progress and waiting: an `Endpoint`, or the whole upstream."""
 
     active: int
     pending: int
@@ -37,27 +37,27 @@ class Load:
         self.active = 0
         self.pending = 0
         self.copies = 0
-        """Copies for a mirror under way, which ``active`` counts too."""
+        """Copies for a mirror in progress, which ``active`` counts too."""
         self.retrying = 0
-        """Retries under way."""
+        """Retries in progress."""
         self.earned = 0.0
         """Responses since retries were last paid for with them (see `RetryBudget`)."""
 
 
-def judge(counted: Counted, max_active: int, max_pending: int) -> Verdict:
-    """Decide for one place; a maximum of 0 is no limit.
+def decide(counted: Counted, max_active: int, max_pending: int) -> Decision:
+    """Decide for one endpoint, or for the whole upstream; a maximum of 0 is no limit.
 
-    Who waits already goes first: a newcomer is not admitted past a queue.
+    Requests that wait go first: a new one is not admitted past a queue.
     """
     if max_active == 0 or (counted.active < max_active and not counted.pending):
-        return Verdict.ADMIT
+        return Decision.ADMIT
     if max_pending == 0 or counted.pending < max_pending:
-        return Verdict.QUEUE
-    return Verdict.REFUSE
+        return Decision.QUEUE
+    return Decision.REFUSE
 
 
 class Admission:
-    """Decides on new requests of one upstream and counts those under way."""
+    """Decides on new requests of one upstream and counts those in progress."""
 
     __slots__ = ("is_unlimited", "limits", "load")
 
@@ -66,26 +66,26 @@ class Admission:
         self.limits = limits
         self.load = Load() if load is None else load
         self.is_unlimited = limits.max_connections == 0 and limits.max_connections_per_endpoint == 0
-        """Whether :meth:`ask` always admits."""
+        """Whether `decide` always admits."""
 
-    def ask(self, endpoint: Counted) -> Verdict:
-        """Decide over one more request to an endpoint."""
+    def decide(self, endpoint: Counted) -> Decision:
+        """Decide on one more request to an endpoint."""
         limits = self.limits
-        whole = judge(self.load, limits.max_connections, limits.max_pending)
-        if whole is Verdict.REFUSE:
+        whole = decide(self.load, limits.max_connections, limits.max_pending)
+        if whole is Decision.REFUSE:
             return whole
-        part = judge(endpoint, limits.max_connections_per_endpoint, limits.max_pending_per_endpoint)
-        return whole if part is Verdict.ADMIT else part
+        part = decide(endpoint, limits.max_connections_per_endpoint, limits.max_pending_per_endpoint)
+        return whole if part is Decision.ADMIT else part
 
     def may_leave_queue(self, endpoint: Counted) -> bool:
-        """Tell whether the first in the queue may go now."""
+        """Return whether the first in the queue may go now."""
         limits = self.limits
         return (limits.max_connections == 0 or self.load.active < limits.max_connections) and (
             limits.max_connections_per_endpoint == 0 or endpoint.active < limits.max_connections_per_endpoint
         )
 
     def is_full(self, endpoint: Counted) -> bool:
-        """Tell whether the endpoint itself has no connection left, so that another may be better."""
+        """Return whether the endpoint itself has no connection left, so that another may be better."""
         limit = self.limits.max_connections_per_endpoint
         return limit > 0 and (endpoint.active >= limit or endpoint.pending > 0)
 

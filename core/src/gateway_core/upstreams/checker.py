@@ -113,7 +113,7 @@ class Checker:
                         await writer.start_tls(self._tls, server_hostname=self._server_name)
                     if self.scheme != "tcp":
                         writer.write(self._head)
-                        await self._judge(reader)
+                        await self._check_response(reader)
                 finally:
                     writer.transport.abort()  # a body may have no end, and an endpoint may not close
         except TimeoutError:
@@ -150,7 +150,7 @@ class Checker:
             writer.write(self._preface)
         return reader, writer
 
-    async def _judge(self, reader: asyncio.StreamReader) -> None:
+    async def _check_response(self, reader: asyncio.StreamReader) -> None:
         """Read the status line of the final response."""
         status = _status_of(await reader.readline())
         while status < 200:

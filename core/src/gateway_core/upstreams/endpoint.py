@@ -26,7 +26,7 @@ class EndpointStatus(Enum):
     DOWN = "down"
     """Gets nothing, whatever its health."""
     DRAIN = "drain"
-    """Gets nothing new; what is under way finishes."""
+    """Gets nothing new; what is in progress finishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Watcher(Protocol):
 class Endpoint:
     """The run-time state of one address, shared by the snapshots that use it.
 
-    Closing it closes its pool and whatever else was attached; requests under way keep their connections, which a
+    Closing it closes its pool and whatever else was attached; requests in progress keep their connections, which a
     closed pool closes when they come back.
     """
 
@@ -171,7 +171,7 @@ class Endpoint:
         self.authority = authority.encode("ascii" if authority.isascii() else "idna")
         """What a Host header for this endpoint says; requests to a unix socket carry the client's if there is one."""
         self.active = 0
-        """Requests under way; the data path counts them."""
+        """Requests in progress; the data path counts them."""
         self.closed = False
         """Whether nothing new may be sent to it."""
         self.pending = 0

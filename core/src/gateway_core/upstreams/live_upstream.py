@@ -97,7 +97,7 @@ class LiveUpstream:
         return self.feed is None or await self.feed.wait_for_first(timeout)
 
     async def aclose(self) -> None:
-        """Give everything back. Requests under way keep the endpoints that they have."""
+        """Give everything back. Requests in progress keep the endpoints that they have."""
         if self.feed is not None:
             self.feed.unsubscribe(self._put)
         self._strategy.release()

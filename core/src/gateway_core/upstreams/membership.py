@@ -43,7 +43,7 @@ class Membership:
         self._leaving: list[Endpoint] = []
 
     def close(self) -> None:
-        """Forget who watches, which would otherwise be a cycle that only the garbage collector finds."""
+        """Drop the watchers, which would otherwise be a cycle of references."""
         self._watcher = _NullWatcher()
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Membership:
         return Candidates.of((m.endpoint, m.spec.weight) for m in members if m.is_open and m.spec.backup is backup)
 
     def leaving(self) -> list[Endpoint]:
-        """Return endpoints that were removed while requests to them were under way, and still are."""
+        """Return endpoints that were removed while requests to them were in progress, and still are."""
         self._leaving = [endpoint for endpoint in self._leaving if endpoint.active > 0]
         return self._leaving
 

@@ -41,7 +41,7 @@ class PassiveHealth:
     def learn(
         self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str, members: Sequence[Endpoint]
     ) -> None:
-        """Take in how a request ended, and tell those who watch the endpoint if it may be used otherwise now.
+        """Record the outcome of a request, and notify the endpoint's watchers if its availability changed.
 
         :param members: all endpoints of the upstream that may get requests at all.
         """

@@ -57,10 +57,10 @@ MOST_EARNED: Final = 10_000
 
 
 class RetryBudget:
-    """How many retries may be under way: a share of the live requests, and what good times have earned.
+    """How many retries may be in progress: a share of the live requests, and what good times have earned.
 
     Without a budget, an upstream that fails under load gets ``attempts + 1`` times that load. With nothing but a share
-    of the live requests, however, an endpoint that dies takes requests with it: all that are under way to it fail in
+    of the live requests, however, an endpoint that dies takes requests with it: all that are in progress to it fail in
     the same moment, which are more than the share. So each response earns the same share of a retry for later, up to
     ``MOST_EARNED`` responses' worth, and retries beyond the share of the live requests are paid for with that. In a
     lasting failure nothing is earned, and only the share of the live requests remains.
@@ -146,7 +146,7 @@ class RetryPolicy:
         rng: Random,
         can_fail_over: bool = False,
     ) -> Retry | Stop:
-        """Decide after an attempt has ended. Changes nothing: who retries calls ``budget.begin()`` and ``end()``.
+        """Decide after an attempt has ended. Changes nothing: to retry, call ``budget.begin()`` and ``end()``.
 
         :param attempt: the number of the attempt, from 1.
         :param outcome: an HTTP status or an `Outcome`.

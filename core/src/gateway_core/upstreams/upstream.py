@@ -1,4 +1,4 @@
-"""A named group of endpoints and its policies: who gets the next request, and what is learnt from how it ended."""
+"""A named group of endpoints and its policies: which one gets the next request, and what its outcome changes."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class Upstream:
 
     @property
     def leaving(self) -> list[Endpoint]:
-        """Endpoints that were removed while requests to them are still under way."""
+        """Endpoints that were removed while requests to them are still in progress."""
         return self._membership.leaving()
 
     def invalidate(self) -> None:

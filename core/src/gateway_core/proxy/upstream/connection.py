@@ -87,7 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.expires_at = expires_at
         self.handler: Handler | None = None
         self.uses = 0
-        """Requests that were sent over it, the one under way included."""
+        """Requests that were sent over it, the one in progress included."""
         self.deadline = float("inf")
         """When it has been idle for too long."""
         self.upload_complete = True

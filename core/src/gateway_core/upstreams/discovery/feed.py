@@ -132,5 +132,5 @@ class Feed:
 
 
 def _contents(found: Discovered) -> tuple[object, ...]:
-    """Return what upstreams need to be told of when it changes."""
+    """Return what upstreams follow: changes of it are passed on to them."""
     return found.endpoints, found.strategy

@@ -27,7 +27,7 @@ class Discovered:
     """Why it is stale."""
     strategy: str = ""
     """How the registry wants requests to be spread, by the name that ``upstreams[].strategy`` uses; empty if it has no
-    wish. It is heard only by an upstream whose own strategy is the default, ``weighted-round-robin``."""
+    wish. It has an effect only on an upstream whose own strategy is the default, ``weighted-round-robin``."""
 
 
 @dataclass(frozen=True, slots=True)

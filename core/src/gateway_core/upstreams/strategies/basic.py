@@ -56,7 +56,7 @@ class RoundRobin(RandomChoice):
 
 
 class LeastRequests(RandomChoice):
-    """Draws two different endpoints and chooses the one with fewer requests under way for its weight.
+    """Draws two different endpoints and chooses the one with fewer requests in progress for its weight.
 
     Two random choices come close to the real minimum without every worker running after the same endpoint
     (Mitzenmacher, "The power of two choices in randomized load balancing", 2001), at a cost that does not grow.
