@@ -161,7 +161,7 @@ def _make_head(
         kept = [field for field in kept if field[0] not in options]
     head.block = join_lines(kept)
     lowered = block.lower()
-    head.has_date = b"\r\ndate:" in lowered
+    head.has_date = b"\r\ndate:" in head.block.lower()  # not one that Connection names, which does not go on
     head.binds = challenge_binds(lowered)
     if b"upgrade" in options or status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
