@@ -14,7 +14,6 @@ from gateway_core.config.values import (
     InvalidValueError,
     Method,
     Percent,
-    PositiveDuration,
     Size,
     Switch,
 )
@@ -75,14 +74,14 @@ class RetriesConfig(Section):
 class TimeoutsConfig(Section):
     """How long the upstream may take."""
 
-    connect: PositiveDuration = 2.0
-    """Longest time to a connection, TLS included."""
+    connect: Duration = 2.0
+    """Longest time to a connection, TLS included; 0 is no limit."""
 
-    response: PositiveDuration = 30.0
-    """Longest time from the end of the request to the head of the answer."""
+    response: Duration = 30.0
+    """Longest time from the end of the request to the head of the response; 0 is no limit."""
 
-    idle: PositiveDuration = 60.0
-    """Longest pause between two pieces of the answer, or without any byte in a tunnel."""
+    idle: Duration = 60.0
+    """Longest pause between two pieces of the response, or without any byte in a tunnel; 0 is no limit."""
 
     total: Duration = 0.0
     """Longest time for the whole request; 0 is no limit."""
@@ -91,14 +90,14 @@ class TimeoutsConfig(Section):
 class RouteTimeoutsConfig(Section):
     """What a route changes in its upstream's timeouts; what is not given stays."""
 
-    connect: PositiveDuration | None = None
-    """Longest time to a connection, TLS included."""
+    connect: Duration | None = None
+    """Longest time to a connection, TLS included; 0 is no limit."""
 
-    response: PositiveDuration | None = None
-    """Longest time from the end of the request to the head of the answer."""
+    response: Duration | None = None
+    """Longest time from the end of the request to the head of the response; 0 is no limit."""
 
-    idle: PositiveDuration | None = None
-    """Longest pause between two pieces of the answer, or without any byte in a tunnel."""
+    idle: Duration | None = None
+    """Longest pause between two pieces of the response, or without any byte in a tunnel; 0 is no limit."""
 
     total: Duration | None = None
     """Longest time for the whole request; 0 is no limit."""
@@ -119,7 +118,7 @@ class UpstreamLimitsConfig(Section):
     max_pending_per_endpoint: Count = 0
     """Requests that wait for a connection to one endpoint."""
 
-    pending_timeout: PositiveDuration = 5.0
+    pending_timeout: Duration = 5.0
     """Longest wait for a connection."""
 
 
@@ -133,8 +132,8 @@ class KeepaliveConfig(Section):
     max_idle: Count = 256
     """Idle connections that each worker keeps for one endpoint; 0 keeps none."""
 
-    idle_timeout: PositiveDuration = 30.0
-    """How long an idle connection is kept; best shorter than the endpoints keep it."""
+    idle_timeout: Duration = 30.0
+    """How long an idle connection is kept; best shorter than the endpoints keep it. 0 is no limit."""
 
     max_age: Duration = 0.0
     """How old a connection may become: an older one serves no further request; 0 is no limit. A name that has new

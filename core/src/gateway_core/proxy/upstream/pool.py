@@ -146,7 +146,7 @@ class Pool:
         self._max_head_bytes = max_head_bytes
         self._max_idle = settings.keepalive.max_idle
         self._max_requests = settings.keepalive.max_requests or NEVER
-        self._idle_timeout = settings.keepalive.idle_timeout
+        self._idle_timeout = settings.keepalive.idle_timeout or NEVER
         self._context = context
         self._problem = problem
         self._resolver = resolver or SystemResolver()
