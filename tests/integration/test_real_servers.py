@@ -82,9 +82,9 @@ def both(request: pytest.FixtureRequest, server: tuple[str, int], pair: Pair) ->
     """Ask directly, and through a gateway: plain on asyncio's loop, TLS on uvloop's."""
     name, port = server
     with ExitStack() as stack:
-        gateway = stack.enter_context(
-            gateway_before(f"http://127.0.0.1:{port}", request.param, pair if request.param == "uvloop" else None)
-        )
+        tls = pair if request.param == "uvloop" else None
+        before = gateway_before(f"http://127.0.0.1:{port}", request.param, tls, more={"via": False})
+        gateway = stack.enter_context(before)
         direct, through = http.client.HTTPConnection("127.0.0.1", port, timeout=30), connect(gateway)
         stack.callback(direct.close)
         stack.callback(through.close)

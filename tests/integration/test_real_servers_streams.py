@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -175,3 +176,23 @@ def test_a_kept_connection_that_the_server_closed_is_no_failure(gateways: dict[s
 def test_nothing_is_left_of_it_all(gateways: dict[str, RunningGateway]) -> None:
     for gateway in gateways.values():
         gateway.settle()
+
+
+@pytest.mark.parametrize("via", [False, True])
+def test_nginx_compresses_for_requests_without_via_alone(ports: dict[str, int], via: bool) -> None:
+    """``gzip_proxied off`` is its default."""
+    url = f"http://127.0.0.1:{ports['nginx']}"
+    with gateway_before(url, "asyncio", more={"via": via}) as gateway, Wire.to(gateway) as wire:
+        response = wire.ask(b"GET /text HTTP/1.1\r\n" + HOST + b"Accept-Encoding: gzip\r\n\r\n")
+
+    assert response.values("content-encoding") == ([] if via else ["gzip"])
+    assert (response.body if via else gzip.decompress(response.body)) == application.TEXT
+
+
+def test_a_body_in_chunks_reaches_wsgi_where_it_is_buffered(ports: dict[str, int]) -> None:
+    route = {"id": "all", "path_prefix": "/", "target": "u", "buffer_request": "1MiB"}
+    with gateway_before(f"http://127.0.0.1:{ports['wsgiref']}", "asyncio", more={"routes": [route]}) as gateway:
+        for size in (0, 3, 200_000):
+            answer = gateway.post("/echo", iter([b"x" * size]) if size else iter([]))
+            assert (answer.status, len(answer.body)) == (200, size)
+        assert gateway.post("/echo", iter([b"x" * 1_000_000, b"y" * 100_000])).status == 413

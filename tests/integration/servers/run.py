@@ -68,6 +68,7 @@ def nginx(folder: Path) -> Iterator[int]:
         f"daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
         f"load_module {module}; events {{}}\n"
         f"http {{ access_log off; {temporary} keepalive_requests 1000000; default_type text/plain; gzip on;\n"
+        "gzip_types text/plain;\n"
         f"server {{ listen 127.0.0.1:{port}; root {_static_files(folder)};\n"
         f"location = /echo {{ {echo} }} location = /nothing {{ return 204; }}\n"
         f"location = /moved {{ return 302 /elsewhere?a=b; }} location = /failed {{ return 500 failed; }}\n"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config import RetriesConfig, UpstreamTlsConfig
+from gateway_core.config import RetriesConfig, RouteTimeoutsConfig, TimeoutsConfig, UpstreamTlsConfig
 from pydantic import ValidationError
 
 
@@ -25,3 +25,9 @@ def test_unreasonable_retries_are_refused(value: object) -> None:
 def test_certificate_needs_its_key() -> None:
     with pytest.raises(ValidationError):
         UpstreamTlsConfig(cert="c")
+
+
+@pytest.mark.parametrize("name", ["connect", "response", "idle", "total"])
+def test_0_is_no_limit_for_every_timeout(name: str) -> None:
+    assert getattr(TimeoutsConfig.model_validate({name: 0}), name) == 0
+    assert getattr(RouteTimeoutsConfig.model_validate({name: 0}), name) == 0

@@ -90,3 +90,7 @@ def test_the_trailer_field_ends_here_if_connection_lists_it() -> None:
 def test_a_date_is_noticed(field: bytes) -> None:
     assert read_response_head(OK + b"\r\n" + field).has_date
     assert not read_response_head(OK + b"\r\nX-" + field).has_date
+
+
+def test_a_date_that_connection_names_does_not_count() -> None:
+    assert not read_response_head(OK + b"\r\nDate: x\r\nConnection: date").has_date
