@@ -182,11 +182,8 @@ async def test_idle_connections_are_closed_by_their_age_and_by_their_idle_time(s
 
 async def test_without_an_idle_timeout_connections_are_kept(start_server: StartServer) -> None:
     pool = make_pool(await start_server(OK), keepalive={"idle_timeout": 0})
-
-    pool.give_back(connection := await open_connection(pool))
-
+    pool.give_back(await open_connection(pool))
     assert pool.deadline == float("inf")
-    connection.abort()
 
 
 async def test_upstream_sockets_are_kept_alive_by_the_kernel(start_server: StartServer) -> None:
