@@ -5,16 +5,18 @@ Not part of the stable contract: the gateway's own plugins use it.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway_plugin_sdk import ConfigFinding
+from gateway_plugin_sdk import ConfigFile, ConfigFinding
+from gateway_plugin_sdk.unstable import client_tls_context
 
 ConfigPath = tuple[str | int, ...]
 
 
-def certificate_findings(path: ConfigPath, files: Mapping[str, str | Path | None]) -> Iterator[ConfigFinding]:
+def certificate_findings(
+    path: ConfigPath, files: Mapping[str, str | Path | ConfigFile | None]
+) -> Iterator[ConfigFinding]:
     """Yield what keeps these files from being used.
 
     :param path: where the options are in the plugin's configuration.
@@ -32,10 +34,7 @@ def certificate_findings(path: ConfigPath, files: Mapping[str, str | Path | None
     if unusable or not given:
         return
     try:
-        context = ssl.create_default_context(cafile=given.get("ca"))
-        if "cert" in given:
-            context.load_cert_chain(given["cert"], given.get("key"), password="")
-    except (OSError, ValueError) as error:
-        named = ", ".join(given)
-        text = f"these files are no certificates and key in PEM that belong together ({named}): {error}"
+        client_tls_context(given.get("ca", ""), given.get("cert", ""), given.get("key", ""))
+    except ValueError as error:
+        text = f"{error}: they are no certificates and key in PEM that belong together"
         yield ConfigFinding(path, text, code="file-invalid")

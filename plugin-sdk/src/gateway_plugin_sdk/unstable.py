@@ -1,4 +1,4 @@
-"""Pieces of the gateway's extensions for registries: TLS contexts, lines of a stream, document formats, URL options.
+"""Pieces of the gateway's own plugins and extensions: TLS contexts, file names, lines, document formats, URL options.
 
 Outside the promise of stability: a minor release may change or remove them.
 """
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from gateway_core.config import FileName
+
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DOCUMENT_FORMATS",
+    "FileName",
     "LineSplitter",
     "LineTooLongError",
     "client_tls_context",

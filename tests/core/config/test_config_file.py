@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from gateway_core.config import ConfigFile, ConfigModel, UpstreamName, config_files, names_files
+from gateway_core.config import ConfigFile, ConfigModel, FileName, UpstreamName, config_files, names_files
 from pydantic import TypeAdapter, ValidationError
 
 
@@ -77,3 +77,14 @@ def test_the_schema_marks_both() -> None:
     assert properties["target"]["x-upstream"] is True
     with pytest.raises(ValidationError, match="names no upstream"):
         Options(target="")
+
+
+def test_a_name_of_a_file_is_marked_like_a_file_and_is_no_part_of_the_identity() -> None:
+    class Watching(ConfigModel):
+        name: FileName
+
+    assert Watching.model_json_schema()["properties"]["name"].items() >= {"x-file": True}.items()
+    assert not names_files(Watching)
+    assert config_files(Watching(name="/a")) == []
+    with pytest.raises(ValidationError, match="is not the path of a file"):
+        Watching(name="")

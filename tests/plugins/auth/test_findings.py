@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_auth import Auth, AuthConfig
+from pydantic import ValidationError
 
 BCRYPT = "$2y$04$gbwwPMCDAuyZ1jHeWn3Zw.LjHB4dPYaX1UutwHJ9N9fWpAwwqZGb2"
 APR1 = "$apr1$wO3qxfyU$odB/.3/oM.otlOrMy5xRK0"
@@ -124,9 +125,8 @@ def test_certificates_of_fetches_are_opened(tmp_path: Path, write_certificate: A
     assert [each[:3] for each in found_in(**url, fetch={"ca": str(tmp_path / "ca.pem")})] == [
         ("fetch", "file-invalid", "error")
     ]
-    assert [each[:3] for each in found_in(**url, fetch={"cert": str(tmp_path / "none")})] == [
-        ("fetch.cert", "file-missing", "error")
-    ]
+    with pytest.raises(ValidationError, match="names no file"):
+        found_in(**url, fetch={"cert": str(tmp_path / "none")})
     assert found_in(**url, fetch={"ca": cert, "cert": cert, "key": key}) == []
     swapped = found_in(**url, fetch={"cert": key, "key": cert})
     assert [each[:3] for each in swapped] == [("fetch", "file-invalid", "error")]

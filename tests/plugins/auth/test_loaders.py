@@ -11,6 +11,10 @@ from gateway_plugin_auth.documents import FetchError
 from gateway_plugin_auth.loaders import Client, value_from_file, value_from_url
 
 
+def options_of(**options: Any) -> FetchOptions:
+    return FetchOptions.model_validate(options)
+
+
 async def test_a_document_and_its_cache_control_are_fetched(key_server: Any) -> None:
     key_server.documents["/a"] = "text"
     key_server.headers = {"Cache-Control": "max-age=5", "Set-Cookie": "a=b"}
@@ -58,14 +62,12 @@ async def test_a_servers_certificate_is_verified_and_ours_is_shown(write_certifi
     url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
     ours: dict[str, Any] = {"cert": str(certificate), "key": str(key)}
 
-    text, _ = await Client(FetchOptions(ca=str(certificate), **ours)).fetch(url)
+    text, _ = await Client(options_of(ca=str(certificate), **ours)).fetch(url)
     assert text == b"secret document"
     with pytest.raises(FetchError, match="certificate verify failed"):
-        await Client(FetchOptions(**ours)).fetch(url)
+        await Client(options_of(**ours)).fetch(url)
     with pytest.raises(FetchError):
-        await Client(FetchOptions(ca=str(certificate))).fetch(url)
-    with pytest.raises(FetchError):
-        await Client(FetchOptions(ca=str(tmp_path / "none.pem"))).fetch(url)
+        await Client(options_of(ca=str(certificate))).fetch(url)
 
     await runner.cleanup()
 

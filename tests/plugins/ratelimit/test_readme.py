@@ -24,7 +24,9 @@ def bindings(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_readme_loads(example: Any) -> None:
+def test_an_example_of_the_readme_loads(example: str, tmp_path: Path) -> None:
+    (tmp_path / "certificate.pem").touch()
+    example = re.sub(r"/etc/ssl/[a-z.-]+", str(tmp_path / "certificate.pem"), example)
     found = bindings(yaml.safe_load(example))
 
     assert found

@@ -73,6 +73,12 @@ class ConfigFile:
         return {"type": "string", "minLength": 1, FILE_KEY: True}
 
 
+def _named_file(name: str) -> str:
+    if not name:
+        raise InvalidValueError("is not the path of a file")
+    return name
+
+
 def _checked(value: object) -> ConfigFile:
     if isinstance(value, ConfigFile):
         return value
@@ -89,6 +95,13 @@ def _checked(value: object) -> ConfigFile:
         reason = (error.strerror or str(error)).lower()
         raise InvalidValueError(f"cannot be read: {reason}", code="file.unreadable") from None
     return file
+
+
+FileName = Annotated[
+    str, AfterValidator(_named_file), WithJsonSchema({"type": "string", "minLength": 1, FILE_KEY: True})
+]
+"""A file that is watched and refused in remote documents as a `ConfigFile` is, but whose content is no part of what its
+binding is: the instance stays, and reads the file again by itself."""
 
 
 def config_files(value: object) -> list[ConfigFile]:

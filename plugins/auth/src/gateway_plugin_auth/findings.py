@@ -5,17 +5,16 @@ Each file is read by the code that reads it at the start, so that what passes he
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, TypeVar
 
 from gateway_plugin_sdk import ConfigFinding
+from gateway_plugin_sdk.certificates import certificate_findings
 
 from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, FetchOptions, JwtOptions
 from gateway_plugin_auth.config.jwt import revealed
 from gateway_plugin_auth.htpasswd import read_users, weak_lines
 from gateway_plugin_auth.keys import KeySet, from_jwks
-from gateway_plugin_auth.loaders import tls_context
 from gateway_plugin_auth.reading import read_file
 from gateway_plugin_auth.revocation_source import read_revocations
 from gateway_plugin_auth.weak_hashes import weak_kind
@@ -89,21 +88,7 @@ def _of_tokens(config: JwtOptions, path: Path) -> Iterator[ConfigFinding]:
 
 
 def _of_certificates(options: FetchOptions, path: Path) -> Iterator[ConfigFinding]:
-    given = {"ca": options.ca, "cert": options.cert, "key": options.key}
-    missing = False
-    for option, name in given.items():
-        if name is not None:
-            found = list(_in_file(name, (*path, option), lambda _: None))
-            missing = missing or bool(found)
-            yield from found
-    if missing or not any(given.values()):
-        return
-    try:
-        tls_context(options)
-    except (OSError, ssl.SSLError, ValueError) as error:
-        named = ", ".join(option for option, name in given.items() if name is not None)
-        message = f"these files are no certificates and key in PEM that belong together ({named}): {error}"
-        yield _finding(path, message, "file-invalid")
+    return certificate_findings(path, {"ca": options.ca, "cert": options.cert, "key": options.key})
 
 
 def _in_file(name: str, path: Path, read: Callable[[bytes], object]) -> Iterator[ConfigFinding]:

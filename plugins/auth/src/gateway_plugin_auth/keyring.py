@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Final, Protocol
 
@@ -119,7 +120,8 @@ class DocumentKeyring:
         """
         config, context = self._config, self._context
         name, load, terms = self._source()
-        key = ("keys", tuple(sorted(config.algorithms)), config.fetch.identity())
+        options = await asyncio.to_thread(config.fetch.identity)
+        key = ("keys", tuple(sorted(config.algorithms)), options)
         document = self._document = acquire(name, key, load, terms, context)
         await document.start()
         if config.jwks_file is not None and document.current() is None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from gateway_plugin_sdk import SecretUrl
+from gateway_plugin_sdk.unstable import client_tls_context
 
 from gateway_plugin_auth.config.fetch import FetchOptions
 from gateway_plugin_auth.config.texts import shown_url, url_problem
@@ -28,16 +29,13 @@ def terms_of(options: FetchOptions) -> Terms:
     return Terms(options.refresh, options.cooldown, options.stale_for)
 
 
-def tls_context(options: FetchOptions) -> ssl.SSLContext:
-    """Return the TLS settings of the fetches.
+def tls_context(options: FetchOptions) -> ssl.SSLContext | None:
+    """Return the TLS context of the fetches; None for the usual one. Blocks.
 
-    :raises OSError: a file cannot be read.
-    :raises ssl.SSLError: a file has no certificate or key.
+    :raises ValueError: a file cannot be used.
     """
-    context = ssl.create_default_context(cafile=options.ca)
-    if options.cert is not None:
-        context.load_cert_chain(options.cert, options.key)
-    return context
+    ca, cert, key = ("" if file is None else str(file) for file in (options.ca, options.cert, options.key))
+    return client_tls_context(ca, cert, key)
 
 
 class Client:
@@ -47,7 +45,7 @@ class Client:
         self._options = options
         self._headers = {name: value.reveal() for name, value in options.headers.items()}
         self._proxy = options.proxy.reveal() if options.proxy is not None else None
-        self._tls: ssl.SSLContext | None = None
+        self._tls: ssl.SSLContext | bool | None = None
 
     async def fetch(self, url: str) -> tuple[bytes, str]:
         """Return the body and the ``Cache-Control`` of a document.
@@ -79,7 +77,7 @@ class Client:
         if urlsplit(url).scheme != "https":
             return aiohttp.TCPConnector(force_close=True)
         if self._tls is None:
-            self._tls = await asyncio.to_thread(tls_context, self._options)
+            self._tls = await asyncio.to_thread(tls_context, self._options) or True
         return aiohttp.TCPConnector(force_close=True, ssl=self._tls)
 
     async def _read(self, url: str, answer: aiohttp.ClientResponse) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway_plugin_sdk import PluginContext
 
 from gateway_plugin_auth.config.fetch import FetchOptions, RevocationOptions
@@ -77,7 +79,7 @@ class RevocationSource:
         if options.url is not None:
             url = options.url.reveal()
             load = value_from_url(url, self._fetch, lambda _: options.refresh, read_revocations)
-            key = ("revoked", options.refresh, self._fetch.identity())
+            key = ("revoked", options.refresh, await asyncio.to_thread(self._fetch.identity))
             self._documents.append(acquire(url, key, load, terms, context))
         for document in self._documents:
             await document.start()

@@ -11,6 +11,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import Clock, Metrics, Record, Request, Response
+from gateway_plugin_sdk.unstable import client_tls_context
 
 from gateway_plugin_logger.bodies.capture import BODY_FIELDS, BodyCapture, make_capture
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, Redaction, SinkConfig, SyslogSink
@@ -26,7 +27,7 @@ from gateway_plugin_logger.redaction.bodies import make_body_mask
 from gateway_plugin_logger.redaction.fields import FieldRule
 from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
 from gateway_plugin_logger.sinks import destinations
-from gateway_plugin_logger.sinks.http import HttpClient, lines_target, make_tls, otlp_target
+from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_target
 from gateway_plugin_logger.sinks.sender import Sender
 from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
@@ -132,16 +133,22 @@ def _mask(rule: Rule, key: bytes) -> Mask | None:
 
 
 def load_tls(sink: SinkConfig) -> ssl.SSLContext | None:
-    """Return how the server of a sink is trusted, None if it has no TLS. Takes up to 200 ms: not for a serving loop.
+    """Return how the server of a sink is trusted; None if it has no TLS, or the usual one. Blocks.
 
-    :raises OSError: a file cannot be read.
+    :raises ValueError: a file cannot be used.
     """
     if isinstance(sink, SyslogSink):
-        return make_tls(sink.tls) if sink.address.startswith("tls:") else None
-    if isinstance(sink, HttpSink | OtlpSink):
+        encrypted = sink.address.startswith("tls:")
+    elif isinstance(sink, HttpSink | OtlpSink):
         url = sink.endpoint if isinstance(sink, OtlpSink) else sink.url
-        return make_tls(sink.tls) if url.reveal().startswith("https:") else None
-    return None
+        encrypted = url.reveal().startswith("https:")
+    else:
+        return None
+    if not encrypted:
+        return None
+    tls = sink.tls
+    ca, cert, key = ("" if file is None else str(file) for file in (tls.ca, tls.cert, tls.key))
+    return client_tls_context(ca, cert, key, verify=tls.verify)
 
 
 def open_sink(

@@ -90,6 +90,9 @@ class Logger(Plugin[LoggerConfig]):
             raise OSError(
                 error.errno, f"cannot open {where!r} for the access log: {error.strerror or error}"
             ) from error
+        except ValueError:  # certificates
+            await self.stop()
+            raise
         destinations.OPEN.before_exit(self._make_all_lines)
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from gateway_core.config.redaction import marked_paths
 from gateway_plugin_auth.config import AnyOf, AuthConfig
 from pydantic import ValidationError
 
@@ -89,3 +90,12 @@ def test_secrets_are_not_shown() -> None:
 
     assert "hidden" not in repr(config)
     assert "hidden" not in repr(apps)
+
+
+def test_every_file_is_marked_so_that_it_is_watched_and_refused_in_remote_documents() -> None:
+    marked = {path for path in marked_paths(AuthConfig.model_json_schema(), "x-file") if path[0] != "providers"}
+    within = {path[2:] for path in marked_paths(AuthConfig.model_json_schema(), "x-file") if path[0] == "providers"}
+
+    files = {("jwks_file",), ("revocation", "file"), ("fetch", "ca"), ("fetch", "cert"), ("fetch", "key")}
+    assert marked == files
+    assert within == files | {("keys_file",), ("users_file",)}

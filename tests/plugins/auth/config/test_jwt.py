@@ -76,7 +76,7 @@ def test_problems_with_keys_are_at_the_key(keys: Any) -> None:
         ({"discovery": True, "issuer": "http://a.example"}, "is not encrypted"),
         ({"discovery": True, "issuer": "https://a.example/?x"}, "has a query"),
         ({"secret": SECRET, "revocation": {"url": "http://a.example/"}}, "is not encrypted"),
-        ({"secret": SECRET, "fetch": {"key": "k.pem"}}, "key is given without cert"),
+        ({"secret": SECRET, "fetch": {"key": __file__}}, "key is given without cert"),
     ],
 )
 def test_urls_that_trust_depends_on_are_safe(config: dict[str, Any], problem: str) -> None:

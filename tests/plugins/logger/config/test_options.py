@@ -42,7 +42,7 @@ def test_the_shorthands_are_sinks() -> None:
         ({"sinks": [{"type": "fil", "path": "x"}]}, "sinks.0", "'file'"),
         ({"sinks": [{"type": "syslog", "address": "host"}]}, "sinks.0.syslog.address", "'host' is no address"),
         ({"sinks": [{"type": "http", "url": "ftp://x"}]}, "sinks.0.http.url", "not a URL"),
-        ({"sinks": [{"type": "http", "url": "https://x", "tls": {"cert": "a"}}]}, "sinks.0.http.tls", "give both"),
+        ({"sinks": [{"type": "http", "url": "https://x", "tls": {"cert": __file__}}]}, "sinks.0.http.tls", "give both"),
         (
             {"format": "combined", "sinks": [{"type": "http", "url": "http://x", "body": "array"}]},
             "",

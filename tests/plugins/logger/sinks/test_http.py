@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from gateway_plugin_logger.config import HttpSink, OtlpSink, TlsOptions
+from gateway_plugin_logger.config import HttpSink, OtlpSink
 from gateway_plugin_logger.sinks import http
 from gateway_plugin_logger.sinks.otlp import Refusal
 from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
@@ -188,11 +188,6 @@ async def test_records_that_a_collector_refused_are_counted(collector: Collector
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert http.retry_after(value, 1_795_389_621.0) == seconds
-
-
-def test_a_certificate_that_cannot_be_read_is_an_error(tmp_path: Any) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        http.make_tls(TlsOptions(ca=str(tmp_path / "missing.pem")))
 
 
 async def test_a_logger_sends_lines_and_records_until_it_is_stopped(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.config import SyslogSink
+from gateway_plugin_logger.open_sinks import load_tls
 from gateway_plugin_logger.sinks.retry import DeliveryError
 from gateway_plugin_logger.sinks.syslog import SyslogClient, frame, make_head
 
@@ -162,6 +163,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert, key
 
 
+def client_of(sink: SyslogSink) -> SyslogClient:
+    return SyslogClient(sink, load_tls(sink))
+
+
 async def test_tls_is_spoken_with_a_server_that_can_prove_who_it_is(
     certificate: tuple[Path, Path], eventually: Any
 ) -> None:
@@ -171,13 +176,13 @@ async def test_tls_is_spoken_with_a_server_that_can_prove_who_it_is(
     await server.start(context)
     address = f"tls://127.0.0.1:{server.port}"
 
-    trusting = SyslogClient(sink(address, tls={"ca": str(certificate[0])}))
+    trusting = client_of(sink(address, tls={"ca": str(certificate[0])}))
     await trusting.deliver(["one\n"])
     await eventually(lambda: server.received == b"3 one")
     await trusting.aclose()
     with pytest.raises(DeliveryError, match="CERTIFICATE_VERIFY_FAILED"):
         await SyslogClient(sink(address)).deliver(["two\n"])
-    careless = SyslogClient(sink(address, tls={"verify": False}))
+    careless = client_of(sink(address, tls={"verify": False}))
     await careless.deliver(["two\n"])
     await eventually(lambda: server.received == b"3 one3 two")
     await careless.aclose()

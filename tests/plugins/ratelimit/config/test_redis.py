@@ -57,7 +57,7 @@ def test_urls_that_are_none_are_refused_without_showing_them() -> None:
         ({"url": "redis://:Hunter2a@10.0.0.1/first"}, "the database of the url is not a number"),
         ({"url": "unix://run/Hunter2a"}, "with three slashes"),
         ({"url": "redis://:Hunter2a@10.0.0.1/3", "mode": "cluster"}, "a cluster has database 0 only"),
-        ({"url": "rediss://10.0.0.1", "tls": {"key": "k.pem"}}, "tls.key is given without tls.cert"),
+        ({"url": "rediss://10.0.0.1", "tls": {"key": __file__}}, "tls.key is given without tls.cert"),
     ],
 )
 def test_what_no_client_could_connect_to_is_refused(options: Any, problem: str) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from gateway_plugin_sdk import ConfigModel, Secret
+from gateway_plugin_sdk.unstable import FileName
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions
@@ -70,7 +71,7 @@ class ApiKeyProvider(AccessOptions):
     keys: tuple[ApiKeyEntry, ...] = ()
     """The keys."""
 
-    keys_file: str | None = None
+    keys_file: FileName | None = None
     """File with more keys, a JSON list of the same objects, read again when it changes."""
 
     @model_validator(mode="after")

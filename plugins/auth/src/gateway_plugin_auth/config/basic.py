@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from gateway_plugin_sdk import ConfigModel, Duration, Secret
+from gateway_plugin_sdk.unstable import FileName
 from pydantic import Field, field_validator, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions
@@ -40,7 +41,7 @@ class BasicProvider(AccessOptions):
     users: tuple[BasicUser, ...] = ()
     """The users."""
 
-    users_file: str | None = None
+    users_file: FileName | None = None
     """File with more users, ``name:hash`` a line as htpasswd writes it, read again when it changes."""
 
     remember: Duration = 300.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Final
 
-from gateway_plugin_sdk import ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
+from gateway_plugin_sdk.unstable import FileName
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.texts import Header, proxy_problem
@@ -32,13 +33,13 @@ class FetchOptions(ConfigModel):
     headers: dict[Header, SecretHeaderValue] = {}
     """Header fields to send, such as ``Authorization``."""
 
-    ca: str | None = None
+    ca: ConfigFile | None = None
     """File with the certificates (PEM) that the server's must come from, in place of the system's."""
 
-    cert: str | None = None
+    cert: ConfigFile | None = None
     """File with a client certificate (PEM)."""
 
-    key: str | None = None
+    key: ConfigFile | None = None
     """File with the client certificate's key (PEM)."""
 
     proxy: SecretUrl | None = None
@@ -57,10 +58,11 @@ class FetchOptions(ConfigModel):
         return self
 
     def identity(self) -> Hashable:
-        """Return what two equal sets of options have in common, secrets included."""
+        """Return what two equal sets of options have in common, secrets and the content of files included. Blocks."""
         headers = sorted((name, value.reveal()) for name, value in self.headers.items())
         proxy = self.proxy.reveal() if self.proxy is not None else None
-        return tuple(headers), proxy, self.model_dump_json(exclude={"headers", "proxy"})
+        files = [None if file is None else file.read_bytes() for file in (self.ca, self.cert, self.key)]
+        return tuple(headers), proxy, tuple(files), self.model_dump_json(exclude={"headers", "proxy"})
 
 
 BYTES_PER_TOKEN: Final = 4096
@@ -89,7 +91,7 @@ class RevocationOptions(ConfigModel):
     entries: tuple[str, ...] = ()
     """Entries of the list itself."""
 
-    file: str | None = None
+    file: FileName | None = None
     """File with more entries, read again when it changes."""
 
     url: SecretUrl | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import Duration, Secret, SecretUrl, Size
+from gateway_plugin_sdk.unstable import FileName
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from gateway_plugin_auth.algorithms import SECRET_ALGORITHMS, Algorithm
@@ -69,7 +70,7 @@ class JwtOptions(AccessOptions):
     jwks: Secret | SecretObject | None = Field(default=None, repr=False)
     """JSON Web Key Set, written out or as JSON text."""
 
-    jwks_file: str | None = None
+    jwks_file: FileName | None = None
     """File with a JSON Web Key Set, read again when it changes or when a token's ``kid`` is not in it."""
 
     jwks_url: SecretUrl | None = None

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_logger.config.names import Template
@@ -60,11 +60,11 @@ class TlsOptions(ConfigModel):
 
     verify: bool = True
     """Whether the server's certificate is verified."""
-    ca: str | None = None
+    ca: ConfigFile | None = None
     """File of certificates to trust instead of the system's."""
-    cert: str | None = None
+    cert: ConfigFile | None = None
     """File of our certificate."""
-    key: str | None = None
+    key: ConfigFile | None = None
     """File of its key."""
 
     @model_validator(mode="after")

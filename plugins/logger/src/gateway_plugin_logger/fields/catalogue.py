@@ -250,6 +250,14 @@ _FIELDS: Final = (
         "produced_by", "record.produced_by", Kind.WORD, "gateway.produced_by", "`upstream`, `gateway` or a binding's id"
     ),
     _field("aborted", "record.aborted", Kind.WORD, "gateway.aborted", "who ended the response early", optional=True),
+    _field(
+        "reason",
+        "record.reason",
+        Kind.WORD,
+        "error.type",
+        "code of why there is no whole response of an upstream, such as `upstream.timeout`",
+        optional=True,
+    ),
     _field("error", "record.error", Kind.TEXT, "error.message", "why the gateway responded for itself", optional=True),
     _field(
         "refusal",
@@ -393,6 +401,7 @@ DEFAULT_FIELDS: Final = (
     "user_agent",
     "produced_by",
     "aborted",
+    "reason",
     "error",
 )
 """What a JSON or logfmt line says if nobody chooses."""

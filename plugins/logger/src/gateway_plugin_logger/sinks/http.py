@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from gateway_plugin_sdk import SecretUrl
 
-from gateway_plugin_logger.config.sinks import HttpSink, OtlpSink, TlsOptions
+from gateway_plugin_logger.config.sinks import HttpSink, OtlpSink
 from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of
 from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
 
@@ -34,7 +34,6 @@ class HttpTarget:
     make_body: Callable[[Sequence[str]], bytes]
     compress: bool
     timeout: float
-    tls: TlsOptions
     keepalive: float = 15.0
     retried_statuses: frozenset[int] = _LATER
     read_answer: Callable[[bytes], Refusal] | None = None
@@ -55,7 +54,6 @@ def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
         make_body=_array_body if sink.body == "array" else _lines_body,
         compress=sink.compress,
         timeout=sink.timeout,
-        tls=sink.tls,
         keepalive=sink.keepalive,
     )
 
@@ -75,7 +73,6 @@ def otlp_target(sink: OtlpSink) -> HttpTarget:
         make_body=encoding.make_body,
         compress=sink.compress,
         timeout=sink.timeout,
-        tls=sink.tls,
         keepalive=sink.keepalive,
         retried_statuses=_LATER_OTLP,
         read_answer=encoding.read_answer,
@@ -94,20 +91,6 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def make_tls(options: TlsOptions) -> ssl.SSLContext:
-    """Return how the server is trusted.
-
-    :raises OSError: a file cannot be read.
-    """
-    context = ssl.create_default_context(cafile=options.ca)
-    if not options.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if options.cert is not None:
-        context.load_cert_chain(options.cert, options.key)
-    return context
-
-
 class HttpClient:
     """Sends batches to one target over kept connections."""
 
@@ -118,13 +101,17 @@ class HttpClient:
         refused: Callable[[Refusal], None],
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        """Take a target.
+
+        :param tls: how its server is trusted; None for the usual way.
+        """
         self._target = target
         self._wall = wall
         self._refused = refused
         headers = {"user-agent": _USER_AGENT, **{name.lower(): value for name, value in target.headers.items()}}
         if target.compress:
             headers["content-encoding"] = "gzip"
-        verified = (tls or make_tls(target.tls)) if target.url.startswith("https:") else True
+        verified = tls or True
         connector = (
             aiohttp.TCPConnector(ssl=verified, keepalive_timeout=target.keepalive)
             if target.keepalive

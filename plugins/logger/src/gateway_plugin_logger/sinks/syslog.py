@@ -15,7 +15,6 @@ from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.sinks import SyslogSink
 from gateway_plugin_logger.fields.times import make_rfc3339
-from gateway_plugin_logger.sinks.http import make_tls
 from gateway_plugin_logger.sinks.retry import DeliveryError
 
 _FACILITIES: Final = {"user": 1, "daemon": 3, "auth": 4, **{f"local{number}": 16 + number for number in range(8)}}
@@ -55,12 +54,16 @@ class SyslogClient:
     """Sends batches to one server over one connection, which is opened when it is needed."""
 
     def __init__(self, sink: SyslogSink, tls: ssl.SSLContext | None = None) -> None:
+        """Take a sink.
+
+        :param tls: how the server of ``tls://`` is trusted; None for the usual way.
+        """
         self._sink = sink
         self._scheme = "unix" if sink.address.startswith("unix:") else urlsplit(sink.address).scheme
         self._most = sink.max_message or (_UDP_MESSAGE if self._scheme == "udp" else 0)
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._socket: socket.socket | None = None
-        self._tls: ssl.SSLContext | None = (tls or make_tls(sink.tls)) if self._scheme == "tls" else None
+        self._tls: ssl.SSLContext | bool | None = (tls or True) if self._scheme == "tls" else None
 
     async def deliver(self, messages: Sequence[str]) -> None:
         """Send a batch; see `gateway_plugin_logger.sinks.sender.Deliver`."""

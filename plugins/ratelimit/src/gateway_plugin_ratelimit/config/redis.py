@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import ConfigModel, Duration, Secret, SecretUrl
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, Secret, SecretUrl
 from pydantic import AfterValidator, Field, model_validator
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+):[0-9]{1,5}$")]
@@ -41,13 +40,13 @@ ServerUrl = Annotated[
 class RedisTlsConfig(ConfigModel):
     """How the server and we prove who we are; used with ``rediss://`` or when given."""
 
-    ca: Path | None = None
+    ca: ConfigFile | None = None
     """File of certificate authorities; those of the system unless given."""
 
-    cert: Path | None = None
+    cert: ConfigFile | None = None
     """File of our own certificate."""
 
-    key: Path | None = None
+    key: ConfigFile | None = None
     """File of its private key."""
 
     verify: bool = True
