@@ -355,3 +355,19 @@ async def test_only_the_upstreams_own_attempt_hooks_run(started: Any) -> None:
 
     assert field(running.other.heads[0], b"x-signature") == b"POST /p me.test 3"
     assert field(running.main.heads[0], b"x-signature") is None
+
+
+@pytest.mark.parametrize(
+    "hosts", [["a b@c"], ["a", "b"], ["a/../b"], [""], ["a:b"]], ids=["user", "two", "path", "empty", "port"]
+)
+async def test_a_host_that_is_none_is_refused_before_anything_is_sent(started: Any, hosts: list[str]) -> None:
+    async def ask(upstreams: Upstreams, request: Request) -> Response:
+        with pytest.raises(ValueError, match="is not a Host"):
+            async with upstreams.fetch("other", headers=[("Host", each) for each in hosts]):
+                pass
+        return Response(204)
+
+    run = await started(ask)
+
+    assert (await run.gateway.ask(SHORT))[0] == 204
+    assert run.other.heads == []

@@ -20,6 +20,7 @@ from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import CallHead, UpstreamCall
+from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.snapshot import SnapshotHolder
@@ -76,6 +77,7 @@ class Fetches:
         """Prepare a request to the upstream of that name: the caller's context says of which configuration.
 
         :raises UpstreamError: 503, there is none.
+        :raises ValueError: there are several Hosts, or one that is none.
         """
         scope = current_scope.get()
         if scope is None or scope.is_closed:
@@ -83,7 +85,10 @@ class Fetches:
         upstream = scope.find(asked.name)
         parent = current_request.get()
         fields = asked.headers
-        host = (fields.get("host") or "").encode("latin-1")
+        hosts = fields.get_all("host")
+        host = ",".join(hosts).encode("latin-1")
+        if hosts and not valid_host(host):
+            raise ValueError(f"{host.decode('latin-1')[:80]!r} is not a Host: give one name, with or without a port")
         fields.remove("host")
         self._add_own(fields, parent, scope.via)
         block = block_of(fields)
