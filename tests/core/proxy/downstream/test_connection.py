@@ -124,7 +124,7 @@ async def _accepted(gateway: RunningProxy, writer: asyncio.StreamWriter) -> Clie
     async with asyncio.timeout(10):
         while True:
             for connection in gateway.proxy.connections.open:
-                if connection.client.port == port:
+                if isinstance(connection, ClientConnection) and connection.client.port == port:
                     return connection
             await asyncio.sleep(0)
 
