@@ -137,10 +137,14 @@ class Attempt:
         connection = None if bound is None else bound.take(endpoint)
         if connection is None and isinstance(pool, Pool):
             connection = pool.take(request.proxy_client)
-        if connection is not None:
+        if connection is None:
+            self._connect_anew(now)
+        elif request.body is not None:
             self._send(connection, now)
         else:
-            self._connect_anew(now)
+            self._connection = connection
+            connection.send(self, head[0], head[1])
+            request.owner.on_sent(now)
 
     def _connect_anew(self, now: float) -> None:
         request = self._request

@@ -111,17 +111,17 @@ class Exchange:
         proxy, snapshot, head = self.proxy, self.snapshot, self.head
         snapshot.active += 1
         proxy.exchanges.add(self)
-        if body is not None:
-            self.body = body
-            set_body_reader(self.request, ExchangeOperations(self, body).read_body, body.watch)
-        limit, match = snapshot.limits.max_requests, head.match
+        self.body = body
+        limit, match, most = snapshot.limits.max_requests, head.match, head.decided_body
         is_one_too_many = limit and len(proxy.exchanges) > limit
-        if head.is_decided and match is not None and body is None and not is_one_too_many:
+        is_decided = most >= 0 if body is None else body.is_complete and 0 < body.received <= most
+        if is_decided and match is not None and not is_one_too_many:
             request, route = self.request, match.payload
-            request.path_params = match.params
-            self.take_route(route, route.chain)
+            self.route, self.chain, request.route, request.path_params = route, route.chain, route.info, match.params
             self.send(route, route.targets[0])
             return
+        if body is not None:
+            set_body_reader(self.request, ExchangeOperations(self, body).read_body, body.watch)
         phases = self._phases = RequestPhases(self)
         if is_one_too_many:
             phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)

@@ -7,7 +7,7 @@ no snapshot, so an exchange that outlives its snapshot may keep it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
@@ -20,6 +20,8 @@ from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.reasons import LOOP_DETECTED, PATH_REFUSED
 from gateway_core.routing import Match, PathPolicy
 from gateway_core.snapshot import CompiledRoute
+
+UNDECIDED: Final = -1
 
 
 class PreparedHead(NamedTuple):
@@ -37,10 +39,10 @@ class InboundHead:
     """A request's head with its context; never changed."""
 
     __slots__ = (
+        "decided_body",
         "facts",
         "flags",
         "has_body",
-        "is_decided",
         "is_for_gateway",
         "is_usual",
         "line",
@@ -88,7 +90,8 @@ class InboundHead:
             self._read_path(path_policy)
         self.tail = facts.kept + origin.tail
         """The fields that go upstream behind Host."""
-        self.flags = flags_for(method, facts)
+        is_plain = method != "HEAD" and not facts.chunked and facts.upgrade is None and not facts.binds
+        self.flags = 0 if is_plain else flags_for(method, facts)
         """What the upstream's connection has to know of the request."""
         self.is_usual = facts.keep_alive and version == "1.1" and method != "HEAD"
         """Whether a response of known length needs nothing but that length: its client keeps the connection."""
@@ -96,10 +99,11 @@ class InboundHead:
         """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
         self.has_body = (facts.content_length > 0 or facts.chunked) and not self.is_for_gateway
         """Whether a body follows that is read."""
+        self.decided_body = UNDECIDED
+        """Bytes of a complete body at most with which nothing is left to decide before the request is sent to the one
+        target of its route; 0 only without a body, `UNDECIDED` if there is something in any case."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone."""
-        self.is_decided = False
-        """Whether nothing is left to be decided on a request without a body: the route has one target and no hooks."""
         self.upstream_head: PreparedHead | None = None
         """The head as it goes upstream by the matched route, if it does not depend on hooks."""
 

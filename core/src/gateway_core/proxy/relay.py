@@ -108,10 +108,11 @@ class Relay:
         owner = self._owner
         head, request = owner.head, owner.request
         prepared = head.upstream_head
-        if prepared is not None and not endpoint.path and (owner.hooks is None or self._is_as_prepared()):
+        length = owner.body.received if owner.body is not None and owner.body.is_gathered else None
+        is_usual = prepared is not None and length is None and not endpoint.path
+        if prepared is not None and is_usual and (owner.hooks is None or self._is_as_prepared()):
             before, host, after = prepared
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
-        length = owner.body.received if owner.body is not None and owner.body.is_gathered else None
         framing = framing_fields(head.facts, expects=self.expects_continue, length=length)
         try:
             data, flags = upstream_head(

@@ -23,7 +23,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
-from gateway_core.routing import Match, MethodNotAllowed, Refusal, Router
+from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 _ROUTE_MATCH: Final = "gateway_route_match"
@@ -123,7 +123,7 @@ class RequestPhases:
 
     def _match(self) -> None:
         owner, request = self._owner, self._request
-        found = owner.head.match or find_route(self._router(), request)
+        found = owner.head.match or find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), request)
         if isinstance(found, Match):
             request.path_params = found.params
             self._take_route(found.payload)
@@ -139,12 +139,6 @@ class RequestPhases:
             self._run_route_match(hooks, found)
         else:
             self._no_route(found)
-
-    def _router(self) -> Router[CompiledRoute]:
-        """Return the routes of the listener that the request belongs to."""
-        owner = self._owner
-        listener = owner.client.listener_in(owner.snapshot, owner.head.facts.host)
-        return owner.snapshot.router if isinstance(listener, Refusal) else listener.router
 
     def _take_route(self, route: CompiledRoute) -> None:
         chain = route.chain

@@ -18,8 +18,8 @@ from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refuse
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
 from gateway_core.proxy_protocol import Address
 from gateway_core.reasons import MISDIRECTED, NO_ROUTE
-from gateway_core.routing import Refusal
-from gateway_core.snapshot import Snapshot, Trust
+from gateway_core.routing import Refusal, Router
+from gateway_core.snapshot import CompiledRoute, Snapshot, Trust
 from gateway_core.snapshot.listeners import CompiledListener, client_auth_of
 from gateway_core.upstreams.endpoint import Endpoint
 
@@ -37,6 +37,7 @@ class Client:
 
     __slots__ = (
         "_arrived",
+        "_believes_names",
         "_client_auth",
         "_is_alone",
         "_is_trusted",
@@ -44,6 +45,7 @@ class Client:
         "_may_be_trusted",
         "_origin",
         "_origin_host",
+        "_router",
         "_trust",
         "_trust_version",
         "bound",
@@ -92,7 +94,9 @@ class Client:
         self._may_be_trusted = False
         self._trust: Trust | None = None
         self._trust_version = ""
+        self._router: Router[CompiledRoute] | None = None
         self._is_trusted = False
+        self._believes_names = False  # no field is looked for by its name
         self._origin: Origin | None = None
         self._origin_host = ""
 
@@ -102,6 +106,17 @@ class Client:
         :param host: the Host of the request.
         """
         return snapshot.listener_for(self._listener, host, self._client_auth)
+
+    def router_in(self, snapshot: Snapshot, host: str) -> Router[CompiledRoute]:
+        """Return the routes that a request of this client may take; looked up once where the listener is alone."""
+        is_same = self._is_alone and self._trust_version is snapshot.version
+        if is_same and self._router is not None:
+            return self._router
+        listener = self.listener_in(snapshot, host)
+        router = snapshot.router if isinstance(listener, Refusal) else listener.router
+        if is_same:
+            self._router = router
+        return router
 
     def trust_in(self, snapshot: Snapshot, host: str) -> Trust:
         """Return what the listener believes by a configuration; looked up once for each where it is alone.
@@ -118,7 +133,7 @@ class Client:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         table = snapshot.listeners.get(self._listener)
-        self._trust_version = snapshot.version
+        self._trust_version, self._router = snapshot.version, None
         self._is_alone = table is None or table.only is not None
         trusts = [self._trust or snapshot.trust] if table is None else [rule.payload.trust for rule in table.rules]
         self._use(trusts[0])
@@ -128,6 +143,7 @@ class Client:
         if trust is not self._trust:
             self._trust = trust
             self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
+            self._believes_names = not trust.looks_at_names
 
     def is_trusted_in(self, snapshot: Snapshot) -> bool:
         """Return whether the peer is a trusted proxy of any listener of its address by a configuration."""
@@ -142,8 +158,18 @@ class Client:
 
         :param known: one whose fields this head has in common (``head.facts is known.facts``), of the same snapshot.
         """
+        last = self._origin
         if known is not None:
             facts, origin = known.facts, known.origin
+        elif (
+            last is not None
+            and head.facts.is_silent
+            and last.config_version is self._trust_version is snapshot.version
+            and head.facts.host == self._origin_host
+            and self._is_alone
+            and self._believes_names
+        ):
+            facts, origin = head.facts, last  # the usual client: it says nothing of where it comes from
         else:
             facts = self._believed(head.facts, snapshot)
             origin = self._origin_for(facts, snapshot)

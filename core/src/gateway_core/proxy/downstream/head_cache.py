@@ -11,6 +11,7 @@ mean.
 
 from __future__ import annotations
 
+import sys
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +19,7 @@ from gateway_core.errors import TextTooLongError
 from gateway_core.messages.fields import FieldNames
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.inbound_head import UNDECIDED, InboundHead
 from gateway_core.proxy.upstream_head import prepare_head
 from gateway_core.proxy.wire.request_head import HeadProblem, read_head
 from gateway_core.routing import Match, Refusal, path_problem
@@ -53,9 +54,17 @@ class CachedHead(InboundHead):
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
         if match is not None and match.payload.upstream is not None and not head.path_flags:
-            chain = match.payload.chain
-            is_free = chain.reserved_by_route is None or chain.reserved_by_route in self._absent
-            self.is_decided = is_free and not chain.route_match and not chain.pre_proxy
+            self.decided_body = self._most_without_decision(match.payload)
+
+    def _most_without_decision(self, route: CompiledRoute) -> int:
+        chain = route.chain
+        is_free = chain.reserved_by_route is None or chain.reserved_by_route in self._absent
+        if chain.route_match or chain.pre_proxy or not is_free:
+            return UNDECIDED
+        # Hooks may ask for the request's body, for which the phases prepare.
+        if route.buffer_request or chain.response or chain.log or chain.attempt or chain.reserved is not None:
+            return 0
+        return route.max_body_bytes or sys.maxsize
 
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
