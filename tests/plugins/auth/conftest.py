@@ -24,25 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_auth import Auth, AuthConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
+from gateway_plugin_sdk.testing import ManualClock
 
 NOW = 1_700_000_000.0
 SECRET = "an-hmac-secret-of-more-than-64-bytes-so-that-it-is-enough-for-HS512-too"
-
-
-class HandClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return 1_000.0 + self.passed
-
-    def wall(self) -> float:
-        return NOW + self.passed
-
-    def advance(self, seconds: float) -> None:
-        self.passed += seconds
 
 
 class Visit:
@@ -75,7 +60,7 @@ class Visit:
 class Gate:
     """One instance of the plugin."""
 
-    def __init__(self, plugin: Auth, clock: HandClock) -> None:
+    def __init__(self, plugin: Auth, clock: ManualClock) -> None:
         self.plugin = plugin
         self.clock = clock
 
@@ -105,8 +90,8 @@ MakeGate = Callable[..., Awaitable[Gate]]
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock(wall=NOW)
 
 
 @pytest.fixture
@@ -115,12 +100,12 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def context(clock: HandClock, metrics: Metrics) -> PluginContext:
+def context(clock: ManualClock, metrics: Metrics) -> PluginContext:
     return PluginContext("auth", "a-route", clock, logging.getLogger("gateway.plugin.auth"), metrics)
 
 
 @pytest.fixture
-async def make_gate(clock: HandClock, context: PluginContext) -> AsyncIterator[MakeGate]:
+async def make_gate(clock: ManualClock, context: PluginContext) -> AsyncIterator[MakeGate]:
     """A function that starts the plugin with a configuration; it is stopped at the end."""
     started: list[Auth] = []
 

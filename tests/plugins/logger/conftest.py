@@ -24,6 +24,7 @@ from gateway_plugin_sdk import (
     Response,
     RouteInfo,
 )
+from gateway_plugin_sdk.testing import ManualClock
 
 
 @dataclass
@@ -97,22 +98,9 @@ def eventually_fixture() -> Callable[[Callable[[], object]], Awaitable[None]]:
     return eventually
 
 
-class StillClock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_389_621.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> ManualClock:
+    return ManualClock(monotonic=1_795_389_621.0, wall=1_795_389_621.0)
 
 
 @dataclass
@@ -142,7 +130,7 @@ class Loggers:
 
 
 @pytest.fixture
-async def loggers(clock: StillClock) -> AsyncIterator[Loggers]:
+async def loggers(clock: ManualClock) -> AsyncIterator[Loggers]:
     loggers = Loggers(clock)
     yield loggers
     for logger in loggers.running:

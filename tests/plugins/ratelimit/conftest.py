@@ -12,31 +12,13 @@ import pytest
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from gateway_plugin_sdk import Clock, Headers, Identity, Metrics, PluginContext, Record, Request, Response, RouteInfo
-
-
-class TestClock:
-    """Stands still until a test moves it; midnight UTC, and the machine started 1,000 seconds ago."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.started = 1_700_006_400.0 - 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.started + self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+from gateway_plugin_sdk.testing import ManualClock
 
 
 class Limiter:
     """One instance of the plugin, and what it makes of requests."""
 
-    def __init__(self, plugin: RateLimit, clock: TestClock) -> None:
+    def __init__(self, plugin: RateLimit, clock: ManualClock) -> None:
         self.plugin: Any = plugin
         """Untyped: tests look at what it keeps for itself, and know which of its hooks must be awaited."""
         self.clock = clock
@@ -92,8 +74,9 @@ def make_request(
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
+def clock() -> ManualClock:
+    """A clock that stands at midnight UTC."""
+    return ManualClock(wall=1_700_006_400.0)
 
 
 @pytest.fixture
@@ -107,7 +90,7 @@ def request_of() -> Callable[..., Request]:
 
 
 @pytest.fixture
-async def limiter(clock: TestClock, metrics: Metrics) -> AsyncIterator[MakeLimiter]:
+async def limiter(clock: ManualClock, metrics: Metrics) -> AsyncIterator[MakeLimiter]:
     """Make started instances of one gateway; they are stopped after the test."""
     made: list[RateLimit] = []
 

@@ -13,10 +13,11 @@ from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import RateLimitConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response, RouteInfo
+from gateway_plugin_sdk.testing import ManualClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
+from tests.plugins.ratelimit.conftest import MakeLimiter
 
 SOURCES = [
     "client_ip", "peer_ip", "route", "identity", "method", "host", "path", "constant", "header:X-Tenant", "cookie:sid",
@@ -51,7 +52,7 @@ def started() -> Iterator[Any]:
     context = PluginContext(
         binding="ratelimit",
         route="r",
-        clock=TestClock(),
+        clock=ManualClock(),
         log=logging.getLogger("gateway.plugin.ratelimit"),
         metrics=Metrics(),
     )

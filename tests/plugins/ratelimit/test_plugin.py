@@ -11,11 +11,11 @@ from gateway_plugin_ratelimit.config import RateLimitConfig
 from gateway_plugin_sdk import Metrics, PluginContext, Request, Response
 from gateway_plugin_sdk.testing import ManualClock
 
-from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
+from tests.plugins.ratelimit.conftest import MakeLimiter
 
 
 async def test_requests_beyond_the_burst_are_refused_until_tokens_flow_in(
-    limiter: MakeLimiter, clock: TestClock
+    limiter: MakeLimiter, clock: ManualClock
 ) -> None:
     limited = await limiter({"rate": 2, "burst": 3})
 
@@ -25,7 +25,7 @@ async def test_requests_beyond_the_burst_are_refused_until_tokens_flow_in(
 
 
 async def test_a_refusal_is_a_429_problem_that_names_the_limit_and_when_to_come_back(
-    limiter: MakeLimiter, clock: TestClock
+    limiter: MakeLimiter, clock: ManualClock
 ) -> None:
     limited = await limiter({"rate": 0.4, "burst": 1}, binding="per-client")
     await limited.call()
@@ -92,7 +92,7 @@ async def test_counters_are_forgotten_when_no_binding_uses_them(limiter: MakeLim
 
 
 async def test_a_request_that_one_of_several_limits_refuses_is_charged_to_none(
-    limiter: MakeLimiter, clock: TestClock, request_of: Callable[..., Request]
+    limiter: MakeLimiter, clock: ManualClock, request_of: Callable[..., Request]
 ) -> None:
     limited = await limiter(
         {
@@ -113,7 +113,7 @@ async def test_a_request_that_one_of_several_limits_refuses_is_charged_to_none(
     assert json.loads(refused.body)["violated-policies"] == ["hour"]  # type: ignore[arg-type]  # bytes
 
 
-async def test_refused_requests_count_where_the_limit_says_so(limiter: MakeLimiter, clock: TestClock) -> None:
+async def test_refused_requests_count_where_the_limit_says_so(limiter: MakeLimiter, clock: ManualClock) -> None:
     lenient = await limiter({"rate": 1, "burst": 1}, route="lenient")
     strict = await limiter({"rate": 1, "burst": 1, "count_refused": True}, route="strict")
 
@@ -157,7 +157,7 @@ async def test_a_request_that_a_rate_refuses_holds_no_place(
 
 
 async def test_a_request_that_concurrency_refuses_is_not_charged(
-    limiter: MakeLimiter, clock: TestClock, request_of: Callable[..., Request]
+    limiter: MakeLimiter, clock: ManualClock, request_of: Callable[..., Request]
 ) -> None:
     limited = await limiter(
         {"limits": [{"name": "at-once", "concurrency": 1}, {"name": "rate", "rate": 1, "burst": 2}]}

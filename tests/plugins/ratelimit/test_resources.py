@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from gateway_plugin_ratelimit import resources
 from gateway_plugin_sdk import Metrics, Request
+from gateway_plugin_sdk.testing import ManualClock
 
-from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
+from tests.plugins.ratelimit.conftest import MakeLimiter
 
 
 async def test_idle_keys_are_forgotten_while_nothing_comes(
     limiter: MakeLimiter,
     monkeypatch: pytest.MonkeyPatch,
-    clock: TestClock,
+    clock: ManualClock,
     request_of: Callable[..., Request],
     eventually: Any,
 ) -> None:

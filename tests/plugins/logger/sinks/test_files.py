@@ -61,7 +61,7 @@ def test_a_file_that_is_large_is_put_aside_and_old_ones_go(tmp_path: Path, clock
     target = make_target(path, clock, max_size=4, keep=2)
 
     for number in range(5):
-        clock.now += 1
+        clock.advance(1)
         target.write(f"{number}{number}{number}\n".encode())
     target.close()
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_large_is_put_aside_and_old_ones_go(tmp_path: Path, clock
 def test_a_file_of_yesterday_is_put_aside_even_by_a_new_process(tmp_path: Path, clock: Any) -> None:
     path = tmp_path / "a.log"
     path.write_text("yesterday\n")
-    os.utime(path, (clock.now - 86_400, clock.now - 86_400))
+    os.utime(path, (clock.wall() - 86_400, clock.wall() - 86_400))
     target = make_target(path, clock, every="1d")
 
     target.write(b"today\n")
@@ -88,7 +88,7 @@ def test_all_but_the_newest_old_file_are_compressed(tmp_path: Path, clock: Any) 
     target = make_target(path, clock, max_size=1, compress=True)
 
     for number in range(3):
-        clock.now += 1
+        clock.advance(1)
         target.write(f"{number}\n".encode())
         target.close()  # waits for the compression
         target.reopen()
@@ -219,7 +219,7 @@ def test_a_pipe_is_opened_without_a_reader_and_never_put_aside(tmp_path: Path, c
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     target.write(b"1\n")
-    clock.now += 100_000
+    clock.advance(100_000)
     target.write(b"2\n")
 
     assert os.read(reader, 100) == b"1\n2\n"
@@ -256,8 +256,8 @@ def test_whatever_fails_while_a_file_is_put_aside_loses_no_line(
         broken.setattr(os if step == "open" else Path, step, fail)
         for number in range(1, 6):
             target.write(f"{number}{number}{number}{number}\n".encode())
-            clock.now += 1
-    clock.now += 100
+            clock.advance(1)
+    clock.advance(100)
     for number in range(6, 9):
         target.write(f"{number}{number}{number}{number}\n".encode())
     target.close()

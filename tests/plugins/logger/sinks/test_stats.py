@@ -17,7 +17,7 @@ def test_losses_are_counted_one_by_one_and_logged_at_most_every_ten_seconds(
     stats.dropped(1, "overflow", "too slow")
     for _ in range(5):
         stats.dropped(2, "overflow", "too slow")
-    clock.now += 11
+    clock.advance(11)
     stats.dropped(1, "stop", lambda: "not in time")
 
     labels = {"sink": "file:a", "reason": "overflow"}
@@ -51,7 +51,7 @@ def test_what_a_sink_refuses_of_a_batch_is_lost_and_a_mere_warning_is_told(
 
     stats.refused(0, "old schema")
     stats.refused(0, "old schema")
-    clock.now += 11
+    clock.advance(11)
     stats.refused(2, "too old")
 
     labels = {"sink": "otlp:a", "reason": "rejected"}

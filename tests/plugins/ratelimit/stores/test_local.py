@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from gateway_plugin_ratelimit.stores.local import open_local_store, phase_of
 from gateway_plugin_sdk import Request
+from gateway_plugin_sdk.testing import ManualClock
 
-from tests.plugins.ratelimit.conftest import MakeLimiter, TestClock
+from tests.plugins.ratelimit.conftest import MakeLimiter
 
 
 async def test_workers_with_a_common_folder_count_together(
-    limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: TestClock
+    limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: ManualClock
 ) -> None:
     from gateway_plugin_sdk import Metrics
 
@@ -43,7 +44,7 @@ async def test_concurrency_is_counted_over_all_workers(
 
 
 def test_a_folder_that_cannot_be_used_is_said_and_each_worker_counts_by_itself(
-    clock: TestClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = tmp_path / "missing"
 
@@ -60,7 +61,7 @@ def test_days_of_the_phased_clock_begin_when_those_of_utc_do() -> None:
     assert (1234.5 + phase_of(midnight, 1234.5)) % 86400 == 0
 
 
-async def test_windows_of_a_day_begin_at_midnight_utc(limiter: MakeLimiter, clock: TestClock) -> None:
+async def test_windows_of_a_day_begin_at_midnight_utc(limiter: MakeLimiter, clock: ManualClock) -> None:
     limited = await limiter({"quota": 5, "window": "1d", "fixed": True})
     clock.advance(86400 - 30 - (clock.wall() % 86400))
 
