@@ -10,7 +10,9 @@ Plain hooks run in the context of the caller: ``context.run(start_phase, ...)`` 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
+from types import FrameType
 from typing import Any, Final, Generic, TypeVar
 
 from gateway_core.errors import TextTooLongError
@@ -49,6 +51,11 @@ class Suspended(Generic[OutcomeT]):
         """The hook that is awaited."""
         return self._hook
 
+    @property
+    def rest(self) -> Hooks:
+        """The hooks behind the one that is awaited."""
+        return self._run.hooks[self._run.index :]
+
     def take_rest(self) -> Hooks:
         """Return the hooks behind the one that is awaited, which ends the phase: for who runs them itself."""
         run = self._run
@@ -77,6 +84,20 @@ class Suspended(Generic[OutcomeT]):
     def __del__(self) -> None:
         if self._awaitable is not None:
             discard(self._awaitable)
+
+
+def running_hook() -> Hook | None:
+    """Return the plain hook that is being called, for code that it calls; None if there is none.
+
+    Found on the stack, so that calling hooks costs nothing for it.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way to look at the callers
+    while frame is not None:
+        if frame.f_code in _CALLERS:
+            found: Hook | None = frame.f_locals["hook"]
+            return found
+        frame = frame.f_back
+    return None
 
 
 class _Rules:
@@ -334,3 +355,9 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
         failure = error
     outcome: Suspended[None] | None = _go_on(_LOGGING, hooks, hook, (request, response, record), result, failure)
     return outcome
+
+
+_CALLERS: Final = frozenset(
+    each.__code__ for each in (start_phase, start_attempt_phase, start_response_phase, start_log_phase, _Run.advance)
+)
+"""What calls hooks, each with the hook in a variable of that name."""

@@ -10,9 +10,9 @@ is one that was made here. The phases follow each other by calls, not in a task:
 A request whose hooks are plain functions runs from its head to the bytes on the upstream's socket in one go, and its
 response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
 
-**The end** is `finish`, once: the response is complete, cut off (`ResponseWriter.cut`), or the client is gone.
-**The snapshot** is pinned until the response's head is written. A stream or a tunnel that goes on on a snapshot that is
-no longer in force keeps its chain alive by a `ChainLease`, and releases the snapshot.
+**The end** is `finish`, once: the response is complete, cut off, or the client is gone. **The snapshot** is pinned
+until the response's head is written; a stream or tunnel that goes on on a snapshot that is no longer in force keeps its
+chain alive by a `ChainLease`, and releases the snapshot.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from __future__ import annotations
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
-from gateway_core.messages.request import set_body_reader
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.exchange_record import make_record, response_of
+from gateway_core.proxy.forwarded_exchange import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
@@ -35,6 +35,7 @@ from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
 
@@ -42,40 +43,22 @@ class Exchange:
     """A request in progress, from its head to its log line."""
 
     __slots__ = (
-        "__dict__",
-        "_own",
-        "_pin",
-        "_relay",
-        "body",
-        "chain",
-        "client",
-        "deadline",
-        "head",
-        "id_line",
-        "is_over",
-        "proxy",
-        "request",
-        "route",
-        "snapshot",
-        "writer",
-    )
+        "__dict__", "_own", "_pin", "_relay", "body", "chain", "client", "deadline", "head", "id_line", "is_over",
+        "proxy", "request", "route", "snapshot", "writer",
+    )  # fmt: skip
 
     # What few exchanges set has its default here and a place in the dictionary when it is set: making one is cheaper.
-    aborted: str | None = None
-    """Who ended a response that is not complete: ``client``, ``upstream`` or ``gateway``."""
-    reason: str | None = None
-    """Why the gateway responded itself, or cut the response off: a code of `gateway_core.reasons`."""
-    error: str | None = None
-    """The same in words; for logs, never for clients."""
-    hooks: HookRunner | None = None
-    """What runs hooks; None as long as none has run, so that nothing can have been changed."""
-    sticky_target: RouteTarget | None = None
-    """The target that a cookie is to keep the client on."""
-    _phases: RequestPhases | None = None
+    aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
+    reason: str | None = None  # why the gateway responded itself, or cut it off: a code of `gateway_core.reasons`
+    error: str | None = None  # the same in words; for logs, never for clients
+    hooks: HookRunner | None = None  # None as long as none has run, so that nothing can have been changed
+    sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
+    forwarding: ForwardedExchange | None = None  # by a pre-proxy hook
+    tunnel: Tunnel | None = None  # of a 101
+    phases: RequestPhases | None = None
     _stream: ResponseStream | None = None
     _total_deadline = NEVER
-    tunnel_bytes: tuple[int, int] | None = None
-    """Bytes from the client and to it behind a 101."""
+    tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
 
     def __init__(
         self,
@@ -94,10 +77,9 @@ class Exchange:
         self.request = request
         self.client = client
         self.body: RequestBody | None = None
+        # The field that ends a head in both directions, and the empty line behind it.
         self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
-        """The field that ends a head in both directions, and the empty line behind it."""
-        self.chain: Chain = snapshot.global_chain
-        """The bindings that apply: the gateway-wide ones until the route is known."""
+        self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
         self.deadline = NEVER
         self.is_over = False
@@ -120,9 +102,7 @@ class Exchange:
             self.route, self.chain, request.route, request.path_params = route, route.chain, route.info, match.params
             self.send(route, route.targets[0])
             return
-        if body is not None:
-            set_body_reader(self.request, ExchangeOperations(self, body).read_body, body.watch)
-        phases = self._phases = RequestPhases(self)
+        phases = self.phases = RequestPhases(self)
         if is_one_too_many:
             phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)
         else:
@@ -137,14 +117,20 @@ class Exchange:
         self.snapshot.active += 1
         self.proxy.exchanges.add(self)
         self.writer.keep_alive = False
-        phases = self._phases = RequestPhases(self)
+        phases = self.phases = RequestPhases(self)
         phases.refuse(status, reason, detail, allow=allow)
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
         if self.hooks is None:
             self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
+            self.request.operations = ExchangeOperations(self)
         return self.hooks
+
+    def forward(self) -> ForwardedExchange:
+        """Return what forwards the request for a hook."""
+        self.forwarding = found = ForwardedExchange(self)
+        return found
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
@@ -169,15 +155,17 @@ class Exchange:
         body, relay = self.body, self._relay
         if relay is not None:
             relay.body_progress()
-        elif body is not None and (body.is_being_read or body.is_gathered):
+        elif body is not None and (body.is_being_read or body.is_gathered or self.forwarding is not None):
             self.watch(self.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
         if self._relay is not None:
             self._relay.body_ended()
-        elif self._phases is not None and not self.is_responding:
-            self._phases.body_ended()
+        elif self.forwarding is not None:
+            self.forwarding.body_ended()
+        elif self.phases is not None and not self.is_responding:
+            self.phases.body_ended()
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:
         """Take no more of the request's body, and respond with a status if that is still possible."""
@@ -268,6 +256,11 @@ class Exchange:
         elif self._relay is not None:
             self._relay.resume()
 
+    def tunnel_opened(self, tunnel: Tunnel) -> None:
+        """Called when the client is joined with the upstream."""
+        self.tunnel = tunnel
+        self.snapshot_replaced()
+
     def tunnel_closed(self, received: int, sent: int) -> None:
         """Called when the tunnel that followed a 101 is closed: the exchange is over."""
         self.tunnel_bytes = received, sent
@@ -346,11 +339,15 @@ class Exchange:
 
     def client_gone(self, detail: str = "") -> None:
         """Called when the client's connection is lost; ``detail`` says why if the gateway has closed it."""
-        if self.is_over:
+        if not self.is_over:
+            self.leave(self.aborted or "client", self.reason or "client-left", detail or self.error)
+
+    def leave(self, by: str, reason: str, detail: str | None) -> None:
+        """End without a client that could get more."""
+        self.aborted, self.reason, self.error = by, reason, detail
+        if self.tunnel is not None:
+            self.tunnel.expire(self.proxy.now())
             return
-        if detail:
-            self.error = detail
-        self.aborted, self.reason = self.aborted or "client", self.reason or "client-left"
         self._stop()
         if self.body is not None:
             self.body.client_gone()
@@ -383,7 +380,8 @@ class Exchange:
             status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(self.request.route, status, now - self.request.started)
         if hooks := self.chain.log:
-            record = make_record(self, relay, response, now - self.request.started)
+            sent = relay if self.forwarding is None else self.forwarding.call
+            record = make_record(self, sent, response, now - self.request.started)
             shown = response or response_of(relay)
             self.runner().run_last(self._pin.release, start_log_phase, hooks, self.request, shown, record)
         else:
@@ -392,8 +390,11 @@ class Exchange:
             # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
             relay.upstream_request.clear()
-        if self.hooks is not None or self._phases is not None:
-            self.hooks = self._stream = self._phases = None
+        if self.hooks is not None or self.phases is not None:
+            self.hooks = self._stream = self.phases = None
+        if self.forwarding is not None:
+            self.forwarding.close()
+            self.forwarding = None
         self._own = self.body = None
         if is_complete:
             self.writer.finish(now)

@@ -2,51 +2,117 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Protocol
 
-from gateway_core.config import LimitsConfig
-from gateway_core.proxy.inbound_head import InboundHead
-from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.hooks import running_hook
+from gateway_core.messages import Request, Response
+from gateway_core.messages.body import FilterSpec
+from gateway_core.proxy.detached_request import detach
+from gateway_core.proxy.forwarded_exchange import ForwardedExchange, ForwardingExchange
+from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.reasons import PLUGIN_ABORTED
 
 
-class OperatedExchange(Protocol):
+class OperatedExchange(ForwardingExchange, Protocol):
     """The exchange, as far as its operations use it."""
 
-    head: InboundHead
+    forwarding: ForwardedExchange | None
     is_over: bool
-    writer: ResponseWriter
 
     @property
     def is_responding(self) -> bool:
         """Whether there is a response, written or not."""
 
-    @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
+    tunnel: Tunnel | None
 
-    def watch(self, seconds: float) -> None:
-        """Expire in so many seconds; 0 is no limit but that of the whole request."""
+    def forward(self) -> ForwardedExchange:
+        """Return what forwards the request for a hook."""
+
+    def leave(self, by: str, reason: str, detail: str | None) -> None:
+        """End without a client that could get more."""
 
 
 class ExchangeOperations:
     """The operations of one exchange."""
 
-    __slots__ = ("_body", "_exchange")
+    __slots__ = ("_exchange", "_was_read")
 
-    def __init__(self, exchange: OperatedExchange, body: RequestBody) -> None:
+    def __init__(self, exchange: OperatedExchange) -> None:
         self._exchange = exchange
-        self._body = body
+        self._was_read = False
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body (see `Request.read`)."""
-        exchange, body = self._exchange, self._body
+        exchange, body = self._exchange, self._exchange.body
+        if body is None:
+            return b""
         if exchange.head.facts.expect:
             exchange.writer.send_continue()
         if not body.is_complete:
             exchange.watch(exchange.limits.body_timeout)
         try:
-            return await body.read(limit)
+            data = await body.read(limit)
         finally:
             if not exchange.is_over and not exchange.is_responding:
                 exchange.watch(0)
+        self._was_read = True
+        return data
+
+    def set_body(self, data: bytes) -> None:  # noqa: ARG002 - not there yet
+        """Not there yet."""
+        raise RuntimeError("set_body() is not there yet")
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:
+        """Observe the body."""
+        body = self._exchange.body
+        if body is None:
+            return False
+        if not spec.observe:
+            raise ValueError("only observe=True is there yet")
+        body_filter = spec.factory()
+        body.watch(lambda data: (body_filter.feed(data), None)[1])
+        return True
+
+    async def forward(self) -> Response:
+        """Send the request on, within the pre-proxy hook that is awaited (see `Request.forward`)."""
+        exchange = self._exchange
+        suspended = None if exchange.is_over else exchange.runner().suspended
+        if suspended is None or suspended.hook.phase != "gateway_pre_proxy":
+            raise RuntimeError("forward() may be called in the pre-proxy phase, by a hook that is awaited")
+        if exchange.forwarding is not None:
+            raise RuntimeError("forward() may be called once for each request")
+        return await exchange.forward().run(suspended)
+
+    def detach(self) -> Request:
+        """Return a copy that outlives the request (see `Request.detach`)."""
+        exchange, data = self._exchange, None
+        if exchange.is_over:
+            raise RuntimeError("detach() comes too late: the request is over")
+        if exchange.body is not None:
+            if not self._was_read:
+                raise RuntimeError("detach() needs the request's body: await request.read() before")
+            data = exchange.body.peek()
+        suspended = exchange.runner().suspended
+        hook = running_hook() if suspended is None else suspended.hook
+        return detach(exchange, hook, data)
+
+    def abort(self, reason: str) -> None:
+        """End the exchange, at once for its hooks, and for its client as soon as the hook that calls is left."""
+        exchange = self._exchange
+        if exchange.is_over:
+            return
+        runner = exchange.runner()
+        if runner.is_stopped:
+            return
+        runner.stop()
+        exchange.proxy.upstreams.loop.call_soon_threadsafe(self._abort, reason or PLUGIN_ABORTED, context=Context())
+
+    def _abort(self, reason: str) -> None:
+        """End the exchange or the tunnel; outside of the context of the hooks, in which log hooks are to run."""
+        exchange = self._exchange
+        if exchange.is_over:
+            return
+        if exchange.tunnel is None:
+            exchange.writer.cut(flush=exchange.writer.head_sent)
+        exchange.leave("gateway", reason, "a plugin ended the request")

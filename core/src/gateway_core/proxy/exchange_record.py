@@ -6,12 +6,20 @@ from typing import Final, Protocol
 
 from gateway_core.messages import Record, Response
 from gateway_core.proxy.exchange_host import ExchangeHost
-from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.upstream_request import UpstreamRequest
+from gateway_core.proxy.wire.response_head import ResponseHead
 
 CLIENT_LEFT: Final = 499
 """Status in logs of a request whose client left before there was a response."""
+
+
+class Responded(Protocol):
+    """What sent the request upstream."""
+
+    upstream_request: UpstreamRequest
+    response_head: ResponseHead | None
 
 
 class EndedExchange(Protocol):
@@ -26,7 +34,7 @@ class EndedExchange(Protocol):
     writer: ResponseWriter
 
 
-def make_record(exchange: EndedExchange, relay: Relay | None, response: Response | None, duration: float) -> Record:
+def make_record(exchange: EndedExchange, relay: Responded | None, response: Response | None, duration: float) -> Record:
     """Return a record of what was sent and received, and of the attempts.
 
     :param response: what the client was sent; None if that was the upstream's response as it came.
@@ -58,7 +66,7 @@ def make_record(exchange: EndedExchange, relay: Relay | None, response: Response
     return record
 
 
-def response_of(relay: Relay | None) -> Response:
+def response_of(relay: Responded | None) -> Response:
     """Return the upstream's response as hooks see it; one with `CLIENT_LEFT` if there was none."""
     head = None if relay is None else relay.response_head
     if head is not None:

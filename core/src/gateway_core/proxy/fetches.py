@@ -16,10 +16,11 @@ from gateway_core.messages import Headers, Request
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.request import arrival_of
 from gateway_core.proxy.attempt_phase import AttemptPhase
+from gateway_core.proxy.call_head import CallHead
 from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream_call import CallHead, UpstreamCall
+from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin

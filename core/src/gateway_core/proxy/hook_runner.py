@@ -24,7 +24,7 @@ T = TypeVar("T")
 class HookRunner:
     """Made for an exchange when its first hook is to run."""
 
-    __slots__ = ("_context", "_crashed", "_task", "was_suspended")
+    __slots__ = ("_context", "_crashed", "_task", "is_stopped", "suspended", "was_suspended")
 
     def __init__(self, crashed: Callable[[BaseException], None], context: Context) -> None:
         """Begin with a context that nothing else runs in.
@@ -34,15 +34,22 @@ class HookRunner:
         self._context = context
         self._crashed = crashed
         self._task: asyncio.Task[Any] | None = None
+        self.suspended: Suspended[Any] | None = None
+        """The phase in which a hook is awaited."""
+        self.is_stopped = False
+        """Whether no phase is to go on any more: the request was aborted."""
         self.was_suspended = False
         """Whether a hook was awaited, so that time has passed."""
 
     def run(self, then: Callable[[T], None], start: Callable[..., T | Suspended[T]], *args: Any) -> None:
         """Run a phase and call ``then`` with its outcome, at once or when a hook that must be awaited is done."""
         outcome = self._context.run(start, *args)
+        if self.is_stopped:
+            return
         if not isinstance(outcome, Suspended):
             then(outcome)
             return
+        self.suspended = outcome
         self.was_suspended = True
         self._context.run(current_request.set, args[1])
         task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self._context)
@@ -65,12 +72,22 @@ class HookRunner:
         """End the phase that is waiting; ``then`` is not called."""
         if self._task is not None:
             self._task.cancel()
-            self._task = None
+            self._task = self.suspended = None
+
+    def stop(self) -> None:
+        """Let no phase go on any more; callable from any thread."""
+        self.is_stopped = True
+
+    def sibling(self) -> HookRunner:
+        """Return another runner in the same context, for phases within one in which a hook is awaited."""
+        return HookRunner(self._crashed, self._context)
 
     def _resume(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
         if self._task is not task:
             return  # it was cancelled
-        self._task = None
+        self._task = self.suspended = None
+        if self.is_stopped:
+            return
         try:
             outcome = task.result()
         except ClientGoneError:

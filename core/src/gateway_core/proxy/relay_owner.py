@@ -14,6 +14,7 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 
@@ -74,6 +75,9 @@ class RelayOwner(Protocol):
 
     def crashed(self, error: BaseException) -> None:
         """Called when the gateway itself failed, or over what a plugin left."""
+
+    def tunnel_opened(self, tunnel: Tunnel) -> None:
+        """Called when the client is joined with the upstream."""
 
     def tunnel_closed(self, received: int, sent: int) -> None:
         """Called when the tunnel that followed a 101 is closed, with the bytes from the client and to it."""

@@ -9,13 +9,14 @@ the old route take no further part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.forwarding_protocol import Forwarding
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
@@ -27,6 +28,14 @@ from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 _ROUTE_MATCH: Final = "gateway_route_match"
+
+
+class Destination(NamedTuple):
+    """Where a request goes."""
+
+    target: RouteTarget
+    sticky_target: RouteTarget | None
+    """The target, if a cookie is to keep the client on it."""
 
 
 class PhasesOwner(Protocol):
@@ -41,6 +50,10 @@ class PhasesOwner(Protocol):
     request: Request
     route: CompiledRoute | None
     snapshot: Snapshot
+
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """What a hook forwards."""
 
     @property
     def limits(self) -> LimitsConfig:
@@ -179,37 +192,59 @@ class RequestPhases:
         else:
             self._allowed()
 
+    def copy_for(self, owner: PhasesOwner) -> RequestPhases:
+        """Return the same decisions for a copy of the request."""
+        copied = RequestPhases(owner)
+        copied._target, copied._sticky_target = self._target, self._sticky_target
+        return copied
+
     def _allowed(self) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
-        owner, request, chain = self._owner, self._request, None
-        route = owner.route
-        if route is not None and route.upstream is None and request.upstream is not None:
-            chain = owner.chain.for_target(request.upstream)
-        if route is None or chain is None:
+        chain = self.take_target_chain()
+        if chain is None:
             self._forward()
-            return
-        owner.take_route(route, chain)
-        self._run(chain.pre_proxy, "gateway_pre_proxy", lambda _: self._forward())
+        else:
+            self._run(chain.pre_proxy, "gateway_pre_proxy", lambda _: self._forward())
+
+    def take_target_chain(self) -> Chain | None:
+        """Go on with the chain of the target that is set by now; None if it is no other."""
+        owner, request = self._owner, self._request
+        route = owner.route
+        if route is None or route.upstream is not None or request.upstream is None:
+            return None
+        chain = owner.chain.for_target(request.upstream)
+        if chain is not None:
+            owner.take_route(route, chain)
+        return chain
 
     def _forward(self) -> None:
         """Send the request upstream, or respond with the route's redirect."""
-        owner, request, target = self._owner, self._request, self._target
-        route = owner.route
+        owner, found = self._owner, self.destination()
+        if isinstance(found, Response):
+            owner.respond_with(found, owner.chain.response)
+        else:
+            assert owner.route is not None
+            self._send(owner.route, found[0])
+
+    def destination(self) -> Destination | Response:
+        """Return where the request goes, or the response if it goes nowhere."""
+        owner, request = self._owner, self._request
+        route, target = owner.route, self._target
         assert route is not None
         if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
-            owner.fail(400, "path-refused", problem)
-        elif route.redirect is not None:
-            owner.respond_with(route.redirect(request), owner.chain.response)
-        else:
-            assert target is not None
-            if request.upstream is not None and request.upstream != target.upstream.name:
-                chosen = owner.snapshot.upstreams.get(request.upstream)
-                if chosen is None:
-                    detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
-                    owner.fail(500, "upstream.unknown", detail)
-                    return
-                target, self._sticky_target = route.target_for(chosen), None
-            self._send(route, target)
+            owner.note_failure("path-refused", problem)
+            return gateway_response(400, "path-refused")
+        if route.redirect is not None:
+            return route.redirect(request)
+        target = target or route.targets[0]
+        if request.upstream is not None and request.upstream != target.upstream.name:
+            chosen = owner.snapshot.upstreams.get(request.upstream)
+            if chosen is None:
+                detail = f"a plugin chose an upstream that is not configured: {request.upstream!r}"
+                owner.note_failure("upstream.unknown", detail)
+                return gateway_response(500, "upstream.unknown")
+            target, self._sticky_target = route.target_for(chosen), None
+        return Destination(target, self._sticky_target)
 
     def _send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream, once its body is there if the route has ``buffer_request``."""
@@ -247,7 +282,10 @@ class RequestPhases:
 
     def _run(self, hooks: tuple[Hook, ...], phase: str, then: Callable[[Stop | None], None], *args: Any) -> None:
         def decided(stop: Stop | None) -> None:
-            if stop is None or isinstance(stop.result, str):
+            forwarding = self._owner.forwarding
+            if forwarding is not None:
+                forwarding.end(stop)
+            elif stop is None or isinstance(stop.result, str):
                 then(stop)
             else:
                 self._respond(stop, stop.result, phase)

@@ -344,5 +344,6 @@ def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, d
 
     idle_timeout = 0.0 if route is None else route.timeouts.idle
     upstream = TunnelEnd(connection.transport, data)
-    proxy.tunnels.add(Tunnel(client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed))
-    owner.snapshot_replaced()
+    tunnel = Tunnel(client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed)
+    proxy.tunnels.add(tunnel)
+    owner.tunnel_opened(tunnel)

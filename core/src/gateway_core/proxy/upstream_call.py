@@ -19,7 +19,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextvars import Context
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import GatewayError, UpstreamError
@@ -28,10 +28,11 @@ from gateway_core.messages import Headers
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
 from gateway_core.proxy.attempt_phase import AttemptPhase
+from gateway_core.proxy.call_head import HeadMaker
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
-from gateway_core.proxy.upstream.connection import HEAD_ONLY, IN_CHUNKS, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
@@ -43,38 +44,6 @@ from gateway_core.upstreams.upstream import Upstream
 
 HIGH_WATER: Final = 65536
 """Bytes of a response's body that are held before its connection is paused."""
-
-
-class HeadMaker(Protocol):
-    """Makes the head of a call for each endpoint."""
-
-    @property
-    def method(self) -> str: ...
-
-    def head_for(self, endpoint: Endpoint, framing: bytes) -> PreparedRequest:
-        """Return the head, and the flags of `UpstreamConnection.send` but those of the body's framing.
-
-        :param framing: the fields that frame the body of a call as a block.
-        :raises GatewayError: it cannot be sent.
-        """
-
-
-class CallHead(NamedTuple):
-    """The head of a request that the gateway made."""
-
-    method: str
-    target: str
-    """Path and query, as they go on the wire."""
-    block: bytes = b""
-    """Fields, each line with a CRLF before it; without Host and those that frame the body."""
-    host: bytes = b""
-    """The value of Host if it is not the endpoint's authority."""
-
-    def head_for(self, endpoint: Endpoint, framing: bytes) -> PreparedRequest:
-        line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
-        host = self.host or endpoint.authority
-        flags = HEAD_ONLY if self.method == "HEAD" else 0
-        return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags
 
 
 class Switched(NamedTuple):
@@ -101,14 +70,15 @@ class UpstreamCall:
         "_is_paused",
         "_may_feed",
         "_more",
+        "_takes_switch",
         "_timeouts",
         "_total_deadline",
         "attempt_phase",
         "deadline",
         "refusal",
         "response_head",
+        "retry_after",
         "switched",
-        "takes_switch",
         "trailers",
         "upstream_request",
     )
@@ -123,6 +93,8 @@ class UpstreamCall:
         seconds: float | None = None,
         policy: RetryPolicy | None = None,
         bound: BoundConnections | None = None,
+        *,
+        takes_switch: bool = False,
     ) -> None:
         """Send nothing yet.
 
@@ -131,6 +103,7 @@ class UpstreamCall:
         :param seconds: for all of it, the response's body included; None is ``timeouts.total``.
         :param policy: of retries; the upstream's unless given.
         :param bound: the upstream connections of the client.
+        :param takes_switch: whether the caller takes a 101.
         """
         self._directory = directory
         self._head = head
@@ -142,10 +115,10 @@ class UpstreamCall:
         self.response_head: ResponseHead | None = None
         self.attempt_phase: AttemptPhase | None = None
         """The hooks that run before each attempt."""
-        self.refusal: Stop | None = None
-        """What an attempt hook that failed decided."""
-        self.takes_switch = False
-        """Whether the caller takes a 101."""
+        self.refusal: Stop | None = None  # by an attempt hook that failed
+        self.retry_after: float | None = None
+        """Seconds after which asking again may help."""
+        self._takes_switch = takes_switch
         self.switched: Switched | None = None
         self._head_ready = asyncio.Event()
         self._more = asyncio.Event()
@@ -251,11 +224,26 @@ class UpstreamCall:
         """Whether `read` would wait: what was read so far may be passed on."""
         return not self._buffer and not self._is_complete and self._error is None
 
+    def take_switched(self) -> Switched | None:
+        """Return the connection of a 101, which is the caller's then."""
+        switched, self.switched = self.switched, None
+        return switched
+
+    def rewrite_head(self, block: bytes) -> ResponseHead:
+        """Change the block of the response's head, and return that."""
+        assert self.response_head is not None
+        self.response_head = self.response_head.with_block(block)
+        return self.response_head
+
     async def aclose(self, error: Exception | None = None) -> None:  # noqa: ARG002 - as sources of bodies have it
         """End the call; what is left of the response is not read."""
+        self.close()
+
+    def close(self) -> None:
+        """End the call, at once."""
         if self._feeder is not None:
             self._feeder.cancel()
-        switched, self.switched = self.switched, None
+        switched = self.take_switched()
         if switched is not None:
             switched.connection.transport.abort()
         Context().run(self._end, UpstreamError("the call was closed", reason="upstream.truncated"))
@@ -265,21 +253,14 @@ class UpstreamCall:
 
     def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - the clock is read later
         """Make the head for an endpoint, and run the attempt hooks over it."""
-        body, framing = self._body, b""
-        if body is not None and body.is_complete:
-            framing = b"\r\nContent-Length: %d" % body.received
-        elif body is not None:
-            framing = b"\r\nTransfer-Encoding: chunked"
         try:
-            head, flags = self._head.head_for(endpoint, framing)
-        except GatewayError as error:
+            prepared = self._head.head_for(endpoint, self._body)
+        except UpstreamError as error:
             self._end(error)
             return None
-        if body is not None and not body.is_complete:
-            flags |= IN_CHUNKS
         if self.attempt_phase is None:
-            return head, flags
-        self.attempt_phase.start(endpoint, (head, flags), self._connect, self._refuse)
+            return prepared
+        self.attempt_phase.start(endpoint, prepared, self._connect, self._refuse)
         return None
 
     def _connect(self, head: PreparedRequest) -> None:
@@ -325,7 +306,7 @@ class UpstreamCall:
 
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         """Keep the connection for a caller that takes a 101; otherwise close what was not asked for."""
-        if not self.takes_switch:
+        if not self._takes_switch:
             connection.transport.abort()
             self._end(UpstreamError("it changes protocols, unasked", reason="upstream.bad-response"))
             return
@@ -336,6 +317,7 @@ class UpstreamCall:
         self._head_ready.set()
 
     def on_failed(self, failure: UpstreamFailure) -> None:
+        self.retry_after = failure.retry_after
         self._end(UpstreamError(failure.detail, status=failure.status, reason=failure.reason))
 
     def on_broken(self, reason: str, detail: str) -> None:

@@ -1,0 +1,278 @@
+"""`Request.detach`: a copy of a request that outlives it, and may be forwarded once, from anywhere.
+
+A detached request is an exchange without a client. It has a context, a deadline and a log record of its own, and keeps
+the snapshot of the request that it was made of. It counts as a request in progress from `forward` until its response
+was read to its end or closed: draining waits for it, and `limits.max_requests` counts it. What is dropped unread is
+closed when Python collects it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from copy import copy
+
+from gateway_core import reasons
+from gateway_core.config import LimitsConfig
+from gateway_core.errors import UpstreamError
+from gateway_core.hooks import Chain, Hook, start_log_phase
+from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages.body import BodySource, FilterSpec
+from gateway_core.messages.body_sources import BytesSource
+from gateway_core.proxy.exchange_record import make_record
+from gateway_core.proxy.forward import Forward, ForwardOwner
+from gateway_core.proxy.hook_runner import HookRunner
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.streamed_body import StreamedBody
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.snapshot import CompiledRoute, RouteTarget
+
+
+def detach(exchange: ForwardOwner, hook: Hook | None, body: bytes | None) -> Request:
+    """Return a copy of an exchange's request.
+
+    :param hook: the one that asks for it.
+    :param body: the whole body, if there is one.
+    :raises RuntimeError: no route is known yet.
+    """
+    if exchange.route is None:
+        raise RuntimeError("detach() needs a route: call it in the pre-proxy phase, or behind it")
+    request = copy(exchange.request)
+    request.headers = exchange.request.headers.copy()
+    request._state = dict(exchange.request.state)  # noqa: SLF001 - a copy is made of the whole
+    request.operations = DetachedRequest(exchange, request, hook, body)
+    return request
+
+
+class DetachedRequest:
+    """One detached request; the operations of the copy (`RequestOperations`), and its `ForwardOwner`."""
+
+    deadline = NEVER  # its upstream call has one
+    forwarding = None
+    tunnel = None
+    tunnel_bytes: tuple[int, int] | None
+
+    def __init__(self, exchange: ForwardOwner, request: Request, hook: Hook | None, body: bytes | None) -> None:
+        self.proxy = exchange.proxy
+        self.head = exchange.head
+        self.client = exchange.client
+        self.id_line = exchange.id_line
+        self.writer = exchange.writer
+        self.snapshot = exchange.snapshot
+        self.snapshot.active += 1
+        self.request = request
+        self.route, self.chain = exchange.route, exchange.chain
+        self.phases = RequestPhases(self) if exchange.phases is None else exchange.phases.copy_for(self)
+        is_in_pre_proxy = hook is not None and hook.phase == "gateway_pre_proxy"
+        self._hook = hook if is_in_pre_proxy else None
+        hooks = self.chain.pre_proxy
+        self._later = hooks[hooks.index(hook) + 1 :] if is_in_pre_proxy and hook in hooks else ()
+        self._data = body
+        self.body: RequestBody | None = None
+        self._runner = HookRunner(self.crashed, self.snapshot.scope.context.copy())
+        self._forward: Forward | None = None
+        self._task: asyncio.Task[Response] | None = None
+        self._is_over = False
+        self._bytes = 0
+        self.aborted: str | None = None
+        self.reason: str | None = None
+        self.error: str | None = None
+
+    # -- for plugins
+
+    async def forward(self) -> Response:
+        """Send it, and return the response (see `Request.forward`).
+
+        :raises RuntimeError: it was sent before.
+        """
+        if self._forward is not None or self._is_over:
+            raise RuntimeError("forward() of a detached request may be called once")
+        forward = self._forward = Forward(self)
+        self.request.started = self.proxy.now()
+        if self._data is not None:
+            self.body = RequestBody(self, self, self._data, is_complete=True)
+            self.body.gather(len(self._data))
+        self.proxy.exchanges.add(self)
+        later, runner = self._later, self._runner.sibling()
+        task = self._task = self._runner.spawn(forward.run(self._hook, later, runner), "detached request")
+        try:
+            response = await task
+        except BaseException as error:
+            task.cancel()
+            self._end(None, error)
+            raise
+        return self._watched(response)
+
+    def _watched(self, response: Response) -> Response:
+        """Have the end of the response's body end the request."""
+        streamed = response.operations
+        if not isinstance(streamed, StreamedBody):
+            if isinstance(response.body, bytes):
+                self._bytes = len(response.body)
+            self._end(response, None)
+            return response
+        body = streamed.take()
+        source = BytesSource(body) if isinstance(body, bytes) else body
+        watched = _WatchedBody(self, response, source)
+        # A copy: what is kept here must not keep the response that the plugin gets, whose end is noticed.
+        given = response.copy_head()
+        given.operations = StreamedBody(watched, "response", lambda *_: None, streamed.length)
+        return given
+
+    async def read_body(self, limit: int) -> bytes:  # noqa: ARG002 - it was read within another limit
+        """Return the body, which was read before."""
+        return self._data or b""
+
+    def set_body(self, data: bytes) -> None:
+        """Send another body."""
+        self._data = data
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:  # noqa: ARG002 - as requests have it
+        raise RuntimeError("the body of a detached request was read: use set_body()")
+
+    def detach(self) -> Request:
+        raise RuntimeError("the request is detached already")
+
+    def abort(self, reason: str) -> None:
+        """End it; later calls do nothing."""
+        if self._is_over:
+            return
+        self.aborted, self.reason = "gateway", reason or reasons.PLUGIN_ABORTED
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        else:
+            self._end(None, None)
+
+    # -- ends
+
+    def read(self, size: int) -> None:
+        """Count what was read of the response."""
+        self._bytes += size
+
+    def end(self, response: Response, error: BaseException | None) -> None:
+        """Called when the response was read or closed, in whatever context."""
+        loop = self.proxy.upstreams.loop
+        if not self._is_over and not loop.is_closed():
+            loop.call_soon(self._end, response, error, context=Context())
+
+    def _end(self, response: Response | None, error: BaseException | None) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self.proxy.exchanges.discard(self)
+        forward = self._forward
+        if forward is not None:
+            forward.close()
+        if isinstance(error, UpstreamError) and self.reason is None:
+            self.aborted, self.reason, self.error = "upstream", error.reason, str(error)
+        elif response is not None and response.failure:
+            self.reason, self.error = response.failure, forward.detail if forward is not None else None
+        hooks = self.chain.log
+        if not hooks or forward is None:
+            self.snapshot.release()
+            return
+        call = None if forward.client_call is None else forward.client_call.call
+        self.tunnel_bytes = len(self._data or b""), self._bytes
+        record = make_record(self, call, response, self.proxy.now() - self.request.started)
+        shown = response or Response(499)
+        self._runner.run_last(self.snapshot.release, start_log_phase, hooks, self.request, shown, record)
+
+    def __del__(self) -> None:
+        # It was not forwarded; what was forwarded ends otherwise.
+        if not self._is_over and self._forward is None:
+            self._is_over = True
+            self.snapshot.release()
+
+    def crashed(self, error: BaseException) -> None:
+        """End it: the gateway itself failed."""
+        self.proxy.log.error("detached request %s failed: %r", self.request.request_id, error, exc_info=error)
+        self._end(None, error)
+
+    def expire(self, now: float) -> None:
+        """Do nothing: the upstream call has the deadline."""
+
+    def snapshot_replaced(self) -> None:
+        """Do nothing: it stays on the snapshot that was pinned."""
+
+    # -- what forwarding uses (`ForwardOwner`), and the body (`BodyOwner`, `RequestFlow`)
+
+    @property
+    def limits(self) -> LimitsConfig:
+        """Those of the snapshot in force."""
+        return self.proxy.limits
+
+    def runner(self) -> HookRunner:
+        return self._runner
+
+    def take_route(self, route: CompiledRoute, chain: Chain) -> None:
+        self.route, self.chain = route, chain
+
+    def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
+        """Not called: `forward` sends it."""
+
+    def fail(self, status: int, reason: str, detail: str) -> None:  # noqa: ARG002 - its owner's signature
+        """Note the failure: the response is `forward`'s."""
+        self.note_failure(reason, detail)
+
+    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
+        """Not called: there is no client to respond to."""
+
+    def note_failure(self, reason: str, detail: str) -> None:
+        self.reason, self.error = reason or None, detail or None
+
+    def watch(self, seconds: float) -> None:
+        """Do nothing: the body is there."""
+
+    def body_progress(self) -> None:
+        """Do nothing: the body is there."""
+
+    def body_ended(self) -> None:
+        """Do nothing: the body is there."""
+
+    def body_failed(self, status: int, reason: str, detail: str) -> None:
+        """Do nothing: the body is there."""
+
+    def pause_request(self) -> None:
+        """Do nothing: the body is there."""
+
+    def resume_request(self) -> None:
+        """Do nothing: the body is there."""
+
+
+class _WatchedBody:
+    """The body of a detached request's response, whose end is the request's."""
+
+    __slots__ = ("_detached", "_response", "_source")
+
+    def __init__(self, detached: DetachedRequest, response: Response, source: BodySource) -> None:
+        self._detached = detached
+        self._response = response.copy_head()
+        self._source = source
+
+    @property
+    def is_idle(self) -> bool:
+        return self._source.is_idle
+
+    @property
+    def trailers(self) -> Headers:
+        return self._source.trailers
+
+    async def read(self) -> bytes:
+        try:
+            data = await self._source.read()
+        except Exception as error:
+            self._detached.end(self._response, error)
+            raise
+        if data:
+            self._detached.read(len(data))
+        else:
+            self._detached.end(self._response, None)
+        return data
+
+    async def aclose(self, error: Exception | None = None) -> None:
+        await self._source.aclose(error)
+        self._detached.end(self._response, None)
+
+    def __del__(self) -> None:
+        self._detached.end(self._response, None)
