@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import ssl
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from gateway_core.testing import RunningGateway
@@ -21,6 +22,7 @@ from gateway_core.testing.loop_thread import LoopThread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.core.server.certificates import make
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import Message, Wire
 
@@ -31,12 +33,12 @@ HARMFUL = {"reset-before", "end-before", "reset-within", "garbage-instead"}
 _numbers = itertools.count()
 
 
-@dataclass(repr=False)
 class Recording:
     """An upstream that does what a request's X-How says, and writes down what it got."""
 
-    bodies: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    port: int = 0
+    def __init__(self) -> None:
+        self.bodies: dict[int, list[bytes]] = defaultdict(list)
+        self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -135,22 +137,33 @@ steps = st.lists(
 )
 
 
-@dataclass(frozen=True, repr=False)
 class Setting:
-    gateway: RunningGateway
-    upstream: Recording
+    """A gateway, and the upstream behind it."""
+
+    def __init__(self, gateway: RunningGateway, upstream: Recording) -> None:
+        self.gateway = gateway
+        self.upstream = upstream
 
 
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
+@pytest.fixture(scope="module", params=["asyncio", "asyncio-tls", "uvloop"])
+def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    """Run an upstream and a gateway, with TLS on both sides of it or on none."""
     thread, upstream = LoopThread("recording upstream"), Recording()
+    loop, _, tls = request.param.partition("-")
+    pair, context, more = None, None, {}
+    if tls:
+        pair = make(tmp_path_factory.mktemp("tls"), "localhost")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pair.cert, pair.key)
+        more = {"tls": {"verify": False}}
 
     async def listen() -> asyncio.Server:
-        return await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+        return await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context)
 
     server = thread.run(listen())
     upstream.port = server.sockets[0].getsockname()[1]
-    with gateway_before(f"http://127.0.0.1:{upstream.port}", request.param) as gateway:
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{upstream.port}"
+    with gateway_before(url, loop, pair, **more) as gateway:
         yield Setting(gateway, upstream)
 
     async def close() -> None:
