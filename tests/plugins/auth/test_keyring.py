@@ -83,7 +83,7 @@ async def test_old_keys_serve_while_the_server_is_away_but_not_forever(
     gate.clock.advance(600)
     assert (await gate.visit(token(n=1))).status == 200
     await until(lambda: len(key_server.requests) == 2)
-    await until(lambda: "answers 503; the last one stays in use" in caplog.text)
+    await until(lambda: "responds 503; the last one stays in use" in caplog.text)
     gate.clock.advance(3600)
     assert (await gate.visit(token(n=2))).reason == "no-keys"
 
@@ -187,7 +187,7 @@ async def test_a_url_is_shown_without_its_credentials(
     gate = await make_gate(jwks_url=f"http://user:hush@{place}/jwks?token=hush")
 
     assert "Authorization" in key_server.requests[0].headers
-    assert f"cannot load http://{place}/jwks: http://{place}/jwks answers 404" in caplog.text
+    assert f"cannot load http://{place}/jwks: http://{place}/jwks responds 404" in caplog.text
     assert "hush" not in caplog.text + gate.plugin.metrics.exposition().decode()
 
 
@@ -236,7 +236,7 @@ async def test_documents_that_are_too_large_and_redirects_are_not_followed(
     key_server.status, key_server.headers = 302, {"Location": f"{key_server.url}/jwks"}
     moved = await make_gate(jwks_url=f"{key_server.url}/moved")
     assert (await moved.visit(token())).status == 503
-    assert "answers 302" in caplog.text
+    assert "responds 302" in caplog.text
 
 
 async def test_a_servers_max_age_is_respected(

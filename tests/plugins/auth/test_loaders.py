@@ -29,7 +29,7 @@ async def test_a_document_and_its_cache_control_are_fetched(key_server: Any) -> 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("/none", "answers 404"),
+        ("/none", "responds 404"),
         ("http://127.0.0.1:1/", "connect"),
         ("http://[x/", ""),
         ("https://127.0.0.1:1/", "connect"),

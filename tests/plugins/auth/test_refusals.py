@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, answer, challenge, quoted, unavailable
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, challenge, quoted, response_to, unavailable
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, answer, challe
     ],
 )
 def test_challenges_are_those_of_rfc_6750(refusal: Refusal, status: int, text: str) -> None:
-    response = answer(refusal, ["Bearer"], "r")
+    response = response_to(refusal, ["Bearer"], "r")
 
     assert response.status == status
     assert response.headers.get_all("www-authenticate") == [text]
 
 
 def test_each_scheme_has_a_challenge_of_its_own() -> None:
-    response = answer(NO_CREDENTIALS, ["Bearer", "ApiKey", "Basic"], "r")
+    response = response_to(NO_CREDENTIALS, ["Bearer", "ApiKey", "Basic"], "r")
 
     assert response.headers.get_all("www-authenticate") == [
         'Bearer realm="r"', 'ApiKey realm="r"', 'Basic realm="r", charset="UTF-8"',
@@ -38,7 +38,7 @@ def test_each_scheme_has_a_challenge_of_its_own() -> None:
 
 def test_the_body_never_has_the_reason() -> None:
     bodies = [
-        json.loads(answer(Refusal(reason), ["Bearer"], "r").body)  # type: ignore[arg-type]  # bytes
+        json.loads(response_to(Refusal(reason), ["Bearer"], "r").body)  # type: ignore[arg-type]  # bytes
         for reason in ("expired", "signature", "revoked")
     ]
 
@@ -48,7 +48,7 @@ def test_the_body_never_has_the_reason() -> None:
 
 
 def test_what_cannot_be_checked_now_is_no_challenge_and_tells_when_to_come_again() -> None:
-    response = answer(unavailable("no-keys", 1.2), ["Bearer", "Basic"], "r")
+    response = response_to(unavailable("no-keys", 1.2), ["Bearer", "Basic"], "r")
 
     assert (response.status, response.headers.get("retry-after")) == (503, "2")
     assert "www-authenticate" not in response.headers

@@ -50,7 +50,7 @@ class Client:
     async def fetch(self, url: str) -> tuple[bytes, str]:
         """Return the body and the ``Cache-Control`` of a document.
 
-        :raises FetchError: there is no answer in time, it is not a 200, or it is too large. Redirects are not followed:
+        :raises FetchError: there is no response in time, it is no 200, or it is too large. Redirects are not followed:
             whom we trust is what the configuration says.
         """
         options = self._options
@@ -60,11 +60,11 @@ class Client:
                 aiohttp.ClientSession(
                     timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=await self._connector(url)
                 ) as session,
-                session.get(url, headers=self._headers, proxy=self._proxy, allow_redirects=False) as answer,
+                session.get(url, headers=self._headers, proxy=self._proxy, allow_redirects=False) as response,
             ):
-                if answer.status != 200:
-                    raise FetchError(f"{shown_url(url)} answers {answer.status}")
-                return await self._read(shown_url(url), answer), answer.headers.get("Cache-Control", "")
+                if response.status != 200:
+                    raise FetchError(f"{shown_url(url)} responds {response.status}")
+                return await self._read(shown_url(url), response), response.headers.get("Cache-Control", "")
         except TimeoutError as error:
             text = f"no response within {options.timeout:g} s (fetch.timeout)"
             raise FetchError(f"{shown_url(url)}: {text}") from error
@@ -80,9 +80,9 @@ class Client:
             self._tls = await asyncio.to_thread(tls_context, self._options) or True
         return aiohttp.TCPConnector(force_close=True, ssl=self._tls)
 
-    async def _read(self, url: str, answer: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, url: str, response: aiohttp.ClientResponse) -> bytes:
         most, parts, size = self._options.max_bytes, [], 0
-        async for part in answer.content.iter_any():
+        async for part in response.content.iter_any():
             size += len(part)
             if size > most:
                 raise FetchError(f"{url} sends more than {most} bytes: raise fetch.max_bytes if that is right")
@@ -91,7 +91,7 @@ class Client:
 
 
 Lifetime = Callable[[str], float]
-"""Takes the ``Cache-Control`` of an answer and returns the seconds until the next load."""
+"""Takes the ``Cache-Control`` of a response and returns the seconds until the next load."""
 
 Read = Callable[[bytes], ValueT]
 """Turns what was loaded into a value; a `ValueError` of it is a failure of the load."""

@@ -33,7 +33,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Work without which there is no answer yet; after it, ask again."""
+    """Work without which there is no outcome yet; after it, ask again."""
 
     work: Callable[[], Awaitable[None]]
 

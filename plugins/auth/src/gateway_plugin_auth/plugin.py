@@ -16,7 +16,7 @@ from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
 from gateway_plugin_auth.providers.jwt import Tokens
 from gateway_plugin_auth.refusal_log import RefusalLog
-from gateway_plugin_auth.refusals import Refusal, answer
+from gateway_plugin_auth.refusals import Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 
 
@@ -135,7 +135,7 @@ class Auth(Plugin[AuthConfig]):
         route = request.route.id if request.route is not None else self.context.route or ""
         self._refusals.labels(self.context.binding, route, refusal.reason).inc()
         self._report(request, refusal, route)
-        return answer(refusal, self._challenges, self.config.realm)
+        return response_to(refusal, self._challenges, self.config.realm)
 
     def _report(self, request: Request, refusal: Refusal, route: str) -> None:
         left_out = self._refusal_log.take(refusal.reason, self.clock.monotonic())

@@ -1,4 +1,4 @@
-"""Why a request is refused, and the answer that says no more of it than the client may know."""
+"""Why a request is refused, and the response that says no more of it than the client may know."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Refusal:
 
     @property
     def weight(self) -> int:
-        """How much the refusal tells of the caller: of several refusals, the one that tells most is answered."""
+        """How much the refusal tells of the caller: of several, the response is for the one that tells most."""
         return _WEIGHTS[self.error]
 
 
@@ -90,7 +90,7 @@ def challenge(scheme: str, realm: str, refusal: Refusal | None = None) -> str:
     return text
 
 
-def answer(refusal: Refusal, schemes: Sequence[str], realm: str) -> Response:
+def response_to(refusal: Refusal, schemes: Sequence[str], realm: str) -> Response:
     """Return the response to a refused request: one challenge for each scheme that would be accepted."""
     if refusal.error == "temporarily_unavailable":
         fields = [("Retry-After", str(refusal.retry_after))]

@@ -49,7 +49,7 @@ def compile_cost(cost: int | str) -> Cost:
 
 
 def response_cost(cost: int | str) -> Callable[[Response], int] | None:
-    """Return the function that reads from an answer what its request cost, if the answer says it."""
+    """Return the function that reads from a response what its request cost, if the response says it."""
     if isinstance(cost, int) or not cost.startswith("response-header:"):
         return None
     name = cost.partition(":")[2].lower()

@@ -10,7 +10,6 @@ from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Req
 from gateway_plugin_sdk.certificates import certificate_findings
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
-from gateway_plugin_ratelimit.answers import missing_key, refusal, unavailable
 from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
@@ -19,6 +18,7 @@ from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.loopholes import find_loopholes
 from gateway_plugin_ratelimit.reservation import Reservation
 from gateway_plugin_ratelimit.resources import resources_of
+from gateway_plugin_ratelimit.responses import missing_key, refusal, unavailable
 from gateway_plugin_ratelimit.stores import Charge, Remaining, Store
 from gateway_plugin_ratelimit.stores.scripts import cluster_tag
 
@@ -114,18 +114,18 @@ class RateLimit(Plugin[RateLimitConfig]):
         request.state[self._slot] = reservation
         pending = self._store.admit(reservation)
         return (
-            self._answer(request, reservation) if pending is None else self._answer_later(pending, request, reservation)
+            self._settle(request, reservation) if pending is None else self._settle_later(pending, request, reservation)
         )
 
-    async def _answer_later(
+    async def _settle_later(
         self, pending: Awaitable[None], request: Request, reservation: Reservation
     ) -> Response | None:
         await pending
-        answer = self._answer(request, reservation)
-        if isinstance(answer, Response):
-            return answer
-        if answer is not None:
-            await answer
+        result = self._settle(request, reservation)
+        if isinstance(result, Response):
+            return result
+        if result is not None:
+            await result
         return None
 
     def _select(self, request: Request) -> Reservation | Response | None:
@@ -165,7 +165,7 @@ class RateLimit(Plugin[RateLimitConfig]):
             costs.append(cost if isinstance(cost, int) else cost(request))
         return Reservation(limits, rules, counters, costs) if limits else None
 
-    def _answer(self, request: Request, reservation: Reservation) -> Response | Awaitable[None] | None:
+    def _settle(self, request: Request, reservation: Reservation) -> Response | Awaitable[None] | None:
         """Turn the decisions on a request into what the hook returns."""
         if reservation.unavailable is not None:
             request.state[_REFUSAL] = "store-away"

@@ -15,13 +15,13 @@ HeaderStyle = Literal["standard", "x-ratelimit", "ratelimit"]
 
 
 class RefusalConfig(ConfigModel):
-    """What a refused request is answered."""
+    """The response to a refused request."""
 
     status: Annotated[int, Field(ge=400, le=599)] = 429
     """The status."""
 
     detail: str = "too many requests"
-    """What the problem details answer tells the client."""
+    """What the problem details tell the client."""
 
     retry_jitter: Annotated[float, Field(ge=0, le=10)] = 0.1
     """Spread the retries: up to this share of the wait is added to ``Retry-After`` at random, in whole seconds."""
@@ -53,11 +53,11 @@ class RateLimitConfig(LimitOptions):
     them. When they are full, the one that would be forgotten first makes room."""
 
     headers: tuple[HeaderStyle, ...] = ("standard", "x-ratelimit")
-    """Which fields answers carry: ``standard`` (RateLimit-Policy and RateLimit of the IETF draft), ``x-ratelimit``
+    """Which fields responses carry: ``standard`` (RateLimit-Policy and RateLimit of the IETF draft), ``x-ratelimit``
     (X-RateLimit-Limit, -Remaining, -Reset) and ``ratelimit`` (RateLimit-Limit, -Remaining, -Reset of early drafts)."""
 
     refusal: RefusalConfig = RefusalConfig()
-    """What a refused request is answered."""
+    """The response to a refused request."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -97,7 +97,7 @@ class RedisConfig(ConfigModel):
     """What the names of our keys begin with."""
 
     when_unavailable: Literal["local", "open", "closed"] = "local"
-    """Without the server: count on this machine only, let every request pass, or answer 503."""
+    """Without the server: count on this machine only, let every request pass, or respond 503."""
 
     lease: Annotated[Duration, Field(ge=1)] = 30.0
     """After how long a request in progress is forgotten if its gateway died; renewed while it lasts."""

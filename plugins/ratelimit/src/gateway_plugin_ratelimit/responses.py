@@ -1,4 +1,4 @@
-"""The answers that refused requests get."""
+"""The responses that refused requests get."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def retry_after(wait: float, jitter: float, draw: float) -> int:
 
 
 def refusal(status: int, detail: str, violated: Sequence[str], wait: float, jitter: float) -> Response:
-    """Return the answer to a request that is over a limit."""
+    """Return the response to a request that is over a limit."""
     seconds = retry_after(wait, jitter, random())  # noqa: S311 - spreads retries, guards nothing
     return Response.problem(
         status,
@@ -36,11 +36,11 @@ def refusal(status: int, detail: str, violated: Sequence[str], wait: float, jitt
 
 
 def missing_key() -> Response:
-    """Return the answer to a request that lacks what its limit counts by."""
+    """Return the response to a request that lacks what its limit counts by."""
     return Response.problem(403, "the request does not say whose it is")
 
 
 def unavailable(wait: float, jitter: float) -> Response:
-    """Return the answer to a request whose limits cannot be checked."""
+    """Return the response to a request whose limits cannot be checked."""
     seconds = retry_after(wait, jitter, random())  # noqa: S311 - spreads retries, guards nothing
     return Response.problem(503, "limits cannot be checked right now", headers={"Retry-After": str(seconds)})

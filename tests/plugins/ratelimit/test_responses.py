@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway_plugin_ratelimit.answers import retry_after
+from gateway_plugin_ratelimit.responses import retry_after
 from hypothesis import given
 from hypothesis import strategies as st
 
