@@ -34,10 +34,10 @@ async def status(port: int, org: int) -> str:
     field = token(sub=f"user {org}", org={"id": org})["Authorization"]
     head = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {field}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode())
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return answer.split(b" ", 2)[1].decode()
+    return response.split(b" ", 2)[1].decode()
 
 
 @pytest.mark.slow

@@ -78,10 +78,10 @@ def test_a_failing_hook_does_to_a_request_what_its_binding_says(
     upstream: ScriptedUpstream, path: str, on_error: str, status: int
 ) -> None:
     with gateway(upstream, f"name: moody, on_error: {on_error}") as running:
-        answer = running.get(path)
+        response = running.get(path)
 
-        assert answer.status == status
-        assert "no luck" not in answer.text
+        assert response.status == status
+        assert "no luck" not in response.text
         assert len(upstream.requests) == (1 if status == 200 else 0)
         assert counted(running, "gateway_plugin_errors") == 1
         assert running.get("/fine").status == 200

@@ -193,6 +193,6 @@ def test_a_body_in_chunks_reaches_wsgi_where_it_is_buffered(ports: dict[str, int
     route = {"id": "all", "path_prefix": "/", "target": "u", "buffer_request": "1MiB"}
     with gateway_before(f"http://127.0.0.1:{ports['wsgiref']}", "asyncio", more={"routes": [route]}) as gateway:
         for size in (0, 3, 200_000):
-            answer = gateway.post("/echo", iter([b"x" * size]) if size else iter([]))
-            assert (answer.status, len(answer.body)) == (200, size)
+            response = gateway.post("/echo", iter([b"x" * size]) if size else iter([]))
+            assert (response.status, len(response.body)) == (200, size)
         assert gateway.post("/echo", iter([b"x" * 1_000_000, b"y" * 100_000])).status == 413

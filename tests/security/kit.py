@@ -59,7 +59,7 @@ routes:
 
 
 class Upstream:
-    """Answers every request with 200 and keeps its request-target."""
+    """Responses every request with 200 and keeps its request-target."""
 
     def __init__(self) -> None:
         self.port = 0

@@ -136,7 +136,7 @@ async def environ_of(peer: Peer, lines: bytes, body: bytes = b"") -> dict[str, s
     framing = b"Content-Length: %d\r\n" % len(body) if body else b""
     method = b"POST" if body else b"GET"
     await peer.send(b"%b / HTTP/1.1\r\nHost: good.example\r\n%b%b\r\n%b" % (method, lines, framing, body))
-    status, _, told = await peer.answer()
+    status, _, told = await peer.response()
     assert status == 200
     found: dict[str, str] = json.loads(told)
     return found

@@ -162,14 +162,14 @@ def test_first_party_plugins_never_fail_over_what_clients_and_upstreams_send(
     target: str,
     pairs: list[tuple[str, bytes]],
     status: int,
-    answered: list[tuple[str, bytes]],
+    responded: list[tuple[str, bytes]],
 ) -> None:
     request = request_of(running.snapshot, method, target, pairs)
     if request is None:
         return
     route = running.snapshot.routes["all"]
     request.route = route.info
-    block = b"".join(b"\r\n%b: %b" % (name.encode(), value) for name, value in answered)
+    block = b"".join(b"\r\n%b: %b" % (name.encode(), value) for name, value in responded)
     response = Response.streamed(status, "OK", block)
 
     running.finished(start_phase(route.chain.request, request))

@@ -35,14 +35,14 @@ class Act:
     """What one hook does, and what its binding makes of a failure."""
 
     how: str  # plain, async, awaitable: a plain hook that returns a coroutine
-    what: str  # pass, answer, route, raise, exit, wrong
+    what: str  # pass, response, route, raise, exit, wrong
     denies: bool
 
 
 ACTS = st.builds(
     Act,
     st.sampled_from(["plain", "async", "awaitable"]),
-    st.sampled_from(["pass", "pass", "pass", "answer", "route", "raise", "exit", "wrong"]),
+    st.sampled_from(["pass", "pass", "pass", "response", "route", "raise", "exit", "wrong"]),
     st.booleans(),
 )
 
@@ -50,7 +50,7 @@ ACTS = st.builds(
 def do(act: Act, index: int, seen: list[int]) -> object:
     seen.append(index)
     match act.what:
-        case "answer":
+        case "response":
             return Response(200 + index)
         case "route":
             return f"route-{index}"
@@ -109,7 +109,7 @@ def interpreted(acts: list[Act], phase: str) -> tuple[list[int], object]:
     seen = []
     for index, act in enumerate(acts):
         seen.append(index)
-        if act.what == "answer":
+        if act.what == "response":
             return seen, 200 + index
         if act.what == "route" and phase == "gateway_route_match":
             return seen, f"route-{index}"
@@ -150,7 +150,7 @@ def test_the_response_phase_runs_every_hook_and_the_last_word_counts(acts: list[
 
     expected = 299
     for index, act in reversed(list(enumerate(acts))):
-        if act.what == "answer":
+        if act.what == "response":
             expected = 200 + index
         elif act.what != "pass" and act.denies:
             expected = 500

@@ -24,7 +24,7 @@ async def finished(outcome: Any) -> Any:
     return await outcome.finish() if isinstance(outcome, Suspended) else outcome
 
 
-def test_a_response_hook_may_return_the_answer_it_was_given(bind: Bind, request_: Request) -> None:
+def test_a_response_hook_may_return_the_response_it_was_given(bind: Bind, request_: Request) -> None:
     response = Response(201)
     response.produced_by = "upstream"
     hooks = build_chain(

@@ -67,7 +67,7 @@ def test_the_route_match_phase_is_given_the_route_or_none(bind: Bind, request_: 
     assert seen == [None, RouteInfo("r")]
 
 
-def test_an_answer_says_who_made_it(bind: Bind, request_: Request) -> None:
+def test_a_response_says_who_made_it(bind: Bind, request_: Request) -> None:
     stop = start_phase(build_chain([bind(pre_proxy(lambda self, request: Response(401)), "auth")]).pre_proxy, request_)
 
     assert isinstance(stop, Stop)

@@ -78,9 +78,9 @@ def test_nobody_else_is_told(upstream: ScriptedUpstream, more: str, headers: dic
 def test_an_upstreams_own_times_are_kept(upstream: ScriptedUpstream) -> None:
     upstream.answer_with(headers={"Server-Timing": "db;dur=3"})
     with RunningGateway(config(upstream, f"server_timing: true\n{TRUSTED}"), plugins=[Guard]) as gateway:
-        answer = gateway.get("/", headers=ASK)
+        response = gateway.get("/", headers=ASK)
 
-    assert "db;dur=3" in answer.headers.get_all("server-timing")
+    assert "db;dur=3" in response.headers.get_all("server-timing")
 
 
 def test_a_chain_is_surrounded_once_and_nothing_inside_changes(bind: Any) -> None:

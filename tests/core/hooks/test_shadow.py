@@ -21,10 +21,10 @@ Counted = Callable[..., float]
 
 
 class Meddling(Plugin[Any]):
-    """Changes whatever it can, and answers if it is told to."""
+    """Changes whatever it can, and responses if it is told to."""
 
     name = "meddling"
-    answer: object = None
+    response: object = None
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> object:
@@ -33,13 +33,13 @@ class Meddling(Plugin[Any]):
         request.upstream = "other"
         request.identity = Identity("somebody")
         request.state["meddling.seen"] = True
-        return self.answer
+        return self.response
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> object:
         response.status = 500
         response.headers["x-new"] = "1"
-        return self.answer
+        return self.response
 
     @hookimpl
     def gateway_log(self, request: Request) -> None:
@@ -70,12 +70,12 @@ async def test_nothing_of_what_a_shadow_does_to_a_request_takes_effect(
 
 
 @pytest.mark.parametrize("plugin", [Meddling, MeddlingLater])
-async def test_what_a_shadow_would_have_answered_is_counted_and_logged(
+async def test_what_a_shadow_would_have_responded_is_counted_and_logged(
     bind: Bind, request_: Request, counted: Counted, caplog: pytest.LogCaptureFixture, plugin: type[Meddling]
 ) -> None:
     caplog.set_level("INFO")
     binding = bind(plugin, is_shadow=True)
-    binding.instance.answer = Response(403)  # type: ignore[attr-defined]
+    binding.instance.response = Response(403)  # type: ignore[attr-defined]
 
     outcome = start_phase(build_chain([binding]).pre_proxy, request_)
     stop = await outcome.finish() if isinstance(outcome, Suspended) else outcome
@@ -85,7 +85,7 @@ async def test_what_a_shadow_would_have_answered_is_counted_and_logged(
     assert "would have: response 403" in caplog.text
 
 
-def test_a_shadow_works_on_a_copy_of_the_answers_head(bind: Bind, request_: Request, counted: Counted) -> None:
+def test_a_shadow_works_on_a_copy_of_the_responses_head(bind: Bind, request_: Request, counted: Counted) -> None:
     response = Response(200, headers={"a": "b"})
 
     assert start_response_phase(build_chain([bind(Meddling, is_shadow=True)]).response, request_, response) is response

@@ -27,7 +27,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @pytest.fixture
 async def start_upstream() -> AsyncIterator[StartUpstream]:
-    """Start an upstream: with a coroutine for each connection, or with bytes that answer every request."""
+    """Start an upstream: with a coroutine for each connection, or with bytes that are the response to every request."""
     stack = AsyncExitStack()
 
     async def start(script: bytes | Handler = OK) -> RawUpstream:

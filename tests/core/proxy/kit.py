@@ -47,11 +47,13 @@ class Peer:
     async def exactly(self, count: int) -> bytes:
         return await self.reader.readexactly(count)
 
-    async def answer(self) -> tuple[int, bytes, bytes]:
-        """Read an answer that has Content-Length; return status, head and body."""
+    async def response(self) -> tuple[int, bytes, bytes]:
+        """Read a response that has Content-Length; return status, head and body."""
         head = await self.head()
         length = int(field(head, b"content-length") or b"0")
         return int(head[9:12]), head, await self.exactly(length)
+
+    answer = response  # for tests that are being written
 
     def close(self) -> None:
         self.writer.close()
@@ -97,7 +99,7 @@ def field(head: bytes, name: bytes) -> bytes | None:
 
 
 class RawUpstream:
-    """Serves each connection with a coroutine; records the heads it read through `serve_answers`."""
+    """Serves each connection with a coroutine; records the heads it read through `serve_responses`."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -153,11 +155,11 @@ class RunningProxy:
         await asyncio.sleep(0)
 
     async def ask(self, data: bytes) -> tuple[int, bytes, bytes]:
-        """Send a request over a new connection; return status, head and body of an answer with Content-Length."""
+        """Send a request over a new connection; return status, head and body of a response with Content-Length."""
         peer = await self.connect()
         try:
             await peer.send(data)
-            return await asyncio.wait_for(peer.answer(), 20)
+            return await asyncio.wait_for(peer.response(), 20)
         finally:
             peer.close()
 

@@ -35,7 +35,7 @@ def request(method: bytes) -> bytes:
 
 
 class ClosesTheSecond:
-    """An upstream that answers the first request of each connection, and closes it without a byte at the second."""
+    """An upstream responds the first request of each connection, and closes it without a byte at the second."""
 
     def __init__(self, instead: bytes = b"") -> None:
         self.requests = 0
@@ -105,7 +105,7 @@ async def test_one_retry_and_one_resend_are_all_there_is(proxied: Proxied) -> No
     for client in clients:
         await client.send(request(b"GET"))
     for client in clients:
-        await client.answer()
+        await client.response()
     is_failing, sent = True, 0
 
     status, _, _ = await gateway.ask(request(b"GET"))
@@ -136,7 +136,7 @@ async def test_want_of_descriptors_is_a_503_that_is_not_held_against_the_endpoin
 
     with no_descriptors_left():
         await client.send(request(b"GET"))
-        status, _, _ = await client.answer()
+        status, _, _ = await client.response()
     again = await gateway.ask(request(b"GET"))
 
     assert (status, again[0]) == (503, 200)
@@ -179,7 +179,7 @@ async def test_trailers_of_a_request_are_forwarded(proxied: Proxied) -> None:
     )
     await client.send(b"2\r\nab\r\n")
     await client.send(b"0\r\nX-Sum: 7\r\n\r\n")
-    await client.answer()
+    await client.response()
 
     head, body = await received
     assert b"\r\nTrailer: X-Sum\r\n" in head

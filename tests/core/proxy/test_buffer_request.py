@@ -40,7 +40,7 @@ async def test_nothing_goes_upstream_before_the_body_is_complete(
     assert counts(gateway) == {"exchanges": 1, "requests of the snapshot": 1}
     await client.send(half)
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies == [half * 2]
 
 
@@ -56,7 +56,7 @@ async def test_a_body_in_chunks_is_sent_with_its_length(
     for _ in range(3):  # the later ones come from the cache of heads
         for start in range(0, len(data), cut):
             await client.send(data[start : start + cut])
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
 
     assert upstream.bodies == [b"hello world"] * 3
     for head in upstream.heads:
@@ -100,7 +100,7 @@ async def test_a_client_that_waits_is_told_to_go_on(start_proxy: StartProxy, sta
     assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await client.send(b"hello")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies == [b"hello"]
     assert not fields(upstream.heads[0], b"expect")
 

@@ -35,7 +35,7 @@ routes:
     assert upstream.connections == 1, "the connection that was not used is lost"
 
 
-async def test_who_waited_for_a_connection_has_the_whole_time_for_its_answer(proxied: Proxied) -> None:
+async def test_who_waited_for_a_connection_has_the_whole_time_for_its_response(proxied: Proxied) -> None:
     async def slow(peer: Peer) -> None:
         while True:
             await peer.head()
@@ -44,14 +44,14 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_answer(pro
 
     gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 1.2s}")
 
-    answers = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
+    responses = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
 
-    assert [status for status, _, _ in answers] == [200, 200, 200]
+    assert [status for status, _, _ in responses] == [200, 200, 200]
     assert counts(gateway) == {}
 
 
-async def test_who_waited_for_a_connection_and_gets_no_answer_is_told_so(proxied: Proxied) -> None:
-    async def answers_once(peer: Peer) -> None:
+async def test_who_waited_for_a_connection_and_gets_no_response_is_told_so(proxied: Proxied) -> None:
+    async def responds_once(peer: Peer) -> None:
         head = await peer.head()
         await asyncio.sleep(0.1)
         if field(head, b"x-first"):
@@ -59,7 +59,7 @@ async def test_who_waited_for_a_connection_and_gets_no_answer_is_told_so(proxied
         await peer.rest()
 
     gateway, _ = await proxied(
-        answers_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 300ms}"
+        responds_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 300ms}"
     )
     marked = GET.replace(b"\r\n\r\n", b"\r\nX-First: 1\r\n\r\n")
 

@@ -15,12 +15,12 @@ def field(head: bytes, name: bytes) -> list[bytes]:
     ]
 
 
-async def test_a_request_goes_upstream_and_its_answer_comes_back(proxied: Proxied) -> None:
+async def test_a_request_goes_upstream_and_its_response_comes_back(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
     await client.send(GET)
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, body) == (200, b"ok")
     sent = upstream.heads[0]
@@ -40,13 +40,13 @@ async def test_a_connection_serves_one_request_after_another(proxied: Proxied) -
 
     for _ in range(3):
         await client.send(GET)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
 
     assert upstream.connections == 1
     assert len(upstream.heads) == 3
 
 
-async def test_pipelined_requests_are_answered_in_order(proxied: Proxied) -> None:
+async def test_pipelined_requests_get_their_responses_in_order(proxied: Proxied) -> None:
     async def echo_path(peer: Peer) -> None:
         while True:
             head = await peer.head()
@@ -59,7 +59,7 @@ async def test_pipelined_requests_are_answered_in_order(proxied: Proxied) -> Non
     await client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(20)))
 
     for n in range(20):
-        assert (await client.answer())[2] == b"/%d" % n
+        assert (await client.response())[2] == b"/%d" % n
 
 
 async def test_a_body_with_a_length_is_passed_on(proxied: Proxied) -> None:
@@ -70,7 +70,7 @@ async def test_a_body_with_a_length_is_passed_on(proxied: Proxied) -> None:
     await until(lambda: gateway.proxy.in_flight)
     await client.send(b"56789")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies == [b"0123456789"]
 
 
@@ -81,20 +81,20 @@ async def test_a_chunked_body_is_passed_on_in_chunks(proxied: Proxied) -> None:
     await client.send(b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
     await client.send(b"0\r\n\r\n")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies[0].replace(b"5\r\nhello\r\n", b"") == b"0\r\n\r\n"
     assert field(upstream.heads[0], b"transfer-encoding") == [b"chunked"]
 
 
-async def test_a_chunked_answer_stays_whole(proxied: Proxied) -> None:
-    async def answer(peer: Peer) -> None:
+async def test_a_chunked_response_stays_whole(proxied: Proxied) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         await turns()
         await peer.send(b"2;ext=1\r\nde\r\n0\r\nX-Sum: 5\r\nContent-Length: 1\r\n\r\n")
         await peer.head()
 
-    gateway, _ = await proxied(answer)
+    gateway, _ = await proxied(response)
     client = await gateway.connect()
 
     await client.send(GET)
@@ -104,13 +104,13 @@ async def test_a_chunked_answer_stays_whole(proxied: Proxied) -> None:
     assert await client.reader.readuntil(b"\r\n\r\n") == b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n"
 
 
-async def test_an_answer_that_ends_with_its_connection_is_sent_in_chunks(proxied: Proxied) -> None:
-    async def answer(peer: Peer) -> None:
+async def test_a_response_that_ends_with_its_connection_is_sent_in_chunks(proxied: Proxied) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
         peer.close()
 
-    gateway, _ = await proxied(answer)
+    gateway, _ = await proxied(response)
     client = await gateway.connect()
 
     await client.send(GET)
@@ -120,29 +120,29 @@ async def test_an_answer_that_ends_with_its_connection_is_sent_in_chunks(proxied
     assert await client.reader.readuntil(b"0\r\n\r\n") == b"9\r\nall of it\r\n0\r\n\r\n"
 
 
-async def test_a_truncated_answer_is_a_visible_break(proxied: Proxied) -> None:
-    async def answer(peer: Peer) -> None:
+async def test_a_truncated_response_is_a_visible_break(proxied: Proxied) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
         await turns()
         peer.close()
 
-    gateway, _ = await proxied(answer)
+    gateway, _ = await proxied(response)
 
-    answer_bytes = await gateway.send(GET)
+    response_bytes = await gateway.send(GET)
 
-    assert b"Content-Length: 100\r\n" in answer_bytes
-    assert answer_bytes.endswith(b"\r\n\r\nonly this")
+    assert b"Content-Length: 100\r\n" in response_bytes
+    assert response_bytes.endswith(b"\r\n\r\nonly this")
 
 
-async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied: Proxied) -> None:
-    async def answer(peer: Peer) -> None:
+async def test_a_truncated_chunked_response_has_no_last_chunk(proxied: Proxied) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         await turns()
         peer.close()
 
-    gateway, _ = await proxied(answer)
+    gateway, _ = await proxied(response)
 
     assert not (await gateway.send(GET)).endswith(b"0\r\n\r\n")
 
@@ -150,14 +150,14 @@ async def test_a_truncated_chunked_answer_has_no_last_chunk(proxied: Proxied) ->
 async def test_http_1_0_clients_get_the_body_until_close(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
-    answer = await gateway.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+    response = await gateway.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"chunked" not in answer
-    assert answer.endswith(b"\r\n\r\nhello")
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"chunked" not in response
+    assert response.endswith(b"\r\n\r\nhello")
 
 
-async def test_head_answers_have_no_body_whatever_their_length(proxied: Proxied) -> None:
+async def test_head_responses_have_no_body_whatever_their_length(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     client = await gateway.connect()
 
@@ -166,7 +166,7 @@ async def test_head_answers_have_no_body_whatever_their_length(proxied: Proxied)
         assert field(await client.head(), b"content-length") == [b"1000"]
 
 
-async def test_interim_answers_are_passed_on(proxied: Proxied) -> None:
+async def test_interim_responses_are_passed_on(proxied: Proxied) -> None:
     gateway, _ = await proxied(
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -175,26 +175,26 @@ async def test_interim_answers_are_passed_on(proxied: Proxied) -> None:
     await client.send(GET)
 
     assert (await client.head()) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    assert (await client.answer())[2] == b"ok"
+    assert (await client.response())[2] == b"ok"
 
 
-async def test_bytes_behind_an_answer_poison_nothing(proxied: Proxied) -> None:
+async def test_bytes_behind_a_response_poison_nothing(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 EVIL\r\n\r\n")
     client = await gateway.connect()
 
     for _ in range(2):
         await client.send(GET)
-        assert (await client.answer())[2] == b"ok"
+        assert (await client.response())[2] == b"ok"
 
     assert upstream.connections == 2
 
 
-async def test_what_is_no_answer_is_a_502_without_a_word_of_it(proxied: Proxied) -> None:
+async def test_what_is_no_response_is_a_502_without_a_word_of_it(proxied: Proxied) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nsecret")
     client = await gateway.connect()
 
     await client.send(GET)
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert status == 502
     assert field(head, b"content-type") == [b"application/problem+json"]
@@ -208,7 +208,7 @@ async def test_an_endpoint_that_refuses_is_a_502(start_proxy: StartProxy) -> Non
 
     await client.send(GET)
 
-    assert (await client.answer())[0] == 502
+    assert (await client.response())[0] == 502
 
 
 async def test_no_route_is_a_404_and_a_wrong_method_a_405_with_allow(start_proxy: StartProxy) -> None:
@@ -216,10 +216,10 @@ async def test_no_route_is_a_404_and_a_wrong_method_a_405_with_allow(start_proxy
     client = await gateway.connect()
 
     await client.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await client.answer())[0] == 404
+    assert (await client.response())[0] == 404
 
     await client.send(b"DELETE /a HTTP/1.1\r\nHost: x\r\n\r\n")
-    status, head, _ = await client.answer()
+    status, head, _ = await client.response()
     assert (status, field(head, b"allow")) == (405, [b"GET, PUT"])
 
 
@@ -234,14 +234,14 @@ async def test_a_stale_idle_connection_is_replaced_for_a_get_but_not_for_a_post(
     gateway, upstream = await proxied(once)
     client = await gateway.connect()
     await client.send(GET)
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
 
     await client.send(GET)
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.connections == 2
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
-    assert (await client.answer())[0] == 502
+    assert (await client.response())[0] == 502
     assert upstream.connections == 2
 
 
@@ -264,7 +264,7 @@ async def test_a_client_that_leaves_ends_the_upstream_request(proxied: Proxied) 
     assert gateway.proxy.in_flight == 0
 
 
-async def test_an_upstream_that_does_not_answer_is_a_504(proxied: Proxied) -> None:
+async def test_an_upstream_that_does_not_respond_is_a_504(proxied: Proxied) -> None:
     async def never(peer: Peer) -> None:
         await peer.rest()
 
@@ -273,7 +273,7 @@ async def test_an_upstream_that_does_not_answer_is_a_504(proxied: Proxied) -> No
 
     await client.send(GET)
 
-    assert (await client.answer())[0] == 504
+    assert (await client.response())[0] == 504
 
 
 async def test_expect_gets_100_and_the_body_goes_on(proxied: Proxied) -> None:
@@ -292,7 +292,7 @@ async def test_expect_gets_100_and_the_body_goes_on(proxied: Proxied) -> None:
     assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await client.send(b"abc")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
 
 
 async def test_expect_gets_100_from_the_gateway_if_the_upstream_knows_none(proxied: Proxied) -> None:
@@ -303,7 +303,7 @@ async def test_expect_gets_100_from_the_gateway_if_the_upstream_knows_none(proxi
     assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
     await client.send(b"abc")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies == [b"abc"]
 
 
@@ -334,7 +334,7 @@ async def test_a_refused_upgrade_is_passed_on(proxied: Proxied) -> None:
 
     for _ in range(2):
         await client.send(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        assert (await client.answer())[0] == 403
+        assert (await client.response())[0] == 403
 
 
 async def test_a_body_over_the_limit_is_a_413(proxied: Proxied) -> None:
@@ -356,7 +356,7 @@ async def test_every_set_cookie_is_kept_in_order(proxied: Proxied) -> None:
 
     await client.send(GET)
 
-    assert field((await client.answer())[1], b"set-cookie") == [b"a=1", b"b=2"]
+    assert field((await client.response())[1], b"set-cookie") == [b"a=1", b"b=2"]
 
 
 async def test_listed_and_hop_by_hop_fields_end_here(proxied: Proxied) -> None:
@@ -367,7 +367,7 @@ async def test_listed_and_hop_by_hop_fields_end_here(proxied: Proxied) -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\n"
         b"Proxy-Authorization: x\r\nUpgrade: h2c\r\nX-Other: 2\r\n\r\n"
     )
-    await client.answer()
+    await client.response()
 
     names = {line.partition(b":")[0].lower() for line in upstream.heads[0].split(b"\r\n")[1:] if line}
     assert names >= {b"x-other"}

@@ -77,13 +77,13 @@ async def test_a_request_that_is_not_valid_is_refused_and_nothing_behind_it_is_r
 ) -> None:
     gateway, upstream = await proxied()
 
-    answer = await gateway.send(request_bytes + SMUGGLED)
+    response = await gateway.send(request_bytes + SMUGGLED)
 
-    assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"Connection: close\r\n" in answer
-    assert b"\r\nX-Request-Id: " in answer
-    assert b'"request_id": "' in answer
+    assert response.startswith(b"HTTP/1.1 4"), response[:100]
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close\r\n" in response
+    assert b"\r\nX-Request-Id: " in response
+    assert b'"request_id": "' in response
     assert not any(b"smuggled" in head for head in upstream.heads)
 
 
@@ -100,10 +100,10 @@ async def test_a_request_that_is_not_valid_is_refused_and_nothing_behind_it_is_r
 async def test_a_head_that_is_refused_gets_no_body(proxied: Proxied, request_bytes: bytes) -> None:
     gateway, _ = await proxied()
 
-    answer = await gateway.send(request_bytes)
+    response = await gateway.send(request_bytes)
 
-    assert answer.startswith(b"HTTP/1.1 400 "), answer[:100]
-    assert answer.endswith(b"\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 "), response[:100]
+    assert response.endswith(b"\r\n\r\n")
 
 
 OTHER = {
@@ -121,13 +121,13 @@ OTHER = {
 
 
 @pytest.mark.parametrize(("request_bytes", "status"), OTHER.values(), ids=list(OTHER))
-async def test_what_is_not_served_is_answered_and_closed(proxied: Proxied, request_bytes: bytes, status: bytes) -> None:
+async def test_what_is_not_served_is_refused_and_closed(proxied: Proxied, request_bytes: bytes, status: bytes) -> None:
     gateway, upstream = await proxied()
 
-    answer = await gateway.send(request_bytes)
+    response = await gateway.send(request_bytes)
 
-    assert answer.startswith(b"HTTP/1.1 " + status), answer[:100]
-    assert b"Connection: close\r\n" in answer
+    assert response.startswith(b"HTTP/1.1 " + status), response[:100]
+    assert b"Connection: close\r\n" in response
     assert upstream.heads == []
 
 
@@ -137,7 +137,7 @@ async def test_the_authority_of_an_absolute_target_wins(proxied: Proxied) -> Non
 
     await client.send(b"GET http://other.example:81/a?b HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.heads[0].startswith(b"GET /a?b HTTP/1.1\r\n")
     assert b"\r\nX-Forwarded-Host: other.example:81\r\n" in upstream.heads[0]
 
@@ -151,7 +151,7 @@ async def test_targets_go_upstream_byte_for_byte(proxied: Proxied, target: bytes
 
     await client.send(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.heads[0].startswith(b"GET " + target + b" HTTP/1.1\r\n")
 
 
@@ -161,12 +161,12 @@ async def test_empty_lines_before_a_request_are_ignored(proxied: Proxied) -> Non
 
     await client.send(b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
 
 
-async def test_no_answer_echoes_what_it_refuses(proxied: Proxied) -> None:
+async def test_no_response_echoes_what_it_refuses(proxied: Proxied) -> None:
     gateway, _ = await proxied()
 
-    answer = await gateway.send(b"GET /<script>alert(1)</script>\x01 HTTP/1.1\r\nHost: x\r\n\r\n")
+    response = await gateway.send(b"GET /<script>alert(1)</script>\x01 HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert b"script" not in answer
+    assert b"script" not in response

@@ -10,7 +10,7 @@ STATUSES = (400, 404, 405, 408, 413, 417, 431, 500, 502, 503, 504, 505)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_every_answer_is_a_problem_with_words_for_the_client(status: int) -> None:
+def test_every_response_is_a_problem_with_words_for_the_client(status: int) -> None:
     response = gateway_response(status)
 
     body = json.loads(response.body)  # type: ignore[arg-type]  # bytes

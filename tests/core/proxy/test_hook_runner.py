@@ -92,13 +92,13 @@ async def test_no_other_exchange_sees_it_on_this_connection_or_over_the_same_ups
     alice, bob = await gateway.connect(), await gateway.connect()
 
     await alice.send(GET % (b"a", b"alice"))
-    await alice.answer()
+    await alice.response()
     await until(lambda: ("log", "alice") in seen)
     seen.clear()
     await alice.send(GET % (b"b", b""))
-    await alice.answer()
+    await alice.response()
     await bob.send(GET % (b"c", b""))
-    await bob.answer()
+    await bob.response()
     await until(lambda: len(seen) == 8)
 
     assert upstream.connections == 1

@@ -30,9 +30,9 @@ async def test_a_host_that_is_no_authority_gets_400(
     upstream = await start_upstream()
     gateway = await start_proxy(CONFIG.format(url=upstream.url))
 
-    answer = await gateway.send(line + b" HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 0\r\n\r\n")
+    response = await gateway.send(line + b" HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 0\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert response.startswith(b"HTTP/1.1 400 ")
     assert not upstream.heads
 
 
@@ -43,9 +43,9 @@ async def test_an_authority_in_the_target_is_held_to_the_same(
     upstream = await start_upstream()
     gateway = await start_proxy(CONFIG.format(url=upstream.url))
 
-    answer = await gateway.send(b"GET http://" + host + b"/x HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    response = await gateway.send(b"GET http://" + host + b"/x HTTP/1.1\r\nHost: a.test\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert response.startswith(b"HTTP/1.1 400 ")
     assert not upstream.heads
 
 

@@ -38,7 +38,7 @@ async def ask(gateway: RunningProxy, data: bytes) -> int:
     return (await gateway.ask(data))[0]
 
 
-async def test_a_mirror_gets_the_same_request_and_its_answer_is_dropped(
+async def test_a_mirror_gets_the_same_request_and_its_response_is_dropped(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
     upstream = await start_upstream()
@@ -104,7 +104,7 @@ async def test_a_copy_has_the_body(start_proxy: StartProxy, start_upstream: Star
 
     for part in parts:
         await client.send(part)
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
 
     await until(lambda: mirror.bodies)
     assert mirror.bodies == [b"abcdef"]

@@ -1,4 +1,4 @@
-"""What an upstream learns from an answer that comes in parts."""
+"""What an upstream learns from a response that comes in parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 
 
 @pytest.mark.parametrize("stalls", [False, True])
-async def test_an_answer_without_its_end_is_one_failure_and_no_success(proxied: Proxied, stalls: bool) -> None:
+async def test_a_response_without_its_end_is_one_failure_and_no_success(proxied: Proxied, stalls: bool) -> None:
     async def break_off(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly")
@@ -32,7 +32,7 @@ async def test_an_answer_without_its_end_is_one_failure_and_no_success(proxied: 
     assert (await gateway.ask(GET))[0] == 503
 
 
-async def test_an_answer_in_several_parts_is_a_success(proxied: Proxied) -> None:
+async def test_a_response_in_several_parts_is_a_success(proxied: Proxied) -> None:
     async def in_parts(peer: Peer) -> None:
         head = await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")

@@ -1,4 +1,4 @@
-"""An upstream's answer and what the client gets of it."""
+"""An upstream's response and what the client gets of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLD_GET = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-async def test_an_answer_that_has_no_body_gets_none_and_poisons_nothing(proxied: Proxied, status: bytes) -> None:
+async def test_a_response_that_has_no_body_gets_none_and_poisons_nothing(proxied: Proxied, status: bytes) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\nevil")
     client = await gateway.connect()
 
@@ -29,7 +29,7 @@ async def test_an_answer_that_has_no_body_gets_none_and_poisons_nothing(proxied:
     assert upstream.connections == 3
 
 
-async def test_an_answer_without_a_body_keeps_the_upstream_connection(proxied: Proxied) -> None:
+async def test_a_response_without_a_body_keeps_the_upstream_connection(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 400\r\nETag: a\r\n\r\n")
     client = await gateway.connect()
 
@@ -40,7 +40,7 @@ async def test_an_answer_without_a_body_keeps_the_upstream_connection(proxied: P
     assert upstream.connections == 1
 
 
-async def test_head_of_a_chunked_answer_is_only_a_head(proxied: Proxied) -> None:
+async def test_head_of_a_chunked_response_is_only_a_head(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: a\r\n\r\n")
     client = await gateway.connect()
 
@@ -51,7 +51,7 @@ async def test_head_of_a_chunked_answer_is_only_a_head(proxied: Proxied) -> None
     assert upstream.connections == 1
 
 
-async def test_a_body_behind_the_answer_to_head_goes_nowhere(proxied: Proxied) -> None:
+async def test_a_body_behind_the_response_to_head_goes_nowhere(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
     client = await gateway.connect()
 
@@ -73,9 +73,9 @@ async def cut_off(peer: Peer) -> None:
 async def test_a_reset_body_until_close_has_no_last_chunk(proxied: Proxied) -> None:
     gateway, _ = await proxied(cut_off)
 
-    answer = await gateway.send(GET)
+    response = await gateway.send(GET)
 
-    assert answer.endswith(b"a\r\nsome of it\r\n")
+    assert response.endswith(b"a\r\nsome of it\r\n")
 
 
 async def test_a_reset_body_until_close_is_a_reset_for_http_1_0_too(proxied: Proxied) -> None:
@@ -105,21 +105,21 @@ async def test_a_truncated_chunked_body_is_a_reset_for_http_1_0(proxied: Proxied
 
 
 async def test_a_body_until_close_ends_orderly_for_http_1_0(proxied: Proxied) -> None:
-    async def answer(peer: Peer) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.0 200 OK\r\n\r\nall ")
         await turns()
         await peer.send(b"of it")
         peer.close()
 
-    gateway, _ = await proxied(answer)
+    gateway, _ = await proxied(response)
 
     assert (await gateway.send(OLD_GET)).endswith(b"\r\n\r\nall of it")
 
 
 BAD = {
     "a protocol nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
-    "interim answers without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000,
+    "interim responses without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000,
     "a head over the limit": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70000 + b"\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70000,
     "a line feed in a field": b"HTTP/1.1 200 OK\r\nA: b\nC: d\r\nContent-Length: 2\r\n\r\nok",
@@ -137,9 +137,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("answer", BAD.values(), ids=list(BAD))
-async def test_what_is_no_answer_is_a_502_at_once(proxied: Proxied, answer: bytes) -> None:
-    gateway, _ = await proxied(answer)
+@pytest.mark.parametrize("response", BAD.values(), ids=list(BAD))
+async def test_what_is_no_response_is_a_502_at_once(proxied: Proxied, response: bytes) -> None:
+    gateway, _ = await proxied(response)
     client = await gateway.connect()
 
     for _ in range(2):
@@ -157,7 +157,7 @@ async def test_odd_status_lines_are_passed_on(proxied: Proxied, line: bytes) -> 
     client = await gateway.connect()
 
     await client.send(GET)
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, body) == (int(line[:3]), b"ok")
     assert head.startswith(b"HTTP/1.1 " + line.rstrip())
@@ -171,7 +171,7 @@ async def test_compressed_bytes_stay_as_they_are(proxied: Proxied) -> None:
     client = await gateway.connect()
 
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
-    _, head, body = await client.answer()
+    _, head, body = await client.response()
 
     assert fields(head, b"content-encoding") == [b"gzip"]
     assert body == packed
@@ -192,10 +192,10 @@ async def test_trailers_do_not_reach_http_1_0(proxied: Proxied) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n"
     )
 
-    answer = await gateway.send(OLD_GET)
+    response = await gateway.send(OLD_GET)
 
-    assert answer.endswith(b"\r\n\r\nhello")
-    assert b"X-Sum" not in answer
+    assert response.endswith(b"\r\n\r\nhello")
+    assert b"X-Sum" not in response
 
 
 async def test_http_1_0_without_keep_alive_is_closed_and_with_it_goes_on(proxied: Proxied) -> None:
@@ -204,7 +204,7 @@ async def test_http_1_0_without_keep_alive_is_closed_and_with_it_goes_on(proxied
 
     for _ in range(2):
         await client.send(b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
-        _, head, _ = await client.answer()
+        _, head, _ = await client.response()
         assert fields(head, b"connection") == [b"keep-alive"]
     await client.send(OLD_GET)
 
@@ -220,7 +220,7 @@ async def test_connection_fields_of_the_upstream_end_here(proxied: Proxied) -> N
 
     for _ in range(2):
         await client.send(GET)
-        _, head, _ = await client.answer()
+        _, head, _ = await client.response()
 
     assert fields(head, b"x-id") == [b"2"]
     assert [fields(head, name) for name in (b"connection", b"x-mine", b"keep-alive")] == [[], [], []]
@@ -275,9 +275,9 @@ async def test_a_client_that_is_slow_at_the_end_leaves_no_deaf_connection_behind
     client = await gateway.connect()
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count + LAST)
 
-    # Nobody reads: answers pile up until one of them has to wait at its end.
+    # Nobody reads: responses pile up until one of them has to wait at its end.
     await until(lambda: any(cast("Any", each).waiting_bytes for each in gateway.proxy.connections.open))
-    answers = await client.rest()
+    responses = await client.rest()
 
-    assert answers.count(b"HTTP/1.1 200 OK\r\n") == count + 1
+    assert responses.count(b"HTTP/1.1 200 OK\r\n") == count + 1
     assert len(upstream.heads) == count + 1

@@ -1,4 +1,4 @@
-"""Request bodies: answers that come before their end, stalls, and backpressure."""
+"""Request bodies: responses that come before their end, stalls, and backpressure."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.core.proxy.kit import Peer, Proxied, fields, until
 EARLY = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much"
 
 
-async def answers_at_once(peer: Peer) -> None:
-    """Answer as soon as the head is there, and close with the body unread: often that is a reset."""
+async def responds_at_once(peer: Peer) -> None:
+    """Respond as soon as the head is there, and close with the body unread: often that is a reset."""
     await peer.head()
     await peer.send(EARLY)
     peer.close()
 
 
-async def answers_and_reads_no_more(peer: Peer) -> None:
+async def responds_and_reads_no_more(peer: Peer) -> None:
     await peer.head()
     await peer.send(EARLY)
     await asyncio.Event().wait()
 
 
 SIZES = [1_000, 10 << 20]
-"""Bytes: there before the answer, or surely not; in between it would depend on who is quicker."""
+"""Bytes: there before the response, or surely not; in between it would depend on who is quicker."""
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("script", [answers_at_once, answers_and_reads_no_more])
-async def test_an_answer_before_the_end_of_the_body_reaches_a_client_that_sends_everything_first(
+@pytest.mark.parametrize("script", [responds_at_once, responds_and_reads_no_more])
+async def test_a_response_before_the_end_of_the_body_reaches_a_client_that_sends_everything_first(
     proxied: Proxied, script: Any, size: int
 ) -> None:
     gateway, _ = await proxied(script)
@@ -44,21 +44,21 @@ async def test_an_answer_before_the_end_of_the_body_reaches_a_client_that_sends_
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
     for _ in range(0, size, 1 << 16):
         await asyncio.wait_for(client.send(b"x" * min(size, 1 << 16)), 10)
-    status, head, body = await asyncio.wait_for(client.answer(), 10)
+    status, head, body = await asyncio.wait_for(client.response(), 10)
 
     assert (status, body) == (413, b"too much")
-    if size == SIZES[-1]:  # shorter ones may be complete before their answer is there
+    if size == SIZES[-1]:  # shorter ones may be complete before their response is there
         assert fields(head, b"connection") == [b"close"]
         assert await asyncio.wait_for(client.rest(), 10) == b""
 
 
-@pytest.mark.parametrize("script", [answers_at_once, answers_and_reads_no_more])
-async def test_an_answer_before_the_end_of_the_body_closes_the_connection(proxied: Proxied, script: Any) -> None:
+@pytest.mark.parametrize("script", [responds_at_once, responds_and_reads_no_more])
+async def test_a_response_before_the_end_of_the_body_closes_the_connection(proxied: Proxied, script: Any) -> None:
     gateway, _ = await proxied(script)
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, body) == (413, b"too much")
     assert fields(head, b"connection") == [b"close"]
@@ -66,31 +66,31 @@ async def test_an_answer_before_the_end_of_the_body_closes_the_connection(proxie
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
-async def test_an_early_answer_to_a_chunked_body_closes_the_connection(proxied: Proxied) -> None:
-    gateway, _ = await proxied(answers_and_reads_no_more)
+async def test_an_early_response_to_a_chunked_body_closes_the_connection(proxied: Proxied) -> None:
+    gateway, _ = await proxied(responds_and_reads_no_more)
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, body) == (413, b"too much")
     assert fields(head, b"connection") == [b"close"]
     assert await client.rest() == b""
 
 
-async def test_bytes_behind_an_early_answer_are_not_a_request(proxied: Proxied) -> None:
-    gateway, upstream = await proxied(answers_and_reads_no_more)
+async def test_bytes_behind_an_early_response_are_not_a_request(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(responds_and_reads_no_more)
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
-    await client.answer()
+    await client.response()
     await client.send(b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert await client.rest() == b""
     assert upstream.connections == 1
 
 
-async def test_a_body_and_its_answer_may_pass_each_other(proxied: Proxied) -> None:
+async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> None:
     async def echo(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n")
@@ -112,10 +112,10 @@ async def test_a_body_and_its_answer_may_pass_each_other(proxied: Proxied) -> No
 async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {body_timeout: 200ms}")
 
-    answer = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+    response = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"Connection: close\r\n" in answer
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b"Connection: close\r\n" in response
 
 
 async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
@@ -125,9 +125,9 @@ async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
     await until(lambda: gateway.proxy.in_flight)
     await client.send(b"zz\r\n")
-    answer = await client.rest()
+    response = await client.rest()
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert response.startswith(b"HTTP/1.1 400 ")
     assert gateway.proxy.in_flight == 0
 
 
@@ -188,7 +188,7 @@ async def test_an_upload_is_no_faster_than_the_upstream(proxied: Proxied, framin
     go_on.set()
 
     await asyncio.wait_for(pouring, 30)
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
 
 
 class Refuses(Plugin[Any]):
@@ -204,7 +204,7 @@ async def test_a_plugin_that_refuses_stops_the_upload_too(proxied: Proxied) -> N
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000)
-    status, head, _ = await client.answer()
+    status, head, _ = await client.response()
 
     assert status == 401
     assert fields(head, b"connection") == [b"close"]
@@ -218,10 +218,10 @@ EXPECTING = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Leng
 async def test_a_plugin_that_refuses_asks_for_no_body(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="plugins: [{name: p}]", plugins=[Refuses])
 
-    answer = await gateway.send(EXPECTING)
+    response = await gateway.send(EXPECTING)
 
-    assert answer.startswith(b"HTTP/1.1 401 ")
-    assert b"HTTP/1.1 100" not in answer
+    assert response.startswith(b"HTTP/1.1 401 ")
+    assert b"HTTP/1.1 100" not in response
 
 
 @pytest.mark.parametrize("status", [b"417 Expectation Failed", b"401 Unauthorized"])
@@ -235,10 +235,10 @@ async def test_an_upstream_that_refuses_to_go_on_gets_no_body(proxied: Proxied, 
 
     gateway, _ = await proxied(refuse)
 
-    answer = await gateway.send(EXPECTING)
+    response = await gateway.send(EXPECTING)
 
-    assert answer.startswith(b"HTTP/1.1 " + status)
-    assert b"HTTP/1.1 100" not in answer
+    assert response.startswith(b"HTTP/1.1 " + status)
+    assert b"HTTP/1.1 100" not in response
     await until(lambda: rest)
     assert rest == [b""]
 
@@ -246,14 +246,14 @@ async def test_an_upstream_that_refuses_to_go_on_gets_no_body(proxied: Proxied, 
 async def test_http_1_0_gets_no_100(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
 
-    answer = await gateway.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
+    response = await gateway.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
 
-    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert response.startswith(b"HTTP/1.1 200 ")
     assert fields(upstream.heads[0], b"expect") == []
     assert upstream.bodies == [b"abc"]
 
 
-async def test_an_upstream_that_answers_without_100_has_its_say(proxied: Proxied) -> None:
+async def test_an_upstream_that_responds_without_100_has_its_say(proxied: Proxied) -> None:
     async def late(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(3)
@@ -310,4 +310,4 @@ async def test_reserved_fields_are_removed_from_the_trailers_too(proxied: Proxie
         await client.send(head + end)
 
     assert (await asyncio.wait_for(ended, 10)).endswith(b"0\r\nX-Sum: 1\r\nX-Users: 2\r\n\r\n")
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200

@@ -152,7 +152,7 @@ async def test_every_response_is_logged_with_its_reason_also_to_refused_heads(
 
     gateway = await start_proxy("plugins: [{name: p}]", plugins=[Logs])
 
-    answer = await gateway.send(data + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    received = await gateway.send(data + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert received.startswith(b"HTTP/1.1 %d " % status)
     assert logged[0] == (status, reason, "gateway")

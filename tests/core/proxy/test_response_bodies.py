@@ -94,7 +94,7 @@ async def test_a_body_that_is_set_goes_out_with_its_length(proxied: Proxied) -> 
 
     for _ in range(2):
         await client.send(GET)
-        status, head, body = await client.answer()
+        status, head, body = await client.response()
         assert (status, body, field(head, b"etag"), field(head, b"digest")) == (200, b"other", b'W/"1"', None)
     assert len(upstream.heads) == 2
 
@@ -124,7 +124,7 @@ async def test_a_body_that_was_read_goes_on_as_it_came(proxied: Proxied, upstrea
 
     for _ in range(2):
         await client.send(GET)
-        status, head, body = await client.answer()
+        status, head, body = await client.response()
         assert (status, body) == (200, b"abcdef")
         assert field(head, b"digest") == field(upstream, b"digest")
     assert seen == [b"abcdef"] * 4
@@ -149,7 +149,7 @@ async def test_a_read_waits_for_what_comes_later(proxied: Proxied) -> None:
     client = await gateway.connect()
     await client.send(GET)
 
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, field(head, b"x-early"), body) == (200, b"1", b"a" * 100_000 + b"b" * 100_000)
 
@@ -213,15 +213,15 @@ async def test_what_a_filter_holds_passes_when_the_upstream_pauses(proxied: Prox
 
 
 @pytest.mark.parametrize(
-    ("request_bytes", "answer"),
+    ("request_bytes", "response"),
     [(CLOSING.replace(b"GET", b"HEAD"), WHOLE[:-6]), (CLOSING, b"HTTP/1.1 304 N\r\n" + FIELDS + b"\r\n")],
     ids=["HEAD", "304"],
 )
 async def test_without_a_body_the_head_changes_and_no_filter_is_made(
-    proxied: Proxied, request_bytes: bytes, answer: bytes
+    proxied: Proxied, request_bytes: bytes, response: bytes
 ) -> None:
     made: list[BodyFilter] = []
-    gateway, _ = await proxied(answer, extra=BIND, plugins=[adds(collected(made))])
+    gateway, _ = await proxied(response, extra=BIND, plugins=[adds(collected(made))])
 
     data = await gateway.send(request_bytes)
 
@@ -234,8 +234,8 @@ async def test_without_a_body_the_head_changes_and_no_filter_is_made(
 
 async def test_content_length_0_is_no_body(proxied: Proxied) -> None:
     made: list[BodyFilter] = []
-    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "1"\r\n\r\n'
-    gateway, _ = await proxied(answer, extra=BIND, plugins=[adds(collected(made))])
+    response = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "1"\r\n\r\n'
+    gateway, _ = await proxied(response, extra=BIND, plugins=[adds(collected(made))])
 
     status, head, body = await gateway.ask(GET)
 
@@ -257,8 +257,8 @@ class Trailing(BodyFilter):
 async def test_a_filter_may_add_trailers_where_te_allows_it(
     proxied: Proxied, request_bytes: bytes, expected: bytes
 ) -> None:
-    answer = CHUNKED + b"3\r\nabc\r\n0\r\nX-Came: 1\r\n\r\n"
-    gateway, _ = await proxied(answer, extra=BIND, plugins=[adds(Trailing)])
+    response = CHUNKED + b"3\r\nabc\r\n0\r\nX-Came: 1\r\n\r\n"
+    gateway, _ = await proxied(response, extra=BIND, plugins=[adds(Trailing)])
     client = await gateway.connect()
 
     await client.send(request_bytes)

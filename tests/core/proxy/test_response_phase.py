@@ -1,4 +1,4 @@
-"""Hooks through the wire: what plugins do to requests and answers, awaited or not."""
+"""Hooks through the wire: what plugins do to requests and responses, awaited or not."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_every_phase_may_be_awaited(proxied: Proxied, request_bytes: bytes
 
     for _ in range(3):
         await client.send(request_bytes)
-        status, head, body = await client.answer()
+        status, head, body = await client.response()
         assert (status, body) == (200, b"ok")
         assert field(head, b"x-phases") == b"request match:all pre-proxy response"
 
@@ -57,7 +57,7 @@ async def test_every_phase_may_be_awaited(proxied: Proxied, request_bytes: bytes
     assert upstream.bodies[0] == request_bytes.partition(b"\r\n\r\n")[2]
 
 
-async def test_requests_behind_an_awaited_hook_are_answered_in_order(proxied: Proxied) -> None:
+async def test_requests_behind_an_awaited_hook_get_their_responses_in_order(proxied: Proxied) -> None:
     async def echo_path(peer: Peer) -> None:
         while True:
             path = (await peer.head()).split(b" ")[1]
@@ -68,7 +68,7 @@ async def test_requests_behind_an_awaited_hook_are_answered_in_order(proxied: Pr
 
     await client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(10)))
 
-    assert [(await client.answer())[2] for _ in range(10)] == [b"/%d" % n for n in range(10)]
+    assert [(await client.response())[2] for _ in range(10)] == [b"/%d" % n for n in range(10)]
 
 
 class SlowResponse(Base):
@@ -80,17 +80,17 @@ class SlowResponse(Base):
 async def test_a_body_that_comes_while_a_hook_thinks_is_not_lost(proxied: Proxied) -> None:
     body = bytes(range(256)) * 2000
 
-    async def answer(peer: Peer) -> None:
+    async def response(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await peer.rest()
 
-    gateway, _ = await proxied(answer, extra=BIND, plugins=[SlowResponse])
+    gateway, _ = await proxied(response, extra=BIND, plugins=[SlowResponse])
 
     assert (await gateway.ask(GET))[2] == body
 
 
-async def test_an_answer_cut_off_while_a_hook_thinks_is_a_visible_break(proxied: Proxied) -> None:
+async def test_a_response_cut_off_while_a_hook_thinks_is_a_visible_break(proxied: Proxied) -> None:
     async def truncate(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
@@ -100,12 +100,12 @@ async def test_an_answer_cut_off_while_a_hook_thinks_is_a_visible_break(proxied:
         truncate, extra=BIND, plugins=[SlowResponse], upstream_extra="    retries: {attempts: 2}"
     )
 
-    answer = await gateway.send(GET)
+    response = await gateway.send(GET)
 
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"Content-Length: 100\r\n" in answer
-    assert answer.partition(b"\r\n\r\n")[2] in {b"", b"part"}
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b"Content-Length: 100\r\n" in response
+    assert response.partition(b"\r\n\r\n")[2] in {b"", b"part"}
     assert upstream.connections == 1
 
 
@@ -128,7 +128,7 @@ async def test_a_hook_may_read_the_body_which_still_goes_upstream(proxied: Proxi
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         await client.send(b"3\r\ndef\r\n0\r\n\r\n")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert field(upstream.heads[0], b"x-body") == b"6"
     assert upstream.bodies == [b"abcdef" if framing == "length" else b"6\r\nabcdef\r\n0\r\n\r\n"]
 
@@ -145,9 +145,9 @@ async def test_a_body_over_the_limit_of_a_hook_is_a_413(proxied: Proxied) -> Non
 async def test_a_body_that_stalls_while_a_hook_reads_it_is_a_408(proxied: Proxied) -> None:
     gateway, upstream = await proxied(extra=BIND + "\nlimits: {body_timeout: 200ms}", plugins=[ReadsBody])
 
-    answer = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    response = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
     assert upstream.heads == []
 
 
@@ -261,8 +261,8 @@ async def two_pieces(peer: Peer) -> None:
 async def test_a_transformed_body_is_framed_anew(proxied: Proxied) -> None:
     gateway, _ = await proxied(two_pieces, extra=BIND, plugins=[Transforms])
 
-    answer = await gateway.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-    head, _, body = answer.partition(b"\r\n\r\n")
+    response = await gateway.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    head, _, body = response.partition(b"\r\n\r\n")
 
     assert fields(head, b"content-length") == []
     assert fields(head, b"transfer-encoding") == [b"chunked"]
@@ -291,7 +291,7 @@ class Replaces(Base):
         return Response(418, b"another", {"X-Was": str(response.status)})
 
 
-async def test_a_hook_may_replace_an_answer_whose_rest_nobody_reads(proxied: Proxied) -> None:
+async def test_a_hook_may_replace_a_response_whose_rest_nobody_reads(proxied: Proxied) -> None:
     left = asyncio.Event()
 
     async def endless(peer: Peer) -> None:
@@ -307,7 +307,7 @@ async def test_a_hook_may_replace_an_answer_whose_rest_nobody_reads(proxied: Pro
     client = await gateway.connect()
 
     await client.send(GET)
-    status, head, body = await client.answer()
+    status, head, body = await client.response()
 
     assert (status, field(head, b"x-was"), body) == (418, b"200", b"another")
     await asyncio.wait_for(left.wait(), 5)
@@ -328,7 +328,7 @@ async def test_a_status_without_a_body_that_becomes_another_has_an_empty_one(pro
 
     for _ in range(2):
         await client.send(GET)
-        status_code, head, body = await client.answer()
+        status_code, head, body = await client.response()
         assert (status_code, field(head, b"content-length"), body) == (200, b"0", b"")
 
 
@@ -339,7 +339,7 @@ class TakesBody(Base):
         response.headers["X-Changed"] = "1"
 
 
-async def test_an_answer_that_becomes_a_204_has_no_body(proxied: Proxied) -> None:
+async def test_a_response_that_becomes_a_204_has_no_body(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra=BIND, plugins=[TakesBody])
     client = await gateway.connect()
 
@@ -362,7 +362,7 @@ async def test_the_log_phase_gets_the_truth(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra=BIND, plugins=[Logs])
     client = await gateway.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-    await client.answer()
+    await client.response()
 
     [(status, record)] = records
     assert status == 200
@@ -382,7 +382,7 @@ async def test_a_hook_that_fails_is_a_500_without_a_word_of_it(proxied: Proxied)
 
     for _ in range(2):
         await client.send(GET)
-        status, _, body = await client.answer()
+        status, _, body = await client.response()
         assert status == 500
         assert b"secret" not in body
 

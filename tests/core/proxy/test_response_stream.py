@@ -119,7 +119,7 @@ async def test_a_content_length_is_sent_and_what_is_beyond_dropped(proxied: Prox
 
     await client.send(GET)
 
-    assert (await client.answer())[2] == b"12345"
+    assert (await client.response())[2] == b"12345"
     await until(lambda: pieces.closed == 1)
     assert pieces.asked == 2
 
@@ -219,7 +219,7 @@ async def test_a_file_is_sent(proxied: Proxied, tmp_path: Path) -> None:
 
     for _ in range(2):
         await client.send(GET)
-        status, _, body = await client.answer()
+        status, _, body = await client.response()
         assert (status, body) == (200, path.read_bytes())
 
 

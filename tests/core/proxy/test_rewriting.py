@@ -44,7 +44,7 @@ async def asked(gateway: RunningProxy, data: bytes = GET, times: int = 3) -> lis
     found = []
     for _ in range(times):
         await client.send(data)
-        found.append(await client.answer())
+        found.append(await client.response())
     return found
 
 

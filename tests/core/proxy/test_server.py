@@ -55,18 +55,18 @@ async def plain_requests(gateway: RunningProxy) -> None:
     client = await gateway.connect()
     for _ in range(3):
         await client.send(GET + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-        assert (await client.answer())[0] == 200
-        assert (await client.answer())[2] == b"abc"
+        assert (await client.response())[0] == 200
+        assert (await client.response())[2] == b"abc"
 
 
 async def chunked_upload(gateway: RunningProxy) -> None:
     client = await gateway.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
     await client.send(b"0\r\n\r\n")
-    assert (await client.answer())[2].endswith(b"0\r\n\r\n")
+    assert (await client.response())[2].endswith(b"0\r\n\r\n")
 
 
-async def large_answer(gateway: RunningProxy) -> None:
+async def large_response(gateway: RunningProxy) -> None:
     assert len((await gateway.ask(GET.replace(b"/ ", b"/large ")))[2]) == SIZE
 
 
@@ -87,10 +87,10 @@ async def cut_off(gateway: RunningProxy) -> None:
         await client.rest()
 
 
-async def early_answer(gateway: RunningProxy) -> None:
+async def early_response(gateway: RunningProxy) -> None:
     client = await gateway.connect()
     await client.send(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
-    assert (await client.answer())[0] == 413
+    assert (await client.response())[0] == 413
     assert await client.rest() == b""
 
 
@@ -98,7 +98,7 @@ async def bad_request(gateway: RunningProxy) -> None:
     assert (await gateway.send(b"GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
 
 
-SCENARIOS = [plain_requests, chunked_upload, large_answer, tunnel, cut_off, early_answer, bad_request]
+SCENARIOS = [plain_requests, chunked_upload, large_response, tunnel, cut_off, early_response, bad_request]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

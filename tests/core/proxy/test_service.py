@@ -24,12 +24,12 @@ async def test_one_connection_too_many_is_a_503(proxied: Proxied) -> None:
     clients = [await gateway.connect() for _ in range(2)]
     for client in clients:
         await client.send(GET)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
 
-    answer = await gateway.send(GET)
+    response = await gateway.send(GET)
 
-    assert answer.startswith(b"HTTP/1.1 503 ")
-    assert b"Retry-After: 1\r\n" in answer
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 1\r\n" in response
     clients[0].close()
     await until(lambda: len(gateway.proxy.connections) == 1)
     assert (await gateway.ask(GET))[0] == 200
@@ -39,12 +39,12 @@ async def test_one_connection_too_many_from_one_client_is_a_503(proxied: Proxied
     gateway, _ = await proxied(extra="limits: {max_connections_per_client: 1}")
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
 
     assert (await gateway.send(GET)).startswith(b"HTTP/1.1 503 ")
     other = Peer(*await asyncio.open_connection("127.0.0.1", gateway.port, local_addr=("127.0.0.2", 0)))
     await other.send(GET)
-    assert (await other.answer())[0] == 200
+    assert (await other.response())[0] == 200
     other.reset()
 
 
@@ -66,7 +66,7 @@ async def test_a_connection_ends_after_its_last_request(proxied: Proxied) -> Non
     client = await gateway.connect()
 
     await client.send(GET * 5)
-    heads = [(await client.answer())[1] for _ in range(3)]
+    heads = [(await client.response())[1] for _ in range(3)]
 
     assert [fields(head, b"connection") for head in heads] == [[], [], [b"close"]]
     assert await client.rest() == b""
@@ -83,10 +83,10 @@ async def test_a_head_that_comes_byte_by_byte_has_its_time(proxied: Proxied) -> 
     client = await gateway.connect()
 
     dripping = spawn(drip(client, GET + b"x" * 1000, 0.05), name="test")
-    answer = await asyncio.wait_for(client.rest(), 10)
+    response = await asyncio.wait_for(client.rest(), 10)
     dripping.cancel()
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
     assert upstream.connections == 0
 
 
@@ -94,12 +94,12 @@ async def test_a_later_head_has_its_time_too(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {header_timeout: 300ms}")
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
 
     await client.send(GET[:10])
-    answer = await asyncio.wait_for(client.rest(), 10)
+    response = await asyncio.wait_for(client.rest(), 10)
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_connection_that_says_nothing_is_closed(proxied: Proxied) -> None:
@@ -113,7 +113,7 @@ async def test_an_idle_connection_is_closed_without_a_word(proxied: Proxied) -> 
     gateway, _ = await proxied(extra="limits: {idle_timeout: 300ms}")
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
 
     assert await asyncio.wait_for(client.rest(), 10) == b""
 
@@ -133,7 +133,7 @@ PIECE = bytes(1 << 18)
 
 
 async def pour(peer: Peer) -> None:
-    """Answer with a body that is larger than anybody's memory limit."""
+    """Respond with a body that is larger than anybody's memory limit."""
     await peer.head()
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG)
     for _ in range(BIG // len(PIECE)):
@@ -169,7 +169,7 @@ def buffered(gateway: RunningProxy) -> int:
     return size
 
 
-async def test_a_large_answer_to_a_slow_reader_takes_little_memory(proxied: Proxied) -> None:
+async def test_a_large_response_to_a_slow_reader_takes_little_memory(proxied: Proxied) -> None:
     gateway, _ = await proxied(pour)
     client = await slow_client(gateway)
     loop = asyncio.get_running_loop()
@@ -223,7 +223,7 @@ async def test_a_client_that_does_not_read_is_let_go(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
-async def test_a_client_that_does_not_read_a_whole_answer_is_let_go(proxied: Proxied, last: bytes) -> None:
+async def test_a_client_that_does_not_read_a_whole_response_is_let_go(proxied: Proxied, last: bytes) -> None:
     size = 60_000
     gateway, _ = await proxied(
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size), extra="limits: {write_timeout: 300ms}"
@@ -238,7 +238,7 @@ async def test_a_client_that_does_not_read_a_whole_answer_is_let_go(proxied: Pro
     client.close()
 
 
-async def test_pipelined_answers_do_not_pile_up_for_a_client_that_does_not_read(proxied: Proxied) -> None:
+async def test_pipelined_responses_do_not_pile_up_for_a_client_that_does_not_read(proxied: Proxied) -> None:
     size = 1 << 20
     served = 0
 
@@ -281,14 +281,14 @@ async def test_draining_lets_requests_finish_and_closes_idle_connections(proxied
     gateway, _ = await proxied(serve)
     idle, busy = await gateway.connect(), await gateway.connect()
     await idle.send(GET)
-    await idle.answer()
+    await idle.response()
     await busy.send(GET.replace(b"/ ", b"/slow "))
     await until(lambda: gateway.proxy.in_flight == 1)
 
     draining = spawn(gateway.proxy.drain(10), name="test")
     assert await asyncio.wait_for(idle.rest(), 5) == b""
     go_on.set()
-    status, head, _ = await busy.answer()
+    status, head, _ = await busy.response()
 
     assert (status, fields(head, b"connection")) == (200, [b"close"])
     assert await busy.rest() == b""
@@ -300,19 +300,19 @@ async def test_a_client_between_two_requests_is_told_that_the_next_one_is_the_la
     gateway, _ = await proxied()
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
 
     draining = spawn(gateway.proxy.drain(10), name="test")
     await until(lambda: not gateway.proxy.keeps_alive)
     await client.send(GET)
-    status, head, _ = await client.answer()
+    status, head, _ = await client.response()
 
     assert (status, fields(head, b"connection")) == (200, [b"close"])
     assert await client.rest() == b""
     await draining
 
 
-async def test_a_request_on_a_fresh_connection_is_answered_while_draining(proxied: Proxied) -> None:
+async def test_a_request_on_a_fresh_connection_gets_its_response_while_draining(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     fresh = await gateway.connect()
     await until(lambda: len(gateway.proxy.connections) == 1)
@@ -320,22 +320,22 @@ async def test_a_request_on_a_fresh_connection_is_answered_while_draining(proxie
     draining = spawn(gateway.proxy.drain(10), name="test")
     await until(lambda: not gateway.proxy.keeps_alive)
     await fresh.send(GET)
-    status, head, _ = await fresh.answer()
+    status, head, _ = await fresh.response()
 
     assert (status, fields(head, b"connection")) == (200, [b"close"])
     await draining
 
 
-async def test_a_request_that_has_arrived_is_answered_while_draining(proxied: Proxied) -> None:
+async def test_a_request_that_has_arrived_gets_its_response_while_draining(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
     client.writer.write(GET)  # in the kernel's hands before anything is closed
 
     draining = spawn(gateway.proxy.drain(10), name="test")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     await draining
 
 
@@ -354,7 +354,7 @@ async def test_an_upload_goes_on_while_draining(proxied: Proxied, framing: str) 
     await until(lambda: not gateway.proxy.keeps_alive)
     await client.send(parts[1])
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies in ([b"abcdef"], [b"3\r\nabc\r\n0\r\n\r\n"])
     await draining
 

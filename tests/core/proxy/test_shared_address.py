@@ -32,7 +32,7 @@ async def statuses(gateway: RunningProxy, *requests: bytes) -> list[int]:
     found = []
     for request in requests:
         await client.send(request)
-        found.append((await client.answer())[0])
+        found.append((await client.response())[0])
     return found
 
 
@@ -80,7 +80,7 @@ async def test_a_reload_changes_what_the_next_request_of_a_connection_gets(
         await gateway.reload(config)
         for _ in range(3):
             await client.send(get(b"other.test"))
-            found.append((await client.answer())[0])
+            found.append((await client.response())[0])
 
     assert found == [404] * 3 + [200] * 3
     assert len(api.heads) == 3

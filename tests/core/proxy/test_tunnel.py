@@ -173,14 +173,14 @@ async def test_an_upstream_that_does_not_read_holds_the_client_back(proxied: Pro
 
 
 async def test_one_side_may_end_while_the_other_goes_on(proxied: Proxied) -> None:
-    async def answer_at_the_end(peer: Peer) -> None:
+    async def response_at_the_end(peer: Peer) -> None:
         await peer.head()
         await peer.send(SWITCH)
         everything = await peer.rest()
         await peer.send(everything[::-1])
         peer.close()
 
-    gateway, _ = await proxied(answer_at_the_end)
+    gateway, _ = await proxied(response_at_the_end)
     client = await gateway.connect()
     await client.send(UPGRADE)
     await client.head()
@@ -376,7 +376,7 @@ async def test_bytes_behind_an_upgrade_never_reach_an_upstream_that_does_not_swi
     client = await gateway.connect()
 
     await client.send(UPGRADE + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-    status, _, _ = await client.answer()
+    status, _, _ = await client.response()
 
     assert status == 200
     assert b"smuggled" not in b"".join(received)

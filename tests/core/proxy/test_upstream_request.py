@@ -35,20 +35,20 @@ routes:
 """
 
 
-def scripted(*answers: bytes, reads_body: bool = True) -> tuple[Handler, list[bytes]]:
-    """Return a handler that gives one answer after the other (none is a reset), and the requests that it saw."""
-    left, seen = list(answers), list[bytes]()
+def scripted(*responses: bytes, reads_body: bool = True) -> tuple[Handler, list[bytes]]:
+    """Return a handler that gives one response after the other (none is a reset), and the requests that it saw."""
+    left, seen = list(responses), list[bytes]()
 
     async def serve(peer: Peer) -> None:
         while True:
             head = await peer.head()
             body = await peer.exactly(int(field(head, b"content-length") or b"0")) if reads_body else b""
             seen.append(head.split(b" ")[0] + b" " + body)
-            answer = left.pop(0) if left else OK
-            if not answer:
+            response = left.pop(0) if left else OK
+            if not response:
                 peer.reset()
                 return
-            await peer.send(answer)
+            await peer.send(response)
 
     return serve, seen
 
@@ -85,16 +85,16 @@ async def test_tries_come_to_an_end(proxied: Proxied) -> None:
     assert len(seen) == 3
 
 
-@pytest.mark.parametrize("answer", [BUSY, b""])
-async def test_a_post_is_never_sent_twice(proxied: Proxied, answer: bytes) -> None:
-    script, seen = scripted(answer, answer)
+@pytest.mark.parametrize("response", [BUSY, b""])
+async def test_a_post_is_never_sent_twice(proxied: Proxied, response: bytes) -> None:
+    script, seen = scripted(response, response)
     gateway, _ = await proxied(script, upstream_extra="    retries: {attempts: 2, backoff_base: 1ms}")
 
     assert (await gateway.ask(POST))[0] in {502, 503}
     assert len(seen) == 1
 
 
-async def test_a_reset_before_the_answer_is_tried_again_with_the_body(proxied: Proxied) -> None:
+async def test_a_reset_before_the_response_is_tried_again_with_the_body(proxied: Proxied) -> None:
     script, seen = scripted(b"", b"")
     gateway, _ = await proxied(script, upstream_extra="    retries: {attempts: 2, backoff_base: 1ms}")
 
@@ -112,7 +112,7 @@ async def test_a_body_that_was_not_kept_is_not_sent_again(proxied: Proxied) -> N
     assert len(seen) == 1
 
 
-async def test_an_answer_that_began_is_not_begun_again(proxied: Proxied) -> None:
+async def test_a_response_that_began_is_not_begun_again(proxied: Proxied) -> None:
     requests = 0
 
     async def truncate(peer: Peer) -> None:
@@ -164,7 +164,7 @@ async def test_a_budget_bounds_the_retries(proxied: Proxied) -> None:
 
 
 async def serve_once(peer: Peer) -> None:
-    """Answer one request a connection, then reset it at the sight of a second one."""
+    """Respond to one request a connection, then reset it at the sight of a second one."""
     head = await peer.head()
     await peer.exactly(int(field(head, b"content-length") or b"0"))
     await peer.send(OK)
@@ -196,10 +196,10 @@ async def test_a_stale_connection_does_not_lose_a_probe_of_the_breaker(proxied: 
     async def stale_after_two(peer: Peer) -> None:
         nonlocal connections
         connections += 1
-        answers = [OK, BUSY] if connections == 1 else [OK]
-        for answer in answers:
+        responses = [OK, BUSY] if connections == 1 else [OK]
+        for response in responses:
             await peer.head()
-            await peer.send(answer)
+            await peer.send(response)
         await peer.head()
         peer.reset()
 
@@ -271,10 +271,10 @@ async def test_requests_over_the_limit_wait_their_turn(proxied: Proxied) -> None
 
     status, head, _ = await gateway.ask(GET)
     gate.let_go(4)
-    answers = await asyncio.gather(*asking)
+    responses = await asyncio.gather(*asking)
 
     assert (status, fields(head, b"retry-after")) == (503, [b"1"])
-    assert [answer[0] for answer in answers] == [200] * 4
+    assert [response[0] for response in responses] == [200] * 4
     assert gate.paths == [b"/%d" % n for n in range(4)]
     assert gate.most == 1
     assert (upstream.admission.load.active, upstream.admission.load.pending) == (0, 0)
@@ -325,7 +325,7 @@ async def test_a_connection_for_an_endpoint_that_is_gone_is_not_kept(proxied: Pr
     await endpoint.aclose()
     gate.let_go(2)
 
-    assert [answer[0] for answer in await asyncio.gather(*asking)] == [200, 200]
+    assert [response[0] for response in await asyncio.gather(*asking)] == [200, 200]
     assert len(first.heads) == 0
     assert not gateway.proxy.upstreams.pools
 

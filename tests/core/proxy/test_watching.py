@@ -44,13 +44,13 @@ def forget() -> None:
     Watches.sent.clear()
 
 
-async def test_a_watched_answer_passes_as_it_is(proxied: Proxied) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
-    gateway, _ = await proxied(answer, extra=BINDING, plugins=[Watches])
+async def test_a_watched_response_passes_as_it_is(proxied: Proxied) -> None:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+    gateway, _ = await proxied(response, extra=BINDING, plugins=[Watches])
     client = await gateway.connect()
 
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    _, head, body = await client.answer()
+    _, head, body = await client.response()
 
     assert fields(head, b"content-length") == [b"300000"]
     assert fields(head, b"transfer-encoding") == []
@@ -92,7 +92,7 @@ async def test_a_watched_request_body_passes_as_it_is(proxied: Proxied, pieces: 
     for piece in pieces[1:]:
         await turns()
         await client.send(piece)
-    await client.answer()
+    await client.response()
 
     assert upstream.bodies == [b"0123456789"]
     assert b"".join(Watches.received) == b"0123456789"
@@ -116,7 +116,7 @@ async def test_a_watcher_sees_a_body_once_however_often_it_is_sent(proxied: Prox
     client = await gateway.connect()
 
     await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-    status, _, _ = await client.answer()
+    status, _, _ = await client.response()
 
     assert (status, tries) == (200, 2)
     assert b"".join(Watches.received) == b"abc"
@@ -146,7 +146,7 @@ async def test_a_request_tells_its_ports_its_configuration_and_where_it_went(
     client = await gateway.connect()
 
     await client.send(b"GET /in/side HTTP/1.1\r\nHost: x\r\n\r\n")
-    await client.answer()
+    await client.response()
 
     port = client.writer.get_extra_info("sockname")[1]
     version = gateway.proxy.holder.current.version

@@ -1,4 +1,4 @@
-"""Whatever hooks leave behind in requests and answers, both sides get messages that have one reading."""
+"""Whatever hooks leave behind in requests and responses, both sides get messages that have one reading."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Lengthens(Base):
 
 
 async def test_a_value_made_longer_does_not_become_part_of_the_length(proxied: Proxied) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=6\r\n\r\nhello"
-    gateway, _ = await proxied(answer, extra=BIND, plugins=[Lengthens])
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=6\r\n\r\nhello"
+    gateway, _ = await proxied(response, extra=BIND, plugins=[Lengthens])
     client = await gateway.connect()
 
     for _ in range(2):
         await client.send(GET)
-        _, head, body = await asyncio.wait_for(client.answer(), 5)
+        _, head, body = await asyncio.wait_for(client.response(), 5)
         assert fields(head, b"content-length") == [b"5"]
         assert fields(head, b"cache-control") == [b"max-age=60"]
         assert body == b"hello"
@@ -60,13 +60,13 @@ class AsksHead(Base):
             request.method = "HEAD"
 
 
-async def test_a_get_that_goes_on_as_head_is_answered_without_a_body_and_goes_on(proxied: Proxied) -> None:
+async def test_a_get_that_goes_on_as_head_gets_its_response_without_a_body_and_goes_on(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", extra=BIND, plugins=[AsksHead])
     client = await gateway.connect()
 
     for _ in range(3):
         await client.send(GET)
-        status, head, body = await asyncio.wait_for(client.answer(), 5)
+        status, head, body = await asyncio.wait_for(client.response(), 5)
         assert (status, field(head, b"content-length"), body) == (200, b"0", b"")
     assert upstream.connections == 1
     assert upstream.heads[0].startswith(b"HEAD /a ")
@@ -78,15 +78,15 @@ class AsksGet(Base):
         request.method = "GET"
 
 
-async def test_a_head_that_goes_on_as_get_is_answered_without_a_body(proxied: Proxied) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-    gateway, upstream = await proxied(answer, extra=BIND, plugins=[AsksGet])
+async def test_a_head_that_goes_on_as_get_gets_its_response_without_a_body(proxied: Proxied) -> None:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+    gateway, upstream = await proxied(response, extra=BIND, plugins=[AsksGet])
     client = await gateway.connect()
 
     await client.send(GET.replace(b"GET", b"HEAD") + GET)
 
     assert field(await client.head(), b"content-length") == b"5"
-    assert (await asyncio.wait_for(client.answer(), 5))[2] == b"hello"
+    assert (await asyncio.wait_for(client.response(), 5))[2] == b"hello"
     assert upstream.connections == 1
 
 
@@ -114,7 +114,7 @@ class TransformFails(Base):
             response.add_body_filter(lambda: Fails(request.path[1:]))
 
 
-ANSWERS: dict[str, list[bytes]] = {
+RESPONSES: dict[str, list[bytes]] = {
     "whole": [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nokok"],
     "in two": [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok", b"ok"],
     "one chunk": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
@@ -124,14 +124,14 @@ ANSWERS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("where", ["feed", "finish"])
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("response", RESPONSES)
 async def test_a_transform_that_fails_is_a_500_or_a_visible_break_at_once(
-    proxied: Proxied, where: str, answer: str
+    proxied: Proxied, where: str, response: str
 ) -> None:
     async def upstream(peer: Peer) -> None:
         while True:
             await peer.head()
-            for piece in ANSWERS[answer]:
+            for piece in RESPONSES[response]:
                 await peer.send(piece)
                 await turns()
 
@@ -183,13 +183,13 @@ async def test_what_cannot_be_sent_is_a_500_and_leaves_no_trace(proxied: Proxied
 
     for head in (f"GET /{left}{query} HTTP/1.1", "GET /fine HTTP/1.1", f"GET /{left}{query} HTTP/1.1"):
         status, _, _ = await asyncio.wait_for(gateway.ask(f"{head}\r\nHost: x\r\n\r\n".encode()), 5)
-        is_own_answer = status == 200 and query and left == "request-headers"
-        assert is_own_answer or status == (200 if "fine" in head else 500)
+        is_own_response = status == 200 and query and left == "request-headers"
+        assert is_own_response or status == (200 if "fine" in head else 500)
 
     assert counts(gateway) == {}
 
 
-async def test_a_request_behind_another_that_fails_within_the_gateway_is_answered(proxied: Proxied) -> None:
+async def test_a_request_behind_another_that_fails_within_the_gateway_gets_its_response(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra=BIND, plugins=[LeavesAnything])
 
     got = await asyncio.wait_for(gateway.send(GET + GET.replace(b"/a", b"/request-headers")), 5)
@@ -205,12 +205,12 @@ class TakesItsTime(Base):
         await asyncio.sleep(0.4)
 
 
-@pytest.mark.parametrize("answer", ["whole", "trailer"])
-async def test_the_time_that_a_response_hook_takes_is_not_the_upstreams(proxied: Proxied, answer: str) -> None:
+@pytest.mark.parametrize("response", ["whole", "trailer"])
+async def test_the_time_that_a_response_hook_takes_is_not_the_upstreams(proxied: Proxied, response: str) -> None:
     async def upstream(peer: Peer) -> None:
         while True:
             await peer.head()
-            await peer.send(b"".join(ANSWERS[answer]))
+            await peer.send(b"".join(RESPONSES[response]))
 
     gateway, up = await proxied(
         upstream, extra=BIND, plugins=[TakesItsTime], upstream_extra="    timeouts: {response: 150ms, idle: 150ms}"

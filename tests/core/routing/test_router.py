@@ -234,12 +234,12 @@ def test_more_conditions_win_in_the_order_method_headers_query_file() -> None:
     ]
     headers = {"x": "", "y": ""}
 
-    answers = []
+    responses = []
     while plain:
-        answer = ask(table(*plain), "/?x", headers=headers)
-        answers.append(answer)
-        plain = [rule for rule in plain if rule["id"] != answer]
-    assert answers == ["method", "headers", "header", "query", "first", "second"]
+        response = ask(table(*plain), "/?x", headers=headers)
+        responses.append(response)
+        plain = [rule for rule in plain if rule["id"] != response]
+    assert responses == ["method", "headers", "header", "query", "first", "second"]
 
 
 def test_regexes_match_whole_match_paths_in_file_order_after_everything_else() -> None:

@@ -18,7 +18,7 @@ def outcome(result: Match[str] | NotFound | MethodNotAllowed) -> tuple[str, dict
 
 @settings(max_examples=400, deadline=None)
 @given(tables(), st.lists(REQUESTS, min_size=1, max_size=12))
-def test_tree_answers_as_the_specification(table: list[RouteRule[str]], requests: list[Request]) -> None:
+def test_tree_matches_as_the_specification(table: list[RouteRule[str]], requests: list[Request]) -> None:
     router = Router.build(table)
 
     for method, host, raw, query, headers in requests:

@@ -96,7 +96,7 @@ routes:
     await snapshot.aclose()
 
 
-async def test_a_redirect_answers_itself(load_text: Load, environment: Environment) -> None:
+async def test_a_redirect_responds_itself(load_text: Load, environment: Environment) -> None:
     snapshot = await compiled(
         load_text, environment, "routes: [{id: r, path: '/old/:id', redirect: {status: 301, path: '/new/:id'}}]"
     )
@@ -105,9 +105,9 @@ async def test_a_redirect_answers_itself(load_text: Load, environment: Environme
     request.path_params = found.params
 
     assert found.payload.redirect is not None
-    answer = found.payload.redirect(request)
+    response = found.payload.redirect(request)
 
-    assert (answer.status, answer.headers["location"]) == (301, "/new/7?x=1")
+    assert (response.status, response.headers["location"]) == (301, "/new/7?x=1")
     await snapshot.aclose()
 
 

@@ -35,11 +35,11 @@ class Upstream:
             await asyncio.Event().wait()
         if self.status == 302:
             raise web.HTTPFound("/elsewhere")
-        answer = web.StreamResponse(status=self.status)
-        await answer.prepare(request)
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
         if self.status == 206:
             await asyncio.Event().wait()  # a body without an end
-        return answer
+        return response
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_the_request_is_the_configured_one(
     assert request.headers["User-Agent"] == "gateway-health-check"
 
 
-async def test_another_port_may_answer_for_the_endpoint(
+async def test_another_port_may_respond_for_the_endpoint(
     upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
 ) -> None:
     _, endpoint = upstream
@@ -136,7 +136,7 @@ async def test_another_port_may_answer_for_the_endpoint(
     assert other.healthy
 
 
-async def test_no_answer_in_time_is_a_failure(
+async def test_no_response_in_time_is_a_failure(
     upstream: tuple[Upstream, Endpoint], make_checker: Callable[..., Checker]
 ) -> None:
     fake, endpoint = upstream

@@ -28,17 +28,17 @@ class Registry:
     config_model = None
 
     def __init__(self) -> None:
-        self.answers: asyncio.Queue[Discovered] = asyncio.Queue()
+        self.responses: asyncio.Queue[Discovered] = asyncio.Queue()
 
     def __call__(self, config: Mapping[str, Any], context: DiscoveryContext) -> Registry:
         return self
 
     async def watch(self) -> AsyncIterator[Discovered]:
         while True:
-            yield await self.answers.get()
+            yield await self.responses.get()
 
     def say(self, *endpoints: EndpointSpec, strategy: str = "") -> None:
-        self.answers.put_nowait(Discovered(endpoints, strategy=strategy))
+        self.responses.put_nowait(Discovered(endpoints, strategy=strategy))
 
 
 @pytest.fixture

@@ -140,22 +140,22 @@ def test_a_share_of_nothing_earns_nothing() -> None:
     assert not budget.allows()
 
 
-@given(st.lists(st.sampled_from(["answer", "retry", "end"]), max_size=200))
+@given(st.lists(st.sampled_from(["response", "retry", "end"]), max_size=200))
 def test_retries_never_exceed_what_was_earned_and_the_minimum(history: list[str]) -> None:
     load = Load()
     budget = RetryBudget(25.0, 2, load)
-    answers = begun = ended = 0
+    responses = begun = ended = 0
     for event in history:
-        if event == "answer":
+        if event == "response":
             load.earned += 1
-            answers += 1
+            responses += 1
         elif event == "retry" and budget.allows():
             budget.begin()
             begun += 1
         elif event == "end" and load.retrying:
             budget.end()
             ended += 1
-        assert load.retrying <= 2 + answers / 4
+        assert load.retrying <= 2 + responses / 4
         assert load.earned >= 0
 
 

@@ -173,7 +173,7 @@ async def test_a_reload_does_not_ask_the_discovery_again(runtime: UpstreamRuntim
     await new.aclose()
 
 
-async def test_waiting_for_a_discovery_that_does_not_answer_ends(runtime: UpstreamRuntime) -> None:
+async def test_waiting_for_a_discovery_that_does_not_respond_ends(runtime: UpstreamRuntime) -> None:
     live = runtime.open(
         config(
             "users",

@@ -47,14 +47,14 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
 
 @pytest.fixture
 async def endpoint(certificate: tuple[str, str]) -> AsyncIterator[Endpoint]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(response, "127.0.0.1", 0, ssl=context)
     yield Endpoint(EndpointSpec("https", "127.0.0.1", server.sockets[0].getsockname()[1]))
     server.close()
     await server.wait_closed()

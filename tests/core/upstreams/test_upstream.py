@@ -262,7 +262,7 @@ def test_both_snapshots_see_a_change_of_a_shared_endpoint(make_upstream: MakeUps
     assert set(picks(old, 6)) == set(picks(new, 6)) == {"b", "c"}
 
 
-def test_answers_pay_for_retries_of_a_burst(make_upstream: MakeUpstream) -> None:
+def test_responses_pay_for_retries_of_a_burst(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream(outlier_detection=OUTLIERS)
     endpoint = upstream.pick(None, 100.0)
     assert endpoint is not None

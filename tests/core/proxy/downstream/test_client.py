@@ -75,7 +75,7 @@ async def test_requests_of_one_connection_do_not_inherit_claims(proxied: Proxied
 
     for lines in (b"", b"My-Client: 2.2.2.2\r\n", b"", b"My-Client: 3.3.3.3\r\n", b"X-Scheme: https\r\n", b"A: b\r\n"):
         await client.send(GET % lines)
-        await client.answer()
+        await client.response()
 
     saw = [(field(head, b"saw") or b"").rpartition(b"|")[0] for head in upstream.heads]
     peer = b"127.0.0.1|http"
@@ -100,7 +100,7 @@ async def test_a_changed_trust_counts_from_the_next_request_on(
     for extra in listeners:
         await gateway.reload(route + extra)
         await client.send(GET % b"X-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n")
-        await client.answer()
+        await client.response()
 
     assert [field(head, b"x-forwarded-for") for head in upstream.heads] == [
         b"127.0.0.1",
@@ -119,11 +119,11 @@ async def test_a_connection_of_a_listener_that_is_gone_keeps_its_trust(
     gateway = await start_proxy(route + 'listen: [{address: "127.0.0.1:8080", trusted_proxies: []}]')
     client = await gateway.connect()
     await client.send(GET % b"")
-    await client.answer()
+    await client.response()
 
     await gateway.reload(f"{route}{TRUST}\nlisten: 127.0.0.1:8081")
     await client.send(GET % b"X-Forwarded-For: 2.2.2.2\r\n")
-    await client.answer()
+    await client.response()
 
     assert field(upstream.heads[1], b"x-forwarded-for") == b"127.0.0.1"
 
@@ -173,7 +173,7 @@ async def test_peers_on_unix_sockets_are_believed_by_name(
     peer = await (await listen_on_unix(gateway, tmp_path / "s"))()
 
     await peer.send(GET % CLAIMS)
-    await peer.answer()
+    await peer.response()
     peer.close()
 
     assert (field(upstream.heads[0], b"saw") or b"").split(b"|")[0] == client
@@ -189,10 +189,10 @@ async def test_peers_on_unix_sockets_do_not_share_one_clients_connections(proxie
     peers = [await connect() for _ in range(3)]
     for peer in peers:
         await peer.send(GET % b"")
-        assert (await peer.answer())[0] == 200
+        assert (await peer.response())[0] == 200
     tcp = [await gateway.connect() for _ in range(2)]
     await tcp[0].send(GET % b"")
-    assert (await tcp[0].answer())[0] == 200
+    assert (await tcp[0].response())[0] == 200
     assert (await tcp[1].rest()).startswith(b"HTTP/1.1 503 ")
 
     for peer in peers:

@@ -36,7 +36,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each request with the very bytes that came."""
+    """Respond to each request with the very bytes that came."""
     peer = Peer(reader, writer)
     try:
         while True:

@@ -25,9 +25,9 @@ async def test_connections_are_bound_by_descriptors_unless_the_configuration_say
 
     connections._default_limit = 1
     await gateway.connect()
-    answer = await gateway.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    response = await gateway.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 503 ") is is_one_too_many
+    assert response.startswith(b"HTTP/1.1 503 ") is is_one_too_many
 
 
 async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Proxied) -> None:

@@ -24,11 +24,11 @@ async def test_the_gateway_says_what_it_serves_itself(proxied: Proxied, head: by
     client = await gateway.connect()
 
     await client.send(head)
-    status, sent, body = await client.answer()
+    status, sent, body = await client.response()
     await client.send(GET)
 
     assert (status, field(sent, b"allow"), body) == (200, LISTED, b"")
-    assert (await client.answer())[0] == 200, "the connection goes on"
+    assert (await client.response())[0] == 200, "the connection goes on"
     assert [each.split(b" ")[0] for each in upstream.heads] == [b"GET"]
 
 
@@ -87,7 +87,7 @@ async def test_a_request_is_served_whatever_comes_behind_it(proxied: Proxied, be
 
     await client.send(GET + behind)
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
     assert len(upstream.heads) == 1
 
@@ -121,7 +121,7 @@ async def test_the_last_request_that_a_connection_may_have_closes_it(proxied: Pr
     client = await gateway.connect()
 
     await client.send(GET * 3)
-    first = await client.answer()
+    first = await client.response()
     received = await client.rest()
 
     assert b"\r\nConnection: close" not in first[1]
@@ -180,7 +180,7 @@ async def test_hooks_see_the_head_as_it_came(
 
     for _ in range(3):
         await client.send(head)
-        await client.answer()
+        await client.response()
 
     assert Keeps.received == [expected] * 3
 
@@ -193,9 +193,9 @@ async def test_a_head_in_origin_form_is_not_taken_for_one_in_absolute_form_with_
     client = await gateway.connect()
 
     await client.send(b"GET http://a.example/1 HTTP/1.1\r\nHost: a.example\r\n\r\n")
-    await client.answer()
+    await client.response()
     await client.send(b"GET /2 HTTP/1.1\r\nHost: a.example\r\n\r\n")
-    await client.answer()
+    await client.response()
 
     assert [target for _, target, _ in Keeps.received] == ["http://a.example/1", "/2"]
     assert [head.split(b" ")[1] for head in upstream.heads] == [b"/1", b"/2"]

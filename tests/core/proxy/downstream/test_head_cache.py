@@ -21,7 +21,7 @@ async def test_the_same_head_again_goes_upstream_as_the_first_one_did(proxied: P
 
     for _ in range(3):
         await client.send(GET)
-        await client.answer()
+        await client.response()
 
     heads = [head.replace(field(head, b"x-request-id") or b"?", b"ID") for head in upstream.heads]
     assert len(set(heads)) == 1
@@ -34,7 +34,7 @@ async def test_another_line_over_the_same_fields_is_another_request(proxied: Pro
 
     for line in (b"GET /users/7?x=1", b"GET /users/8", b"HEAD /users/8", b"GET /users/7?x=1", b"DELETE /users/7?x=1"):
         await client.send(GET.replace(b"GET /users/7?x=1", line))
-        await (client.head() if line.startswith(b"HEAD") else client.answer())
+        await (client.head() if line.startswith(b"HEAD") else client.response())
 
     assert [head.split(b" HTTP")[0] for head in upstream.heads] == [
         b"GET /users/7?x=1",
@@ -53,12 +53,12 @@ async def test_the_same_head_takes_the_new_route_after_a_reload(
     gateway = await start_proxy(ROUTE.format(one.url, ""))
     client = await gateway.connect()
     await client.send(GET)
-    first = await client.answer()
+    first = await client.response()
 
     await gateway.reload(ROUTE.format(two.url, ""))
     await client.send(GET)
 
-    assert (first[2], (await client.answer())[2]) == (b"one", b"two")
+    assert (first[2], (await client.response())[2]) == (b"one", b"two")
 
 
 async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_replaced(
@@ -68,7 +68,7 @@ async def test_an_idle_connection_keeps_nothing_of_a_configuration_that_was_repl
     gateway = await start_proxy(ROUTE.format(upstream.url, ""))
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
     assert [each.remembers for each in gateway.proxy.connections.open] == [True]
 
     await gateway.reload(ROUTE.format(upstream.url, ""))
@@ -105,7 +105,7 @@ async def test_what_a_hook_changed_in_one_request_is_not_in_the_next(
 
     for _ in range(4):
         await client.send(GET)
-        await client.answer()
+        await client.response()
 
     assert [head.split(b" ")[1] for head in upstream.heads] == [b"/users/other", b"/users/7?x=1"] * 2
     assert [field(head, b"x-changed") for head in upstream.heads] == [b"yes", None] * 2
@@ -140,7 +140,7 @@ async def test_a_rewritten_path_is_made_anew_for_another_head(
 
     for number in (b"7", b"7", b"8"):
         await client.send(GET.replace(b"/7", b"/" + number))
-        await client.answer()
+        await client.response()
 
     assert [head.split(b" ")[1] for head in upstream.heads] == [b"/v2/7?x=1", b"/v2/7?x=1", b"/v2/8?x=1"]
 
@@ -156,7 +156,7 @@ async def test_the_same_head_names_each_endpoint_that_it_goes_to(
 
     for _ in range(4):
         await client.send(GET)
-        await client.answer()
+        await client.response()
 
     for upstream in (one, two):
         assert [field(head, b"host") for head in upstream.heads] == [upstream.url.removeprefix("http://").encode()] * 2
@@ -181,7 +181,7 @@ async def test_what_a_hook_adds_goes_upstream_but_for_what_the_gateway_writes(
 
     for number in (b"7", b"7", b"8", b"7"):
         await client.send(GET.replace(b"/7", b"/" + number))
-        await client.answer()
+        await client.response()
 
     assert [field(head, b"x-user") for head in upstream.heads] == [b"/users/7", b"/users/7", b"/users/8", b"/users/7"]
     assert [field(head, b"x-more") for head in upstream.heads] == [None, None, b"1", None]
@@ -220,7 +220,7 @@ async def test_each_request_says_where_it_comes_from_whatever_came_before(proxie
 
     for host, more in ((b"a", b""), (b"a", proxies), (b"b", b""), (b"a", b"Via: 1.1 x\r\n"), (b"a", b"N: 1\r\n")):
         await client.send(b"GET / HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (host, more))
-        await client.answer()
+        await client.response()
 
     said = [
         tuple(field(head, name) for name in (b"x-forwarded-for", b"x-forwarded-host", b"via"))

@@ -19,13 +19,13 @@ async def test_an_idle_connection_forgets_its_last_head_and_serves_on(
     gateway, _ = await proxied()
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
     assert remembered(gateway) == [True]
 
     await until(lambda: remembered(gateway) == [False])
 
     await client.send(GET)
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert remembered(gateway) == [True]
 
 
@@ -33,7 +33,7 @@ async def test_a_connection_in_use_keeps_its_head(proxied: Proxied, monkeypatch:
     gateway, _ = await proxied()
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
     (connection,) = gateway.proxy.connections.open
     heads = idle_heads.IdleHeads(gateway.proxy.connections.open, lambda: gateway.proxy.limits.idle_timeout)
     idle_since = connection.deadline - gateway.proxy.limits.idle_timeout

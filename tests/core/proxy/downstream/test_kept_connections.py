@@ -69,7 +69,7 @@ class Acts(Plugin[Any]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Any:
         match request.headers.get("x-do"):
-            case "answer":
+            case "response":
                 return Response(403, b"no")
             case "upstream":
                 request.upstream = "v"
@@ -98,7 +98,7 @@ class Acts(Plugin[Any]):
 
 
 async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with what came, framed as the request's X-Frame says."""
+    """Respond with what came, framed as the request's X-Frame says."""
     peer = Peer(reader, writer)
     try:
         while True:
@@ -107,7 +107,7 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             if field(head, b"transfer-encoding"):
                 await reader.readuntil(b"0\r\n\r\n")
                 body = b"in chunks"
-            await peer.send(answer_to(head, body))
+            await peer.send(response_to(head, body))
             if field(head, b"x-frame") == b"close":
                 break
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -116,7 +116,7 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-def answer_to(head: bytes, body: bytes) -> bytes:
+def response_to(head: bytes, body: bytes) -> bytes:
     seen = comparable(head) + body
     start = b"HTTP/1.1 200 OK\r\nServer: upstream"
     whole = b"%b\r\nContent-Length: %d\r\n\r\n%b" % (start, len(seen), b"" if head.startswith(b"HEAD") else seen)
@@ -189,13 +189,13 @@ class Running:
     def _config(self, number: int) -> str:
         return CONFIG.format(port=self._port, **CONFIGS[number])
 
-    async def answers(self, steps: list[Asked | int], *, keeps: bool) -> list[bytes]:
-        """Take the steps; return the answers.
+    async def responses(self, steps: list[Asked | int], *, keeps: bool) -> list[bytes]:
+        """Take the steps; return the responses.
 
         :param keeps: over one connection, as long as it is kept; otherwise each over a new one.
         """
         await self._gateway.reload(self._config(0))
-        client, answers = None, []
+        client, responses = None, []
         for step in steps:
             if isinstance(step, int):
                 await self._gateway.reload(self._config(step))
@@ -204,16 +204,16 @@ class Running:
             for part in step.parts():
                 await client.send(part)
                 await asyncio.sleep(0)
-            answer = await asyncio.wait_for(read_answer(client, step.method), 10)
-            is_last = b"\r\nConnection: close" in answer
-            # Whether an early answer is a last one depends on how much of the body is there already.
-            answers.append(answer.replace(b"\r\nConnection: close", b"") if len(step.parts()) > 1 else answer)
+            response = await asyncio.wait_for(read_response(client, step.method), 10)
+            is_last = b"\r\nConnection: close" in response
+            # Whether an early response is a last one depends on how much of the body is there already.
+            responses.append(response.replace(b"\r\nConnection: close", b"") if len(step.parts()) > 1 else response)
             if not keeps or is_last:
                 client.close()
                 client = None
         if client is not None:
             client.close()
-        return answers
+        return responses
 
     async def counts_in_the_end(self) -> dict[str, int]:
         for _ in range(300):
@@ -225,8 +225,8 @@ class Running:
 
     async def _close(self) -> None:
         await self._stack.aclose()
-        if answering := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(answering, timeout=5)
+        if responding := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(responding, timeout=5)
 
     def stop(self) -> None:
         self.run(self._close())
@@ -235,7 +235,7 @@ class Running:
         self._loop.close()
 
 
-async def read_answer(client: Peer, method: str) -> bytes:
+async def read_response(client: Peer, method: str) -> bytes:
     head = await client.head()
     while head.startswith(b"HTTP/1.1 100"):
         head = await client.head()
@@ -258,7 +258,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 DOINGS = (
-    "", "", "path", "query", "method", "mark", "route", "answer", "upstream", "header", "host", "wait", "status",
+    "", "", "path", "query", "method", "mark", "route", "response", "upstream", "header", "host", "wait", "status",
     "server", "add", "replace",
 )  # fmt: skip
 ASKED = st.builds(
@@ -280,8 +280,8 @@ STEPS = st.tuples(
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_a_request_on_a_kept_connection_behaves_as_on_a_new_one(gateway: Running, steps: list[Asked | int]) -> None:
-    kept = gateway.run(gateway.answers(steps, keeps=True))
-    new = gateway.run(gateway.answers(steps, keeps=False))
+    kept = gateway.run(gateway.responses(steps, keeps=True))
+    new = gateway.run(gateway.responses(steps, keeps=False))
 
     assert kept == new
     assert gateway.run(gateway.counts_in_the_end()) == {}

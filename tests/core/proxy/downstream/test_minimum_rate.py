@@ -65,7 +65,7 @@ async def test_a_body_below_the_rate_gets_408(proxied: Proxied) -> None:
     await until(lambda: exchange.body is not None and exchange.body.received == RATE - 1)
     watch.expire(WINDOW)
 
-    status, _, _ = await client.answer()
+    status, _, _ = await client.response()
     assert status == 408
     assert exchange.error == "the client sends its body too slowly"
 
@@ -177,7 +177,7 @@ async def test_zero_waits_for_ever(proxied: Proxied) -> None:
     client = await gateway.connect()
 
     await client.send(GET)
-    await client.answer()
+    await client.response()
     (connection,) = gateway.proxy.connections.open
     assert connection.deadline == float("inf")
 
@@ -186,4 +186,4 @@ async def test_zero_waits_for_ever(proxied: Proxied) -> None:
     exchange: Any = next(iter(gateway.proxy.exchanges))
     assert exchange.deadline == connection.deadline == float("inf")
     await client.send(b"2345")
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200

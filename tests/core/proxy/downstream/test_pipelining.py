@@ -34,7 +34,7 @@ TURNS_OF_ONE_REQUEST = 12
 
 
 class Order(Plugin[object]):
-    """Notes the order in which requests are served; answers some of them."""
+    """Notes the order in which requests are served; responses some of them."""
 
     name = "p"
     paths: list[str] = []
@@ -81,7 +81,7 @@ async def beside_floods(gateway: RunningProxy, target: str, floods: int, tls: ss
     await until(lambda: target in Order.paths)
     for _ in range(10):
         await other.send(OTHER)
-        assert (await other.answer())[0] == 200
+        assert (await other.response())[0] == 200
     for peer in [*peers, other]:
         peer.reset()
     await asyncio.gather(*reading, return_exceptions=True)
@@ -93,7 +93,7 @@ async def beside_floods(gateway: RunningProxy, target: str, floods: int, tls: ss
 
 @pytest.mark.parametrize("floods", [1, 40])
 @pytest.mark.parametrize("target", ["/404", "/redirect", "/405", "/plugin"])
-async def test_requests_that_are_answered_at_once_hold_up_no_other_client(
+async def test_requests_that_get_their_responses_at_once_hold_up_no_other_client(
     start_proxy: Any, target: str, floods: int
 ) -> None:
     await beside_floods(await start_proxy(OWN, plugins=[Order]), target, floods)
@@ -161,7 +161,7 @@ def test_uvloop_changes_nothing(tmp_path: Path) -> None:
     uvloop.run(_flood_on_uvloop(tmp_path))
 
 
-async def test_every_pipelined_request_is_answered_in_order(start_proxy: Any) -> None:
+async def test_every_pipelined_request_gets_its_response_in_order(start_proxy: Any) -> None:
     gateway = await start_proxy(OWN, plugins=[Order])
     data = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(500))
     data = data.replace(b"GET /250 ", b"ODD /250 ").replace(
@@ -174,7 +174,7 @@ async def test_every_pipelined_request_is_answered_in_order(start_proxy: Any) ->
     assert Order.paths == [f"/{number}" for number in range(500)]
 
 
-async def test_a_client_that_says_its_end_behind_pipelined_requests_is_answered(start_proxy: Any) -> None:
+async def test_a_client_that_says_its_end_behind_pipelined_requests_gets_its_response(start_proxy: Any) -> None:
     gateway = await start_proxy(OWN, plugins=[Order])
     peer = await gateway.connect()
 

@@ -14,19 +14,19 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize("request_bytes", [GET, POST + b"hello", CHUNKED + b"2\r\nhi\r\n0\r\n\r\n"])
-async def test_a_client_that_closes_its_half_is_answered(proxied: Proxied, request_bytes: bytes) -> None:
+async def test_a_client_that_closes_its_half_gets_its_response(proxied: Proxied, request_bytes: bytes) -> None:
     gateway, _ = await proxied()
     client = await gateway.connect()
 
     await client.send(request_bytes)
     client.writer.write_eof()
 
-    answer = await asyncio.wait_for(client.rest(), 10)
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b"\r\n\r\nok")
+    response = await asyncio.wait_for(client.rest(), 10)
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"\r\n\r\nok")
 
 
-async def test_every_request_before_the_end_is_answered(proxied: Proxied) -> None:
+async def test_every_request_before_the_end_gets_its_response(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
 
@@ -37,7 +37,7 @@ async def test_every_request_before_the_end_is_answered(proxied: Proxied) -> Non
     assert len(upstream.heads) == 3
 
 
-async def test_an_answer_under_way_reaches_its_end(proxied: Proxied) -> None:
+async def test_a_response_under_way_reaches_its_end(proxied: Proxied) -> None:
     async def slowly(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")

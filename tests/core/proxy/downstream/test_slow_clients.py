@@ -40,7 +40,7 @@ class Long(Plugin[object]):
 @pytest.mark.parametrize(
     "head", [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close", b"GET / HTTP/1.1\r\nHost: x", b"GET / HTTP/1.0"]
 )
-async def test_a_client_that_never_reads_its_last_answer_is_let_go(proxied: Proxied, head: bytes) -> None:
+async def test_a_client_that_never_reads_its_last_response_is_let_go(proxied: Proxied, head: bytes) -> None:
     gateway, _ = await proxied(extra="limits: {write_timeout: 200ms}\nplugins: [{name: p}]", plugins=[Long])
     with await deaf_client(gateway, head + b"\r\n\r\n"):
         await until(lambda: gateway.proxy.connections)
@@ -84,7 +84,7 @@ async def test_a_head_that_comes_byte_by_byte_behind_a_request_has_no_more_time_
     gateway, _ = await proxied(extra="limits: {header_timeout: 400ms}")
     client = await gateway.connect()
     await client.send(GET)
-    await client.answer()
+    await client.response()
     sent = 0
 
     async def dribble() -> None:
@@ -95,9 +95,9 @@ async def test_a_head_that_comes_byte_by_byte_behind_a_request_has_no_more_time_
                 await client.send(b"GET"[sent - 1 : sent] if sent < 3 else b"T")
                 await asyncio.sleep(0.05)
 
-    answer, _ = await asyncio.gather(asyncio.wait_for(client.rest(), 5), dribble())
+    response, _ = await asyncio.gather(asyncio.wait_for(client.rest(), 5), dribble())
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
     assert sent < 60
 
 
@@ -106,7 +106,7 @@ async def test_a_lower_limit_of_requests_holds_for_connections_that_are_over_it_
     client = await gateway.connect()
     for _ in range(3):
         await client.send(GET)
-        await client.answer()
+        await client.response()
 
     await gateway.reload((gateway.folder / "gateway.yaml").read_text().replace("connection: 100", "connection: 2"))
     await client.send(GET)

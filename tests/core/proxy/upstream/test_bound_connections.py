@@ -24,7 +24,7 @@ class Session:
         self.user = ""
         self.challenge = ""
 
-    def answer(self, credentials: str | None) -> tuple[int, str, str]:
+    def response(self, credentials: str | None) -> tuple[int, str, str]:
         """Return status, WWW-Authenticate and body for a request."""
         scheme, _, token = (credentials or "").partition(" ")
         if scheme.lower() in {"ntlm", "negotiate"}:
@@ -47,7 +47,7 @@ async def serve(peer: Peer) -> None:
         if field(head, b"transfer-encoding"):
             await peer.reader.readuntil(b"0\r\n\r\n")
         credentials = field(head, b"authorization")
-        status, challenge, body = session.answer(None if credentials is None else credentials.decode())
+        status, challenge, body = session.response(None if credentials is None else credentials.decode())
         extra = f"WWW-Authenticate: {challenge}\r\n" if challenge else ""
         if b" /close " in head:
             extra += "Connection: close\r\n"
@@ -70,8 +70,8 @@ async def ask(client: Peer, credentials: str = "", path: str = "/", body: str = 
         case _:
             request = f"POST {path} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {len(body)}\r\n\r\n{body}"
     await client.send(request.encode())
-    status, head, answer = await client.answer()
-    return status, (field(head, b"www-authenticate") or b"").decode(), answer.decode()
+    status, head, response = await client.response()
+    return status, (field(head, b"www-authenticate") or b"").decode(), response.decode()
 
 
 async def log_in(client: Peer, name: str, scheme: str = "NTLM") -> None:
@@ -128,9 +128,9 @@ async def test_each_client_is_served_as_if_it_were_connected_directly(gateway: R
                 users.pop(number, None)
             case _:
                 body = rng.choice(["", "", "x", "chunked"])
-                status, _, answer = await ask(clients[number], body=body)
+                status, _, response = await ask(clients[number], body=body)
                 expected = users.get(number, "")
-                assert (status, answer) == ((200, expected) if expected else (401, ""))
+                assert (status, response) == ((200, expected) if expected else (401, ""))
 
 
 async def test_the_connection_is_closed_with_its_clients(proxied: Proxied) -> None:

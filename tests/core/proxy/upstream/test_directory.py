@@ -64,7 +64,7 @@ async def test_attempts_that_wait_are_served_in_their_order(
 
     may_respond.set()
     for client in clients:
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
 
     assert served == [b"/0", b"/1", b"/2", b"/3"]
     assert (load.active, load.pending) == (0, 0)

@@ -70,7 +70,7 @@ async def test_the_name_that_a_client_asks_for_selects_the_certificate(
         assert head.startswith(b"HTTP/1.1 200 ")
         assert await peer.exactly(2) == b"ok"
         await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000))
-        assert (await peer.answer())[0] == 200
+        assert (await peer.response())[0] == 200
         peer.close()
 
     assert [field(head, b"x-forwarded-proto") for head in upstream.heads] == [b"https"] * 4
@@ -108,7 +108,7 @@ async def tls_upstream(
 ) -> AsyncIterator[tuple[int, list[str | None]]]:
     """Serve OK over TLS; yields the port and, for each connection, the client certificate's name.
 
-    :param ends: answer with a body until close, and end it with a ``close_notify`` or a ``fin`` alone.
+    :param ends: response with a body until close, and end it with a ``close_notify`` or a ``fin`` alone.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
@@ -156,10 +156,10 @@ async def test_a_body_that_ends_without_close_notify_is_a_visible_break_unless_i
         gateway = await start_proxy(https(port, tls), [Logs])
         client = await gateway.connect()
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = await client.rest()
+        response = await client.rest()
 
-    assert b"\r\nsome\r\n" in answer
-    assert answer.endswith(b"\r\n0\r\n\r\n") is (how == "close_notify" or tolerates)
+    assert b"\r\nsome\r\n" in response
+    assert response.endswith(b"\r\n0\r\n\r\n") is (how == "close_notify" or tolerates)
 
 
 @pytest.mark.parametrize(("sans", "status"), [("[service.internal]", 200), ("[other.internal]", 502)])

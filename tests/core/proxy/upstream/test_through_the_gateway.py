@@ -43,7 +43,7 @@ routes: [{{id: all, path_prefix: /, target: u}}]
         client = Peer(*streams)
         for _ in range(2):
             await client.send(GET)
-            assert (await client.answer())[2] == b"ok"
+            assert (await client.response())[2] == b"ok"
         client.close()
 
     destination = ("127.0.0.1", gateway.port)
