@@ -58,7 +58,7 @@ async def test_a_copy_goes_upstream_when_its_client_has_left(proxied: Proxied) -
     gateway, upstream = await proxied(extra=BIND, plugins=[Detaching, Inner])
     client = await gateway.connect()
     await client.send(POST)
-    assert (await client.answer())[0] == 202
+    assert (await client.response())[0] == 202
     client.reset()
 
     response = await copies[0].forward()

@@ -277,7 +277,7 @@ async def test_a_body_streams_through(started: Start) -> None:
     await until(lambda: upstream.connections)
     await client.send(b"def")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert upstream.bodies == [b"abcdef"]
 
 
