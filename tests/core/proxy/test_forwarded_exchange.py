@@ -1,0 +1,128 @@
+"""What a forwarded request has in common with any other: mirrors, deadlines, reloads."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Record, Request, UpstreamAttempt
+from gateway_core.tasks import spawn
+
+from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, counts, field, until
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+records: list[Record] = []
+user: ContextVar[str] = ContextVar("user", default="")
+
+
+class Forwarding(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> None:
+        await request.forward()
+
+    @hookimpl
+    def gateway_log(self, record: Record) -> None:
+        records.append(record)
+
+
+def config(target: str, more: str = "", limits: str = "") -> str:
+    return f"{limits}\nroutes: [{{id: r, path_prefix: /, target: '{target}', plugins: [{{name: p}}]{more}}}]"
+
+
+async def test_mirrors_get_their_copy(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
+    main, mirror = await start_upstream(), await start_upstream()
+    gateway = await start_proxy(config(main.url, f", mirror: [{{target: '{mirror.url}'}}]"), plugins=[Forwarding])
+    client = await gateway.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    await until(lambda: main.connections)
+    await client.send(b"def")
+
+    assert (await client.answer())[0] == 200
+    await until(lambda: mirror.bodies)
+    assert (main.bodies, mirror.bodies) == ([b"abcdef"], [b"abcdef"])
+
+
+async def test_a_body_that_stalls_is_a_408(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
+    records.clear()
+    main = await start_upstream()
+    gateway = await start_proxy(config(main.url, limits="limits: {body_timeout: 100ms}"), plugins=[Forwarding])
+    client = await gateway.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+
+    assert (await client.answer())[0] == 408
+    await until(lambda: records and not counts(gateway))
+    assert records[0].reason == "body-too-slow"
+
+
+async def test_a_response_that_does_not_come_in_time_is_a_504(
+    start_upstream: StartUpstream, start_proxy: StartProxy
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.rest()
+
+    main = await start_upstream(script)
+    gateway = await start_proxy(config(main.url, ", timeouts: {response: 100ms}"), plugins=[Forwarding])
+
+    assert (await gateway.ask(GET))[0] == 504
+    assert counts(gateway) == {}
+
+
+async def test_attempt_hooks_run_in_the_context_of_the_exchange(
+    start_upstream: StartUpstream, start_proxy: StartProxy
+) -> None:
+    class Signing(Forwarding):
+        @hookimpl
+        async def gateway_pre_proxy(self, request: Request) -> None:
+            user.set("ann")
+            await request.forward()
+
+        @hookimpl
+        async def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            await asyncio.sleep(0)
+            attempt.headers["X-Signature"] = f"{user.get()} {attempt.raw_path}"
+
+    main = await start_upstream()
+    gateway = await start_proxy(config(main.url), plugins=[Signing])
+
+    assert (await gateway.ask(GET))[0] == 200
+    assert field(main.heads[0], b"x-signature") == b"ann /"
+
+
+async def test_an_attempt_hook_that_fails_is_a_500(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
+    class Failing(Forwarding):
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            raise LookupError
+
+    main = await start_upstream()
+    gateway = await start_proxy(config(main.url), plugins=[Failing])
+
+    assert (await gateway.ask(GET))[0] == 500
+    assert main.heads == []
+    assert counts(gateway) == {}
+
+
+async def test_it_goes_on_over_a_reload(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
+    goes_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await goes_on.wait()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold")
+
+    old, new = await start_upstream(script), await start_upstream()
+    gateway = await start_proxy(config(old.url), plugins=[Forwarding])
+    asking = spawn(gateway.ask(GET), name="a client")
+    await until(lambda: old.connections)
+    before = gateway.proxy.holder.current
+    await gateway.reload(config(new.url))
+    goes_on.set()
+
+    assert (await asking)[2] == b"old"
+    await until(lambda: before.active == 0)
+    assert (await gateway.ask(GET))[2] == b"ok"
