@@ -43,21 +43,16 @@ class Exchange:
     """A request in progress, from its head to its log line."""
 
     __slots__ = (
-        "__dict__", "_own", "_pin", "_relay", "body", "chain", "client", "deadline", "head", "id_line", "is_over",
-        "proxy", "request", "route", "snapshot", "writer",
+        "__dict__", "_own", "_pin", "_relay", "_stream", "_total_deadline", "body", "chain", "client", "deadline",
+        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route", "snapshot",
+        "sticky_target", "writer",
     )  # fmt: skip
 
-    # What few exchanges set has its default here and a place in the dictionary when it is set: making one is cheaper.
+    # What few exchanges set or read has its default here; to find it in the class takes longer than to set it.
     aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
     reason: str | None = None  # why the gateway responded itself, or cut it off: a code of `gateway_core.reasons`
     error: str | None = None  # the same in words; for logs, never for clients
-    hooks: HookRunner | None = None  # None as long as none has run, so that nothing can have been changed
-    sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
-    forwarding: ForwardedExchange | None = None  # by a pre-proxy hook
     tunnel: Tunnel | None = None  # of a 101
-    phases: RequestPhases | None = None
-    _stream: ResponseStream | None = None
-    _total_deadline = NEVER
     tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
 
     def __init__(
@@ -85,6 +80,12 @@ class Exchange:
         self.is_over = False
         self._relay: Relay | None = None
         self._own: OwnResponse | None = None
+        self.hooks: HookRunner | None = None  # as long as none has run, so that nothing can have been changed
+        self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
+        self.forwarding: ForwardedExchange | None = None  # by a pre-proxy hook
+        self.phases: RequestPhases | None = None
+        self._stream: ResponseStream | None = None
+        self._total_deadline = NEVER
 
     # -- the phases before the upstream
 
@@ -134,15 +135,13 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
-        if sticky_target is not None:
-            self.sticky_target = sticky_target
+        self.sticky_target = sticky_target
         request, body = self.request, self.body
         if route.timeouts.total:
             self._total_deadline = request.started + route.timeouts.total
         relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
-        has_waited = body is not None and body.is_gathered
-        is_late = has_waited or (self.hooks is not None and self.hooks.was_suspended)
+        is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)
         now = self.proxy.now() if is_late else request.started
         if route.mirrors:
             relay.send_copies()
@@ -390,11 +389,9 @@ class Exchange:
             # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
             relay.upstream_request.clear()
-        if self.hooks is not None or self.phases is not None:
-            self.hooks = self._stream = self.phases = None
         if self.forwarding is not None:
             self.forwarding.close()
             self.forwarding = None
-        self._own = self.body = None
+        self._own = self.body = self.hooks = self._stream = self.phases = None
         if is_complete:
             self.writer.finish(now)

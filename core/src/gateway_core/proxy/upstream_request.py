@@ -19,7 +19,7 @@ from gateway_core.proxy.attempt_owner import ENDINGS, AttemptOwner, Ending, Prep
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream.pool import ProxyClient
+from gateway_core.proxy.upstream.pool import NO_CLIENT
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.endpoint import Endpoint
@@ -33,33 +33,30 @@ class UpstreamRequest:
     __slots__ = (
         "__dict__",
         "_attempt",
+        "_tried",
         "body",
         "bound",
         "connect_timeout",
         "directory",
         "endpoint",
+        "is_retrying",
+        "key",
         "method",
         "owner",
         "policy",
+        "proxy_client",
+        "sticky_cookie",
         "total_deadline",
         "upstream",
     )
 
-    # What only retries, cookies and the like set has its default here and a place in the dictionary when it is set.
+    # What only retries and the like set or read has its default here and a place in the dictionary when it is set.
     attempts: tuple[AttemptRecord, ...] = ()
     """The attempts that failed."""
     _first_picked_at = 0.0  # if there is more than one attempt
-    key: str | None = None
-    """What the upstream's strategy hashes."""
-    sticky_cookie: str | None = None
-    """The client's cookie that names an endpoint."""
     offered_protocol = b""
     """The protocol that the client asks to change to; 101 to another one is a bad response."""
-    proxy_client = ProxyClient()
-    """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
-    _tried: tuple[Endpoint, ...] = ()
     _number = 1
-    is_retrying = False
     _was_resent = False
     _timer: asyncio.TimerHandle | None = None
 
@@ -93,6 +90,14 @@ class UpstreamRequest:
         self.bound = bound
         self.endpoint: Endpoint | None = None
         """The one that was picked last."""
+        self.key: str | None = None
+        """What the upstream's strategy hashes."""
+        self.sticky_cookie: str | None = None
+        """The client's cookie that names an endpoint."""
+        self.proxy_client = NO_CLIENT
+        """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
+        self.is_retrying = False
+        self._tried: tuple[Endpoint, ...] = ()
         self._attempt: Attempt | None = None
 
     def start(self, now: float) -> None:

@@ -77,7 +77,8 @@ class ProxyClient(NamedTuple):
         return self.source[0] if self.source is not None and self.destination is not None else ""
 
 
-_NO_CLIENT: Final = ProxyClient()
+NO_CLIENT: Final = ProxyClient()
+"""No client: what takes and makes connections without a PROXY header."""
 
 
 class Pool:
@@ -167,7 +168,7 @@ class Pool:
 
     # -- lending
 
-    def take(self, client: ProxyClient = _NO_CLIENT) -> UpstreamConnection | None:
+    def take(self, client: ProxyClient = NO_CLIENT) -> UpstreamConnection | None:
         """Return an idle connection, or None.
 
         :param client: needed if `sends_proxy_header`.
@@ -224,7 +225,7 @@ class Pool:
 
     # -- connecting
 
-    def connect(self, seconds: float, connected: Connected, client: ProxyClient = _NO_CLIENT) -> asyncio.Task[None]:
+    def connect(self, seconds: float, connected: Connected, client: ProxyClient = NO_CLIENT) -> asyncio.Task[None]:
         """Have a connection made; cancel the task to give the wish up.
 
         :param seconds: how long it may take; 0 is no limit.
