@@ -1,6 +1,6 @@
 """A client's request that a plugin sends: `Request.forward`, of a request in progress or of a detached one.
 
-It is an `UpstreamCall`, so that the response is there for whoever awaits it, and its body is read at his pace. Unlike
+It is an `UpstreamCall`, so that the plugin awaits the response, and reads its body at its own pace. Unlike
 the call of a fetch it has the client's head: rewrites, forwarding fields, Host, cookies and connections are those that
 a `Relay` would send and use. A failure of the upstream is not raised: it is the gateway's response.
 """

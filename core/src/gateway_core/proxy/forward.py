@@ -8,7 +8,7 @@ The exchange goes on within the hook, like the layers of an onion:
     ... returns a response, or None for the forwarded one -> response hooks of the other bindings -> client
 
 All of it is awaited by the hook's task, so it ends with it. The forwarded response is a `Response` whose body is the
-`UpstreamCall`'s; the exchange closes it on every end at which nobody has read it.
+`UpstreamCall`'s; the exchange closes it on every end at which it was not read.
 """
 
 from __future__ import annotations

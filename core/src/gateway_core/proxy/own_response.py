@@ -142,7 +142,7 @@ class OwnResponse:
         self._owner.stream_failed(error)
 
     def discard(self) -> None:
-        """Close a body that nobody is going to read."""
+        """Close a body that is not going to be read."""
         body, self._body = self._body, b""
         if isinstance(body, AsyncIterator):
             close_source(IteratorSource(body), self._owner.runner())

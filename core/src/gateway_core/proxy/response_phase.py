@@ -108,7 +108,7 @@ class ResponsePhase:
         owner, body = self._owner, self._body
         response.operations = self.response.operations = None
         if not response.is_streamed:
-            # A hook replaced the response: nobody reads the rest of the upstream's.
+            # A hook replaced the response: the rest of the upstream's is not read.
             self._drop()
             owner.write_response(response)
             return
@@ -260,7 +260,7 @@ class ResponsePhase:
         owner.watch(route.timeouts.idle if is_waiting and route is not None else 0)
 
     def unwanted(self) -> None:
-        """Close the upstream's connection: nobody reads the rest."""
+        """Close the upstream's connection: the rest is not read."""
         self._call.give_up()
 
     # -- what the stream tells (`StreamedResponse`)

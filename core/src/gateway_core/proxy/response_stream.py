@@ -144,7 +144,7 @@ def report_observer(request: Request, body_filter: BodyFilter, error: BaseExcept
 
 
 def close_source(source: BodySource, runner: HookRunner, error: Exception | None = None) -> None:
-    """Close a source that nobody reads, in the exchange's context."""
+    """Close a source that is not read any further, in the exchange's context."""
     runner.spawn(_closed(source, error), "end of a body")
 
 

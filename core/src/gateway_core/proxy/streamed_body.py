@@ -1,6 +1,6 @@
 """What hooks do to the body of a message that streams: read it, replace it, put filters over it.
 
-Nothing happens to the bytes until someone reads: filters are noted, and made when the body begins. `take` ends this and
+Nothing happens to the bytes until they are read: filters are noted, and made when the body begins. `take` ends this and
 says what goes on: bytes if the body was read or replaced, otherwise a `BodySource`.
 """
 
@@ -117,7 +117,7 @@ class StreamedBody:
 
 
 class _Broken:
-    """A body of which a part is lost: whoever sends it learns why."""
+    """A body of which a part is lost: reading it raises the reason."""
 
     __slots__ = ("_error", "_source", "trailers")
 
