@@ -145,7 +145,7 @@ class Setting:
         self.upstream = upstream
 
 
-@pytest.fixture(scope="module", params=["asyncio", "asyncio-tls", "uvloop"])
+@pytest.fixture(scope="module", params=["asyncio", "asyncio-tls", "uvloop", "uvloop-tls"])
 def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     """Run an upstream and a gateway, with TLS on both sides of it or on none."""
     thread, upstream = LoopThread("recording upstream"), Recording()

@@ -9,6 +9,7 @@ import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
+from gateway_core.proxy.request_body import RequestBody
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, fields, until
@@ -311,3 +312,36 @@ async def test_reserved_fields_are_removed_from_the_trailers_too(proxied: Proxie
 
     assert (await asyncio.wait_for(ended, 10)).endswith(b"0\r\nX-Sum: 1\r\nX-Users: 2\r\n\r\n")
     assert (await client.response())[0] == 200
+
+
+class Flow:
+    """Whether the client is to send its body."""
+
+    is_paused = False
+
+    def pause_request(self) -> None:
+        self.is_paused = True
+
+    def resume_request(self) -> None:
+        self.is_paused = False
+
+
+class Owner:
+    """An exchange that has nothing to do."""
+
+    def body_progress(self) -> None: ...
+    def body_ended(self) -> None: ...
+    def body_failed(self, status: int, reason: str, detail: str) -> None: ...
+
+
+def test_a_body_that_is_complete_pauses_the_connection_no_longer() -> None:
+    """TLS may deliver the end of a body behind a pause; the next request on the connection is to be read."""
+    flow = Flow()
+    body = RequestBody(Owner(), flow)
+    body.pause()
+    assert flow.is_paused
+
+    body.feed(b"the end")
+    body.end()
+
+    assert not flow.is_paused

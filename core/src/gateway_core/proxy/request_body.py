@@ -156,6 +156,7 @@ class RequestBody:
         :param trailers: a block of the fields behind it that may go on.
         """
         self.is_complete = True
+        self.resume()  # TLS may deliver the end although reading is paused; what follows is the next request
         self.trailers = trailers
         self.reserve(self._reserved)
         if self._sink is not None:
