@@ -22,7 +22,8 @@ from gateway_core.hooks import (
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.messages.fields import HeaderError
-from gateway_core.messages.request import set_body_reader
+
+from tests.core.messages.read import Read
 
 Bind = Callable[..., Binding]
 Counted = Callable[..., float]
@@ -242,7 +243,7 @@ async def test_the_timeout_stands_still_while_a_hook_waits_for_the_clients_body(
             first, second = await asyncio.gather(request.read(), request.read())
             return Response(200, first + second)
 
-    set_body_reader(request_, slow)
+    request_.operations = Read(slow)
     binding = bind(Reading, timeout=0.02, quarantine=(1, 1000.0, 30.0, 1))
     suspended = start_phase(build_chain([binding]).pre_proxy, request_)
     assert isinstance(suspended, Suspended)
@@ -270,7 +271,7 @@ async def test_the_timeout_goes_on_when_the_body_is_there(bind: Bind, request_: 
             await request.read()
             await asyncio.Event().wait()
 
-    set_body_reader(request_, read)
+    request_.operations = Read(read)
     binding = bind(Hanging, timeout=0.01)
 
     assert await status(binding, request_) == 500

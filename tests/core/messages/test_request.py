@@ -7,10 +7,12 @@ import pytest
 from gateway_core.errors import BadPathError, BodyTooLargeError
 from gateway_core.messages import Headers, Request, RouteInfo, TlsInfo
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.request import request_block, set_body_reader
+from gateway_core.messages.request import request_block
 from gateway_core.routing import PathPolicy
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.core.messages.read import Read
 
 COOKIE_TEXT = st.text("abcXYZ019-_.", min_size=1, max_size=6)
 
@@ -173,7 +175,7 @@ async def test_the_body_comes_from_the_lane_with_the_limit_that_was_asked_for() 
         return b"body"
 
     request = make()
-    set_body_reader(request, read)
+    request.operations = Read(read)
 
     assert await request.read(4) == b"body"
     with pytest.raises(BodyTooLargeError):

@@ -99,3 +99,17 @@ async def chunks(client: Peer) -> bytes:
         body += await client.exactly(size)
         await client.exactly(2)
     return body
+
+
+class FailsAt(Noted):
+    """Fails when it is fed for a number of times; behind that, or at the end."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def feed(self, data: bytes) -> Any:
+        super().feed(data)
+        if len(self.fed) > self._count:
+            raise ValueError("no")
+        return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from gateway_core.messages import BodyFilter, Record, Response
@@ -13,27 +12,13 @@ from tests.core.proxy.bodies import (
     CHUNKED,
     GET,
     WHOLE,
-    Noted,
+    FailsAt,
     Upper,
     adds,
     chunks,
     hook,
 )
 from tests.core.proxy.kit import Peer, Proxied, counts, field, until
-
-
-class FailsAt(Noted):
-    """Fails when it is fed for a number of times; behind that, or at the end."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self._count = count
-
-    def feed(self, data: bytes) -> Any:
-        super().feed(data)
-        if len(self.fed) > self._count:
-            raise ValueError("no")
-        return data
 
 
 async def in_two_parts(peer: Peer) -> None:

@@ -50,17 +50,6 @@ class ResponseOperations(Protocol):
         """See `Response.add_body_filter`."""
 
 
-class _Observer(BodyFilter):
-    """A filter that changes nothing, whatever the one within returns."""
-
-    def __init__(self, observer: BodyFilter) -> None:
-        self._observer = observer
-
-    def feed(self, data: bytes) -> bytes:
-        self._observer.feed(data)
-        return data
-
-
 class Response:
     """One response on its way to the client.
 
@@ -84,7 +73,6 @@ class Response:
     """Whether one of the filters may change the body; others only observe it."""
     is_for_head = False
     """Whether the request's method is HEAD; for the data path."""
-    _filters: tuple[BodyFilter, ...] = ()
     _headers: Headers | None = None
     _head_block = b""
 
@@ -209,7 +197,7 @@ class Response:
         source: BodySource = source_of(self.body)
         if self.body_filters:
             source = FilteredBody(source, self.body_filters)
-        self.body_filters, self._filters = (), ()
+        self.body_filters = ()
         found = await read_whole(source, limit, "response")
         if isinstance(found, TooLarge):
             self.body = _pieces_of(found.rest)
@@ -227,7 +215,7 @@ class Response:
             self.operations.set_body(data)
         else:
             self.body = data
-            self.body_filters, self._filters, self.is_filtered = (), (), False
+            self.body_filters, self.is_filtered = (), False
 
     def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
         """Send the body through a filter; several apply in the order in which they were added.
@@ -245,17 +233,6 @@ class Response:
             self.operations.add_body_filter(spec)
         self.body_filters = (*self.body_filters, spec)
         self.is_filtered = self.is_filtered or not observe
-
-    @property
-    def filters(self) -> tuple[BodyFilter, ...]:
-        """The filters themselves, made once; for a data path that feeds them by itself."""
-        specs = self.body_filters
-        if len(self._filters) < len(specs):
-            made = [spec.factory() for spec in specs[len(self._filters) :]]
-            pairs = zip(specs[-len(made) :], made, strict=True)
-            observed = [_Observer(each) if spec.observe else each for spec, each in pairs]
-            self._filters = (*self._filters, *observed)
-        return self._filters
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"

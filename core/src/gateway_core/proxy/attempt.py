@@ -126,12 +126,16 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - the end of another request called this, which is not to fail for it
             request.owner.crashed(error)
 
-    def connect(self, head: PreparedRequest, now: float) -> None:
+    def connect(self, head: PreparedRequest, now: float, *, anew: bool = False) -> None:
         """Send over an idle connection to the endpoint, or a new one.
 
         :param now: monotonic seconds; the wait for the response begins here.
+        :param anew: whether only a new one will do.
         """
         self._head = head
+        if anew:
+            self._connect_anew(now)
+            return
         request, endpoint = self._request, self.endpoint
         bound, pool = request.bound, endpoint.pool
         connection = None if bound is None else bound.take(endpoint)
@@ -252,7 +256,10 @@ class Attempt:
             request.owner.on_broken(ending.reason, detail)
         elif failure in _STALE and connection is not None and connection.uses > 1 and request.takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
-            self._connect_anew(request.directory.now())
+            now = request.directory.now()
+            head = request.owner.prepare(self.endpoint, now)
+            if head is not None:
+                self.connect(head, now, anew=True)
         else:
             request.attempt_failed(self, ending, detail)
 

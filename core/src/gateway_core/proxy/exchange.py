@@ -27,6 +27,7 @@ from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
+from gateway_core.proxy.hooked_relay import make_relay
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
@@ -44,14 +45,15 @@ class Exchange:
 
     __slots__ = (
         "__dict__", "_own", "_pin", "_relay", "_stream", "_total_deadline", "body", "chain", "client", "deadline",
-        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route", "snapshot",
-        "sticky_target", "writer",
+        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route",
+        "sent_body", "snapshot", "sticky_target", "writer",
     )  # fmt: skip
 
     # What few exchanges set or read has its default here; to find it in the class takes longer than to set it.
     aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
     reason: str | None = None  # why the gateway responded itself, or cut it off: a code of `gateway_core.reasons`
     error: str | None = None  # the same in words; for logs, never for clients
+    hook_operations: ExchangeOperations | None = None  # what hooks can ask of the request, once one has run
     tunnel: Tunnel | None = None  # of a 101
     tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
 
@@ -72,6 +74,7 @@ class Exchange:
         self.request = request
         self.client = client
         self.body: RequestBody | None = None
+        self.sent_body: RequestBody | None = None  # what goes upstream: the client's, unless hooks changed it
         # The field that ends a head in both directions, and the empty line behind it.
         self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
         self.chain: Chain = snapshot.global_chain  # until the route is known
@@ -125,7 +128,7 @@ class Exchange:
         """Return what runs the hooks, in one context."""
         if self.hooks is None:
             self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
-            self.request.operations = ExchangeOperations(self)
+            self.hook_operations = self.request.operations = ExchangeOperations(self)
         return self.hooks
 
     def forward(self) -> ForwardedExchange:
@@ -136,18 +139,19 @@ class Exchange:
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
         self.sticky_target = sticky_target
-        request, body = self.request, self.body
         if route.timeouts.total:
-            self._total_deadline = request.started + route.timeouts.total
-        relay = self._relay = Relay(self, self.proxy.upstreams, route, target, self._total_deadline)
+            self._total_deadline = self.request.started + route.timeouts.total
+        if self.chain.attempt or self.snapshot.attempt_hooks:
+            self.runner()
+        body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.body.take()
+        make = Relay if self.hook_operations is None else make_relay
+        relay = self._relay = make(self, self.proxy.upstreams, route, target, self._total_deadline)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)
-        now = self.proxy.now() if is_late else request.started
+        now = self.proxy.now() if is_late else self.request.started
         if route.mirrors:
             relay.send_copies()
         relay.upstream_request.start(now)
-
-    # -- the request's body
 
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
@@ -213,9 +217,9 @@ class Exchange:
         """Resume and cancel the stream of a body with its response."""
         self._stream = stream
 
-    def stream_failed(self, error: BaseException) -> None:
-        """Called when what gives a response's body failed."""
-        self.proxy.log.error("request %s: the response's body failed: %r", self.request.request_id, error)
+    def body_broken(self, error: BaseException) -> None:
+        """Called when what gives a body failed: filters, an iterator."""
+        self.proxy.log.error("request %s: a body failed: %r", self.request.request_id, error)
         by, status, reason = failure_of(error)
         self._respond_or_cut(status, reason, repr(error), by, flush=True)
 
@@ -244,8 +248,7 @@ class Exchange:
         """Called when the client does not keep up."""
         if self._relay is not None and self._stream is None:
             self._relay.pause()
-        if self._relay is not None or self._stream is not None:
-            self.watch(self.limits.write_timeout)
+        self.watch(self.limits.write_timeout)
 
     def resume_response(self) -> None:
         """Called when the client takes more."""
@@ -296,23 +299,18 @@ class Exchange:
         is_slow = self.writer.is_paused
         if self._relay is not None:
             self._relay.give_up(timed_out=self.writer.head_sent and not is_slow)
-        if not self.writer.head_sent:
-            self._respond_or_cut(504, "request-timeout", "the request took too long")
-        elif is_slow:
+        if is_slow and self.writer.head_sent:
             self.break_off("client", "client-too-slow", "the client does not read", flush=False)
         else:
-            self.break_off("upstream", "upstream.timeout", "the response stalled", flush=False)
-
-    # -- ends
+            reason = "upstream.timeout" if self.writer.head_sent else "request-timeout"
+            self._respond_or_cut(504, reason, "the response stalled", "upstream")
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
         self.proxy.log.error("request %s failed: %r", self.request.request_id, error, exc_info=error)
         self._respond_or_cut(500, "internal", repr(error))
 
-    def _respond_or_cut(
-        self, status: int, reason: str, detail: str, by: str = "gateway", *, flush: bool = False
-    ) -> None:
+    def _respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
         """Respond for the gateway without another hook, and close the connection; or cut off what has begun."""
         if self.is_over:
             return
@@ -392,6 +390,9 @@ class Exchange:
         if self.forwarding is not None:
             self.forwarding.close()
             self.forwarding = None
-        self._own = self.body = self.hooks = self._stream = self.phases = None
+        if self.hooks is not None:
+            self.hooks.end()
+            self.request.operations = self.hook_operations = None
+        self._own = self.body = self.sent_body = self.hooks = self._stream = self.phases = None
         if is_complete:
             self.writer.finish(now)

@@ -10,11 +10,12 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.body import FilterSpec
 from gateway_core.proxy.detached_request import detach
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange, ForwardingExchange
+from gateway_core.proxy.request_changes import ChangingExchange, RequestChanges
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.reasons import PLUGIN_ABORTED
 
 
-class OperatedExchange(ForwardingExchange, Protocol):
+class OperatedExchange(ForwardingExchange, ChangingExchange, Protocol):
     """The exchange, as far as its operations use it."""
 
     forwarding: ForwardedExchange | None
@@ -36,43 +37,24 @@ class OperatedExchange(ForwardingExchange, Protocol):
 class ExchangeOperations:
     """The operations of one exchange."""
 
-    __slots__ = ("_exchange", "_was_read")
+    __slots__ = ("_exchange", "body")
 
     def __init__(self, exchange: OperatedExchange) -> None:
         self._exchange = exchange
-        self._was_read = False
+        self.body = RequestChanges(exchange)
+        """What hooks do to the request's body."""
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body (see `Request.read`)."""
-        exchange, body = self._exchange, self._exchange.body
-        if body is None:
-            return b""
-        if exchange.head.facts.expect:
-            exchange.writer.send_continue()
-        if not body.is_complete:
-            exchange.watch(exchange.limits.body_timeout)
-        try:
-            data = await body.read(limit)
-        finally:
-            if not exchange.is_over and not exchange.is_responding:
-                exchange.watch(0)
-        self._was_read = True
-        return data
+        return await self.body.read_body(limit)
 
-    def set_body(self, data: bytes) -> None:  # noqa: ARG002 - not there yet
-        """Not there yet."""
-        raise RuntimeError("set_body() is not there yet")
+    def set_body(self, data: bytes) -> None:
+        """Send another body (see `Request.set_body`)."""
+        self.body.set_body(data)
 
     def add_body_filter(self, spec: FilterSpec) -> bool:
-        """Observe the body."""
-        body = self._exchange.body
-        if body is None:
-            return False
-        if not spec.observe:
-            raise ValueError("only observe=True is there yet")
-        body_filter = spec.factory()
-        body.watch(lambda data: (body_filter.feed(data), None)[1])
-        return True
+        """Send the body through a filter; return whether there is one (see `Request.add_body_filter`)."""
+        return self.body.add_body_filter(spec)
 
     async def forward(self) -> Response:
         """Send the request on, within the pre-proxy hook that is awaited (see `Request.forward`)."""
@@ -89,10 +71,10 @@ class ExchangeOperations:
         exchange, data = self._exchange, None
         if exchange.is_over:
             raise RuntimeError("detach() comes too late: the request is over")
-        if exchange.body is not None:
-            if not self._was_read:
+        if self.body.has_body:
+            data = self.body.whole
+            if data is None:
                 raise RuntimeError("detach() needs the request's body: await request.read() before")
-            data = exchange.body.peek()
         suspended = exchange.runner().suspended
         hook = running_hook() if suspended is None else suspended.hook
         return detach(exchange, hook, data)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gateway_core.errors import ClientGoneError
 from gateway_core.hooks import Suspended, current_request
@@ -21,10 +21,17 @@ from gateway_core.tasks import spawn
 T = TypeVar("T")
 
 
+class Cancellable(Protocol):
+    """Something that runs beside the phases."""
+
+    def cancel(self) -> None:
+        """End it."""
+
+
 class HookRunner:
     """Made for an exchange when its first hook is to run."""
 
-    __slots__ = ("_context", "_crashed", "_task", "is_stopped", "suspended", "was_suspended")
+    __slots__ = ("_context", "_crashed", "_task", "_upload", "is_stopped", "suspended", "was_suspended")
 
     def __init__(self, crashed: Callable[[BaseException], None], context: Context) -> None:
         """Begin with a context that nothing else runs in.
@@ -34,6 +41,7 @@ class HookRunner:
         self._context = context
         self._crashed = crashed
         self._task: asyncio.Task[Any] | None = None
+        self._upload: Cancellable | None = None
         self.suspended: Suspended[Any] | None = None
         """The phase in which a hook is awaited."""
         self.is_stopped = False
@@ -68,8 +76,19 @@ class HookRunner:
         """Run something else in the context; `cancel` does not end it, and what it raises stays with it."""
         return spawn(coroutine, name=name, on_error=_ignore, context=self._context)
 
+    def keep_upload(self, upload: Cancellable) -> None:
+        """Cancel the upload of a request's body with the phases, or at the end."""
+        self._upload = upload
+
+    def end(self) -> None:
+        """End what runs beside the phases: the request goes nowhere any more."""
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+
     def cancel(self) -> None:
         """End the phase that is waiting; ``then`` is not called."""
+        self.end()
         if self._task is not None:
             self._task.cancel()
             self._task = self.suspended = None

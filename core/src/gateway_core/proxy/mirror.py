@@ -9,11 +9,16 @@ body is the one that the request keeps (`RequestBody.keep_limit`), so a copy is 
 from __future__ import annotations
 
 import logging
+from contextvars import Context
+from copy import copy
 from typing import Final
 
 from gateway_core.messages import Request
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.attempt_phase import AttemptPhase
+from gateway_core.proxy.fetch_body import FetchBody
+from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
@@ -84,6 +89,7 @@ class MirrorCopy:
         "_request",
         "_responded",
         "_route",
+        "_runner",
         "_target",
         "_until",
         "_upstream_request",
@@ -109,6 +115,7 @@ class MirrorCopy:
         self._id_line = id_line
         self._directory = directory
         self._responded = False
+        self._runner: HookRunner | None = None
         now = directory.now()
         timeouts = mirror.timeouts
         self.deadline = NEVER
@@ -147,7 +154,25 @@ class MirrorCopy:
             for name in _CREDENTIALS:
                 headers.remove(name)
             head = b"%b%b\r\n\r\n" % (line, block_of(headers))
-        return head + (body or b""), flags & (HEAD_ONLY | BINDS)
+        prepared = head + (body or b""), flags & (HEAD_ONLY | BINDS)
+        if not self._mirror.attempt_hooks:
+            return prepared
+        if self._runner is None:
+            self._runner = HookRunner(self.crashed, Context())
+        phase = AttemptPhase(self._mirror.attempt_hooks, self._copied(head, body or b""), self._runner)
+        phase.start(endpoint, prepared, self._hooked, lambda _: self._end())
+        return None
+
+    def _copied(self, head: bytes, body: bytes) -> Request:
+        """Return what is sent, as the attempt hooks see it."""
+        copied = copy(self._request)
+        copied.headers = headers_of_block(b"\r\n" + head[:-4].partition(b"\r\n")[2])
+        copied.operations = FetchBody(body)
+        return copied
+
+    def _hooked(self, prepared: PreparedRequest) -> None:
+        if self in self._directory.calls:
+            self._upstream_request.connect(prepared, self._directory.now())
 
     def on_sent(self, now: float) -> None:
         self._watch(self._mirror.timeouts.response, now)
@@ -215,4 +240,6 @@ class MirrorCopy:
         if self in self._directory.calls:
             self._directory.calls.discard(self)
             self._mirror.upstream.admission.load.copies -= 1
+            if self._runner is not None:
+                self._runner.cancel()
             self._upstream_request.give_up(timed_out=timed_out)

@@ -44,7 +44,7 @@ class OwnResponseOwner(Protocol):
     def stream(self, stream: ResponseStream) -> None:
         """Called when the body is streamed: it is to be resumed and cancelled with the response."""
 
-    def stream_failed(self, error: BaseException) -> None:
+    def body_broken(self, error: BaseException) -> None:
         """Called when the rest of the body will not come."""
 
     def written(self) -> None:
@@ -139,7 +139,7 @@ class OwnResponse:
 
     def stream_failed(self, error: BaseException) -> None:
         """Respond otherwise, or cut the response off."""
-        self._owner.stream_failed(error)
+        self._owner.body_broken(error)
 
     def discard(self) -> None:
         """Close a body that is not going to be read."""

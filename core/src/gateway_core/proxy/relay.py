@@ -67,9 +67,10 @@ class Relay:
         self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
-        request, policy, body = owner.request, route.retry or upstream.retries, owner.body
+        request, policy, body = owner.request, route.retry or upstream.retries, owner.sent_body
         if body is not None:
-            body.reserve(owner.chain.reserved)
+            if body is owner.body:
+                body.reserve(owner.chain.reserved)
             keeps = policy.keeps_body(owner.head.facts.content_length)
             body.keep_limit = policy.settings.max_body_bytes if keeps else 0
             if body.is_gathered:
@@ -100,7 +101,7 @@ class Relay:
     def send_copies(self) -> None:
         """Send copies to the route's mirrors, now or when the body is complete."""
         owner, directory = self._owner, self.upstream_request.directory
-        is_done = send_copies(self._route, owner.request, owner.head, owner.body, owner.id_line, directory)
+        is_done = send_copies(self._route, owner.request, owner.head, owner.sent_body, owner.id_line, directory)
         self._copies_wait = not is_done
 
     def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - nothing is awaited
@@ -108,12 +109,14 @@ class Relay:
         owner = self._owner
         head, request = owner.head, owner.request
         prepared = head.upstream_head
-        length = owner.body.received if owner.body is not None and owner.body.is_gathered else None
+        body = owner.sent_body
+        length = body.received if body is not None and body.is_gathered else None
         is_usual = prepared is not None and length is None and not endpoint.path
         if prepared is not None and is_usual and (owner.hooks is None or self._is_as_prepared()):
             before, host, after = prepared
             return b"".join((before, host or endpoint.authority, after, owner.id_line)), head.flags
-        framing = framing_fields(head.facts, expects=self.expects_continue, length=length)
+        in_chunks = body is not None and body.is_chunked
+        framing = framing_fields(head.facts, expects=self.expects_continue, length=length, in_chunks=in_chunks)
         try:
             data, flags = upstream_head(
                 request, head, self._route.path_policy, self._target, endpoint, framing, owner.id_line
@@ -123,7 +126,9 @@ class Relay:
             is_path = isinstance(error, UnsafePathError)
             owner.fail(400 if is_path else 500, "path-refused" if is_path else "plugin.failed", str(error))
             return None
-        if length is not None:
+        if in_chunks:
+            flags |= IN_CHUNKS
+        elif length is not None:
             flags &= ~IN_CHUNKS
         if flags != head.flags:
             self._flags = flags
@@ -146,12 +151,12 @@ class Relay:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100, which it did not get yet."""
-        body = self._owner.body
+        body = self._owner.sent_body
         return self._owner.head.facts.expect and body is not None and not body.is_complete and not self._continue_sent
 
     def on_sent(self, now: float) -> None:
         owner = self._owner
-        body = owner.body
+        body = owner.sent_body
         if body is None or body.is_complete:
             owner.watch_until(now + self._wait)
         elif self.expects_continue and not body.received:

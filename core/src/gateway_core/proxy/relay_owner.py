@@ -31,6 +31,8 @@ class RelayOwner(Protocol):
     request: Request
     writer: ResponseWriter
     body: RequestBody | None
+    sent_body: RequestBody | None
+    """What goes upstream: the client's body, unless hooks changed it."""
     id_line: bytes
 
     @property
@@ -58,7 +60,7 @@ class RelayOwner(Protocol):
     def stream(self, stream: ResponseStream) -> None:
         """Resume and cancel the stream of a body with its response."""
 
-    def stream_failed(self, error: BaseException) -> None:
+    def body_broken(self, error: BaseException) -> None:
         """Called when what gives a response's body failed."""
 
     def write_response(self, response: Response) -> None:

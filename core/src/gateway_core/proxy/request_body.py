@@ -14,7 +14,6 @@ What went to a sink is kept up to `keep_limit`, so that another attempt can `rew
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.errors import BodyTooLargeError, ClientGoneError
@@ -71,7 +70,7 @@ class RequestBody:
         "_reader",
         "_reserved",
         "_sink",
-        "_watchers",
+        "is_chunked",
         "is_complete",
         "is_gathered",
         "keep_limit",
@@ -88,6 +87,8 @@ class RequestBody:
         *,
         is_complete: bool = False,
         trailers: bytes = b"",
+        is_gathered: bool = False,
+        is_chunked: bool = False,
     ) -> None:
         """Begin with what came together with the head.
 
@@ -102,8 +103,10 @@ class RequestBody:
         self._reserved: FieldNames | None = None
         self.trailers = trailers
         """The trailer fields as a block, once complete."""
-        self.is_gathered = False
+        self.is_gathered = is_gathered
         """Whether all of it is held, however much that is below ``limit``."""
+        self.is_chunked = is_chunked
+        """Whether it goes out in chunks however it came: filters leave its length unknown."""
         self.keep_limit = 0
         """Keep what was sent, for another attempt, up to so many bytes."""
         self._held = [data] if data else []
@@ -111,7 +114,6 @@ class RequestBody:
         self._sink: BodySink | None = None
         self._is_paused = False
         self._reader: asyncio.Future[None] | None = None
-        self._watchers: tuple[Callable[[bytes], None], ...] = ()
 
     @property
     def is_replayable(self) -> bool:
@@ -136,8 +138,6 @@ class RequestBody:
         if self.limit and self.received > self.limit:
             self._owner.body_failed(413, BODY_TOO_LARGE, "the request body is over its limit")
             return
-        for watch in self._watchers:
-            watch(data)
         sink = self._sink
         if sink is not None:
             self._keep(data)
@@ -169,12 +169,6 @@ class RequestBody:
         self._owner.body_failed(status, reason, detail)
 
     # -- called by the exchange and its attempts
-
-    def watch(self, watch: Callable[[bytes], None]) -> None:
-        """Tell of every piece, and now of those that are held; nothing went upstream yet."""
-        for data in self._held:
-            watch(data)
-        self._watchers = (*self._watchers, watch)
 
     def gather(self, limit: int) -> bool:
         """Hold the whole body, and tell whether it is there; `BodyOwner.body_ended` follows if not.

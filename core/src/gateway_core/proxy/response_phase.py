@@ -282,7 +282,7 @@ class ResponsePhase:
 
     def stream_failed(self, error: BaseException) -> None:
         """Respond otherwise, or cut the response off."""
-        self._owner.stream_failed(error)
+        self._owner.body_broken(error)
 
     # -- 101
 

@@ -54,12 +54,18 @@ def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead
 
 
 def framing_fields(
-    facts: RequestFacts, *, expects: bool = False, length: int | None = None, copy_length: int | None = None
+    facts: RequestFacts,
+    *,
+    expects: bool = False,
+    length: int | None = None,
+    in_chunks: bool = False,
+    copy_length: int | None = None,
 ) -> bytes:
     """Return the fields that are between the gateway and the upstream, as a block.
 
     :param expects: whether the client's Expect goes on.
     :param length: bytes of a body that is there already, however it came.
+    :param in_chunks: whether the body's length is not known, whatever its client said.
     :param copy_length: bytes of the body of a copy that is sent whole; None for the request itself.
     """
     if copy_length is not None:
@@ -67,7 +73,7 @@ def framing_fields(
     block = b""
     if length is not None:
         block = b"\r\nContent-Length: %d" % length
-    elif facts.chunked:
+    elif facts.chunked or in_chunks:
         block = b"\r\nTransfer-Encoding: chunked"
         block += facts.trailer
     elif facts.content_length >= 0:

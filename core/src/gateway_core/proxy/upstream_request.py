@@ -117,7 +117,7 @@ class UpstreamRequest:
     def connect(self, head: PreparedRequest, now: float) -> None:
         """Send the head that the owner prepared later than it was asked to; nothing happens after `give_up`."""
         if self._attempt is not None and not self._attempt.is_over:
-            self._attempt.connect(head, now)
+            self._attempt.connect(head, now, anew=self._was_resent)
 
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         """End the request without a response."""

@@ -285,7 +285,8 @@ class _Compiler:
     def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)
         own = _DEFAULT_TIMEOUTS if configured is None else configured.timeouts
-        return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own)
+        hooks = self.scope.attempt_hooks.get(config.target, ())
+        return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own, hooks)
 
 
 _DEFAULT_TIMEOUTS = TimeoutsConfig()

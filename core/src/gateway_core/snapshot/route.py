@@ -12,7 +12,7 @@ from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
 from gateway_core.snapshot.request_rewrite import NO_REWRITE, RequestRewrite
 
 if TYPE_CHECKING:
-    from gateway_core.hooks import Chain
+    from gateway_core.hooks import Chain, Hook
     from gateway_core.messages import Request, Response, RouteInfo
     from gateway_core.routing import Pattern
     from gateway_core.snapshot.target_split import TargetSplit
@@ -33,6 +33,8 @@ class Mirror:
     credentials: bool
     """Whether copies carry Authorization and Cookie."""
     timeouts: TimeoutsConfig
+    """Those of the upstream."""
+    attempt_hooks: tuple[Hook, ...] = ()
     """Those of the upstream."""
 
 

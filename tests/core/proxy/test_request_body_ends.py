@@ -1,0 +1,150 @@
+"""How request bodies that hooks change end: trailers, Expect, clients that leave or stall, slow upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import BodyFilter, Headers, Record, Request
+from gateway_core.tasks import spawn
+
+from tests.core.proxy.bodies import BIND, Upper, chunks
+from tests.core.proxy.kit import Peer, Proxied, counts, field, until
+from tests.core.proxy.test_request_filters import CHUNKED, EXPECTS, POST, filters, hook
+
+
+async def test_trailers_go_through_the_filter(proxied: Proxied) -> None:
+    class Trailing(BodyFilter):
+        def finish(self, trailers: Headers) -> bytes:
+            trailers["x-added"] = trailers["x-came"] + "!"
+            return b""
+
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        seen.append(await peer.reader.readuntil(b"0\r\n") + await peer.reader.readuntil(b"\r\n\r\n"))
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await peer.rest()
+
+    gateway, _ = await proxied(script, extra=BIND, plugins=filters(Trailing))
+
+    assert (await gateway.ask(CHUNKED + b"3\r\nabc\r\n0\r\nX-Came: 1\r\n\r\n"))[0] == 200
+    assert seen == [b"3\r\nabc\r\n0\r\nX-Came: 1\r\nx-added: 1!\r\n\r\n"]
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_waits_is_told_to_go_on_by_who_wants_its_body(proxied: Proxied, reads: bool) -> None:
+    async def run(request: Request) -> None:
+        if reads:
+            assert await request.read() == b"abcdef"
+        else:
+            request.add_body_filter(Upper)
+
+    gateway, upstream = await proxied(extra=BIND, plugins=hook(run))
+    client = await gateway.connect()
+    await client.send(EXPECTS)
+
+    assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await client.send(b"abcdef")
+
+    assert (await client.answer())[0] == 200
+    assert field(upstream.heads[0], b"expect") is None
+
+
+async def test_a_client_whose_body_is_replaced_is_not_asked_for_it(proxied: Proxied) -> None:
+    async def run(request: Request) -> None:
+        request.set_body(b"other")
+
+    gateway, upstream = await proxied(extra=BIND, plugins=hook(run))
+    client = await gateway.connect()
+    await client.send(EXPECTS)
+
+    status, head, _ = await client.answer()
+
+    assert (status, field(head, b"connection")) == (200, b"close")
+    assert upstream.bodies == [b"other"]
+
+
+async def test_a_client_that_leaves_in_the_middle_closes_the_filter(proxied: Proxied) -> None:
+    made = Upper()
+    gateway, _ = await proxied(extra=BIND, plugins=filters(lambda: made))
+    client = await gateway.connect()
+    await client.send(CHUNKED + b"3\r\nabc\r\n")
+    await until(lambda: made.fed)
+
+    client.reset()
+
+    await until(lambda: made.closed)
+    assert made.closed != [None]
+    await until(lambda: not counts(gateway))
+
+
+@pytest.mark.parametrize("where", ["filter", "read", "read behind a filter"])
+async def test_a_client_that_stalls_gets_408_and_the_hooks_time_stands_still(proxied: Proxied, where: str) -> None:
+    failed: list[Record] = []
+
+    async def run(request: Request) -> None:
+        if where != "read":
+            request.add_body_filter(Upper)
+        if where != "filter":
+            await request.read()
+
+    extra = "plugins: [{name: p, timeout: 50ms}]\nlimits: {body_timeout: 300ms}"
+    gateway, _ = await proxied(extra=extra, plugins=hook(run, failed))
+    client = await gateway.connect()
+    await client.send(CHUNKED + b"3\r\nabc\r\n")
+
+    assert (await client.answer())[0] == 408
+    await until(lambda: failed)
+    assert failed[0].reason == "body-too-slow"
+    await until(lambda: not counts(gateway))
+
+
+async def test_a_large_body_streams_through_a_filter_at_the_upstreams_pace(proxied: Proxied) -> None:
+    gate = asyncio.Event()
+    total = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal total
+        await peer.head()
+        await gate.wait()
+        total = len(await chunks(peer))
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await peer.rest()
+
+    made = Upper()
+    gateway, _ = await proxied(script, extra=BIND, plugins=filters(lambda: made))
+    client = await gateway.connect()
+    size = 200_000
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    sending = spawn(client.send(head + bytes(size)), name="a large upload")
+    await until(lambda: made.fed)
+    gate.set()
+    await sending
+
+    status, _, _ = await client.answer()
+
+    assert (status, total) == (200, size)
+
+
+async def test_nothing_can_be_changed_once_the_request_is_on_its_way(proxied: Proxied) -> None:
+    caught: list[Exception] = []
+
+    class Late(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_response(self, request: Request) -> None:
+            try:
+                request.set_body(b"late")
+            except RuntimeError as error:
+                caught.append(error)
+
+    gateway, _ = await proxied(extra=BIND, plugins=[Late])
+
+    assert (await gateway.ask(POST))[0] == 200
+    assert len(caught) == 1
