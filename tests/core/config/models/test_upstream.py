@@ -46,7 +46,7 @@ def test_hash_sources(source: str) -> None:
         {"hash_on": "header:"}, {"hash_on": "ip"}, {"strategy": "consistent-hash"}, {"endpoints": []}, {"name": ""},
         {"sticky_cookie": {"name": "a b"}}, {"sticky_cookie": {"name": "a", "same_site": "none"}},
         {"panic_threshold": 101},
-        {"discovery": {}}, {"timeouts": {"connect": "0s"}},
+        {"discovery": {}}, {"timeouts": {"connect": "-1s"}},
         {"hash_on": ["client_ip", "ip"]}, {"send_proxy_protocol": "v3"}, {"send_proxy_protocol": True},
         {"http1": {"tolerant": 1}}, {"endpoints": [{"url": "unix:run/a.sock"}]}, {"preserve_host": "yes"},
         {"tls": {"sans": ["a b"]}}, {"tls": {"sans": ["*.a.test"]}}, {"tls": {"sans": "a.test"}},
