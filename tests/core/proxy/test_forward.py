@@ -361,3 +361,34 @@ async def test_a_switch_may_be_replaced(started: Start) -> None:
 
     assert (await gateway.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")))[0] == 403
     assert counts(gateway) == {}
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nConnection: close\r\n\r\nabcdef"
+
+
+async def test_a_body_that_was_set_before_is_what_goes_up(started: Start) -> None:
+    async def ask(request: Request) -> Response:
+        request.set_body(await request.read() + b" and more")
+        return await request.forward()
+
+    gateway, upstream = await started(ask)
+
+    assert (await gateway.ask(POST))[0] == 200
+    assert field(upstream.heads[0], b"content-length") == b"15"
+    assert upstream.bodies == [b"abcdef and more"]
+
+
+async def test_a_body_goes_up_through_the_filters_that_were_added_before(started: Start) -> None:
+    async def ask(request: Request) -> Response:
+        request.add_body_filter(Upper)
+        return await request.forward()
+
+    gateway, upstream = await started(ask)
+
+    assert (await gateway.ask(POST))[0] == 200
+    assert (field(upstream.heads[0], b"transfer-encoding"), field(upstream.heads[0], b"content-length")) == (
+        b"chunked",
+        None,
+    )
+    assert b"ABCDEF" in upstream.bodies[0]
+    assert counts(gateway) == {}

@@ -126,3 +126,15 @@ async def test_it_goes_on_over_a_reload(start_upstream: StartUpstream, start_pro
     assert (await asking)[2] == b"old"
     await until(lambda: before.active == 0)
     assert (await gateway.ask(GET))[2] == b"ok"
+
+
+async def test_a_gathered_body_goes_up_with_its_length(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
+    main = await start_upstream()
+    gateway = await start_proxy(config(main.url, ", buffer_request: 1KiB"), plugins=[Forwarding])
+    client = await gateway.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    await client.send(b"3\r\ndef\r\n0\r\n\r\n")
+
+    assert (await client.response())[0] == 200
+    assert field(main.heads[0], b"content-length") == b"6"
+    assert main.bodies == [b"abcdef"]

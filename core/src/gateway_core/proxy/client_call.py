@@ -68,7 +68,8 @@ class SentRequest:
         :raises UpstreamError: it cannot be sent; 400 for its path, 500 for fields that a plugin left.
         """
         length = body.received if body is not None and body.is_complete and self.has_own_length else None
-        framing = framing_fields(self.head.facts, length=length)
+        in_chunks = body is not None and body.is_chunked
+        framing = framing_fields(self.head.facts, length=length, in_chunks=in_chunks)
         try:
             data, flags = upstream_head(
                 self.request, self.head, self.route.path_policy, self.target, endpoint, framing, self.id_line
@@ -77,6 +78,8 @@ class SentRequest:
             is_path = isinstance(error, UnsafePathError)
             reason = PATH_REFUSED if is_path else PLUGIN_FAILED
             raise UpstreamError(str(error), status=400 if is_path else 500, reason=reason) from error
+        if in_chunks:
+            return data, flags | IN_CHUNKS
         return data, flags if length is None else flags & ~IN_CHUNKS
 
     @property

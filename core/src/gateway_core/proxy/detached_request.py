@@ -88,7 +88,7 @@ class DetachedRequest:
         """
         if self._forward is not None or self._is_over:
             raise RuntimeError("forward() of a detached request may be called once")
-        forward = self._forward = Forward(self)
+        forward = self._forward = Forward(self, lambda: self.body)
         self.request.started = self.proxy.now()
         if self._data is not None:
             self.body = RequestBody(self, self, self._data, is_complete=True)

@@ -158,7 +158,9 @@ class Exchange:
         body, relay = self.body, self._relay
         if relay is not None:
             relay.body_progress()
-        elif body is not None and (body.is_being_read or body.is_gathered or self.forwarding is not None):
+        elif self.forwarding is not None:
+            self.forwarding.body_progress()
+        elif body is not None and (body.is_being_read or body.is_gathered):
             self.watch(self.limits.body_timeout)
 
     def body_ended(self) -> None:

@@ -40,6 +40,7 @@ class ForwardOwner(Protocol):
     """Whose request it is: an exchange's, or a detached one."""
 
     body: RequestBody | None
+    """The client's."""
     client: Client
     head: InboundHead
     id_line: bytes
@@ -65,14 +66,21 @@ class ForwardOwner(Protocol):
 class Forward:
     """One request that is forwarded."""
 
-    __slots__ = ("_exchange", "_send_copies", "client_call", "detail", "outer", "response")
+    __slots__ = ("_exchange", "_send_copies", "_take_body", "client_call", "detail", "outer", "response")
 
-    def __init__(self, exchange: ForwardOwner, send_copies: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        exchange: ForwardOwner,
+        take_body: Callable[[], RequestBody | None],
+        send_copies: Callable[[], None] | None = None,
+    ) -> None:
         """Begin with nothing.
 
+        :param take_body: returns the body that goes upstream, as hooks left it.
         :param send_copies: sends those for the route's mirrors.
         """
         self._exchange = exchange
+        self._take_body = take_body
         self._send_copies = send_copies
         self.outer: tuple[Hook, ...] = ()
         """The response hooks around the hook that forwards."""
@@ -114,21 +122,24 @@ class Forward:
 
     async def _send(self, phases: RequestPhases, runner: HookRunner) -> Response:
         exchange = self._exchange
-        found, route, body = phases.destination(), exchange.route, exchange.body
+        found, route = phases.destination(), exchange.route
         if isinstance(found, Response):
             return found
         assert route is not None
-        if body is not None and not body.is_complete:
+        body = self._take_body()
+        # What hooks changed asks its client by itself.
+        if body is not None and not body.is_complete and body is exchange.body:
             if exchange.head.facts.expect:
                 exchange.writer.send_continue()
             exchange.watch(exchange.limits.body_timeout)
-            if route.buffer_request:
-                try:
-                    await body.read(route.buffer_request)
-                except BodyTooLargeError as error:
-                    self.detail = str(error)
-                    return gateway_response(413, BODY_TOO_LARGE)
-        sent = self._sent_request(route, found)
+        if body is not None and route.buffer_request:
+            try:
+                await body.read(route.buffer_request)
+            except BodyTooLargeError as error:
+                self.detail = str(error)
+                return gateway_response(413, BODY_TOO_LARGE)
+            body.gather(route.buffer_request)
+        sent = self._sent_request(route, found, body)
         self.client_call = ClientCall(exchange.proxy.upstreams, sent, runner)
         if route.mirrors and self._send_copies is not None:
             self._send_copies()
@@ -136,7 +147,7 @@ class Forward:
         self.detail = self.client_call.error
         return response
 
-    def _sent_request(self, route: CompiledRoute, destination: Destination) -> SentRequest:
+    def _sent_request(self, route: CompiledRoute, destination: Destination, body: RequestBody | None) -> SentRequest:
         exchange = self._exchange
         request, total = exchange.request, route.timeouts.total
         return SentRequest(
@@ -148,7 +159,7 @@ class Forward:
             route,
             destination.target,
             destination.sticky_target,
-            exchange.body,
+            body,
             exchange.id_line,
             max(0.001, request.started + total - exchange.proxy.now()) if total else None,
         )

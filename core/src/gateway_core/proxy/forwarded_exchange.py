@@ -16,14 +16,37 @@ from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.relay_owner import RelayOwner
+from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import own_block
 from gateway_core.proxy.response_phase import join
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.reasons import PLUGIN_FAILED
 
 
+class ChangedBody(Protocol):
+    """The request's body, as hooks left it."""
+
+    def take(self) -> RequestBody | None:
+        """Return what goes upstream; nothing can change it any more."""
+
+    def sent_by(self, sender: ForwardedExchange) -> None:
+        """Tell of its end, if it is another one than the client's."""
+
+
+class BodyOperations(Protocol):
+    """What hooks can ask of the request, as far as its body goes."""
+
+    @property
+    def body(self) -> ChangedBody:
+        """What they did to it."""
+
+
 class ForwardingExchange(ForwardOwner, RelayOwner, Protocol):
     """The exchange, as far as this uses it."""
+
+    @property
+    def hook_operations(self) -> BodyOperations | None:
+        """There are some, since a hook forwards."""
 
     def note_failure(self, reason: str, detail: str) -> None:
         """Record why the response is not an upstream's or a plugin's."""
@@ -35,12 +58,13 @@ class ForwardingExchange(ForwardOwner, RelayOwner, Protocol):
 class ForwardedExchange:
     """Forwards the request of an exchange (a `Forwarding`)."""
 
-    __slots__ = ("_copies_wait", "_exchange", "_forward")
+    __slots__ = ("_body", "_copies_wait", "_exchange", "_forward")
 
     def __init__(self, exchange: ForwardingExchange) -> None:
         self._exchange = exchange
-        self._forward = Forward(exchange, self._send_copies)
-        self._copies_wait = False  # for the end of the request's body
+        self._forward = Forward(exchange, self._take_body, self._send_copies)
+        self._body: RequestBody | None = None  # that goes upstream
+        self._copies_wait = False  # for the end of that
 
     @property
     def call(self) -> UpstreamCall | None:
@@ -48,19 +72,41 @@ class ForwardedExchange:
         client_call = self._forward.client_call
         return None if client_call is None else client_call.call
 
+    def _take_body(self) -> RequestBody | None:
+        operations = self._exchange.hook_operations
+        assert operations is not None, "a hook forwards"
+        body = self._body = operations.body.take()
+        if body is not self._exchange.body:
+            operations.body.sent_by(self)
+        return body
+
     def _send_copies(self) -> None:
         exchange = self._exchange
         if exchange.route is not None:
             directory = exchange.proxy.upstreams
             self._copies_wait = not send_copies(
-                exchange.route, exchange.request, exchange.head, exchange.body, exchange.id_line, directory
+                exchange.route, exchange.request, exchange.head, self._body, exchange.id_line, directory
             )
 
+    def body_progress(self) -> None:
+        """Called when a piece of the client's body came."""
+        exchange, call = self._exchange, self.call
+        exchange.watch(exchange.limits.body_timeout)
+        if call is not None:
+            call.body_progress()
+
     def body_ended(self) -> None:
-        """Called when the request's body is complete."""
+        """Called when the client's body is complete."""
         self._exchange.watch(0)
+        if self._body is self._exchange.body:
+            self.sent_body_ended()
+
+    def sent_body_ended(self) -> None:
+        """Called when the body that goes upstream is complete."""
         if self._copies_wait:
             self._send_copies()
+        if (call := self.call) is not None:
+            call.body_ended()
 
     async def run(self, suspended: Suspended[Stop | None]) -> Response:
         """Forward, within the hook that is awaited."""

@@ -352,7 +352,8 @@ class UpstreamCall:
     # -- what the request's body tells (`BodyOwner`, `RequestFlow`)
 
     def body_progress(self) -> None:
-        """Do nothing: the caller has no deadline of its own."""
+        """Begin the wait for the response anew: an upload may take longer than that."""
+        self.body_ended()
 
     def body_ended(self) -> None:
         """Begin the wait for the response."""
