@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.messages import BodyFilter, Headers, Response
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import BodyFilter, Headers, Request, Response
 
 from tests.core.proxy.bodies import (
     BIND,
@@ -266,3 +268,27 @@ async def test_a_filter_may_add_trailers_where_te_allows_it(
 
     assert await client.exactly(8) == b"3\r\nabc\r\n"
     assert await client.exactly(len(expected)) == expected
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+async def test_a_body_that_is_assigned_goes_in_place_of_the_upstreams(proxied: Proxied, forwards: bool) -> None:
+    class Assigns(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        async def gateway_pre_proxy(self, request: Request) -> None:
+            if forwards:
+                await request.forward()
+
+        @hookimpl
+        def gateway_response(self, request: Request, response: Response) -> None:
+            response.body = b"mine" if request.path == "/some" else b""
+
+    gateway, _ = await proxied(WHOLE, BIND, "", [Assigns])
+
+    for path, body in [(b"/some", b"mine"), (b"/none", b"")]:
+        got = await gateway.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (got[0], got[2], field(got[1], b"content-length")) == (200, body, b"%d" % len(body))
+        assert (field(got[1], b"x-kept"), field(got[1], b"etag")) == (b"1", b'W/"1"')
+        assert field(got[1], b"content-digest") is None
+    assert counts(gateway) == {}

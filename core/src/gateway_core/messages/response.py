@@ -59,7 +59,10 @@ class Response:
 
     # Defaults stand in the class: most responses pass by unchanged.
     body: Body = b""
-    """The whole body, a file, or an iterator of pieces; of an upstream's response it is empty: see `read`."""
+    """The whole body, a file, or an iterator of pieces; of an upstream's response it is empty: see `read`.
+
+    What is assigned is sent in place of the upstream's body.
+    """
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
@@ -248,6 +251,16 @@ async def _pieces_of(source: BodySource) -> AsyncIterator[bytes]:
         raise
     finally:
         await source.aclose(error)
+
+
+def with_assigned_body(response: Response) -> Response:
+    """Return a response as one that was made here if a plugin assigned a body to an upstream's; any other as it is."""
+    if not response.is_streamed or "body" not in vars(response):
+        return response
+    made = response.copy_head()
+    made.is_streamed, made.operations = False, None
+    remove_body_fields(made.headers)
+    return made
 
 
 def response_block(response: Response) -> bytes:

@@ -16,6 +16,10 @@ class DateField:
         self._second = -1
         self._block = b""
 
+    def value(self) -> str:
+        """Return the field's value."""
+        return self.block()[len(b"\r\nDate: ") :].decode()
+
     def block(self) -> bytes:
         """Return the field as a block (see `gateway_core.messages.Headers`)."""
         second = int(self._wall())

@@ -8,6 +8,7 @@ from random import Random
 from typing import Protocol
 
 from gateway_core.config import LimitsConfig
+from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
@@ -35,6 +36,7 @@ class ExchangeHost(Protocol):
     wall: Callable[[], float]
     rng: Random
     log: logging.Logger
+    date: DateField
     holder: SnapshotHolder
     telemetry: Telemetry
     upstreams: UpstreamDirectory

@@ -23,7 +23,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.proxy.client_call import ClientCall, SentRequest
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_host import ExchangeHost
-from gateway_core.proxy.gateway_responses import gateway_response
+from gateway_core.proxy.gateway_responses import gateway_response, show_own_fields
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
@@ -114,6 +114,8 @@ class Forward:
         else:
             response = await self._send(phases, runner)
         response.is_for_head = exchange.head.method == "HEAD"
+        if inner:
+            show_own_fields(response, exchange.proxy.date, exchange.request.request_id)
         seen = await settled(start_response_phase(inner, exchange.request, response))
         if not self.is_forwarded(seen):
             self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gateway_core.messages import Response
+from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.response_fields import own_block, status_line
 from gateway_core.reasons import VERSION_UNSUPPORTED
 
@@ -52,6 +53,15 @@ def with_request_id(response: Response, body: bytes, request_id: str) -> bytes:
     if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
         return body
     return body[:-1] + b', "request_id": "%b"}' % request_id.encode()
+
+
+def show_own_fields(response: Response, date: DateField, request_id: str) -> None:
+    """Give a response the fields that it goes out with, for hooks to see; those that it has stay."""
+    headers = response.headers
+    if "date" not in headers:
+        headers.add("Date", date.value())
+    if request_id and "x-request-id" not in headers:
+        headers.add("X-Request-Id", request_id)
 
 
 def closing_response(response: Response, request_id: str, date: bytes) -> bytes:

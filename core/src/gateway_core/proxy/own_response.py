@@ -16,7 +16,9 @@ from gateway_core.hooks import Hook, start_response_phase
 from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec
 from gateway_core.messages.body_sources import Body, BytesSource, ExactLength, IteratorSource, source_of
-from gateway_core.proxy.gateway_responses import with_request_id
+from gateway_core.messages.response import with_assigned_body
+from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
@@ -32,6 +34,7 @@ class OwnResponseOwner(Protocol):
 
     head: InboundHead
     id_line: bytes
+    proxy: ExchangeHost
     request: Request
     writer: ResponseWriter
 
@@ -70,12 +73,14 @@ class OwnResponse:
         if hooks:
             if owner.head.method == "HEAD":
                 response.is_for_head = True
+            show_own_fields(response, owner.proxy.date, owner.request.request_id)
             owner.runner().run(self.write, start_response_phase, hooks, owner.request, response)
         else:
             self.write(response)
 
     def write(self, response: Response) -> None:
         """Write a response, or begin to."""
+        response = with_assigned_body(response)
         if response is not self.response:
             self.reason = response.failure or ("plugin.failed" if response.produced_by == "gateway" else None)
             self.response = response

@@ -14,8 +14,9 @@ from gateway_core.proxy.wire.fields import HOP_BY_HOP, NOT_IN_TRAILERS, join_lin
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body, whatever their head says (RFC 9110 section 6.4.1); 1xx are no responses."""
 
-_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
+_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
 _GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(_GATEWAY_FIELDS)), re.IGNORECASE)
+_ID_LINE: Final = re.compile(rb"\r\nx-request-id:", re.IGNORECASE)
 _DATE_LINE: Final = re.compile(rb"\r\ndate:", re.IGNORECASE)
 _LONGEST_REASON: Final = 64
 """Characters of a remembered reason at most: upstreams and plugins choose it."""
@@ -68,6 +69,11 @@ def trailer_block(trailers: Headers) -> bytes:
     """
     fields = split_block(block_of(trailers)) or []
     return join_lines([field for field in fields if field[0] not in NOT_IN_TRAILERS])
+
+
+def has_request_id(block: bytes) -> bool:
+    """Return whether a block has an X-Request-Id field."""
+    return _ID_LINE.search(block) is not None
 
 
 def has_date(block: bytes) -> bool:

@@ -18,7 +18,7 @@ from gateway_core.hooks import start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.response import response_block
+from gateway_core.messages.response import response_block, with_assigned_body
 from gateway_core.proxy.body_queue import BodyQueue
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
@@ -44,6 +44,7 @@ class ResponsePhase:
         "_is_streaming",
         "_owner",
         "_queue",
+        "_seen",
         "_switched",
         "_trailers",
         "response",
@@ -58,7 +59,10 @@ class ResponsePhase:
         self._call = call
         self._head = head
         self._flags = flags
-        self.response = Response.streamed(head.status, head.reason, head.block)
+        # Hooks see what the writer adds; what they leave of it counts.
+        added = (b"" if head.has_date else owner.proxy.date.block()) + owner.id_line[:-4]
+        self._seen = head.block + added if owner.chain.response else head.block
+        self.response = Response.streamed(head.status, head.reason, self._seen)
         """As hooks see it, and then as they left it."""
         self.response.operations = self
         if owner.head.method == "HEAD":
@@ -107,6 +111,7 @@ class ResponsePhase:
         self._is_decided = True
         owner, body = self._owner, self._body
         response.operations = self.response.operations = None
+        response = with_assigned_body(response)
         if not response.is_streamed:
             # A hook replaced the response: the rest of the upstream's is not read.
             self._drop()
@@ -160,7 +165,7 @@ class ResponsePhase:
         """Write a head that a hook may have changed, with the part of the body that is there."""
         head, owner = self._head, self._owner
         owner.response_begins()
-        block, known = response_block(response), head.block
+        block, known = response_block(response), self._seen
         is_head = owner.head.method == "HEAD"
         is_hooks_head = bool(self._flags & HEAD_ONLY) and not is_head
         changes = self._body if self._body is not None and self._body.is_changed else None
@@ -311,7 +316,7 @@ class ResponsePhase:
         self._is_decided = True
         if response.is_streamed and response.status == head.status:
             self.response = response
-            fields = own_block(response, head.block)
+            fields = own_block(response, self._seen)
             client = owner.writer.switch(head.status, response.reason, fields, self._call.protocol_of(head))
             join(owner, client, connection, data)
             return

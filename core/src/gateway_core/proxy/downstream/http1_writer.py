@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.inbound_head import InboundHead
-from gateway_core.proxy.response_fields import BODILESS, has_date, status_line
+from gateway_core.proxy.response_fields import BODILESS, has_date, has_request_id, status_line
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
@@ -30,6 +30,7 @@ class Framing(IntEnum):
     UNTIL_CLOSE = 3
 
 
+_END: Final = b"\r\n\r\n"
 _NONE: Final = Framing.NONE
 _CHUNKED: Final = Framing.CHUNKED
 _UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
@@ -142,6 +143,8 @@ class Http1ResponseWriter:
             raise ValueError(f"{status} is not the status of a final response: use 200 to 999")
         if not has_date(block):
             block += self._date.block()
+        if has_request_id(block):
+            id_line = _END  # a hook saw it, and left this one
         self._write(status, reason, block, length, id_line, body, complete)
 
     def _write(

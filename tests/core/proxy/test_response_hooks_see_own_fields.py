@@ -1,0 +1,67 @@
+"""Date and X-Request-Id are there when response hooks run, and what hooks leave of them counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+
+from tests.core.proxy.kit import Proxied, field
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+BIND = "plugins: [{name: p}]"
+seen: list[tuple[str | None, str | None]] = []
+
+
+class Seeing(Plugin[Any]):
+    name = "p"
+    responses = "all"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return Response(429) if request.path == "/own" else None
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        seen.append((response.headers.get("Date"), response.headers.get("X-Request-Id")))
+        if request.query_string == "changed":
+            response.headers["X-Request-Id"] = "mine"
+        elif request.query_string == "removed":
+            del response.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/", 200), (b"/own", 429)])
+async def test_hooks_see_what_goes_out(proxied: Proxied, path: bytes, status: int) -> None:
+    seen.clear()
+    gateway, _ = await proxied(OK, BIND, "", [Seeing])
+
+    got, head, _ = await gateway.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert got == status
+    date, request_id = seen[0]
+    assert request_id is not None
+    assert field(head, b"x-request-id") == request_id.encode()
+    assert date is not None
+    assert head.lower().count(b"\r\ndate:") == head.lower().count(b"\r\nx-request-id:") == 1
+
+
+@pytest.mark.parametrize("path", [b"/?changed", b"/own?changed"])
+async def test_an_id_that_a_hook_sets_goes_out_instead(proxied: Proxied, path: bytes) -> None:
+    gateway, upstream = await proxied(OK, BIND, "", [Seeing])
+
+    _, head, _ = await gateway.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert field(head, b"x-request-id") == b"mine"
+    assert head.lower().count(b"\r\nx-request-id:") == 1
+    assert all(field(each, b"x-request-id") != b"mine" for each in upstream.heads)
+
+
+async def test_an_id_that_a_hook_removes_is_there_all_the_same(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK, BIND, "", [Seeing])
+
+    _, head, _ = await gateway.ask(b"GET /?removed HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert head.lower().count(b"\r\nx-request-id:") == 1
