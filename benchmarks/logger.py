@@ -111,11 +111,11 @@ def round_trip(proxy: Proxy) -> Callable[[], None]:
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)
-    lane = proxy.server_for(proxy.holder.current.config.listen[0].address)()
-    lane.connection_made(Wire())
+    client = proxy.server_for(proxy.holder.current.config.listen[0].address)()
+    client.connection_made(Wire())
 
     def run() -> None:
-        lane.data_received(REQUEST)
+        client.data_received(REQUEST)
         connection.data_received(ANSWER)
 
     return run

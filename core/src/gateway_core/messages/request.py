@@ -196,7 +196,7 @@ class Request:
         self.path_was_set = True
 
     def set_path(self, raw_path: str, path: str, path_flags: int) -> None:
-        """Take a path that was read already; for lanes and test kits."""
+        """Take a path that was read already; for the core and test kits."""
         self._raw_path, self._path, self.path_flags = raw_path, path, path_flags
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.

@@ -1,4 +1,4 @@
-"""The data path: two lanes, one pipeline, and our own connections to upstreams."""
+"""The data path: connections of clients, exchanges, attempts, and connections to upstreams."""
 
 from gateway_core.proxy.service import Proxy
 
