@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import grp
 import os
 import pwd
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from gateway_core.config import parse_listen
 from gateway_core.server import sockets
 
@@ -118,3 +121,21 @@ def test_an_owner_that_is_not_there_is_told_and_leaves_no_file(tmp_path: Path) -
         sockets.bind(parse_listen(f"unix:{tmp_path}/s"), "here", None, "nobody-at-all")
 
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_file_of_a_unix_socket_stays_when_its_server_closes(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    path = tmp_path / "s"
+    sock = bound(f"unix:{path}")
+
+    async def serve_and_close() -> None:
+        server = await sockets.serve_unix(asyncio.Protocol, sock)
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve_and_close())
+
+    assert path.is_socket()

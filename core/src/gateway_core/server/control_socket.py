@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
+from gateway_core.server.sockets import serve_unix
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminView
@@ -122,7 +123,7 @@ class ControlSocket:
         except (OSError, GatewayError) as error:
             _logger.warning("there is no control socket, so that gateway call does not work: %s", error)
             return
-        self._server = await asyncio.get_running_loop().create_unix_server(self._connected, sock=sock)
+        self._server = await serve_unix(self._connected, sock)
 
     def _bind(self) -> socket.socket:
         directory = self.path.parent

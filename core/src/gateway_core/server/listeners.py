@@ -137,9 +137,7 @@ class _UnixSite(web.SockSite):
         await web.BaseSite.start(self)
         assert self._runner.server is not None
         # A copy, as in `Listeners`: aiohttp closes what it is given.
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            self._runner.server, sock=self._sock, ssl=self._ssl_context, backlog=self._backlog
-        )
+        self._server = await sockets.serve_unix(self._runner.server, self._sock, self._backlog)
 
 
 class _AcceptorSite(web.SockSite):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import grp
 import os
@@ -9,8 +10,10 @@ import pwd
 import shutil
 import socket
 import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway_core.config.address import ListenAddress
 from gateway_core.errors import GatewayError
@@ -167,6 +170,18 @@ def adopt(descriptor: int) -> socket.socket:
     sock.setblocking(False)
     os.set_inheritable(descriptor, False)
     return sock
+
+
+async def serve_unix(
+    factory: Callable[[], asyncio.BaseProtocol], sock: socket.socket, backlog: int = 100
+) -> asyncio.AbstractServer:
+    """Accept connections on a bound unix socket; its file stays when the server closes.
+
+    Another program may serve it by then, or another listener after a reload. From Python 3.13 on asyncio and uvloop
+    would remove the file unless they are told not to.
+    """
+    more: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+    return await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=backlog, **more)
 
 
 def close(sock: socket.socket) -> None:
