@@ -2,9 +2,9 @@
 
     RequestBody of the client -> ClientBody -> filters -> FilteredRequest -> RequestBody that goes upstream
 
-The second `RequestBody` is to the attempts and the mirrors what the first one is to a request that nobody changed: it
+The second `RequestBody` is to the attempts and the mirrors what the first one is to a request that no hook changed: it
 holds, keeps, and is sent again. So filters run once whatever the retries. One task in the exchange's context reads the
-first and feeds the second, at the pace of whoever takes it. Limits and deadlines are the first one's: they count what
+first and feeds the second, at the pace of the upstream. Limits and deadlines are the first one's: they count what
 the client sent.
 """
 
@@ -30,7 +30,7 @@ class FilteringExchange(Protocol):
     """The exchange, as far as changed bodies use it."""
 
     def body_wanted(self, is_waiting: bool) -> None:
-        """Called when somebody begins to wait for the client's body, and when the next part is there."""
+        """Called when a hook or an attempt begins to wait for the client's body, and when the next part is there."""
 
     def sent_body_ended(self) -> None:
         """Called when the body that goes upstream is complete."""
