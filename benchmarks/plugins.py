@@ -1,11 +1,16 @@
-"""What plugins add to a request: their hooks alone, and the whole pipeline with them beside the one without.
+"""What the first-party plugins add to a request: the pipeline with them beside the one without, on real traffic.
 
-    python -m benchmarks.plugins                  # microseconds per request, best of several runs
-    python -m benchmarks.plugins auth             # one case
-    python -m benchmarks.plugins auth --profile   # where they go
+    python -m benchmarks.plugins                    # microseconds per request that each case adds
+    python -m benchmarks.plugins auth               # cases with this in their name
+    python -m benchmarks.plugins "all, varied" -p   # where the first such case's time goes
 
-The hooks are those of a chain as the gateway resolves it. The pipeline is that of `pipeline.py`. Compare figures of
-one run only.
+In `repeated` cases one client sends one request again and again. In `varied` ones 400 users do, each with a head and a
+bearer token of its own; no target and no ``traceparent`` comes twice. `new tokens` are verified once each, beside
+PyJWT's ``decode`` of the same ones.
+
+Time is processor time of the process, with what is done in later turns of the loop and in other threads, such as log
+lines. A round measures the bare pipeline before and after each case; what is shown is the median of the differences.
+Compare figures of one run only.
 """
 
 from __future__ import annotations
@@ -17,146 +22,169 @@ import cProfile
 import hashlib
 import hmac
 import json
-import operator
 import pstats
+import random
+import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from gateway_core.messages import Record, Request, Response
-from gateway_core.proxy.wire.request_fields import RequestFacts
-from gateway_core.proxy.wire.request_head import RequestHead, read_head
-from gateway_core.routing import Match
+import jwt
 
-from benchmarks.pipeline import ANSWER, measure, prepare, round_trip
+from benchmarks.pipeline import ANSWER, prepare, round_trip
 
-SECRET = "a secret of thirty-two characters"
-PLUGINS = {
-    "auth": f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256]}}}}',
-    "ratelimit": "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}",
-    "logger": "{name: logger, config: {format: json, path: /dev/null}}",
+SECRET: Final = "a secret of thirty-two characters"
+AUTH: Final = f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256], issuer: bench}}}}'
+RATELIMIT: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}"
+BY_IDENTITY: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000, key: identity}}"
+LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}}"
+PLUGINS: Final = {
+    "auth": [AUTH],
+    "ratelimit": [RATELIMIT],
+    "logger": [LOGGER],
+    "all": [AUTH, BY_IDENTITY, LOGGER],
 }
-ROUNDS = 15
-CASES = {"plain": [], **{name: [name] for name in PLUGINS}, "all": list(PLUGINS)}
-HEAD = "Host: 127.0.0.1:8080\r\nUser-Agent: benchmark\r\nAuthorization: Bearer {token}"
-ANSWER_BLOCK = b"\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 23:43:29 GMT\r\nContent-Type: text/plain"
+USERS: Final = 400
+REQUESTS: Final = 8000
+TURN: Final = 16
+"""Requests in one turn of the event loop, as under load."""
+
+BROWSER: Final = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0\r\n"
+    "Accept: application/json, text/plain, */*\r\nAccept-Language: en-US,en;q=0.9\r\n"
+    "Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: https://shop.example.com/category/%d?page=2\r\n"
+    "Cookie: sid=%032x; _ga=GA1.2.1234567890.1700000000; csrftoken=%032x\r\n"
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nCache-Control: no-cache\r\n"
+    'sec-ch-ua: "Chromium";v="131", "Not.A/Brand";v="24"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: "Windows"\r\n'
+)
+PROGRAM: Final = (
+    "User-Agent: okhttp/4.%d.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nX-Api-Version: %d\r\n"
+    "X-Client-Id: %016x\r\nX-Session-Id: %032x\r\n"
+)
 
 
-@dataclass(slots=True)
-class Client:
-    """Where the requests come from."""
-
-    client_ip: str = "127.0.0.1"
-    peer_ip: str = "127.0.0.1"
-    scheme: str = "http"
-    config_version: str = ""
-    is_trusted: bool = False
-    peer: Any = None
-    read_path: Any = None
-
-
-@dataclass(slots=True)
-class Inbound:
-    """A head as the data path has it."""
-
-    facts: RequestFacts
-    method: str = "GET"
-    target: str = "/api/users/123"
-    raw_path: str = "/api/users/123"
-    path: str = "/api/users/123"
-    path_flags: int = 0
-    query_string: str = ""
-
-
-def config(plugins: list[str]) -> str:
-    listed = ", ".join(PLUGINS[name] for name in plugins)
+def config(plugins: Sequence[str]) -> str:
     return f"""
 upstreams:
   - {{name: u, endpoints: [{{url: "http://127.0.0.1:9001"}}]}}
 routes:
-  - {{id: api, path: "/api/users/:id", target: u, plugins: [{listed}]}}
+  - {{id: api, path: "/api/users/:id", target: u, plugins: [{", ".join(plugins)}]}}
 """
 
 
-def token() -> str:
+def token(number: int) -> str:
     def segment(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
-    claims = {"sub": "alice", "iss": "https://issuer.example", "exp": int(time.time()) + 86400, "roles": ["a", "b"]}
+    expires = int(time.time()) + 10**7
+    claims = {"sub": f"user-{number}", "user_id": number, "roles": ["reader"], "iss": "bench", "exp": expires}
     text = ".".join(segment(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
     return f"{text}.{segment(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())}"
 
 
-async def hooks_alone(plugins: list[str], head: str) -> Callable[[], None]:
-    """Return a function that takes a fresh request and a fresh response through the hooks of a chain."""
-    proxy = await prepare(config(plugins))
-    found = proxy.holder.current.router.match("GET", "127.0.0.1", "/api/users/123", "", lambda _name: ())
-    assert isinstance(found, Match)
-    route = found.payload
-    chain, info = route.chain, route.info
-    pre_proxy, response_hooks, log = (
-        tuple(hook.call for hook in hooks) for hooks in (chain.pre_proxy, chain.response, chain.log)
-    )
-    read = read_head(f"GET /api/users/123 HTTP/1.1\r\n{head}\r\n\r\n".encode(), 0, 65536, 100)
-    assert isinstance(read, RequestHead)
-    client = Client()
-    inbound = Inbound(read.facts)
-
-    def run() -> None:
-        request = Request.for_head(inbound, client, "0123456789abcdef0123456789abcdef", 1.0, "1.1")
-        request.route = info
-        for call in pre_proxy:
-            assert call(request) is None
-        response = Response.streamed(200, "OK", ANSWER_BLOCK)
-        for call in response_hooks:
-            call(request, response)
-        if log:
-            record = Record()
-            for call in log:
-                call(request, response, record)
-
-    return run
+def repeated() -> list[bytes]:
+    head = f"Host: 127.0.0.1:8080\r\nUser-Agent: curl/8.1\r\nAccept: */*\r\nAuthorization: Bearer {token(0)}\r\n\r\n"
+    return [f"GET /api/users/123?page=2 HTTP/1.1\r\n{head}".encode()]
 
 
-async def whole(plugins: list[str], head: str) -> Callable[[], None]:
-    request = f"GET /api/users/123 HTTP/1.1\r\n{head}\r\n\r\n".encode()
-    return round_trip(await prepare(config(plugins)), [request], ANSWER)
+def varied(tokens: Sequence[str], seed: int) -> list[bytes]:
+    rnd = random.Random(seed)
+    clients = []
+    for each in tokens:
+        head = rnd.choice([BROWSER, BROWSER, PROGRAM]) % (
+            rnd.randrange(100, 140), rnd.randrange(10), rnd.getrandbits(64), rnd.getrandbits(64),
+        )  # fmt: skip
+        clients.append(f"Host: shop.example.com\r\n{head}Authorization: Bearer {each}\r\n")
+    order = clients if len(clients) >= REQUESTS else [rnd.choice(clients) for _ in range(REQUESTS)]
+    return [
+        f"GET /api/users/{rnd.randrange(10**6)}?page={rnd.randrange(50)} HTTP/1.1\r\n{client}"
+        f"traceparent: 00-{rnd.getrandbits(128) | 1:032x}-00f067aa0ba902b7-01\r\n\r\n".encode()
+        for client in order
+    ]
 
 
-def profile(name: str, run: Callable[[], None]) -> None:
+async def measure(run: Callable[[], None], count: int) -> float:
+    """Return the microseconds of processor time that a request takes."""
+    start = time.process_time()
+    for _ in range(count // TURN):
+        for _ in range(TURN):
+            run()
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)  # what was put off until there is time
+    return (time.process_time() - start) / count * 1e6
+
+
+async def added(run: Callable[[], None], bare: Callable[[], None], rounds: int, count: int) -> tuple[float, float]:
+    """Return what the bare pipeline takes, and what is added to it."""
+    costs, differences = [], []
+    for _ in range(rounds):
+        before, cost, after = await measure(bare, count), await measure(run, count), await measure(bare, count)
+        costs += [before, after]
+        differences.append(cost - (before + after) / 2)
+    return statistics.median(costs), statistics.median(differences)
+
+
+def decode_all(tokens: Sequence[str]) -> float:
+    """Return the microseconds that PyJWT's ``decode`` takes for each token."""
+    start = time.process_time()
+    for each in tokens:
+        jwt.decode(each, SECRET, algorithms=["HS256"], issuer="bench")
+    return (time.process_time() - start) / len(tokens) * 1e6
+
+
+async def compare(traffic: dict[str, list[bytes]], wanted: str, rounds: int, count: int) -> None:
+    for kind, requests in traffic.items():
+        bare = round_trip(await prepare(config([])), requests, ANSWER)
+        for name, plugins in PLUGINS.items():
+            if wanted in f"{name}, {kind}":
+                run = round_trip(await prepare(config(plugins)), requests, ANSWER)
+                cost, more = await added(run, bare, rounds, count)
+                print(f"{name + ', ' + kind:22s} {more:+8.2f} us   (without {cost:.2f})")
+
+
+async def new_tokens(seed: int, rounds: int, count: int) -> None:
+    costs, decodes = [], []
+    number = USERS
+    bare = round_trip(await prepare(config([])), varied([token(0)], seed), ANSWER)
+    proxy = await prepare(config([AUTH]))
+    for _ in range(rounds):
+        tokens = [token(number + each) for each in range(count)]
+        number += count
+        run = round_trip(proxy, varied(tokens, seed), ANSWER)
+        costs.append(await measure(run, count) - await measure(bare, count))
+        decodes.append(decode_all(tokens))
+    print(f"{'auth, new tokens':22s} {statistics.median(costs):+8.2f} us   (PyJWT {statistics.median(decodes):.2f})")
+
+
+async def profile(requests: list[bytes], plugins: Sequence[str], count: int) -> None:
+    run = round_trip(await prepare(config(plugins)), requests, ANSWER)
+    await measure(run, count)
     profiler = cProfile.Profile()
     profiler.enable()
-    for _ in range(20000):
-        run()
+    await measure(run, count)
     profiler.disable()
-    print(name)
-    pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(70)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("case", nargs="?", default="")
+    parser.add_argument("-p", "--profile", action="store_true")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--count", type=int, default=8000)
     arguments = parser.parse_args()
-    head = HEAD.format(token=token())
-    chosen = {name: CASES[name] for name in arguments.cases or CASES}
-    runs = {
-        name: (await hooks_alone(plugins, head), await whole(plugins, head))
-        for name, plugins in {"plain": [], **chosen}.items()
+    traffic = {
+        "repeated": repeated(),
+        "varied": varied([token(each) for each in range(USERS)], arguments.seed),
     }
     if arguments.profile:
-        for name in chosen:
-            profile(name, runs[name][0])
+        name, kind = next((n, k) for k in traffic for n in PLUGINS if arguments.case in f"{n}, {k}")
+        await profile(traffic[kind], PLUGINS[name], arguments.count)
         return
-    best = {name: [float("inf")] * 2 for name in runs}
-    for _ in range(ROUNDS):  # in turns, so that what else the machine does meets all of them
-        for name, pair in runs.items():
-            best[name] = [min(old, measure(run, 2000, 1)) for old, run in zip(best[name], pair, strict=True)]
-    print("us per request     hooks    whole")
-    for name in runs:
-        alone, through = best[name] if name == "plain" else map(operator.sub, best[name], best["plain"])
-        print(f"{name:15s} {alone:+8.2f} {through:+8.2f}")
+    await compare(traffic, arguments.case, arguments.rounds, arguments.count)
+    if arguments.case in "auth, new tokens":
+        await new_tokens(arguments.seed, arguments.rounds, 3200)
 
 
 if __name__ == "__main__":

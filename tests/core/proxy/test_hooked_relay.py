@@ -270,3 +270,25 @@ plugins: [{{name: a}}]
     assert field(upstream.heads[0], b"x-marks") == b"a"
     assert seen == [(b"abcdef", None)]
     assert mirror.bodies == [b"abcdef"]
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST])
+async def test_an_attempt_hook_comes_too_late_to_change_the_body(proxied: Proxied, request_bytes: bytes) -> None:
+    refused: list[str] = []
+
+    class Late(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            try:
+                request.set_body(b"late")
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    gateway, upstream = await proxied(extra="plugins: [{name: p}]", plugins=[Late])
+
+    assert (await gateway.ask(request_bytes))[0] == 200
+
+    assert refused == ["the request is on its way upstream: change its body before, up to pre-proxy"]
+    assert not upstream.heads[0].endswith(b"late")

@@ -141,10 +141,10 @@ class Exchange:
         self.sticky_target = sticky_target
         if route.timeouts.total:
             self._total_deadline = self.request.started + route.timeouts.total
-        if self.chain.attempt or self.snapshot.attempt_hooks:
+        if has_attempt_hooks := bool(self.chain.attempt or self.snapshot.attempt_hooks):
             self.runner()
-        body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.body.take()
-        make = Relay if self.hook_operations is None else make_relay
+        body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.take_body()
+        make = make_relay if has_attempt_hooks or body is not self.body else Relay
         relay = self._relay = make(self, self.proxy.upstreams, route, target, self._total_deadline)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)

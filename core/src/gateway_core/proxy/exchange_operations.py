@@ -10,6 +10,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.body import FilterSpec
 from gateway_core.proxy.detached_request import detach
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange, ForwardingExchange
+from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_changes import ChangingExchange, RequestChanges
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.reasons import PLUGIN_ABORTED
@@ -37,12 +38,28 @@ class OperatedExchange(ForwardingExchange, ChangingExchange, Protocol):
 class ExchangeOperations:
     """The operations of one exchange."""
 
-    __slots__ = ("_exchange", "body")
+    __slots__ = ("_body", "_exchange", "_is_sent")
 
     def __init__(self, exchange: OperatedExchange) -> None:
         self._exchange = exchange
-        self.body = RequestChanges(exchange)
+        self._body: RequestChanges | None = None  # most hooks leave the body alone
+        self._is_sent = False
+
+    @property
+    def body(self) -> RequestChanges:
         """What hooks do to the request's body."""
+        if self._body is None:
+            self._body = RequestChanges(self._exchange)
+            if self._is_sent:
+                self._body.take()
+        return self._body
+
+    def take_body(self) -> RequestBody | None:
+        """Return the body that goes upstream, as hooks leave it; nothing can be changed any more."""
+        if self._body is None and self._exchange.body is None:
+            self._is_sent = True
+            return None
+        return self.body.take()
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body (see `Request.read`)."""

@@ -44,12 +44,14 @@ def make_record(exchange: EndedExchange, relay: Responded | None, response: Resp
         record = Record()
     else:
         call, head, responded = relay.upstream_request, relay.response_head, None
-        if head is not None and call.endpoint is not None:
-            responded = (call.endpoint, head.status, call.upstream_seconds)
+        first_picked_at, picked_at, responded_at = call.times
+        endpoint = call.endpoint
+        if head is not None and endpoint is not None:
+            responded = (endpoint, head.status, responded_at - picked_at)
         record = Record(call.attempts, responded)
         record.upstream = call.upstream.name
-        if call.responded_at:
-            record.upstream_duration = call.responded_at - call.first_picked_at
+        if responded_at:
+            record.upstream_duration = responded_at - first_picked_at
     record.duration = duration
     record.started_at = exchange.proxy.wall() - duration
     record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error

@@ -8,8 +8,8 @@ the old route take no further part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
@@ -115,7 +115,7 @@ class RequestPhases:
             self.refuse(*head.refusal)
         elif chain.request:
             head.drop_reserved(self._request, chain.reserved)
-            self._run(chain.request, "gateway_request", lambda _: self._match())
+            self._owner.runner().run(self._requested, start_phase, chain.request, self._request)
         else:
             self._match()
 
@@ -133,6 +133,12 @@ class RequestPhases:
         owner.note_failure(reason, detail)
         response = gateway_response(status, reason, allow=allow, retry_after=retry_after)
         owner.respond_with(response, owner.chain.response_to_all)
+
+    def _requested(self, stop: Stop | None) -> None:
+        if stop is None:
+            self._match()
+        else:
+            self._respond(stop, "gateway_request")
 
     def _match(self) -> None:
         owner, request = self._owner, self._request
@@ -182,15 +188,16 @@ class RequestPhases:
             owner.send(route, route.targets[0])
             return
         if route.redirect is None:
-            target = self._target = route.pick_target(request, owner.proxy.now())
-            if route.split is not None and route.split.sticky is not None:
+            split = route.split
+            target = self._target = route.targets[0] if split is None else route.pick_target(request, owner.proxy.now())
+            if split is not None and split.sticky is not None:
                 self._sticky_target = target
             if request.upstream is None and (hooks or route.upstream is None):
                 request.upstream = target.upstream.name  # setting another one overrides it
         if hooks:
-            self._run(hooks, "gateway_pre_proxy", lambda _: self._allowed())
+            owner.runner().run(self._allowed, start_phase, hooks, request)
         else:
-            self._allowed()
+            self._allowed(None)
 
     def copy_for(self, owner: PhasesOwner) -> RequestPhases:
         """Return the same decisions for a copy of the request."""
@@ -198,13 +205,24 @@ class RequestPhases:
         copied._target, copied._sticky_target = self._target, self._sticky_target
         return copied
 
-    def _allowed(self) -> None:
+    def _allowed(self, stop: Stop | None) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
-        chain = self.take_target_chain()
-        if chain is None:
-            self._forward()
+        owner, route = self._owner, self._owner.route
+        if stop is not None or owner.forwarding is not None:
+            self._end_pre_proxy(stop)
+            return
+        if route is not None and route.upstream is None and (chain := self.take_target_chain()) is not None:
+            owner.runner().run(self._forward, start_phase, chain.pre_proxy, self._request)
         else:
-            self._run(chain.pre_proxy, "gateway_pre_proxy", lambda _: self._forward())
+            self._forward(None)
+
+    def _end_pre_proxy(self, stop: Stop | None) -> None:
+        """Respond with what a hook forwarded, or with its own response."""
+        forwarding = self._owner.forwarding
+        if forwarding is not None:
+            forwarding.end(stop)
+        elif stop is not None:
+            self._respond(stop, "gateway_pre_proxy")
 
     def take_target_chain(self) -> Chain | None:
         """Go on with the chain of the target that is set by now; None if it is no other."""
@@ -217,9 +235,22 @@ class RequestPhases:
             owner.take_route(route, chain)
         return chain
 
-    def _forward(self) -> None:
+    def _forward(self, stop: Stop | None) -> None:
         """Send the request upstream, or respond with the route's redirect."""
-        owner, found = self._owner, self.destination()
+        owner, request, route, target = self._owner, self._request, self._owner.route, self._target
+        if stop is not None or owner.forwarding is not None:
+            self._end_pre_proxy(stop)
+            return
+        if (
+            target is not None
+            and route is not None
+            and (request.upstream is None or request.upstream is target.upstream.name)
+            and not request.path_flags
+            and owner.body is None
+        ):  # as almost always: nothing has changed
+            owner.send(route, target, self._sticky_target)
+            return
+        found = self.destination()
         if isinstance(found, Response):
             owner.respond_with(found, owner.chain.response)
         else:
@@ -278,29 +309,22 @@ class RequestPhases:
         """
         route = self._owner.route
         info = None if route is None else route.info
-        self._run(hooks, _ROUTE_MATCH, lambda stop: self._matched(hooks, missing, stop), info)
+        self._owner.runner().run(partial(self._matched, hooks, missing), start_phase, hooks, self._request, info)
 
-    def _run(self, hooks: tuple[Hook, ...], phase: str, then: Callable[[Stop | None], None], *args: Any) -> None:
-        def decided(stop: Stop | None) -> None:
-            forwarding = self._owner.forwarding
-            if forwarding is not None:
-                forwarding.end(stop)
-            elif stop is None or isinstance(stop.result, str):
-                then(stop)
-            else:
-                self._respond(stop, stop.result, phase)
-
-        self._owner.runner().run(decided, start_phase, hooks, self._request, *args)
-
-    def _respond(self, stop: Stop, response: Response, phase: str) -> None:
+    def _respond(self, stop: Stop, phase: str) -> None:
+        """Respond with what a hook decided."""
+        response = stop.result
+        assert isinstance(response, Response), "only route-match hooks choose routes"
         response.produced_by = response.produced_by or stop.hook.binding.id
         if stop.error is not None:
             self._owner.note_failure(response.failure or "plugin.failed", stop.error)
         self._owner.respond_with(response, self._owner.chain.response_after(phase, stop))
 
     def _matched(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop | None) -> None:
-        if stop is not None:
-            self._reroute(hooks, missing, stop, str(stop.result))
+        if stop is not None and isinstance(stop.result, str):
+            self._reroute(hooks, missing, stop, stop.result)
+        elif stop is not None:
+            self._respond(stop, _ROUTE_MATCH)
         elif self._owner.route is not None:
             self._routed()
         else:
@@ -314,8 +338,8 @@ class RequestPhases:
             # One reroute for each request: two routes could send it to each other for ever.
             why = f"there is no route {chosen!r}" if other is None else "the request was rerouted before"
             verdict = reject_result(stop, self._request, why)
-            if verdict is not None and isinstance(verdict.result, Response):
-                self._respond(verdict, verdict.result, _ROUTE_MATCH)
+            if verdict is not None:
+                self._respond(verdict, _ROUTE_MATCH)
                 return
             rest = hooks[position + 1 :]
         else:

@@ -68,7 +68,7 @@ class ResponsePhase:
         if owner.head.method == "HEAD":
             self.response.is_for_head = True
         self._is_decided = self._is_streaming = False
-        self._held: list[bytes] = []
+        self._held: list[bytes] = []  # what comes of the body while hooks decide
         self._trailers: bytes | None = None  # of a response that is complete while hooks decide
         self._broken: tuple[str, str] | None = None  # reason and detail of one that will never be complete
         self._switched: UpstreamConnection | None = None
@@ -110,22 +110,24 @@ class ResponsePhase:
     def _decided(self, response: Response) -> None:
         self._is_decided = True
         owner, body = self._owner, self._body
-        response.operations = self.response.operations = None
-        response = with_assigned_body(response)
-        if not response.is_streamed:
-            # A hook replaced the response: the rest of the upstream's is not read.
-            self._drop()
-            owner.write_response(response)
-            return
-        self.response = response
-        trailers = self._trailers
-        if body is not None and self._has_body(response):
-            self._go_on(response, body)
-            return
-        held = b"".join(self._held)
-        self._held.clear()
-        self._queue = None
-        self._write(response, held, trailers == b"")
+        response.operations = None
+        if response is not self.response or "body" in response.__dict__:
+            self.response.operations = None
+            response = with_assigned_body(response)
+            if not response.is_streamed:
+                # A hook replaced the response: the rest of the upstream's is not read.
+                self._drop()
+                owner.write_response(response)
+                return
+            self.response = response
+        trailers, held = self._trailers, self._held
+        if body is not None:
+            if self._has_body(response):
+                self._go_on(response, body)
+                return
+            self._queue = None
+        self._held = []
+        self._write(response, held[0] if len(held) == 1 else b"".join(held), trailers == b"")
         if trailers == b"":
             owner.finish(self._call.directory.now())
         elif trailers is not None:
@@ -164,11 +166,13 @@ class ResponsePhase:
     def _write(self, response: Response, body: bytes, complete: bool) -> None:
         """Write a head that a hook may have changed, with the part of the body that is there."""
         head, owner = self._head, self._owner
-        owner.response_begins()
-        block, known = response_block(response), self._seen
+        if owner.body is not None or not owner.proxy.keeps_alive:
+            owner.response_begins()
+        block, known, changes = response_block(response), self._seen, self._body
+        if changes is not None and not changes.is_changed:
+            changes = None
         is_head = owner.head.method == "HEAD"
-        is_hooks_head = bool(self._flags & HEAD_ONLY) and not is_head
-        changes = self._body if self._body is not None and self._body.is_changed else None
+        is_hooks_head = not is_head and bool(self._flags & HEAD_ONLY)
         is_same = changes is None and response.status == head.status and response.reason is head.reason
         if is_same and not is_hooks_head and block.startswith(known):
             added = b"" if block is known else block[len(known) :]

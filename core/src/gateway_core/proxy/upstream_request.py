@@ -248,19 +248,19 @@ class UpstreamRequest:
         return head.upgrade or self.offered_protocol
 
     @property
-    def upstream_seconds(self) -> float:
-        """Seconds from picking the endpoint that responded to its response's head."""
-        return self._attempt.responded_at - self._attempt.picked_at if self._attempt is not None else 0.0
-
-    @property
     def responded_at(self) -> float:
         """Monotonic seconds of the response's head; 0 if there was none."""
         return self._attempt.responded_at if self._attempt is not None else 0.0
 
     @property
-    def first_picked_at(self) -> float:
-        """Monotonic seconds at which the first endpoint was picked."""
-        return self._first_picked_at or (self._attempt.picked_at if self._attempt is not None else 0.0)
+    def times(self) -> tuple[float, float, float]:
+        """Monotonic seconds at which the first and the last endpoint were picked, and of the response's head; 0 for
+        what has not been.
+        """
+        attempt = self._attempt
+        if attempt is None:
+            return self._first_picked_at, 0.0, 0.0
+        return self._first_picked_at or attempt.picked_at, attempt.picked_at, attempt.responded_at
 
     def expire(self) -> None:
         """End what takes too long before a response has begun: the queue, the response, or all of it."""
