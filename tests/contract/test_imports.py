@@ -56,12 +56,12 @@ def test_tasks_are_started_in_one_place() -> None:
 
 
 def test_only_the_composition_imports_every_layer() -> None:
-    """Whoever may import everything soon does: the command line goes through the server, not around it."""
-    sources = [path for path in CORE.sources if "server" not in path.parts and "testing" not in path.parts]
+    """Whoever may import everything soon does: the command line goes through the process layer, not around it."""
+    sources = [path for path in CORE.sources if "process" not in path.parts and "testing" not in path.parts]
 
-    assert offenders(sources, lambda module: is_in(module, "gateway_core.server.composition")) == [
-        f"core/src/gateway_core/cli/run.py:{line}: imports gateway_core.server.composition"
+    assert offenders(sources, lambda module: is_in(module, "gateway_core.process.composition")) == [
+        f"core/src/gateway_core/cli/run.py:{line}: imports gateway_core.process.composition"
         for path in (CORE.package / "cli" / "run.py",)
         for module, line in imports_of(path)
-        if module == "gateway_core.server.composition"
+        if module == "gateway_core.process.composition"
     ]

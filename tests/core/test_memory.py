@@ -7,12 +7,12 @@ import pytest
 
 SERVING = """
 import sys
-import gateway_core.server.{module}
+import gateway_core.process.{module}
 print([name for name in ("yaml", "jsonschema", "referencing", "gateway_core.config.load") if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize("module", ["worker", "single"])
+@pytest.mark.parametrize("module", ["worker", "in_process"])
 def test_a_process_that_serves_does_without_what_validates(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SERVING.format(module=module)], capture_output=True, text=True, check=False

@@ -19,7 +19,7 @@ from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 from gateway_core.testing import RunningGateway
 
-from tests.core.server.certificates import make
+from tests.core.process.certificates import make
 from tests.docs.blocks import Block, blocks_of, shows
 
 PAGE = Path(__file__).parents[2] / "docs" / "listeners.md"

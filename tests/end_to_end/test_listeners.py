@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 from tests.end_to_end.kit import Gateway, Upstream
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from gateway_core.testing.loop_thread import LoopThread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.server.certificates import make
+from tests.core.process.certificates import make
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import Message, Wire
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from gateway_core.testing import RunningGateway
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS
 

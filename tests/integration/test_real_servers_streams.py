@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 from gateway_core.testing import RunningGateway
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 from tests.integration.servers import application
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS

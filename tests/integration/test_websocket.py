@@ -13,7 +13,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from gateway_core.testing import RunningGateway
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import no_verification
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from gateway_plugin_sdk.certificates import certificate_findings
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 
 
 @pytest.fixture(scope="module")

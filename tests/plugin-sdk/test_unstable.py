@@ -16,7 +16,7 @@ from gateway_plugin_sdk.unstable import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.server import certificates
+from tests.core.process import certificates
 
 
 @given(st.lists(st.binary(max_size=8).filter(lambda line: b"\n" not in line)), st.data())

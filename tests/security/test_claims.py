@@ -19,8 +19,8 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 
+from tests.core.process.certificates import make
 from tests.core.proxy.kit import Peer, RunningProxy, run_proxy
-from tests.core.server.certificates import make
 
 ATTACKS: dict[str, bytes] = {
     "address": b"X-Forwarded-For: evil",

@@ -12,7 +12,7 @@ from gateway_core.messages.path import read_path
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
-from tests.core.server.certificates import make
+from tests.core.process.certificates import make
 from tests.security.kit import FORMS, TOKEN, Attacked, Form, Guard, attacked, config
 from tests.security.path_attacks import ATTACKS, GUARDED, OPEN, REFUSED, Attack
 

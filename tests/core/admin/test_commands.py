@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener
-from gateway_core.server.listeners import open_site
+from gateway_core.process.listeners import open_site
 
 from tests.core.admin.test_listener import View
 

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener
-from gateway_core.server.listeners import open_site
-from gateway_core.server.sockets import BindError
+from gateway_core.process.listeners import open_site
+from gateway_core.process.sockets import BindError
 
 
 @dataclass

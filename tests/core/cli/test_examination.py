@@ -9,7 +9,7 @@ from gateway_core.config.sources import parse_root
 from gateway_core.packages import PluginRegistry
 
 from tests.core.cli.conftest import Invoke
-from tests.core.server.certificates import Authority
+from tests.core.process.certificates import Authority
 
 ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gateway_core.server.validation import END, frame, read_frame
+from gateway_core.reload.validation import END, frame, read_frame
 
 PRELUDE = """
 import os, sys

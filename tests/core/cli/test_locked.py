@@ -7,7 +7,7 @@ import pytest
 from gateway_core.cli.locked import check_lock
 from gateway_core.cli.options import LOCK_FILE
 from gateway_core.config import ConfigError
-from gateway_core.server.locked import LOCK_VARIABLE
+from gateway_core.process.locked import LOCK_VARIABLE
 
 from tests.core.cli.conftest import Invoke
 from tests.end_to_end.kit import Gateway

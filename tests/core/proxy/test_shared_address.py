@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from gateway_core.testing import RunningGateway
 
+from tests.core.process.certificates import make
 from tests.core.proxy.kit import RunningProxy, StartProxy, StartUpstream, field
-from tests.core.server.certificates import make
 
 SHARED = """
 listen:

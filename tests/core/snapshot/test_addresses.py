@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from gateway_core.config import ConfigError, parse_listen
 from gateway_core.packages import PluginRegistry
-from gateway_core.server.sockets import BindError, bind
+from gateway_core.process.sockets import BindError, bind
 from gateway_core.snapshot import load
 from gateway_core.snapshot.addresses import overlap
 

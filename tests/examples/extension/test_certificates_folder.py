@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gateway_plugin_sdk.testing import InvalidConfigError, RunningGateway, ScriptedUpstream, StartGateway, eventually
 
-from tests.core.server import certificates
+from tests.core.process import certificates
 
 pytestmark = pytest.mark.usefixtures("installed")
 

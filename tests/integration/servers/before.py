@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from gateway_core.testing import RunningGateway
 
-from tests.core.server.certificates import Pair
+from tests.core.process.certificates import Pair
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from gateway_plugin_etcd.source import EtcdSource
 from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl
 from gateway_plugin_sdk.testing import ManualClock
 
-from tests.core.server import certificates
+from tests.core.process import certificates
 from tests.plugins.etcd.server import PATIENCE, Etcd
 
 

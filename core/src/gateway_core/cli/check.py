@@ -17,8 +17,8 @@ from gateway_core.cli.reporting import exit_status
 from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.packages import PluginRegistry, Published
-from gateway_core.server.certificates import files_of
-from gateway_core.server.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
+from gateway_core.process.certificates import files_of
+from gateway_core.reload.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
 from gateway_core.upstreams.transport import tls_files
@@ -75,7 +75,7 @@ def _print(found: Examination, names: str) -> None:
 
 
 def answer_job(job: bytes, out: BinaryIO) -> int:
-    """Do what `gateway_core.server.validation` asks; return the exit status."""
+    """Do what `gateway_core.reload.validation` asks; return the exit status."""
     paths, documents = read_job(job)
 
     def note(published: Published) -> None:
@@ -97,7 +97,7 @@ def warm_up() -> None:
 def print_verdict(
     paths: tuple[Path, ...], documents: tuple[Document, ...], registry: PluginRegistry, out: BinaryIO
 ) -> int:
-    """Print what `gateway_core.server.validation` reads; return the exit status."""
+    """Print what `gateway_core.reload.validation` reads; return the exit status."""
     try:
         check_lock(paths, os.environ)
         loaded = load(paths, registry=registry, environ=os.environ, documents=documents)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import GatewayError
-from gateway_core.server.control_socket import control_directory, find_sockets, socket_address
+from gateway_core.process.control_socket import control_directory, find_sockets, socket_address
 
 _PATIENCE: Final = 15.0
 """Seconds in which a gateway that exchanges its program (SIGUSR2) listens again."""

@@ -18,11 +18,11 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
-from gateway_core.server import logs
-from gateway_core.server.engine import Engine
-from gateway_core.server.listeners import SocketTable
-from gateway_core.server.sockets import adopt
-from gateway_core.server.validation import Canonical
+from gateway_core.process import logs
+from gateway_core.process.engine import Engine
+from gateway_core.process.listeners import SocketTable
+from gateway_core.process.sockets import adopt
+from gateway_core.reload.validation import Canonical
 from gateway_core.snapshot import load, to_lines
 
 _DRAIN: Final = 1.0

@@ -17,9 +17,9 @@ from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of, urls_of
 from gateway_core.packages import PluginRegistry
-from gateway_core.server.certificates import CertificateError, files_of, load_certificates
-from gateway_core.server.sockets import unknown_owner
-from gateway_core.server.source_opening import SourceError, fetch_documents
+from gateway_core.process.certificates import CertificateError, files_of, load_certificates
+from gateway_core.process.sockets import unknown_owner
+from gateway_core.reload.source_opening import SourceError, fetch_documents
 from gateway_core.snapshot import load
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
 

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import BinaryIO, NoReturn
 
-from gateway_core.server.validation import END, read_frame
+from gateway_core.reload.validation import END, read_frame
 
 Work = Callable[[bytes, BinaryIO], int]
 """Does a job, writes what came of it, and returns an exit status."""

@@ -13,7 +13,7 @@ from gateway_core.cli.plugins_lock import problems_with
 from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.locking import LockError
-from gateway_core.server.locked import LOCK_VARIABLE
+from gateway_core.process.locked import LOCK_VARIABLE
 
 
 def check_lock(paths: Sequence[Path], environ: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from gateway_core.config import (
 )
 from gateway_core.config.sources import ConfigRoot, paths_of, urls_of
 from gateway_core.packages import PluginRegistry
-from gateway_core.server.source_opening import SourceError, SourceUnavailableError, fetch_documents
+from gateway_core.reload.source_opening import SourceError, SourceUnavailableError, fetch_documents
 from gateway_core.snapshot import load
 
 _NOT_DECIDED: Final = frozenset({"source.unavailable", "file.unreadable"})

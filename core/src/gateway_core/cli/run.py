@@ -10,7 +10,7 @@ import click
 from gateway_core.cli.options import LOCK_FILE, config_option
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
-from gateway_core.server.locked import LOCK_VARIABLE
+from gateway_core.process.locked import LOCK_VARIABLE
 
 
 @click.command("run", short_help="Start the gateway.")
@@ -40,7 +40,7 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
 
     Exit status: 0 after a stop, 1 if it could not start.
     """
-    from gateway_core.server.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
+    from gateway_core.process.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
     if locked is not None:
         os.environ[LOCK_VARIABLE] = str(locked.resolve())

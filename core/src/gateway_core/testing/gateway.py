@@ -14,9 +14,9 @@ from gateway_core.clock import Clock
 from gateway_core.hooks import CommandError, Plugin, as_json
 from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
-from gateway_core.server.engine import Engine
-from gateway_core.server.listeners import SocketTable
-from gateway_core.server.validation import Canonical
+from gateway_core.process.engine import Engine
+from gateway_core.process.listeners import SocketTable
+from gateway_core.reload.validation import Canonical
 from gateway_core.snapshot import to_lines
 from gateway_core.testing.client import TIMEOUT, Answer, Client, Fields
 from gateway_core.testing.configuration import Config, load_text

@@ -17,8 +17,8 @@ from gateway_core.proxy.request_body import HIGH_WATER
 from gateway_core.proxy.socket_options import READ_SIZE
 from gateway_core.tasks import spawn
 
+from tests.core.process.certificates import make, trusting_all
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, run_proxy, until
-from tests.core.server.certificates import make, trusting_all
 
 OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 OWN = """

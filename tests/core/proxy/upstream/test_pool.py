@@ -17,8 +17,8 @@ from gateway_core.config import ListenConfig, ListenTlsConfig
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
-from gateway_core.server.certificates import load_certificates
-from gateway_core.server.tls import ListenerTls
+from gateway_core.process.certificates import load_certificates
+from gateway_core.process.tls import ListenerTls
 
 from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, turns, until
 from tests.core.proxy.upstream.authority import Authority, Pair

@@ -13,7 +13,7 @@ from gateway_plugin_ratelimit.config import RedisConfig
 from gateway_plugin_ratelimit.stores.client import RedisClient
 from gateway_plugin_ratelimit.stores.scripts import admission, counter_key, read_reply
 
-from tests.core.server.certificates import Pair, make
+from tests.core.process.certificates import Pair, make
 
 RULE = FixedWindow(5, 1000)
 

@@ -1,0 +1,179 @@
+"""The control socket: the admin API of a running gateway for its own user, found without knowing an address.
+
+Each running gateway has one unix socket, mode 0600 in a directory of mode 0700: ``$XDG_RUNTIME_DIR/gateway``, else
+``gateway-UID`` in the directory for temporary files. Its name is a digest of what ``-c`` named and the process id, so
+that commands find a gateway by either (`find_sockets`). A gateway that cannot make it serves without: a read-only
+file system must not keep it from starting.
+
+A gateway that was killed leaves its file behind, and the next one that starts removes it. Whether a file is stale is
+shown by the connection being refused and the process being gone: SIGUSR2 exchanges the program, and for that moment
+nothing listens although the process lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway_core.config.sources import ConfigRoot, SourceUrl
+from gateway_core.errors import GatewayError
+from gateway_core.process.sockets import serve_unix
+
+if TYPE_CHECKING:
+    from gateway_core.admin import AdminView
+    from gateway_core.admin.server import AdminServer
+
+_logger = logging.getLogger("gateway.server")
+
+_SUFFIX: Final = ".sock"
+_LONGEST_ADDRESS: Final = 103
+"""Bytes of a path that fit into the address of a unix socket on every system (Linux takes four more)."""
+
+_BACKLOG: Final = 16
+_SHUTDOWN_TIMEOUT: Final = 1.0
+"""Seconds in which a response under way may end."""
+
+
+def control_directory(environ: Mapping[str, str]) -> Path:
+    """Return where this user's gateways have their control sockets."""
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if Path(runtime).is_absolute():
+        return Path(runtime) / "gateway"
+    return Path(tempfile.gettempdir()) / f"gateway-{os.geteuid()}"
+
+
+def socket_path(directory: Path, roots: Sequence[ConfigRoot], pid: int) -> Path:
+    """Return the path of the control socket of a gateway that runs these files and sources."""
+    return directory / f"{_digest(roots)}-{pid}{_SUFFIX}"
+
+
+def find_sockets(directory: Path, *, roots: Sequence[ConfigRoot] | None = None, pid: int | None = None) -> list[Path]:
+    """Return the control sockets of gateways of a configuration, of a process, or of all; stale ones are left out."""
+    begin = "*" if roots is None else _digest(roots)
+    end = "*" if pid is None else str(pid)
+    return sorted(path for path in directory.glob(f"{begin}-{end}{_SUFFIX}") if not _is_stale(path))
+
+
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """Give what a socket is bound or connected to: a short way to the path where it is too long for an address."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{path.name}"
+    finally:
+        os.close(descriptor)
+
+
+def _digest(roots: Sequence[ConfigRoot]) -> str:
+    named = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+
+
+def _is_stale(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            with socket_address(path) as address:
+                probe.connect(address)
+        except ConnectionRefusedError:
+            return not _is_alive(path.stem.rpartition("-")[2])
+        except OSError:
+            return False
+    return False
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class ControlSocket:
+    """The control socket of this gateway."""
+
+    def __init__(self, path: Path, view: AdminView, is_draining: Callable[[], bool]) -> None:
+        """Name the socket; nothing is opened yet."""
+        self.path = path
+        self._view = view
+        self._is_draining = is_draining
+        self._server: asyncio.AbstractServer | None = None
+        self._admin: AdminServer | None = None
+
+    async def open(self) -> None:
+        """Listen, and remove what gateways left that are gone; a failure is logged, and there is no socket then."""
+        try:
+            sock = await asyncio.to_thread(self._bind)
+        except (OSError, GatewayError) as error:
+            _logger.warning("there is no control socket, so that gateway call does not work: %s", error)
+            return
+        self._server = await serve_unix(self._connected, sock)
+
+    def _bind(self) -> socket.socket:
+        directory = self.path.parent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_directory(directory)
+        for path in directory.glob(f"*{_SUFFIX}"):
+            if path == self.path or _is_stale(path):
+                path.unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            with socket_address(self.path) as address:
+                sock.bind(address)
+            self.path.chmod(0o600)
+            sock.listen(_BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _connected(self) -> asyncio.BaseProtocol:
+        if self._admin is None:
+            # Most gateways are never called, and a supervisor serves no HTTP otherwise.
+            from gateway_core.admin import admin_server  # noqa: PLC0415
+
+            self._admin = admin_server(self._view, is_draining=self._is_draining, takes_commands=True)
+        return self._admin()
+
+    async def aclose(self, *, keeps_file: bool = False) -> None:
+        """Stop listening, and remove the file, unless another program is about to listen under its name."""
+        server, self._server = self._server, None
+        if server is not None:
+            # Some rounds of the loop take in who has connected already (accepted, made a transport, given a protocol):
+            # what is accepted later than that would be closed by nothing.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            server.close()
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.shutdown(_SHUTDOWN_TIMEOUT)
+        if server is not None and not keeps_file:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self.path.unlink, missing_ok=True)
+
+
+def _check_directory(directory: Path) -> None:
+    """Refuse a directory in which others could replace the socket.
+
+    :raises GatewayError: it is another user's, no directory, or open to others.
+    """
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise GatewayError(f"{str(directory)!r} is not a directory for this user alone: remove it, or run chmod 700")

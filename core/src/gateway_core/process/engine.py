@@ -1,0 +1,286 @@
+"""One serving process: the snapshot in force, the proxy over it, and the listeners in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.config import GatewayConfig, ListenConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
+from gateway_core.hooks import (
+    BlockingGuard,
+    CommandOutcome,
+    LocalShared,
+    PluginServices,
+    SharedStores,
+    as_json,
+    run_command,
+    shared_owner,
+)
+from gateway_core.metrics import Metrics
+from gateway_core.observe import Timings
+from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
+from gateway_core.process.certificate_feeds import CertificateFeeds
+from gateway_core.process.certificates import Certificates, files_of
+from gateway_core.process.commands import CommandReport
+from gateway_core.process.listeners import Listeners, SocketTable
+from gateway_core.process.locked import is_locked
+from gateway_core.proxy import Proxy
+from gateway_core.reload.validation import Canonical
+from gateway_core.snapshot import (
+    Changes,
+    Compiled,
+    Environment,
+    Snapshot,
+    SnapshotHolder,
+    changes_between,
+    compile_snapshot,
+    from_lines,
+)
+from gateway_core.snapshot.breathe import Breather
+from gateway_core.tasks import Tasks
+from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
+from gateway_core.upstreams.runtime import UpstreamRuntime
+from gateway_core.upstreams.status import describe_upstream
+from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
+from gateway_core.upstreams.transport import tls_files
+
+_logger = logging.getLogger("gateway.server")
+
+
+class DriftError(GatewayError):
+    """Plugins are not as they were locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that is built and started beside the one in force."""
+
+    compiled: Compiled
+    certificates: Mapping[str, Sequence[Certificates]]
+    """Of each listener, by address."""
+    changes: Changes
+    """What is different from the configuration in force."""
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The configuration."""
+        return self.compiled.snapshot.config
+
+
+class Engine:
+    """Serves requests; takes configurations in two steps, so that several processes can take one together."""
+
+    def __init__(
+        self,
+        sockets: SocketTable,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        registry: PluginRegistry | None = None,
+        timings: Timings | None = None,
+        services: PluginServices | None = None,
+    ) -> None:
+        """Begin without a configuration; needs a running event loop.
+
+        :param timings: what measures or records every hook; None costs nothing.
+        :param services: what plugins share values and reach other workers by; unless given this is the only process.
+        """
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
+        self.registry = registry or PluginRegistry(describes=False)
+        self.holder = SnapshotHolder()
+        self.upstreams = UpstreamRuntime(self.clock)
+        self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
+        self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
+        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of)
+        self._tasks = Tasks()
+        self.is_draining = False
+        self._guard = BlockingGuard(metrics=self.metrics)
+        self._times = timings or Timings(self.metrics)
+        self.stores = SharedStores()
+        """What plugins share, if this is the only process."""
+        self._environment = Environment(
+            self.registry,
+            InstanceLeases(),
+            self.upstreams,
+            self.clock,
+            self.metrics,
+            timings,
+            self._times,
+            replace(
+                services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
+                fetch=self.proxy.fetches.open,
+            ),
+        )
+
+    async def prepare(self, canonical: Canonical) -> Prepared:
+        """Build a configuration that was found valid, while requests go on.
+
+        :raises ConfigError: something in it cannot be made or started.
+        :raises CertificateError: a certificate file cannot be used.
+        """
+        loaded = await from_lines(canonical.lines, Breather(self.clock))
+        current: Snapshot | None = self.holder.current
+        if current is None:
+            self._guard.follow(loaded.config.blocking_threshold)
+        if is_locked():
+            await asyncio.to_thread(self._refuse_drift, canonical.plugins)
+        await self._look_for_plugins(loaded.config, canonical.plugins)
+        await self._certificates.open(loaded.config.listen)
+        certificates = await self.listeners.load(loaded.config.listen)
+        compiled = await compile_snapshot(loaded, self._environment)
+        changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
+        return Prepared(compiled, certificates, changes)
+
+    def _refuse_drift(self, locked: Mapping[str, str]) -> None:
+        """Look at what would be imported, before it is: it may have changed since it was compared with the lock file.
+
+        :raises DriftError: some of it is not as it was then.
+        """
+        self.registry.scan()
+        found = {name: self.registry.code(name) for name in locked}
+        drift = [
+            f"{name} is {found[name] or 'gone'}, not {locked[name]}" for name in locked if found[name] != locked[name]
+        ]
+        if drift:
+            raise DriftError(f"plugins are not as they were locked: {', '.join(drift)}: install what was, or lock anew")
+
+    async def _look_for_plugins(self, config: GatewayConfig, checked: Collection[str]) -> None:
+        """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
+        bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
+        names = sorted({binding.name for binding in bindings if binding.enabled})
+        # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
+        await asyncio.to_thread(self._load, names)
+        wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
+        found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
+        provides = any(entry.name for each in config.listen if each.tls is not None for entry in each.tls.certificates)
+        if wanted or provides or found - BUILT_IN_DISCOVERIES.keys():
+            await asyncio.to_thread(self.registry.scan)
+            # What is installed may be more than what was locked.
+            usable = checked if is_locked() else None
+            extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded(usable)))
+            for problem in extensions.problems:
+                _logger.warning("%s", problem)
+            self.upstreams.extend(extensions.strategies, extensions.discoveries)
+            self._certificates.extend(extensions.certificates)
+
+    def _load(self, names: Sequence[str]) -> None:
+        known = {info.name: info.state for info in self.registry.states()}
+        if any(known.get(name, "broken") in {"found", "broken"} for name in names):
+            # Something may have been installed since, and what is not loaded is not in use.
+            self.registry.scan()
+        for name in names:
+            self.registry.info(name)
+
+    async def commit(self, prepared: Prepared) -> Changes:
+        """Put a prepared configuration in force: for requests to come, in one assignment."""
+        self.holder.swap(prepared.compiled.snapshot)
+        await self.listeners.apply(prepared.config.listen, prepared.certificates)
+        await self._certificates.keep_only(prepared.config.listen)
+        self._guard.follow(prepared.config.blocking_threshold)
+        return prepared.changes
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a configuration is in force."""
+        current: Snapshot | None = self.holder.current
+        return current is not None
+
+    async def discard(self, prepared: Prepared) -> None:
+        """Give up a prepared configuration."""
+        await prepared.compiled.snapshot.aclose()
+        current: Snapshot | None = self.holder.current
+        await self._certificates.keep_only(() if current is None else current.config.listen)
+
+    def _refresh_certificates(self, address: str) -> None:
+        if not self.is_draining:
+            self._tasks.spawn(self.listeners.refresh(address), name=f"new certificates of {address}")
+
+    def files(self) -> WatchSet:
+        """Return the files beside the configuration's own that a reload has to look at."""
+        current: Snapshot | None = self.holder.current
+        if current is None:
+            return WatchSet()
+        listen: Sequence[ListenConfig] = current.config.listen
+        listeners = [file for config in listen if config.tls is not None for file in files_of(config.tls)]
+        return WatchSet.of([*listeners, *tls_files(current.config.upstreams)])
+
+    def changed_plugins(self, plugins: Mapping[str, str]) -> list[str]:
+        """Name the plugins whose code here is another than the one that a configuration was checked with."""
+        running = self.registry.codes()
+        return sorted(
+            f"{name} {running[name]} -> {version}"
+            for name, version in plugins.items()
+            if name in running and running[name] != version
+        )
+
+    async def stop(self, deadline: float, release: Callable[[], None] | None = None) -> None:
+        """Stop accepting, let requests finish for at most ``deadline`` seconds, stop plugins, close everything.
+
+        :param release: closes this process's listening sockets, before requests are waited for: the system would go on
+            to accept connections, which no request of theirs gets an answer on.
+        """
+        self.is_draining = True
+        await self.listeners.stop_accepting()
+        if release is not None:
+            release()
+        await self.proxy.drain(deadline)
+        await self._certificates.aclose()
+        await self._tasks.aclose()
+        await self.listeners.aclose()
+        await self.holder.aclose()
+        await self.proxy.aclose()
+        await self.upstreams.aclose()
+        self._guard.stop()
+
+    def shared_owners(self) -> list[str]:
+        """Return whose shared values are to be kept: those of the bindings in force."""
+        current: Snapshot | None = self.holder.current
+        return [] if current is None else [shared_owner(each.plugin, each.path) for each in current.bindings()]
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandOutcome:
+        """Run a command of a binding in force; whatever it does becomes an outcome."""
+        current: Snapshot | None = self.holder.current
+        bindings = [] if current is None else current.bindings()
+        found = next((each for each in bindings if each.path == binding), None)
+        if found is None:
+            known = ", ".join(sorted({each.path for each in bindings})[:20]) or "none"
+            return CommandOutcome("unknown", error=f"there is no binding {binding!r}: there are {known}")
+        return await run_command(found.instance, command, arguments)
+
+    async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
+        # As over a channel, so that plugins behave alike with one worker and with several.
+        outcome = await self.run_command(binding, command, as_json(arguments))
+        return CommandReport([(0, outcome)]).results()
+
+    def status(self) -> dict[str, Any]:
+        """Return what the admin listener shows of this process."""
+        current: Snapshot | None = self.holder.current
+        now = self.clock.monotonic()
+        upstreams = [] if current is None else [describe_upstream(each, now) for each in current.upstreams.values()]
+        return {
+            "version": None if current is None else current.version,
+            "draining": self.is_draining,
+            "in_flight": self.proxy.in_flight,
+            "connections": len(self.proxy.connections),
+            "retiring_snapshots": len(self.holder.retirement),
+            "routes": 0 if current is None else len(current.routes),
+            "upstreams": upstreams,
+        }
+
+    def plugins(self) -> dict[str, Any]:
+        """Return what the admin listener shows of plugins: what is known, where it is bound, what it took."""
+        current: Snapshot | None = self.holder.current
+        now = self.clock.monotonic()
+        installed = [
+            {name: getattr(info, name) for name in ("name", "distribution", "version", "kind", "state", "error")}
+            for info in self.registry.states()
+        ]
+        bindings = [] if current is None else [each.describe(now) for each in current.bindings()]
+        return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self._times.all()]}

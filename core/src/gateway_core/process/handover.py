@@ -1,0 +1,97 @@
+"""What a program hands to the one that takes its place in the same process: sockets, workers, configuration."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+from gateway_core.descriptors import restore_descriptor_limit
+from gateway_core.errors import GatewayError
+from gateway_core.process.signals import pass_on
+from gateway_core.reload.validation import Canonical
+
+VARIABLE = "GATEWAY_HANDOVER"
+
+
+class RestartNeededError(GatewayError):
+    """A configuration needs code that a running process cannot take in; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLeft:
+    """A worker that goes on serving while the program around it is replaced."""
+
+    pid: int
+    channel: int
+    """File descriptor of the supervisor's end."""
+    version: str
+    unread: bytes = b""
+    """What came from it and was not taken yet: the calls of its plugins go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Everything that survives ``execve``: file descriptors, and the children's pids."""
+
+    listeners: Mapping[str, int]
+    """File descriptor of each listening socket by its address as configured."""
+    workers: Sequence[WorkerLeft]
+    canonical: Canonical
+    counts: Sequence[Any] = field(default=())
+    """Metrics of workers that are gone."""
+    shared: Sequence[Any] = field(default=(), repr=False)
+    """Values that plugins share (`gateway_core.process.shared_values.to_plain`)."""
+
+    def replace_program(self, arguments: Sequence[str]) -> NoReturn:
+        """Run the program anew in this process, as it is installed now."""
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+        with os.fdopen(os.dup(descriptor), "wb") as out:
+            out.write(json.dumps(self._plain()).encode())
+        for inherited in (descriptor, *self.listeners.values(), *(worker.channel for worker in self.workers)):
+            os.set_inheritable(inherited, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Signals that come before the new program can take them wait instead of ending it.
+        pass_on()
+        restore_descriptor_limit()  # so that the new program knows what this one was started with
+        os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
+
+    def _plain(self) -> dict[str, Any]:
+        canonical = self.canonical
+        return {
+            "listeners": dict(self.listeners),
+            "workers": [
+                {**asdict(worker), "unread": base64.b64encode(worker.unread).decode()} for worker in self.workers
+            ],
+            "counts": list(self.counts),
+            "shared": list(self.shared),
+            "version": canonical.version,
+            "count": canonical.workers,
+            "plugins": dict(canonical.plugins),
+            "lines": [line.decode() for line in canonical.lines],
+        }
+
+
+def take_over() -> Handover | None:
+    """Return what an earlier program in this process left; None if there was none."""
+    descriptor = os.environ.pop(VARIABLE, None)
+    if descriptor is None:
+        return None
+    with os.fdopen(int(descriptor), "rb") as file:
+        file.seek(0)
+        plain = json.load(file)
+    lines = tuple(line.encode() for line in plain["lines"])
+    return Handover(
+        plain["listeners"],
+        [WorkerLeft(**{**worker, "unread": base64.b64decode(worker["unread"])}) for worker in plain["workers"]],
+        Canonical(plain["version"], lines, plain["count"], plain["plugins"]),
+        plain["counts"],
+        plain["shared"],
+    )

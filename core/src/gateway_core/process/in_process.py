@@ -1,0 +1,137 @@
+"""Serving in this very process: ``workers: 1``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Set
+from typing import Any
+
+from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
+from gateway_core.process import gc_control
+from gateway_core.process.channel import ChannelClosedError
+from gateway_core.process.commands import CommandReport
+from gateway_core.process.engine import Engine
+from gateway_core.process.handover import Handover, RestartNeededError
+from gateway_core.process.listeners import SocketTable
+from gateway_core.process.merge import collect, lasting
+from gateway_core.process.shared_values import to_plain
+from gateway_core.process.trial import TRIAL_TIMEOUT, try_out
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.reload.validation import Canonical
+
+
+class Single:
+    """A fleet of one."""
+
+    def __init__(self) -> None:
+        """Begin with nothing; needs a running event loop."""
+        self.config = GatewayConfig()
+        self._sockets = SocketTable()
+        self._engine = Engine(self._sockets)
+        self._plugins: Set[str] = frozenset()
+        """Names of the plugins that the configuration in force uses."""
+
+    async def start(self, canonical: Canonical) -> None:
+        """Put the first configuration in force and accept connections."""
+        await self._take(canonical)
+        self._plugins = canonical.plugins.keys()
+
+    async def apply(self, canonical: Canonical) -> str:
+        """Put another configuration in force and say what changed.
+
+        :raises RestartNeededError: it was checked with other versions of plugins than run here.
+        """
+        outdated = self._engine.changed_plugins(canonical.plugins)
+        if outdated:
+            raise RestartNeededError(f"new code of {', '.join(outdated)}")
+        if new := canonical.plugins.keys() - self._plugins:
+            await try_out(canonical, new, self._sockets.descriptors(), self._engine.clock, seconds=TRIAL_TIMEOUT)
+        try:
+            told = [await self._take(canonical)]
+        except ConfigError as error:
+            if canonical.plugins.keys() <= self._plugins:
+                raise
+            # It may need what was upgraded along with it, and is imported here as it was.
+            raise RestartNeededError(f"what a plugin that is new may need: {error}") from error
+        self._plugins = canonical.plugins.keys()
+        if canonical.workers != 1:
+            told.append(f"still one process although workers is {canonical.workers}: send SIGUSR2 to restart")
+        return "; ".join(told)
+
+    async def _take(self, canonical: Canonical) -> str:
+        gc_control.rest()
+        try:
+            prepared = await self._engine.prepare(canonical)
+            if not self._engine.is_serving:
+                gc_control.tidy()
+            try:
+                await asyncio.to_thread(self._sockets.bind, prepared.config.listen)
+            except BaseException:
+                await self._engine.discard(prepared)
+                raise
+            changes = await self._engine.commit(prepared)
+            self._sockets.keep_only(prepared.config.listen)
+            self.config = prepared.config
+            self._engine.stores.keep_only(self._engine.shared_owners())
+        except BaseException:
+            gc_control.resume()
+            raise
+        gc_control.set_aside()
+        return str(changes)
+
+    async def restart(self, canonical: Canonical) -> Handover:
+        """Let a worker take over, finish what is under way here, and return what a supervisor goes on with.
+
+        So the process id stays, and whoever watches this process notices nothing.
+        """
+        # Its values are ours until this process is another program.
+        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)
+        worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
+        try:
+            await worker.prepare(canonical)
+            await worker.commit(canonical.version)
+        except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
+            worker.kill()
+            await worker.gone.wait()
+            if isinstance(error, WorkerRefusedError) and error.problems:
+                raise ConfigError(error.problems) from error
+            raise GatewayError(f"the new program cannot serve: {error}") from error
+        await self._engine.stop(self.config.shutdown_timeout)
+        left = await worker.leave()
+        counts = lasting(collect(self._engine.metrics.registry))
+        shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
+        return Handover(self._sockets.duplicates(), [left], canonical, counts, shared)
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish, then end."""
+        await self._engine.stop(deadline, lambda: self._sockets.keep_only(()))
+
+    def reopen_files(self) -> None:
+        """Do nothing: plugins with files have had the signal themselves."""
+
+    def urls(self) -> list[str]:
+        """Return where it listens."""
+        return self._engine.listeners.urls()
+
+    def files(self) -> WatchSet:
+        """Return the certificate files."""
+        return self._engine.files()
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+        return self._engine.status()
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding here."""
+        return CommandReport([(0, await self._engine.run_command(binding, command, arguments))])
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+        return {"workers": [{"number": 0, "pid": os.getpid(), **self._engine.plugins()}]}
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        return await asyncio.to_thread(self._engine.metrics.exposition)

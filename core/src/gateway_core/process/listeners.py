@@ -1,0 +1,296 @@
+"""The open listeners of a serving process: sockets with an `aiohttp.web.Server` behind them.
+
+Listeners that share an address share its socket, and what precedes a request: PROXY protocol and TLS. Which listener a
+request is for is decided by its Host. So all here goes by address, and a listener may join or leave an address that is
+accepted on without the socket being touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from gateway_core.clock import SystemClock
+from gateway_core.config import ListenConfig, parse_listen
+from gateway_core.hooks import Certificate
+from gateway_core.process import sockets
+from gateway_core.process.acceptor import Acceptor
+from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
+from gateway_core.process.gateway_acceptor import GatewayAcceptor
+from gateway_core.process.tls import AddressTls
+from gateway_core.proxy.server import GatewayServer
+
+_logger = logging.getLogger("gateway.server")
+
+ServerFor = Callable[[str], web.Server]
+"""Makes what responds at an address: ``Proxy.server_for``."""
+
+_EXACT_BELOW: Final = 4 * sockets.BACKLOG
+"""Limits of connections that are kept to exactly.
+
+uvloop accepts a whole backlog in one turn before anything can be refused. Where the limit is small beside that, an
+acceptor of ours accepts one after the other, which costs some 30 microseconds more for each. Where the limit is the
+default one and larger, the descriptors that are kept back from clients are enough for a whole backlog.
+"""
+
+
+def by_address(listen: Sequence[ListenConfig]) -> dict[str, list[ListenConfig]]:
+    """Return the listeners at each address, in the order in which they are configured."""
+    grouped: dict[str, list[ListenConfig]] = {}
+    for config in listen:
+        grouped.setdefault(config.address, []).append(config)
+    return grouped
+
+
+class SocketTable:
+    """Listening sockets by their address as configured; the process that binds them keeps them over reloads."""
+
+    def __init__(self, inherited: Mapping[str, socket.socket] | None = None) -> None:
+        self._sockets = dict(inherited or {})
+
+    def __getitem__(self, address: str) -> socket.socket:
+        return self._sockets[address]
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._sockets
+
+    def descriptors(self) -> dict[str, int]:
+        """Return the file descriptor of each, to hand them to another process."""
+        return {address: sock.fileno() for address, sock in self._sockets.items()}
+
+    def duplicates(self) -> dict[str, int]:
+        """Return a further file descriptor of each, which outlives this table."""
+        return {address: os.dup(sock.fileno()) for address, sock in self._sockets.items()}
+
+    def bind(self, listen: Sequence[ListenConfig]) -> list[str]:
+        """Bind what is not bound yet, all or nothing.
+
+        :returns: the addresses that are new, for `close` if the configuration is given up after all.
+        :raises BindError: one of them cannot be had.
+        """
+        new: list[str] = []
+        try:
+            for config in listen:
+                where, mode, owner = config.parsed, config.mode, config.owner
+                if config.address not in self._sockets:
+                    self._sockets[config.address] = sockets.bind(where, config.address, mode, owner)
+                    new.append(config.address)
+                elif where.path:
+                    sockets.set_access(where.path, mode, owner)
+        except sockets.BindError:
+            self.close(new)
+            raise
+        return new
+
+    def close(self, addresses: Sequence[str]) -> None:
+        """Stop listening on these."""
+        for address in addresses:
+            sockets.close(self._sockets.pop(address))
+
+    def keep_only(self, listen: Sequence[ListenConfig]) -> None:
+        """Stop listening on everything else."""
+        wanted = {config.address for config in listen}
+        self.close([address for address in self._sockets if address not in wanted])
+
+    def forget(self) -> None:
+        """Close this process's copies; processes that share the sockets go on listening."""
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets.clear()
+
+
+@dataclass(slots=True)
+class _Open:
+    runner: web.ServerRunner
+    site: web.BaseSite
+    manner: _Manner
+    tls: AddressTls | None
+
+    async def aclose(self) -> None:
+        """Close whatever connections are left."""
+        if isinstance(self.site, _AcceptorSite):
+            await self.site.acceptor.aclose()
+        await self.runner.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How connections at an address are accepted; another manner needs another site."""
+
+    has_tls: bool = False
+    wants_proxy_header: bool = False
+    is_exact: bool = False
+    """Whether the limit of connections is kept to exactly."""
+
+
+class _UnixSite(web.SockSite):
+    """A site on a unix socket that is bound already."""
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        assert self._runner.server is not None
+        # A copy, as in `Listeners`: aiohttp closes what it is given.
+        self._server = await sockets.serve_unix(self._runner.server, self._sock, self._backlog)
+
+
+class _AcceptorSite(web.SockSite):
+    """A site whose connections are accepted by an acceptor of ours."""
+
+    def __init__(self, runner: web.BaseRunner, sock: socket.socket, acceptor: Acceptor) -> None:
+        super().__init__(runner, sock)
+        self.acceptor = acceptor
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        self._server = self.acceptor  # type: ignore[assignment]  # closing it is all that aiohttp does with a server
+        self.acceptor.start()
+
+
+async def _start_site(
+    runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None = None, tls: AddressTls | None = None
+) -> web.BaseSite:
+    """Accept on a socket, which is closed with the site."""
+    server = runner.server
+    assert server is not None
+    site: web.BaseSite
+    if isinstance(server, GatewayServer) and manner is not None and (manner != _Manner() or not _is_uvloop()):
+        acceptor = GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header)
+        site = _AcceptorSite(runner, sock, acceptor)
+    elif not _is_uvloop():
+        site = _AcceptorSite(runner, sock, Acceptor(sock, server))
+    else:
+        # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
+        kind = _UnixSite if sock.family == socket.AF_UNIX else web.SockSite
+        site = kind(runner, sock, backlog=sockets.BACKLOG)
+    await site.start()
+    return site
+
+
+def _is_uvloop() -> bool:
+    return not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+
+
+async def open_site(runner: web.BaseRunner, address: str) -> Callable[[], None]:
+    """Listen on an address for a runner.
+
+    :returns: what gives the address up, once the runner is cleaned up.
+    :raises BindError: the address cannot be had.
+    """
+    sock = await asyncio.to_thread(sockets.bind, parse_listen(address), address)
+    await _start_site(runner, sock.dup())
+    return lambda: sockets.close(sock)
+
+
+class Listeners:
+    """Opens and closes listeners as configurations come and go."""
+
+    def __init__(
+        self,
+        table: SocketTable,
+        server_for: ServerFor,
+        provided: Callable[[ListenConfig], Sequence[Certificate]] = lambda _: (),
+    ) -> None:
+        """Begin without listeners.
+
+        :param provided: the certificates that extensions have yielded for a listener.
+        """
+        self._table = table
+        self._provided = provided
+        self._configs: Sequence[ListenConfig] = ()
+        self._server_for = server_for
+        self._open: dict[str, _Open] = {}
+        self._retired: list[_Open] = []
+
+    async def load(self, listen: Sequence[ListenConfig]) -> dict[str, list[Certificates]]:
+        """Read the certificates of these listeners, by address; the result goes to `apply`.
+
+        :raises CertificateError: some file cannot be used.
+        """
+        loaded: dict[str, list[Certificates]] = {}
+        for config in listen:
+            if config.tls is None:
+                continue
+            certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config))
+            if warning := certificates.warning(SystemClock().wall()):
+                _logger.warning("listener %s: %s", config.name or config.address, warning)
+            loaded.setdefault(config.address, []).append(certificates)
+        return loaded
+
+    async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Sequence[Certificates]]) -> None:
+        """Accept on exactly these, whose sockets are bound; connections of the others go on until they end."""
+        self._configs = listen
+        wanted = by_address(listen)
+        for address in [address for address in self._open if address not in wanted]:
+            await self._shut(address)
+        for address, configs in wanted.items():
+            current = self._open.get(address)
+            server = (current.runner.server if current is not None else None) or self._server_for(address)
+            manner = _manner_of(configs[0], server)
+            if current is not None and current.manner != manner:
+                await self._shut(address)
+                current, server = None, self._server_for(address)
+            tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
+            if current is None:
+                self._open[address] = await self._start(address, server, manner, AddressTls(tls) if tls else None)
+            elif current.tls is not None:
+                current.tls.replace(tls)
+
+    async def refresh(self, address: str) -> None:
+        """Use the certificates that extensions have yielded meanwhile; if they cannot be used, those of before stay."""
+        configs = [config for config in self._configs if config.address == address]
+        opened = self._open.get(address)
+        if opened is None or opened.tls is None:
+            return
+        try:
+            certificates = (await self.load(configs)).get(address, [])
+        except CertificateError as error:
+            _logger.error("listener %s keeps the certificates that it has: %s", address, error)
+            return
+        if self._open.get(address) is opened and configs == [each for each in self._configs if each.address == address]:
+            opened.tls.replace(list(zip(configs, certificates, strict=True)))
+
+    async def _start(self, address: str, server: web.Server, manner: _Manner, tls: AddressTls | None) -> _Open:
+        runner = web.ServerRunner(server, handle_signals=False)
+        await runner.setup()
+        # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
+        site = await _start_site(runner, self._table[address].dup(), manner, tls)
+        return _Open(runner, site, manner, tls)
+
+    async def _shut(self, address: str) -> None:
+        opened = self._open.pop(address)
+        await opened.site.stop()
+        self._retired.append(opened)
+
+    async def stop_accepting(self) -> None:
+        """Close every listener; connections go on."""
+        # Two rounds of the loop take in who has connected already: closing the socket would reset them.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        for address in tuple(self._open):
+            await self._shut(address)
+
+    async def aclose(self) -> None:
+        """Close whatever connections are left."""
+        await self.stop_accepting()
+        while self._retired:
+            await self._retired.pop().aclose()
+
+    def urls(self) -> list[str]:
+        """Return where this process listens."""
+        return [
+            sockets.url_of(self._table[address], "https" if opened.manner.has_tls else "http")
+            for address, opened in self._open.items()
+        ]
+
+
+def _manner_of(config: ListenConfig, server: web.Server) -> _Manner:
+    """Return how the connections of a listener, and of those that share its address, are accepted."""
+    most = server.proxy.connections.limit if isinstance(server, GatewayServer) else 0
+    return _Manner(config.tls is not None, config.proxy_protocol, 0 < most < _EXACT_BELOW)

@@ -1,0 +1,332 @@
+"""The program behind ``gateway run``: what is the same for one process and for several."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, problem_as_json, render_problems
+from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
+from gateway_core.errors import GatewayError
+from gateway_core.process import logs
+from gateway_core.process.commands import CommandReport
+from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
+from gateway_core.process.handover import Handover, RestartNeededError
+from gateway_core.process.overview import warning_samples
+from gateway_core.process.signals import Signals, StoppedError
+from gateway_core.reload.plugin_watch import PluginWatch
+from gateway_core.reload.reloader import Reloader
+from gateway_core.reload.sources import Sources
+from gateway_core.reload.standby import Standby
+from gateway_core.reload.validation import Canonical, Verdict, validate
+from gateway_core.tasks import Tasks
+
+if TYPE_CHECKING:
+    from gateway_core.admin import AdminListener
+
+_logger = logging.getLogger("gateway.server")
+
+KEPT_WARM: Final = 60.0
+"""Seconds after an edit of files in which the next one is validated without waiting for an interpreter."""
+
+
+class Fleet(Protocol):
+    """The processes that serve: this one alone, or workers."""
+
+    config: GatewayConfig
+    """The configuration in force."""
+
+    async def start(self, canonical: Canonical) -> None:
+        """Put the first configuration in force and accept connections."""
+
+    async def apply(self, canonical: Canonical) -> str:
+        """Put another configuration in force and say what changed; raises if the old one has to stay.
+
+        :raises RestartNeededError: it can be in force only after `restart`.
+        """
+
+    async def restart(self, canonical: Canonical) -> Handover:
+        """Return what a new program in this process takes over; raises if it would not work."""
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish for at most so many seconds, then end."""
+
+    def reopen_files(self) -> None:
+        """Pass SIGUSR1 on to whoever has files open."""
+
+    def urls(self) -> Sequence[str]:
+        """Return where it listens."""
+
+    def files(self) -> WatchSet:
+        """Return files beside the configuration's that a reload has to look at."""
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+
+
+class Program:
+    """Starts a fleet, keeps its configuration in step with the files, and stops it."""
+
+    def __init__(self, roots: Sequence[ConfigRoot], state: Path) -> None:
+        """Listen to signals; needs a running event loop.
+
+        :param state: the directory for what has to outlast the process.
+        """
+        self._admin: AdminListener | None = None
+        self._is_draining = False
+        path = socket_path(control_directory(os.environ), roots, os.getpid())
+        self._control = ControlSocket(path, self, lambda: self._is_draining)
+        self._restart_wanted = asyncio.Event()
+        self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
+        self._exchanging = asyncio.Lock()
+        self._plugins = PluginWatch()
+        self._tasks = Tasks()
+        urls = urls_of(tuple(roots))
+        self._standby = Standby(kept_for=None if urls else KEPT_WARM)
+        self._sources = Sources(urls, state, self._standby) if urls else None
+        self.reloader = Reloader(
+            paths_of(tuple(roots)),
+            self._apply,
+            also_watch=self._files,
+            validate=self._validate,
+        )
+        self.signals = Signals(
+            on_reload=lambda: self.reloader.request("SIGHUP"),
+            on_restart=self._restart_wanted.set,
+            on_reopen=self._reopen_files,
+        )
+        self.fleet: Fleet | None = None
+        self.canonical: Canonical | None = None
+        self.warnings: tuple[ConfigProblem, ...] = ()
+        """Of the configuration in force."""
+
+    async def first(self) -> Canonical | None:
+        """Validate the configuration; print its problems and return None if it has any.
+
+        :raises GatewayError: a source cannot be used, or there is no verdict.
+        """
+        if self._sources is not None:
+            await self._sources.start(self.reloader.request)
+            await self.signals.unless_stopped(self._sources.ready())
+        verdict = await self.signals.unless_stopped(self._first_verdict())
+        if verdict.canonical is None:
+            say(render_problems(verdict.problems))
+        return verdict.canonical
+
+    async def _first_verdict(self) -> Verdict:
+        # What is installed is read while the validating process starts: whatever it finds cannot be older.
+        verdict, _ = await asyncio.gather(self.reloader.first(), self._plugins.start())
+        return verdict
+
+    async def _validate(self, paths: Sequence[Path]) -> Verdict:
+        if await self._plugins.settle():
+            # It may have looked around already.
+            await self._standby.discard()
+        if self._sources is not None:
+            return await self._sources.validate(paths)
+        # After a start there may be nothing to validate for days, after an edit there often is soon.
+        return await (validate(paths) if self.fleet is None else self._standby.validate(paths))
+
+    async def follow(self, canonical: Canonical) -> None:
+        """Watch what an earlier program in this process made its configuration of.
+
+        :raises GatewayError: a source cannot be used.
+        """
+        await self._plugins.start()
+        await self.reloader.follow(canonical.watch())
+        if self._sources is not None:
+            await self._sources.start(self.reloader.request)
+
+    def given_up(self) -> int:
+        """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
+        say(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
+        return 0
+
+    async def aclose(self) -> None:
+        """Let go of the sources, and of what validates."""
+        if self._sources is not None:
+            await self._sources.aclose()
+        await self._standby.aclose()
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows."""
+        assert self.fleet is not None
+        status = await self.fleet.status()
+        warnings = [problem_as_json(warning) for warning in self.warnings]
+        sources = {} if self._sources is None else {"sources": self._sources.status()}
+        return {**status, "warnings": warnings, **sources}
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+        assert self.fleet is not None
+        return await self.fleet.plugins()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        assert self.fleet is not None
+        from gateway_core.process.merge import exposition  # noqa: PLC0415  # Prometheus' client costs time
+
+        return await self.fleet.exposition() + exposition(warning_samples(len(self.warnings)))
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+        assert self.fleet is not None
+        return await self.fleet.run_command(binding, command, arguments)
+
+    async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
+        """Serve until a signal ends it; return the exit status, or what a new program takes over."""
+        self.fleet = fleet
+        self._take(canonical)
+        try:
+            await self.signals.unless_stopped(fleet.start(canonical))
+            await self._keep()
+            await self._settle()
+            await self._control.open()
+        except ConfigError as error:
+            say(render_problems(error.problems))
+            await fleet.stop(0)
+            return 1
+        except GatewayError as error:
+            say(f"gateway: {error}")
+            await fleet.stop(0)
+            return 1
+        except StoppedError:
+            await fleet.stop(0)
+            return self.given_up()
+        if self.warnings:
+            say(render_problems(self.warnings))
+        for url in fleet.urls():
+            say(f"listening on {url}")
+        self._tasks.keep(self.reloader.watch, name="watch the configuration")
+        self._tasks.keep(self.reloader.run, name="reload the configuration")
+        self._tasks.keep(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
+        self._tasks.keep(self._restart_when_wanted, name="restart on SIGUSR2")
+        try:
+            handover = await self.signals.unless_stopped(self._handed_over())
+        except StoppedError:
+            return await self._stop()
+        self.signals.hold()
+        await self._tasks.aclose()
+        await self._control.aclose(keeps_file=True)
+        await self._close_admin()
+        return handover
+
+    def _take(self, canonical: Canonical) -> None:
+        self.canonical = canonical
+        self.warnings = canonical.warnings()
+
+    async def _keep(self) -> None:
+        if self._sources is not None:
+            await self._sources.keep()
+
+    async def _settle(self) -> None:
+        """Follow what the configuration in force says of this process."""
+        assert self.fleet is not None
+        config = self.fleet.config
+        logs.configure(config.log)
+        if self._admin is None and config.admin is not None:
+            from gateway_core.admin import AdminListener  # noqa: PLC0415  # most gateways have none, and it costs time
+            from gateway_core.process.listeners import open_site  # noqa: PLC0415  # likewise
+
+            self._admin = AdminListener(open_site)
+        if self._admin is not None:
+            address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
+            await self._admin.open(address, self, hosts)
+
+    async def _apply(self, canonical: Canonical) -> str:
+        assert self.fleet is not None
+        async with self._exchanging:
+            try:
+                told = await self.fleet.apply(canonical)
+            except RestartNeededError as needed:
+                _logger.info("a new process is to take over, with %s", needed)
+                await self._restart(canonical)
+                return f"taken over by a new process with {needed}"
+        self._take(canonical)
+        if self.warnings:
+            _logger.warning("the configuration in force has warnings\n%s", render_problems(self.warnings))
+        await self._keep()
+        try:
+            await self._settle()
+        except GatewayError as error:
+            return f"{told}; but the admin listener is not open: {error}"
+        return told
+
+    def _reopen_files(self) -> None:
+        if self.fleet is not None:
+            self.fleet.reopen_files()
+
+    def _files(self) -> WatchSet:
+        return WatchSet() if self.fleet is None else self.fleet.files()
+
+    async def _handed_over(self) -> Handover:
+        return await self._handover
+
+    async def _restart(self, canonical: Canonical) -> None:
+        """Have a new program take over; raises if it would not work, and this one goes on then."""
+        assert self.fleet is not None
+        handover = await self.fleet.restart(canonical)
+        if not self._handover.done():
+            self._handover.set_result(handover)
+
+    async def _restart_when_wanted(self) -> None:
+        while True:
+            await self._restart_wanted.wait()
+            self._restart_wanted.clear()
+            try:
+                # By the code that is installed now: if that is broken, it is better found out before the exchange.
+                await self._standby.discard()
+                verdict = await self.reloader.first()
+                if verdict.canonical is not None:
+                    _logger.info("SIGUSR2: restarting")
+                    async with self._exchanging:
+                        await self._restart(verdict.canonical)
+                    return
+                _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render_problems(verdict.problems))
+            except GatewayError as error:
+                _logger.error("SIGUSR2: not restarted: %s", error)
+
+    async def _stop(self) -> int:
+        assert self.fleet is not None
+        deadline = self.fleet.config.shutdown_timeout
+        _logger.info("stopping, requests may take %g s to finish", deadline)
+        await self._tasks.aclose()
+        self._is_draining = True
+        if self._admin is not None:
+            self._admin.is_draining = True
+        try:
+            await self.signals.unless_hurried(self.fleet.stop(deadline))
+        except StoppedError:
+            _logger.warning("stopping at once")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self.fleet.stop(0)
+        await self._close_admin()
+        return 0
+
+    async def _close_admin(self) -> None:
+        await self._control.aclose()
+        if self._admin is not None:
+            await self._admin.aclose()
+
+
+def say(text: str) -> None:
+    """Print for whoever started the program."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,108 @@
+"""TLS of the listeners at one address, with certificates that can be replaced while connections go on.
+
+Listeners that share an address may differ in everything about TLS, client authentication included. CPython cannot
+change ``verify_mode`` in a server-name callback, so the listener is chosen before TLS begins: `AddressTls.choose`
+takes the server name of the ClientHello, which the acceptor has peeked at, and returns the context to begin with. The
+choice decides nothing but TLS: requests go to the listener that their Host names, and one that asks for other client
+certificates than those that the handshake saw is refused by the request's own part (421). So it does no harm that a
+client sends one name here and another one there.
+
+Each handshake begins with a *base* context of its listener, which holds no certificate and whose server-name callback
+puts the context with the certificate in its place. OpenSSL keeps sessions (its cache and the keys of its tickets) in
+the context that a handshake began with, the base, and leaves ``verify_mode``, options and versions at the base's
+values when the callback puts another in its place. A resumed session shows no certificate again, so trust must never
+outlive a base:
+
+- what changed gets a new base, so nothing is resumed that began under other settings;
+- where client certificates are asked for each handshake gets a base of its own, so nothing is resumed at all. Neither
+  `OP_NO_TICKET` nor `num_tickets` would do: TLS 1.2 also resumes by session id from the context's cache, which Python
+  cannot switch off.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway_core.config import ListenConfig
+from gateway_core.process.certificates import Certificates, plain_context
+from gateway_core.snapshot.listeners import listener_tables
+
+
+class ListenerTls:
+    """TLS of one listener, with the certificates of one time."""
+
+    def __init__(self, config: ListenConfig, certificates: Certificates) -> None:
+        self.config = config
+        self.certificates = certificates
+        self._base = self._new_base()
+
+    def base_context(self) -> ssl.SSLContext:
+        """Return the context that the next handshake begins with."""
+        if self._base.verify_mode is not ssl.CERT_NONE:
+            return self._new_base()
+        return self._base
+
+    def _new_base(self) -> ssl.SSLContext:
+        certificates = self.certificates
+        base = plain_context(certificates.config)
+
+        def on_server_name(
+            connection: ssl.SSLObject | ssl.SSLSocket, server_name: str | None, _context: ssl.SSLContext
+        ) -> ssl.AlertDescription | None:
+            # Of the same generation as the base: its settings and the authorities belong together.
+            chosen = certificates.choose(server_name)
+            if chosen is None:
+                return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+            connection.context = chosen
+            return None
+
+        base.sni_callback = on_server_name
+        return base
+
+
+class ChosenTls(NamedTuple):
+    """What TLS begins with."""
+
+    listener: ListenConfig
+    context: ssl.SSLContext
+
+
+class AddressTls:
+    """TLS of the listeners that share an address."""
+
+    def __init__(self, listeners: Sequence[tuple[ListenConfig, Certificates]]) -> None:
+        self._listeners: list[ListenerTls] = []
+        self.replace(listeners)
+
+    def replace(self, listeners: Sequence[tuple[ListenConfig, Certificates]]) -> None:
+        """Use these from the next handshake on.
+
+        Sessions that began before are resumed only with listeners whose files and settings are the same as they were.
+        """
+        kept = {listener.certificates.digest: listener for listener in self._listeners}
+        self._listeners = [_same_or_new(kept, config, certificates) for config, certificates in listeners]
+        tls_of = {id(listener.config): listener for listener in self._listeners}
+        (self._table,) = listener_tables(
+            [config for config, _ in listeners], lambda config: tls_of[id(config)]
+        ).values()
+
+    def choose(self, server_name: str) -> ChosenTls | None:
+        """Return what TLS begins with; None if the handshake is to be refused, as `strict_sni` says.
+
+        :param server_name: that of the ClientHello; empty without one.
+        """
+        rule = self._table.for_server_name(server_name)
+        if rule is None or rule.payload.certificates.choose(server_name) is None:
+            return None
+        return ChosenTls(rule.payload.config, rule.payload.base_context())
+
+
+def _same_or_new(kept: dict[str, ListenerTls], config: ListenConfig, certificates: Certificates) -> ListenerTls:
+    """Return the listener as it was, with its sessions, if nothing about its TLS has changed."""
+    same = kept.pop(certificates.digest, None)
+    if same is None:
+        return ListenerTls(config, certificates)
+    same.config = config
+    return same

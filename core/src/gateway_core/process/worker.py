@@ -1,0 +1,235 @@
+"""A worker process: ``python -m gateway_core.process.worker CHANNEL NUMBER``, started by the supervisor.
+
+One task reads the channel to the end. Replies to this worker's own calls (shared values, commands of all workers) go to
+whoever waits for them at once, commands run in tasks of their own; everything else is done one after the other by
+`Worker.run`. So a plugin that is stopped, which holds that up, can still use shared values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from gateway_core import memory
+from gateway_core.config import ConfigError, problem_to_json
+from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.errors import GatewayError
+from gateway_core.hooks import CommandError, PluginServices, as_json
+from gateway_core.process import gc_control, logs, loops, sockets
+from gateway_core.process.channel import Channel, ChannelClosedError, Message
+from gateway_core.process.channel_calls import REPLY, ChannelCalls
+from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
+from gateway_core.process.engine import Engine, Prepared
+from gateway_core.process.listeners import SocketTable
+from gateway_core.process.merge import collect
+from gateway_core.process.shared_values import RemoteShared
+from gateway_core.process.signals import HANDLED
+from gateway_core.reload.validation import Canonical
+from gateway_core.tasks import Tasks
+
+_logger = logging.getLogger("gateway.worker")
+
+
+class Worker:
+    """Does what the supervisor says, until it says to end or is gone."""
+
+    def __init__(self, channel: Channel, number: int) -> None:
+        self._channel = channel
+        self._calls = ChannelCalls(channel)
+        self._number = number
+        self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        """What is to be done one after the other; None at the end of the channel."""
+        self._engine: Engine | None = None
+        self._table = SocketTable()
+        self._parts: list[bytes] = []
+        self._prepared: Prepared | None = None
+        self._tasks = Tasks()
+        self._reading = Tasks()
+        self._deadline = 30.0
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once the supervisor has said hello."""
+        assert self._engine is not None
+        return self._engine
+
+    async def run(self) -> None:
+        """Serve until the supervisor says to end, or is gone."""
+        handlers = {
+            "hello": self._hello,
+            "part": self._part,
+            "prepare": self._prepare,
+            "commit": self._commit,
+            "discard": self._discard,
+            "status": self._status,
+            "metrics": self._metrics,
+            "plugins": self._plugins,
+        }
+        self._reading.spawn(self._read(), name="read the supervisor's messages")
+        try:
+            while (message := await self._messages.get()) is not None:
+                if message.kind == "drain":
+                    self._deadline = message["deadline"]
+                    break
+                await handlers[message.kind](message)
+            else:
+                raise ChannelClosedError("the supervisor is gone")
+        except ChannelClosedError:
+            if self._engine is not None:
+                _logger.warning("the supervisor is gone: finishing")
+        await self._end()
+        await self._reading.aclose()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._channel.receive()
+                if message.kind == REPLY:
+                    self._calls.resolve(message)
+                elif message.kind == COMMAND:
+                    self._reading.spawn(self._command(message), name="run a command")
+                else:
+                    self._messages.put_nowait(message)
+        except ChannelClosedError:
+            self._calls.close("the supervisor is gone")
+            self._messages.put_nowait(None)
+
+    async def _hello(self, message: Message) -> None:
+        self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
+        services = PluginServices(RemoteShared(self._calls), self._everywhere)
+        self._engine = Engine(self._table, services=services)
+
+    async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
+        reply = await self._calls.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))
+        if reply["failure"] is not None:
+            raise CommandError(reply["failure"])
+        results: list[Any] = reply["results"]
+        return results
+
+    async def _command(self, message: Message) -> None:
+        outcome = await self.engine.run_command(message["binding"], message["command"], message["arguments"])
+        with contextlib.suppress(ChannelClosedError):
+            await self._channel.send(REPLY, call=message["call"], outcome=outcome_to_plain(outcome))
+
+    async def _part(self, message: Message) -> None:
+        self._parts.append(message.body)
+
+    async def _prepare(self, message: Message) -> None:
+        lines = tuple(line for part in self._parts for line in part.split(b"\n"))
+        self._parts.clear()
+        # In a task, so that the supervisor can ask for status and metrics meanwhile.
+        canonical = Canonical(message["version"], lines, plugins=message["plugins"])
+        self._tasks.spawn(self._build(canonical), name="prepare a configuration")
+
+    async def _build(self, canonical: Canonical) -> None:
+        outdated = self.engine.changed_plugins(canonical.plugins)
+        if outdated:
+            await self._answer(canonical, outdated=outdated)
+            return
+        refusal, problems = None, []
+        gc_control.rest()
+        try:
+            self._prepared = await self.engine.prepare(canonical)
+            if not self.engine.is_serving:
+                gc_control.tidy()
+        except ConfigError as error:
+            refusal, problems = "it cannot be started", [problem_to_json(problem) for problem in error.problems]
+        except (GatewayError, ValueError, OSError) as error:
+            refusal = str(error)
+        except Exception as error:
+            _logger.exception("preparing a configuration failed")
+            refusal = repr(error)
+        if refusal is not None:
+            gc_control.resume()
+        await self._answer(canonical, refusal=refusal, problems=problems)
+
+    async def _answer(
+        self,
+        canonical: Canonical,
+        *,
+        refusal: str | None = None,
+        problems: Sequence[Mapping[str, Any]] = (),
+        outdated: Sequence[str] = (),
+    ) -> None:
+        told: dict[str, Any] = {"refusal": refusal, "problems": list(problems), "outdated": list(outdated)}
+        await self._channel.send("prepared", version=canonical.version, **told)
+
+    async def _commit(self, _message: Message) -> None:
+        prepared, self._prepared = self._prepared, None
+        assert prepared is not None
+        changes = await self.engine.commit(prepared)
+        logs.configure(prepared.config.log, process=f"worker {self._number}")
+        self._deadline = prepared.config.shutdown_timeout
+        gc_control.set_aside()
+        await self._channel.send("committed", changes=str(changes), shared_owners=self.engine.shared_owners())
+
+    async def _discard(self, _message: Message) -> None:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            await self.engine.discard(prepared)
+        gc_control.resume()
+
+    async def _status(self, _message: Message) -> None:
+        await self._channel.send("status", status=self.engine.status())
+
+    async def _plugins(self, _message: Message) -> None:
+        await self._channel.send("plugins", plugins=self.engine.plugins())
+
+    async def _metrics(self, _message: Message) -> None:
+        samples = await asyncio.to_thread(collect, self.engine.metrics.registry)
+        await self._channel.send("samples", samples=samples)
+
+    async def _end(self) -> None:
+        """Finish what is under way; keep telling numbers meanwhile, and tell the last ones."""
+        await self._tasks.aclose()
+        if self._engine is None:
+            return
+        answering = Tasks()
+        answering.spawn(self._answer_while_ending(), name="answer while ending")
+        await self._engine.stop(self._deadline, self._table.forget)
+        await answering.aclose()
+        try:
+            await self._metrics(Message("metrics", {}))
+        except ChannelClosedError:
+            return
+        self._channel.close()
+
+    async def _answer_while_ending(self) -> None:
+        handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics}
+        with contextlib.suppress(ChannelClosedError):
+            while (message := await self._messages.get()) is not None:
+                if message.kind in handlers:
+                    await handlers[message.kind](message)
+
+
+async def _main(descriptor: int, number: int) -> None:
+    loop = asyncio.get_running_loop()
+    # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains. It passes on
+    # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
+    for ignored in HANDLED:
+        loop.add_signal_handler(ignored, lambda: None)
+    # A worker that was forked has what its program had while it was exchanged.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    await Worker(await Channel.over(sock), number).run()
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Run a worker."""
+    descriptor, number = int(arguments[0]), int(arguments[1])
+    memory.share_one_arena()
+    raise_descriptor_limit()
+    logs.configure(process=f"worker {number}")
+    loops.run(_main(descriptor, number))
+    loops.leave(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

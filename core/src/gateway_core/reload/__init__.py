@@ -1,0 +1,1 @@
+"""Reloading: what changed is validated elsewhere, prepared beside what is in force, and committed."""

@@ -1,0 +1,252 @@
+"""The sources of a running gateway: followed, gathered, validated, and kept on disk once they are in force."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Protocol
+
+from gateway_core.clock import SystemClock
+from gateway_core.config import ConfigProblem, Document, Place
+from gateway_core.config.sources import ConfigSource, SourceContext, SourceUrl, WatchSet
+from gateway_core.config.sources.fallback import Trial
+from gateway_core.config.sources.feed import SourceFeed
+from gateway_core.config.sources.last_good import LastGood
+from gateway_core.reload.source_opening import Sessions, open_sources
+from gateway_core.reload.validation import Verdict
+from gateway_core.tasks import Tasks
+
+QUIET: Final = 0.1
+"""Seconds without a change after which a burst of changes counts as over."""
+
+LONGEST_BURST: Final = 0.5
+COLD_START_WAIT: Final = 3.0
+
+MOST_TRIALS: Final = 5
+"""Validations that one change may take: the wanted documents, then with more and more of the last good ones."""
+
+_logger = logging.getLogger("gateway.config")
+
+
+OpenSources = Callable[[Sequence[SourceUrl], SourceContext], Awaitable[Sequence[ConfigSource]]]
+
+
+class Validator(Protocol):
+    """What comes to a verdict; raises `ValidationFailedError` if it cannot."""
+
+    async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
+        """Validate a configuration."""
+
+    async def aclose(self) -> None:
+        """End everything."""
+
+
+class Sources:
+    """All sources of one gateway."""
+
+    def __init__(
+        self,
+        urls: Sequence[SourceUrl],
+        state: Path,
+        validator: Validator,
+        *,
+        open_sources: OpenSources = open_sources,
+        cold_start_wait: float = COLD_START_WAIT,
+    ) -> None:
+        """Begin without documents.
+
+        :param state: the directory for the last good documents.
+        :param cold_start_wait: seconds that a start waits for a silent source of which last good documents are kept.
+        """
+        self._urls = tuple(urls)
+        self._validator = validator
+        self._open = open_sources
+        self._cold_start_wait = cold_start_wait
+        self._store = LastGood(state, [url.identity for url in urls])
+        self._sessions = Sessions()
+        self._tasks = Tasks()
+        self._changed = asyncio.Event()
+        self._feeds: list[SourceFeed] = []
+        self._good: list[tuple[Document, ...]] = [()] * len(self._urls)
+        """Of each source, the documents that are in force or were when the gateway ended."""
+        self._tried: list[tuple[Document, ...]] = []
+        """Of each source, the documents that were validated last."""
+        self._candidate: Trial | None = None
+        self._is_in_force = False
+        self._problems: tuple[ConfigProblem, ...] = ()
+        self._rejected: frozenset[str] = frozenset()
+
+    async def start(self, on_change: Callable[[str], None]) -> None:
+        """Follow the sources from now on.
+
+        :param on_change: called with the reason when documents changed, once for a burst of changes.
+        :raises SourceError: there is no such source, or its URL cannot work.
+        """
+        rng = Random()  # noqa: S311  # spreads load, keeps no secret
+        context = SourceContext(SystemClock(), rng, os.environ, self._sessions.get)
+        opened = await self._open(self._urls, context)
+        await self._load_last_good()
+        for url, source in zip(self._urls, opened, strict=True):
+            self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set))
+        for feed in self._feeds:
+            self._tasks.keep(feed.run, name=f"follow {feed.name}")
+        self._tasks.keep(partial(self._gather, on_change), name="gather changes of sources")
+
+    async def ready(self) -> None:
+        """Wait until every source answered, or is known to be away while its last good documents are at hand."""
+        await asyncio.gather(
+            *(self._wait_for(feed, kept=bool(good)) for feed, good in zip(self._feeds, self._good, strict=True))
+        )
+        for feed, good in zip(self._feeds, self._good, strict=True):
+            if feed.documents is None and good:
+                why = feed.reason or "it does not answer"
+                _logger.warning(
+                    "%s is away, its last good documents are served from %s: %s", feed.name, self._store.path, why
+                )
+
+    async def validate(self, paths: Sequence[Path]) -> Verdict:
+        """Validate files and documents; where documents are bad, with their last good versions instead.
+
+        :returns: a verdict with problems only if nothing of what is new can be in force.
+        :raises ValidationFailedError: there is no verdict.
+        """
+        self._tried = self._wanted()
+        wanted = {document.name: document for part in self._tried for document in part}
+        good = {document.name: document for part in self._good for document in part}
+        trial, watch = Trial(wanted), WatchSet()
+        told: tuple[ConfigProblem, ...] = ()
+        self._candidate = None
+        for _ in range(MOST_TRIALS):
+            verdict = await self._judge(paths, tuple(trial.documents.values()))
+            watch |= verdict.watch
+            if verdict.canonical is not None:
+                self._candidate = trial
+                self._note(trial.kept, told)
+                return Verdict(watch, verdict.canonical)
+            told = tuple(dict.fromkeys([*told, *verdict.problems]))
+            # Without anything that was good before, to leave a document out could mean to serve without its plugins.
+            following = trial.without(verdict.problems, good) if good else None
+            if following is None or (self._is_in_force and not paths and following.documents == good):
+                break
+            trial = following
+        self._problems, self._rejected = told, frozenset(name for name in wanted if wanted[name] != good.get(name))
+        return Verdict(watch, problems=told)
+
+    async def keep(self) -> None:
+        """Note that what was validated last is in force, and write it to disk."""
+        trial, self._candidate = self._candidate, None
+        if trial is None:
+            return
+        self._is_in_force = True
+        good = self._by_source(trial)
+        if good == self._good and self._store.path.exists():
+            return
+        self._good = good
+        try:
+            await asyncio.to_thread(self._store.save, good)
+        except OSError as error:
+            _logger.error("the last good documents cannot be kept in %s: %s", self._store.path, error)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return what the admin listener shows of each source."""
+        return [
+            {
+                "source": feed.name,
+                "stale": feed.is_stale or feed.documents is None,
+                "reason": feed.reason,
+                "documents": [document.name for document in documents],
+                "rejected": sorted(document.name for document in documents if document.name in self._rejected),
+                "problems": [str(each) for each in self._problems if each.place.file.startswith(feed.name)],
+            }
+            for feed, documents in zip(self._feeds, self._wanted(), strict=True)
+        ]
+
+    async def aclose(self) -> None:
+        """Let go of the sources."""
+        await self._tasks.aclose()
+        await self._validator.aclose()
+        await self._sessions.aclose()
+
+    # -- inside
+
+    def _wanted(self) -> list[tuple[Document, ...]]:
+        """Return the documents of each source: what it said last, else what was kept of it."""
+        pairs = zip(self._feeds, self._good, strict=True)
+        return [good if feed.documents is None else feed.documents for feed, good in pairs]
+
+    async def _judge(self, paths: Sequence[Path], documents: tuple[Document, ...]) -> Verdict:
+        if documents or paths:
+            return await self._validator.validate(paths, documents)
+        names = ", ".join(feed.name for feed in self._feeds)
+        problem = ConfigProblem(Place(names), "", "holds no configuration documents", code="document.none")
+        return Verdict(WatchSet(), problems=(problem,))
+
+    def _note(self, rejected: frozenset[str], problems: tuple[ConfigProblem, ...]) -> None:
+        if rejected:
+            _logger.error(
+                "documents rejected, their last good versions stay in force: %s\n%s",
+                ", ".join(sorted(rejected)),
+                "\n".join(problem.render() for problem in problems),
+            )
+        self._rejected, self._problems = rejected, problems
+
+    def _by_source(self, trial: Trial) -> list[tuple[Document, ...]]:
+        """Sort documents back to their sources; one that is gone from its source belongs where it was."""
+        owner = {
+            document.name: number
+            for parts in (self._good, self._wanted())
+            for number, part in enumerate(parts)
+            for document in part
+        }
+        found: list[list[Document]] = [[] for _ in self._urls]
+        for name, document in trial.documents.items():
+            found[owner[name]].append(document)
+        return [tuple(documents) for documents in found]
+
+    async def _load_last_good(self) -> None:
+        try:
+            kept = await asyncio.to_thread(self._store.load)
+        except (OSError, ValueError) as error:
+            _logger.error("the last good documents in %s cannot be used: %s", self._store.path, error)
+        else:
+            self._good = kept or self._good
+
+    async def _wait_for(self, feed: SourceFeed, *, kept: bool) -> None:
+        if not kept:
+            await feed.answered.wait()
+            return
+        try:
+            async with asyncio.timeout(self._cold_start_wait):
+                await feed.heard.wait()
+        except TimeoutError:
+            return
+
+    async def _gather(self, on_change: Callable[[str], None]) -> None:
+        while True:
+            await self._changed.wait()
+            last_call = asyncio.get_running_loop().time() + LONGEST_BURST
+            while self._changed.is_set():
+                self._changed.clear()
+                left = last_call - asyncio.get_running_loop().time()
+                try:
+                    async with asyncio.timeout(min(QUIET, max(left, 0))):
+                        await self._changed.wait()
+                except TimeoutError:
+                    break
+            self._changed.clear()
+            if self._wanted() != self._tried:
+                on_change(self._what_changed())
+
+    def _what_changed(self) -> str:
+        changed: list[str] = []
+        for wanted, tried in zip(self._wanted(), self._tried or self._good, strict=True):
+            before = {document.name: document for document in tried}
+            now = {document.name: document for document in wanted}
+            changed += [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return f"{', '.join(changed[:3])}{more} changed" if changed else "the order of the documents changed"

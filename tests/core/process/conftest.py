@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from gateway_core.packages import PluginRegistry
+from gateway_core.reload.validation import Canonical
+from gateway_core.snapshot import load, to_lines
+
+from tests.end_to_end.kit import Upstream
+
+Canon = Callable[[str], Canonical]
+
+
+@pytest.fixture
+def canon(tmp_path: Path) -> Canon:
+    """Return a function that validates a configuration in this process."""
+
+    def validated(text: str) -> Canonical:
+        path = tmp_path / "gateway.yaml"
+        path.write_text(text)
+        loaded = load([path], registry=PluginRegistry(), environ={})
+        return Canonical(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
+
+    return validated
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[str]:
+    """The URL of a server that answers every request with its request line."""
+    async with Upstream("up") as running:
+        yield running.url
+
+
+async def ask(url: str, path: str) -> tuple[int, str]:
+    """Ask once, on a connection of its own."""
+    async with aiohttp.ClientSession() as session, session.get(url + path) as answer:
+        return answer.status, await answer.text()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from gateway_core.clock import SystemClock
+from gateway_core.config import ConfigModel, ListenConfig
+from gateway_core.errors import GatewayError
+from gateway_core.hooks import Certificate, CertificateContext
+from gateway_core.process.certificate_feeds import CertificateFeeds
+
+
+class Options(ConfigModel):
+    name: str = "a.test"
+
+
+class Scripted:
+    """Yields what the test says, and fails when it says an exception."""
+
+    config_model = Options
+    made: list[Scripted] = []
+
+    def __init__(self, config: Options, context: CertificateContext) -> None:
+        self.config, self.context = config, context
+        self.steps: asyncio.Queue[Sequence[Certificate] | Exception] = asyncio.Queue()
+        self.steps.put_nowait([certificate(config.name, 1)])
+        self.is_closed = asyncio.Event()
+        self.made.append(self)
+
+    async def certificates(self) -> AsyncIterator[Sequence[Certificate]]:
+        try:
+            while True:
+                step = await self.steps.get()
+                if isinstance(step, Exception):
+                    raise step
+                yield step
+        except asyncio.CancelledError:
+            self.is_closed.set()
+            raise
+
+
+def certificate(name: str, number: int) -> Certificate:
+    return Certificate([name], b"chain %d" % number, b"key %d" % number)
+
+
+def listen(*names: str, kind: str = "scripted", address: str = "127.0.0.1:1") -> ListenConfig:
+    entries = [{"name": kind, "config": {"name": name}} for name in names]
+    return ListenConfig.model_validate({"address": address, "tls": {"certificates": entries}})
+
+
+@pytest.fixture
+def changes() -> asyncio.Queue[str]:
+    return asyncio.Queue()
+
+
+@pytest.fixture
+async def feeds(changes: asyncio.Queue[str]) -> AsyncIterator[CertificateFeeds]:
+    def no_session() -> Any:
+        raise AssertionError("nothing is connected")
+
+    Scripted.made = []
+    feeds = CertificateFeeds(SystemClock(), no_session, changes.put_nowait)
+    feeds.extend({"scripted": Scripted})
+    yield feeds
+    await feeds.aclose()
+
+
+async def test_a_listener_has_what_its_sources_yielded_last(
+    feeds: CertificateFeeds, changes: asyncio.Queue[str]
+) -> None:
+    config = listen("a.test", "b.test")
+
+    await feeds.open([config])
+
+    assert [each.names for each in feeds.certificates_of(config)] == [["a.test"], ["b.test"]]
+    assert Scripted.made[0].context.listener == "127.0.0.1:1"
+    while not changes.empty():
+        changes.get_nowait()
+    Scripted.made[1].steps.put_nowait([certificate("b.test", 2)])
+    assert await changes.get() == "127.0.0.1:1"
+    assert [each.chain for each in feeds.certificates_of(config)] == [b"chain 1", b"chain 2"]
+
+
+async def test_a_source_that_fails_is_asked_again_and_what_it_yielded_stays(
+    feeds: CertificateFeeds, changes: asyncio.Queue[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = listen("a.test")
+    await feeds.open([config])
+    await changes.get()
+    source = Scripted.made[0]
+
+    source.steps.put_nowait(ValueError("the authority is away"))
+    source.steps.put_nowait([certificate("a.test", 1)])
+    source.steps.put_nowait([certificate("a.test", 3)])
+    await asyncio.wait_for(changes.get(), 10)
+
+    assert "certificates 'scripted' of listener 127.0.0.1:1: the authority is away" in caplog.text
+    assert [each.chain for each in feeds.certificates_of(config)] == [b"chain 3"]
+
+
+async def test_sources_are_kept_over_configurations_and_end_with_their_entry(feeds: CertificateFeeds) -> None:
+    await feeds.open([listen("a.test", "b.test")])
+    await feeds.open([listen("a.test", "c.test")])
+    await feeds.keep_only([listen("a.test", "c.test")])
+
+    first, second, third = Scripted.made
+    assert [each.config.name for each in (first, second, third)] == ["a.test", "b.test", "c.test"]
+    await asyncio.wait_for(second.is_closed.wait(), 10)
+    assert not first.is_closed.is_set()
+    assert not third.is_closed.is_set()
+
+
+async def test_what_nothing_offers_or_refuses_its_configuration_is_an_error(feeds: CertificateFeeds) -> None:
+    with pytest.raises(GatewayError, match="no installed extension offers them"):
+        await feeds.open([listen("a.test", kind="acme")])
+    odd = {"address": ":1", "tls": {"certificates": [{"name": "scripted", "config": {"nmae": "x"}}]}}
+    with pytest.raises(GatewayError, match="unknown key"):
+        await feeds.open([ListenConfig.model_validate(odd)])
+
+
+def test_a_private_key_is_not_shown() -> None:
+    assert "key 1" not in repr(certificate("a.test", 1))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from gateway_core.process.handover import VARIABLE, Handover, WorkerLeft, take_over
+from gateway_core.reload.validation import Canonical
+
+PROGRAM = """
+import json, os, sys
+from gateway_core.process.handover import Handover, WorkerLeft, take_over
+from gateway_core.reload.validation import Canonical
+if sys.argv[1] == "before":
+    read, write = os.pipe()
+    listener = os.dup(write)
+    canonical = Canonical("v1", (b"{}", b"[1]"), 2, {"p": "1"})
+    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], canonical, [[1]])
+    print(os.getpid(), flush=True)
+    left.replace_program([sys.executable, "-c", sys.argv[2], "after", sys.argv[2]])
+left = take_over()
+os.write(left.listeners["a:1"], b"still open")
+print(os.getpid(), os.read(left.workers[0].channel, 10).decode(), left.workers[0].pid, left.canonical, left.counts)
+"""
+
+
+def test_everything_survives_the_exchange_of_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "before", PROGRAM], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    before, after = done.stdout.splitlines()
+    expected = Canonical("v1", (b"{}", b"[1]"), 2, {"p": "1"})
+    assert after == f"{before} still open 7 {expected} [[1]]"
+
+
+def test_there_is_nothing_to_take_over_at_a_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+    assert take_over() is None
+
+
+def test_a_handover_names_what_is_left() -> None:
+    left = Handover({}, [WorkerLeft(1, 2, "v")], Canonical("v", ()))
+
+    assert (left.workers[0].pid, left.counts) == (1, ())
+    assert VARIABLE not in os.environ
+
+
+SIGNALLED = """
+import asyncio, os, signal, sys
+from gateway_core.process.handover import Handover
+from gateway_core.process.signals import Signals
+from gateway_core.reload.validation import Canonical
+
+async def exchange():
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    if sys.argv[1] == "early":
+        os.kill(os.getpid(), signal.SIGTERM)
+        await signals.stop.wait()
+    signals.hold()
+
+if sys.argv[1] == "after":
+    print(*sorted(each.name for each in signal.sigpending()))
+else:
+    asyncio.run(exchange())
+    if sys.argv[1] == "late":
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+    Handover({}, [], Canonical("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
+"""
+
+
+@pytest.mark.parametrize(("when", "waiting"), [("early", "SIGTERM"), ("late", "SIGHUP SIGTERM"), ("never", "")])
+def test_signals_that_come_during_the_exchange_wait_for_the_new_program(when: str, waiting: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, when, SIGNALLED], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == waiting

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from gateway_core.config import ListenConfig
+from gateway_core.process.listeners import Listeners, SocketTable, open_site
+from gateway_core.process.sockets import BindError
+
+from tests.core.process.conftest import ask
+
+
+async def answer(_request: web.BaseRequest) -> web.Response:
+    return web.Response(text="hello")
+
+
+def listen(*addresses: str) -> list[ListenConfig]:
+    return [ListenConfig(address=address) for address in addresses]
+
+
+@pytest.fixture
+async def table() -> AsyncIterator[SocketTable]:
+    table = SocketTable()
+    yield table
+    table.keep_only(())
+
+
+@pytest.fixture
+async def listeners(table: SocketTable) -> AsyncIterator[Listeners]:
+    listeners = Listeners(table, lambda _address: web.Server(answer))
+    yield listeners
+    await listeners.aclose()
+
+
+async def use(listeners: Listeners, table: SocketTable, configs: list[ListenConfig]) -> None:
+    table.bind(configs)
+    await listeners.apply(configs, await listeners.load(configs))
+    table.keep_only(configs)
+
+
+async def test_opens_what_is_new_and_closes_what_is_gone(
+    listeners: Listeners, table: SocketTable, tmp_path: Path
+) -> None:
+    await use(listeners, table, listen("127.0.0.1:0"))
+    (first,) = listeners.urls()
+    assert await ask(first, "/") == (200, "hello")
+
+    await use(listeners, table, listen("127.0.0.1:0", "[::1]:0", f"unix:{tmp_path}/s"))
+    assert listeners.urls()[0] == first
+    assert await ask(listeners.urls()[1], "/") == (200, "hello")
+    assert (tmp_path / "s").exists()
+
+    await use(listeners, table, listen("[::1]:0"))
+    assert len(listeners.urls()) == 1
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(OSError, match=r"refused|Cannot connect"):
+        await ask(first, "/")
+
+
+async def test_a_unix_socket_takes_connections(listeners: Listeners, table: SocketTable, tmp_path: Path) -> None:
+    await use(listeners, table, listen(f"unix:{tmp_path}/s"))
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{tmp_path}/s")
+
+
+def test_binding_is_all_or_nothing(table: SocketTable) -> None:
+    with pytest.raises(BindError):
+        table.bind(listen("127.0.0.1:0", "192.0.2.1:80"))
+
+    assert "127.0.0.1:0" not in table
+    assert table.descriptors() == {}
+
+
+def test_a_unix_socket_that_is_bound_already_gets_another_mode(table: SocketTable, tmp_path: Path) -> None:
+    address, path = f"unix:{tmp_path}/s", tmp_path / "s"
+    table.bind([ListenConfig(address=address, mode="0600")])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    assert table.bind([ListenConfig(address=address, mode="0660")]) == []
+
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_listeners_at_one_address_share_a_socket(table: SocketTable) -> None:
+    shared = [ListenConfig(address="127.0.0.1:0", hosts=(name,)) for name in ("a.test", "b.test")]
+
+    assert table.bind(shared) == ["127.0.0.1:0"]
+    assert len(table.descriptors()) == 1
+
+
+def test_duplicates_outlive_the_table(table: SocketTable) -> None:
+    table.bind(listen("127.0.0.1:0"))
+    where = table["127.0.0.1:0"].getsockname()
+
+    (descriptor,) = table.duplicates().values()
+    table.forget()
+
+    with socket.socket(fileno=descriptor), socket.create_connection(where):
+        pass
+
+
+async def test_a_site_gives_its_address_up(tmp_path: Path) -> None:
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+
+    give_up = await open_site(runner, f"unix:{tmp_path}/s")
+    await runner.cleanup()
+    give_up()
+
+    assert not (tmp_path / "s").exists()

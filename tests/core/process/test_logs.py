@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from gateway_core.config import LogConfig
+from gateway_core.process import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "watchfiles", "library")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
+    logging.captureWarnings(False)
+
+
+def test_text_names_the_process_when_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(process="worker 2")
+
+    logging.getLogger("gateway.config").warning("watch out")
+
+    assert capsys.readouterr().err.endswith("warning gateway.config[worker 2]: watch out\n")
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(format="json"))
+
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logging.getLogger("gateway.config").exception("it went\nwrong")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["logger"], event["message"]) == ("error", "gateway.config", "it went\nwrong")
+    assert "ValueError: odd" in event["exception"]
+
+
+def test_the_level_decides_and_may_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(level="error"))
+    logging.getLogger("gateway.x").warning("first")
+    logs.configure(LogConfig(level="debug"))
+    logging.getLogger("gateway.x").debug("second")
+
+    told = capsys.readouterr().err
+    assert "first" not in told
+    assert told.count("second") == 1
+
+
+def test_loggers_of_libraries_write_in_the_same_form_and_at_the_same_level(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(format="json", level="info"))
+
+    logging.getLogger("library.deep").info("connected")
+    logging.getLogger("library").debug("not asked for")
+    logging.warning("of the root itself")
+
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(each["logger"], each["level"], each["message"]) for each in events] == [
+        ("library.deep", "info", "connected"),
+        ("root", "warning", "of the root itself"),
+    ]
+
+
+def test_warnings_are_events_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logs.configure(LogConfig(format="json"))
+        warnings.warn("old\nway", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(False)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["logger"], event["level"]) == ("py.warnings", "warning")
+    assert "old\nway" in event["message"]
+
+
+def test_an_event_is_written_once_whatever_is_configured_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        logs.configure(LogConfig(format="json"))
+
+    logging.getLogger("library").error("once")
+    logging.getLogger("gateway.config").error("once")
+
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_nothing_makes_an_event_two_lines_or_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger().handlers.clear()  # pytest's own do not take what follows
+    logs.configure(LogConfig(format="json"))
+
+    logging.getLogger("library").error("%d of %s", "no number")  # noqa: PLE1206 - the case
+    logging.getLogger("library").error("a\u2028b\x85c\ud800\x1b[31m", stack_info=True)
+    logging.getLogger("library").error(object())
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert [json.loads(line)["level"] for line in lines] == ["error"] * 3
+
+
+def test_writes_beside_the_configuration_are_no_events(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+
+    logging.getLogger("watchfiles.main").info("1 change detected")
+
+    assert capsys.readouterr().err == ""

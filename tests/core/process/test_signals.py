@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+from gateway_core.process.signals import Signals, StoppedError
+
+
+async def tell(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    await asyncio.sleep(0)
+
+
+async def work(result: int) -> int:
+    await asyncio.sleep(0)
+    return result
+
+
+async def forever(cancelled: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        cancelled.append("yes")
+
+
+async def test_work_is_given_up_when_a_signal_to_stop_comes() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    assert await signals.unless_stopped(work(5)) == 5
+    cancelled: list[str] = []
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        await signals.unless_stopped(forever(cancelled))
+
+    assert cancelled == ["yes"]
+
+
+async def test_the_second_signal_is_a_hurry() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    await tell(signal.SIGINT)
+    await asyncio.wait_for(signals.stop.wait(), 10)
+    assert not signals.hurry.is_set()
+
+    await tell(signal.SIGTERM)
+    await asyncio.wait_for(signals.hurry.wait(), 10)
+
+
+async def test_reload_and_restart_are_told() -> None:
+    told: list[str] = []
+    both = asyncio.Event()
+
+    def note(what: str) -> None:
+        told.append(what)
+        if len(told) == 2:
+            both.set()
+
+    Signals(on_reload=lambda: note("reload"), on_restart=lambda: note("restart"))
+    await tell(signal.SIGHUP)
+    await tell(signal.SIGUSR2)
+    await asyncio.wait_for(both.wait(), 10)
+
+    assert sorted(told) == ["reload", "restart"]
+
+
+async def test_files_are_opened_anew_when_sigusr1_says_so_and_nobody_dies_of_it_otherwise() -> None:
+    Signals(on_reload=lambda: None, on_restart=lambda: None)
+    await tell(signal.SIGUSR1)
+
+    told = asyncio.Event()
+    Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=told.set)
+    await tell(signal.SIGUSR1)
+    await asyncio.wait_for(told.wait(), 10)
+
+
+async def test_an_error_of_the_work_passes_through() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    async def fail() -> None:
+        raise ValueError("odd")
+
+    with pytest.raises(ValueError, match="odd"):
+        await signals.unless_stopped(fail())

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.process.supervisor import Supervisor, available_cpus, count_of, exit_text
+
+from tests.core.process.conftest import Canon, ask
+
+
+def config(upstream: str, path: str = "/a", workers: int = 2, more: str = "", listen: str = "127.0.0.1:0") -> str:
+    return (
+        f"listen: {listen}\nworkers: {workers}\nshutdown_timeout: 5s\n"
+        f"routes: [{{id: it, path: {path}, target: '{upstream}'}}]\n{more}"
+    )
+
+
+BROKEN = "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: /nowhere}}]\n"
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor()
+    yield supervisor
+    await supervisor.stop(1)
+
+
+async def versions(supervisor: Supervisor) -> dict[int, str]:
+    status = await supervisor.status()
+    return {worker["pid"]: worker["version"] for worker in status["workers"]}
+
+
+async def test_a_refusal_of_one_keeps_the_old_configuration_in_all(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    first = canon(config(upstream))
+    await supervisor.start(first)
+    before = await versions(supervisor)
+    assert list(before.values()) == [first.version] * 2
+
+    with pytest.raises(ConfigError, match=r"upstreams\[0\].tls"):
+        await supervisor.apply(canon(config(upstream, "/b", more=BROKEN)))
+
+    assert await versions(supervisor) == before
+    told = await supervisor.apply(canon(config(upstream, "/b")))
+    assert told.endswith("; 2 workers")
+    assert (await versions(supervisor)).keys() == before.keys()
+    assert await ask(supervisor.urls()[0], "/b") == (200, "up GET /b HTTP/1.1")
+
+
+async def test_a_replacement_that_is_refused_keeps_the_old_workers_and_listeners(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    await supervisor.start(canon(config(upstream)))
+    before = await versions(supervisor)
+
+    with pytest.raises(ConfigError):
+        await supervisor.apply(canon(config(upstream, workers=1, more=BROKEN, listen="['127.0.0.1:0', '[::1]:0']")))
+
+    assert await versions(supervisor) == before
+    assert len(supervisor.urls()) == 1
+    assert (await ask(supervisor.urls()[0], "/a"))[0] == 200
+
+
+async def test_a_new_listener_is_served_by_new_workers(supervisor: Supervisor, canon: Canon, upstream: str) -> None:
+    await supervisor.start(canon(config(upstream)))
+    before = await versions(supervisor)
+
+    told = await supervisor.apply(canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
+
+    assert "since there is a new listener" in told
+    assert not before.keys() & (await versions(supervisor)).keys()
+    for url in supervisor.urls():
+        assert (await ask(url, "/a"))[0] == 200
+
+
+async def test_a_configuration_that_cannot_be_started_does_not_start(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    with pytest.raises(ConfigError):
+        await supervisor.start(canon(config(upstream, more=BROKEN)))
+
+
+async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, canon: Canon, upstream: str) -> None:
+    from dataclasses import replace
+
+    limited = "plugins: [{name: ratelimit, config: {rate: 100, burst: 100}}]\n"
+    first = replace(canon(config(upstream, workers=1, more=limited)), plugins={"ratelimit": "1"})
+    await supervisor.start(first)
+    before = await versions(supervisor)
+
+    told = await supervisor.apply(replace(first, plugins={"ratelimit": "2"}))
+
+    assert "since ratelimit is 2 now" in told
+    assert not before.keys() & (await versions(supervisor)).keys()
+    async with asyncio.timeout(30):
+        while b"gateway_" not in await supervisor.exposition():
+            await ask(supervisor.urls()[0], "/a")
+
+
+def test_zero_workers_is_one_for_each_cpu() -> None:
+    assert count_of(GatewayConfig(workers=0)) == available_cpus() >= 1
+    assert count_of(GatewayConfig(workers=3)) == 3
+
+
+def test_says_how_a_process_ended() -> None:
+    assert [exit_text(status) for status in (None, 3, -9)] == ["status unknown", "status 3", "signal 9"]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from gateway_core.clock import SystemClock
+from gateway_core.config import ListenConfig
+from gateway_core.process.channel import ChannelClosedError
+from gateway_core.process.listeners import SocketTable
+from gateway_core.process.sockets import url_of
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, parts
+from gateway_core.reload.validation import Canonical
+
+from tests.core.process.conftest import Canon, ask
+
+LISTEN = [ListenConfig(address="127.0.0.1:0")]
+
+
+@pytest.fixture
+async def table() -> AsyncIterator[SocketTable]:
+    table = SocketTable()
+    table.bind(LISTEN)
+    yield table
+    table.keep_only(())
+
+
+@pytest.fixture
+async def worker(table: SocketTable) -> AsyncIterator[WorkerHandle]:
+    worker = await WorkerHandle.start(3, table.descriptors(), WorkerServices(SystemClock()))
+    yield worker
+    worker.kill()
+    await worker.gone.wait()
+
+
+def config(upstream: str, more: str = "") -> str:
+    return f"listen: 127.0.0.1:0\nroutes: [{{id: it, path: /a, target: '{upstream}'}}]\n{more}"
+
+
+async def test_serves_after_prepare_and_commit_and_ends_when_told(
+    worker: WorkerHandle, table: SocketTable, canon: Canon, upstream: str
+) -> None:
+    url = url_of(table["127.0.0.1:0"], "http")
+    canonical = canon(config(upstream))
+
+    await worker.prepare(canonical)
+    message = await worker.commit(canonical.version)
+
+    assert message["changes"].startswith("1 route added")
+    assert worker.version == canonical.version
+    assert await ask(url, "/a") == (200, "up GET /a HTTP/1.1")
+    assert (await worker.ask("status", "status"))["status"]["version"] == canonical.version
+    assert (await worker.ask("metrics", "samples"))["samples"]
+    await worker.drain(5)
+    assert worker.exit_status == 0
+
+
+async def test_says_why_it_refuses_and_goes_on(worker: WorkerHandle, canon: Canon, upstream: str) -> None:
+    broken = "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: /nowhere}}]\n"
+
+    with pytest.raises(WorkerRefusedError) as refused:
+        await worker.prepare(canon(config(upstream, broken)))
+    assert [problem.key_path for problem in refused.value.problems] == ["upstreams[0].tls"]
+    with pytest.raises(WorkerRefusedError, match="worker 3"):
+        await worker.prepare(Canonical("v", (b'{"format": 99}',)))
+
+    good = canon(config(upstream))
+    await worker.prepare(good)
+    await worker.discard()
+    await worker.prepare(good)
+    await worker.commit(good.version)
+
+
+async def test_a_killed_worker_is_noticed(worker: WorkerHandle, canon: Canon, upstream: str) -> None:
+    worker.kill()
+    await worker.gone.wait()
+
+    assert worker.exit_status == -9
+    with pytest.raises(WorkerRefusedError, match="ended while it prepared"):
+        await worker.prepare(canon(config(upstream)))
+    with pytest.raises(ChannelClosedError):
+        await worker.ask("status", "status")
+
+
+def test_lines_are_packed_into_pieces_that_keep_their_order() -> None:
+    lines = [b"%d" % number * 1000 for number in range(300)]
+
+    packed = parts(lines)
+
+    assert b"\n".join(packed).split(b"\n") == lines
+    assert 1 < len(packed) < 30
