@@ -135,12 +135,12 @@ async def test_a_first_start_waits_for_its_source(start: Start, site: Site, upst
     await gateway.stops()
 
 
-async def test_a_first_start_on_a_bad_document_says_what_is_wrong(start: Start, site: Site) -> None:
-    site.text = "routes:\n  - {path: /, tarrget: x}\n"
+async def test_a_first_start_on_a_bad_document_for_all_says_what_is_wrong(start: Start, site: Site) -> None:
+    site.text = "limits: {}\nroutes:\n  - {path: /, tarrget: x}\n"
     gateway = start()
 
     assert await gateway.ends() == 1
-    assert f'{site.url}:2:15: routes[0].tarrget: unknown key "tarrget"' in gateway.text
+    assert f'{site.url}:3:15: routes[0].tarrget: unknown key "tarrget"' in gateway.text
 
 
 async def test_a_source_that_nobody_has_is_refused(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ async def test_a_bad_document_stays_as_it_was_and_the_rest_changes(
     bench = make()
     await bench.begin(a="1", b="1")
 
-    bench.boards[0].put(a="2", b="bad", c="bad")
+    bench.boards[0].put(a="2", b="bad", c="routes: bad")
     await next_reason(bench)
 
     assert await bench.take() == "{'a': '2', 'b': '1'}"
@@ -186,10 +186,17 @@ async def test_when_all_that_is_new_is_bad_nothing_is_applied(make: Make) -> Non
     assert bench.sources.status()[0]["rejected"] == ["a"]
 
 
-async def test_without_anything_good_a_bad_document_is_not_just_left_out(make: Make) -> None:
+async def test_a_first_start_leaves_out_a_bad_document_that_holds_only_routes(make: Make) -> None:
     bench = make()
 
-    assert await bench.begin(a="bad", b="1") is None
+    assert await bench.begin(a="routes: bad", b="1") == "{'b': '1'}"
+    assert bench.sources.status()[0]["rejected"] == ["a"]
+
+
+async def test_a_first_start_is_refused_if_a_document_for_all_is_bad(make: Make) -> None:
+    bench = make()
+
+    assert await bench.begin(a="plugins: bad", b="1") is None
     assert len(bench.judge.seen) == 1
 
 

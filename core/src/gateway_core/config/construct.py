@@ -7,7 +7,7 @@ as in YAML 1.1, because configurations rely on it: keys of the mapping itself wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -33,7 +33,9 @@ _SCALAR_TAGS: Final = {
 class ReportNode(Protocol):
     """Takes in what is wrong with a node."""
 
-    def __call__(self, node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None: ...
+    def __call__(
+        self, node: yaml.Node, path: KeyPath, message: str, *, code: str, related: Iterable[Place] = ()
+    ) -> None: ...
 
 
 def node_place(node: yaml.Node) -> Place:

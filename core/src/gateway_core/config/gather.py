@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -102,12 +102,13 @@ class Gatherer:
         """Return what relative file names in a document start from."""
         return self._origins.get(name)
 
-    def report(self, node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None:
+    def report(self, node: yaml.Node, path: KeyPath, message: str, *, code: str, related: Iterable[Place] = ()) -> None:
         """Take in a problem that was found while values were made."""
         if (id(node), message) in self._reported:
             return  # The same text reached through another alias.
         self._reported.add((id(node), message))
-        self.problems.append(self._problem(node_place(node), path, message, code=code))
+        problem = self._problem(node_place(node), path, message, code=code)
+        self.problems.append(replace(problem, related=tuple(related)))
 
     def merged(self) -> Locator:
         """Return the merged document."""
@@ -183,6 +184,17 @@ def _compose(document: Document) -> yaml.Node | None:
     return yaml_nodes.compose(document.name, document.text)
 
 
+def top_level_keys(document: Document) -> frozenset[str] | None:
+    """Return the keys of a document, without looking at their values; None if it cannot be read."""
+    try:
+        root = _compose(document)
+    except DocumentSyntaxError:
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    return frozenset(str(key.value) if isinstance(key, yaml.ScalarNode) else "" for key, _ in root.value)
+
+
 def looks_like_configuration(text: str) -> bool:
     """Whether a text has a key of a configuration somewhere, however broken it is."""
     return _OWN_KEY.search(text) is not None
@@ -224,7 +236,8 @@ def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, construct
                 merged[key.value] = (first[0], both)
             elif constructor.construct(first[1]) != constructor.construct(value):
                 message = f"is given again with another value than at {node_place(first[1])}: keep one of them"
-                report(value, (str(key.value),), message, code="document.conflict")
+                related = [node_place(first[1])]
+                report(value, (str(key.value),), message, code="document.conflict", related=related)
     start, end = marks or (yaml.Mark("", 0, 0, 0, None, 0),) * 2
     return yaml.MappingNode(MAP_TAG, [*merged.values(), *rest], start, end)
 

@@ -27,7 +27,7 @@ from gateway_core.config.gather import Gatherer
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
-from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
+from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path, parse_path
 from gateway_core.config.problems import ConfigError, ConfigProblem, missing_files_as_warnings, sort_problems
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.substitution import Substitution
@@ -131,6 +131,7 @@ def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem
             problem,
             message=masked_words(problem.message, secrets),
             excerpt=masked(problem.excerpt, secrets) if problem.excerpt else problem.excerpt,
+            value=None if problem.value in scope.secrets else problem.value,
         )
         for problem in problems
     ]
@@ -212,7 +213,9 @@ def _run_extra(scope: Scope, part: _Part | None, checks: Sequence[ExtraCheck]) -
     for check in checks:
         for problem in check(part.config, place_of):
             excerpt = problem.excerpt or scope.locator.excerpt(problem.place)
-            scope.problems.append(replace(problem, key_path=part.original(problem.key_path), excerpt=excerpt))
+            key_path = part.original(problem.key_path)
+            value = scope.locator.value(parse_path(key_path))
+            scope.problems.append(replace(problem, key_path=key_path, excerpt=excerpt, value=value))
 
 
 def _places(scope: Scope) -> dict[str, Place]:

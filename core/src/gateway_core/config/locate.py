@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import yaml
@@ -51,21 +51,30 @@ class Locator:
         """Return the place of a key path in text form."""
         return self.place(parse_path(key_path))
 
-    def problem(self, path: KeyPath, message: str, *, code: str, severity: Severity = "error") -> ConfigProblem:
+    def problem(
+        self, path: KeyPath, message: str, *, code: str, severity: Severity = "error", related: Iterable[Place] = ()
+    ) -> ConfigProblem:
         """Make a problem about the value at ``path``."""
         found = self.find(path)
-        return self.at(node_place(found.node), found.path, message, code=code, severity=severity)
+        problem = self._at(found.node, found.path, message, code=code, severity=severity)
+        return replace(problem, related=tuple(related), value=self._value(found, path))
 
     def key_problem(self, path: KeyPath, message: str, *, code: str, severity: Severity = "error") -> ConfigProblem:
         """Make a problem about the last key of ``path`` itself."""
         found = self.find(path)
         node = found.key if found.key is not None and len(found.path) == len(path) else found.node
-        return self.at(node_place(node), path, message, code=code, severity=severity)
+        return self._at(node, path, message, code=code, severity=severity)
 
-    def at(
-        self, place: Place, path: KeyPath, message: str, *, code: str, severity: Severity = "error"
-    ) -> ConfigProblem:
-        """Make a problem at a place that is known already."""
+    def value(self, path: KeyPath) -> str | None:
+        """Return the text of the scalar at ``path`` as it is written."""
+        return self._value(self.find(path), path)
+
+    def _value(self, found: Found, path: KeyPath) -> str | None:
+        is_there = found.path == path and isinstance(found.node, yaml.ScalarNode)
+        return str(found.node.value) if is_there else None
+
+    def _at(self, node: yaml.Node, path: KeyPath, message: str, *, code: str, severity: Severity) -> ConfigProblem:
+        place = node_place(node)
         return ConfigProblem(place, format_path(path), message, self.excerpt(place), code=code, severity=severity)
 
     def excerpt(self, place: Place) -> str | None:

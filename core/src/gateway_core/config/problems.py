@@ -24,7 +24,8 @@ class ConfigProblem:
     """One thing wrong with the configuration, and where to look.
 
     ``excerpt`` is the source line at ``place``, or ``None`` when it is unknown or would show a secret. ``code`` names
-    the kind for programs: one of `gateway_core.config.codes`, or ``PLUGIN.what`` from a plugin's own check.
+    the kind for programs: one of `gateway_core.config.codes`, or ``PLUGIN.what`` from a plugin's own check. Programs
+    decide by the fields; the message is for people only.
     """
 
     place: Place
@@ -34,6 +35,10 @@ class ConfigProblem:
     _: KW_ONLY
     code: str
     severity: Severity = "error"
+    related: tuple[Place, ...] = ()
+    """Other places that have a part in it, such as the first of two routes with one id."""
+    value: str | None = None
+    """The text of the value as it is written, references as such; None for mappings, lists and secrets."""
 
     @property
     def is_error(self) -> bool:
@@ -48,9 +53,10 @@ class ConfigProblem:
         """Return the problem without what its texts seem to have as secrets."""
         message = without_credentials(self.message)
         excerpt = None if self.excerpt is None else masked_line(self.excerpt)
-        if message == self.message and excerpt == self.excerpt:
+        if message == self.message and excerpt == self.excerpt and self.value is None:
             return self
-        return replace(self, message=message, excerpt=excerpt)
+        value = None if self.value is None or excerpt != self.excerpt else without_credentials(self.value)
+        return replace(self, message=message, excerpt=excerpt, value=value)
 
     def render(self) -> str:
         """Return the problem as one line, followed by the source line with a caret under the place."""
@@ -125,6 +131,8 @@ def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
         "message": problem.message,
         "severity": problem.severity,
         "code": problem.code,
+        "value": problem.value,
+        "related": [{"file": place.file, "line": place.line, "column": place.column} for place in problem.related],
     }
 
 
@@ -140,6 +148,8 @@ def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
         "excerpt": problem.excerpt,
         "code": problem.code,
         "severity": problem.severity,
+        "related": [[place.file, place.line, place.column] for place in problem.related],
+        "value": problem.value,
     }
 
 
@@ -147,5 +157,12 @@ def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
     """Undo `problem_to_json`."""
     place = Place(entry["file"], entry["line"], entry["column"])
     return ConfigProblem(
-        place, entry["key_path"], entry["message"], entry["excerpt"], code=entry["code"], severity=entry["severity"]
+        place,
+        entry["key_path"],
+        entry["message"],
+        entry["excerpt"],
+        code=entry["code"],
+        severity=entry["severity"],
+        related=tuple(Place(*position) for position in entry["related"]),
+        value=entry["value"],
     )

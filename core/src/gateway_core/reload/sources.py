@@ -129,9 +129,9 @@ class Sources:
                 self._note(trial.kept, told)
                 return Verdict(watch, verdict.canonical)
             told = tuple(dict.fromkeys([*told, *verdict.problems]))
-            # Without anything that was good before, to leave a document out could mean to serve without its plugins.
-            following = trial.without(verdict.problems, good) if good else None
-            if following is None or (self._is_in_force and not paths and following.documents == good):
+            following = trial.without(verdict.problems, good)
+            is_nothing = following is not None and not (paths or following.documents)
+            if following is None or is_nothing or (self._is_in_force and not paths and following.documents == good):
                 break
             trial = following
         self._problems, self._rejected = told, frozenset(name for name in wanted if wanted[name] != good.get(name))

@@ -23,7 +23,8 @@ def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[Config
                     f"{quote(text)} is taken by {quote(other)} at {place_of(earlier)}: "
                     "give one of them another port, or leave one out"
                 )
-                yield ConfigProblem(place_of(key_path), key_path, message, code="listen.overlap")
+                related = (place_of(earlier),)
+                yield ConfigProblem(place_of(key_path), key_path, message, code="listen.overlap", related=related)
                 break
 
 

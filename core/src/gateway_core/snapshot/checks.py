@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gateway_core.config import ConfigProblem, GatewayConfig, PlaceOf, RouteConfig, format_path
+from gateway_core.config import ConfigProblem, GatewayConfig, Place, PlaceOf, RouteConfig, format_path
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     ConditionError,
@@ -105,6 +105,7 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
             found.setdefault(conflict.order, []).append(conflict)
     for index, counts in views.items():
         key_path = f"routes[{index}]"
+        related: tuple[Place, ...] = ()
         if not counts:
             told = (
                 f"route {config.routes[index].id!r} can never match: every listener has default: false: "
@@ -112,9 +113,10 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
             )
         elif len(found.get(index, ())) == len(counts):
             told = _told(found[index][0], place_of)
+            related = tuple(place_of(f"routes[{order}]") for order in found[index][0].other_orders)
         else:
             continue
-        yield ConfigProblem(place_of(key_path), key_path, told, code="route.unreachable")
+        yield ConfigProblem(place_of(key_path), key_path, told, code="route.unreachable", related=related)
 
 
 def _told(conflict: Conflict, place_of: PlaceOf) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,21 +50,13 @@ def load(
     return attempt(Extensions(registry.loaded()))
 
 
-_OFFERED: Final = re.compile(
-    r"upstreams\[\d+\]\.(strategy|discovery\.name)|listen\[\d+\]\.tls\.certificates\[\d+\]\.name"
-)
-_WORD: Final = re.compile(r"[^\s\"',}]+")
+_OFFERED: Final = frozenset({"certificates.unknown", "discovery.not-installed", "strategy.not-installed"})
+"""Codes of problems with names that an extension may offer."""
 
 
 def _missing_names(error: ConfigError) -> set[str]:
     """Return the names in a configuration that an extension may offer, as they are written there."""
-    names = set()
-    for problem in error.problems:
-        if _OFFERED.fullmatch(problem.key_path):
-            written = (problem.excerpt or "")[max(problem.place.column - 1, 0) :].lstrip("\"'")
-            match = _WORD.match(written)
-            names.add(match[0] if match else "")
-    return names
+    return {problem.value or "" for problem in error.problems if problem.code in _OFFERED}
 
 
 def _load(

@@ -339,7 +339,12 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
                 f"bind {bindings} there too, or add a route with {it} for these requests"
             )
             yield ConfigProblem(
-                place_of(key_path), key_path, message, code="route.protection-bypassed", severity="warning"
+                place_of(key_path),
+                key_path,
+                message,
+                code="route.protection-bypassed",
+                severity="warning",
+                related=(place_of(other_path),),
             )
         for index, protected in kept_slashes(config, catalog):
             key_path, other_path = f"routes[{index}]", f"routes[{protected}]"
@@ -349,7 +354,12 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
                 "target: bind the same plugins here, or write path_policy: {encoded_slash: reject}"
             )
             yield ConfigProblem(
-                place_of(key_path), key_path, message, code="route.encoded-slash-kept", severity="warning"
+                place_of(key_path),
+                key_path,
+                message,
+                code="route.encoded-slash-kept",
+                severity="warning",
+                related=(place_of(other_path),),
             )
 
     return check

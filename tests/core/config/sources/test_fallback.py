@@ -1,22 +1,26 @@
 from __future__ import annotations
 
-from gateway_core.config import ConfigProblem, Document, Place
-from gateway_core.config.sources.fallback import Trial
+import pytest
+from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
+from gateway_core.config.sources.fallback import Trial, is_for_all
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def docs(**texts: str) -> dict[str, Document]:
-    return {name: Document(name, text) for name, text in texts.items()}
+    return {name: Document(name, f"routes: []  # {text}") for name, text in texts.items()}
 
 
-def at(*names: str, message: str = "is bad") -> list[ConfigProblem]:
-    return [ConfigProblem(Place(name, 1, 1), "routes", message, code="value.invalid") for name in names]
+def at(*names: str, related: str = "") -> list[ConfigProblem]:
+    others = (Place(related, 1, 9),) if related else ()
+    return [
+        ConfigProblem(Place(name, 1, 1), "routes", "is bad", code="value.invalid", related=others) for name in names
+    ]
 
 
 def texts(trial: Trial | None) -> dict[str, str]:
     assert trial is not None
-    return {name: document.text for name, document in trial.documents.items()}
+    return {name: document.text.rpartition(" ")[2] for name, document in trial.documents.items()}
 
 
 def test_the_last_good_version_stands_in_for_a_bad_document() -> None:
@@ -38,8 +42,8 @@ def test_documents_that_are_gone_come_back_to_where_they_were_if_unchanged_ones_
     assert texts(trial)["d"] == "2"
 
 
-def test_a_changed_document_that_a_problem_mentions_is_the_culprit_if_the_named_one_did_not_change() -> None:
-    problems = at("b", message='"x" is already a route\'s id at a:1:9')
+def test_a_changed_document_that_is_related_to_a_problem_is_the_culprit_if_the_named_one_did_not_change() -> None:
+    problems = at("b", related="a")
 
     assert texts(Trial(docs(a="new", aa="2", b="1")).without(problems, docs(b="1"))) == {"aa": "2", "b": "1"}
 
@@ -49,8 +53,44 @@ def test_there_is_nothing_to_go_back_to_when_nothing_changed() -> None:
     assert Trial(docs(a="1")).without(at("gateway.yaml"), docs(a="1")) is None
 
 
-def test_no_trial_is_without_documents() -> None:
-    assert Trial(docs(a="1")).without(at("a"), {}) is None
+def test_a_document_of_routes_and_upstreams_is_left_out_also_at_the_first_start() -> None:
+    assert texts(Trial(docs(a="1", b="1")).without(at("a"), {})) == {"b": "1"}
+    assert texts(Trial(docs(a="1")).without(at("a"), {})) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugins: [{name: auth}]",
+        "routes: []\nlimits: {}",
+        "upstreams: []\nlisten: :8080",
+        "plugin_sets: []",
+        "sources: []",
+        "routes: [",
+        "- routes",
+        "",
+        "x-note: {}",
+    ],
+)
+def test_a_document_for_all_without_a_last_good_version_refuses_the_change(text: str) -> None:
+    wanted = docs(b="2") | {"a": Document("a", text)}
+
+    assert Trial(wanted).without(at("a"), docs(b="1")) is None
+    assert Trial(wanted).without(at("a"), {}) is None
+
+
+def test_a_document_for_all_keeps_its_last_good_version() -> None:
+    wanted = {"a": Document("a", "plugins: [")}
+
+    assert texts(Trial(wanted).without(at("a"), docs(a="1"))) == {"a": "1"}
+
+
+def test_what_counts_for_all_is_told_by_the_keys_in_any_format() -> None:
+    assert not is_for_all(Document("a", "routes: []\nupstreams: []\nroute_defaults: {}"))
+    assert not is_for_all(Document("a", '{"routes": []}', DocumentFormat.JSON))
+    assert not is_for_all(Document("a", "[[routes]]\npath = '/'", DocumentFormat.TOML))
+    assert is_for_all(Document("a", '{"routes": [], "plugins": []}', DocumentFormat.JSON))
+    assert is_for_all(Document("a", "[[plugins]]\nname = 'auth'", DocumentFormat.TOML))
 
 
 names = st.sampled_from("abcd")

@@ -60,7 +60,7 @@ def _check_agreement(
     if (item.get("tls") is None) is not (first.get("tls") is None):
         has, other = ("no tls", "has it") if item.get("tls") is None else ("tls", "has none")
         message = f"has {has}, and the listener at {place}, which shares its address, {other}: give both or neither"
-        scope.add(path, message, code="listen.disagree")
+        scope.add(path, message, code="listen.disagree", related=[first_path])
     for key in ("proxy_protocol", *_OF_UNIX) if str(item["address"]).startswith(UNIX) else ("proxy_protocol",):
         mine, others = [one.get(key) if one.get(key) is not None else _OFF.get(key) for one in (item, first)]
         if mine != others:
@@ -68,7 +68,7 @@ def _check_agreement(
                 f"{key} differs from that of the listener at {place}, which shares its address: "
                 "it is one socket, so write the same on both"
             )
-            scope.add((*path, key), message, code="listen.disagree")
+            scope.add((*path, key), message, code="listen.disagree", related=[first_path])
 
 
 def _check_hosts(scope: Scope, group: list[tuple[KeyPath, Mapping[str, Any]]]) -> None:
@@ -81,14 +81,14 @@ def _check_hosts(scope: Scope, group: list[tuple[KeyPath, Mapping[str, Any]]]) -
             if key in first:
                 shown = scope.shown((*path, "hosts", index), host)
                 message = f"{shown} is already served at {scope.place(first[key])}: name it at one listener only"
-                scope.add((*path, "hosts", index), message, code="name.duplicate")
+                scope.add((*path, "hosts", index), message, code="name.duplicate", related=[first[key]])
             first.setdefault(key, (*path, "hosts", index))
         if not written and "" in first:
             message = (
                 f"takes the same address as the listener at {scope.place(first[''])}, and the same hosts: "
                 "give one of them hosts, or another address"
             )
-            scope.add(path, message, code="listen.overlap")
+            scope.add(path, message, code="listen.overlap", related=[first[""]])
         if not written:
             first.setdefault("", path)
 

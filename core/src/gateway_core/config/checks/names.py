@@ -38,7 +38,7 @@ def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]],
         if name in first:
             value = scope.shown((*path, key), name)
             message = f"{value} is already {what} at {scope.place((*first[name], key))}"
-            scope.add((*path, key), message, code="name.duplicate")
+            scope.add((*path, key), message, code="name.duplicate", related=[(*first[name], key)])
         else:
             first[name] = path
 
@@ -59,6 +59,6 @@ def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
         if binding.id in first:
             place = scope.place(first[binding.id])
             message = f"{quote(binding.id)} is already a binding in this list at {place}: give one of them another id"
-            scope.add((*binding.path, "id"), message, code="name.duplicate")
+            scope.add((*binding.path, "id"), message, code="name.duplicate", related=[first[binding.id]])
         else:
             first[binding.id] = binding.path

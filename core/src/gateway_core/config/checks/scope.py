@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +34,10 @@ class Scope:
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
 
-    def add(self, path: KeyPath, message: str, *, code: str) -> None:
-        """Report an error in a value."""
-        self.problems.append(self.locator.problem(path, message, code=code))
+    def add(self, path: KeyPath, message: str, *, code: str, related: Iterable[KeyPath] = ()) -> None:
+        """Report an error in a value, and the paths of what else has a part in it."""
+        places = [self.place(other) for other in related]
+        self.problems.append(self.locator.problem(path, message, code=code, related=places))
 
     def add_key(self, path: KeyPath, message: str, *, code: str) -> None:
         """Report an error in a key."""
