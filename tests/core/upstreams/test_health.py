@@ -28,7 +28,7 @@ def run(results: str) -> str:
     state = HealthState()
     after = ""
     for result in results:
-        note_result(SETTINGS, state, passed=result == "+")
+        note_result(SETTINGS, state, 100.0, passed=result == "+")
         after += "+" if state.healthy else "-"
     return after
 
@@ -185,3 +185,12 @@ def test_an_ejection_is_earned_exactly_by_a_streak(outcomes: list[int]) -> None:
         streak = next((i for i, o in enumerate(reversed(past)) if 100 <= o < 500), end)
         silent = next((i for i, o in enumerate(reversed(past)) if o >= 100), end)
         assert earned[end - 1] is (streak > 0 and (silent >= 3 or streak >= 5))
+
+
+def test_a_recovery_is_dated() -> None:
+    state = HealthState()
+
+    for now, passed in ((100.0, True), (101.0, False), (102.0, False), (103.0, False), (104.0, True), (105.0, True)):
+        note_result(SETTINGS, state, now, passed=passed)
+
+    assert state.recovered_at == 105.0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -80,8 +80,11 @@ def ids(live: LiveUpstream) -> set[str]:
     return {endpoint.id for endpoint in live.upstream.endpoints}
 
 
-def config(name: str, endpoints: Iterable[EndpointSpec], **settings: Any) -> UpstreamConfig:
-    given = tuple(EndpointConfig(url=spec.url, id=spec.id) for spec in endpoints)
+def config(
+    name: str, endpoints: Iterable[EndpointSpec], status: Mapping[str, Any] | None = None, **settings: Any
+) -> UpstreamConfig:
+    statuses = status or {}
+    given = tuple(EndpointConfig(url=e.url, id=e.id, status=statuses.get(e.id, "up")) for e in endpoints)
     return UpstreamConfig(name=name, endpoints=given, **settings)
 
 
@@ -145,6 +148,24 @@ async def test_endpoints_are_the_configured_and_the_discovered_ones(runtime: Ups
     tables.made[0].put([A, B])
     await until(lambda: ids(live) == {"a", "b", "c"})
     await live.aclose()
+
+
+async def test_endpoints_that_come_later_or_are_opened_begin_slowly_and_those_at_the_start_do_not(
+    runtime: UpstreamRuntime, tables: Tables
+) -> None:
+    found = runtime.open(config("users", [C], discovery=TABLE))
+    await found.wait_for_endpoints(10)
+    at_start = {endpoint.id: endpoint.joined_at for endpoint in found.upstream.endpoints}
+    tables.made[0].put([A, B])
+    await until(lambda: ids(found) == {"a", "b", "c"})
+    drained = runtime.open(config("orders", [A, B], status={"b": "drain"}))
+    reloaded = runtime.open(config("orders", [A, B, C]))
+
+    assert at_start == {"a": float("-inf"), "c": float("-inf")}
+    for live, late in ((found, {"b"}), (reloaded, {"b", "c"})):
+        assert {endpoint.id for endpoint in live.upstream.endpoints if endpoint.joined_at > float("-inf")} == late
+    for live in (found, drained, reloaded):
+        await live.aclose()
 
 
 async def test_a_discovered_endpoint_that_goes_is_closed(runtime: UpstreamRuntime, tables: Tables) -> None:

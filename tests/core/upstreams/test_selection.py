@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import pytest
 from gateway_core.config import CircuitBreakerConfig
-from gateway_core.upstreams import Candidates, Endpoint, EndpointSpec
+from gateway_core.upstreams import Candidates, Endpoint, EndpointSpec, RefusalReason, Upstream
 from gateway_core.upstreams.selection import NEVER, NO_CANDIDATES, select
+from hypothesis import given
+from hypothesis import strategies as st
 
 MakeCandidates = Callable[..., Candidates]
+MakeUpstream = Callable[..., Upstream]
 
 
 def ids(candidates: Candidates) -> str:
@@ -35,6 +38,76 @@ def test_unhealthy_and_ejected_endpoints_are_left_out_until_the_ejection_ends(ma
     assert selection.candidates.weights == (4,)
     assert selection.until == 105.0
     assert ids(select(members, 0.0, 110.0).candidates) == "bcd"
+
+
+def test_ill_endpoints_get_nothing_where_panic_is_off(make_candidates: MakeCandidates) -> None:
+    members, backups = make_candidates(a=1, b=1), make_candidates(x=1)
+    for endpoint in (*members.endpoints, *backups.endpoints):
+        endpoint.health.healthy = False
+
+    selection = select(members, None, 100.0, backups)
+
+    assert (selection.candidates.endpoints, selection.is_panic, selection.fit) == ((), False, 0)
+
+
+@given(
+    ages=st.lists(st.floats(0, 100) | st.just(float("inf")), min_size=1, max_size=6),
+    weights=st.lists(st.integers(1, 1000), min_size=6, max_size=6),
+    slow_start=st.floats(0.5, 60),
+)
+def test_the_share_of_an_endpoint_that_joined_grows_linearly_from_a_tenth(
+    ages: list[float], weights: list[int], slow_start: float
+) -> None:
+    now = 1000.0
+    endpoints = [Endpoint(EndpointSpec("http", f"e{number}", 80)) for number in range(len(ages))]
+    for endpoint, age in zip(endpoints, ages, strict=True):
+        endpoint.joined_at = now - age
+    members = Candidates(endpoints, weights[: len(endpoints)])
+
+    selection = select(members, 0.0, now, slow_start=slow_start)
+
+    assert selection.candidates.endpoints == members.endpoints
+    if min(ages) >= slow_start:
+        assert (selection.candidates, selection.until) == (members, NEVER)
+        return
+    # Weights are compared with that of an endpoint that has been there for ever.
+    for age, weight, lowered in zip(ages, members.weights, selection.candidates.weights, strict=True):
+        share = min(1.0, 0.1 + 0.9 * age / slow_start)
+        assert share - 0.031 <= lowered / (weight * 100) <= share + 0.001
+    assert now < selection.until <= now + slow_start / 30 * 1.001
+
+
+@pytest.mark.parametrize("what", ["joined", "healthy again", "no longer ejected"])
+def test_what_joins_and_what_recovers_begins_with_a_tenth_and_has_the_whole_in_the_end(
+    what: str, make_candidates: MakeCandidates
+) -> None:
+    members = make_candidates(a=3, b=3)
+    late = members.endpoints[1]
+    if what == "joined":
+        late.joined_at = 100.0
+    elif what == "healthy again":
+        late.health.recovered_at = 100.0
+    else:
+        late.ejection.until = 100.0
+
+    at_first, halfway, then = (select(members, 0.0, now, slow_start=30.0) for now in (100.0, 115.0, 130.0))
+
+    assert at_first.candidates.weights == (300, 30)
+    assert halfway.candidates.weights == (300, 165)
+    assert then.candidates is members
+
+
+def test_slow_start_looks_again_until_all_have_their_whole_weight(make_candidates: MakeCandidates) -> None:
+    members = make_candidates(a=1, b=1)
+    members.endpoints[1].joined_at = now = 0.1
+
+    weights: list[tuple[int, ...]] = []
+    while now != NEVER and len(weights) < 100:
+        selection = select(members, 0.0, now, slow_start=0.7)
+        weights.append(selection.candidates.weights)
+        now = selection.until
+
+    assert weights == [*((100, 10 + 3 * step) for step in range(30)), (1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -135,3 +208,16 @@ def test_backups_serve_where_there_is_no_other_endpoint(make_candidates: MakeCan
 
 def test_without_any_endpoint_there_is_no_panic() -> None:
     assert not select(NO_CANDIDATES, 50.0, 100.0).is_panic
+
+
+def test_without_panic_a_request_fails_at_once_while_no_endpoint_is_well(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(panic=False)
+    for endpoint in upstream.endpoints:
+        endpoint.health.healthy = False
+    upstream.endpoints[0].health.healthy = True
+    upstream.endpoints[0].ejection.until = 130.0
+
+    assert upstream.pick(None, 100.0) is None
+    refusal = upstream.refusal(100.0)
+    assert (refusal.reason, refusal.retry_after) == (RefusalReason.ALL_ILL, 30.0)
+    assert upstream.pick(None, 130.0) is upstream.endpoints[0]

@@ -29,6 +29,7 @@ from gateway_core.snapshot.priorities import idle_priorities
 from gateway_core.snapshot.route_effects import route_effects, targets_of
 
 _BUILT_IN: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
+_IGNORE_WEIGHTS: Final = frozenset({"round-robin", "consistent-hash"})
 
 
 def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -123,6 +124,16 @@ def _endpoints(upstream: UpstreamConfig) -> Found:
     if upstream.panic_threshold and not _finds_ill(upstream):
         why = "endpoints are never ill without health_check or outlier_detection: add one of them"
         yield from no_effect("", ["panic_threshold"], why)
+    elif upstream.panic_threshold and not upstream.panic:
+        yield from no_effect("", ["panic_threshold"], "panic is false")
+    if not upstream.panic and not _finds_ill(upstream):
+        why = "endpoints are never ill without health_check or outlier_detection: add one of them"
+        yield from no_effect("", ["panic"], why)
+    if upstream.slow_start and _is_alone(upstream):
+        yield from no_effect("", ["slow_start"], "there is no other endpoint to take the rest")
+    elif upstream.slow_start and upstream.strategy in _IGNORE_WEIGHTS:
+        why = f"the strategy {quote(upstream.strategy)} does not follow weights that change"
+        yield from no_effect("", ["slow_start"], why)
 
 
 def _unix_sockets(upstream: UpstreamConfig) -> Found:

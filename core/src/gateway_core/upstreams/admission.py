@@ -31,7 +31,7 @@ class Counted(Protocol):
 class Load:
     """The counts of a whole upstream, shared by the snapshots that have it."""
 
-    __slots__ = ("active", "copies", "earned", "pending", "retrying")
+    __slots__ = ("active", "copies", "earned", "is_running", "pending", "retrying")
 
     def __init__(self) -> None:
         self.active = 0
@@ -42,6 +42,8 @@ class Load:
         """Retries in progress."""
         self.earned = 0.0
         """Responses since retries were last paid for with them (see `RetryBudget`)."""
+        self.is_running = False
+        """Whether the upstream has had its first endpoints: those that come later begin slowly."""
 
 
 def decide(counted: Counted, max_active: int, max_pending: int) -> Decision:

@@ -165,7 +165,7 @@ class Checker:
         endpoint.last_check = self._clock.wall()
         endpoint.last_check_seconds = seconds
         endpoint.last_check_error = error
-        if not note_result(self._config, endpoint.health, passed=not error):
+        if not note_result(self._config, endpoint.health, self._clock.monotonic(), passed=not error):
             return
         endpoint.notify()
         if error:

@@ -86,6 +86,11 @@ class EndpointSpec:
         return cls(parts.scheme, parts.hostname, port, id, weight, status)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it may get requests at all, if it is well."""
+        return self.status is EndpointStatus.UP and self.weight > 0
+
+    @property
     def url(self) -> str:
         """Scheme, host and port as a URL, or ``unix:`` and the path."""
         return f"{UNIX}{self.path}" if self.path else f"{self.scheme}://{authority_of(self.host, self.port)}"
@@ -144,6 +149,8 @@ class Endpoint:
         "id",
         "is_calm",
         "is_guarded",
+        "is_open",
+        "joined_at",
         "last_check",
         "last_check_error",
         "last_check_seconds",
@@ -178,6 +185,10 @@ class Endpoint:
         """Requests that wait for a connection; the data path counts them."""
         self.pool: ConnectionPool | None = None
         """Connections; belongs to the data path, and is closed with the endpoint if it has ``aclose()``."""
+        self.is_open = False
+        """Whether it may get requests at all: it is UP, with a weight above 0."""
+        self.joined_at = float("-inf")
+        """Monotonic seconds at which it was opened in an upstream that was running already, for slow start."""
         self.health = HealthState()
         self.ejection = EjectionState()
         self.breaker = CircuitBreaker(breaker) if breaker is not None and breaker.enable else None
@@ -205,6 +216,11 @@ class Endpoint:
         """Tell whether neither the active checks nor the requests so far speak against it."""
         return self.health.healthy and now >= self.ejection.until
 
+    def fit_since(self, now: float) -> float:
+        """Return the monotonic seconds from which on it has been fit, given that it is; ``-inf`` is always."""
+        ended = self.ejection.until
+        return max(self.joined_at, self.health.recovered_at, ended if ended <= now else float("-inf"))
+
     def is_usable(self, now: float) -> bool:
         """Tell whether it is fit and its breaker lets requests through."""
         return self.is_fit(now) and (self.breaker is None or self.breaker.allows(now))
@@ -214,6 +230,15 @@ class Endpoint:
         is_closed = self.breaker is None or self.breaker.state is BreakerState.CLOSED
         self.is_guarded = not is_closed
         self.is_calm = is_closed and not self.ejection.has_streak
+
+    def open(self, now: float, *, is_open: bool, is_late: bool) -> None:
+        """Take over whether it may get requests at all.
+
+        :param is_late: whether the upstream is running already, so that its share is to grow slowly.
+        """
+        if is_open and not self.is_open and is_late:
+            self.joined_at = now
+        self.is_open = is_open
 
     def watch(self, watcher: Watcher) -> None:
         """Tell the watcher from now on when usability may have changed."""

@@ -20,18 +20,21 @@ class HealthState:
     done. The first result decides alone, since nothing is known that it could contradict; later ones must repeat.
     """
 
-    __slots__ = ("checked", "healthy", "streak")
+    __slots__ = ("checked", "healthy", "recovered_at", "streak")
 
     def __init__(self) -> None:
         self.healthy = True
         self.checked = False
         self.streak = 0
         """Results in a row that contradict ``healthy``."""
+        self.recovered_at = float("-inf")
+        """Monotonic seconds at which it became healthy again."""
 
 
-def note_result(settings: HealthCheckConfig, state: HealthState, *, passed: bool) -> bool:
+def note_result(settings: HealthCheckConfig, state: HealthState, now: float, *, passed: bool) -> bool:
     """Count the result of a check.
 
+    :param now: monotonic seconds.
     :returns: whether ``state.healthy`` has changed.
     """
     is_first, state.checked = not state.checked, True
@@ -44,6 +47,8 @@ def note_result(settings: HealthCheckConfig, state: HealthState, *, passed: bool
         return False
     state.healthy = passed
     state.streak = 0
+    if passed:
+        state.recovered_at = now
     return True
 
 

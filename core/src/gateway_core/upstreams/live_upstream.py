@@ -86,8 +86,10 @@ class LiveUpstream:
         self._closing = closing
         self._strategy = DiscoveredStrategy(upstream, lease_strategy)
         self._put(Discovered(()))
-        if feed is not None:
-            feed.subscribe(self._put)
+        if feed is None:
+            self._begin()
+        else:
+            feed.subscribe(self._put_discovered)
 
     async def wait_for_endpoints(self, timeout: float) -> bool:  # noqa: ASYNC109 - a wait that ends with False
         """Wait until the discovery, if there is one, has found endpoints for the first time.
@@ -99,9 +101,16 @@ class LiveUpstream:
     async def aclose(self) -> None:
         """Give everything back. Requests in progress keep the endpoints that they have."""
         if self.feed is not None:
-            self.feed.unsubscribe(self._put)
+            self.feed.unsubscribe(self._put_discovered)
         self._strategy.release()
         await close_all(self.upstream.release(), self._leases)
+
+    def _begin(self) -> None:
+        self.upstream.admission.load.is_running = True
+
+    def _put_discovered(self, discovered: Discovered) -> None:
+        self._put(discovered)
+        self._begin()
 
     def _put(self, discovered: Discovered) -> None:
         """Have the configured endpoints and the discovered ones; the configuration wins over an equal id."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from gateway_core.leases import Lease
-from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec, EndpointStatus, Watcher
+from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec, Watcher
 from gateway_core.upstreams.selection import Candidates
 
 AcquireEndpoint = Callable[[EndpointSpec], Lease[Endpoint]]
@@ -23,7 +23,7 @@ class _Member:
         self.spec = spec
         self.lease = lease
         self.endpoint = lease.value
-        self.is_open = spec.status is EndpointStatus.UP and spec.weight > 0
+        self.is_open = spec.is_open
 
 
 class _NullWatcher:

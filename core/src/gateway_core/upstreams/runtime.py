@@ -106,7 +106,7 @@ class UpstreamRuntime:
                 config,
                 transport=transport,
                 resolver=self.resolver,
-                acquire=lambda spec: self._lease_endpoint(config, transport, spec),
+                acquire=lambda spec: self._lease_endpoint(config, transport, spec, load),
                 strategy=strategy,
                 load=load,
                 rng=self._rng,
@@ -150,7 +150,7 @@ class UpstreamRuntime:
         return self._feeds.acquire((name, discovery.name, frozen(discovery.config)), start)
 
     def _lease_endpoint(
-        self, config: UpstreamConfig, transport: TransportSettings, spec: EndpointSpec
+        self, config: UpstreamConfig, transport: TransportSettings, spec: EndpointSpec, load: Load
     ) -> Lease[Endpoint]:
         def start() -> Endpoint:
             endpoint = Endpoint(spec, config.circuit_breaker)
@@ -162,7 +162,9 @@ class UpstreamRuntime:
 
         depends_on = (frozen(config.health_check), config.circuit_breaker, config.send_proxy_protocol, transport)
         key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, spec.path, depends_on)
-        return self._endpoints.acquire(key, start)
+        lease = self._endpoints.acquire(key, start)
+        lease.value.open(self._clock.monotonic(), is_open=spec.is_open, is_late=load.is_running)
+        return lease
 
     def _make_checker(self, endpoint: Endpoint, config: UpstreamConfig, tls: TlsSettings) -> Checker:
         check = config.health_check or HealthCheckConfig()

@@ -7,7 +7,11 @@ configured DOWN or DRAIN or has weight 0 is never used, and an open circuit brea
 what protects an endpoint from us.
 
 Backups are used while no other endpoint is usable. They do not count for ``panic_threshold``, and as long as one of
-them is fit there is no panic; panic is over all endpoints, backups included.
+them is fit there is no panic; panic is over all endpoints, backups included. Where panic is off, endpoints that are
+not fit get nothing even if no other is left, and requests fail at once.
+
+Slow start: an endpoint that joins a running upstream, or is fit again, begins with a tenth of its weight, which grows
+linearly to the whole over ``slow_start`` seconds. Candidates are immutable, so it grows in steps (`RAMP_STEPS`).
 """
 
 from __future__ import annotations
@@ -20,6 +24,11 @@ from gateway_core.upstreams.endpoint import Endpoint
 
 NEVER: Final = float("inf")
 ALWAYS: Final = float("-inf")
+
+RAMP_BEGIN: Final = 10
+"""Percent of its weight with which slow start begins."""
+RAMP_STEPS: Final = 30
+"""Steps from there to the whole weight: of 3 percent, which keeps the cycles of weighted round-robin short."""
 
 
 class Candidates:
@@ -76,22 +85,55 @@ class Selection:
     """How many members are fit, backups included."""
 
 
-def select(members: Candidates, panic_threshold: float, now: float, backups: Candidates = NO_CANDIDATES) -> Selection:
+def select(
+    members: Candidates,
+    panic_threshold: float | None,
+    now: float,
+    backups: Candidates = NO_CANDIDATES,
+    slow_start: float = 0.0,
+) -> Selection:
     """Choose the endpoints that may get a request.
 
     :param members: endpoints that are configured UP with a weight above 0, without the backups.
-    :param panic_threshold: percent.
+    :param panic_threshold: percent; None never uses endpoints that are not fit.
     :param backups: the same of the backups.
+    :param slow_start: seconds after which an endpoint that has joined or recovered has its whole weight.
     """
     others, spare = _assess(members, now), _assess(backups, now)
     until, fit = min(others.until, spare.until), others.fit + spare.fit
-    is_ill = others.fit == 0 or others.fit * 100 < panic_threshold * len(members)
-    if is_ill and not spare.fit and (members.endpoints or backups.endpoints):
-        chosen = join(others.admitted, spare.admitted)
-        return Selection(chosen, NO_CANDIDATES, until, is_panic=True, fit=fit)
-    if others.usable.endpoints:
-        return Selection(others.usable, spare.usable, until, is_panic=False, fit=fit)
-    return Selection(spare.usable, NO_CANDIDATES, until, is_panic=False, fit=fit)
+    is_panic = False
+    if panic_threshold is not None and not spare.fit and (members.endpoints or backups.endpoints):
+        is_panic = others.fit == 0 or others.fit * 100 < panic_threshold * len(members)
+    if is_panic:
+        chosen, reserve = join(others.admitted, spare.admitted), NO_CANDIDATES
+    elif others.usable.endpoints:
+        chosen, reserve = others.usable, spare.usable
+    else:
+        chosen, reserve = spare.usable, NO_CANDIDATES
+    if slow_start > 0:
+        chosen, until = ramp(chosen, slow_start, now, until)
+    return Selection(chosen, reserve, until, is_panic, fit)
+
+
+def ramp(candidates: Candidates, slow_start: float, now: float, until: float = NEVER) -> tuple[Candidates, float]:
+    """Lower the weights of endpoints that joined or recovered less than ``slow_start`` seconds ago.
+
+    :returns: the candidates, and when time alone changes them or what held until ``until``.
+    """
+    step = slow_start / RAMP_STEPS
+    weights, is_ramping = [], False
+    for endpoint, weight in zip(candidates.endpoints, candidates.weights, strict=True):
+        began = endpoint.fit_since(now)
+        steps = RAMP_STEPS if began == ALWAYS else min(RAMP_STEPS, int((now - began) / step + _ROUNDING))
+        if steps < RAMP_STEPS:
+            is_ramping = True
+            until = min(until, max(began + (steps + 1) * step, now + step * _ROUNDING))
+        weights.append(weight * (RAMP_BEGIN + (100 - RAMP_BEGIN) // RAMP_STEPS * steps))
+    return (Candidates(candidates.endpoints, weights), until) if is_ramping else (candidates, until)
+
+
+_ROUNDING: Final = 1e-6
+"""Share of a step: at the very time at which one is due, the quotient may be a little less than a whole number."""
 
 
 @dataclass(frozen=True, slots=True)

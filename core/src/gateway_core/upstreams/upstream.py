@@ -30,6 +30,7 @@ class RefusalReason(Enum):
 
     NO_ENDPOINTS = "no endpoint is configured or discovered"
     ALL_DOWN = "all endpoints are down or draining"
+    ALL_ILL = "no endpoint is well, and panic is off"
     BREAKER_OPEN = "all circuit breakers are open"
 
 
@@ -58,6 +59,7 @@ class Upstream:
         "_local_errors",
         "_members",
         "_membership",
+        "_panic_threshold",
         "_passive_health",
         "_recheck_at",
         "_rng",
@@ -123,6 +125,7 @@ class Upstream:
         self._passive_health = PassiveHealth(
             outliers if outliers is not None and outliers.enable else None, self._load, self._configured
         )
+        self._panic_threshold = settings.panic_threshold if settings.panic else None
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0
         self._members = self._backups = self._all_members = NO_CANDIDATES
         self._is_stale = False
@@ -250,7 +253,14 @@ class Upstream:
         """Say why :meth:`pick` returned None."""
         if not len(self._membership):
             return Refusal(RefusalReason.NO_ENDPOINTS, 0.0)
-        waits = [e.breaker.retry_after(now) for e in self._all_members.endpoints if e.breaker is not None]
+        members = self._all_members.endpoints
+        if not members:
+            return Refusal(RefusalReason.ALL_DOWN, 0.0)
+        if self._panic_threshold is None and not any(endpoint.is_fit(now) for endpoint in members):
+            # Ejections end by themselves; when a health check passes again nobody knows.
+            ends = [e.ejection.until - now for e in members if e.healthy]
+            return Refusal(RefusalReason.ALL_ILL, max(0.0, min(ends, default=0.0)))
+        waits = [e.breaker.retry_after(now) for e in members if e.breaker is not None]
         if not waits:
             return Refusal(RefusalReason.ALL_DOWN, 0.0)
         return Refusal(RefusalReason.BREAKER_OPEN, min(waits))
@@ -273,7 +283,7 @@ class Upstream:
             if self._backups.endpoints:
                 self._all_members = join(self._members, self._backups)
             self._strategy.update(self._all_members)
-        selection = select(self._members, self.settings.panic_threshold, now, self._backups)
+        selection = select(self._members, self._panic_threshold, now, self._backups, self.settings.slow_start)
         self._selection = selection
         self._recheck_at = selection.until
         chosen = selection.candidates

@@ -234,6 +234,13 @@ class UpstreamConfig(Section):
     """Percent of the endpoints, backups apart, that must be well for the ill ones to be left out; 0 always leaves them
     out unless all are ill. A backup that is well leaves them out as well."""
 
+    panic: Switch = True
+    """``false``: endpoints that are ill get nothing even when no other is left; requests then fail at once with 503."""
+
+    slow_start: Duration = 0.0
+    """How long an endpoint that joins or recovers takes to get its whole share: it begins with a tenth of it, which
+    grows evenly; 0 is at once. Endpoints that are there at the start have the whole from the beginning."""
+
     circuit_breaker: CircuitBreakerConfig | None = None
     """Stop sending to an endpoint that fails too often; off unless given."""
 
