@@ -4,7 +4,8 @@
     python benchmarks/pipeline.py --profile varied   # where they go
 
 The first four cases repeat one request, whose head is remembered. Clients do not repeat theirs: in the others no head
-and no target comes twice. Compare figures of one run only; for whole-system figures see README.md beside this file.
+and no target comes twice. `close` makes a connection for each request, and ends it. Compare figures of one run only;
+for whole-system figures see README.md beside this file.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ def browser(number: int) -> bytes:
     return BROWSER % ((number,) * 6)
 
 
+def closing(number: int) -> bytes:
+    return varied(number)[:-2] + b"Connection: close\r\n\r\n"
+
+
 def proxied(number: int) -> bytes:
     return varied(number)[:-2] + b"X-Forwarded-For: 203.0.113.%d\r\nX-Forwarded-Proto: https\r\n\r\n" % (number % 256)
 
@@ -97,6 +102,15 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         """Do nothing: there is no connection."""
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return ("127.0.0.1", 40000) if name in {"peername", "sockname"} else default
@@ -122,15 +136,23 @@ def round_trip(proxy: Proxy, requests: Sequence[bytes], answer: bytes) -> Callab
     connection = UpstreamConnection(pool)
     connection.connection_made(Wire())
     pool.give_back(connection)
-    client = proxy.server_for(proxy.holder.current.config.listen[0].address)()
+    server = proxy.server_for(proxy.holder.current.config.listen[0].address)
+    client = server()
     client.connection_made(Wire())
     following = cycle(requests).__next__
+
+    def connect_and_run() -> None:
+        client = server()
+        client.connection_made(Wire())
+        client.data_received(following())
+        connection.data_received(answer)
+        client.connection_lost(None)
 
     def run() -> None:
         client.data_received(following())
         connection.data_received(answer)
 
-    return run
+    return connect_and_run if b"Connection: close" in requests[0] else run
 
 
 def measure(run: Callable[[], None], count: int = 5000, rounds: int = 9) -> float:
@@ -154,6 +176,7 @@ async def main() -> None:
         "post": (CONFIG, [POST], ANSWER),
         "chunked": (CONFIG, [PLAIN], CHUNKED),
         "varied": (CONFIG, [varied(number) for number in range(DIFFERENT)], ANSWER),
+        "close": (CONFIG, [closing(number) for number in range(DIFFERENT)], ANSWER),
         "browser": (CONFIG, [browser(number) for number in range(DIFFERENT)], ANSWER),
         "proxied": (TRUSTING, [proxied(number) for number in range(DIFFERENT)], ANSWER),
         "forged": (CONFIG, [forged(number) for number in range(DIFFERENT)], ANSWER),

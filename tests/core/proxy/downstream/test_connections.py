@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 from gateway_core.descriptors import default_max_connections
+from gateway_core.proxy.downstream.connection import ClientConnection
 from gateway_core.proxy.downstream.connections import MOST_TURNED_AWAY
 
 from tests.core.proxy.kit import Proxied, StartProxy, until
@@ -43,3 +45,20 @@ async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Pr
     # Each of the clients has one of its own, and does not close it.
     assert descriptors() <= before + len(rejected) + MOST_TURNED_AWAY
     assert len(gateway.proxy.connections) == len(admitted)
+
+
+async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(proxied: Proxied) -> None:
+    gateway, _ = await proxied()
+    gc.collect()
+    gc.disable()
+    try:
+        for head in (b"", b"Connection: close\r\n", b"Expect: nothing\r\n"):
+            client = await gateway.connect()
+            await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+            await client.head()
+            client.writer.close()
+
+        await until(lambda: not gateway.proxy.connections.open)
+        await until(lambda: not [each for each in gc.get_objects() if isinstance(each, ClientConnection)])
+    finally:
+        gc.enable()

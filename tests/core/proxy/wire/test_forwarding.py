@@ -51,6 +51,22 @@ def test_what_a_stranger_says_of_itself_is_replaced() -> None:
     }
 
 
+@given(
+    host=st.sampled_from([b"a.example", b"a:8080", b"[::1]:80"]),
+    peer=st.sampled_from(["10.0.0.1", "2001:db8::1", ""]),
+    scheme=st.sampled_from(["http", "https"]),
+    port=st.sampled_from([0, 443]),
+    via=st.sampled_from([True, False, "edge"]),
+    sent=st.sampled_from([b"", b"\r\nVia: 1.1 a", b"\r\nCDN-Loop: b", b"\r\nX-Forwarded-For: 6.6.6.6"]),
+)
+def test_the_fields_are_the_same_however_they_are_written(
+    host: bytes, peer: str, scheme: str, port: int, via: bool | str, sent: bytes
+) -> None:
+    found = read(sent, Arrived(peer, scheme, port, is_unix=not peer), Trust(via=via), host)[1]
+
+    assert found.tail == b"".join(line for _, line in found.lines)
+
+
 def test_what_a_trusted_proxy_says_is_believed_and_added_to() -> None:
     found = origin(
         b"\r\nX-Forwarded-For: 1.1.1.1, 10.0.0.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b.example"

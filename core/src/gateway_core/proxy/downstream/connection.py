@@ -78,25 +78,24 @@ class ClientConnection(asyncio.Protocol):
         self._heads = HeadCache()
         self._exchange: Exchange | None = None
         self._has_begun_head = False  # the deadline is that of a head of which a part is held
-        self._is_tunnel = False
-        self._is_waiting_for_turn = False
+        self._is_tunnel = self._is_waiting_for_turn = False
         self.served = 0
         """Requests so far."""
         self._expects_more = False  # the client may send something behind the last request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = client_transport = cast("asyncio.Transport", transport)
-        self.client = Client(transport, self._listener, self._accepted)
-        read_little(transport)
+        stream = self._transport = cast("asyncio.Transport", transport)
+        self.client = Client(stream, self._listener, self._accepted)
+        read_little(stream)
         proxy = self._proxy
-        self._input = ClientInput(client_transport)
-        self._writer = Http1ResponseWriter(self, client_transport, proxy.date)
+        self._input = ClientInput(stream)
+        self._writer = Http1ResponseWriter(self, stream, proxy.date)
         self.intake = BodyIntake(self.client, self._writer)
-        self.shutdown = Shutdown(self, client_transport, proxy.ending, proxy.now, lambda: proxy.limits.write_wait)
-        if not proxy.connections.admit(self, self._accepted):
-            proxy.connections.turn_away(client_transport)
-            return
-        self.deadline = proxy.now() + proxy.limits.header_timeout
+        self.shutdown = Shutdown(self, stream, proxy)
+        if proxy.connections.admit(self, self._accepted):
+            self.deadline = proxy.now() + proxy.limits.header_timeout
+        else:
+            proxy.connections.turn_away(stream)
 
     # -- reading
 
@@ -223,15 +222,15 @@ class ClientConnection(asyncio.Protocol):
         """Return the exchange of a request, of one that is refused as well; to be started."""
         proxy, writer = self._proxy, self._writer
         writer.begin(head)
-        self.served = served = self.served + 1
-        if 0 < snapshot.limits.max_requests_per_connection <= served:
+        self.served += 1
+        if 0 < snapshot.limits.max_requests_per_connection <= self.served:
             writer.keep_alive = False
         self._expects_more = head.facts.keep_alive
         self.deadline, self._has_begun_head = NEVER, False
         origin = head.origin
         request = Request.for_head(head, origin, origin.request_id or proxy.next_id(), proxy.now(), head.version)
-        exchange = self._exchange = Exchange(proxy, writer, snapshot, head, request, self.client)
-        return exchange
+        self._exchange = Exchange(proxy, writer, snapshot, head, request, self.client)
+        return self._exchange
 
     def _expect_body(self, *, is_all: bool) -> None:
         """Read on for the rest of a body; ``is_all`` says that nothing behind this much of it is here."""
@@ -245,8 +244,8 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, problem: HeadProblem) -> None:
         """Respond to what is no request, or one that is not served; the connection ends with it."""
         self._input.take()
-        snapshot = self._proxy.holder.current
-        exchange = self._begin(self.client.refused(problem, snapshot), snapshot)
+        current = self._proxy.holder.current
+        exchange = self._begin(self.client.refused(problem, current), current)
         self._expects_more = True  # what else the client sent, or sends, is not read
         exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
 
@@ -313,8 +312,7 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self, *, flush: bool) -> None:
         self._exchange = None
-        end = self.shutdown.close if flush else self.shutdown.abort
-        end()
+        (self.shutdown.close if flush else self.shutdown.abort)()
 
     def begin_tunnel(self) -> bytes:
         self._is_tunnel = True
@@ -394,6 +392,8 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
+        self._writer.disown()  # what refers to what refers to it would be garbage in cycles, which is found late
+        self.client.forget_origin()
 
     def _dismiss(self) -> None:
         self._proxy.connections.dismiss(self, is_tunnel=self._is_tunnel)

@@ -52,6 +52,28 @@ class WriterOwner(Protocol):
     def resume_reading(self) -> None: ...
 
 
+class _NoOwner:
+    """What a writer has for its owner once the connection is lost, so that they do not keep each other."""
+
+    def exchange_finished(self, now: float) -> None:
+        pass
+
+    def cut(self, *, flush: bool) -> None:
+        pass
+
+    def begin_tunnel(self) -> bytes:
+        return b""
+
+    def stop_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+_NO_OWNER: Final = _NoOwner()
+
+
 class Http1ResponseWriter:
     """Writes the responses of one connection, one after the other (a `ResponseWriter`)."""
 
@@ -94,6 +116,10 @@ class Http1ResponseWriter:
         self._is_usual = head.is_usual
         self._is_head = head.method == "HEAD"
         self._framing = _NONE
+
+    def disown(self) -> None:
+        """Tell the owner nothing more: the connection is lost."""
+        self._owner = _NO_OWNER
 
     # -- heads
 

@@ -29,6 +29,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol
 
+from gateway_core.config import LimitsConfig
 from gateway_core.proxy.socket_options import close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 
@@ -67,39 +68,46 @@ class Ending(Protocol):
         """Read no further requests, and drop what waits."""
 
 
+class _NoConnection:
+    """What a `Shutdown` has for its connection once that is lost, so that they do not keep each other."""
+
+    served = 0
+
+    def progress(self) -> tuple[object, int]:
+        return None, 0
+
+    def is_busy(self) -> bool:
+        return False
+
+    def stop_requests(self) -> None:
+        pass
+
+
+_GONE: Final = _NoConnection()
+
+
+class ShutdownHost(Protocol):
+    """The process's `Proxy`, as far as this goes."""
+
+    ending: set[Shutdown]
+    """What the sweeper looks at."""
+
+    @property
+    def limits(self) -> LimitsConfig: ...
+    @property
+    def now(self) -> Callable[[], float]: ...
+
+
 class Shutdown:
     """The end of one connection; in the sweeper's set only while there is something to wait for."""
 
-    __slots__ = (
-        "_connection",
-        "_now",
-        "_progress",
-        "_set",
-        "_transport",
-        "_write_wait",
-        "deadline",
-        "is_reading",
-        "state",
-    )
+    __slots__ = ("_connection", "_host", "_progress", "_transport", "deadline", "is_reading", "state")
 
-    def __init__(
-        self,
-        connection: Ending,
-        transport: asyncio.Transport,
-        ending: set[Shutdown],
-        now: Callable[[], float],
-        write_wait: Callable[[], float],
-    ) -> None:
-        """Begin in OPEN.
-
-        :param ending: what the sweeper looks at; it is added to it by itself.
-        :param write_wait: seconds in which a client must take something of what is written.
-        """
+    def __init__(self, connection: Ending, transport: asyncio.Transport, host: ShutdownHost) -> None:
+        """Begin in OPEN."""
         self._connection = connection
         self._transport = transport
-        self._set = ending
-        self._now = now
-        self._write_wait = write_wait
+        self._host = host
         self._progress: tuple[object, int] = (None, 0)
         self.state = State.OPEN
         self.is_reading = True
@@ -127,7 +135,7 @@ class Shutdown:
         self.state, self.is_reading = State.FLUSHING, False
         self._connection.stop_requests()
         close_once(self._transport)
-        self._wait(self._write_wait())
+        self._wait(self._host.limits.write_wait)
 
     def abort(self) -> None:
         """Close at once."""
@@ -148,11 +156,12 @@ class Shutdown:
         """Called when the connection is gone."""
         self.state, self.is_reading = State.FLUSHING, False
         self.deadline = NEVER
-        self._set.discard(self)
+        self._connection = _GONE
+        self._host.ending.discard(self)
 
     def _wait(self, seconds: float) -> None:
-        self.deadline = self._now() + seconds
-        self._set.add(self)
+        self.deadline = self._host.now() + seconds
+        self._host.ending.add(self)
 
     def expire(self, now: float) -> None:
         """Go on to the next state: the time for this one is over."""

@@ -66,12 +66,14 @@ class Origin:
     """Where a connection's requests come from, and the fields that say so; one per connection and header block."""
 
     __slots__ = (
-        "_source",
+        "_arrived",
+        "_facts",
+        "_lines",
+        "_trust",
         "client_ip",
         "config_version",
         "is_loop",
         "is_trusted",
-        "lines",
         "peer",
         "peer_ip",
         "read_path",
@@ -80,34 +82,42 @@ class Origin:
         "tail",
     )
 
-    def __init__(
-        self, facts: RequestFacts, arrived: Arrived, trust: Trust, said: _Said, lines: Sequence[tuple[bytes, bytes]]
-    ) -> None:
-        self._source = (facts, arrived, trust)
-        self.client_ip = said.client_ip
+    def __init__(self, facts: RequestFacts, arrived: Arrived, trust: Trust, told: Told | None = None) -> None:
+        """Describe where a request comes from.
+
+        :param told: what a trusted proxy says; None if the peer is none.
+        """
+        self._facts, self._arrived, self._trust = facts, arrived, trust
+        self._lines = None if told is None else told[1]
         self.peer_ip = arrived.peer_ip
+        self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if told is None else told[0][:2]
         self.peer: Peer = cast("Peer", None)
         self.config_version = ""
         self.read_path: ReadPath = read_path
         """How paths are read under the configuration in force."""
-        self.scheme = said.scheme
         self.request_id = ""
         """The id that a trusted proxy gave; empty if there is none."""
-        self.is_trusted = False
+        self.is_trusted = told is not None
         """Whether the peer is a trusted proxy."""
         self.is_loop = False
         """Whether Via, or CDN-Loop, shows a loop (RFC 9110 section 7.6.3, RFC 8586)."""
-        self.lines = lines
-        """The forwarding fields by their lower-case names, X-Request-Id left out."""
-        self.tail = b"".join([line for _, line in lines])
+        # The usual client needs no lines: nothing that it sent is among them, and plugins rarely write such fields.
+        usual = _usual_tail(facts, arrived, trust) if told is None else b""
+        self.tail = usual or b"".join([line for _, line in self.lines])
         """The block of the forwarding fields."""
+
+    @property
+    def lines(self) -> Sequence[tuple[bytes, bytes]]:
+        """The forwarding fields by their lower-case names, X-Request-Id left out."""
+        if self._lines is None:
+            self._lines = _lines(self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._trust.via)
+        return self._lines
 
     def lines_for(self, given: dict[bytes, bytes]) -> Sequence[tuple[bytes, bytes]]:
         """Return the forwarding fields as if only these had come in."""
-        facts, arrived, trust = self._source
-        other = copy(facts)
+        other = copy(self._facts)
         other.forwarding = given
-        return origin_of(other, arrived, trust, is_trusted=self.is_trusted).lines
+        return origin_of(other, self._arrived, self._trust, is_trusted=self.is_trusted).lines
 
 
 def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
@@ -151,17 +161,27 @@ def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted
 
     :param facts: the head without what is not believed (see `believed_facts`).
     """
-    if is_trusted:
-        said, lines = _told(facts, arrived, trust)
-    else:
-        said = _Said(arrived.peer_ip, arrived.scheme)
-        lines = _lines(facts, arrived, said, trust.via)
-    origin = Origin(facts, arrived, trust, said, lines)
-    origin.is_trusted = is_trusted
-    if is_trusted:
-        origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
-    origin.is_loop = _is_loop(facts.forwarding, trust.via)
+    origin = Origin(facts, arrived, trust, _told(facts, arrived, trust) if is_trusted else None)
+    if facts.forwarding:
+        if is_trusted:
+            origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
+        origin.is_loop = _is_loop(facts.forwarding, trust.via)
     return origin
+
+
+def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
+    """Return the block of `_lines` for a client on IPv4 that sent none of these fields; empty for any other."""
+    peer, host = arrived.peer_ip.encode(), facts.host.encode("latin-1")
+    if facts.forwarding or not peer or b":" in peer or not host or not arrived.port:
+        return b""
+    scheme = arrived.scheme.encode()
+    return b"".join(
+        (
+            b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %d"
+            b'\r\nForwarded: for=%b;proto=%b;host="%b"' % (peer, scheme, host, arrived.port, peer, scheme, host),
+            b"\r\nVia: " + trust.via if trust.via else b"\r\nCDN-Loop: " + CDN_ID,
+        )
+    )
 
 
 def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
