@@ -1,0 +1,67 @@
+"""The least that a server on uvloop can cost: it reads one request and sends 1 KiB, without an upstream.
+
+    python benchmarks/floor_server.py PORT                       # plain
+    python benchmarks/floor_server.py PORT --ssl CERT KEY        # create_server(ssl=)
+    python benchmarks/floor_server.py PORT --accept CERT KEY     # accepted by hand, connect_accepted_socket(ssl=)
+
+`connections.py` runs it beside the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+
+import uvloop
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nContent-Type: text/plain\r\n"
+KEPT = HEAD + b"\r\n" + b"x" * 1024
+LAST = HEAD + b"Connection: close\r\n\r\n" + b"x" * 1024
+
+
+class Floor(asyncio.Protocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if b"Connection: close" in data:
+            self.transport.write(LAST)
+            self.transport.close()
+        else:
+            self.transport.write(KEPT)
+
+
+async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> None:
+    """Serve until killed."""
+    loop, context = asyncio.get_running_loop(), None
+    if manner:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        context.set_alpn_protocols(["http/1.1"])
+    sock = socket.create_server(("127.0.0.1", port), backlog=2048)
+    sock.setblocking(False)
+    if manner != "--accept":
+        await loop.create_server(Floor, sock=sock, ssl=context, backlog=2048)
+    else:
+        tasks = set()
+
+        def accept() -> None:
+            try:
+                connection, _ = sock.accept()
+            except BlockingIOError:
+                return
+            connection.setblocking(False)
+            task = loop.create_task(loop.connect_accepted_socket(Floor, connection, ssl=context))  # type: ignore[arg-type]
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        loop.add_reader(sock.fileno(), accept)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:]))
