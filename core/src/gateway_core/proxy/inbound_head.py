@@ -93,8 +93,8 @@ class InboundHead:
         is_plain = method != "HEAD" and not facts.chunked and facts.upgrade is None and not facts.binds
         self.flags = 0 if is_plain else flags_for(method, facts)
         """What the upstream's connection has to know of the request."""
-        self.is_usual = facts.keep_alive and version == "1.1" and method != "HEAD"
-        """Whether a response of known length needs nothing but that length: its client keeps the connection."""
+        self.is_usual = version == "1.1" and method != "HEAD"
+        """Whether a response of known length needs nothing but that length."""
         self.is_for_gateway = method == "OPTIONS" and (target == "*" or facts.max_forwards == 0)
         """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
         self.has_body = (facts.content_length > 0 or facts.chunked) and not self.is_for_gateway

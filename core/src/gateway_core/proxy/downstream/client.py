@@ -36,12 +36,14 @@ class Client:
     """
 
     __slots__ = (
+        "_address",
         "_arrived",
         "_believes_names",
         "_client_auth",
         "_is_alone",
         "_is_trusted",
         "_listener",
+        "_local",
         "_may_be_trusted",
         "_origin",
         "_origin_host",
@@ -49,13 +51,11 @@ class Client:
         "_trust",
         "_trust_version",
         "bound",
-        "destination",
         "ip",
         "is_unix",
         "local_port",
         "port",
         "scheme",
-        "source",
         "tls",
     )
 
@@ -67,20 +67,17 @@ class Client:
         :param listener: the address of the listeners, by which a configuration knows them.
         :param accepted: what its acceptor knows of it; None if the event loop accepted it.
         """
-        address, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        # Not by the missing address: a TCP connection that was reset at once has none either.
-        self.is_unix = getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
+        info = transport.get_extra_info
+        address, local = info("peername"), info("sockname")
+        # By the missing address alone it cannot be told: a TCP connection that was reset at once has none either.
+        self.is_unix = not isinstance(address, tuple) and getattr(info("socket"), "family", None) == socket.AF_UNIX
         if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
             address, local, self.is_unix = accepted.source, accepted.destination, False
-        self.source: Address | None = address[:2] if isinstance(address, tuple) else None
-        """Address and port that it came from, by a PROXY header if there was one; None for a unix socket."""
-        self.destination: Address | None = local[:2] if isinstance(local, tuple) else None
-        """Address and port that it came in at."""
-        self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
-        """Empty for a unix socket."""
-        self.port: int = address[1] if isinstance(address, tuple) else 0
+        self._address, self._local = address, local
+        self.ip, self.port = (plain_ip(address[0]), address[1]) if isinstance(address, tuple) else ("", 0)
+        """The address is empty for a unix socket."""
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
-        secure = transport.get_extra_info("ssl_object")
+        secure = info("ssl_object")
         self.scheme = "http" if secure is None else "https"
         self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
         self.bound: BoundConnections | None = None
@@ -99,6 +96,16 @@ class Client:
         self._believes_names = False  # no field is looked for by its name
         self._origin: Origin | None = None
         self._origin_host = ""
+
+    @property
+    def source(self) -> Address | None:
+        """Address and port that it came from, by a PROXY header if there was one; None for a unix socket."""
+        return self._address[:2] if isinstance(self._address, tuple) else None
+
+    @property
+    def destination(self) -> Address | None:
+        """Address and port that it came in at."""
+        return self._local[:2] if isinstance(self._local, tuple) else None
 
     def listener_in(self, snapshot: Snapshot, host: str) -> CompiledListener | Refusal:
         """Return the listener that takes a request of this client, or why none does.
@@ -133,8 +140,13 @@ class Client:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         table = snapshot.listeners.get(self._listener)
-        self._trust_version, self._router = snapshot.version, None
-        self._is_alone = table is None or table.only is not None
+        self._trust_version = snapshot.version
+        if table is not None and table.only is not None:
+            self._is_alone, self._router = True, table.only.router
+            self._use(table.only.trust)
+            self._may_be_trusted = self._is_trusted
+            return
+        self._is_alone, self._router = table is None, None
         trusts = [self._trust or snapshot.trust] if table is None else [rule.payload.trust for rule in table.rules]
         self._use(trusts[0])
         self._may_be_trusted = any(trust.believes(self.ip, is_unix=self.is_unix) for trust in trusts)
@@ -250,5 +262,7 @@ def _tls_of(transport: asyncio.BaseTransport, tls: ssl.SSLObject) -> TlsInfo:
 
 def plain_ip(address: str) -> str:
     """Return an address without an IPv6 zone, and an IPv4 one that came mapped into IPv6 as IPv4."""
+    if ":" not in address:
+        return address
     address = address.partition("%")[0]
     return address[7:] if address.startswith("::ffff:") and "." in address else address

@@ -7,7 +7,7 @@ come), then by itself, also while it is a tunnel. Connections over a limit get 5
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -64,7 +64,7 @@ class Connections:
         """Those that speak HTTP."""
         self._switched = 0  # those that are tunnels
         self._reserved = 0
-        self._per_client: Counter[str] = Counter()
+        self._per_client: dict[str, int] = {}
         self._turned_away: deque[asyncio.Transport] = deque()
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ class Connections:
         """Count a connection that no protocol has yet; False if there are too many."""
         if self._is_one_too_many(accepted.ip, is_unix=accepted.is_anonymous):
             return False
-        self._per_client[accepted.ip] += 1
+        self._count_client(accepted.ip)
         self._reserved += 1
         accepted.is_counted = True
         return True
@@ -90,7 +90,7 @@ class Connections:
         self._dismiss_client(accepted.ip)
         accepted.ip, accepted.is_anonymous = plain_ip(ip or ""), ip is None
         may_stay = not self._has_too_many(accepted.ip, is_unix=accepted.is_anonymous)
-        self._per_client[accepted.ip] += 1
+        self._count_client(accepted.ip)
         return may_stay
 
     def cancel(self, accepted: AcceptedConnection) -> None:
@@ -110,7 +110,7 @@ class Connections:
             self.cancel(accepted)
         elif self._is_one_too_many(client.ip, is_unix=client.is_unix):
             return False
-        self._per_client[client.ip] += 1
+        self._count_client(client.ip)
         self.open.add(connection)
         return True
 
@@ -121,13 +121,16 @@ class Connections:
         return self._default_limit if most is None else most
 
     def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
-        most = self.limit
-        return bool(most and len(self) >= most) or self._has_too_many(ip, is_unix=is_unix)
+        limits = self._limits()
+        most = self._default_limit if limits.max_connections is None else limits.max_connections
+        if most and len(self.open) + self._switched + self._reserved >= most:
+            return True
+        return limits.max_connections_per_client > 0 and self._has_too_many(ip, is_unix=is_unix)
 
     def _has_too_many(self, ip: str, *, is_unix: bool) -> bool:
         most = self._limits().max_connections_per_client
         # Peers on a unix socket have no address that tells one from the other: they are not one client.
-        return bool(most) and not is_unix and self._per_client[ip] >= most
+        return bool(most) and not is_unix and self._per_client.get(ip, 0) >= most
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Respond to a connection that is one too many, and close it."""
@@ -158,14 +161,19 @@ class Connections:
             self.open.discard(connection)
         else:
             return  # it was turned away
-        self._dismiss_client(connection.client.ip)
-        connection.client.close_bound()
+        client = connection.client
+        self._dismiss_client(client.ip)
+        client.close_bound()
+
+    def _count_client(self, ip: str) -> None:
+        self._per_client[ip] = self._per_client.get(ip, 0) + 1
 
     def _dismiss_client(self, ip: str) -> None:
-        if self._per_client[ip] <= 1:
-            del self._per_client[ip]
+        left = self._per_client[ip] - 1
+        if left:
+            self._per_client[ip] = left
         else:
-            self._per_client[ip] -= 1
+            del self._per_client[ip]
 
     def forget_heads(self) -> None:
         """Have every connection forget what it remembers of a configuration that is replaced."""

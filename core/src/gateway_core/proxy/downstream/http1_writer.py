@@ -1,8 +1,8 @@
 """Responses over HTTP/1: framing, persistence and what old clients lack (RFC 9112 sections 6, 7 and 9).
 
 A body's length is sent if it is known, in chunks if it is not; to HTTP/1.0, which knows no chunks, a body of unknown
-length ends with the connection. The usual response, an upstream's complete one to a client that keeps its connection,
-is one write of parts that are there already.
+length ends with the connection. The usual response, an upstream's complete one, is one write of parts that are there
+already.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ class Http1ResponseWriter:
     def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
         if not head.has_date:
             added = self._date.block() + added
-        if complete and self._is_usual and self.keep_alive and head.plain:
+        if complete and self._is_usual and head.plain:
+            if not self.keep_alive:
+                added += b"\r\nConnection: close"
             size = self.bytes_sent = len(body)
             if head.length == size:
                 self.head_sent = True
