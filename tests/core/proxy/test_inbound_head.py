@@ -90,10 +90,10 @@ def test_an_options_may_be_for_the_gateway_itself(method: str, target: str, fiel
         ("GET", "1.1", b"", True),
         ("HEAD", "1.1", b"", False),
         ("GET", "1.0", b"", False),
-        ("GET", "1.1", b"\r\nConnection: close", False),
+        ("GET", "1.1", b"\r\nConnection: close", True),
     ],
 )
-def test_a_usual_request_keeps_its_connection_by_the_length_of_its_response(
+def test_the_response_to_a_usual_request_needs_nothing_but_its_length(
     method: str, version: str, fields: bytes, expected: bool
 ) -> None:
     assert make("/", fields, method, version).is_usual is expected

@@ -74,8 +74,9 @@ class Client:
         if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
             address, local, self.is_unix = accepted.source, accepted.destination, False
         self._address, self._local = address, local
-        self.ip, self.port = (plain_ip(address[0]), address[1]) if isinstance(address, tuple) else ("", 0)
-        """The address is empty for a unix socket."""
+        self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
+        """Empty for a unix socket."""
+        self.port: int = address[1] if isinstance(address, tuple) else 0
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
         secure = info("ssl_object")
         self.scheme = "http" if secure is None else "https"
