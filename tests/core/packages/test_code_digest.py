@@ -81,3 +81,71 @@ def test_the_registry_tells_the_code_that_it_loaded_from_what_is_there_now(site:
     assert later.code("zoo") != code
     assert "zoo" not in later.codes()
     assert later.code("nothing") == ""
+
+
+def publish(site: Path, value: str) -> None:
+    (site / "zoo-1.0.dist-info" / "entry_points.txt").write_text(f"[gateway.plugins]\nzoo = {value}\n")
+
+
+def test_a_plugin_in_a_namespace_package_counts_with_all_its_modules_and_not_with_those_of_others(site: Path) -> None:
+    own, other = site / "acme" / "zoo", site / "acme" / "another"
+    for package in (own, other):
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("raise SystemExit('it is not to be imported')\n")
+    (own / "plugin.py").write_text(CODE)
+    publish(site, "acme.zoo.plugin:Zoo")
+    before = digest()
+
+    (other / "__init__.py").write_text("x = 1\n")
+    assert digest() == before
+
+    (own / "helper.py").write_text("x = 1\n")
+    assert digest() != before
+
+
+def test_a_module_that_is_alone_in_a_namespace_counts(site: Path) -> None:
+    (site / "acme").mkdir()
+    module = site / "acme" / "zoo.py"
+    module.write_text(CODE)
+    publish(site, "acme.zoo:Zoo")
+    before = digest()
+
+    module.write_text(CODE + "# edited\n")
+
+    assert digest() != before
+
+
+def test_of_an_editable_installation_its_other_packages_count_as_well(site: Path, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "checkout")
+    other = package.parent / "zoo_support"
+    other.mkdir()
+    (other / "__init__.py").touch()
+    (package.parent / "zoo_module.py").touch()
+    (site / "zoo.pth").write_text(f"{package.parent}\n")
+    record(site, "zoo.pth")
+    before = digest()
+
+    (other / "__init__.py").write_text("x = 1\n")
+    changed = digest()
+    (package.parent / "zoo_module.py").write_text("x = 1\n")
+
+    assert len({before, changed, digest()}) == 3
+
+
+def test_of_an_editable_installation_by_a_finder_what_it_maps_counts(site: Path, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "checkout")
+    support = tmp_path / "checkout" / "support.py"
+    support.touch()
+    finder = site / "__editable___zoo_1_0_finder.py"
+    finder.write_text(
+        f"MAPPING: dict[str, str] = {{'zoo_package': {str(package)!r}, 'zoo_support': {str(support)!r}}}\n"
+        "raise SystemExit('it is not to be run')\n"
+    )
+    record(site, finder.name)
+    before = digest()
+
+    (package / "plugin.py").write_text(CODE + "# edited\n")
+    changed = digest()
+    support.write_text("x = 1\n")
+
+    assert len({before, changed, digest()}) == 3

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from gateway_core.packages import EnvironmentChange, EnvironmentWatch
-from gateway_core.packages.environment import environment_stamp
+from gateway_core.packages import EnvironmentChange, EnvironmentWatch, published_plugins
+from gateway_core.packages.environment import environment_stamp, is_complete
 
 
 def install(site: Path, name: str, version: str, *, lacks: str = "") -> Path:
@@ -80,6 +80,28 @@ def test_a_distribution_is_not_believed_before_all_its_files_are_there(site: Pat
     (site / "zoo_late.py").touch()
 
     assert watch.look(13.0) is not None
+
+
+def test_files_that_never_come_do_not_keep_changes_from_being_seen_for_ever(site: Path) -> None:
+    watch = EnvironmentWatch()
+    install(site, "zoo", "1", lacks="zoo_removed_by_hand.py")
+    assert [watch.look(now) for now in (10.0, 19.9)] == [None, None]
+
+    change = watch.look(20.0)
+
+    assert change is not None
+    assert change.added == ("zoo",)
+    assert watch.is_settled
+
+
+def test_a_list_of_files_that_cannot_be_read_is_not_complete(site: Path) -> None:
+    metadata = install(site, "zoo", "1")
+    (published,) = published_plugins()["zoo"]
+    assert is_complete(published)
+
+    (metadata / "RECORD").write_bytes(b"\xff\xfe")
+
+    assert not is_complete(published)
 
 
 def test_a_change_that_is_undone_is_none(site: Path) -> None:

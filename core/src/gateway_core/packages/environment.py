@@ -1,7 +1,9 @@
 """Notice that plugins were installed, upgraded or removed while the gateway runs, and believe it only once it is over.
 
 An installer at work shows a distribution twice, without a version, or not at all, for some tens of milliseconds. So a
-reading counts when a second one, a while later, is equal to it and every file that it promises is there.
+reading counts when a second one, a while later, is equal to it and every file that it promises is there. Files may
+also be missing for ever, because somebody removed them by hand: then the reading counts once it has been the same for
+`COMPLETE_WITHIN`, so that what is wrong with one distribution does not keep changes of the others from being seen.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from gateway_core.packages.installed import Published, published_plugins
 
 SETTLED_AFTER: Final = 0.5
 """Seconds between two equal readings."""
+
+COMPLETE_WITHIN: Final = 10.0
+"""Seconds for which files may be missing before a reading counts without them."""
 
 Reading = Mapping[str, tuple[Published, ...]]
 Stamp = tuple[tuple[str, int], ...]
@@ -43,13 +48,16 @@ def environment_stamp(paths: Iterable[str] | None = None) -> Stamp:
 
 
 def is_complete(published: Published) -> bool:
-    """Tell whether a distribution has a version and all the files that its RECORD lists."""
+    """Return whether a distribution has a version and all the files that its RECORD lists."""
     distribution = published.entry_point.dist
     if distribution is None or not published.version:
         return False
-    # Not distribution.files: it leaves out what is missing.
-    record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
-    names = (row[0] for row in record if row)
+    try:
+        # Not distribution.files: it leaves out what is missing.
+        record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+        names = [row[0] for row in record if row]
+    except (OSError, ValueError, csv.Error):  # it is being written at this moment, or was never right
+        return False
     # Compiled files come and go.
     return all(Path(str(distribution.locate_file(name))).exists() for name in names if not name.endswith(".pyc"))
 
@@ -90,7 +98,8 @@ class EnvironmentWatch:
             self._stamped = stamped
             self._pending = reading, now
             return None
-        if now - self._pending[1] < self._settled_after or not self._has_all_files(reading):
+        age = now - self._pending[1]
+        if age < self._settled_after or (age < COMPLETE_WITHIN and not self._has_all_files(reading)):
             return None
         before, self._believed, self._pending = self._believed, reading, None
         self._stamped = stamped
