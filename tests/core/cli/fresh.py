@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -58,20 +59,35 @@ def _hash(text: str) -> str:
     return f"sha256={digest}"
 
 
-def build_wheel(folder: Path, version: str = "1.0", *, code: str = "", options: str = "") -> Path:
-    """Write the wheel of a plugin named ``tiny``; nothing but a zip file is needed for that."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"gateway_plugin_tiny-{version}-py3-none-any.whl"
-    metadata = f"gateway_plugin_tiny-{version}.dist-info"
+def build_wheel(
+    folder: Path, version: str = "1.0", *, code: str = "", options: str = "", requires: tuple[str, ...] = ()
+) -> Path:
+    """Write the wheel of a plugin named ``tiny``."""
     entries = {
         "gateway_plugin_tiny.py": code or PLUGIN % options,
-        f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: gateway-plugin-tiny\nVersion: {version}\n",
-        f"{metadata}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{metadata}/entry_points.txt": "[gateway.plugins]\ntiny = gateway_plugin_tiny:Tiny\n",
+        "entry_points.txt": "[gateway.plugins]\ntiny = gateway_plugin_tiny:Tiny\n",
     }
+    return build_distribution(folder, "gateway-plugin-tiny", version, entries, requires)
+
+
+def build_distribution(
+    folder: Path, name: str, version: str, files: Mapping[str, str] | None = None, requires: tuple[str, ...] = ()
+) -> Path:
+    """Write a wheel; nothing but a zip file is needed for that."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = name.replace("-", "_")
+    path = folder / f"{stem}-{version}-py3-none-any.whl"
+    metadata = f"{stem}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+    entries = {
+        f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{metadata}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    for file, text in (files or {f"{stem}.py": ""}).items():
+        entries[f"{metadata}/{file}" if file == "entry_points.txt" else file] = text
     record = f"{metadata}/RECORD"
-    entries[record] = "".join(f"{name},{_hash(text)},{len(text)}\n" for name, text in entries.items()) + f"{record},,\n"
+    entries[record] = "".join(f"{file},{_hash(text)},{len(text)}\n" for file, text in entries.items()) + f"{record},,\n"
     with zipfile.ZipFile(path, "w") as archive:
-        for name, text in entries.items():
-            archive.writestr(name, text)
+        for file, text in entries.items():
+            archive.writestr(file, text)
     return path

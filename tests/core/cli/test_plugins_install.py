@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from gateway_core.cli.plugins_install import news
 
-from tests.core.cli.fresh import FreshEnvironment, build_wheel
+from tests.core.cli.fresh import FreshEnvironment, build_distribution, build_wheel
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,34 @@ def test_what_pip_refuses_is_status_1(environment: FreshEnvironment) -> None:
     result = environment.gateway("plugins", "install", "--no-index", "gateway-plugin-that-is-nowhere")
 
     assert result.returncode == 1
-    assert result.stderr.strip().endswith("pip could not install them; nothing was checked")
+    assert result.stderr.strip().endswith("pip could not install them; nothing was changed")
+
+
+def test_a_plugin_that_needs_another_version_of_what_the_gateway_requires_is_refused_before_anything_changes(
+    environment: FreshEnvironment, tmp_path: Path
+) -> None:
+    wheels = tmp_path / "wheels"
+    build_wheel(wheels, requires=("pluggy<1",))
+    build_distribution(wheels, "pluggy", "0.9")
+
+    result = environment.gateway("plugins", "install", "--no-index", "--find-links", wheels, "gateway-plugin-tiny")
+
+    assert result.returncode == 1
+    assert "pluggy>=1.5 is needed by gateway-core" in result.stderr
+    assert result.stderr.strip().endswith("pip could not install them; nothing was changed")
+    assert environment.gateway("--version").returncode == 0
+    assert "tiny" not in environment.gateway("plugins", "list").stdout
+
+
+def test_a_plugin_does_not_replace_the_gateway(environment: FreshEnvironment, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    build_wheel(wheels, requires=("gateway-plugin-sdk==99",))
+    build_distribution(wheels, "gateway-plugin-sdk", "99")
+
+    result = environment.gateway("plugins", "install", "--no-index", "--find-links", wheels, "gateway-plugin-tiny")
+
+    assert result.returncode == 1
+    assert "is needed by the gateway itself" in result.stderr
 
 
 def test_news_names_every_kind_of_change() -> None:

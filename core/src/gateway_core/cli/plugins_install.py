@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from gateway_core.cli.options import PROBLEMS
+from gateway_core.packages import published_plugins
+from gateway_core.packages.constraints import constraints, explain_conflict, installed_distributions, names_of
 
 Plugins = Mapping[str, Mapping[str, Any]]
 """What ``gateway plugins list --json`` says, by name."""
+
+_MOST_LINES: Final = 20
+"""Lines of what pip says that are passed on."""
 
 
 @click.command(
@@ -38,8 +44,9 @@ Plugins = Mapping[str, Mapping[str, Any]]
 def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: bool) -> None:
     """Install distributions by pip, then check in a fresh process that every plugin still loads.
 
-    What pip understands may be given: requirements, folders, wheels and pip's own options. A running gateway notices
-    new plugins by itself.
+    What pip understands may be given: requirements, folders, wheels and pip's own options. Nothing is installed that
+    would change the gateway, or a version of what it or an installed plugin requires. A running gateway notices new
+    plugins by itself.
 
     Exit status: 1 if pip fails, a plugin does not load, or a configuration is not good any more.
     """
@@ -54,9 +61,8 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: b
         click.echo("nothing was installed: change the configuration first, or use --force", err=True)
         raise SystemExit(PROBLEMS)
     before = _plugins()
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *distributions]
-    if subprocess.run(pip, check=False).returncode:  # noqa: S603  # what the operator wants to have installed
-        click.echo("pip could not install them; nothing was checked", err=True)
+    if failure := install(distributions):
+        click.echo("\n".join(failure), err=True)
         raise SystemExit(PROBLEMS)
     after = _plugins()
     for line in news(before, after):
@@ -66,6 +72,29 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: b
         click.echo(line, err=True)
     if not _is_good(paths) or broken:
         raise SystemExit(PROBLEMS)
+
+
+def install(arguments: Sequence[str]) -> list[str]:
+    """Install by pip within what the gateway needs; return what went wrong, in lines."""
+    installed = installed_distributions()
+    publishing = {each.distribution for found in published_plugins().values() for each in found}
+    needed = constraints(installed, publishing, names_of(arguments))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "constraints.txt"
+        file.write_text("".join(f"{each.text}\n" for each in needed), "utf-8")
+        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-c", str(file)]
+        done = subprocess.run([*pip, *arguments], check=False, capture_output=True, text=True)  # noqa: S603  # what the operator wants to have installed
+    if not done.returncode:
+        return []
+    importlib.invalidate_caches()
+    is_changed = installed_distributions() != installed
+    lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()]
+    _, caused, cause = done.stdout.partition("The conflict is caused by:\n")
+    if caused:
+        lines += cause.partition("\n\n")[0].splitlines()
+    needs = explain_conflict(done.stdout + done.stderr, needed)
+    state = "some distributions were changed: look at `pip check`" if is_changed else "nothing was changed"
+    return [*lines[:_MOST_LINES], *needs, f"pip could not install them; {state}"]
 
 
 def news(before: Plugins, after: Plugins) -> Iterator[str]:
