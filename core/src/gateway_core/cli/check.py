@@ -12,7 +12,7 @@ import click
 from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.job_server import serve_jobs
 from gateway_core.cli.locked import check_lock
-from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
+from gateway_core.cli.options import PROBLEMS, config_option, echo, json_option, print_json
 from gateway_core.cli.reporting import exit_status
 from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet
@@ -71,7 +71,7 @@ def _print(found: Examination, names: str) -> None:
         parts += [counted(len(config.routes), "route"), counted(len(config.upstreams), "upstream")]
     if found.problems:
         parts.append(counted(len(found.problems), "warning"))
-    click.echo(f"{names}: {', '.join(parts)}")
+    echo(f"{names}: {', '.join(parts)}")
 
 
 def answer_job(job: bytes, out: BinaryIO) -> int:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, cast
 
 from gateway_core.reload.validation import END, read_frame
 
@@ -28,7 +28,7 @@ def serve_jobs(work: Work, jobs: BinaryIO, out: BinaryIO) -> None:
     """Do one job after the other until there are no more. Needs a process with one thread."""
     gc.freeze()  # a collection in a child would copy all that it shares with this process
     while (job := read_frame(jobs)) is not None:
-        with tempfile.TemporaryFile() as said:
+        with _scratch_file() as said:
             pid = os.fork()
             if pid == 0:
                 _do(work, job, out, said.fileno())
@@ -38,6 +38,13 @@ def serve_jobs(work: Work, jobs: BinaryIO, out: BinaryIO) -> None:
         end = {"status": os.waitstatus_to_exitcode(status), "said": text}
         out.write(END + json.dumps(end).encode() + b"\n")
         out.flush()
+
+
+def _scratch_file() -> BinaryIO:
+    """Return a file that no file system is needed for, where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("gateway-job"), "w+b")
+    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 def _do(work: Work, job: bytes, out: BinaryIO, said: int) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 import click
 
 from gateway_core.cli.chain_view import bindings_of, chain_lines
-from gateway_core.cli.options import PROBLEMS, config_option, json_option, print_json
+from gateway_core.cli.options import PROBLEMS, config_option, echo, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.cli.routes import chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, ListenConfig, RewriteConfig, RouteConfig
@@ -83,7 +83,7 @@ def command(
     if requests is not None:
         for number, line in enumerate(requests, 1):
             if line.strip():
-                click.echo(json.dumps(table.answer(_read_request(line, number))))  # ASCII: one line, whatever splits it
+                echo(json.dumps(table.answer(_read_request(line, number))))  # ASCII: one line, whatever splits it
         return
     assert method is not None
     assert url is not None
@@ -94,7 +94,7 @@ def command(
     if as_json:
         print_json(told)
     else:
-        click.echo(_for_people(told))
+        echo(_for_people(told))
     if told["route"] is None:
         raise SystemExit(PROBLEMS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
@@ -19,6 +19,19 @@ PROBLEMS: Final = 1
 
 UNDECIDABLE: Final = 3
 """Exit status when something could not be looked at: a source did not respond, a file could not be read."""
+
+
+_output: list[TextIO] = []
+
+
+def set_output(output: TextIO) -> None:
+    """Have `echo` write there, because what plugins print would spoil standard output."""
+    _output[:] = [output]
+
+
+def echo(text: str) -> None:
+    """Write a line to the standard output of the command."""
+    click.echo(text, file=_output[0] if _output else None)
 
 
 def config_option(function: CommandT) -> CommandT:
@@ -49,4 +62,4 @@ def json_option(function: CommandT) -> CommandT:
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    echo(json.dumps(value, indent=indent, ensure_ascii=False))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from gateway_core.cli.options import PROBLEMS, json_option, print_json
+from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.config.first_party import install_advice
@@ -56,10 +56,10 @@ def list_plugins(*, as_json: bool) -> None:
     if as_json:
         print_json([{**_as_json(info), "code": registry.code(info.name)} for info in infos])
     elif not infos:
-        click.echo("no plugins are installed: try pip install gateway-plugin-auth")
+        echo("no plugins are installed: try pip install gateway-plugin-auth")
     else:
         head = ("PLUGIN", "DISTRIBUTION", "VERSION", "KIND", "HOOKS", "STATE")
-        click.echo(aligned([head, *(_row(info) for info in infos)]))
+        echo(aligned([head, *(_row(info) for info in infos)]))
     if any(info.error is not None for info in infos):
         raise SystemExit(PROBLEMS)
 
@@ -91,16 +91,16 @@ def show(name: str, *, as_json: bool) -> None:
 
 
 def _print(info: PluginInfo) -> None:
-    click.echo(f"{info.name} {info.version} ({info.distribution}), {info.kind}, {info.state}")
+    echo(f"{info.name} {info.version} ({info.distribution}), {info.kind}, {info.state}")
     if info.error is not None:
         click.echo(f"\n{info.error}", err=True)
         return
     if info.doc:
-        click.echo(f"\n{info.doc}")
+        echo(f"\n{info.doc}")
     if info.hooks:
-        click.echo(f"\nhooks: {', '.join(info.hooks)}")
+        echo(f"\nhooks: {', '.join(info.hooks)}")
     if info.schema is not None:
-        click.echo("\nconfiguration:")
+        echo("\nconfiguration:")
         print_json(info.schema)
 
 

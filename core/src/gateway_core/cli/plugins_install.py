@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from gateway_core.cli.options import PROBLEMS
+from gateway_core.cli.options import PROBLEMS, echo
 from gateway_core.packages import published_plugins
 from gateway_core.packages.constraints import constraints, explain_conflict, installed_distributions, names_of
 
@@ -66,7 +66,7 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: b
         raise SystemExit(PROBLEMS)
     after = _plugins()
     for line in news(before, after):
-        click.echo(line)
+        echo(line)
     broken = [f"{name} does not load: {plugin['error']}" for name, plugin in after.items() if plugin["error"]]
     for line in broken:
         click.echo(line, err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway_core.cli.options import LOCK_FILE, PROBLEMS
+from gateway_core.cli.options import LOCK_FILE, PROBLEMS, echo
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.locking import LockError, drift, installed_plugins, read_lock, write_lock
 
@@ -36,7 +36,7 @@ def command(path: Path) -> None:
     except OSError as error:
         click.echo(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}", err=True)
         raise SystemExit(PROBLEMS) from None
-    click.echo(f"{path}: {len(found)} plugin{'' if len(found) == 1 else 's'} locked")
+    echo(f"{path}: {len(found)} plugin{'' if len(found) == 1 else 's'} locked")
 
 
 def problems_with(path: Path, registry: PluginRegistry) -> list[str]:

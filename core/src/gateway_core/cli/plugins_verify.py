@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway_core.cli.options import PROBLEMS, json_option, print_json
+from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
 from gateway_core.cli.plugins_lock import file_option, problems_with
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.locking import LockError
@@ -29,6 +29,6 @@ def command(path: Path, *, as_json: bool) -> None:
     elif problems:
         click.echo("\n".join(problems), err=True)
     else:
-        click.echo(f"{path}: every plugin is as it was locked")
+        echo(f"{path}: every plugin is as it was locked")
     if problems:
         raise SystemExit(PROBLEMS)

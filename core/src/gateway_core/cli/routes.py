@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway_core.cli.options import config_option, json_option, print_json
+from gateway_core.cli.options import config_option, echo, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
 from gateway_core.config.sources import ConfigRoot
@@ -24,7 +24,7 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        click.echo(_table(rows))
+        echo(_table(rows))
 
 
 def route_row(route: RouteConfig, config: GatewayConfig) -> dict[str, Any]:

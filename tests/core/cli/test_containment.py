@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+Run = subprocess.CompletedProcess[str]
+
+PLUGIN = """
+from gateway_plugin_sdk import Plugin
+
+class Zoo(Plugin):
+    name = "zoo"
+"""
+
+
+def gateway(site: Path, *arguments: str | Path, code: str) -> Run:
+    """Run a command in an environment that also has a plugin of this code."""
+    metadata = site / "zoo-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\nzoo = zoo_module:Zoo\n")
+    (site / "zoo_module.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, "-m", "gateway_core.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("plugins: [{name: zoo}]\nroutes: [{id: a, path: /, target: 'http://127.0.0.1:1'}]\n")
+    return path
+
+
+NOISE = """
+import atexit, os, sys
+print("by print")
+os.write(1, b"by the descriptor\\n")
+atexit.register(print, "at exit")
+"""
+
+
+@pytest.mark.parametrize("command", [("plugins", "list", "--json"), ("schema",), ("plugins", "show", "zoo", "--json")])
+def test_what_plugins_print_while_they_are_imported_is_not_in_the_output(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = gateway(tmp_path / "site", *command, code=NOISE + PLUGIN)
+
+    assert json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert "by print" in done.stderr
+    assert "by the descriptor" in done.stderr
+
+
+CRASHES = {
+    "import os; os._exit(0)": "with status 0",
+    "import os; os._exit(7)": "with status 7",
+    "import os; os.kill(os.getpid(), 11)": "by SIGSEGV",
+    "import os; os.kill(os.getpid(), 9)": "by SIGKILL",
+}
+
+
+@pytest.mark.parametrize(("code", "how"), CRASHES.items())
+def test_a_plugin_that_ends_the_process_while_it_is_imported_is_named_and_is_a_failure(
+    code: str, how: str, tmp_path: Path, config: Path
+) -> None:
+    done = gateway(tmp_path / "site", "check", "-c", config, code=code)
+
+    assert done.returncode == 1
+    assert f"the command ended {how} while plugin 'zoo' of zoo 1.0 was imported" in done.stderr
+
+
+def test_a_plugin_that_ends_the_process_later_does_not_change_the_status(tmp_path: Path, config: Path) -> None:
+    code = "import atexit, os\natexit.register(os._exit, 9)\n" + PLUGIN
+
+    done = gateway(tmp_path / "site", "check", "-c", config, code=code)
+
+    assert (done.returncode, done.stdout.strip()) == (0, f"{config}: fine, 1 route, 0 upstreams")
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(("--nonsense",), 2), (("-c", "/nowhere.yaml"), 1)])
+def test_the_status_of_the_command_is_that_of_the_process(
+    arguments: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    assert gateway(tmp_path / "site", "check", *arguments, code=PLUGIN).returncode == status
