@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import importlib_metadata
 
-_REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*(.*)", re.DOTALL)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _OWN: Final = ("gateway-core", "gateway-plugin-sdk")
 
 
@@ -78,15 +78,23 @@ def constraints(
 def _required(requires: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield name and the rest (versions and marker) of requirements that hold without an extra."""
     for each in requires:
-        match = _REQUIREMENT.fullmatch(each)
-        if match is None:
-            continue
-        name, _, rest = match.groups()
+        name, rest = _parts(each)
         versions, _, marker = rest.partition(";")
         if "extra" in marker or versions.strip().startswith("@"):
             continue
         versions = versions.strip().strip("()").strip()
         yield normalized(name), f"{versions} ; {marker.strip()}" if versions and marker else versions
+
+
+def _parts(requirement: str) -> tuple[str, str]:
+    """Return name and the rest of a requirement, without its extras."""
+    text = requirement.strip()
+    match = _NAME.match(text)
+    name = "" if match is None else match[0]
+    rest = text[len(name) :].strip()
+    if rest.startswith("["):
+        rest = rest.partition("]")[2].strip()
+    return name, rest
 
 
 def normalized(name: str) -> str:
@@ -98,9 +106,10 @@ def names_of(arguments: Sequence[str]) -> list[str]:
     """Return the distributions that pip's arguments name; folders and files are not among them."""
     found = []
     for argument in arguments:
-        match = _REQUIREMENT.fullmatch(argument)
-        if match is not None and "/" not in argument and not argument.endswith((".whl", ".tar.gz", ".zip")):
-            found.append(normalized(match[1]))
+        is_file = "/" in argument or argument.endswith((".whl", ".tar.gz", ".zip"))
+        name, _ = _parts(argument)
+        if name and not is_file and not argument.startswith("-"):
+            found.append(normalized(name))
     return found
 
 
