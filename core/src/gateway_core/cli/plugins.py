@@ -9,10 +9,11 @@ from typing import Any, Final
 import click
 
 from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
+from gateway_core.cli.options_table import example, table
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.config.first_party import install_advice
-from gateway_core.packages import PluginInfo, PluginRegistry
+from gateway_core.packages import PluginInfo, PluginRegistry, installed_plugins
 
 MODULES: Final = {
     "new": "plugins_new",
@@ -49,10 +50,12 @@ def command() -> None:
 def list_plugins(*, as_json: bool) -> None:
     """List installed plugins with their distribution, version, hooks, and state or load error.
 
-    Exit status: 1 if one of them does not load.
+    Exit status: 1 if one of them does not load, or a distribution cannot be read.
     """
     registry = PluginRegistry()
-    infos = registry.infos()
+    infos, broken = registry.infos(), installed_plugins().broken
+    for each in broken:
+        click.echo(str(each), err=True)
     if as_json:
         print_json([{**_as_json(info), "code": registry.code(info.name)} for info in infos])
     elif not infos:
@@ -60,7 +63,7 @@ def list_plugins(*, as_json: bool) -> None:
     else:
         head = ("PLUGIN", "DISTRIBUTION", "VERSION", "KIND", "HOOKS", "STATE")
         echo(aligned([head, *(_row(info) for info in infos)]))
-    if any(info.error is not None for info in infos):
+    if broken or any(info.error is not None for info in infos):
         raise SystemExit(PROBLEMS)
 
 
@@ -74,7 +77,7 @@ def _row(info: PluginInfo) -> tuple[str, ...]:
 @click.argument("name")
 @json_option
 def show(name: str, *, as_json: bool) -> None:
-    """Show a plugin's documentation, its hooks and the JSON Schema of its configuration."""
+    """Show a plugin's documentation, its hooks and options, and an example."""
     registry = PluginRegistry()
     info = registry.info(name)
     if info is None:
@@ -100,8 +103,8 @@ def _print(info: PluginInfo) -> None:
     if info.hooks:
         echo(f"\nhooks: {', '.join(info.hooks)}")
     if info.schema is not None:
-        echo("\nconfiguration:")
-        print_json(info.schema)
+        echo(f"\noptions (`gateway plugins show {info.name} --json` has their schema):\n{table(info.schema)}")
+        echo(f"\nexample:\n{example(info.name, info.schema)}")
 
 
 def _as_json(info: PluginInfo) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway_core.cli.options_table import example, table
+
+SCHEMA = {
+    "$defs": {
+        "Limit": {
+            "properties": {"rate": {"type": "number", "description": "Requests\n  a second."}},
+            "required": ["rate"],
+        },
+        "Loop": {"properties": {"again": {"$ref": "#/$defs/Loop"}}},
+    },
+    "properties": {
+        "key": {"type": "string", "default": "client_ip", "description": "What is limited."},
+        "limits": {"type": "array", "items": {"$ref": "#/$defs/Limit"}},
+        "per": {"anyOf": [{"x-expected": "a duration: write 5s", "anyOf": []}, {"type": "null"}], "default": None},
+        "mode": {"enum": ["a", "b"]},
+        "is_on": {"type": "boolean"},
+        "loop": {"$ref": "#/$defs/Loop"},
+    },
+    "required": ["limits"],
+}
+
+
+def test_each_option_has_its_kind_default_and_description_in_a_line() -> None:
+    assert [" ".join(line.split()) for line in table(SCHEMA).splitlines()] == [
+        'key text, default "client_ip". What is limited.',
+        "limits list of any, required",
+        "limits[].rate number, required. Requests a second.",
+        "per a duration",
+        'mode "a" or "b"',
+        "is_on true or false",
+        "loop any",
+        "loop.again any",
+        "loop.again.again any",
+        "loop.again.again.again any",
+    ]
+
+
+def test_the_example_has_the_options_that_must_be_given_or_is_the_schemas_own() -> None:
+    assert example("limit", SCHEMA).split() == [
+        "plugins:",
+        "-",
+        "name:",
+        "limit",
+        "config:",
+        "limits:",
+        "<list",
+        "of",
+        "any>",
+    ]
+    assert "rate: 5" in example("limit", SCHEMA | {"examples": [{"rate": 5}]})
+    assert example("plain", {}).split() == ["plugins:", "-", "name:", "plain"]
+
+
+@pytest.mark.parametrize(
+    "schema", [{}, {"properties": {"a": True}}, {"properties": {"a": {"type": ["string", "null"], "items": False}}}]
+)
+def test_any_schema_can_be_shown(schema: dict[str, Any]) -> None:
+    assert table(schema)
