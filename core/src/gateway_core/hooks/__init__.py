@@ -14,7 +14,6 @@ from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.run import (
     Suspended,
     reject_result,
-    running_hook,
     start_attempt_phase,
     start_log_phase,
     start_phase,
@@ -76,7 +75,6 @@ __all__ = [
     "hookimpl_blocking",
     "reject_result",
     "run_command",
-    "running_hook",
     "server_timing_binding",
     "shared_owner",
     "start_attempt_phase",

@@ -11,7 +11,7 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
 from gateway_core.hooks.wrap import hook_call
 from gateway_core.hookspecs import REQUEST_PHASES
-from gateway_core.messages import Response
+from gateway_core.messages import Request, Response
 from gateway_core.messages.fields import FieldNames, field_names
 from gateway_core.observe import HookObserver, RequestTimes
 
@@ -31,6 +31,10 @@ class Hook:
         self.phase = phase
         self.is_async = is_async
         """Whether it is declared ``async`` or blocking; a plain hook may return an awaitable all the same."""
+
+    def body_failed(self, request: Request | None, error: BaseException) -> None:
+        """Count and log that a filter or a body of its making failed."""
+        self.binding.faults.failed(self.binding, self.phase, request, error)
 
     def __repr__(self) -> str:
         return f"<Hook {self.phase} of {self.binding}>"

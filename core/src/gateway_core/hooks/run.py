@@ -10,9 +10,10 @@ Plain hooks run in the context of the caller: ``context.run(start_phase, ...)`` 
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import os
 from collections.abc import Awaitable
-from types import FrameType
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from gateway_core.errors import TextTooLongError
@@ -29,6 +30,8 @@ from gateway_core.hooks.policy import (
     wrong_result,
 )
 from gateway_core.messages import Record, Request, Response, RouteInfo, UpstreamAttempt
+from gateway_core.messages.hook_owner import calls_hooks
+from gateway_core.messages.response import close_bodies
 
 Hooks = tuple[Hook, ...]
 OutcomeT = TypeVar("OutcomeT")
@@ -68,11 +71,14 @@ class Suspended(Generic[OutcomeT]):
         while True:
             awaitable, self._awaitable = self._awaitable, None
             assert awaitable is not None, "a phase is finished once"
-            hook = self._hook
+            hook = self._hook  # by this name, for `running_hook`
             try:
                 result = await awaited(awaitable, hook.binding.timeout)
             except FAILURES as error:
                 is_over = run.rules.fail(run, hook, error)
+            except asyncio.CancelledError:
+                await run.rules.abandon(run)
+                raise
             else:
                 is_over = result is not None and run.rules.settle(run, hook, result)
             found = None if is_over else run.advance()
@@ -84,20 +90,6 @@ class Suspended(Generic[OutcomeT]):
     def __del__(self) -> None:
         if self._awaitable is not None:
             discard(self._awaitable)
-
-
-def running_hook() -> Hook | None:
-    """Return the plain hook that is being called, for code that it calls; None if there is none.
-
-    Found on the stack, so that calling hooks costs nothing for it.
-    """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way to look at the callers
-    while frame is not None:
-        if frame.f_code in _CALLERS:
-            found: Hook | None = frame.f_locals["hook"]
-            return found
-        frame = frame.f_back
-    return None
 
 
 class _Rules:
@@ -116,11 +108,14 @@ class _Rules:
     def outcome(self, run: _Run) -> Any:
         return run.stop
 
+    async def abandon(self, run: _Run) -> None:
+        """Release what hooks left: the phase was cancelled, and has no outcome."""
+
 
 class _Run:
     """A phase off its fast path: the hooks, where it stands, and what came of it so far."""
 
-    __slots__ = ("args", "hooks", "index", "rules", "stop")
+    __slots__ = ("args", "given", "hooks", "index", "rules", "stop")
 
     def __init__(self, rules: _Rules, hooks: Hooks, index: int, args: tuple[Any, ...]) -> None:
         self.rules = rules
@@ -128,6 +123,8 @@ class _Run:
         self.index = index
         """Of the next hook."""
         self.args = args
+        self.given = args[-1]
+        """In the response phase the response that it began with."""
         self.stop: Stop | None = None
 
     def advance(self) -> tuple[Hook, Awaitable[object]] | None:
@@ -175,6 +172,8 @@ class _Decision(_Rules):
 
     def settle(self, run: _Run, hook: Hook, result: object) -> bool:
         if isinstance(result, Response):
+            if (error := _missing(result)) is not None:
+                return self.fail(run, hook, error)
             run.stop = Stop(_own(hook, result), hook)
         elif isinstance(result, str) and hook.phase == "gateway_route_match":
             run.stop = Stop(result, hook)
@@ -280,7 +279,17 @@ def _own(hook: Hook, response: Response) -> Response:
     copied = response.copy_head()
     if not copied.produced_by:
         copied.produced_by = hook.binding.id
+    if not isinstance(copied.body, bytes):
+        copied.body_owner = hook
     return copied
+
+
+def _missing(response: Response) -> FileNotFoundError | None:
+    """Return the error of a response whose body is a file that cannot be read."""
+    body = response.body
+    if isinstance(body, Path) and not (body.is_file() and os.access(body, os.R_OK)):
+        return FileNotFoundError(f"the body {str(body)!r} is no file that can be read")
+    return None
 
 
 # -- the response
@@ -292,8 +301,12 @@ class _Responding(_Rules):
     def settle(self, run: _Run, hook: Hook, result: object) -> bool:
         if not isinstance(result, Response):
             return self.fail(run, hook, wrong_result(hook, result))
-        if result is not run.args[1]:
-            run.args = run.args[0], _own(hook, result)
+        request, response = run.args
+        if (error := _missing(result)) is not None:
+            return self.fail(run, hook, error)
+        if result is not response:
+            run.args = request, _own(hook, result)
+            run.args[1].replaces(response)
         return False
 
     def fail(self, run: _Run, hook: Hook, error: BaseException) -> bool:
@@ -302,11 +315,18 @@ class _Responding(_Rules):
         else:
             denies = handle_failure(hook, run.args[0], error)
         if denies:
-            run.args = run.args[0], problem_of(error)
+            request, response = run.args
+            run.args = request, problem_of(error)
+            run.args[1].replaces(response)
         return False
 
     def outcome(self, run: _Run) -> Any:
         return run.args[1]
+
+    async def abandon(self, run: _Run) -> None:
+        response = run.args[1]
+        if response is not run.given:  # that one has an owner, who ends it
+            await close_bodies(response, run.given)
 
 
 _RESPONDING: Final = _Responding()
@@ -357,7 +377,7 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
     return outcome
 
 
-_CALLERS: Final = frozenset(
-    each.__code__ for each in (start_phase, start_attempt_phase, start_response_phase, start_log_phase, _Run.advance)
-)
-"""What calls hooks, each with the hook in a variable of that name."""
+for _caller in (
+    start_phase, start_attempt_phase, start_response_phase, start_log_phase, _Run.advance, Suspended.finish
+):  # fmt: skip
+    calls_hooks(_caller)

@@ -105,7 +105,7 @@ class _ShadowOperations:
         """Change nothing."""
 
     def add_body_filter(self, spec: FilterSpec) -> bool:
-        return self._operations.add_body_filter(FilterSpec(spec.factory, observe=True))
+        return self._operations.add_body_filter(FilterSpec(spec.factory, True, spec.owner))
 
     async def forward(self) -> Response:
         raise ShadowModeError("forward() in shadow mode")

@@ -23,6 +23,7 @@ from typing import Final, Protocol, TypeAlias
 
 from gateway_core.errors import ESCAPES, BodySide, BodyTooLargeError
 from gateway_core.messages.headers import Headers
+from gateway_core.messages.hook_owner import HookOwner
 
 Pieces: TypeAlias = bytes | Iterable[bytes]
 Output: TypeAlias = Pieces | Awaitable[Pieces]
@@ -65,6 +66,8 @@ class FilterSpec:
     factory: Callable[[], BodyFilter]
     observe: bool = False
     """Whether it changes nothing, whatever it returns."""
+    owner: HookOwner | None = None
+    """The hook that added it, which its failures count for."""
 
 
 class BodySource(Protocol):
@@ -88,25 +91,23 @@ class BodySource(Protocol):
         """
 
 
-ObserverFailed: TypeAlias = Callable[[BodyFilter, BaseException], None]
+FilterFailed: TypeAlias = Callable[[FilterSpec, BaseException], None]
 
 
-def _ignore(_filter: BodyFilter, _error: BaseException) -> None:
+def _ignore(_spec: FilterSpec, _error: BaseException) -> None:
     """Do nothing."""
 
 
 class FilteredBody:
     """A body that goes through filters, in the order in which they were added; a `BodySource` itself."""
 
-    def __init__(
-        self, source: BodySource, specs: Sequence[FilterSpec], observer_failed: ObserverFailed = _ignore
-    ) -> None:
+    def __init__(self, source: BodySource, specs: Sequence[FilterSpec], filter_failed: FilterFailed = _ignore) -> None:
         """Prepare; the filters are made with the first `read`.
 
-        :param observer_failed: told of an observer that failed and was dropped, and of a filter that failed to close.
+        :param filter_failed: told of each filter that failed, also if it was an observer, or failed only to close.
         """
         self._source = source
-        self._observer_failed = observer_failed
+        self._filter_failed = filter_failed
         self._closed = False
         self._trailers: Headers | None = None
         self._specs = specs
@@ -146,11 +147,11 @@ class FilteredBody:
             try:
                 made = spec.factory()
             except Exception as error:
+                self.report(spec, error)
                 if not spec.observe:
                     raise
-                self.report(BodyFilter(), error)
                 continue
-            before = _Stage(self, before, made, spec.observe)
+            before = _Stage(self, before, made, spec)
             self._stages.append(before)
         self._last = before
         return before
@@ -164,9 +165,9 @@ class FilteredBody:
             await stage.close(error)
         await self._source.aclose(error)
 
-    def report(self, body_filter: BodyFilter, error: BaseException) -> None:
-        """Tell of a failure that does not end the body."""
-        self._observer_failed(body_filter, error)
+    def report(self, spec: FilterSpec, error: BaseException) -> None:
+        """Tell of a filter's failure, whether it ends the body or not."""
+        self._filter_failed(spec, error)
 
 
 class _SourceStage:
@@ -186,15 +187,16 @@ class _SourceStage:
 class _Stage:
     """One filter, and what it gave that was not asked for yet."""
 
-    __slots__ = ("_before", "_body", "_fed", "_filter", "_finished", "_is_closed", "_observes", "_pieces")
+    __slots__ = ("_before", "_body", "_fed", "_filter", "_finished", "_is_closed", "_observes", "_pieces", "_spec")
 
     def __init__(
-        self, body: FilteredBody, before: _Stage | _SourceStage, body_filter: BodyFilter, observes: bool
+        self, body: FilteredBody, before: _Stage | _SourceStage, body_filter: BodyFilter, spec: FilterSpec
     ) -> None:
         self._body = body
         self._before = before
         self._filter = body_filter
-        self._observes = observes
+        self._spec = spec
+        self._observes = spec.observe
         self._pieces: Iterator[bytes] | None = None
         self._fed = False
         """Whether anything was fed since the last flush."""
@@ -205,9 +207,8 @@ class _Stage:
         """Return the next piece, ``b""`` at the end, or None if that takes waiting and ``wait`` is false."""
         while True:
             if self._pieces is not None:
-                for piece in self._pieces:
-                    if piece := self._checked(piece):
-                        return piece
+                if piece := self._next_piece(self._pieces):
+                    return piece
                 self._pieces = None
             if self._finished:
                 return b""
@@ -235,17 +236,39 @@ class _Stage:
             try:
                 output = self._called(method, *args)
                 return self._iterated(await output if isinstance(output, Awaitable) else output)
-            except ESCAPES as error:  # they end nothing but the body
-                raise RuntimeError(f"{self._name} raised {type(error).__name__}") from error
+            except ESCAPES as error:
+                raise self._escaped(error) from error
+            except Exception as error:
+                self._body.report(self._spec, error)
+                raise
         if not self._is_closed:
             try:
                 output = self._called(method, *args)
                 if isinstance(output, Awaitable):
                     await output
             except (Exception, *ESCAPES) as error:  # noqa: BLE001 - a plugin's own code, which may not hold up the body
-                self._body.report(self._filter, error)
+                self._body.report(self._spec, error)
                 await self.close(error if isinstance(error, Exception) else None)
         return iter([each for each in args if isinstance(each, bytes)])
+
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes:
+        """Return the next piece that is not empty; ``b""`` if there is none."""
+        try:
+            for piece in pieces:
+                if checked := self._checked(piece):
+                    return checked
+        except ESCAPES as error:
+            raise self._escaped(error) from error
+        except Exception as error:
+            self._body.report(self._spec, error)
+            raise
+        return b""
+
+    def _escaped(self, error: BaseException) -> RuntimeError:
+        """Report what is meant to end a program, and return what is raised instead: it ends the body alone."""
+        failure = RuntimeError(f"{self._name} raised {type(error).__name__}")
+        self._body.report(self._spec, failure)
+        return failure
 
     def _called(self, method: Callable[..., Output], *args: bytes | Headers) -> Output:
         try:
@@ -281,13 +304,13 @@ class _Stage:
             if end is not None:
                 end()
         except (Exception, *ESCAPES) as failure:  # noqa: BLE001 - a plugin's own code; the body has ended
-            self._body.report(self._filter, failure)
+            self._body.report(self._spec, failure)
         try:
             closing = self._filter.close(error)
             if isinstance(closing, Awaitable):
                 await closing
         except (Exception, *ESCAPES) as failure:  # noqa: BLE001 - a plugin's own code; the body has ended
-            self._body.report(self._filter, failure)
+            self._body.report(self._spec, failure)
 
 
 async def read_whole(source: BodySource, limit: int, side: BodySide) -> bytes | TooLarge:

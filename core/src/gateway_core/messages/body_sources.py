@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
@@ -68,6 +69,33 @@ class IteratorSource:
         end = getattr(iterator, "aclose", None)
         if end is not None:
             await end()
+
+
+class ClosingBehind:
+    """A body that may read from others, which are closed once it is."""
+
+    __slots__ = ("_others", "_source")
+
+    def __init__(self, source: BodySource, others: Sequence[AsyncIterator[bytes]]) -> None:
+        self._source = source
+        self._others = [IteratorSource(each) for each in others]
+
+    @property
+    def is_idle(self) -> bool:
+        return self._source.is_idle
+
+    @property
+    def trailers(self) -> Headers:
+        return self._source.trailers
+
+    async def read(self) -> bytes:
+        return await self._source.read()
+
+    async def aclose(self, error: Exception | None) -> None:
+        async with AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            for each in self._others:
+                stack.push_async_callback(each.aclose, error)
+            await self._source.aclose(error)
 
 
 class PathSource:

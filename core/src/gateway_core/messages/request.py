@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
 from gateway_core.messages.headers import Headers, HeadersKey, block_of, frozen_headers, headers_of_block
+from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.path import read_path
@@ -312,7 +313,7 @@ class Request:
         """
         if self.operations is None:
             return  # of a test kit, without a body
-        if self.operations.add_body_filter(FilterSpec(factory, observe)) and not observe:
+        if self.operations.add_body_filter(FilterSpec(factory, observe, running_hook())) and not observe:
             remove_body_fields(self.headers)
 
     async def forward(self) -> Response:

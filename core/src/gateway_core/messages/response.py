@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from copy import copy
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -18,9 +19,10 @@ from gateway_core.messages.body import (
     read_whole,
     remove_body_fields,
 )
-from gateway_core.messages.body_sources import Body, source_of
+from gateway_core.messages.body_sources import Body, IteratorSource, source_of
 from gateway_core.messages.fields import checked_value
 from gateway_core.messages.headers import Headers, block_of, headers_of_block
+from gateway_core.messages.hook_owner import HookOwner, running_hook
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -58,11 +60,7 @@ class Response:
     """
 
     # Defaults stand in the class: most responses pass by unchanged.
-    body: Body = b""
-    """The whole body, a file, or an iterator of pieces; of an upstream's response it is empty: see `read`.
-
-    What is assigned is sent in place of the upstream's body.
-    """
+    _body: Body = b""
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
@@ -74,6 +72,10 @@ class Response:
     """What the body goes through, in order; for the data path."""
     is_filtered = False
     """Whether one of the filters may change the body; others only observe it."""
+    body_owner: HookOwner | None = None
+    """The hook that gave a file or an iterator as the body; for the data path."""
+    replaced: tuple[AsyncIterator[bytes], ...] = ()
+    """Iterators that another body took the place of, which may read from them; for the data path."""
     is_for_head = False
     """Whether the request's method is HEAD; for the data path."""
     _headers: Headers | None = None
@@ -93,6 +95,27 @@ class Response:
         self.reason = reason_phrase(status) if reason is None else checked_value(reason).decode("latin-1")
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.body = body.encode() if isinstance(body, str) else body
+
+    @property
+    def body(self) -> Body:
+        """The whole body, a file, or an iterator of pieces; of an upstream's response it is empty: see `read`.
+
+        What is assigned is sent in place of the upstream's body. An iterator is closed on every end, also if another
+        body is assigned, once that has ended.
+        """
+        return self._body
+
+    @body.setter
+    def body(self, body: Body) -> None:
+        replaced, self._body = self._body, body
+        if isinstance(replaced, AsyncIterator) and replaced is not body:
+            self.replaced = (*self.replaced, replaced)
+        self.body_owner = None if isinstance(body, bytes) else running_hook()
+
+    def replaces(self, other: Response) -> None:
+        """Have what another response's body holds closed behind this one's; for the data path."""
+        bodies = [each for each in (*other.replaced, other._body) if isinstance(each, AsyncIterator)]
+        self.replaced = (*self.replaced, *[each for each in bodies if each is not self._body])
 
     @classmethod
     def streamed(cls, status: int, reason: str, block: bytes) -> Response:
@@ -203,9 +226,9 @@ class Response:
         self.body_filters = ()
         found = await read_whole(source, limit, "response")
         if isinstance(found, TooLarge):
-            self.body = _pieces_of(found.rest)
+            self._body = _pieces_of(found.rest)  # it closes what it reads from
             raise found.error
-        self.body = found
+        self._body = found
         return found
 
     def set_body(self, data: bytes) -> None:
@@ -231,7 +254,7 @@ class Response:
         """
         if not observe and (self.headers.get("Content-Length") != "0" or self.is_for_head):
             remove_body_fields(self.headers)
-        spec = FilterSpec(factory, observe)
+        spec = FilterSpec(factory, observe, running_hook())
         if self.operations is not None:
             self.operations.add_body_filter(spec)
         self.body_filters = (*self.body_filters, spec)
@@ -253,9 +276,21 @@ async def _pieces_of(source: BodySource) -> AsyncIterator[bytes]:
         await source.aclose(error)
 
 
+async def close_bodies(response: Response, kept: Response | None = None) -> None:
+    """Close the iterators of a response that is not sent.
+
+    :param kept: a response whose iterator has another owner.
+    """
+    ends = [each for each in (response.body, *response.replaced) if isinstance(each, AsyncIterator)]
+    async with AsyncExitStack() as stack:
+        for each in ends:
+            if kept is None or each is not kept.body:
+                stack.push_async_callback(IteratorSource(each).aclose, None)
+
+
 def with_assigned_body(response: Response) -> Response:
     """Return a response as one that was made here if a plugin assigned a body to an upstream's; any other as it is."""
-    if not response.is_streamed or "body" not in vars(response):
+    if not response.is_streamed or "_body" not in vars(response):
         return response
     made = response.copy_head()
     made.is_streamed, made.operations = False, None

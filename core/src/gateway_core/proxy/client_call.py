@@ -20,7 +20,7 @@ from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.response_stream import report_observer
+from gateway_core.proxy.response_stream import report_filter
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.upstream.connection import IN_CHUNKS
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
@@ -165,7 +165,7 @@ class ClientCall:
             if cookie is not None:
                 response.headers.add("Set-Cookie", cookie)
         if head.status != 101:
-            failed = partial(report_observer, sent.request)
+            failed = partial(report_filter, sent.request)
             response.operations = StreamedBody(call, "response", failed, head.content_length)
         return response
 

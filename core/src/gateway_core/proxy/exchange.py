@@ -221,14 +221,13 @@ class Exchange:
 
     def body_broken(self, error: BaseException) -> None:
         """Called when what gives a body failed: filters, an iterator."""
-        self.proxy.log.error("request %s: a body failed: %r", self.request.request_id, error)
         by, status, reason = failure_of(error)
         self._respond_or_cut(status, reason, repr(error), by, flush=True)
 
     def written(self) -> None:
         """Called when a response that was made here is written."""
-        if self._own is not None and self._own.reason is not None:
-            self.reason = self._own.reason
+        if self._own is not None and (failure := self._own.reason or self._own.response.failure) is not None:
+            self.reason = failure
         self.finish(self.proxy.now())
 
     def response_begins(self) -> None:

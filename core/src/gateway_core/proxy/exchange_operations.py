@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextvars import Context
 from typing import Protocol
 
-from gateway_core.hooks import running_hook
+from gateway_core.hooks import Hook
 from gateway_core.messages import Request, Response
 from gateway_core.messages.body import FilterSpec
+from gateway_core.messages.hook_owner import running_hook
 from gateway_core.proxy.detached_request import detach
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange, ForwardingExchange
 from gateway_core.proxy.request_body import RequestBody
@@ -92,8 +93,9 @@ class ExchangeOperations:
             data = self.body.whole
             if data is None:
                 raise RuntimeError("detach() needs the request's body: await request.read() before")
-        suspended = exchange.runner().suspended
-        hook = running_hook() if suspended is None else suspended.hook
+        hook, suspended = running_hook(), exchange.runner().suspended
+        if not isinstance(hook, Hook):
+            hook = None if suspended is None else suspended.hook
         return detach(exchange, hook, data)
 
     def abort(self, reason: str) -> None:

@@ -15,7 +15,9 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gateway_core.errors import ClientGoneError
-from gateway_core.hooks import Suspended, current_request
+from gateway_core.hooks import Stop, Suspended, current_request
+from gateway_core.messages import Response
+from gateway_core.messages.response import close_bodies
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class HookRunner:
         """Run a phase and call ``then`` with its outcome, at once or when a hook that must be awaited is done."""
         outcome = self._context.run(start, *args)
         if self.is_stopped:
+            self._drop(outcome)
             return
         if not isinstance(outcome, Suspended):
             then(outcome)
@@ -102,10 +105,12 @@ class HookRunner:
         return HookRunner(self._crashed, self._context)
 
     def _resume(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
-        if self._task is not task:
-            return  # it was cancelled
-        self._task = self.suspended = None
-        if self.is_stopped:
+        is_current = self._task is task
+        if is_current:
+            self._task = self.suspended = None
+        if not is_current or self.is_stopped:
+            if not task.cancelled() and task.exception() is None:
+                self._drop(task.result())
             return
         try:
             outcome = task.result()
@@ -118,6 +123,12 @@ class HookRunner:
             then(outcome)
         except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
             self._crashed(error)
+
+    def _drop(self, outcome: object) -> None:
+        """Close what a phase came to, when its request has ended."""
+        response = outcome.result if isinstance(outcome, Stop) else outcome
+        if isinstance(response, Response) and not (isinstance(response.body, bytes) and not response.replaced):
+            self.spawn(close_bodies(response), "end of a body")
 
 
 def _ignore(_: BaseException) -> None:

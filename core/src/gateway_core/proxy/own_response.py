@@ -15,14 +15,29 @@ from typing import Protocol
 from gateway_core.hooks import Hook, start_response_phase
 from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec
-from gateway_core.messages.body_sources import Body, BytesSource, ExactLength, IteratorSource, source_of
+from gateway_core.messages.body_sources import (
+    Body,
+    BodyTooShortError,
+    BytesSource,
+    ClosingBehind,
+    ExactLength,
+    IteratorSource,
+    source_of,
+)
 from gateway_core.messages.response import with_assigned_body
 from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
-from gateway_core.proxy.response_stream import ResponseStream, close_source, report_observer
+from gateway_core.proxy.response_stream import (
+    PluginBody,
+    ResponseStream,
+    close_replaced,
+    close_source,
+    report_body,
+    report_filter,
+)
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.streamed_body import StreamedBody
 
@@ -90,9 +105,12 @@ class OwnResponse:
         streamed = response.operations if isinstance(response.operations, StreamedBody) else None
         body: Body | BodySource = response.body if streamed is None else streamed.take()
         if self._body is not response.body:
-            self.discard()
+            replaced, self._body = self._body, b""
+            if isinstance(replaced, AsyncIterator) and replaced not in response.replaced:
+                response.replaced = (*response.replaced, replaced)
         self._body = b""  # it is closed by what reads it
         if isinstance(body, bytes):
+            close_replaced(response, owner.runner)
             may_have_body = response.status not in BODILESS
             data = with_request_id(response, body, owner.request.request_id) if may_have_body else b""
             if streamed is not None or not specs or not data:
@@ -105,7 +123,10 @@ class OwnResponse:
             length = None if streamed.is_changed else streamed.length
         else:
             length = _stated_length(response)
-        self._stream(response, _source_of(body), () if streamed is not None else specs, length)
+        if isinstance(body, Path | AsyncIterator):
+            body = PluginBody(source_of(body), owner.request, response.body_owner)
+        source = ClosingBehind(body, response.replaced) if response.replaced else body
+        self._stream(response, source, () if streamed is not None else specs, length)
 
     def _stream(
         self, response: Response, source: BodySource, specs: tuple[FilterSpec, ...], length: int | None
@@ -117,7 +138,7 @@ class OwnResponse:
             owner.written()
             return
         if specs:
-            source = FilteredBody(source, specs, partial(report_observer, owner.request))
+            source = FilteredBody(source, specs, partial(report_filter, owner.request))
         if length is not None:
             source = ExactLength(source, length, self._on_excess)
         owner.stream(ResponseStream(self, source, owner.writer, owner.runner()))
@@ -144,6 +165,8 @@ class OwnResponse:
 
     def stream_failed(self, error: BaseException) -> None:
         """Respond otherwise, or cut the response off."""
+        if isinstance(error, BodyTooShortError):
+            report_body(self._owner.request, self.response.body_owner, "a body", error)
         self._owner.body_broken(error)
 
     def discard(self) -> None:
@@ -151,10 +174,6 @@ class OwnResponse:
         body, self._body = self._body, b""
         if isinstance(body, AsyncIterator):
             close_source(IteratorSource(body), self._owner.runner())
-
-
-def _source_of(body: Body | BodySource) -> BodySource:
-    return source_of(body) if isinstance(body, bytes | Path | AsyncIterator) else body
 
 
 def _stated_length(response: Response) -> int | None:

@@ -20,7 +20,7 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_filters import ClientBody, FilteredRequest, whole_body
 from gateway_core.proxy.response_fields import trailer_block
-from gateway_core.proxy.response_stream import report_observer
+from gateway_core.proxy.response_stream import report_filter
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.streamed_body import StreamedBody
 
@@ -115,7 +115,7 @@ class RequestChanges:
         if self._changes is None:
             exchange = self._exchange
             source = BytesSource(b"") if exchange.body is None else ClientBody(self, exchange.body)
-            self._changes = StreamedBody(source, "request", partial(report_observer, exchange.request))
+            self._changes = StreamedBody(source, "request", partial(report_filter, exchange.request))
         return self._changes
 
     # -- what the exchange calls

@@ -22,7 +22,7 @@ from gateway_core.messages.response import response_block, with_assigned_body
 from gateway_core.proxy.body_queue import BodyQueue
 from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
-from gateway_core.proxy.response_stream import ResponseStream, report_observer
+from gateway_core.proxy.response_stream import ResponseStream, report_filter
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import HEAD_ONLY, UpstreamConnection
@@ -111,7 +111,7 @@ class ResponsePhase:
         self._is_decided = True
         owner, body = self._owner, self._body
         response.operations = None
-        if response is not self.response or "body" in response.__dict__:
+        if response is not self.response or "_body" in response.__dict__:
             self.response.operations = None
             response = with_assigned_body(response)
             if not response.is_streamed:
@@ -247,7 +247,7 @@ class ResponsePhase:
                 queue.send_end(self._trailers)
             elif self._broken is not None:
                 queue.fail(UpstreamError(self._broken[1], reason=self._broken[0]))
-            failed = partial(report_observer, self._owner.request)
+            failed = partial(report_filter, self._owner.request)
             self._body = StreamedBody(queue, "response", failed)
         return self._body
 

@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.errors import ESCAPES, ClientGoneError, UpstreamError
-from gateway_core.messages import BodyFilter, Request
-from gateway_core.messages.body import BodySource
+from gateway_core.hooks.policy import problem_of
+from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages.body import BodySource, FilterSpec
+from gateway_core.messages.body_sources import BytesSource, ClosingBehind
+from gateway_core.messages.hook_owner import HookOwner
 from gateway_core.proxy.body_queue import outside
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.reasons import PLUGIN_FAILED
 
 PIECES_PER_TURN: Final = 64
 _BYTES_PER_TURN: Final = 256 * 1024
@@ -113,6 +118,7 @@ class ResponseStream:
             try:
                 self._response.end_stream(self._source)
             except Exception as failure:  # noqa: BLE001 - trailers are what a filter left
+                _log.error("the end of a body failed: %r", failure, exc_info=failure)
                 error = failure
         if error is not None:
             self._response.stream_failed(error)
@@ -132,20 +138,68 @@ class ResponseStream:
 
 def failure_of(error: BaseException) -> tuple[str, int, str]:
     """Return who is to blame for a body that failed, and status and reason of a response in its place."""
-    if isinstance(error, UpstreamError):
-        return "upstream", error.status, error.reason
-    return "gateway", 500, "plugin.failed"
+    response = problem_of(error)
+    by = "upstream" if isinstance(error, UpstreamError) else "gateway"
+    return by, response.status, response.failure or PLUGIN_FAILED
 
 
-def report_observer(request: Request, body_filter: BodyFilter, error: BaseException) -> None:
-    """Log that an observer failed and was dropped, or that a filter failed to close."""
-    name = type(body_filter).__qualname__
-    _log.error("request %s: the body filter %s failed: %r", request.request_id, name, error, exc_info=error)
+def report_filter(request: Request, spec: FilterSpec, error: BaseException) -> None:
+    """Count and log a filter's failure: for the binding whose hook added it, if that is known."""
+    report_body(request, spec.owner, "a body filter", error)
+
+
+def report_body(request: Request, owner: HookOwner | None, what: str, error: BaseException) -> None:
+    """Count and log a failure of what a plugin made, for its binding if that is known."""
+    if owner is not None:
+        owner.body_failed(request, error)
+    else:
+        _log.error("request %s: %s failed: %r", request.request_id, what, error, exc_info=error)
+
+
+class PluginBody:
+    """A file or an iterator of a plugin, whose failure is its binding's."""
+
+    __slots__ = ("_owner", "_request", "_source")
+
+    def __init__(self, source: BodySource, request: Request, owner: HookOwner | None) -> None:
+        self._source = source
+        self._request = request
+        self._owner = owner
+
+    @property
+    def is_idle(self) -> bool:
+        return self._source.is_idle
+
+    @property
+    def trailers(self) -> Headers:
+        return self._source.trailers
+
+    async def read(self) -> bytes:
+        try:
+            return await self._source.read()
+        except ESCAPES as error:  # they end nothing but the body
+            failure = RuntimeError(f"what gives the body raised {type(error).__name__}")
+            report_body(self._request, self._owner, "a body", failure)
+            raise failure from error
+        except Exception as error:
+            if not isinstance(error, ClientGoneError):
+                report_body(self._request, self._owner, "a body", error)
+            raise
+
+    async def aclose(self, error: Exception | None) -> None:
+        await self._source.aclose(error)
 
 
 def close_source(source: BodySource, runner: HookRunner, error: Exception | None = None) -> None:
     """Close a source that is not read any further, in the exchange's context."""
     runner.spawn(_closed(source, error), "end of a body")
+
+
+def close_replaced(response: Response, runner: Callable[[], HookRunner]) -> None:
+    """Close the iterators that another body took the place of, in the exchange's context."""
+    if response.replaced:
+        close_source(ClosingBehind(BytesSource(b""), response.replaced), runner())
+        response.replaced = ()
 
 
 async def _closed(source: BodySource, error: Exception | None) -> None:

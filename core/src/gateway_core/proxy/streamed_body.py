@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway_core.errors import BodySide, BodyTooLargeError
 from gateway_core.messages import Headers
-from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec, ObserverFailed, Replayed
+from gateway_core.messages.body import BodySource, FilteredBody, FilterFailed, FilterSpec, Replayed
 from gateway_core.messages.body_sources import BytesSource
 from gateway_core.tasks import spawn
 
@@ -30,18 +30,18 @@ class StreamedBody:
     )
 
     def __init__(
-        self, source: BodySource, side: BodySide, observer_failed: ObserverFailed, length: int | None = None
+        self, source: BodySource, side: BodySide, filter_failed: FilterFailed, length: int | None = None
     ) -> None:
         """Change nothing yet.
 
         :param source: where the body comes from; may be cancelled while it is read.
-        :param observer_failed: told of observers that fail.
+        :param filter_failed: told of filters that fail.
         :param length: bytes, as the message's head says; None if it does not.
         """
         self.length = length
         self._source = source
         self._side: BodySide = side
-        self._failed = observer_failed
+        self._failed = filter_failed
         self._specs: list[FilterSpec] = []
         self._whole: bytes | None = None
         self._is_filtered = False

@@ -24,7 +24,8 @@ from gateway_core.hooks import (
     run_command,
     start_log_phase,
 )
-from gateway_core.messages import Attempt, BodyFilter, Headers, Identity, Record, Request, Response, UpstreamAttempt
+from gateway_core.messages import Attempt, Headers, Identity, Record, Request, Response, UpstreamAttempt
+from gateway_core.messages.body import FilterSpec
 from gateway_core.metrics import Metrics
 from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import InstanceLeases, PluginRegistry
@@ -313,8 +314,11 @@ class PluginHarness(Generic[PluginT]):
             self.calls[begun:],
         )
 
-    def _filter_failed(self, body_filter: BodyFilter, error: BaseException) -> None:
-        self.plugin.log.error("the body filter %s failed: %r", type(body_filter).__qualname__, error)
+    def _filter_failed(self, spec: FilterSpec, error: BaseException) -> None:
+        if spec.owner is not None:
+            spec.owner.body_failed(None, error)
+        else:
+            self.plugin.log.error("a body filter failed: %r", error, exc_info=error)
 
     def _record(self, exchange: HarnessExchange, request: Request, response: Response, received: int) -> Record:
         record = Record()

@@ -19,7 +19,7 @@ from gateway_core.hooks import (
     start_response_phase,
 )
 from gateway_core.messages import Request, Response, RouteInfo, UpstreamAttempt
-from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec, ObserverFailed, TooLarge, read_whole
+from gateway_core.messages.body import BodySource, FilteredBody, FilterFailed, FilterSpec, TooLarge, read_whole
 from gateway_core.messages.body_sources import BytesSource, IteratorSource, source_of
 from gateway_core.messages.headers import block_of
 from gateway_core.tasks import spawn
@@ -37,7 +37,7 @@ async def settled(outcome: Any) -> Any:
 class StreamedBody:
     """The body of a request or of an upstream's response: read, replaced, or sent on through filters."""
 
-    def __init__(self, source: BodySource, has_body: bool, side: BodySide, failed: ObserverFailed) -> None:
+    def __init__(self, source: BodySource, has_body: bool, side: BodySide, failed: FilterFailed) -> None:
         self._source = source
         self._specs: list[FilterSpec] = []
         self._side = side
@@ -79,12 +79,12 @@ class HarnessExchange:
         request: Request,
         body: bytes | Iterable[bytes],
         upstream_response: Response,
-        filter_failed: ObserverFailed,
+        filter_failed: FilterFailed,
     ) -> None:
         """Prepare.
 
         :param body: the request's, whole or in pieces.
-        :param filter_failed: told of observers that fail.
+        :param filter_failed: told of filters that fail.
         """
         self.chain = chain
         self.request = request
