@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway_core.messages.hook_owner import HookOwner, calls_hooks, running_hook
+from gateway_core.tasks import spawn
 
 
 class Owner:
@@ -26,7 +27,7 @@ def test_the_innermost_hook_is_found_on_the_stack() -> None:
     outer, inner = Owner(), Owner()
 
     assert call(outer, running_hook) is outer
-    assert call(outer, lambda: call(inner, lambda: running_hook())) is inner
+    assert call(outer, lambda: call(inner, running_hook)) is inner
     assert running_hook() is None
 
 
@@ -38,4 +39,4 @@ async def test_a_hook_is_found_behind_what_it_awaits() -> None:
         return running_hook()
 
     assert await wait(owner, hook) is owner
-    assert await wait(owner, lambda: asyncio.create_task(hook())) is None
+    assert await wait(owner, lambda: spawn(hook(), name="of a hook")) is None
