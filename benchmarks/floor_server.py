@@ -3,9 +3,8 @@
     python benchmarks/floor_server.py PORT                       # plain
     python benchmarks/floor_server.py PORT --ssl CERT KEY        # create_server(ssl=)
     python benchmarks/floor_server.py PORT --accept CERT KEY     # accepted by hand, connect_accepted_socket(ssl=)
-    python benchmarks/floor_server.py PORT --delay SECONDS       # plain, and each response takes so long
 
-`connections.py` runs it beside the gateway, `traffic.py` behind it.
+`connections.py` runs it beside the gateway.
 """
 
 from __future__ import annotations
@@ -36,28 +35,17 @@ class Floor(asyncio.Protocol):
             self.transport.write(KEPT)
 
 
-class Slow(Floor):
-    """One connection whose responses take a while."""
-
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-
-    def data_received(self, data: bytes) -> None:
-        asyncio.get_running_loop().call_later(self._delay, super().data_received, data)
-
-
 async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> None:
     """Serve until killed."""
     loop, context = asyncio.get_running_loop(), None
-    make = Floor if manner != "--delay" else lambda: Slow(float(cert))
-    if manner in {"--ssl", "--accept"}:
+    if manner:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         context.set_alpn_protocols(["http/1.1"])
     sock = socket.create_server(("127.0.0.1", port), backlog=2048)
     sock.setblocking(False)
     if manner != "--accept":
-        await loop.create_server(make, sock=sock, ssl=context, backlog=2048)
+        await loop.create_server(Floor, sock=sock, ssl=context, backlog=2048)
     else:
         tasks = set()
 
@@ -67,7 +55,7 @@ async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> No
             except BlockingIOError:
                 return
             connection.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(Floor, connection, ssl=context))
+            task = loop.create_task(loop.connect_accepted_socket(Floor, connection, ssl=context))  # type: ignore[arg-type]
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 

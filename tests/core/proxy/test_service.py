@@ -163,7 +163,7 @@ def buffered(gateway: RunningProxy) -> int:
     exchanges: list[Any] = list(gateway.proxy.exchanges)
     for exchange in exchanges:
         relay = exchange._relay
-        attempt = relay.upstream_request._attempt if relay is not None else None
+        attempt = relay.attempt if relay is not None else None
         if attempt is not None and attempt._connection is not None:
             size += attempt._connection.transport.get_write_buffer_size()
     return size

@@ -44,7 +44,6 @@ routes:
     assert [endpoint.id for endpoint in snapshot.upstreams["users"].endpoints] == ["one"]
     assert route.own.path is not None
     assert route.own.path(found.params, "/users/7") == "/7"
-    assert route.alike is route.targets[0]
     assert route.timeouts == TimeoutsConfig.model_validate({"connect": "2s", "response": "7s", "idle": "5s"})
     assert route.max_body_bytes == 10_000_000
     assert route.retry is None
@@ -216,7 +215,6 @@ routes:
     assert [each.rewrite.host for each in split.targets] == [b"", b"b.test", b""]
     assert split.buffer_request == 1024
     assert [each.preserve_host for each in own.targets] == [False]
-    assert split.alike is None
     chosen = split.target_for(snapshot.upstreams["a"])
     assert chosen is split.targets[0]
     other = own.target_for(snapshot.upstreams["b"])

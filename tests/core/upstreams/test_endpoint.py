@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
-from gateway_core.leases import Leases
 from gateway_core.upstreams import Endpoint, EndpointSpec, EndpointStatus
-from gateway_core.upstreams.endpoint import Checked
-from gateway_core.upstreams.health import HealthState
 
 
 class Pool:
@@ -17,17 +14,6 @@ class Pool:
         self.closed += 1
         if self.fails:
             raise RuntimeError("pool")
-
-
-class Health:
-    """An address that is checked."""
-
-    def __init__(self) -> None:
-        self.health = HealthState()
-        self.closed = 0
-
-    async def aclose(self) -> None:
-        self.closed += 1
 
 
 class Watch:
@@ -105,11 +91,10 @@ def test_watchers_are_told_until_they_leave() -> None:
     assert watch.calls == 1
 
 
-async def test_closing_closes_the_pool_and_gives_the_health_back_once_even_if_one_fails() -> None:
-    endpoint, pool, other = Endpoint(EndpointSpec("http", "a", 80)), Pool(fails=True), Health()
+async def test_closing_closes_pool_and_attachments_once_even_if_one_fails() -> None:
+    endpoint, pool, other = Endpoint(EndpointSpec("http", "a", 80)), Pool(fails=True), Pool()
     endpoint.pool = pool
-    checks: Leases[str, Checked] = Leases()
-    endpoint.follow(checks.acquire("a", lambda: other))
+    endpoint.attach(other)
 
     with pytest.raises(RuntimeError):
         await endpoint.aclose()

@@ -48,8 +48,7 @@ def registry() -> Registry:
 
 @pytest.fixture
 async def runtime(registry: Registry) -> AsyncIterator[UpstreamRuntime]:
-    runtime = UpstreamRuntime(SystemClock())
-    runtime.extend({}, {"registry": registry})
+    runtime = UpstreamRuntime(SystemClock(), discoveries={"registry": registry})
     yield runtime
     await runtime.aclose()
 

@@ -1,14 +1,40 @@
-"""What an attempt tells its owner, and what failures mean."""
+"""What the attempts of one request have in common: who wants the response, on what terms, and what failed so far.
+
+`AttemptOwner` is what the request is sent for. `AttemptTerms` is what few attempts look at: most requests go to the
+only endpoint over an idle connection, and their first response is the last one. `Retries` is made with the first
+attempt that fails; whether another one follows is decided by the retry policy (`gateway_core.upstreams.retry`): never
+after the head of a response went to the owner, and never for want of local resources, of which another attempt takes
+more.
+
+**The free resend.** A kept connection may be closed by the endpoint in the moment in which a request goes out on it.
+This says nothing about the endpoint, so the same attempt is sent once more, over a new connection, and is not counted
+as a retry. Only if the connection was used before, if no byte of a response came, once per request, if the body can be
+sent again, and for the methods of the retry policy (RFC 9110 section 9.2.2).
+"""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from gateway_core.messages import Attempt as AttemptRecord
+from gateway_core.messages import Request
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.inbound_head import InboundHead
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream.pool import NO_CLIENT, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.snapshot import CompiledRoute
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
+from gateway_core.upstreams.retry import Retry, RetryPolicy
+from gateway_core.upstreams.upstream import Upstream
 
 
 class Ending(NamedTuple):
@@ -36,6 +62,64 @@ ENDINGS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptTerms:
+    """What is the same for all attempts of a request."""
+
+    method: str
+    """Decides whether it may be sent twice."""
+    policy: RetryPolicy
+    connect_timeout: float
+    """Seconds to make a connection; 0 is no limit."""
+    total_deadline: float
+    """Monotonic seconds by which all has to be over."""
+    key: str | None = None
+    """What the upstream's strategy hashes."""
+    sticky_cookie: str | None = None
+    """The client's cookie that names an endpoint."""
+    proxy_client: ProxyClient = NO_CLIENT
+    """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
+    offered_protocol: bytes = b""
+    """The protocol that the client asks to change to."""
+
+    def protocol_of(self, head: ResponseHead) -> bytes:
+        """Return the protocol that a 101 changes to."""
+        return head.upgrade or self.offered_protocol
+
+    def switch_problem(self, head: ResponseHead, body: RequestBody | None) -> str:
+        """Return why a 101 is a bad response; empty if it is not.
+
+        :param body: of the request.
+        """
+        if any(name != self.offered_protocol for name in list_members([self.protocol_of(head)])):
+            # The client would take the bytes of one protocol for those of another.
+            return "it changes to another protocol than the client offered"
+        if body is not None and not body.is_complete:
+            # The rest of the body would be the first bytes of the new protocol (RFC 9110 section 7.8).
+            return "it changes the protocol before the request is complete"
+        return ""
+
+
+def client_terms(
+    request: Request, head: InboundHead, client: Client, route: CompiledRoute, upstream: Upstream, total_deadline: float
+) -> AttemptTerms:
+    """Return the terms of a client's request to an upstream."""
+    return AttemptTerms(
+        request.method,
+        route.retry or upstream.retries,
+        route.timeouts.connect,
+        total_deadline,
+        None if upstream.hash_key is None else upstream.hash_key(request),
+        None if upstream.sticky is None else request.cookie(upstream.sticky.name),
+        NO_CLIENT if upstream.transport.send_proxy_protocol is None else ProxyClient(client.source, client.destination),
+        head.facts.upgrade or b"",
+    )
+
+
+PreparedRequest = tuple[bytes, int]
+"""The head, or a whole request, and the flags of `UpstreamConnection.send`."""
+
+
 class UpstreamFailure(NamedTuple):
     """Why there is no response."""
 
@@ -48,17 +132,30 @@ class UpstreamFailure(NamedTuple):
     """Seconds after which trying again may help."""
 
 
-PreparedRequest = tuple[bytes, int]
-"""The head, or a whole request, and the flags of `UpstreamConnection.send`."""
-
-
 class AttemptOwner(Protocol):
-    """Who wants the response: told once what became of it: `on_response`, `on_switch` or `on_failed`."""
+    """What wants a response: told once what became of it, by `on_response`, `on_switch` or `on_failed`."""
 
-    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:
+    @property
+    def upstream(self) -> Upstream: ...
+
+    @property
+    def directory(self) -> UpstreamDirectory: ...
+
+    @property
+    def body(self) -> RequestBody | None:
+        """What is sent behind the head that `prepare` makes."""
+
+    @property
+    def bound(self) -> BoundConnections | None:
+        """The upstream connections that belong to the client."""
+
+    def terms(self) -> AttemptTerms:
+        """Return what few attempts need to know; called once an attempt needs it."""
+
+    def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the request's head for an endpoint.
 
-        :returns: None if it is passed to `UpstreamRequest.connect` later, or after `UpstreamRequest.give_up`.
+        :returns: None if it is passed to `Attempt.connect` later, or after `Attempt.give_up`.
         """
 
     def on_sent(self, now: float) -> None:
@@ -66,6 +163,9 @@ class AttemptOwner(Protocol):
 
     def on_waiting(self, seconds: float) -> None:
         """Called when the attempt waits for something else, ``seconds`` at most; 0 is no limit of its own."""
+
+    def on_retry(self, retries: Retries) -> None:
+        """Make another attempt, in the place of the last one."""
 
     def on_interim(self, head: ResponseHead) -> None:
         """Called with each 1xx head that is not 101."""
@@ -82,7 +182,7 @@ class AttemptOwner(Protocol):
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         """Called with a 101 head and the bytes behind it.
 
-        The connection is the owner's from here on; the attempt is under way until `UpstreamRequest.give_up`.
+        The connection is the owner's from here on; the attempt is in progress until `Attempt.give_up`.
         """
 
     def on_failed(self, failure: UpstreamFailure) -> None:
@@ -96,3 +196,94 @@ class AttemptOwner(Protocol):
 
     def crashed(self, error: BaseException) -> None:
         """Called when the gateway itself failed."""
+
+
+class Retries:
+    """The failed attempts of one request; its next attempt goes on with them."""
+
+    __slots__ = ("_is_retrying", "_owner", "_terms", "_timer", "attempted", "first_picked_at", "records", "was_resent")
+
+    def __init__(self, owner: AttemptOwner, terms: AttemptTerms) -> None:
+        self._owner = owner
+        self._terms = terms
+        self._is_retrying = False
+        self._timer: asyncio.TimerHandle | None = None  # of the backoff
+        self.records: tuple[AttemptRecord, ...] = ()
+        self.attempted: tuple[Endpoint, ...] = ()
+        """Those that another attempt followed."""
+        self.first_picked_at = 0.0
+        """Monotonic seconds; 0 until another attempt follows the first."""
+        self.was_resent = False
+        """Whether the request was sent once more over a new connection, which is no retry."""
+
+    def note(self, endpoint: Endpoint, word: str, picked_at: float, status: int = 0) -> None:
+        """Record an attempt that failed."""
+        seconds = self._owner.directory.now() - picked_at
+        self.records = (*self.records, AttemptRecord(endpoint.id, word, status, seconds, endpoint.url))
+
+    def takes_resend(self) -> bool:
+        """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
+        terms, body = self._terms, self._owner.body
+        if self.was_resent or terms.method not in terms.policy.methods:
+            return False
+        if body is not None:
+            if not body.is_replayable:
+                return False
+            body.rewind()
+        self.was_resent = True
+        return True
+
+    def delay(self, outcome: int, *, can_fail_over: bool = False) -> float | None:
+        """Return the seconds to wait before another attempt, or None if there is to be none.
+
+        :param outcome: of the attempt that is over: a status, or an `Outcome`.
+        :param can_fail_over: whether it found no connection to a discovered endpoint, and there are others.
+        """
+        self.end()
+        owner, terms, body = self._owner, self._terms, self._owner.body
+        if outcome == Outcome.LOCAL or not (terms.policy.is_enabled or can_fail_over):
+            return None
+        verdict = terms.policy.decide(
+            attempt=len(self.attempted) + 1,
+            outcome=outcome,
+            method=terms.method,
+            is_replayable=body is None or body.is_replayable,
+            response_started=False,
+            now=owner.directory.now(),
+            deadline=terms.total_deadline,
+            budget=owner.upstream.retry_budget,
+            rng=owner.directory.rng,
+            can_fail_over=can_fail_over,
+        )
+        return verdict.delay if isinstance(verdict, Retry) else None
+
+    def begin(self, delay: float, endpoint: Endpoint, picked_at: float) -> None:
+        """Have another attempt made in so many seconds, which follows one to this endpoint."""
+        owner = self._owner
+        owner.upstream.retry_budget.begin()
+        self._is_retrying = True
+        self.first_picked_at = self.first_picked_at or picked_at
+        self.attempted = (*self.attempted, endpoint)
+        if owner.body is not None:
+            owner.body.rewind()
+        owner.on_waiting(0)
+        if delay <= 0:
+            owner.on_retry(self)
+        else:
+            self._timer = owner.directory.loop.call_later(delay, self._start_next)
+
+    def _start_next(self) -> None:
+        self._timer = None
+        try:
+            self._owner.on_retry(self)
+        except Exception as error:  # noqa: BLE001 - a timer has no one else to tell
+            self._owner.crashed(error)
+
+    def end(self) -> None:
+        """Count a retry to be over, if one waits or is in progress."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_retrying:
+            self._is_retrying = False
+            self._owner.upstream.retry_budget.end()

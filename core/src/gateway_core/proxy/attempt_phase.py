@@ -2,7 +2,7 @@
 
 `AttemptPhase.start` takes the finished bytes of a head, so it does not matter who made them: it parts them into what
 hooks may change and what they may not (request line, Host, the fields that frame the message), and puts them together
-again. Hooks that must be awaited are why `AttemptOwner.prepare` may return None and `UpstreamRequest.connect` exists.
+again. Hooks that must be awaited are why `AttemptOwner.prepare` may return None and `Attempt.connect` exists.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from functools import partial
 from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Chain
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.attempt_owner import PreparedRequest
+from gateway_core.proxy.attempt_owner import PreparedRequest, client_terms
 from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
@@ -24,7 +24,6 @@ from gateway_core.proxy.response_stream import report_filter
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.upstream.connection import IN_CHUNKS
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream.pool import ProxyClient
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.upstream_head import (
     UnsendableHeadError,
@@ -105,7 +104,6 @@ class ClientCall:
         """The upstream's, or the gateway's if there is none."""
         route, target, request, client = sent.route, sent.target, sent.request, sent.client
         upstream = target.upstream
-        policy = route.retry or upstream.retries
         timeouts = route.timeouts
         self.call = call = UpstreamCall(
             directory,
@@ -114,20 +112,10 @@ class ClientCall:
             timeouts,
             sent.body if sent.body is not None else b"",
             sent.seconds if sent.seconds is not None else 0,
-            policy,
             client.bound,
+            terms=partial(client_terms, request, sent.head, client, route, upstream),
             takes_switch=sent.head.facts.upgrade is not None,
         )
-        upstream_request = call.upstream_request
-        if not upstream.is_plain:
-            if upstream.hash_key is not None:
-                upstream_request.key = upstream.hash_key(request)
-            if upstream.sticky is not None:
-                upstream_request.sticky_cookie = request.cookie(upstream.sticky.name)
-        if upstream.transport.send_proxy_protocol is not None:
-            upstream_request.proxy_client = ProxyClient(client.source, client.destination)
-        if sent.head.facts.upgrade is not None:
-            upstream_request.offered_protocol = sent.head.facts.upgrade
         hooks = sent.chain.attempt + sent.snapshot.attempt_hooks.get(upstream.name, ())
         if hooks:
             call.attempt_phase = AttemptPhase(hooks, request, runner)
@@ -154,11 +142,11 @@ class ClientCall:
         if sent.target.rewrite.response is not None:
             head = self._undone(head)
         response = Response.streamed(head.status, head.reason, head.block)
-        upstream_request, route, target = call.upstream_request, sent.route, sent.sticky_target
-        sticky, endpoint = upstream_request.upstream.sticky, upstream_request.endpoint
+        attempt, route, target = call.attempt, sent.route, sent.sticky_target
+        sticky, endpoint = attempt.upstream.sticky, attempt.endpoint
         cookies = []
         if sticky is not None and endpoint is not None:
-            cookies.append(sticky.set_cookie(endpoint, upstream_request.sticky_cookie))
+            cookies.append(sticky.set_cookie(endpoint, attempt.terms.sticky_cookie))
         if target is not None and route.split is not None:
             cookies.append(route.split.set_cookie(target, sent.request))
         for cookie in cookies:
@@ -171,7 +159,7 @@ class ClientCall:
 
     def _undone(self, head: ResponseHead) -> ResponseHead:
         """Return the response's head in the client's words (`rewrite_response`)."""
-        sent, endpoint = self._sent, self.call.upstream_request.endpoint
+        sent, endpoint = self._sent, self.call.attempt.endpoint
         undo = sent.target.rewrite.response
         if undo is None or endpoint is None:
             return head

@@ -7,8 +7,7 @@ is one that was made here. The phases follow each other by calls, not in a task:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
-A request whose hooks are plain functions runs from its head to the bytes on the upstream's socket in one go, and its
-response likewise. Only a hook that must be awaited takes a task (`HookRunner`).
+Nothing waits unless a hook must be awaited, which takes a task (`HookRunner`).
 
 **The end** is `finish`, once: the response is complete, cut off, or the client is gone. **The snapshot** is pinned
 until the response's head is written; a stream or tunnel that goes on on a snapshot that is no longer in force keeps its
@@ -21,13 +20,11 @@ from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.hooked_relay import make_relay
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
@@ -35,6 +32,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
@@ -44,9 +42,9 @@ class Exchange:
     """A request in progress, from its head to its log line."""
 
     __slots__ = (
-        "__dict__", "_own", "_pin", "_relay", "_stream", "_total_deadline", "body", "chain", "client", "deadline",
-        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route",
-        "sent_body", "snapshot", "sticky_target", "writer",
+        "__dict__", "_own", "_pin", "_relay", "_stream", "body", "chain", "client", "deadline", "forwarding",
+        "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route", "sent_body", "snapshot",
+        "sticky_target", "total_deadline", "writer",
     )  # fmt: skip
 
     # What few exchanges set or read has its default here; to find it in the class takes longer than to set it.
@@ -75,8 +73,7 @@ class Exchange:
         self.client = client
         self.body: RequestBody | None = None
         self.sent_body: RequestBody | None = None  # what goes upstream: the client's, unless hooks changed it
-        # The field that ends a head in both directions, and the empty line behind it.
-        self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")
+        self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
         self.deadline = NEVER
@@ -88,7 +85,7 @@ class Exchange:
         self.forwarding: ForwardedExchange | None = None  # by a pre-proxy hook
         self.phases: RequestPhases | None = None
         self._stream: ResponseStream | None = None
-        self._total_deadline = NEVER
+        self.total_deadline = NEVER
 
     # -- the phases before the upstream
 
@@ -140,18 +137,22 @@ class Exchange:
         """Send the request upstream."""
         self.sticky_target = sticky_target
         if route.timeouts.total:
-            self._total_deadline = self.request.started + route.timeouts.total
-        if has_attempt_hooks := bool(self.chain.attempt or self.snapshot.attempt_hooks):
+            self.total_deadline = self.request.started + route.timeouts.total
+        hooks = self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ())
+        if hooks:
             self.runner()
         body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.take_body()
-        make = make_relay if has_attempt_hooks or body is not self.body else Relay
-        relay = self._relay = make(self, self.proxy.upstreams, route, target, self._total_deadline)
+        relay = self._relay = Relay(self, route, target)
+        if hooks:
+            relay.use_hooks(hooks)
+        if body is not self.body and self.hook_operations is not None:
+            self.hook_operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)
         now = self.proxy.now() if is_late else self.request.started
         if route.mirrors:
             relay.send_copies()
-        relay.upstream_request.start(now)
+        relay.attempt.start(now)
 
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
@@ -274,11 +275,11 @@ class Exchange:
         """Expire in so many seconds, 0 is never; or when the whole request has to be over."""
         if not self.is_over:
             deadline = self.proxy.now() + seconds if seconds else NEVER
-            self.deadline = min(self._total_deadline, deadline)
+            self.deadline = min(self.total_deadline, deadline)
 
     def watch_until(self, when: float) -> None:
         """Expire at a time of the monotonic clock, or when the whole request has to be over."""
-        self.deadline = when if when < self._total_deadline else self._total_deadline  # noqa: FURB136 - a call less
+        self.deadline = when if when < self.total_deadline else self.total_deadline  # noqa: FURB136 - a call less
 
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
@@ -289,10 +290,10 @@ class Exchange:
             self._expire_response()
         elif relay is not None and relay.send_continue():
             relay.on_sent(now)
-        elif is_body_awaited and now < self._total_deadline and not (relay and relay.upstream_request.is_queued):
+        elif is_body_awaited and now < self.total_deadline and not (relay and relay.attempt.is_queued):
             self.body_failed(408, "body-too-slow", "the client did not send its body in time")
         elif relay is not None:
-            relay.upstream_request.expire()
+            relay.attempt.expire()
         else:
             self.fail(504, "request-timeout", "the request took too long")
 
@@ -387,7 +388,7 @@ class Exchange:
         if relay is not None:
             # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
-            relay.upstream_request.clear()
+            relay.attempt.clear()
         if self.forwarding is not None:
             self.forwarding.close()
             self.forwarding = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from gateway_core.messages import Record, Response
-from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.upstream_request import UpstreamRequest
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.wire.response_head import ResponseHead
 
 CLIENT_LEFT: Final = 499
@@ -18,7 +18,7 @@ CLIENT_LEFT: Final = 499
 class Responded(Protocol):
     """What sent the request upstream."""
 
-    upstream_request: UpstreamRequest
+    attempt: Attempt
     response_head: ResponseHead | None
 
 
@@ -43,15 +43,15 @@ def make_record(exchange: EndedExchange, relay: Responded | None, response: Resp
     if relay is None:
         record = Record()
     else:
-        call, head, responded = relay.upstream_request, relay.response_head, None
-        first_picked_at, picked_at, responded_at = call.times
-        endpoint = call.endpoint
+        attempt, head, responded = relay.attempt, relay.response_head, None
+        retries, endpoint, responded_at = attempt.retries, attempt.endpoint, attempt.responded_at
         if head is not None and endpoint is not None:
-            responded = (endpoint, head.status, responded_at - picked_at)
-        record = Record(call.attempts, responded)
-        record.upstream = call.upstream.name
+            responded = (endpoint, head.status, responded_at - attempt.picked_at)
+        record = Record(() if retries is None else retries.records, responded)
+        record.upstream = attempt.upstream.name
         if responded_at:
-            record.upstream_duration = responded_at - first_picked_at
+            first_picked_at = 0.0 if retries is None else retries.first_picked_at
+            record.upstream_duration = responded_at - (first_picked_at or attempt.picked_at)
     record.duration = duration
     record.started_at = exchange.proxy.wall() - duration
     record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error

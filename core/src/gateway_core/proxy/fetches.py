@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gateway_core.hooks import FetchHead, FetchRequest, UpstreamScope, current_request, current_scope
+from gateway_core.hooks import FetchHead, FetchRequest, current_request, current_scope
 from gateway_core.messages import Headers, Request
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.request import arrival_of
@@ -25,7 +25,6 @@ from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.snapshot import SnapshotHolder
-from gateway_core.upstreams.upstream import Upstream
 
 _LOOP_FIELDS: Final = ("via", "cdn-loop")
 _TRACE_FIELDS: Final = ("traceparent", "tracestate")
@@ -94,10 +93,18 @@ class Fetches:
         self._add_own(fields, parent, scope.via)
         block = block_of(fields)
         head = CallHead(asked.method, asked.path, block, host)
-        call = UpstreamCall(self._directory, upstream, head, upstream.settings.timeouts, asked.body, asked.timeout)
+        timeouts, body = upstream.settings.timeouts, asked.body
         hooks = scope.attempt_hooks.get(upstream.name, ())
-        if hooks or not upstream.is_plain:
-            self._add_request(call, asked, upstream, scope, fields)
+        if upstream.is_plain and not hooks:
+            return Fetch(UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout))
+        # What the upstream's strategy and attempt hooks look at.
+        request = Request(asked.method, asked.path, fields)
+        request.request_id = fields.get("x-request-id", "")
+        request.operations = FetchBody(body)
+        key = None if upstream.hash_key is None else upstream.hash_key(request)
+        call = UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, key=key)
+        if hooks:
+            call.attempt_phase = AttemptPhase(hooks, request, HookRunner(call.crashed, scope.context.copy()))
         return Fetch(call)
 
     def _add_own(self, fields: Headers, parent: Request | None, via: bytes) -> None:
@@ -121,15 +128,3 @@ class Fetches:
                 value = parent.headers.get(name)
                 if value is not None:
                     fields[name] = value
-
-    def _add_request(
-        self, call: UpstreamCall, asked: FetchRequest, upstream: Upstream, scope: UpstreamScope, fields: Headers
-    ) -> None:
-        """Give the upstream's strategy and attempt hooks the request that they look at."""
-        request = Request(asked.method, asked.path, fields)
-        request.request_id = fields.get("x-request-id", "")
-        request.operations = FetchBody(asked.body)
-        if upstream.hash_key is not None:
-            call.upstream_request.key = upstream.hash_key(request)
-        if hooks := scope.attempt_hooks.get(upstream.name, ()):
-            call.attempt_phase = AttemptPhase(hooks, request, HookRunner(call.crashed, scope.context.copy()))

@@ -22,13 +22,13 @@ from gateway_core.hooks import Chain, Hook, Suspended, start_phase, start_respon
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.client_call import ClientCall, SentRequest
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.gateway_responses import gateway_response, show_own_fields
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import Destination, RequestPhases
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.reasons import BODY_TOO_LARGE
 from gateway_core.snapshot import CompiledRoute
 from gateway_core.snapshot.snapshot import Snapshot

@@ -15,10 +15,10 @@ from gateway_core.proxy.client_call import ClientCall
 from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.mirror import send_copies
-from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import own_block
 from gateway_core.proxy.response_phase import join
+from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.reasons import PLUGIN_FAILED
 
@@ -41,7 +41,7 @@ class BodyOperations(Protocol):
         """What they did to it."""
 
 
-class ForwardingExchange(ForwardOwner, RelayOwner, Protocol):
+class ForwardingExchange(ForwardOwner, RunningExchange, Protocol):
     """The exchange, as far as this uses it."""
 
     @property
@@ -143,7 +143,7 @@ class ForwardedExchange:
             exchange.write_response(Response(response.status, headers=response.headers))
             return
         fields = own_block(response, head.block)
-        protocol = call.upstream_request.protocol_of(head)
+        protocol = call.attempt.terms.protocol_of(head)
         client = exchange.writer.switch(head.status, response.reason, fields, protocol)
         join(exchange, client, switched.connection, switched.data)
 

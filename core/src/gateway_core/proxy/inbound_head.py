@@ -7,7 +7,7 @@ no snapshot, so an exchange that outlives its snapshot may keep it.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
@@ -22,17 +22,6 @@ from gateway_core.routing import Match, PathPolicy
 from gateway_core.snapshot import CompiledRoute
 
 UNDECIDED: Final = -1
-
-
-class PreparedHead(NamedTuple):
-    """A request's head as it goes upstream by one route, in the parts between which the endpoint's come."""
-
-    before: bytes
-    """The request line, up to the authority."""
-    host: bytes
-    """The authority if it is the same for every endpoint; else empty."""
-    after: bytes
-    """The fields behind the authority, up to X-Request-Id."""
 
 
 class InboundHead:
@@ -56,7 +45,6 @@ class InboundHead:
         "refusal",
         "tail",
         "target",
-        "upstream_head",
         "version",
     )
 
@@ -104,8 +92,6 @@ class InboundHead:
         target of its route; 0 only without a body, `UNDECIDED` if there is something in any case."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone."""
-        self.upstream_head: PreparedHead | None = None
-        """The head as it goes upstream by the matched route, if it does not depend on hooks."""
 
     def _read_path(self, path_policy: PathPolicy) -> None:
         if self.origin.is_loop:

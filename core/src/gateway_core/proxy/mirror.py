@@ -1,6 +1,6 @@
 """Copies of requests for mirror targets, whose responses are dropped.
 
-A copy is an `UpstreamRequest` of its own, without a client and without retries. It takes nothing that a request needs:
+A copy has an `Attempt` of its own, without a client and without retries. It takes nothing that a request needs:
 it is dropped rather than queued where its upstream's limits leave no room or requests wait, and where too many copies
 are in progress already. Its upstream's timeouts hold for it, and it ends after `_MAX_SECONDS` whatever they say. Its
 body is the one that the request keeps (`RequestBody.keep_limit`), so a copy is sent when that is complete.
@@ -15,7 +15,8 @@ from typing import Final
 
 from gateway_core.messages import Request
 from gateway_core.messages.headers import block_of, headers_of_block
-from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.attempt import Attempt
+from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
@@ -25,7 +26,6 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
-from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
 from gateway_core.snapshot import CompiledRoute
@@ -79,9 +79,13 @@ def send_copies(
 class MirrorCopy:
     """One copy in progress (an `AttemptOwner`)."""
 
+    body = None
+    """It is sent with the head."""
+    bound = None
+
     __slots__ = (
+        "_attempt",
         "_body",
-        "_directory",
         "_head",
         "_id_line",
         "_inbound",
@@ -92,8 +96,9 @@ class MirrorCopy:
         "_runner",
         "_target",
         "_until",
-        "_upstream_request",
         "deadline",
+        "directory",
+        "upstream",
     )
 
     def __init__(
@@ -107,37 +112,39 @@ class MirrorCopy:
         directory: UpstreamDirectory,
     ) -> None:
         self._mirror = mirror
+        self.upstream = mirror.upstream
         self._route = route
         self._target = route.target_for(mirror.upstream)
         self._request = request
         self._inbound = head
         self._body = None if body is None else body.peek()
         self._id_line = id_line
-        self._directory = directory
+        self.directory = directory
         self._responded = False
         self._runner: HookRunner | None = None
         now = directory.now()
         timeouts = mirror.timeouts
         self.deadline = NEVER
         self._until = now + min(timeouts.total or _MAX_SECONDS, _MAX_SECONDS)
-        connect = min(timeouts.connect or _MAX_SECONDS, _MAX_SECONDS)
-        self._upstream_request = UpstreamRequest(
-            self, directory, mirror.upstream, RetryPolicy(None), request.method, None, connect, self._until, None
-        )
+        self._attempt = Attempt(self)
+
+    def terms(self) -> AttemptTerms:
+        connect = min(self._mirror.timeouts.connect or _MAX_SECONDS, _MAX_SECONDS)
+        return AttemptTerms(self._request.method, RetryPolicy(None), connect, self._until)
 
     def start(self) -> None:
         """Send the copy if there is room for it; otherwise nothing happens."""
-        admission = self._mirror.upstream.admission
-        endpoints = self._mirror.upstream.endpoints
+        admission = self.upstream.admission
+        endpoints = self.upstream.endpoints
         has_room = any(admission.decide(endpoint) is Decision.ADMIT for endpoint in endpoints)
         if admission.load.copies >= MAX_COPIES or not has_room:
             return
         admission.load.copies += 1
-        self._directory.calls.add(self)
+        self.directory.calls.add(self)
         self.on_waiting(0)
-        self._upstream_request.start(self._directory.now())
+        self._attempt.start(self.directory.now())
 
-    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - nothing is awaited
+    def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, without credentials unless the mirror gets them."""
         body = self._body
         framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=len(body))
@@ -171,17 +178,22 @@ class MirrorCopy:
         return copied
 
     def _hooked(self, prepared: PreparedRequest) -> None:
-        if self in self._directory.calls:
-            self._upstream_request.connect(prepared, self._directory.now())
+        if self in self.directory.calls:
+            self._attempt.connect(prepared)
+
+    def on_retry(self, retries: Retries) -> None:
+        """Make the other attempt: a discovered endpoint could not be connected to."""
+        self._attempt = Attempt(self, retries)
+        self._attempt.start(self.directory.now())
 
     def on_sent(self, now: float) -> None:
         self._watch(self._mirror.timeouts.response, now)
 
     def on_waiting(self, seconds: float) -> None:
-        if self._upstream_request.is_queued:
+        if self._attempt.is_queued:
             self._end()  # between the question and the pick, the room went to a request
         else:
-            self._watch(seconds, self._directory.now())
+            self._watch(seconds, self.directory.now())
 
     def _watch(self, seconds: float, now: float) -> None:
         self.deadline = min(self._until, now + seconds if seconds else NEVER)
@@ -195,11 +207,11 @@ class MirrorCopy:
         if complete:
             self._end()
         else:
-            self._watch(self._mirror.timeouts.idle, self._directory.now())
+            self._watch(self._mirror.timeouts.idle, self.directory.now())
 
     def on_body(self, data: bytes) -> None:  # noqa: ARG002 - dropped
         """Drop it."""
-        self._watch(self._mirror.timeouts.idle, self._directory.now())
+        self._watch(self._mirror.timeouts.idle, self.directory.now())
 
     def on_end(self, trailers: bytes) -> None:  # noqa: ARG002 - dropped
         """End the copy."""
@@ -233,13 +245,13 @@ class MirrorCopy:
         if self._responded:
             self._end(timed_out=True)
         else:
-            self._upstream_request.expire()
+            self._attempt.expire()
 
     def _end(self, *, timed_out: bool = False) -> None:
         self.deadline = NEVER
-        if self in self._directory.calls:
-            self._directory.calls.discard(self)
-            self._mirror.upstream.admission.load.copies -= 1
+        if self in self.directory.calls:
+            self.directory.calls.discard(self)
+            self.upstream.admission.load.copies -= 1
             if self._runner is not None:
                 self._runner.cancel()
-            self._upstream_request.give_up(timed_out=timed_out)
+            self._attempt.give_up(timed_out=timed_out)

@@ -25,7 +25,6 @@ from gateway_core.messages.body_sources import (
     source_of,
 )
 from gateway_core.messages.response import with_assigned_body
-from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.inbound_head import InboundHead
@@ -39,6 +38,7 @@ from gateway_core.proxy.response_stream import (
     report_filter,
 )
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.streamed_body import StreamedBody
 
 _log = logging.getLogger("gateway.proxy")

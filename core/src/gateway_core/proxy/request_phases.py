@@ -9,13 +9,12 @@ the old route take no further part.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.exchange_host import ExchangeHost
 from gateway_core.proxy.forwarding_protocol import Forwarding
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
@@ -23,16 +22,12 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
-from gateway_core.reasons import PLUGIN_FAILED
 from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 _ROUTE_MATCH: Final = "gateway_route_match"
-
-
-ChosenTarget: TypeAlias = tuple[RouteTarget | None, RouteTarget | None]
-"""The target of a split, and the same if a cookie is to keep the client on it."""
 
 
 class Destination(NamedTuple):
@@ -100,16 +95,12 @@ class RequestPhases:
 
     __slots__ = ("_owner", "_request", "_sticky_target", "_target", "_was_rerouted")
 
-    def __init__(self, owner: PhasesOwner, chosen: ChosenTarget = (None, None)) -> None:
-        """Decide nothing yet.
-
-        :param chosen: what was decided over the request that this one is a copy of.
-        """
+    def __init__(self, owner: PhasesOwner) -> None:
         self._owner = owner
         self._request = owner.request
         self._was_rerouted = False
-        # The second one is for a cookie, unless a plugin chose another upstream.
-        self._target, self._sticky_target = chosen
+        self._target: RouteTarget | None = None
+        self._sticky_target: RouteTarget | None = None  # unless a plugin chose another upstream
 
     def start(self) -> None:
         """Run the request phase, and go on."""
@@ -208,10 +199,11 @@ class RequestPhases:
         else:
             self._allowed(None)
 
-    @property
-    def chosen(self) -> ChosenTarget:
-        """What was decided so far, for a copy of the request."""
-        return self._target, self._sticky_target
+    def copy_for(self, owner: PhasesOwner) -> RequestPhases:
+        """Return the same decisions for a copy of the request."""
+        copied = RequestPhases(owner)
+        copied._target, copied._sticky_target = self._target, self._sticky_target
+        return copied
 
     def _allowed(self, stop: Stop | None) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
@@ -275,9 +267,6 @@ class RequestPhases:
             return gateway_response(400, "path-refused")
         if route.redirect is not None:
             return route.redirect(request)
-        if (passed := self._passed_bindings(route)) is not None:
-            owner.note_failure(PLUGIN_FAILED, passed)
-            return gateway_response(500, PLUGIN_FAILED)
         target = target or route.targets[0]
         if request.upstream is not None and request.upstream != target.upstream.name:
             chosen = owner.snapshot.upstreams.get(request.upstream)
@@ -287,20 +276,6 @@ class RequestPhases:
                 return gateway_response(500, "upstream.unknown")
             target, self._sticky_target = route.target_for(chosen), None
         return Destination(target, self._sticky_target)
-
-    def _passed_bindings(self, route: CompiledRoute) -> str | None:
-        """Return what is wrong if a plugin chose a target whose own bindings have not run.
-
-        Their turn is before gateway-wide bindings with `order: after`. Such a binding may choose a target without
-        bindings, or with the same ones; another one would be reached without its authentication, say.
-        """
-        upstream = self._request.upstream
-        if route.upstream is not None or upstream is None:
-            return None
-        chain, taken = route.chain.for_target(upstream), self._owner.chain
-        if chain is None or chain is taken or all(each in taken.bindings for each in chain.bindings):
-            return None
-        return f"a plugin chose the target {upstream!r} when the turn of its bindings was over: use order: before"
 
     def _send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream, once its body is there if the route has ``buffer_request``."""

@@ -19,14 +19,14 @@ from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.response import response_block, with_assigned_body
+from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.body_queue import BodyQueue
-from gateway_core.proxy.relay_owner import RelayOwner
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
+from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import HEAD_ONLY, UpstreamConnection
-from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
 
@@ -34,9 +34,9 @@ class ResponsePhase:
     """One response of an upstream that hooks see."""
 
     __slots__ = (
+        "_attempt",
         "_body",
         "_broken",
-        "_call",
         "_flags",
         "_head",
         "_held",
@@ -50,13 +50,13 @@ class ResponsePhase:
         "response",
     )
 
-    def __init__(self, owner: RelayOwner, call: UpstreamRequest, head: ResponseHead, flags: int) -> None:
+    def __init__(self, owner: RunningExchange, attempt: Attempt, head: ResponseHead, flags: int) -> None:
         """Make the response that hooks see.
 
         :param flags: those of the request that went upstream: a hook may have made a HEAD of it.
         """
         self._owner = owner
-        self._call = call
+        self._attempt = attempt
         self._head = head
         self._flags = flags
         # Hooks see what the writer adds; what they leave of it counts.
@@ -80,13 +80,13 @@ class ResponsePhase:
 
         :param body: what came with the head.
         """
-        call, owner = self._call, self._owner
+        attempt, owner = self._attempt, self._owner
         self._held.append(body)
         if complete:
             self._trailers = b""
-        sticky, endpoint = call.upstream.sticky, call.endpoint
+        sticky, endpoint = attempt.upstream.sticky, attempt.endpoint
         if sticky is not None and endpoint is not None:
-            cookie = sticky.set_cookie(endpoint, call.sticky_cookie)
+            cookie = sticky.set_cookie(endpoint, attempt.terms.sticky_cookie)
             if cookie is not None:
                 self.response.headers.add("Set-Cookie", cookie)
         route, target = owner.route, owner.sticky_target
@@ -104,7 +104,7 @@ class ResponsePhase:
             return
         if not self._is_decided:
             if self._queue is None:
-                call.pause_reading()
+                attempt.pause_reading()
             owner.watch(0)  # it is the hook that takes its time now, not the upstream
 
     def _decided(self, response: Response) -> None:
@@ -129,7 +129,7 @@ class ResponsePhase:
         self._held = []
         self._write(response, held[0] if len(held) == 1 else b"".join(held), trailers == b"")
         if trailers == b"":
-            owner.finish(self._call.directory.now())
+            owner.finish(self._owner.proxy.now())
         elif trailers is not None:
             self.on_end(trailers)
         elif self._broken is not None:
@@ -143,7 +143,7 @@ class ResponsePhase:
         """Take no more from the upstream."""
         if self._queue is not None:
             self._queue.detach()
-        self._call.give_up()
+        self._attempt.give_up()
 
     def _has_body(self, response: Response) -> bool:
         """Return whether there is a body for filters and the like: `Content-Length: 0` is none."""
@@ -157,7 +157,7 @@ class ResponsePhase:
         if isinstance(taken, bytes):
             self._drop()
             self._write(response, taken, True)
-            owner.finish(self._call.directory.now())
+            owner.finish(self._owner.proxy.now())
         else:
             self._is_streaming = True
             owner.watch(0)
@@ -209,7 +209,7 @@ class ResponsePhase:
             self._trailers = trailers
         else:
             self._owner.writer.end(trailers)
-            self._owner.finish(self._call.directory.now())
+            self._owner.finish(self._owner.proxy.now())
 
     def on_broken(self, reason: str, detail: str) -> None:
         """Cut the response off, once hooks have decided over its head."""
@@ -255,22 +255,22 @@ class ResponsePhase:
 
     def pause_reading(self) -> None:
         """Have the upstream wait."""
-        self._call.pause_reading()
+        self._attempt.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on reading."""
-        self._call.resume_reading()
+        self._attempt.resume_reading()
 
     def waits(self, is_waiting: bool) -> None:
         """Begin the upstream's time for the next part of the body, or end it."""
         owner, route = self._owner, self._owner.route
         if is_waiting:
-            self._call.resume_reading()
+            self._attempt.resume_reading()
         owner.watch(route.timeouts.idle if is_waiting and route is not None else 0)
 
     def unwanted(self) -> None:
         """Close the upstream's connection: the rest is not read."""
-        self._call.give_up()
+        self._attempt.give_up()
 
     # -- what the stream tells (`StreamedResponse`)
 
@@ -287,7 +287,7 @@ class ResponsePhase:
             for name in [name for name, _ in trailers.items() if name not in came]:
                 trailers.remove(name)
         owner.writer.end(trailer_block(trailers))
-        owner.finish(self._call.directory.now())
+        owner.finish(self._owner.proxy.now())
 
     def stream_failed(self, error: BaseException) -> None:
         """Respond otherwise, or cut the response off."""
@@ -321,11 +321,11 @@ class ResponsePhase:
         if response.is_streamed and response.status == head.status:
             self.response = response
             fields = own_block(response, self._seen)
-            client = owner.writer.switch(head.status, response.reason, fields, self._call.protocol_of(head))
+            client = owner.writer.switch(head.status, response.reason, fields, self._attempt.terms.protocol_of(head))
             join(owner, client, connection, data)
             return
         connection.transport.abort()
-        self._call.give_up()
+        self._attempt.give_up()
         if response.is_streamed:  # a hook changed the status: there is no body to go with it
             response = Response(response.status, headers=response.headers)
         owner.write_response(response)
@@ -340,7 +340,7 @@ class ResponsePhase:
             self._switched = None
 
 
-def join(owner: RelayOwner, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:
+def join(owner: RunningExchange, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:
     """Join both byte streams after a 101 until one ends.
 
     :param data: what the upstream sent behind its head.

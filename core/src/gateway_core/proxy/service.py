@@ -24,9 +24,9 @@ from gateway_core.proxy.downstream.idle_heads import IdleHeads
 from gateway_core.proxy.downstream.minimum_rate import MinimumRate
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.turns import Turns
-from gateway_core.proxy.exchange_host import RunningExchange
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
+from gateway_core.proxy.running_exchange import TrackedExchange
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
@@ -62,7 +62,7 @@ class Proxy:
         """Connections on their way to their end."""
         self.beginnings: set[Expiring] = set()
         """Connections that were accepted and whose protocol is not chosen yet."""
-        self.exchanges: set[RunningExchange] = set()
+        self.exchanges: set[TrackedExchange] = set()
         self.tunnels: set[Tunnel] = set()
         """Those of exchanges that have changed protocols."""
         self.keeps_alive = True

@@ -1,7 +1,7 @@
 """A request of the gateway's own to an upstream: no client waits for it at the other end of a connection.
 
 What calls awaits `UpstreamCall.response` for the head, and `read`s the body until it is complete. The same limits,
-queues, retries and timeouts hold as for the requests of clients, since it is an `UpstreamRequest` as well. The body
+queues, retries and timeouts hold as for the requests of clients, since its attempts are `Attempt`s as well. The body
 waits in a buffer of `HIGH_WATER` bytes, above which the upstream's connection is not read: nothing is produced faster
 than the caller takes it. `aclose` ends the call wherever it is; its maker closes it.
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import Context
 from typing import Final, NamedTuple
 
@@ -26,7 +26,8 @@ from gateway_core.errors import GatewayError, UpstreamError
 from gateway_core.hooks import Stop
 from gateway_core.messages import Headers
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.proxy.attempt_owner import PreparedRequest, UpstreamFailure
+from gateway_core.proxy.attempt import Attempt
+from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.call_head import HeadMaker
 from gateway_core.proxy.request_body import RequestBody
@@ -34,7 +35,6 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream_request import UpstreamRequest
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import PLUGIN_FAILED
 from gateway_core.tasks import spawn
@@ -58,10 +58,8 @@ class UpstreamCall:
     """One request and its response (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_body",
         "_buffer",
         "_buffered",
-        "_directory",
         "_error",
         "_feeder",
         "_head",
@@ -71,16 +69,21 @@ class UpstreamCall:
         "_may_feed",
         "_more",
         "_takes_switch",
+        "_terms",
         "_timeouts",
         "_total_deadline",
+        "attempt",
         "attempt_phase",
+        "body",
+        "bound",
         "deadline",
+        "directory",
         "refusal",
         "response_head",
         "retry_after",
         "switched",
         "trailers",
-        "upstream_request",
+        "upstream",
     )
 
     def __init__(
@@ -91,9 +94,10 @@ class UpstreamCall:
         timeouts: TimeoutsConfig,
         body: bytes | AsyncIterator[bytes] | RequestBody = b"",
         seconds: float | None = None,
-        policy: RetryPolicy | None = None,
         bound: BoundConnections | None = None,
         *,
+        key: str | None = None,
+        terms: Callable[[float], AttemptTerms] | None = None,
         takes_switch: bool = False,
     ) -> None:
         """Send nothing yet.
@@ -101,11 +105,12 @@ class UpstreamCall:
         :param timeouts: in seconds; 0 is no limit.
         :param body: empty bytes are no body.
         :param seconds: for all of it, the response's body included; None is ``timeouts.total``.
-        :param policy: of retries; the upstream's unless given.
         :param bound: the upstream connections of the client.
+        :param key: what the upstream's strategy hashes.
+        :param terms: makes those of a client's request, which ends at a time of the monotonic clock.
         :param takes_switch: whether the caller takes a 101.
         """
-        self._directory = directory
+        self.directory = directory
         self._head = head
         self._timeouts = timeouts
         self._buffer: deque[bytes] = deque()
@@ -130,19 +135,15 @@ class UpstreamCall:
         """The response's trailer fields, valid once its body is complete."""
         total = timeouts.total if seconds is None else seconds
         self._total_deadline = directory.now() + total if total else NEVER
-        policy = policy or upstream.retries
-        self._body = self._make_body(body, policy)
-        self.upstream_request = UpstreamRequest(
-            self,
-            directory,
-            upstream,
-            policy,
-            head.method,
-            self._body,
-            timeouts.connect,
-            self._total_deadline,
-            bound,
-        )
+        if terms is None:
+            self._terms = AttemptTerms(head.method, upstream.retries, timeouts.connect, self._total_deadline, key)
+        else:
+            self._terms = terms(self._total_deadline)
+        self.upstream = upstream
+        self.bound = bound
+        self.body = self._make_body(body, self._terms.policy)
+        self.attempt = Attempt(self)
+        """The last one."""
 
     def _make_body(self, body: bytes | AsyncIterator[bytes] | RequestBody, policy: RetryPolicy) -> RequestBody | None:
         if isinstance(body, RequestBody):
@@ -181,10 +182,10 @@ class UpstreamCall:
         :raises UpstreamError: there is no response.
         :raises Exception: what the iterator of the request's body raised.
         """
-        self._directory.calls.add(self)
+        self.directory.calls.add(self)
         self.on_waiting(0)
         # Not at once: the hook that awaits this is in the context in which attempt hooks may have to run.
-        self._directory.loop.call_soon(self._start, context=Context())
+        self.directory.loop.call_soon(self._start, context=Context())
         await self._head_ready.wait()
         if self.response_head is None:
             assert self._error is not None
@@ -195,7 +196,7 @@ class UpstreamCall:
         if self._error is not None:
             return  # it was closed meanwhile
         try:
-            self.upstream_request.start(self._directory.now())
+            self.attempt.start(self.directory.now())
         except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
             self.crashed(error)
 
@@ -215,7 +216,7 @@ class UpstreamCall:
         self._buffered -= len(data)
         if self._is_paused and self._buffered < HIGH_WATER // 2:
             self._is_paused = False
-            Context().run(self.upstream_request.resume_reading)
+            Context().run(self.attempt.resume_reading)
             self.on_waiting(self._timeouts.idle)
         return data
 
@@ -251,10 +252,10 @@ class UpstreamCall:
 
     # -- what the request tells
 
-    def prepare(self, endpoint: Endpoint, now: float) -> PreparedRequest | None:  # noqa: ARG002 - the clock is read later
+    def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head for an endpoint, and run the attempt hooks over it."""
         try:
-            prepared = self._head.head_for(endpoint, self._body)
+            prepared = self._head.head_for(endpoint, self.body)
         except UpstreamError as error:
             self._end(error)
             return None
@@ -264,17 +265,24 @@ class UpstreamCall:
         return None
 
     def _connect(self, head: PreparedRequest) -> None:
-        self.upstream_request.connect(head, self._directory.now())
+        self.attempt.connect(head)
 
     def _refuse(self, stop: Stop) -> None:
         self.refusal = stop
         self._end(UpstreamError(stop.error or "an attempt hook failed", reason=PLUGIN_FAILED))
 
+    def terms(self) -> AttemptTerms:
+        return self._terms
+
+    def on_retry(self, retries: Retries) -> None:
+        self.attempt = Attempt(self, retries)
+        self.attempt.start(self.directory.now())
+
     def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
         self.on_waiting(self._timeouts.response)
 
     def on_waiting(self, seconds: float) -> None:
-        deadline = self._directory.now() + seconds if seconds else NEVER
+        deadline = self.directory.now() + seconds if seconds else NEVER
         self.deadline = min(self._total_deadline, deadline)
 
     def on_interim(self, head: ResponseHead) -> None:
@@ -294,7 +302,7 @@ class UpstreamCall:
             self._more.set()
         if self._buffered > HIGH_WATER:
             self._is_paused = True
-            self.upstream_request.pause_reading()
+            self.attempt.pause_reading()
             self.on_waiting(0)  # the caller takes its time now, not the upstream
         else:
             self.on_waiting(self._timeouts.idle)
@@ -335,17 +343,17 @@ class UpstreamCall:
         """Act on the deadline, which is over."""
         self.deadline = NEVER
         if self.response_head is None and now < self._total_deadline:
-            self.upstream_request.expire()
+            self.attempt.expire()
         else:
             error = UpstreamError("the response took too long", status=504, reason="upstream.timeout")
             self._end(error, timed_out=now < self._total_deadline)
 
     def _end(self, error: Exception | None, *, timed_out: bool = False) -> None:
         self.deadline = NEVER
-        self._directory.calls.discard(self)
+        self.directory.calls.discard(self)
         if error is not None and not self._is_complete and self._error is None:
             self._error = error
-        self.upstream_request.give_up(timed_out=timed_out)
+        self.attempt.give_up(timed_out=timed_out)
         self._head_ready.set()
         self._more.set()
 
@@ -357,7 +365,7 @@ class UpstreamCall:
 
     def body_ended(self) -> None:
         """Begin the wait for the response."""
-        if self.response_head is None and self.upstream_request.is_sent:
+        if self.response_head is None and self.attempt.is_sent:
             self.on_waiting(self._timeouts.response)
 
     def body_failed(self, status: int, reason: str, detail: str) -> None:

@@ -5,9 +5,8 @@
     <the fields that go on> <the forwarding fields> <what frames the body, Upgrade, TE, Trailer>
     X-Request-Id: ...
 
-Most requests repeat an earlier one of their connection, and nothing of this depends on the request but the id: then the
-connection has prepared the parts (`prepare_head`), and only authority and id are filled in. Otherwise all is put
-together here. What a plugin wrote is looked at before it goes on: what would end a line, a path or the head is refused.
+The parts of a request that goes on as it came are there, and `Relay.prepare` joins them. Any other is put together
+here. What a plugin wrote is looked at before it goes on: what would end a line, a path or the head is refused.
 """
 
 from __future__ import annotations
@@ -18,39 +17,19 @@ from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, written_lines
 from gateway_core.messages.request import request_block
-from gateway_core.proxy.inbound_head import InboundHead, PreparedHead, flags_for
+from gateway_core.proxy.inbound_head import InboundHead, flags_for
 from gateway_core.proxy.upstream.connection import BINDS
 from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import TARGET_BYTES, RequestFacts, has_special_fields
-from gateway_core.routing import Match, PathPolicy, UnsafePathError
-from gateway_core.snapshot import CompiledRoute, RouteTarget
+from gateway_core.routing import PathPolicy, UnsafePathError
+from gateway_core.snapshot import RouteTarget
 from gateway_core.snapshot.request_rewrite import RequestRewrite
 from gateway_core.upstreams.endpoint import Endpoint
 
 
 class UnsendableHeadError(Exception):
     """A plugin left fields that cannot be sent."""
-
-
-def prepare_head(head: InboundHead, match: Match[CompiledRoute]) -> PreparedHead | None:
-    """Return the parts of a head for a route that was found from the head alone; None if they cannot be prepared."""
-    route, facts, target = match.payload, head.facts, match.payload.alike
-    if facts.expect or target is None or (route.buffer_request and facts.chunked):
-        return None  # it depends on what happens meanwhile, or on the target that is picked
-    rewrite, path, query = target.rewrite, head.raw_path, head.query_string
-    try:
-        if rewrite.path is not None:
-            path = rewrite.path(match.params, path)
-        if rewrite.query is not None:
-            query = rewrite.query.apply(query)
-        line = head.line if rewrite.path is None and rewrite.query is None and not head.path_flags else b""
-        line = line or _line(head.method, _sent_path(path, head.path_flags, route.path_policy), query, head.target)
-    except UnsafePathError:
-        return None
-    host = rewrite.host or (facts.host.encode("latin-1") if target.preserve_host else b"")
-    tail = with_prefix(head.tail, rewrite.prefix) if rewrite.prefix else head.tail
-    return PreparedHead(line + b"\r\nHost: ", host, tail + framing_fields(facts))
 
 
 def framing_fields(
@@ -127,6 +106,16 @@ def upstream_head(
         tail = with_prefix(tail, target.rewrite.prefix, written)
     line = _request_line(request, head, path_policy, target.rewrite)
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
+
+
+def has_come_as_is(request: Request, head: InboundHead) -> bool:
+    """Return whether hooks have left the request as it came."""
+    return (
+        request_block(request) is head.facts.block
+        and not request.path_was_set
+        and request.query_string is head.query_string
+        and request.method is head.method
+    )
 
 
 def sent_host(request: Request, head: InboundHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:

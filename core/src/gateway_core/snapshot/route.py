@@ -48,10 +48,13 @@ class RouteTarget:
     rewrite: RequestRewrite = NO_REWRITE
     preserve_host: bool = False
     """Whether the client's Host is sent where neither a plugin nor ``rewrite`` says another."""
+    is_plain: bool = field(init=False)
+    """Whether a request that hooks left as it came goes there as it came, apart from Host and forwarding fields."""
 
-    def is_like(self, other: RouteTarget) -> bool:
-        """Whether requests to the other one have the same head, apart from an endpoint's Host."""
-        return self.rewrite is other.rewrite and self.preserve_host is other.preserve_host
+    def __post_init__(self) -> None:
+        rewrite = self.rewrite
+        is_plain = rewrite.path is None and rewrite.query is None and not rewrite.host and not rewrite.prefix
+        object.__setattr__(self, "is_plain", is_plain)
 
     @property
     def id(self) -> str:
@@ -87,15 +90,11 @@ class CompiledRoute:
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
 
-    alike: RouteTarget | None = field(init=False)
-    """Any target if requests are sent alike to all of them; None if not, or if there is none."""
     wait: float = field(init=False)
     """Seconds to wait for a response of ``upstream``; infinite if there is no limit."""
 
     def __post_init__(self) -> None:
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
-        first = self.targets[0] if self.targets else None
-        self.alike = first if first is not None and all(first.is_like(each) for each in self.targets) else None
 
     def wait_for(self, upstream: Upstream) -> float:
         """Return the seconds to wait for the response to one attempt."""

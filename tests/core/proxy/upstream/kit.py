@@ -42,7 +42,7 @@ class Recorder:
     def on_interim(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
 
-    def on_response(self, connection: UpstreamConnection, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         assert self.head is None
         self.head = head
         self.body += body

@@ -20,7 +20,6 @@ from gateway_core.messages.fields import FieldNames
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.inbound_head import UNDECIDED, InboundHead
-from gateway_core.proxy.upstream_head import prepare_head
 from gateway_core.proxy.wire.request_head import HeadProblem, read_head
 from gateway_core.routing import Match, Refusal, path_problem
 from gateway_core.snapshot import CompiledRoute, Snapshot
@@ -30,7 +29,7 @@ _LARGEST: Final = 16384
 
 
 class CachedHead(InboundHead):
-    """A head that was repeated: with its route and the head that goes upstream."""
+    """A head that was repeated: with its route."""
 
     __slots__ = ("_absent",)
 
@@ -47,7 +46,6 @@ class CachedHead(InboundHead):
         match = None if chain.request else _match(head, client, snapshot)
         if match is not None:
             self.match = match
-            self.upstream_head = prepare_head(head, match)
             reserved.append(match.payload.chain.reserved_by_route)
         facts = head.facts
         self._absent = tuple(

@@ -9,7 +9,7 @@ from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.connections import Connections
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.turns import Turns
-from gateway_core.proxy.exchange_host import ExchangeHost
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import Expiring
 
 

@@ -203,7 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
                 if handler is not None:
                     self._state = _IDLE
                     self.pool.give_back(self)
-                    handler.on_response(self, known, body, True)
+                    handler.on_response(known, body, True)
                 return
             self._begin_body(known, body)
             return
@@ -265,16 +265,16 @@ class UpstreamConnection(asyncio.Protocol):
                     self.flags |= _UNFIT
                     rest = rest[:length]
                 self._release()
-                handler.on_response(self, head, rest, True)
+                handler.on_response(head, rest, True)
                 return
             self._state = _LENGTH
             self._remaining = left
             if left > READ_SIZE:
                 bound_reads(self.transport, self)
-            handler.on_response(self, head, rest, False)
+            handler.on_response(head, rest, False)
         elif length == UNTIL_CLOSE:
             self._state = _UNTIL_CLOSE
-            handler.on_response(self, head, rest, False)
+            handler.on_response(head, rest, False)
         else:
             self._begin_chunks(handler, head, rest)
 
@@ -282,7 +282,7 @@ class UpstreamConnection(asyncio.Protocol):
         only = only_chunk(rest)
         if only is not None:
             self._release()
-            handler.on_response(self, head, only, True)
+            handler.on_response(head, only, True)
             return
         self._state = _CHUNKS
         decoder = self._decoder = ChunkDecoder(self.pool.leniency)
@@ -293,9 +293,9 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if decoder.done and not decoder.trailer:
             self._end_chunks(decoder)
-            handler.on_response(self, head, payload, True)
+            handler.on_response(head, payload, True)
             return
-        handler.on_response(self, head, payload, False)
+        handler.on_response(head, payload, False)
         if decoder.done and self.handler is handler:
             self._end_chunks(decoder)
             handler.on_end(decoder.trailer)

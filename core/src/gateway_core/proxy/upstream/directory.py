@@ -29,7 +29,8 @@ from gateway_core.upstreams.upstream import Upstream
 class Queued(Protocol):
     """An attempt that waits until its endpoint has a free connection."""
 
-    endpoint: Endpoint
+    @property
+    def picked(self) -> Endpoint: ...
 
     def dispatch(self) -> None:
         """Called once a connection may be used; the attempt is no longer in the queue."""
@@ -123,7 +124,7 @@ class UpstreamDirectory:
 
     def enqueue(self, attempt: Queued, upstream: Upstream) -> None:
         """Have an attempt wait until its endpoint has a free connection."""
-        upstream.admission.enter_queue(attempt.endpoint)
+        upstream.admission.enter_queue(attempt.picked)
         self._queues.setdefault(upstream.admission.load, deque()).append(attempt)
 
     def leave_queue(self, attempt: Queued, upstream: Upstream) -> None:
@@ -131,7 +132,7 @@ class UpstreamDirectory:
         queue = self._queues.get(upstream.admission.load)
         if queue is not None and attempt in queue:
             queue.remove(attempt)
-            upstream.admission.leave_queue(attempt.endpoint)
+            upstream.admission.leave_queue(attempt.picked)
             if not queue:
                 del self._queues[upstream.admission.load]
 
@@ -141,7 +142,7 @@ class UpstreamDirectory:
         if not queue:
             return
         for waiting in list(queue):
-            if upstream.admission.may_leave_queue(waiting.endpoint):
+            if upstream.admission.may_leave_queue(waiting.picked):
                 self.leave_queue(waiting, upstream)
                 waiting.dispatch()
 

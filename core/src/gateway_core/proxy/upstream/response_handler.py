@@ -39,7 +39,7 @@ class ResponseHandler(Protocol[Connection_contra]):
     def on_interim(self, head: ResponseHead) -> None:
         """Called for each 1xx response that is not 101."""
 
-    def on_response(self, connection: Connection_contra, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Called with the final head and the part of the body that came with it."""
 
     def on_body(self, data: bytes) -> None:
