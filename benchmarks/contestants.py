@@ -37,7 +37,7 @@ http {{
   scgi_temp_path {folder}/{name}-st; ssl_session_cache shared:s:10m;
   upstream u {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 100000000; }}
   server {{
-    listen 127.0.0.1:{port}{tls} backlog=8192; {certificate}
+    listen 127.0.0.1:{port}{tls} backlog=8192; {certificate} ssl_protocols TLSv1.2 TLSv1.3;
     location / {{
       proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;

@@ -3,6 +3,7 @@
     python benchmarks/floor_server.py PORT                       # plain
     python benchmarks/floor_server.py PORT --ssl CERT KEY        # create_server(ssl=)
     python benchmarks/floor_server.py PORT --accept CERT KEY     # accepted by hand, connect_accepted_socket(ssl=)
+    python benchmarks/floor_server.py PORT --start CERT KEY      # accepted by the loop, start_tls() at the first bytes
 
 `connections.py` runs it beside the gateway.
 """
@@ -13,6 +14,7 @@ import asyncio
 import socket
 import ssl
 import sys
+from typing import ClassVar
 
 import uvloop
 
@@ -35,6 +37,43 @@ class Floor(asyncio.Protocol):
             self.transport.write(KEPT)
 
 
+class FirstBytes(asyncio.Protocol):
+    """Begins TLS when the first bytes have come, and passes them on."""
+
+    tasks: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        self.early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if isinstance(self.transport.get_protocol(), FirstBytes):
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self.begin())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            loop.call_soon(loop.call_soon, self.feed, data)
+        else:
+            self.early += data
+
+    def feed(self, data: bytes) -> None:
+        tls: asyncio.BufferedProtocol = self.transport.get_protocol()  # type: ignore[assignment]
+        tls.get_buffer(len(data))[: len(data)] = data
+        tls.buffer_updated(len(data))
+
+    async def begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport = await loop.start_tls(self.transport, self, self.context, server_side=True)
+        floor = Floor()
+        transport.set_protocol(floor)
+        floor.connection_made(transport)
+        if self.early:
+            floor.data_received(self.early)
+
+
 async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> None:
     """Serve until killed."""
     loop, context = asyncio.get_running_loop(), None
@@ -44,7 +83,9 @@ async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> No
         context.set_alpn_protocols(["http/1.1"])
     sock = socket.create_server(("127.0.0.1", port), backlog=2048)
     sock.setblocking(False)
-    if manner != "--accept":
+    if manner == "--start":
+        await loop.create_server(lambda: FirstBytes(context), sock=sock, backlog=2048)
+    elif manner != "--accept":
         await loop.create_server(Floor, sock=sock, ssl=context, backlog=2048)
     else:
         tasks = set()

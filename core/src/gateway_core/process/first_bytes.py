@@ -77,7 +77,7 @@ class HelloReader:
                 return FirstBytes.MORE
             self._message += data[self._position + _RECORD_HEAD : end]
             self._position = end
-        name = _server_name(bytes(self._message))
+        name = _server_name(self._message)
         return FirstBytes.OTHER if name is None else ClientHello(name)
 
     def _is_whole(self) -> bool:
@@ -95,66 +95,50 @@ class HelloReader:
         return self._position + _RECORD_HEAD + length
 
 
-class _MalformedError(Exception):
-    """A length that leads beyond the end, or what is longer than it may be."""
+def _server_name(message: bytearray) -> str | None:
+    """Return the server name of a ClientHello, empty without one; None if the message is none.
 
-
-class _Fields:
-    """Reads fields that are preceded by their length, one after the other."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._position == len(self._data)
-
-    def take(self, size: int) -> bytes:
-        """Return so many bytes."""
-        end = self._position + size
-        if end > len(self._data):
-            raise _MalformedError
-        taken = self._data[self._position : end]
-        self._position = end
-        return taken
-
-    def number(self, size: int) -> int:
-        """Return a number of so many bytes."""
-        return int.from_bytes(self.take(size))
-
-    def vector(self, size: int) -> bytes:
-        """Return what a length of so many bytes precedes."""
-        return self.take(self.number(size))
-
-
-def _server_name(message: bytes) -> str | None:
-    """Return the server name of a ClientHello, empty without one; None if the message is none."""
+    Each connection pays for this: it goes by index over the bytes, and what leads beyond their end is an IndexError.
+    """
     if message[0] != _CLIENT_HELLO:
         return None
+    hello = message[: _MESSAGE_HEAD + int.from_bytes(message[1:4])]
     try:
-        fields = _Fields(message[_MESSAGE_HEAD : _MESSAGE_HEAD + int.from_bytes(message[1:4])])
-        fields.take(2 + 32)  # version, random
-        for size in (1, 2, 1):  # session id, cipher suites, compression methods
-            fields.vector(size)
-        if fields.is_at_end:
+        at = _MESSAGE_HEAD + 2 + 32  # version, random
+        at += 1 + hello[at]  # session id
+        at += 2 + (hello[at] << 8 | hello[at + 1])  # cipher suites
+        at += 1 + hello[at]  # compression methods
+        if at == len(hello):
             return ""
-        extensions = _Fields(fields.vector(2))
-        while not extensions.is_at_end:
-            kind, content = extensions.number(2), extensions.vector(2)
+        end = at + 2 + (hello[at] << 8 | hello[at + 1])
+        if end > len(hello):
+            return None
+        at += 2
+        while at < end:
+            kind, size = hello[at] << 8 | hello[at + 1], hello[at + 2] << 8 | hello[at + 3]
+            at += 4
+            if at + size > end:
+                return None
             if kind == _SERVER_NAME:
-                return _host_name(_Fields(content))
-    except (_MalformedError, UnicodeDecodeError):
+                return _host_name(hello[at : at + size])
+            at += size
+    except (IndexError, UnicodeDecodeError):
         return None
     return ""
 
 
-def _host_name(extension: _Fields) -> str:
-    names = _Fields(extension.vector(2))
-    while not names.is_at_end:
-        kind, name = names.number(1), names.vector(2)
+def _host_name(extension: bytearray) -> str | None:
+    end = 2 + (extension[0] << 8 | extension[1])
+    if end > len(extension):
+        return None
+    at = 2
+    while at < end:
+        kind, size = extension[at], extension[at + 1] << 8 | extension[at + 2]
+        at += 3
+        if at + size > end:
+            return None
         if kind == _HOST_NAME:
-            if len(name) > _LONGEST_NAME:  # no name of a host; the TLS library refuses it as well
-                raise _MalformedError
-            return name.decode("ascii").lower().rstrip(".")
+            # No host has a longer name; the TLS library refuses it as well.
+            return extension[at : at + size].decode("ascii").lower().rstrip(".") if size <= _LONGEST_NAME else None
+        at += size
     return ""

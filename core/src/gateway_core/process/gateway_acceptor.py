@@ -38,6 +38,9 @@ _HANDSHAKES_PER_TURN: Final = 8
 _UNRECOGNIZED_NAME: Final = b"\x15\x03\x01\x00\x02\x02\x70"
 """The fatal alert in a record (RFC 8446 section 6); asyncio closes a failed handshake before its alert is sent."""
 
+_USUAL_PEEK: Final = 4096
+"""Bytes that are looked at first: a ClientHello is rarely longer, and memory for the most costs more than the look."""
+
 _LOOK_AGAIN: Final = 0.01
 """Seconds between two looks at an incomplete beginning on a unix socket, which has no ``SO_RCVLOWAT``."""
 
@@ -56,6 +59,7 @@ class GatewayAcceptor(Acceptor):
         self.server = server
         self.tls = tls
         self.wants_proxy_header = wants_proxy_header
+        self.is_unix = sock.family == socket.AF_UNIX
         self._ready: deque[_Beginning] = deque()
         self._rejected: deque[_Rejected] = deque()
         self._begun = 0  # handshakes begun in this turn of the loop
@@ -149,14 +153,15 @@ class _Beginning:
         """Look at what has come, and go on as far as that allows."""
         while not self._is_closed and (self._wants_header or self._tls is not None):
             try:
-                data = self._socket.recv(MOST_PEEKED, socket.MSG_PEEK)
+                size = _USUAL_PEEK if self._seen < _USUAL_PEEK else MOST_PEEKED
+                data = self._socket.recv(size, socket.MSG_PEEK)
             except (BlockingIOError, InterruptedError):
                 self._wait(1)
                 return
             except OSError:
                 self.close()
                 return
-            if len(data) <= self._seen and (not data or self._socket.family != socket.AF_UNIX):
+            if len(data) <= self._seen and not (data and self.acceptor.is_unix):
                 self.close()  # nothing more will come: the client has closed its half
                 return
             self._seen = len(data)
@@ -209,7 +214,7 @@ class _Beginning:
 
     def _wait(self, needed: int) -> None:
         """Look again when there are so many bytes, or no more will come."""
-        if self._seen and self._socket.family == socket.AF_UNIX:
+        if self._seen and self.acceptor.is_unix:
             self._stop_waiting()
             self.acceptor.loop.call_later(_LOOK_AGAIN, self._look)
             return

@@ -37,12 +37,11 @@ class ListenerTls:
         self.config = config
         self.certificates = certificates
         self._base = self._new_base()
+        self._asks_for_certificates = self._base.verify_mode is not ssl.CERT_NONE
 
     def base_context(self) -> ssl.SSLContext:
         """Return the context that the next handshake begins with."""
-        if self._base.verify_mode is not ssl.CERT_NONE:
-            return self._new_base()
-        return self._base
+        return self._new_base() if self._asks_for_certificates else self._base
 
     def _new_base(self) -> ssl.SSLContext:
         certificates = self.certificates

@@ -48,6 +48,8 @@ class Client:
         "_origin",
         "_origin_host",
         "_router",
+        "_secured",
+        "_tls",
         "_trust",
         "_trust_version",
         "bound",
@@ -56,7 +58,6 @@ class Client:
         "local_port",
         "port",
         "scheme",
-        "tls",
     )
 
     def __init__(
@@ -78,9 +79,9 @@ class Client:
         """Empty for a unix socket."""
         self.port: int = address[1] if isinstance(address, tuple) else 0
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
-        secure = info("ssl_object")
-        self.scheme = "http" if secure is None else "https"
-        self.tls: TlsInfo | None = None if secure is None else _tls_of(transport, secure)
+        self._secured = None if info("ssl_object") is None else transport
+        self.scheme = "http" if self._secured is None else "https"
+        self._tls: TlsInfo | None = None
         self.bound: BoundConnections | None = None
         """The upstream connections that belong to this one."""
         self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
@@ -97,6 +98,13 @@ class Client:
         self._believes_names = False  # no field is looked for by its name
         self._origin: Origin | None = None
         self._origin_host = ""
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        """What its TLS handshake has shown; None without TLS. Read on demand: most requests never ask."""
+        if self._tls is None and self._secured is not None:
+            self._tls = _tls_of(self._secured)
+        return self._tls
 
     @property
     def source(self) -> Address | None:
@@ -256,7 +264,8 @@ class Client:
             self.bound.close()
 
 
-def _tls_of(transport: asyncio.BaseTransport, tls: ssl.SSLObject) -> TlsInfo:
+def _tls_of(transport: asyncio.BaseTransport) -> TlsInfo:
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
     cipher, certificate = tls.cipher(), transport.get_extra_info("peercert")
     return TlsInfo(tls.version() or "", "" if cipher is None else cipher[0], certificate or None)
 
