@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.config import FileName
+from gateway_core.config import FileName, OutputFile
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
@@ -23,6 +23,7 @@ __all__ = [
     "FileName",
     "LineSplitter",
     "LineTooLongError",
+    "OutputFile",
     "client_tls_context",
     "document_format",
     "switch_option",

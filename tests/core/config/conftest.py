@@ -16,6 +16,7 @@ from gateway_core.config import (
     load_config,
     model_problems,
 )
+from gateway_core.config.documents import ALL_RIGHTS
 from pydantic import Field, SecretStr, model_validator
 
 Load = Callable[..., LoadedConfig]
@@ -115,7 +116,9 @@ def load(catalog: PluginCatalog) -> Load:
         environ: Mapping[str, str] | None = None,
         **more: Any,
     ) -> LoadedConfig:
-        documents = [Document(f"gateway.{kind}", source, DocumentFormat(kind))] if isinstance(source, str) else []
+        documents = []
+        if isinstance(source, str):
+            documents = [Document(f"gateway.{kind}", source, DocumentFormat(kind), rights=ALL_RIGHTS)]
         documents += more.pop("extra_documents", [])
         paths = [] if isinstance(source, str) else source
         return load_config(paths, environ=environ or {}, catalog=catalog, extra_documents=documents, **more)

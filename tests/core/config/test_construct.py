@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 from gateway_core.config.construct import Constructor, node_place
+from gateway_core.config.documents import ALL_RIGHTS, Document
 from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.yaml_nodes import compose, compose_json
@@ -18,13 +19,15 @@ Compose = Callable[[str, str], yaml.Node | None]
 def construct(text: str, environ: dict[str, str] | None = None, compose: Compose = compose) -> tuple[object, list[str]]:
     problems: list[str] = []
 
-    def report(node: yaml.Node, path: KeyPath, message: str, *, code: str) -> None:
+    def report(node: yaml.Node, path: KeyPath, message: str, *, code: str, related: object = ()) -> None:
         place = node_place(node)
         problems.append(f"{place.line}:{place.column} {format_path(path)}: {message}")
 
     root = compose("g.yaml", text)
     assert root is not None
-    return Constructor(Substitution(environ or {}), report, lambda _name: None).construct(root), problems
+    return Constructor(
+        Substitution(environ or {}), report, lambda name: Document(name, "", rights=ALL_RIGHTS)
+    ).construct(root), problems
 
 
 def test_values_are_plain_python() -> None:

@@ -3,18 +3,49 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
-from gateway_core.config.documents import ReadFailure, as_paths, decode, document_files, read_bytes, read_document
+from gateway_core.config.documents import (
+    ALL_RIGHTS,
+    ReadFailure,
+    as_paths,
+    decode,
+    document_files,
+    read_bytes,
+    read_document,
+)
 
 
 def test_directory_stands_for_its_documents_sorted_by_name(tmp_path: Path) -> None:
-    for name in ("20.yaml", "10.toml", "30.json", "15.yml", ".hidden.yaml", "notes.txt"):
+    for name in ("20.YAML", "10.toml", "30.json", "15.yml", ".hidden.yaml", "notes.txt"):
         (tmp_path / name).write_text("")
-    (tmp_path / "sub.yaml").mkdir()
 
     files, directories = document_files([tmp_path])
 
-    assert [file.name for file in files] == ["10.toml", "15.yml", "20.yaml", "30.json"]
+    assert [file.name for file in files] == ["10.toml", "15.yml", "20.YAML", "30.json"]
     assert directories == [tmp_path]
+
+
+def test_directory_stands_for_the_documents_below_it_too(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a/z.yaml", "a/deep/x.json", ".git/hidden.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+
+    files, directories = document_files([tmp_path])
+
+    assert [str(file.relative_to(tmp_path)) for file in files] == ["a/deep/x.json", "a/z.yaml", "b.yaml"]
+    assert directories == [tmp_path, tmp_path / "a", tmp_path / "a" / "deep"]
+
+
+def test_a_link_to_nothing_is_a_document_that_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "team.yaml").symlink_to("gone.yaml")
+    (tmp_path / "notes").symlink_to("gone")
+
+    (file,), _ = document_files([tmp_path])
+
+    problem = read_document(file)
+    assert isinstance(problem, ConfigProblem)
+    assert problem.code == "file.missing"
+    assert problem.message == "is a link to a file that does not exist"
 
 
 def test_mounted_config_map_is_read_through_its_links(tmp_path: Path) -> None:
@@ -40,7 +71,7 @@ def test_format_follows_from_the_ending(tmp_path: Path) -> None:
 
         document = read_document(path)
 
-        assert document == Document(str(path), "x", expected, tmp_path)
+        assert document == Document(str(path), "x", expected, tmp_path, ALL_RIGHTS)
 
 
 def test_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:

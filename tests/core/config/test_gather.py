@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.config import ConfigError, Document, Place, PluginCatalog, load_config
-from gateway_core.config.gather import Gatherer, looks_like_configuration
+from gateway_core.config import ConfigError, Document, DocumentFormat, Place, PluginCatalog, load_config
+from gateway_core.config.gather import Gatherer, looks_like_configuration, pattern_directories
 from gateway_core.config.substitution import Substitution
 
 from tests.core.config.conftest import Load
@@ -212,3 +213,105 @@ def test_an_included_link_that_leads_to_itself_is_a_problem(tmp_path: Path, load
 
     with pytest.raises(ConfigError, match="does not exist"):
         load(tmp_path / "gateway.yaml")
+
+
+def test_the_yaml_documents_of_one_file_are_merged_like_files(tmp_path: Path, load: Load) -> None:
+    text = f"---\nworkers: 2\nx-a: &t 'http://127.0.0.1:1'\n{routes('a')}---\n# nothing\n---\n{routes('b')}...\n"
+    write(tmp_path, {"gateway.yaml": text})
+
+    loaded = load(tmp_path / "gateway.yaml")
+
+    assert [route.id for route in loaded.config.routes] == ["a", "b"]
+    assert loaded.config.workers == 2
+    assert loaded.places["routes[1]"].line == 10
+
+
+def test_a_key_of_two_yaml_documents_with_other_values_is_a_conflict(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"another value than at gateway\.yaml:1:10"):
+        load("workers: 1\n---\nworkers: 2\n")
+
+
+def test_keys_that_begin_with_x_are_ignored_wherever_keys_are_fixed(load: Load) -> None:
+    text = """
+x-target: &target "http://127.0.0.1:8081"
+x-notes: [1, 2]
+listen: {address: ":8080", x-why: public}
+upstreams:
+  - {name: u, x-team: a, endpoints: [{url: *target, x-rack: 1}], retries: {attempts: 1, x-note: ~}, x-empty: }
+routes:
+  - {id: a, path: /, target: u, headers: {x-version: "1"}, timeouts: {x-anything: {a: b}, total: 5s}, x-owner: me}
+"""
+    loaded = load(text)
+
+    (route,) = loaded.config.routes
+    assert list(route.headers) == ["x-version"]
+    assert loaded.config.upstreams[0].endpoints[0].url == "http://127.0.0.1:8081"
+
+
+def test_x_keys_of_several_documents_do_not_conflict(load: Load) -> None:
+    loaded = load("x-a: 1\n" + routes("a"), extra_documents=[Document("b", "x-a: 2\n" + routes("b"))])
+
+    assert len(loaded.config.routes) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["{'routes': []}", '{"routes": [],}', '{"routes": [] // none\n}', "routes: []", '{"workers": NaN}']
+)
+def test_json_is_read_as_json(tmp_path: Path, load: Load, text: str) -> None:
+    write(tmp_path, {"gateway.json": text})
+
+    with pytest.raises(ConfigError, match=r"gateway\.json.*is not valid JSON"):
+        load(tmp_path / "gateway.json")
+
+
+def test_documents_of_sources_may_begin_with_a_byte_order_mark(load: Load) -> None:
+    documents = [
+        Document("a", "\ufeff[[routes]]\npath = '/a'\ntarget = 'http://127.0.0.1:1'", DocumentFormat.TOML),
+        Document("b", '\ufeff{"routes": [{"path": "/b", "target": "http://127.0.0.1:1"}]}', DocumentFormat.JSON),
+        Document("c", "\ufeff" + routes("c")),
+    ]
+
+    assert len(load(routes("d"), extra_documents=documents).config.routes) == 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "watched"),
+    [
+        ("*.yaml", {"."}),
+        ("teams/*.yaml", {"teams"}),
+        ("teams/*/*.yaml", {"teams", "teams/a", "teams/b"}),
+        ("teams/*/routes/*.yaml", {"teams", "teams/a/routes", "teams/b/routes"}),
+        ("**/*.yaml", {".", "teams", "teams/a", "teams/a/deep", "teams/b"}),
+        ("teams/**", {"teams", "teams/a", "teams/a/deep", "teams/b"}),
+        ("later/*.yaml", {"later"}),
+    ],
+)
+def test_the_directories_of_a_pattern_are_watched_on_all_levels(
+    tmp_path: Path, pattern: str, watched: set[str]
+) -> None:
+    write(tmp_path, {"teams/a/deep/x.yaml": "", "teams/b/x.yaml": "", ".git/x": ""})
+
+    found = {str(path.relative_to(tmp_path)) for path in pattern_directories(tmp_path, pattern)}
+
+    assert found >= watched
+    assert not any(name.startswith(".git") for name in found)
+
+
+@pytest.mark.parametrize("half", ["", "routes:\n  - {path: /, tar", b"routes: \xc3"])
+def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path, catalog: PluginCatalog, half: str | bytes) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_bytes(half if isinstance(half, bytes) else half.encode())
+    writer = threading.Timer(0.15, lambda: file.write_text(routes("a")))
+    writer.start()
+
+    loaded = load_config(file, environ={}, catalog=catalog, patience=20)
+
+    assert [route.id for route in loaded.config.routes] == ["a"]
+    writer.join()
+
+
+def test_a_file_that_stays_incomplete_is_a_problem(tmp_path: Path, catalog: PluginCatalog) -> None:
+    (tmp_path / "gateway.yaml").write_text("routes: [")
+
+    with pytest.raises(ConfigError, match="where a value is expected"):
+        load_config(tmp_path / "gateway.yaml", environ={}, catalog=catalog, patience=0.06)

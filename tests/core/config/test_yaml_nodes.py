@@ -66,7 +66,7 @@ def test_deep_nesting_is_refused_before_the_composer_overflows(text: str) -> Non
         ("a: [,]", 1, 5, "a value is missing"),
         ("a:\n  - 1\n b: 2", 3, 2, "check the indentation"),
         ("a: *b", 1, 4, "without an anchor"),
-        ("a: 1\n---\nb: 1", 2, 1, "a second document"),
+        ("a: 1\n---\nb: 1", 3, 1, "a second document"),
         ("{a: ${X}}", 1, 6, "must be in double quotes"),
         ("a: 1\nb", 2, 1, 'without ":"'),
         ("a: \x01", 1, 4, "U+0001"),

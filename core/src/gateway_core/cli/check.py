@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -22,6 +22,9 @@ from gateway_core.reload.validation import NOTE, Canonical, Verdict, read_job, v
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
 from gateway_core.upstreams.transport import tls_files
+
+WRITE_TIME: Final = 0.5
+"""Seconds that a reload waits for a file that is cut off: an editor or a copy may still be writing it."""
 
 
 @click.command("check", short_help="Check a configuration and print every problem in it.")
@@ -100,7 +103,7 @@ def print_verdict(
     """Print what `gateway_core.reload.validation` reads; return the exit status."""
     try:
         check_lock(paths, os.environ)
-        loaded = load(paths, registry=registry, environ=os.environ, documents=documents)
+        loaded = load(paths, registry=registry, environ=os.environ, documents=documents, patience=WRITE_TIME)
         verdict = good_verdict(loaded, registry)
     except ConfigError as error:
         verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)

@@ -33,6 +33,7 @@ CODES: Final[Mapping[str, str]] = {
     "source.invalid": "the URL of a source cannot be used",
     "source.not-asked": "a source was not asked, because of `--offline` (warning)",
     "source.unavailable": "a source did not respond",
+    "substitution.not-allowed": "a document of a source uses the environment or a file, and its source may not",
     "substitution.syntax": "`${...}` is not one of the known forms",
     "substitution.unset": "a variable is not set in the environment and has no default",
     # keys and values

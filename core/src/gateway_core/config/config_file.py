@@ -1,7 +1,8 @@
 """Config types for what a configuration only names: a file, or an upstream.
 
-Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `UPSTREAM_KEY`), by which the configuration layer finds
-the values: files are watched and refused in remote documents, names of upstreams are looked up.
+Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `OUTPUT_KEY`, `UPSTREAM_KEY`), by which the
+configuration layer finds the values: files are relative to the document that names them, watched if they are read, and
+refused in remote documents without the right to them; names of upstreams are looked up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gateway_core.config.regular_files import LARGEST, NotRegularError, read_reg
 from gateway_core.config.values import InvalidValueError
 
 FILE_KEY: Final = "x-file"
+OUTPUT_KEY: Final = "x-output"
 UPSTREAM_KEY: Final = "x-upstream"
 
 
@@ -102,6 +104,13 @@ FileName = Annotated[
 ]
 """A file that is watched and refused in remote documents as a `ConfigFile` is, but whose content is no part of what its
 binding is: the instance stays, and reads the file again by itself."""
+
+
+OutputFile = Annotated[
+    str, AfterValidator(_named_file), WithJsonSchema({"type": "string", "minLength": 1, OUTPUT_KEY: True})
+]
+"""A file that a plugin writes: relative to the document that names it, and refused in remote documents without the
+right to files."""
 
 
 def config_files(value: object) -> list[ConfigFile]:

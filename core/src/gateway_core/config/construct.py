@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Protocol
 
 import yaml
 
+from gateway_core.config.documents import Document
 from gateway_core.config.place import KeyPath, Place
 from gateway_core.config.scalars import Scalar, read_plain
 from gateway_core.config.substitution import Substitution, SubstitutionError
@@ -55,7 +55,8 @@ class Constructor:
 
     substitution: Substitution
     report: ReportNode
-    directory_of: Callable[[str], Path | None]
+    document_of: Callable[[str], Document]
+    """Looks up a document by its name, which the marks of its nodes carry."""
     substituted: set[int] = field(default_factory=set)
     """``id`` of the scalar nodes whose value came from elsewhere and must not be shown."""
     _path: list[str | int] = field(default_factory=list)
@@ -160,9 +161,11 @@ class Constructor:
 
     def _substituted(self, node: yaml.ScalarNode) -> Scalar:
         self.substituted.add(id(node))
-        directory = self.directory_of(node.start_mark.name)
+        document = self.document_of(node.start_mark.name)
         try:
-            return self.substitution.resolve(node.value, plain=node.tag == PLAIN_TAG, directory=directory)
+            return self.substitution.resolve(
+                node.value, plain=node.tag == PLAIN_TAG, directory=document.directory, rights=document.rights
+            )
         except SubstitutionError as error:
             self._refuse(node, str(error), code=error.code)
         except ValueError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from gateway_core.config.place import Place
 from gateway_core.config.problems import ConfigProblem
@@ -36,39 +36,63 @@ FORMATS: Final = {
 }
 
 
+Right = Literal["env", "files"]
+"""What a document may bring in: variables of the environment; files, and names of files in plugin configurations."""
+
+ALL_RIGHTS: Final[frozenset[Right]] = frozenset({"env", "files"})
+"""The rights of local files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A configuration document.
 
     ``name`` stands for the file in every place (a path, an etcd key, ``configmap/ns/name``); ``directory`` is what
-    ``include`` and ``${file:relative}`` start from, ``None`` where there is no directory.
+    ``include`` and names of files start from, ``None`` where there is no directory. A document that a source makes has
+    no rights; the gateway gives it those that the source has.
     """
 
     name: str
     text: str
     format: DocumentFormat = DocumentFormat.YAML
     directory: Path | None = None
+    rights: frozenset[Right] = frozenset()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine."""
+        return self.directory is not None
 
 
 def document_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Return the files that ``paths`` stand for, and the directories among them.
 
-    A directory stands for its documents in the order of their names; hidden entries (such as the ``..data`` of a
-    mounted Kubernetes ConfigMap) are not documents.
+    A directory stands for its documents and those of its sub-directories, in the order of their paths; hidden entries
+    (such as the ``..data`` of a mounted Kubernetes ConfigMap) are not documents. A link to a file that is not there
+    counts as one, so that it is reported.
     """
     files: list[Path] = []
     directories: list[Path] = []
     for path in paths:
         if path.is_dir():
-            directories.append(path)
-            files.extend(entry for entry in sorted(path.iterdir()) if _is_document(entry))
+            _walk(path, files, directories, frozenset())
         else:
             files.append(path)
     return files, directories
 
 
-def _is_document(entry: Path) -> bool:
-    return not entry.name.startswith(".") and entry.suffix in FORMATS and entry.is_file()
+def _walk(directory: Path, files: list[Path], directories: list[Path], within: frozenset[Path]) -> None:
+    resolved = real_path(directory)
+    if resolved in within:
+        return  # a link to a directory that it is in
+    directories.append(directory)
+    for entry in sorted(directory.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            _walk(entry, files, directories, within | {resolved})
+        elif entry.suffix.lower() in FORMATS and (entry.is_file() or not entry.exists()):
+            files.append(entry)
 
 
 def read_document(path: Path) -> Document | ConfigProblem:
@@ -81,7 +105,7 @@ def read_document(path: Path) -> Document | ConfigProblem:
     if isinstance(text, int):
         message = "is not UTF-8 text: save the file as UTF-8"
         return ConfigProblem(_place_of_byte(name, data, text), "", message, code="file.not-utf8")
-    return Document(name, text, FORMATS.get(path.suffix, DocumentFormat.YAML), path.parent)
+    return Document(name, text, FORMATS.get(path.suffix.lower(), DocumentFormat.YAML), path.parent, ALL_RIGHTS)
 
 
 def decode(data: bytes) -> str | int:
@@ -112,7 +136,10 @@ def read_bytes(path: Path, *, limit: int) -> bytes | ReadFailure:
     except NotRegularError as error:
         return ReadFailure(f"is {error.strerror}", "file.not-a-file")
     except FileNotFoundError:
-        return ReadFailure("does not exist", "file.missing")
+        is_dangling = path.is_symlink()
+        return ReadFailure(
+            "is a link to a file that does not exist" if is_dangling else "does not exist", "file.missing"
+        )
     except PermissionError:
         return ReadFailure("may not be read: permission denied", "file.unreadable")
     except (OSError, ValueError) as error:

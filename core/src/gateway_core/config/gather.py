@@ -7,7 +7,9 @@ values.
 from __future__ import annotations
 
 import glob
+import os
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from gateway_core.config.documents import (
     real_path,
 )
 from gateway_core.config.locate import Locator
+from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.place import KeyPath, Place, format_path
 from gateway_core.config.problems import ConfigProblem
@@ -35,6 +38,7 @@ from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _GLOB: Final = re.compile(r"[*?\[]")
+_REREAD: Final = 0.05
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _OWN_KEYS: Final = "|".join(sorted([*GatewayConfig.model_fields, "include"]))
 _OWN_KEY: Final = re.compile(rf"""(?:^|[\s{{,\["'])(?:{_OWN_KEYS})["']? ?[:=\].]""")
@@ -53,7 +57,9 @@ class Gatherer:
     includes: list[object] = field(default_factory=list)
     is_complete: bool = True
     """False once a document could not be read or parsed: then nothing can be said about names it may define."""
-    _origins: dict[str, Path | None] = field(default_factory=dict)
+    patience: float = 0.0
+    """Seconds for which a file that cannot be read as a document is read again: it may be being written."""
+    _documents: dict[str, Document] = field(default_factory=dict)
     _loaded: set[Path] = field(default_factory=set)
     _reported: set[tuple[int, str]] = field(default_factory=set)
 
@@ -77,12 +83,19 @@ class Gatherer:
         # Lines of what is none are shown nowhere: who names a file of secrets by mistake must not find them in a log.
         is_ours = looks_like_configuration(document.text)
         self.texts[document.name] = _LINE_BREAK.split(document.text) if is_ours else []
-        self._origins[document.name] = document.directory
+        self._documents[document.name] = document
         try:
-            root = _compose(document)
+            roots = _compose(document)
         except DocumentSyntaxError as error:
             self._fail(self._problem(error.place, (), error.message, code="document.syntax"))
             return
+        # Between two lines of "---" there may be nothing, or only comments.
+        for root in [root for root in roots if not _is_null(root)] or [*roots[:1], None][:1]:
+            self._add_root(document, root, parents, is_ours=is_ours)
+
+    def _add_root(
+        self, document: Document, root: yaml.Node | None, parents: tuple[Path, ...], *, is_ours: bool
+    ) -> None:
         place = Place(document.name, 1, 1) if root is None else node_place(root)
         if isinstance(root, yaml.MappingNode) and not is_ours and not _has_plain_keys(root):
             message = "is no configuration: it has none of its keys, such as routes"
@@ -98,9 +111,9 @@ class Gatherer:
             message = f"is {kind}: a configuration is a mapping of keys such as routes"
             self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
 
-    def directory_of(self, name: str) -> Path | None:
-        """Return what relative file names in a document start from."""
-        return self._origins.get(name)
+    def document_of(self, name: str) -> Document:
+        """Return a document by its name; one without rights if there is none."""
+        return self._documents.get(name) or Document(name, "")
 
     def report(self, node: yaml.Node, path: KeyPath, message: str, *, code: str, related: Iterable[Place] = ()) -> None:
         """Take in a problem that was found while values were made."""
@@ -121,7 +134,7 @@ class Gatherer:
             return
         self._loaded.add(resolved)
         self.files.append(path)
-        document = read_document(path)
+        document = _read_settled(path, self.patience)
         if isinstance(document, ConfigProblem):
             self._fail(document)
         else:
@@ -131,7 +144,7 @@ class Gatherer:
         node = next((value for key, value in root.value if key.value == "include"), None)
         if node is None:
             return
-        constructor = Constructor(self.substitution, self.report, self.directory_of)
+        constructor = Constructor(self.substitution, self.report, self.document_of)
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for item in items:
             pattern = constructor.construct(item, ("include",))
@@ -149,7 +162,7 @@ class Gatherer:
         is_glob = bool(_GLOB.search(pattern))
         # A file that appears later in one of these folders changes the configuration.
         if is_glob:
-            self.directories.append((directory / pattern).parent)
+            self.directories.extend(pattern_directories(directory, pattern))
         for path in _matches(directory, pattern) if is_glob else [directory / pattern]:
             if real_path(path) in parents:
                 if not is_glob:
@@ -163,7 +176,7 @@ class Gatherer:
                 self._add_file(path, parents)
 
     def _quiet_constructor(self) -> Constructor:
-        return Constructor(self.substitution, lambda *_, **__: None, self.directory_of)
+        return Constructor(self.substitution, lambda *_, **__: None, self.document_of)
 
     def _problem(self, place: Place, path: KeyPath, message: str, *, code: str) -> ConfigProblem:
         lines = self.texts.get(place.file, [])
@@ -175,24 +188,47 @@ class Gatherer:
         self.problems.append(problem)
 
 
-def _compose(document: Document) -> yaml.Node | None:
+def _compose(document: Document) -> list[yaml.Node]:
+    text = document.text.removeprefix("\ufeff")  # a source may give a byte order mark, too
     match document.format:
         case DocumentFormat.TOML:
-            return toml_nodes.compose(document.name, document.text)
+            root = toml_nodes.compose(document.name, text)
         case DocumentFormat.JSON:
-            return yaml_nodes.compose_json(document.name, document.text)
-    return yaml_nodes.compose(document.name, document.text)
+            root = yaml_nodes.compose_json(document.name, text)
+        case _:
+            return yaml_nodes.compose_all(document.name, text)
+    return [] if root is None else [root]
+
+
+def _read_settled(path: Path, patience: float) -> Document | ConfigProblem:
+    """Read a document; one that is empty or cut off is read again for a while, since it may be being written."""
+    deadline = time.monotonic() + patience
+    while True:
+        document = read_document(path)
+        if time.monotonic() >= deadline or _is_complete(document):
+            return document
+        time.sleep(_REREAD)
+
+
+def _is_complete(document: Document | ConfigProblem) -> bool:
+    if isinstance(document, ConfigProblem):
+        return document.code != "file.not-utf8"
+    try:
+        return any(not _is_null(root) for root in _compose(document))
+    except DocumentSyntaxError:
+        return False
 
 
 def top_level_keys(document: Document) -> frozenset[str] | None:
     """Return the keys of a document, without looking at their values; None if it cannot be read."""
     try:
-        root = _compose(document)
+        roots = [root for root in _compose(document) if not _is_null(root)]
     except DocumentSyntaxError:
         return None
-    if not isinstance(root, yaml.MappingNode):
+    if not roots or not all(isinstance(root, yaml.MappingNode) for root in roots):
         return None
-    return frozenset(str(key.value) if isinstance(key, yaml.ScalarNode) else "" for key, _ in root.value)
+    keys = [key for root in roots for key, _ in root.value]
+    return frozenset(str(key.value) if isinstance(key, yaml.ScalarNode) else "" for key in keys)
 
 
 def looks_like_configuration(text: str) -> bool:
@@ -209,6 +245,31 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == yaml_nodes.PLAIN_TAG and node.value in {"", "~", "null"}
 
 
+def pattern_directories(directory: Path, pattern: str) -> list[Path]:
+    """Return the directories in which a new entry may match a pattern, those on the way to its files included."""
+    *steps, name = Path(pattern).parts
+    current, found = [directory], []
+    for step in [*steps, *([name] if name == "**" else [])]:
+        if step == "**":
+            current = [inner for each in current for inner in _below(each)]
+            found += current
+        elif _GLOB.search(step):
+            found += current
+            current = [inner for each in current for inner in sorted(each.glob(step)) if inner.is_dir()]
+        else:
+            current = [each / step for each in current]
+    return list(dict.fromkeys([*found, *current]))
+
+
+def _below(directory: Path) -> list[Path]:
+    """Return a directory and all that are below it, without hidden ones."""
+    found = [directory]
+    for path, names, _ in os.walk(directory):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        found += [Path(path) / name for name in names]
+    return found
+
+
 def _matches(directory: Path, pattern: str) -> list[Path]:
     found = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
     return [path for path in (directory / name for name in sorted(found)) if path.is_file()]
@@ -217,20 +278,23 @@ def _matches(directory: Path, pattern: str) -> list[Path]:
 def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, constructor: Constructor) -> yaml.MappingNode:
     """Merge the top levels of documents; ``include`` is left out, it has been followed."""
     merged: dict[object, tuple[yaml.Node, yaml.Node]] = {}
+    owners: dict[object, int] = {}
     rest: list[tuple[yaml.Node, yaml.Node]] = []
     marks = None
-    for root in roots:
+    for number, root in enumerate(roots):
         marks = marks or (root.start_mark, root.end_mark)
         for key, value in root.value:
             if not isinstance(key, yaml.ScalarNode) or not key.value:
                 rest.append((key, value))  # no key at all: the constructor says so
                 continue
-            if key.value == "include":
+            if key.value == "include" or key.value.startswith(EXTENSION):
                 continue
             first = merged.get(key.value)
+            is_same_document = owners.get(key.value) == number
+            owners[key.value] = number
             if first is None:
                 merged[key.value] = (key, value)
-            elif first[0].start_mark.name == key.start_mark.name:
+            elif is_same_document:
                 rest.append((key, value))  # twice in one document: the constructor says so
             elif (both := _concatenated(key.value, first[1], value)) is not None:
                 merged[key.value] = (first[0], both)

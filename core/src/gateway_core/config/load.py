@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners
-from gateway_core.config.checks.named_values import check_config_files, check_upstream_names
+from gateway_core.config.checks.named_values import check_config_files, check_upstream_names, make_paths_absolute
 from gateway_core.config.checks.names import check_names
 from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.plugin_configs import check_order_keys, check_plugins, check_switched_off
@@ -48,6 +48,7 @@ def load_config(
     discoveries: Collection[str] = (),
     offline: bool = False,
     is_partial: bool = False,
+    patience: float = 0.0,
 ) -> LoadedConfig:
     """Load and check a configuration.
 
@@ -60,9 +61,10 @@ def load_config(
     :param discoveries: names of discoveries that extensions provide.
     :param offline: files that are missing are warnings: they are expected to be elsewhere.
     :param is_partial: there are further documents, which may define the names that these refer to.
+    :param patience: seconds for which a file that is empty or cut off is read again, since it may be being written.
     :raises ConfigError: with every problem that was found.
     """
-    gatherer = Gatherer(Substitution(environ), is_complete=not is_partial)
+    gatherer = Gatherer(Substitution(environ), is_complete=not is_partial, patience=patience)
     known = STRATEGIES | set(strategies), DISCOVERIES | set(discoveries)
     with collector_paused():
         gatherer.add_paths(as_paths(path))
@@ -83,15 +85,16 @@ def _load(
     if not gatherer.roots:
         raise _error(gatherer, gatherer.problems)
     locator = gatherer.merged()
-    constructor = Constructor(gatherer.substitution, gatherer.report, gatherer.directory_of)
+    constructor = Constructor(gatherer.substitution, gatherer.report, gatherer.document_of)
     value = constructor.construct(locator.root)
     plain: dict[str, Any] = value if isinstance(value, dict) else {}
     plain["include"] = gatherer.includes
     fill_route_ids(plain)
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted)
+    make_paths_absolute(scope, gatherer.document_of)
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
-    named = check_config_files(scope, lambda document: gatherer.directory_of(document) is not None)
+    named = check_config_files(scope, gatherer.document_of)
     gatherer.files.extend(named)
     problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
     if problems:

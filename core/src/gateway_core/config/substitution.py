@@ -1,4 +1,7 @@
-"""``${NAME}``, ``${NAME:-default}`` and ``${file:/path}`` in scalars; ``$${`` is a literal ``${``.
+"""``${NAME}``, ``${NAME:-default}``, ``${NAME:?message}`` and ``${file:/path}`` in scalars; ``$${`` stands for ``${``.
+
+A default may hold further references, which are resolved only if it is used, and braces that balance, as those of
+regular expressions do. ``:-`` and ``:?`` take an empty value for an unset one.
 
 Typing: a scalar that is wholly one unquoted ``${NAME}`` takes the type of what it stands for (``weight: ${WEIGHT}`` is
 a number), except that it never becomes null; a quoted one, one with text around it and ``${file:...}`` are always text.
@@ -12,14 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway_core.config.documents import ReadFailure, decode, read_bytes
+from gateway_core.config.documents import ALL_RIGHTS, ReadFailure, Right, decode, read_bytes
 from gateway_core.config.redaction import is_named_secret
 from gateway_core.config.scalars import Scalar, read_environment
 from gateway_core.config.words import did_you_mean, quote
 
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\})?")
-_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_MARK: Final = re.compile(r"\$\$\{|\$\{|[{}]")
+_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)
 _LITERAL: Final = 'write "$${" for a literal "${"'
+_FILE: Final = "file:"
+_DEEPEST: Final = 20
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes that ``${file:...}`` may bring in."""
 
@@ -32,6 +37,29 @@ class SubstitutionError(ValueError):
         self.code = code
 
 
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """What stands between ``${`` and its closing brace."""
+
+    name: str
+    operator: str
+    """Empty, ``-`` (a default follows) or ``?`` (a message follows)."""
+    rest: str
+    """The default or the message, as written."""
+
+    @classmethod
+    def parse(cls, inner: str) -> _Reference:
+        match = _NAME.fullmatch(inner)
+        if match is None:
+            form = quote("${" + inner + "}")
+            message = (
+                f"{form} is none of ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} and ${{file:/path}}: {_LITERAL}"
+            )
+            raise SubstitutionError(message, code="substitution.syntax")
+        name, operator, rest = match.groups()
+        return cls(name, operator or "", rest or "")
+
+
 @dataclass(slots=True)
 class Substitution:
     """Replaces references; remembers which files it read."""
@@ -39,58 +67,112 @@ class Substitution:
     environ: Mapping[str, str]
     files: list[Path] = field(default_factory=list)
 
-    def resolve(self, text: str, *, plain: bool, directory: Path | None) -> Scalar:
+    def resolve(
+        self, text: str, *, plain: bool, directory: Path | None, rights: frozenset[Right] = ALL_RIGHTS
+    ) -> Scalar:
         """Return the value of a scalar that contains ``${``.
 
+        :param directory: what relative names of files start from.
+        :param rights: what the document may bring in.
         :raises ValueError: with the reason; a `SubstitutionError` if a reference is to blame.
         """
+        resolver = _Resolver(self, text, directory, rights)
+        value = resolver.expand(text)
+        is_whole = text.startswith("${") and _closing(text, 2) == len(text) - 1
+        return read_environment(value) if plain and is_whole and not resolver.has_file else value
 
-        def replace(match: re.Match[str]) -> str:
-            if match.group() == "$${":
-                return "${"
-            if match.group(2) is None:
-                message = f'{quote(text)} has no closing "}}": {_LITERAL}'
+
+@dataclass(slots=True)
+class _Resolver:
+    """Expands the references of one scalar."""
+
+    owner: Substitution
+    whole: str
+    directory: Path | None
+    rights: frozenset[Right]
+    has_file: bool = False
+    """Whether a file was brought in: what is in one is always text."""
+
+    def expand(self, text: str, depth: int = 0, *, is_used: bool = True) -> str:
+        """Replace every reference in ``text``.
+
+        :param is_used: False only looks whether the references are well-formed.
+        """
+        if depth > _DEEPEST:
+            message = f"{quote(self.whole)} nests more than {_DEEPEST} references: {_LITERAL}"
+            raise SubstitutionError(message, code="substitution.syntax")
+        parts: list[str] = []
+        position, open_braces, has_reference = 0, 0, False
+        while (match := _MARK.search(text, position)) is not None:
+            mark = match.group()
+            parts.append(text[position : match.start()])
+            position = match.end()
+            if mark == "${":
+                end = _closing(text, position)
+                if end < 0:
+                    message = f'{quote(self.whole)} has no closing "}}": {_LITERAL}'
+                    raise SubstitutionError(message, code="substitution.syntax")
+                inner = text[position:end]
+                has_reference = True
+                parts.append(self._value(inner, depth, is_used=is_used))
+                position = end + 1
+                continue
+            open_braces += -1 if mark == "}" else 1
+            if open_braces < 0 and has_reference and not parts[-1].endswith("\\"):
+                message = (
+                    f'{quote(self.whole)} has a "}}" left over behind a reference: '
+                    "the braces of a default must balance, so remove one, or put the whole value into the variable"
+                )
                 raise SubstitutionError(message, code="substitution.syntax")
-            return self._lookup(match.group(1), directory)
+            open_braces = max(open_braces, 0)
+            parts.append("${" if mark == "$${" else mark)
+        return "".join([*parts, text[position:]])
 
-        whole = _REFERENCE.fullmatch(text)
-        typed = plain and whole is not None and whole.group(1) is not None and not whole.group(1).startswith("file:")
-        value = _REFERENCE.sub(replace, text)
-        return read_environment(value) if typed else value
-
-    def _lookup(self, reference: str, directory: Path | None) -> str:
-        if reference.startswith("file:"):
-            return self._read(reference.removeprefix("file:"), directory)
-        match = _NAME.fullmatch(reference)
-        if match is None:
-            raise SubstitutionError(
-                f"{quote('${' + reference + '}')} is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:/path}}: "
-                f"{_LITERAL}",
-                code="substitution.syntax",
-            )
-        name, default = match.groups()
-        value = self.environ.get(name)
-        if default is not None:
+    def _value(self, inner: str, depth: int, *, is_used: bool) -> str:
+        if inner.startswith(_FILE):
+            return self._read(self.expand(inner.removeprefix(_FILE), depth + 1, is_used=is_used)) if is_used else ""
+        reference = _Reference.parse(inner)
+        if is_used:
+            self._check("env", "${" + reference.name + "}")
+        value = self.owner.environ.get(reference.name)
+        if reference.operator == "-":
+            default = self.expand(reference.rest, depth + 1, is_used=is_used and not value)
             return value or default
-        if value is None:
-            # Three letters resemble anything.
-            hint = did_you_mean(name, self.environ) if len(name) > 3 else ""
-            # A default would be a secret that everyone with the file knows.
-            other_form = (
-                "read a file: ${file:/path}" if is_named_secret(name) else f"give a default: ${{{name}:-default}}"
-            )
-            message = f"{name} is not set in the environment{hint or ': set it,'} or {other_form}"
+        if not is_used:
+            return ""
+        if reference.operator == "?" and not value:
+            what = reference.rest.strip() or "it is needed"
+            message = f"{reference.name} is not set in the environment: {what}"
             raise SubstitutionError(message, code="substitution.unset")
+        if value is None:
+            raise SubstitutionError(self._unset(reference.name), code="substitution.unset")
         return value
 
-    def _read(self, name: str, directory: Path | None) -> str:
+    def _unset(self, name: str) -> str:
+        # Three letters resemble anything.
+        hint = did_you_mean(name, self.owner.environ) if len(name) > 3 else ""
+        # A default would be a secret that everyone with the file knows.
+        other_form = "read a file: ${file:/path}" if is_named_secret(name) else f"give a default: ${{{name}:-default}}"
+        return f"{name} is not set in the environment{hint or ': set it,'} or {other_form}"
+
+    def _check(self, right: Right, reference: str) -> None:
+        if right not in self.rights:
+            message = (
+                f"{quote(reference)} is not allowed in a document of this source: "
+                f"write the value, or name the source in sources of a local file with allow: [{right}]"
+            )
+            raise SubstitutionError(message, code="substitution.not-allowed")
+
+    def _read(self, name: str) -> str:
+        reference = "${file:" + name + "}"
+        self._check("files", reference)
         path = Path(name)
-        if not name or (directory is None and not path.is_absolute()):
-            reference = quote("${file:" + name + "}")
-            message = f"{reference} names no absolute path: write ${{file:/path/of/the/file}}"
+        if not name or (self.directory is None and not path.is_absolute()):
+            message = f"{quote(reference)} names no absolute path: write ${{file:/path/of/the/file}}"
             raise SubstitutionError(message, code="substitution.syntax")
-        path = path if directory is None else directory / path
-        self.files.append(path)
+        path = path if self.directory is None else self.directory / path
+        self.has_file = True
+        self.owner.files.append(path)
         data = read_bytes(path, limit=LARGEST_VALUE)
         if isinstance(data, ReadFailure):
             raise SubstitutionError(f"the file {quote(str(path))} {data.reason}", code=data.code)
@@ -98,3 +180,13 @@ class Substitution:
         if isinstance(text, int):
             raise SubstitutionError(f"the file {quote(str(path))} is not UTF-8 text", code="file.not-utf8")
         return text.removesuffix("\n").removesuffix("\r")
+
+
+def _closing(text: str, start: int) -> int:
+    """Return the position of the brace that closes the reference whose inside begins at ``start``; -1 if none does."""
+    depth = 1
+    for match in _MARK.finditer(text, start):
+        depth += -1 if match.group() == "}" else 1
+        if not depth:
+            return match.start()
+    return -1

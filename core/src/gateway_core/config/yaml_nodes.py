@@ -82,10 +82,25 @@ def compose(name: str, text: str) -> yaml.Node | None:
 
     :raises DocumentSyntaxError: with a place in ``name``.
     """
+    roots = compose_all(name, text)
+    if len(roots) > 1:
+        raise DocumentSyntaxError(_place(name, roots[1].start_mark), "a second document, where one is expected")
+    return roots[0] if roots else None
+
+
+def compose_all(name: str, text: str) -> list[yaml.Node]:
+    """Compose the YAML documents in ``text``, which lines of ``---`` separate.
+
+    :raises DocumentSyntaxError: with a place in ``name``.
+    """
+    roots: list[yaml.Node] = []
     try:
         loader = _Loader(_NamedText(name, text))
         try:
-            return loader.get_single_node()
+            while loader.check_node():
+                if (node := loader.get_node()) is not None:
+                    roots.append(node)
+            return roots
         finally:
             loader.dispose()
     except _TooDeep as error:
@@ -103,21 +118,26 @@ def compose(name: str, text: str) -> yaml.Node | None:
 
 
 def compose_json(name: str, text: str) -> yaml.Node | None:
-    """Compose a JSON document; what JSON and YAML share is read as YAML, for the positions.
+    """Compose a JSON document: parsed as JSON, which is stricter, then as YAML, which knows positions.
 
     :raises DocumentSyntaxError: in the words of the JSON parser.
     """
+    if not text.strip():
+        return None
     try:
-        return compose(name, join_surrogates(text))
-    except DocumentSyntaxError:
-        try:
-            json.loads(text)
-        except json.JSONDecodeError as error:
-            message = f"is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-            raise DocumentSyntaxError(Place(name, error.lineno, error.colno), message) from None
-        except (RecursionError, ValueError):
-            pass
-        raise
+        json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        message = f"is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise DocumentSyntaxError(Place(name, error.lineno, error.colno), message) from None
+    except RecursionError:
+        pass  # the composer says where it is too deep
+    except ValueError as error:
+        raise DocumentSyntaxError(Place(name), f"is not valid JSON: {error}") from None
+    return compose(name, join_surrogates(text))
+
+
+def _refuse_constant(constant: str) -> object:
+    raise ValueError(f"{constant} is not a number of JSON")
 
 
 def place_at(name: str, text: str, offset: int) -> Place:
@@ -240,7 +260,6 @@ _EXPLANATIONS: Final[tuple[tuple[re.Pattern[str], Callable[[str, int, str], str]
         lambda *_: "a value is missing before this",
     ),
     (re.compile("undefined alias"), lambda *_: "an alias (*name) without an anchor (&name) before it"),
-    (re.compile("another document"), lambda *_: 'a second document ("---"): put it in a file of its own'),
     (re.compile("duplicate anchor"), lambda *_: "an anchor (&name) that was already defined"),
 )
 

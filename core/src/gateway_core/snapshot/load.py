@@ -25,15 +25,19 @@ def load(
     documents: Sequence[Document] = (),
     offline: bool = False,
     is_partial: bool = False,
+    patience: float = 0.0,
 ) -> LoadedConfig:
     """Load and check the configuration at these paths: what ``gateway check`` does. Blocks.
 
     :param documents: more of it that is in no file.
     :param offline: files that are missing are warnings.
     :param is_partial: there are further documents, which may define the names that these refer to.
+    :param patience: seconds for which a file that is empty or cut off is read again, since it may be being written.
     :raises ConfigError: with every problem that was found.
     """
-    attempt = partial(_load, paths, registry, environ, documents, offline=offline, is_partial=is_partial)
+    attempt = partial(
+        _load, paths, registry, environ, documents, offline=offline, is_partial=is_partial, patience=patience
+    )
     try:
         return attempt(None)
     except ConfigError as error:
@@ -68,6 +72,7 @@ def _load(
     *,
     offline: bool,
     is_partial: bool,
+    patience: float,
 ) -> LoadedConfig:
     offers = extensions or Extensions(())
     from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
@@ -90,4 +95,5 @@ def _load(
         discoveries=() if extensions is None else extensions.discoveries.keys(),
         offline=offline,
         is_partial=is_partial,
+        patience=patience,
     )

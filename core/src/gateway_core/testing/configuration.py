@@ -10,6 +10,7 @@ from textwrap import dedent
 from typing import Any, Final
 
 from gateway_core.config import ConfigError, Document, DocumentFormat, LoadedConfig
+from gateway_core.config.documents import ALL_RIGHTS
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 
@@ -55,10 +56,10 @@ def _documents(config: Config, directory: Path) -> Sequence[Document]:
     if isinstance(config, str):
         text = dedent(config)
         listens = _LISTEN.search(text) is not None
-        document = Document(NAME, text, DocumentFormat.YAML, directory)
+        document = Document(NAME, text, DocumentFormat.YAML, directory, ALL_RIGHTS)
     else:
         listens = "listen" in config
-        document = Document(NAME, json.dumps(config, indent=2), DocumentFormat.JSON, directory)
+        document = Document(NAME, json.dumps(config, indent=2), DocumentFormat.JSON, directory, ALL_RIGHTS)
     if listens:
         return [document]
     return [document, Document("listen.yaml", 'listen: "127.0.0.1:0"\n', DocumentFormat.YAML, directory)]

@@ -93,3 +93,49 @@ def test_an_upstream_is_one_of_the_document_or_a_url(tmp_path: Path, registry: P
 
 def test_part_of_a_configuration_may_name_upstreams_of_another_part(tmp_path: Path, registry: PluginRegistry) -> None:
     loaded(tmp_path, registry, document("{ask: user}"), is_partial=True)
+
+
+def test_names_of_files_start_from_the_document_that_says_them(tmp_path: Path, registry: PluginRegistry) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("a.pem", "inner/a.pem"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "inner" / "b.yaml").write_text(
+        "routes: [{path: /b, target: 'http://127.0.0.1:1', plugins: [{name: naming, config: {files: [a.pem]}}]}]\n"
+        "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], "
+        "tls: {ca: ca.pem, cert: /etc/c.pem, key: k.pem}}]\n"
+    )
+    (tmp_path / "gateway.yaml").write_text(
+        "include: inner/b.yaml\nlisten: {address: ':1', tls: {cert: a.pem, key: '${KEY}', client_ca: ca.pem}}\n"
+        "plugins: [{name: naming, config: {files: [a.pem]}}]\n"
+    )
+
+    found = load([tmp_path / "gateway.yaml"], registry=registry, environ={"KEY": "keys/a.pem"}).config
+
+    (listen,) = found.listen
+    assert listen.tls is not None
+    assert (listen.tls.cert, listen.tls.key) == (str(tmp_path / "a.pem"), str(tmp_path / "keys" / "a.pem"))
+    assert listen.tls.client_ca == str(tmp_path / "ca.pem")
+    assert found.upstreams[0].tls.ca == str(tmp_path / "inner" / "ca.pem")
+    assert found.upstreams[0].tls.cert == "/etc/c.pem"
+    assert found.plugins[0].config["files"] == [str(tmp_path / "a.pem")]
+    assert found.routes[0].plugins[0].config["files"] == [str(tmp_path / "inner" / "a.pem")]
+
+
+def test_a_source_with_the_right_to_files_names_them(tmp_path: Path, registry: PluginRegistry) -> None:
+    (tmp_path / "a.pem").write_text("")
+    text = document(f"{{files: [{tmp_path}/a.pem]}}")
+    remote = Document("etcd://h/a.yaml", text, rights=frozenset({"files"}))
+
+    loaded = load([], registry=registry, environ={}, documents=[remote])
+
+    assert loaded.files == (tmp_path / "a.pem",)
+
+
+def test_certificates_of_a_document_from_elsewhere_need_the_right_to_files(registry: PluginRegistry) -> None:
+    text = "listen: {address: ':1', tls: {cert: /etc/c.pem, key: /etc/k.pem}}\nroutes: []\n"
+
+    with pytest.raises(ConfigError) as caught:
+        load([], registry=registry, environ={}, documents=[Document("etcd://h/a.yaml", text)])
+
+    assert {problem.code for problem in caught.value.problems} == {"file.not-allowed"}
+    assert [problem.key_path for problem in caught.value.problems] == ["listen.tls.cert", "listen.tls.key"]

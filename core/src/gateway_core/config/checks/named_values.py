@@ -4,31 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.config_file import FILE_KEY, UPSTREAM_KEY
+from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, UPSTREAM_KEY
+from gateway_core.config.documents import Document
 from gateway_core.config.models.route import is_url
 from gateway_core.config.place import KeyPath
 from gateway_core.config.redaction import marked_paths, texts_at
 from gateway_core.config.views import all_bindings, mappings, text
 
 
-def check_config_files(scope: Scope, is_local: Callable[[str], bool]) -> list[Path]:
-    """Report files that a document names which is not of this machine; return all others, which are to be watched.
+def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> list[Path]:
+    """Report files that a document names which has no right to; return all others, which are to be watched.
 
-    :param is_local: whether the document of a name is a file.
+    :param document_of: looks up a document by its name.
     """
-    files = []
-    for path, name in _values(scope, FILE_KEY):
-        document = scope.place(path).file
-        if is_local(document):
-            files.append(Path(name))
-            continue
-        message = f"{scope.shown(path, name)} names a file, which {document} may not: give it in a file of this machine"
-        scope.add(path, message, code="file.not-allowed")
-    return files
+    for path, name in (*_section_files(scope.document), *_values(scope, OUTPUT_KEY)):
+        _allowed(scope, path, name, document_of)
+    return [Path(name) for path, name in _values(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
+
+
+def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str], Document]) -> bool:
+    document = document_of(scope.place(path).file)
+    if "files" in document.rights:
+        return True
+    message = (
+        f"{scope.shown(path, name)} names a file, which {document.name} may not: give it in a file of this machine, "
+        "or name the source in sources there with allow: [files]"
+    )
+    scope.add(path, message, code="file.not-allowed")
+    return False
+
+
+def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) -> None:
+    """Make relative names of files start from the directory of the document that says them."""
+    named = [*_section_files(scope.document), *_values(scope, FILE_KEY), *_values(scope, OUTPUT_KEY)]
+    for path, name in named:
+        directory = document_of(scope.place(path).file).directory
+        if name and directory is not None and not Path(name).is_absolute():
+            _replace(scope.document, path, str(directory / name))
+
+
+_SECTION_FILES: Final = (
+    *(("listen", "*", "tls", key) for key in ("cert", "key", "client_ca", "client_crl")),
+    *(("listen", "*", "tls", "certificates", "*", key) for key in ("cert", "key")),
+    *(("upstreams", "*", "tls", key) for key in ("ca", "cert", "key")),
+)
+"""Where the gateway's own sections name files."""
+
+
+def _section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for pattern in _SECTION_FILES:
+        yield from texts_at(document, pattern)
+    if isinstance(document.get("listen"), Mapping):
+        for pattern in _SECTION_FILES:
+            if pattern[0] == "listen":
+                yield from texts_at(document, (pattern[0], *pattern[2:]))
+
+
+def _replace(document: Mapping[str, Any], path: KeyPath, value: str) -> None:
+    inner: Any = document
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
 
 
 def check_upstream_names(scope: Scope) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -34,13 +34,29 @@ def _is_value_type(kind: object) -> bool:
     return is_ours and isinstance(kind, type) and hasattr(kind, "__get_pydantic_core_schema__")
 
 
+EXTENSION: Final = "x-"
+"""What keys begin with that the gateway ignores where its keys are fixed: a place for anchors and notes."""
+
+
+def _allow_extension_keys(schema: dict[str, Any]) -> None:
+    schema["patternProperties"] = {f"^{EXTENSION}": {}}
+
+
 class Section(ConfigModel):
-    """A part of the gateway's own configuration, where a known key with nothing after it counts as not given."""
+    """A part of the gateway's own configuration.
+
+    A known key with nothing after it counts as not given; keys that begin with ``x-`` are ignored.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_allow_extension_keys)
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_empty(cls, value: Any) -> Any:
-        if isinstance(value, dict) and None in value.values():
-            fields = cls.model_fields
-            return {key: item for key, item in value.items() if item is not None or key not in fields}
-        return value
+    def _drop_ignored(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        fields = cls.model_fields
+        ignored = [
+            key for key, item in value.items() if (item is None and key in fields) or str(key).startswith(EXTENSION)
+        ]
+        return {key: item for key, item in value.items() if key not in ignored} if ignored else value

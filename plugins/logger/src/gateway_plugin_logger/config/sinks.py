@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
+from gateway_plugin_sdk.unstable import OutputFile
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_logger.config.names import Template
@@ -129,8 +130,8 @@ class FileSink(_WriterSink):
     """A file; opened anew on SIGUSR1, and when somebody has moved it away."""
 
     type: Literal["file"]
-    path: str = Field(min_length=1)
-    """Path; its directory must be there."""
+    path: OutputFile
+    """Path, relative to the document that says it; its directory must be there."""
     mode: str = Field(
         default="0640", pattern=r"^0[0-7]{3}$", json_schema_extra={"x-expected": 'a mode: write for example "0640"'}
     )
