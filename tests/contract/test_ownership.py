@@ -20,10 +20,6 @@ SETTABLE = {
     "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
     "RequestBody.keep_limit": "everything that may send the body again says up to which size",
     "RequestBody.limit": "known once the route is",
-    "InboundHead.refusal": "the client's listener may refuse the head that it has just made",
-    "Origin.peer": "set by the client that has just made it, once for all heads with these fields",
-    "Origin.config_version": "likewise",
-    "Origin.read_path": "likewise",
     "AcceptedConnection.ip": "the count of connections by address is kept in one place",
     "AcceptedConnection.is_anonymous": "likewise",
     "AcceptedConnection.is_counted": "likewise",
@@ -31,8 +27,6 @@ SETTABLE = {
     "UpstreamConnection.deadline": "its pool decides how long a connection may be idle",
     "Pool.last_head": "the head before, by which the next one on any of its connections is recognized",
     "Pool.closed": "its directory is told when the pool is not used any more",
-    "RequestFacts.sent": "set by the reader of heads, which has just made them",
-    "RequestFacts.forwarding": "of a copy that was just made",
 }
 """Attributes that another file than that of their class may assign."""
 

@@ -43,7 +43,7 @@ EXCEPTIONS = {
     "gateway_core.messages.addresses._PAIRS": "sees elements of at most 1024 characters that _ELEMENT matched",
     "gateway_core.proxy.wire.bound._CHALLENGE": ONLY_MATCHED,
     "gateway_core.proxy.wire.bound._CREDENTIAL": ONLY_MATCHED,
-    "gateway_core.proxy.wire.request_fields._SPECIAL_LINE": "linear, but for the number of its names",
+    "gateway_core.proxy.wire.field_names._SPECIAL_LINE": "linear, but for the number of its names",
     "gateway_core.regex.parser._GROUP": ONLY_MATCHED,
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
     "gateway_plugin_auth.config.texts._URL": OPERATORS,

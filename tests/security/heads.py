@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.wire.request_fields import TARGET_BYTES
+from gateway_core.proxy.wire.fields import TARGET_BYTES
 from gateway_core.proxy.wire.request_head import RequestHead, read_head
 from gateway_core.snapshot import Snapshot
 from hypothesis import strategies as st
@@ -98,5 +98,5 @@ def request_of(snapshot: Snapshot, method: str, target: str, pairs: list[tuple[s
     if not isinstance(head, RequestHead):
         return None
     transport: Any = _Transport()
-    inbound = Client(transport).inbound(head, snapshot)
-    return Request.for_head(inbound, inbound.origin, "id", 1.0, inbound.version)
+    Client(transport).place(head, snapshot)
+    return Request.for_head(head, head.origin, "id", 1.0, head.version)

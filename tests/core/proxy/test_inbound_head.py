@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from gateway_core.messages import Request
 from gateway_core.messages.fields import field_names
-from gateway_core.proxy.inbound_head import InboundHead, flags_for
 from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_head import RequestHead, flags_for, read_head
 from gateway_core.routing import PathPolicy
 from gateway_core.snapshot import Trust
 
@@ -23,13 +23,17 @@ def facts_of(fields: bytes = b"") -> RequestFacts:
 
 def make(
     target: str = "/", fields: bytes = b"", method: str = "GET", version: str = "1.1", **policy: Any
-) -> InboundHead:
+) -> RequestHead:
     facts = facts_of(fields)
     origin = origin_of(facts, Arrived("10.0.0.1", "http", 80), Trust(), is_trusted=False)
-    return InboundHead(method, target, version, facts, origin, PathPolicy(**policy), b"line")
+    data = b"%b %b HTTP/%b\r\nHost: a%b\r\n\r\n" % (method.encode(), target.encode(), version.encode(), fields)
+    head = read_head(data, 0, 65536, 100)
+    assert isinstance(head, RequestHead)
+    head.place(origin, PathPolicy(**policy))
+    return head
 
 
-def request_of(head: InboundHead, request_id: str, started: float) -> Request:
+def request_of(head: RequestHead, request_id: str, started: float) -> Request:
     return Request.for_head(head, head.origin, request_id, started, head.version)
 
 
@@ -64,7 +68,8 @@ def test_a_loop_is_refused_before_its_path_is_read() -> None:
     origin = make().origin
     origin.is_loop = True
 
-    head = InboundHead("GET", "/a%2Fb", "1.1", facts_of(), origin, PathPolicy())
+    head = RequestHead("GET", "/a%2Fb", facts_of(), b"", 0)
+    head.place(origin, PathPolicy())
 
     assert head.refusal is not None
     assert head.refusal[:2] == (508, "loop-detected")

@@ -18,7 +18,7 @@ from gateway_core.config import GatewayConfig, ListenConfig, RewriteConfig, Rout
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.packages import PluginRegistry
-from gateway_core.proxy.wire.forwarding import is_removed
+from gateway_core.proxy.wire.field_names import is_removed
 from gateway_core.routing import (
     ListenerTable,
     Match,

@@ -95,7 +95,6 @@ class Request:
     _received: ReceivedHead | None = None
     _received_head: RequestHead | tuple[str, str, bytes]
     _head_block = b""
-    _lowered_block: bytes | None = None
     _headers: Headers | None = None
     _state: dict[str, Any] | None = None
     plugin_times: Sequence[tuple[str, str, float]] = ()
@@ -145,7 +144,6 @@ class Request:
         request.path_was_set = False  # the class has these two as well: it takes longer to find them there
         request.query_string = head.query_string
         request._head_block = facts.block
-        request._lowered_block = facts.lowered
         request.host = facts.host
         request.client_ip = arrival.client_ip
         request.peer_ip = arrival.peer_ip
@@ -232,7 +230,9 @@ class Request:
         """
         headers = self._headers
         if headers is None:
-            headers = self._headers = headers_of_block(self._head_block, self._lowered_block)
+            # The head makes the block in lower case for whoever asks first, and keeps it for all.
+            facts = self._received_head.facts  # type: ignore[union-attr]  # without headers it is one that was read
+            headers = self._headers = headers_of_block(facts.block, facts.lowered)
         return headers
 
     @headers.setter

@@ -20,8 +20,10 @@ from gateway_core.messages.request import request_block
 from gateway_core.proxy.inbound_head import InboundHead, flags_for
 from gateway_core.proxy.upstream.connection import BINDS
 from gateway_core.proxy.wire.bound import credentials_bind
+from gateway_core.proxy.wire.field_names import has_special_fields
+from gateway_core.proxy.wire.fields import TARGET_BYTES
 from gateway_core.proxy.wire.outgoing import outgoing_fields
-from gateway_core.proxy.wire.request_fields import TARGET_BYTES, RequestFacts, has_special_fields
+from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.routing import PathPolicy, UnsafePathError
 from gateway_core.snapshot import RouteTarget
 from gateway_core.snapshot.request_rewrite import RequestRewrite

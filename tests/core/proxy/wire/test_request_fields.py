@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.proxy.wire.forwarding import believed_facts
-from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, read_request_block
 from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +50,16 @@ REFUSED = {
 @pytest.mark.parametrize("block", REFUSED.values(), ids=list(REFUSED))
 def test_what_is_not_valid_to_the_letter_is_refused(block: bytes) -> None:
     assert read_request_block(block) is None
+
+
+@pytest.mark.parametrize("known", [b"known.example", b"two.example"])
+@pytest.mark.parametrize("names", [(b"Host", b"Host"), (b"host", b"Host"), (b"HOST", b"host")])
+def test_two_hosts_are_refused_whichever_was_seen_before(known: bytes, names: tuple[bytes, bytes]) -> None:
+    assert read_request_block(b"\r\nHost: " + known) is not None
+
+    for values in ((b"one.example", known), (known, b"one.example"), (known, known)):
+        lines = [b"\r\n%b: %b" % pair for pair in zip(names, values, strict=True)]
+        assert read_request_block(b"".join(lines)) is None
 
 
 def test_a_coding_in_http_1_0_is_refused() -> None:
@@ -152,6 +161,10 @@ FIELD_LINES = st.sampled_from(
 )
 
 
+METHODS = {"drop", "hide", "with_forwarding"}
+FACTS = {name for name in dir(RequestFacts) if name[0] != "_"} - METHODS - {"has_odd_names"}
+
+
 @given(st.lists(FIELD_LINES, max_size=12), st.booleans())
 def test_heads_of_strangers_are_read_as_if_their_claims_were_removed_later(lines: list[bytes], http_1_0: bool) -> None:
     block = b"".join([b"\r\n" + line for line in ([] if http_1_0 else [b"Host: a"]) + lines])
@@ -162,7 +175,7 @@ def test_heads_of_strangers_are_read_as_if_their_claims_were_removed_later(lines
     assert (at_once is None) is (later is None)
     if at_once is not None and later is not None:
         later = believed_facts(later, Trust(), is_trusted=False)
-        for name in set(RequestFacts.__slots__) - {"has_odd_names"}:
+        for name in FACTS:
             assert getattr(at_once, name) == getattr(later, name), name
 
 

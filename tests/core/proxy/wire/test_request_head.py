@@ -217,6 +217,7 @@ def is_refused_on_purpose(reading: Reading, data: bytes) -> bool:
     is_absolute = target.lower().startswith((b"http://", b"https://"))
     return (
         data.startswith(b"\n")
+        or re.search(rb"\r\n[ \t]", data) is not None  # h11 unfolds lines (RFC 9112 section 5.2)
         or reading.version not in {b"1.0", b"1.1"}
         or method in {b"CONNECT", b"TRACE"}
         or not method.isupper()

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 from gateway_core.config import ClientAddressConfig
 from gateway_core.config.values import parse_trusted_peer
-from gateway_core.proxy.wire.forwarding import Arrived, is_removed
+from gateway_core.proxy.wire.forwarding import Arrived
 from gateway_core.proxy.wire.untrusted import (
     GATEWAY_FIELDS,
     LOOP_FIELDS,
@@ -156,26 +156,3 @@ def test_what_clients_make_up_is_not_remembered_without_bounds() -> None:
     tracemalloc.stop()
 
     assert grown < 200_000
-
-
-@pytest.mark.parametrize(
-    ("name", "peers", "removed"),
-    [
-        ("x-real-ip", (), True),
-        ("x_real_ip", (), True),
-        ("my-ip", (), True),
-        ("x-real-ip", PEER, False),
-        ("my-ip", PEER, False),
-        ("via", (), False),
-        ("cdn-loop", (), False),
-        ("accept", (), False),
-        ("x-user-id", PEER, True),
-        ("x_user_id", (), True),
-    ],
-)
-def test_whether_a_field_is_gone_before_routing_can_be_told_of_its_name(
-    name: str, peers: tuple[str, ...], removed: bool
-) -> None:
-    trust = Trust([parse_trusted_peer(peer) for peer in peers], ClientAddressConfig(header="My-IP"), ["x-user-id"])
-
-    assert is_removed(name, [trust]) is removed

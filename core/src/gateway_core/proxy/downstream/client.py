@@ -10,11 +10,11 @@ from typing import Final
 from gateway_core.messages import TlsInfo
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
-from gateway_core.proxy.wire.forwarding import Arrived, Origin, believed_facts, origin_of
-from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refused, request_trailers
+from gateway_core.proxy.wire.field_names import request_trailers
+from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
+from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, facts_of_refused
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
 from gateway_core.proxy_protocol import Address
 from gateway_core.reasons import MISDIRECTED, NO_ROUTE
@@ -174,37 +174,29 @@ class Client:
 
     # -- heads
 
-    def inbound(self, head: RequestHead, snapshot: Snapshot, known: InboundHead | None = None) -> InboundHead:
-        """Return what a head means when this client sends it.
+    def place(self, head: RequestHead, snapshot: Snapshot) -> None:
+        """Say what a head that was just read means when this client sends it."""
+        facts = self._believed(head.facts, snapshot)
+        refusal = None
+        if not self._is_alone and isinstance(found := self.listener_in(snapshot, facts.host), Refusal):
+            refusal = _REFUSALS[found]
+        head.place(self._origin_for(facts, snapshot), snapshot.path_policy, refusal)
 
-        :param known: one whose fields this head has in common (``head.facts is known.facts``), of the same snapshot.
+    def usual_origin(self, snapshot: Snapshot) -> tuple[Origin | None, str]:
+        """Return where requests come from that say nothing of it, and the host for which that is so.
+
+        There is none if something else tells them apart: another listener, fields of the configuration's.
         """
-        last = self._origin
-        if known is not None:
-            facts, origin = known.facts, known.origin
-        elif (
-            last is not None
-            and head.facts.is_silent
-            and last.config_version is self._trust_version is snapshot.version
-            and head.facts.host == self._origin_host
-            and self._is_alone
-            and self._believes_names
-        ):
-            facts, origin = head.facts, last  # the usual client: it says nothing of where it comes from
-        else:
-            facts = self._believed(head.facts, snapshot)
-            origin = self._origin_for(facts, snapshot)
-        made = InboundHead(head.method, head.target, head.version, facts, origin, snapshot.path_policy, head.line)
-        if not self._is_alone and isinstance(refusal := self.listener_in(snapshot, facts.host), Refusal):
-            made.refusal = _REFUSALS[refusal]
-        return made
+        origin = self._origin
+        is_usual = origin is not None and origin.config_version is self._trust_version is snapshot.version
+        return (origin if is_usual and self._is_alone and self._believes_names else None), self._origin_host
 
-    def refused(self, problem: HeadProblem, snapshot: Snapshot) -> InboundHead:
+    def refused(self, problem: HeadProblem, snapshot: Snapshot) -> RequestHead:
         """Return a head of which only a part could be read, for the log."""
         facts = facts_of_refused(problem.block, is_trusted=self.is_trusted_in(snapshot))
-        facts = self._believed(facts, snapshot)
-        origin = self._origin_for(facts, snapshot)
-        return InboundHead(problem.method, problem.target, "1.1", facts, origin, snapshot.path_policy)
+        head = RequestHead(problem.method, problem.target, facts, b"", 0)
+        self.place(head, snapshot)
+        return head
 
     def trailers(self, block: bytes) -> bytes:
         """Return the trailer fields of the request in progress that this client may send.
@@ -238,10 +230,15 @@ class Client:
         ):
             return origin
         trust = self.trust_in(snapshot, facts.host)
-        origin = origin_of(facts, self._arrived, trust, is_trusted=self._is_trusted)
-        origin.peer = self
-        origin.config_version = snapshot.version
-        origin.read_path = snapshot.path_policy.read
+        origin = origin_of(
+            facts,
+            self._arrived,
+            trust,
+            is_trusted=self._is_trusted,
+            peer=self,
+            config_version=snapshot.version,
+            read_path=snapshot.path_policy.read,
+        )
         if facts.is_silent and not (self._is_trusted and trust.header):
             self._origin, self._origin_host = origin, facts.host
         return origin

@@ -13,7 +13,7 @@ are served while all other connections have theirs. What becomes of bytes that c
 
 A body in many small chunks is read in turns as well, so no client's bytes cost another one more than milliseconds.
 
-The connection owns its socket and all that is made in `connection_made`, the `HeadCache` and the exchange in progress,
+The connection owns its socket and all that is made in `connection_made`, the `HeadReader` and the exchange in progress,
 which speaks to its writer only. Every head makes an exchange, also one that is refused, so that it is logged.
 """
 
@@ -28,7 +28,7 @@ from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.client_input import ClientInput
-from gateway_core.proxy.downstream.head_cache import HeadCache
+from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.host import ConnectionHost
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
@@ -75,7 +75,6 @@ class ClientConnection(asyncio.Protocol):
         self._accepted = accepted
         self.deadline = NEVER
         """When the head in progress is late, or the idle connection is closed."""
-        self._heads = HeadCache()
         self._exchange: Exchange | None = None
         self._has_begun_head = False  # the deadline is that of a head of which a part is held
         self._is_tunnel = self._is_waiting_for_turn = False
@@ -86,6 +85,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = self._transport = cast("asyncio.Transport", transport)
         self.client = Client(stream, self._listener, self._accepted)
+        self._heads = HeadReader(self.client)
         read_little(stream)
         proxy = self._proxy
         self._input = ClientInput(stream)
@@ -171,22 +171,15 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_request(self, data: bytes, position: int) -> int:
         """Begin one exchange with the request at a position; return where the bytes begin that were not read."""
-        heads, snapshot = self._heads, self._proxy.holder.current
-        head: InboundHead
-        known = heads.repeated
-        end = position + len(known)
-        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
-        if known and data[position:end] == known and heads.snapshot is snapshot and heads.cached is not None:
-            head, position = heads.cached, end
-        else:
-            found = heads.read(data, position, self.client, snapshot)
-            if found is None:
-                self._wait_for_head(data, position)
-                return len(data)
-            if isinstance(found, HeadProblem):
-                self._refuse(found)
-                return len(data)
-            head, position = found
+        snapshot = self._proxy.holder.current
+        head = self._heads.read(data, position, snapshot)
+        if head is None:
+            self._wait_for_head(data, position)
+            return len(data)
+        if isinstance(head, HeadProblem):
+            self._refuse(head)
+            return len(data)
+        position += head.size
         exchange, body = self._begin(head, snapshot), None
         try:
             if head.has_body:

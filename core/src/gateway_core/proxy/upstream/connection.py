@@ -28,7 +28,10 @@ from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_wor
 from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
 from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
 from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
+from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
+
+__all__ = ["BINDS", "HEAD_ONLY", "IN_CHUNKS", "MAY_SWITCH", "UpstreamConnection"]
 
 _MOST_INTERIM: Final = 16
 """Interim responses before a final one: more is a peer that plays for time."""
@@ -36,12 +39,7 @@ _MOST_INTERIM: Final = 16
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
 _IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_CLOSE, _SWITCHED, _CLOSED = range(7)
 
-HEAD_ONLY: Final = 1  # the request's method is HEAD: its response has no body
-IN_CHUNKS: Final = 2  # the request's body goes out in chunks
-MAY_SWITCH: Final = 4  # the request asks for another protocol
-BINDS: Final = 32  # the connection belongs to one client: it never goes back to the pool
-
-# What the connection notes there for itself, so that one look at the flags tells the usual case.
+# What the connection notes among its request's flags for itself, so that one look at them tells the usual case.
 _READING_PAUSED: Final = 8
 _BACKED_UP: Final = 16
 _UNFIT: Final = 64  # for another request, whatever else its response says

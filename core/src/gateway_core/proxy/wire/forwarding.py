@@ -10,7 +10,6 @@ proxy's, or the one that ``client_address`` names. Entries left of it are the cl
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
@@ -18,10 +17,9 @@ from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_fields import RequestFacts
-from gateway_core.proxy.wire.untrusted import LOOP_FIELDS, folded, is_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway_core.messages.received import Peer
     from gateway_core.snapshot.trust import Trust
@@ -82,19 +80,28 @@ class Origin:
         "tail",
     )
 
-    def __init__(self, facts: RequestFacts, arrived: Arrived, trust: Trust, told: Told | None = None) -> None:
+    def __init__(
+        self,
+        facts: RequestFacts,
+        arrived: Arrived,
+        trust: Trust,
+        told: Told | None,
+        peer: Peer | None,
+        config_version: str,
+        read_path: ReadPath,
+    ) -> None:
         """Describe where a request comes from.
 
         :param told: what a trusted proxy says; None if the peer is none.
+        :param read_path: how paths are read under the configuration.
         """
         self._facts, self._arrived, self._trust = facts, arrived, trust
         self._lines = None if told is None else told[1]
         self.peer_ip = arrived.peer_ip
         self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if told is None else told[0][:2]
-        self.peer: Peer = cast("Peer", None)
-        self.config_version = ""
-        self.read_path: ReadPath = read_path
-        """How paths are read under the configuration in force."""
+        self.peer = cast("Peer", peer)
+        self.config_version = config_version
+        self.read_path = read_path
         self.request_id = ""
         """The id that a trusted proxy gave; empty if there is none."""
         self.is_trusted = told is not None
@@ -115,53 +122,30 @@ class Origin:
 
     def lines_for(self, given: dict[bytes, bytes]) -> Sequence[tuple[bytes, bytes]]:
         """Return the forwarding fields as if only these had come in."""
-        other = copy(self._facts)
-        other.forwarding = given
-        return origin_of(other, self._arrived, self._trust, is_trusted=self.is_trusted).lines
+        return origin_of(
+            self._facts.with_forwarding(given), self._arrived, self._trust, is_trusted=self.is_trusted
+        ).lines
 
 
-def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
-    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it.
-
-    :param facts: just read; it is changed.
-    """
-    unwanted: set[bytes] = set()
-    lowered, has_odd_names = facts.lowered, facts.has_odd_names
-    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
-        unwanted.update(trust.stripped.pattern.findall(lowered))
-    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
-        found = trust.reserved.pattern.findall(lowered)
-        # From a trusted proxy its own spelling counts; another one is its client's.
-        unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
-    if not is_trusted:
-        unwanted.update(facts.claims)
-        unwanted.update(name for name in facts.forwarding if name not in LOOP_FIELDS)
-    if unwanted:
-        facts.drop(unwanted)
-    return facts
-
-
-def is_removed(name: str, trusts: Collection[Trust]) -> bool:
-    """Whether a field is gone before routes are matched, whatever listener the request comes in at.
-
-    :param name: in lower case.
-    :param trusts: those of all listeners.
-    """
-    line = b"\r\n%b:" % name.encode("latin-1", "replace")
-    if all(trust.stripped is not None and trust.stripped.are_in(line) for trust in trusts):
-        return True
-    key = folded(line[2:-1])
-    is_reserved = any(trust.reserved is not None and trust.reserved.are_in(line) for trust in trusts)
-    is_claim = is_reserved or (key not in LOOP_FIELDS and is_untrusted(key))
-    return is_claim and not any(trust.has_trusted_peers for trust in trusts)
-
-
-def origin_of(facts: RequestFacts, arrived: Arrived, trust: Trust, *, is_trusted: bool) -> Origin:
+def origin_of(
+    facts: RequestFacts,
+    arrived: Arrived,
+    trust: Trust,
+    *,
+    is_trusted: bool,
+    peer: Peer | None = None,
+    config_version: str = "",
+    read_path: ReadPath = read_path,
+) -> Origin:
     """Return whom a request comes from and the forwarding fields that go upstream.
 
     :param facts: the head without what is not believed (see `believed_facts`).
+    :param peer: the other end of the connection; None without one.
+    :param config_version: version of the configuration in force.
+    :param read_path: how paths are read under it.
     """
-    origin = Origin(facts, arrived, trust, _told(facts, arrived, trust) if is_trusted else None)
+    told = _told(facts, arrived, trust) if is_trusted else None
+    origin = Origin(facts, arrived, trust, told, peer, config_version, read_path)
     if facts.forwarding:
         if is_trusted:
             origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))

@@ -2,89 +2,43 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from typing import Final
+import sys
+from collections.abc import Collection, Mapping
+from copy import copy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.proxy.wire.authority import valid_host
 from gateway_core.proxy.wire.bound import credential_binds
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, announced_trailers, content_length, list_members, split_lines
-from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, Kind, classify, folded
-
-METHODS: Final = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT")
-}
-"""Methods that are looked up; others are as good, but rare."""
-
-TARGET_BYTES: Final = (
-    bytes(range(0x21, 0x7F)).replace(b"#", b"").replace(b'"', b"").replace(b"<", b"").replace(b">", b"")
+from gateway_core.proxy.wire.field_names import AUTHORIZATION, SPECIAL_NAMES, Kind, other_names, plain_names, read_name
+from gateway_core.proxy.wire.fields import (
+    announced_trailers,
+    content_length,
+    list_members,
+    valid_lines,
+    without_lines,
+    without_names,
 )
-"""Bytes of a request-target: printable ASCII without what RFC 3986 keeps out of URIs and clients never send."""
+from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, folded
 
+if TYPE_CHECKING:
+    from gateway_core.snapshot.trust import Trust
 
-_FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
+_HOST_NAMES: Final = frozenset({b"Host", b"host"})
+_AUTHORIZATION_NAMES: Final = frozenset({b"Authorization", b"authorization"})
+_CONNECTION_NAMES: Final = frozenset({b"Connection", b"connection"})
+_KEEP_ALIVE: Final = [b"keep-alive"]
 _FEW_OPTIONS: Final = 4
 """Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
-_SPECIAL: Final = HOP_BY_HOP | GATEWAY_FIELDS | _FRAMING | {b"max-forwards"}
-
-_SPECIAL_LINE: Final = re.compile(
-    rb"\r\n(?:(?:%b):|[a-z0-9-]*[^a-z0-9:\r\n-])" % b"|".join(sorted(_SPECIAL)), re.IGNORECASE
-)
-
-
-def has_special_fields(block: bytes) -> bool:
-    """Whether a block has a field that does not simply go on, or one with an odd name; a glance before parsing."""
-    return _SPECIAL_LINE.search(block) is not None
-
-
-_COMMON: Final = (
-    b"accept accept-charset accept-encoding accept-language authorization cache-control content-encoding "
-    b"content-language content-type cookie date dnt from if-match if-modified-since if-none-match if-range "
-    b"if-unmodified-since origin pragma priority purpose range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
-    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc sec-websocket-extensions sec-websocket-key "
-    b"sec-websocket-protocol sec-websocket-version traceparent tracestate upgrade-insecure-requests user-agent "
-    b"x-amzn-trace-id x-api-key x-csrf-token x-requested-with"
-).split()
-_MOST_NAMES: Final = 1024
-_LONGEST_NAME: Final = 48
-_PLAIN: Final = Kind.PLAIN
-_SPECIAL_KIND: Final = Kind.SPECIAL
-_UNTRUSTED: Final = Kind.UNTRUSTED
-_AUTHORIZATION: Final = b"authorization"
-
-_plain_names: set[bytes] = set()
-"""Names of ordinary fields, spelled as they came: they are tokens, and there is nothing to know of them."""
-_other_names: dict[bytes, tuple[bytes, Kind, bool]] = {}
-"""All other names, spelled as they came: that in lower case, the kind, and whether only trusted peers may send it."""
-# Clients choose names, so the number of those that are remembered, and their length, are bounded.
-
-
-def _read_name(name: bytes) -> tuple[bytes, Kind, bool] | None:
-    """Return what there is to know of a name (see `_other_names`), and remember it; None if it is not a token."""
-    if not name or name.translate(None, TOKEN_BYTES):
-        return None
-    lowered = name.lower()
-    kind = classify(lowered, _SPECIAL)
-    is_claim = kind in {Kind.UNTRUSTED, Kind.ODD_UNTRUSTED} or lowered in GATEWAY_FIELDS - LOOP_FIELDS
-    found = lowered, kind, is_claim
-    if len(name) <= _LONGEST_NAME and len(_plain_names) + len(_other_names) < _MOST_NAMES:
-        if kind is _PLAIN and lowered != _AUTHORIZATION:
-            _plain_names.add(name)
-        else:
-            _other_names[name] = found
-    return found
-
-
-for _name in (*_COMMON, *_SPECIAL):
-    _read_name(_name)
-    _read_name(_name.title())
-
-
 _MOST_HOSTS: Final = 1024
+# To look up a member of an Enum costs more than to compare it.
+_PLAIN: Final = Kind.PLAIN
+_SPECIAL: Final = Kind.SPECIAL
+_UNTRUSTED: Final = Kind.UNTRUSTED
+
 _hosts: dict[bytes, str] = {}
-"""Authorities that were found to be valid; a gateway serves few."""
+"""Values of Host that were found to be valid, with and without the space before them; a gateway serves few."""
 
 
 class RequestFacts:
@@ -94,109 +48,146 @@ class RequestFacts:
     """
 
     __slots__ = (
-        "binds",
-        "block",
-        "chunked",
-        "claims",
-        "content_length",
-        "expect",
-        "forwarding",
-        "has_odd_names",
-        "host",
-        "is_silent",
-        "keep_alive",
-        "kept",
-        "lowered",
-        "max_forwards",
-        "raw",
-        "sent",
-        "takes_trailers",
-        "trailer",
-        "upgrade",
-    )
+        "__dict__", "_lowered", "block", "chunked", "content_length", "host", "is_bare", "is_silent", "keep_alive",
+        "kept", "raw",
+    )  # fmt: skip
 
-    def __init__(self, block: bytes) -> None:
-        self.raw = block
+    # What few heads have, and few requests ask for, has its default here; a head that has it keeps it in ``__dict__``.
+    sent: tuple[str, bytes] | None = None
+    """Request-target and block as they came, if they were rewritten before they were read; else None."""
+    binds = False
+    """Whether the upstream's connection belongs to this client from here on."""
+    expect = False
+    """Whether the client waits for 100 (RFC 9110 section 10.1.1)."""
+    max_forwards = -1
+    """How many times more an OPTIONS may be forwarded (RFC 9110 section 7.6.2); -1 if the head does not say."""
+    takes_trailers = False
+    """Whether the client says in TE that it reads trailers (RFC 9110 section 10.1.4)."""
+    trailer = b""
+    """The Trailer field with the names of those that may come, as a line (RFC 9110 section 6.6.2)."""
+    upgrade: bytes | None = None
+    """The protocol to change to, if the client asks for one that we tunnel (RFC 9110 section 7.8)."""
+    forwarding: Mapping[bytes, bytes] = MappingProxyType({})
+    """Values of the fields in `GATEWAY_FIELDS`, several of one name joined by commas."""
+    claims: tuple[bytes, ...] = ()
+    """Lower-case names of the fields that go on only from trusted peers."""
+    has_odd_names = False
+    """Whether a name has other characters than letters, digits and ``-``."""
+
+    def __init__(self, raw: bytes, block: bytes, kept: bytes, host: str) -> None:
+        self.raw = raw
         """The block that was read."""
-        self.sent: tuple[str, bytes] | None = None
-        """Request-target and block as they came, if they were rewritten before they were read; else None."""
         self.block = block
         """The block as plugins see it: without fields that are for this hop only because Connection lists them."""
-        self.lowered = b""
-        self.binds = False
-        """Whether the upstream's connection belongs to this client from here on."""
-        self.host = ""
+        self.kept = kept
+        """The fields that go on as they are."""
+        self.host = host
         """The authority asked for, as sent."""
         self.content_length = -1
         """Bytes of the body; -1 if the head does not say."""
         self.chunked = False
-        self.expect = False
-        """Whether the client waits for 100 (RFC 9110 section 10.1.1)."""
-        self.max_forwards = -1
-        """How many times more an OPTIONS may be forwarded (RFC 9110 section 7.6.2); -1 if the head does not say."""
         self.keep_alive = True
         """False if Connection says close."""
-        self.takes_trailers = False
-        """Whether the client says in TE that it reads trailers (RFC 9110 section 10.1.4)."""
-        self.trailer = b""
-        """The Trailer field with the names of those that may come, as a line (RFC 9110 section 6.6.2)."""
-        self.upgrade: bytes | None = None
-        """The protocol to change to, if the client asks for one that we tunnel (RFC 9110 section 7.8)."""
-        self.forwarding: dict[bytes, bytes] = {}
-        """Values of the fields in `GATEWAY_FIELDS`, several of one name joined by commas."""
-        self.claims: tuple[bytes, ...] = ()
-        """Lower-case names of the fields that go on only from trusted peers."""
+        self.is_bare = True
+        """Whether there is nothing but the fields: no body, no protocol to change to, no connection of its own."""
         self.is_silent = True
         """Whether nothing in the head says where the request comes from."""
-        self.has_odd_names = False
-        """Whether a name has other characters than letters, digits and ``-``."""
-        self.kept = b""
-        """The fields that go on as they are."""
+        self._lowered: bytes | None = None
 
     @property
-    def is_bare(self) -> bool:
-        """Whether nothing but its fields goes upstream: no body, no upgrade."""
-        return self.content_length < 0 and not self.chunked and self.upgrade is None
+    def lowered(self) -> bytes:
+        """The block in lower case; made when somebody asks for it, as few do."""
+        lowered = self._lowered
+        if lowered is None:
+            lowered = self._lowered = self.block.lower()
+        return lowered
+
+    def with_forwarding(self, given: Mapping[bytes, bytes]) -> RequestFacts:
+        """Return a copy with other values of the fields in `GATEWAY_FIELDS`."""
+        other = copy(self)
+        other.forwarding = given
+        return other
+
+    def hide(self, names: Collection[bytes]) -> None:
+        """Leave out some fields of what plugins see."""
+        self.block = without_names(self.block, names)
+        self._lowered = None
 
     def drop(self, names: Collection[bytes]) -> None:
         """Leave out some fields, none of which frames the message; for who has just read the head.
 
         :param names: in lower case.
         """
-        self.block = _without(self.block, names)
-        self.lowered = self.block.lower()
+        self.hide(names)
         if not GATEWAY_FIELDS.issuperset(names):  # those are not among the fields that go on as they are
-            self.kept = _without(self.kept, names)
+            self.kept = without_names(self.kept, names)
             self.claims = tuple([name for name in self.claims if name not in names])
-        for name in GATEWAY_FIELDS.intersection(names):
-            self.forwarding.pop(name, None)
+        self.forwarding = {name: value for name, value in self.forwarding.items() if name not in names}
         self.is_silent = not self.forwarding and not self.claims
 
 
-def _without(block: bytes, names: Collection[bytes]) -> bytes:
-    return b"\r\n".join([line for line in block.split(b"\r\n") if line.partition(b":")[0].lower() not in names])
-
-
-def _name_of(line: bytes) -> bytes:
-    return line.partition(b":")[0].lower()
-
-
-def read_request_block(block: bytes, http_1_0: bool = False, *, is_trusted: bool = True) -> RequestFacts | None:
+def read_request_block(
+    block: bytes, http_1_0: bool = False, *, is_trusted: bool = True, sent: tuple[str, bytes] | None = None
+) -> RequestFacts | None:
     """Return what a header block says, or None if it is not valid to the letter.
-
-    From a peer that is not trusted, the fields that only a proxy may send are left out here, while the names are looked
-    up in any case; `believed_facts` would do the same later at several times the cost.
 
     None is for: any syntax error, no Host in HTTP/1.1 or more than one or a malformed one, a Content-Length that is
     repeated, listed or no number, one together with Transfer-Encoding, any Transfer-Encoding but a single ``chunked``.
+
+    :param is_trusted: False leaves out the fields that only a proxy may send, while the names are looked up in any
+        case; `believed_facts` would do the same later at several times the cost.
+    :param sent: see `RequestFacts.sent`.
     """
-    lines = split_lines(block)
-    if lines is None:
+    return read_fields(block, block[2:] + b"\r\n" if block else b"", sys.maxsize, is_trusted, http_1_0, sent)
+
+
+def read_fields(
+    block: bytes,
+    text: bytes,
+    most: int,
+    is_trusted: bool,
+    http_1_0: bool = False,
+    sent: tuple[str, bytes] | None = None,
+) -> RequestFacts | None:
+    """Return what `read_request_block` does, and None also for more fields than ``most``.
+
+    :param text: the block's lines, each of which ends with CRLF instead of beginning with it.
+    """
+    lines = valid_lines(text)
+    if lines is None or len(lines) > most:
         return None
-    facts = RequestFacts(block)
-    special: dict[bytes, list[bytes]] = {}
-    kept = _sort(facts, special, lines, is_trusted)
-    return facts if kept is not None and _read_special(facts, special, kept, http_1_0) else None
+    plain, notable = plain_names, []
+    # The hot loop: one look-up is all that an ordinary field costs.
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if name in plain and colon:
+            continue
+        if not colon:
+            return None
+        notable.append((line, name, value))
+    facts = None if http_1_0 or sent is not None else _read_usual(block, notable)
+    return facts or _read_notable(block, notable, http_1_0, is_trusted, sent)
+
+
+def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]]) -> RequestFacts | None:
+    """Return what a head says that has nothing but what most have; None if it has to be looked at closer."""
+    host, kept, keep_alive = None, block, True
+    for line, name, value in notable:
+        if name in _HOST_NAMES:
+            if host is not None or (host := _hosts.get(value)) is None:
+                return None
+        elif name in _AUTHORIZATION_NAMES and value[:2] == b" B":  # Bearer, Basic: they bind no connection
+            continue
+        elif name in _CONNECTION_NAMES and value == b" close":
+            keep_alive = False
+        elif name not in _CONNECTION_NAMES or value != b" keep-alive":
+            return None
+        kept = kept.replace(b"\r\n" + line, b"", 1)
+    if host is None:
+        return None
+    facts = RequestFacts(block, block, kept, host)
+    facts.keep_alive = keep_alive
+    return facts
 
 
 def facts_of_refused(block: bytes, *, is_trusted: bool) -> RequestFacts:
@@ -204,101 +195,110 @@ def facts_of_refused(block: bytes, *, is_trusted: bool) -> RequestFacts:
 
     :param block: fields each of which is valid by itself.
     """
-    facts, special = RequestFacts(block), dict[bytes, list[bytes]]()
-    _sort(facts, special, split_lines(block) or [], is_trusted)
-    facts.lowered = facts.block.lower()
-    _read_host(facts, special, http_1_0=True)
+    lines = [(line, *line.partition(b":")[::2]) for line in block.split(b"\r\n")[1:]]
+    special, _, forged, unusual, _ = _sort(lines, is_trusted) or ({}, [], [], {}, False)
+    facts = RequestFacts(block, without_lines(block, forged), b"", _host_of(special) or "")
+    _read_unusual(facts, unusual)
     facts.keep_alive = False
     return facts
 
 
-def request_trailers(block: bytes, *, is_trusted: bool) -> bytes:
-    """Return the trailer fields of a request that may go on: what only a proxy may send is no trailer of a client's.
+_Sorted = tuple[dict[bytes, list[bytes]], list[bytes], list[bytes], dict[bytes, Kind], bool]
 
-    :param block: fields that are valid, and that RFC 9110 section 6.5.1 allows as trailers.
+
+def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted | None:
+    """Sort lines that may mean something; None if one has a name that is not valid.
+
+    Returns the values of the fields that the gateway reads, by their names in lower case, and the lines of those; the
+    lines that their sender may not send; the kinds of other names that mean something; whether a credential binds.
+
+    :param lines: each with its name and value.
     """
-    unwanted = {Kind.SPECIAL, Kind.DISGUISED} if is_trusted else set(Kind) - {Kind.PLAIN, Kind.ODD}
-    lines = block.split(b"\r\n")[1:]
-    return b"".join([b"\r\n" + line for line in lines if classify(_name_of(line), _SPECIAL) not in unwanted])
-
-
-def _sort(
-    facts: RequestFacts, special: dict[bytes, list[bytes]], lines: list[bytes], is_trusted: bool
-) -> list[bytes] | None:
-    """Gather the values of the fields that the gateway reads, and return those that go on; None if one is not valid."""
-    kept: list[bytes] = []
-    forged: list[bytes] = []
+    special: dict[bytes, list[bytes]] = {}
     unusual: dict[bytes, Kind] = {}
-    plain, others = _plain_names, _other_names
-    # The hot loop: one look-up is all that an ordinary field costs.
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if name in plain and colon:
-            kept.append(line)
-            continue
-        found = others.get(name) or _read_name(name)
-        if found is None or not colon:
+    dropped: list[bytes] = []
+    forged: list[bytes] = []
+    others, binds = other_names, False
+    for line, spelled, value in lines:
+        found = others.get(spelled) or read_name(spelled)
+        if found is None:
             return None
         name, kind, is_claim = found
         if is_claim and not is_trusted:
             forged.append(line)
-            continue
-        if kind is _SPECIAL_KIND:
+        elif kind is _SPECIAL:
             special.setdefault(name, []).append(value.strip(b" \t"))
-            continue
-        kept.append(line)
-        if kind is not _PLAIN:
+            dropped.append(line)
+        elif kind is not _PLAIN:
             unusual[name] = kind
-        elif name == _AUTHORIZATION and credential_binds(value):
-            facts.binds = True
-    if forged:
-        facts.block = _block_without(forged, lines)
+        elif name == AUTHORIZATION and credential_binds(value):
+            binds = True
+    return special, dropped, forged, unusual, binds
+
+
+def _read_notable(
+    block: bytes,
+    lines: list[tuple[bytes, bytes, bytes]],
+    http_1_0: bool,
+    is_trusted: bool,
+    sent: tuple[str, bytes] | None,
+) -> RequestFacts | None:
+    """Return what a block says whose lines are valid but for the names of some; None if it is not valid.
+
+    :param lines: those that may mean something, each with its name and value.
+    """
+    found = _sort(lines, is_trusted)
+    if found is None:
+        return None
+    special, dropped, forged, unusual, binds = found
+    host = _host_of(special)
+    if host is None and (not http_1_0 or b"host" in special):
+        return None
+    seen = without_lines(block, forged) if forged else block
+    facts = RequestFacts(block, seen, without_lines(seen, dropped), host or "")
+    if sent is not None:
+        facts.sent = sent
+    if binds:
+        facts.binds = True
     if unusual:
-        kept = _read_unusual(facts, unusual, kept)
-    return kept
+        _read_unusual(facts, unusual)
+    if (len(special) > 1 or http_1_0) and not _read_special(facts, special, http_1_0):
+        return None
+    facts.is_bare = not (binds or facts.chunked or facts.content_length >= 0 or facts.upgrade is not None)
+    return facts
 
 
-def _block_without(dropped: list[bytes], lines: list[bytes]) -> bytes:
-    for line in dropped:
-        lines.remove(line)  # or one that is equal, which is to be dropped as well
-    return b"\r\n".join((b"", *lines)) if lines else b""
-
-
-def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[bytes], http_1_0: bool) -> bool:
-    """Note what the fields say that the gateway reads, and what goes on; return whether they are valid."""
-    facts.lowered = facts.block.lower()
-    if not (_read_host(facts, special, http_1_0) and _read_framing(facts, special, http_1_0)):
+def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
+    """Note what the fields say that the gateway reads; return whether they are valid."""
+    if not _read_framing(facts, special, http_1_0):
         return False
-    if len(special) > 1 or http_1_0:  # Host, which must be there otherwise, is nearly always all
-        if b"max-forwards" in special:
-            kept += _read_max_forwards(facts, special)
-        if b"connection" in special:
-            kept = _read_connection(facts, special, kept, http_1_0)
-        if b"te" in special:
-            facts.takes_trailers = b"trailers" in list_members(special[b"te"])
-        if b"trailer" in special:
-            facts.trailer = announced_trailers(special[b"trailer"])
-        for name in GATEWAY_FIELDS.intersection(special):
-            facts.forwarding[name] = b", ".join(special[name])
-            facts.is_silent = False
-    if http_1_0 and b"connection" not in special:
+    if b"max-forwards" in special:
+        _read_max_forwards(facts, special[b"max-forwards"])
+    if b"connection" in special:
+        _read_connection(facts, special, http_1_0)
+    elif http_1_0:
         facts.keep_alive = False
-    facts.kept = b"\r\n".join((b"", *kept)) if kept else b""
+    if b"te" in special:
+        facts.takes_trailers = b"trailers" in list_members(special[b"te"])
+    if b"trailer" in special:
+        facts.trailer = announced_trailers(special[b"trailer"])
+    names = GATEWAY_FIELDS.intersection(special)
+    if names:
+        facts.forwarding = {name: b", ".join(special[name]) for name in special if name in names}
+        facts.is_silent = False
     return True
 
 
-def _read_unusual(facts: RequestFacts, names: dict[bytes, Kind], kept: list[bytes]) -> list[bytes]:
-    """Record the untrusted fields; return the fields without those that are never forwarded."""
+def _read_unusual(facts: RequestFacts, names: dict[bytes, Kind]) -> None:
+    """Record the untrusted fields, and drop those that are never forwarded."""
     claims = [name for name, kind in names.items() if kind is _UNTRUSTED]
     if len(claims) < len(names):
-        odd: dict[bytes, Kind] = {name: kind for name, kind in names.items() if kind is not _UNTRUSTED}
-        kept = _read_odd(facts, odd, claims, kept)
+        _read_odd(facts, {name: kind for name, kind in names.items() if kind is not _UNTRUSTED}, claims)
     facts.claims = tuple(claims)
     facts.is_silent = not claims
-    return kept
 
 
-def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], kept: list[bytes]) -> list[bytes]:
+def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes]) -> None:
     """Sort out names with odd characters; the claims among them are appended to the others."""
     plain = {folded(name) for name in claims}
     dropped = set()
@@ -310,33 +310,31 @@ def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes], 
             facts.has_odd_names = True
             if kind is Kind.ODD_UNTRUSTED:
                 claims.append(name)
-    if not dropped:
-        return kept
-    facts.block = _without(facts.block, dropped)
-    return [line for line in kept if _name_of(line) not in dropped]
+    if dropped:
+        facts.block = without_names(facts.block, dropped)
+        facts.kept = without_names(facts.kept, dropped)
 
 
-def _read_host(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
-    hosts = special.get(b"host", [])
+def _host_of(special: dict[bytes, list[bytes]]) -> str | None:
+    """Return the value of Host; None if there is none, more than one, or one that is not valid."""
+    hosts = special.get(b"host", ())
     if len(hosts) != 1:
-        return http_1_0 and not hosts
-    host = _hosts.get(hosts[0])
-    if host is None:
-        if not valid_host(hosts[0]):
-            return False
-        host = hosts[0].decode("latin-1")
+        return None
+    value = hosts[0]
+    host = _hosts.get(value)
+    if host is None and valid_host(value):
+        host = value.decode("latin-1")
         if len(_hosts) < _MOST_HOSTS:  # each is short, or it would not be valid
-            _hosts[hosts[0]] = host
-    facts.host = host
-    return True
+            _hosts[value] = _hosts[b" " + value] = host
+    return host
 
 
 def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:
     lengths = special.get(b"content-length")
     codings = special.get(b"transfer-encoding")
     if lengths is not None:
-        facts.content_length = content_length(lengths[0])
-        if len(lengths) != 1 or facts.content_length < 0 or codings is not None:
+        length = facts.content_length = content_length(lengths[0])
+        if len(lengths) != 1 or length < 0 or codings is not None:
             return False
     if codings is not None:
         if http_1_0 or len(codings) != 1 or codings[0].lower() != b"chunked":
@@ -348,28 +346,47 @@ def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
     return True
 
 
-def _read_max_forwards(facts: RequestFacts, special: dict[bytes, list[bytes]]) -> list[bytes]:
-    """Return the lines of Max-Forwards, which go on; what is no number means nothing."""
-    values = special[b"max-forwards"]
+def _read_max_forwards(facts: RequestFacts, values: list[bytes]) -> None:
+    """Pass Max-Forwards on, behind the other fields; what is no number means nothing."""
     if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MOST_FORWARDS_DIGITS:
         facts.max_forwards = int(values[0])
-    return [b"Max-Forwards: " + value for value in values]
+    facts.kept += b"".join([b"\r\nMax-Forwards: " + value for value in values])
 
 
-def _read_connection(
-    facts: RequestFacts, special: dict[bytes, list[bytes]], kept: list[bytes], http_1_0: bool
-) -> list[bytes]:
+def _read_connection(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> None:
     options = list_members(special[b"connection"])
     facts.keep_alive = b"close" not in options if not http_1_0 else b"keep-alive" in options and b"close" not in options
     if b"upgrade" in options and not http_1_0:
         protocols = [name for name in list_members(special.get(b"upgrade", [])) if not name.startswith(b"h2")]
         facts.upgrade = protocols[0] if protocols else None
+    if options == _KEEP_ALIVE:
+        return  # the usual list, and never a field that would go on
     # A client must not have what a proxy wrote for us removed by listing it.
     listed = frozenset(options).difference(facts.claims)
     if len(listed) <= _FEW_OPTIONS and not any(b"\r\n%b:" % name in facts.lowered for name in listed):
-        return kept  # the usual case: "close" and "keep-alive" are no fields
-    remaining = [line for line in kept if _name_of(line) not in listed]
-    if len(remaining) < len(kept):
-        facts.block = _without(facts.block, listed - _SPECIAL)
-        facts.lowered = facts.block.lower()
-    return remaining
+        return
+    remaining = without_names(facts.kept, listed)
+    if len(remaining) < len(facts.kept):
+        facts.kept = remaining
+        facts.hide(listed - SPECIAL_NAMES)
+
+
+def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
+    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it.
+
+    :param facts: just read; it is changed.
+    """
+    unwanted: set[bytes] = set()
+    lowered, has_odd_names = facts.lowered, facts.has_odd_names
+    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
+        unwanted.update(trust.stripped.pattern.findall(lowered))
+    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
+        found = trust.reserved.pattern.findall(lowered)
+        # From a trusted proxy its own spelling counts; another one is its client's.
+        unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
+    if not is_trusted:
+        unwanted.update(facts.claims)
+        unwanted.update(name for name in facts.forwarding if name not in LOOP_FIELDS)
+    if unwanted:
+        facts.drop(unwanted)
+    return facts

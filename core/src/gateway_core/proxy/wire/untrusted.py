@@ -11,7 +11,6 @@ clients send for themselves are not listed although proxies use them too: ``X-HT
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final
 
 LOOP_FIELDS: Final = frozenset({b"cdn-loop", b"via"})
@@ -153,26 +152,8 @@ UNTRUSTED_NAMES: Final = frozenset(
 )
 """Folded names of further untrusted fields."""
 
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789"
 _FOLDED: Final = bytes(each if each in _LETTERS else ord("-") for each in range(256))
-
-
-class Kind(IntEnum):
-    """What a field name means to the gateway before any value is read."""
-
-    PLAIN = 0
-    """An ordinary field, spelled as such."""
-    SPECIAL = 1
-    """Read by the gateway: framing, hop-by-hop, or one that it writes itself."""
-    UNTRUSTED = 2
-    """Goes on only from trusted peers."""
-    ODD = 3
-    """An ordinary field whose name has other characters than letters, digits and ``-``."""
-    ODD_UNTRUSTED = 4
-    """An untrusted field, disguised."""
-    DISGUISED = 5
-    """What CGI takes for a field that the gateway writes itself: never forwarded, from any peer."""
 
 
 def folded(name: bytes) -> bytes:
@@ -183,18 +164,3 @@ def folded(name: bytes) -> bytes:
 def is_untrusted(name: bytes) -> bool:
     """Whether a folded name is that of an untrusted field."""
     return name in UNTRUSTED_NAMES or name in GATEWAY_FIELDS or name.startswith(UNTRUSTED_FAMILIES)
-
-
-def classify(name: bytes, special: frozenset[bytes]) -> Kind:
-    """Return the kind of a lower-case name.
-
-    :param special: names that the gateway reads itself.
-    """
-    if name in special:
-        return Kind.SPECIAL
-    plain = folded(name)
-    if plain == name:
-        return Kind.UNTRUSTED if is_untrusted(plain) else Kind.PLAIN
-    if plain in GATEWAY_FIELDS or plain in _FRAMING:
-        return Kind.DISGUISED
-    return Kind.ODD_UNTRUSTED if is_untrusted(plain) else Kind.ODD

@@ -19,8 +19,8 @@ from gateway_core.errors import TextTooLongError
 from gateway_core.messages.fields import FieldNames
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.inbound_head import UNDECIDED, InboundHead
-from gateway_core.proxy.wire.request_head import HeadProblem, read_head
+from gateway_core.proxy.wire.forwarding import Origin
+from gateway_core.proxy.wire.request_head import UNDECIDED, HeadProblem, RequestHead, read_head
 from gateway_core.routing import Match, Refusal, path_problem
 from gateway_core.snapshot import CompiledRoute, Snapshot
 
@@ -28,15 +28,16 @@ _LARGEST: Final = 16384
 """Bytes of a remembered head at most."""
 
 
-class CachedHead(InboundHead):
+class CachedHead(RequestHead):
     """A head that was repeated: with its route."""
 
-    __slots__ = ("_absent",)
+    __slots__ = ("_absent", "decided_body", "match")
 
-    def __init__(self, head: InboundHead, client: Client, snapshot: Snapshot) -> None:
+    def __init__(self, head: RequestHead, client: Client, snapshot: Snapshot) -> None:
         """Find out once what is the same for every request of a client with this head."""
-        for name in InboundHead.__slots__:
+        for name in RequestHead.__slots__:
             setattr(self, name, getattr(head, name))
+        self.decided_body, self.match = UNDECIDED, None
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None or head.is_for_gateway:
@@ -68,7 +69,7 @@ class CachedHead(InboundHead):
         return reserved in self._absent
 
 
-def _match(head: InboundHead, client: Client, snapshot: Snapshot) -> Match[CompiledRoute] | None:
+def _match(head: RequestHead, client: Client, snapshot: Snapshot) -> Match[CompiledRoute] | None:
     """Return the route that takes a head as it came; None if there is none, or the path is refused there."""
     facts, listener = head.facts, client.listener_in(snapshot, head.facts.host)
     if isinstance(listener, Refusal):
@@ -87,53 +88,65 @@ def _match(head: InboundHead, client: Client, snapshot: Snapshot) -> Match[Compi
     return found
 
 
-class HeadCache:
-    """Remembers the last head of one connection."""
+class HeadReader:
+    """Reads the heads of one connection, and remembers the last one."""
 
-    __slots__ = ("_bytes", "_head", "cached", "repeated", "snapshot")
+    __slots__ = (
+        "_bytes", "_cached", "_client", "_head", "_host", "_is_trusted", "_max_bytes", "_max_headers", "_origin",
+        "_snapshot",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._bytes = b""
-        self._head: InboundHead | None = None
-        self.repeated = b""
-        """The bytes of ``cached``; empty if there is none."""
-        self.cached: CachedHead | None = None
-        """The last head, if it came more than once."""
-        self.snapshot: Snapshot | None = None
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._snapshot: Snapshot | None = None
         """What all that is remembered belongs to."""
+        self._bytes = b""
+        self._head: RequestHead | None = None
+        self._cached: CachedHead | None = None
+        """The last head, if it came more than once."""
+        self._origin: Origin | None = None
+        """Where requests come from that say nothing of it, for one host."""
+        self._host = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is remembered."""
         return self._head is None
 
-    def read(
-        self, data: bytes, position: int, client: Client, snapshot: Snapshot
-    ) -> tuple[InboundHead, int] | HeadProblem | None:
-        """Return the head at a position and where it ends, or as `read_head` does if there is none."""
-        last, known = (self._head if self.snapshot is snapshot else None), self._bytes
-        end = position + len(known)
-        if known and last is not None and data[position:end] == known:
-            if self.cached is None:
-                self.cached, self.repeated = CachedHead(last, client, snapshot), known
-            return self.cached, end
-        limits = snapshot.limits
-        head = read_head(
-            data,
-            position,
-            limits.max_head_bytes,
-            limits.max_headers,
-            is_trusted=client.is_trusted_in(snapshot),
-            known=last.facts if last is not None and last.line else None,
-        )
+    def read(self, data: bytes, position: int, snapshot: Snapshot) -> RequestHead | HeadProblem | None:
+        """Return the head at a position, or as `read_head` does if there is none."""
+        if self._snapshot is not snapshot:
+            self._renew(snapshot)
+        known, last, client = self._bytes, self._head, self._client
+        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
+        if known and last is not None and data[position : position + len(known)] == known:
+            cached = self._cached
+            if cached is None:
+                cached = self._cached = CachedHead(last, client, snapshot)
+            return cached
+        facts = last.facts if last is not None and last.line else None
+        head = read_head(data, position, self._max_bytes, self._max_headers, is_trusted=self._is_trusted, known=facts)
         if head is None or isinstance(head, HeadProblem):
             return head
-        inbound = client.inbound(head, snapshot, last if last is not None and last.facts is head.facts else None)
-        self._head, self.snapshot, self.cached, self.repeated = inbound, snapshot, None, b""
-        end = position + head.size
-        self._bytes = data[position:end] if head.size <= _LARGEST else b""
-        return inbound, end
+        origin = self._origin
+        if last is not None and head.facts is facts and last.refusal is None:
+            head.place(last.origin, snapshot.path_policy)
+        elif origin is not None and head.facts.is_silent and head.facts.host == self._host:
+            head.place(origin, snapshot.path_policy)  # the usual client: it says nothing of where it comes from
+        else:
+            client.place(head, snapshot)
+            self._origin, self._host = client.usual_origin(snapshot)
+        self._head, self._cached = head, None
+        self._bytes = data[position : position + head.size] if head.size <= _LARGEST else b""
+        return head
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._bytes, self._head, self.repeated, self.cached, self.snapshot = b"", None, b"", None, None
+    def _renew(self, snapshot: Snapshot) -> None:
+        self.clear()
+        self._snapshot = snapshot
+        limits = snapshot.limits
+        self._max_bytes, self._max_headers = limits.max_head_bytes, limits.max_headers
+        self._is_trusted = self._client.is_trusted_in(snapshot)
