@@ -185,3 +185,33 @@ async def test_client_certificates_count_for_old_sessions_once_they_are_asked_fo
     known.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.key")
     assert (await asyncio.to_thread(visit, url, known))[0] == b"HTTP/1.1 200 OK"
     await gateway.stops()
+
+
+async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    certificate(tmp_path, "a.test", "a")
+    gateway = start(
+        f"workers: 2\nlisten: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
+        f"routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
+    )
+    port = int((await gateway.ready()).rpartition(":")[2])
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def connect(session: ssl.SSLSession | None) -> tuple[bool, ssl.SSLSession | None]:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+        with context.wrap_socket(plain, server_hostname="a.test", session=session) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            while sock.recv(65536):
+                pass
+            return bool(sock.session_reused), sock.session
+
+    _, session = await asyncio.to_thread(connect, None)
+    resumed = []
+    for _ in range(40):
+        # Some at once, so that both workers take connections.
+        found = await asyncio.gather(*[asyncio.to_thread(connect, session) for _ in range(4)])
+        resumed += [each for each, _ in found]
+
+    assert sum(resumed) == len(resumed)

@@ -85,11 +85,13 @@ class Engine:
         registry: PluginRegistry | None = None,
         timings: Timings | None = None,
         services: PluginServices | None = None,
+        ticket_secret: bytes = b"",
     ) -> None:
         """Begin without a configuration; needs a running event loop.
 
         :param timings: what measures or records every hook; None costs nothing.
         :param services: what plugins share values and reach other workers by; unless given this is the only process.
+        :param ticket_secret: what the keys of TLS session tickets are derived from in all workers.
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
@@ -98,7 +100,7 @@ class Engine:
         self.upstreams = UpstreamRuntime(self.clock)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
-        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of)
+        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, ticket_secret)
         self._tasks = Tasks()
         self.is_draining = False
         self._guard = BlockingGuard(metrics=self.metrics)

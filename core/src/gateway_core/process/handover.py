@@ -47,6 +47,8 @@ class Handover:
     """Metrics of workers that are gone."""
     shared: Sequence[Any] = field(default=(), repr=False)
     """Values that plugins share (`gateway_core.process.shared_values.to_plain`)."""
+    ticket_secret: str = field(default="", repr=False)
+    """What workers derive the keys of TLS session tickets from."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program anew in this process, as it is installed now."""
@@ -72,6 +74,7 @@ class Handover:
             ],
             "counts": list(self.counts),
             "shared": list(self.shared),
+            "ticket_secret": self.ticket_secret,
             "version": canonical.version,
             "count": canonical.workers,
             "plugins": dict(canonical.plugins),
@@ -94,4 +97,5 @@ def take_over() -> Handover | None:
         Canonical(plain["version"], lines, plain["count"], plain["plugins"]),
         plain["counts"],
         plain["shared"],
+        plain.get("ticket_secret", ""),  # an earlier version's program hands none over
     )

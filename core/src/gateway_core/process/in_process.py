@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Set
+from secrets import token_hex
 from typing import Any
 
 from gateway_core.config import ConfigError, GatewayConfig
@@ -88,7 +89,7 @@ class Single:
         So the process id stays, and whoever watches this process notices nothing.
         """
         # Its values are ours until this process is another program.
-        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)
+        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, token_hex(32))
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         try:
             await worker.prepare(canonical)
@@ -103,7 +104,7 @@ class Single:
         left = await worker.leave()
         counts = lasting(collect(self._engine.metrics.registry))
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
-        return Handover(self._sockets.duplicates(), [left], canonical, counts, shared)
+        return Handover(self._sockets.duplicates(), [left], canonical, counts, shared, services.ticket_secret)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""

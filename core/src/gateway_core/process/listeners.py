@@ -196,11 +196,14 @@ class Listeners:
         table: SocketTable,
         server_for: ServerFor,
         provided: Callable[[ListenConfig], Sequence[Certificate]] = lambda _: (),
+        ticket_secret: bytes = b"",
     ) -> None:
         """Begin without listeners.
 
         :param provided: the certificates that extensions have yielded for a listener.
+        :param ticket_secret: that of all workers, if there are several.
         """
+        self._ticket_secret = ticket_secret
         self._table = table
         self._provided = provided
         self._configs: Sequence[ListenConfig] = ()
@@ -238,7 +241,8 @@ class Listeners:
                 current, server = None, self._server_for(address)
             tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
-                self._open[address] = await self._start(address, server, manner, AddressTls(tls) if tls else None)
+                address_tls = AddressTls(tls, self._ticket_secret) if tls else None
+                self._open[address] = await self._start(address, server, manner, address_tls)
             elif current.tls is not None:
                 current.tls.replace(tls)
 

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -62,7 +63,8 @@ class Supervisor:
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        self._services = WorkerServices(self._clock, self._stores, self.run_command)
+        ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
+        self._services = WorkerServices(self._clock, self._stores, self.run_command, ticket_secret)
         self._canonical: Canonical | None = None
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
@@ -289,7 +291,8 @@ class Supervisor:
         # First no worker changes a shared value any more, then they are written down.
         left = [await worker.leave() for worker in self._workers.values()]
         shared = to_plain(self._stores, self._clock.monotonic())
-        return Handover(self._sockets.duplicates(), left, canonical, self._lost, shared)
+        secret = self._services.ticket_secret
+        return Handover(self._sockets.duplicates(), left, canonical, self._lost, shared, secret)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""

@@ -13,7 +13,8 @@ the context that a handshake began with, the base, and leaves ``verify_mode``, o
 values when the callback puts another in its place. A resumed session shows no certificate again, so trust must never
 outlive a base:
 
-- what changed gets a new base, so nothing is resumed that began under other settings;
+- what changed gets a new base with other keys, so nothing is resumed that began under other settings; what is the same
+  has the same keys in every worker (see `gateway_core.process.ticket_keys`);
 - where client certificates are asked for each handshake gets a base of its own, so nothing is resumed at all. Neither
   `OP_NO_TICKET` nor `num_tickets` would do: TLS 1.2 also resumes by session id from the context's cache, which Python
   cannot switch off.
@@ -27,17 +28,24 @@ from typing import NamedTuple
 
 from gateway_core.config import ListenConfig
 from gateway_core.process.certificates import Certificates, plain_context
+from gateway_core.process.ticket_keys import share_ticket_keys
 from gateway_core.snapshot.listeners import listener_tables
 
 
 class ListenerTls:
     """TLS of one listener, with the certificates of one time."""
 
-    def __init__(self, config: ListenConfig, certificates: Certificates) -> None:
+    def __init__(self, config: ListenConfig, certificates: Certificates, ticket_secret: bytes = b"") -> None:
+        """Begin with a base of its own.
+
+        :param ticket_secret: what the keys of session tickets are derived from; random ones unless given.
+        """
         self.config = config
         self.certificates = certificates
         self._base = self._new_base()
         self._asks_for_certificates = self._base.verify_mode is not ssl.CERT_NONE
+        if ticket_secret and not self._asks_for_certificates:
+            share_ticket_keys(self._base, ticket_secret, certificates.digest)
 
     def base_context(self) -> ssl.SSLContext:
         """Return the context that the next handshake begins with."""
@@ -71,7 +79,12 @@ class ChosenTls(NamedTuple):
 class AddressTls:
     """TLS of the listeners that share an address."""
 
-    def __init__(self, listeners: Sequence[tuple[ListenConfig, Certificates]]) -> None:
+    def __init__(self, listeners: Sequence[tuple[ListenConfig, Certificates]], ticket_secret: bytes = b"") -> None:
+        """Begin with these.
+
+        :param ticket_secret: that of all workers, if sessions that began in one are to be resumed in the others.
+        """
+        self._ticket_secret = ticket_secret
         self._listeners: list[ListenerTls] = []
         self.replace(listeners)
 
@@ -81,11 +94,21 @@ class AddressTls:
         Sessions that began before are resumed only with listeners whose files and settings are the same as they were.
         """
         kept = {listener.certificates.digest: listener for listener in self._listeners}
-        self._listeners = [_same_or_new(kept, config, certificates) for config, certificates in listeners]
+        self._listeners = [self._same_or_new(kept, *each) for each in listeners]
         tls_of = {id(listener.config): listener for listener in self._listeners}
         (self._table,) = listener_tables(
             [config for config, _ in listeners], lambda config: tls_of[id(config)]
         ).values()
+
+    def _same_or_new(
+        self, kept: dict[str, ListenerTls], config: ListenConfig, certificates: Certificates
+    ) -> ListenerTls:
+        """Return the listener as it was, with its sessions, if nothing about its TLS has changed."""
+        same = kept.pop(certificates.digest, None)
+        if same is None:
+            return ListenerTls(config, certificates, self._ticket_secret)
+        same.config = config
+        return same
 
     def choose(self, server_name: str) -> ChosenTls | None:
         """Return what TLS begins with; None if the handshake is to be refused, as `strict_sni` says.
@@ -96,12 +119,3 @@ class AddressTls:
         if rule is None or rule.payload.certificates.choose(server_name) is None:
             return None
         return ChosenTls(rule.payload.config, rule.payload.base_context())
-
-
-def _same_or_new(kept: dict[str, ListenerTls], config: ListenConfig, certificates: Certificates) -> ListenerTls:
-    """Return the listener as it was, with its sessions, if nothing about its TLS has changed."""
-    same = kept.pop(certificates.digest, None)
-    if same is None:
-        return ListenerTls(config, certificates)
-    same.config = config
-    return same

@@ -103,7 +103,7 @@ class Worker:
     async def _hello(self, message: Message) -> None:
         self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
         services = PluginServices(RemoteShared(self._calls), self._everywhere)
-        self._engine = Engine(self._table, services=services)
+        self._engine = Engine(self._table, services=services, ticket_secret=bytes.fromhex(message["ticket_secret"]))
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         reply = await self._calls.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))

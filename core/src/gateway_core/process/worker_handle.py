@@ -79,6 +79,8 @@ class WorkerServices:
     clock: Clock
     stores: SharedStores = field(default_factory=SharedStores)
     run_command: RunsCommands = _in_no_worker
+    ticket_secret: str = field(default="", repr=False)
+    """What all workers derive the keys of TLS session tickets from, in hexadecimal."""
 
 
 class WorkerHandle:
@@ -120,7 +122,7 @@ class WorkerHandle:
             command = [sys.executable, "-m", "gateway_core.process.worker", str(theirs.fileno()), str(number)]
             process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=descriptors, stdin=subprocess.DEVNULL)
         worker = cls(number, process, ours, await Channel.over(ours), services)
-        await worker._channel.send("hello", listeners=dict(listeners))
+        await worker._channel.send("hello", listeners=dict(listeners), ticket_secret=services.ticket_secret)
         return worker
 
     @classmethod
@@ -129,7 +131,7 @@ class WorkerHandle:
     ) -> WorkerHandle:
         """Tell a process that waits for it which listening sockets it has inherited."""
         worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), services)
-        await worker._channel.send("hello", listeners=dict(listeners))
+        await worker._channel.send("hello", listeners=dict(listeners), ticket_secret=services.ticket_secret)
         return worker
 
     @classmethod
