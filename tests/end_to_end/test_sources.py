@@ -164,3 +164,21 @@ async def test_commands_read_a_source_once(site: Site, upstream: Upstream) -> No
     assert [each["id"] for each in json.loads(listed.stdout)] == ["a"]
     assert gone.returncode == 3
     assert f"{site.url}: Cannot connect to host" in gone.stderr
+
+
+async def test_a_source_that_a_local_file_names_has_the_rights_that_it_gives(
+    tmp_path: Path, site: Site, upstream: Upstream
+) -> None:
+    site.text = f"routes: [{{id: team, path: '/${{TEAM}}', target: '{upstream.url}'}}]"
+    base = tmp_path / "gateway.yaml"
+    base.write_text(f"listen: 127.0.0.1:0\nsources: [{{url: '{site.url}', allow: [env]}}]\n")
+    environ = {"XDG_STATE_HOME": str(tmp_path / "state"), "TEAM": "a"}
+    gateway = Gateway(base, environ=environ)
+
+    await gateway.ready()
+    gateway.kill()
+    base.write_text(f"listen: 127.0.0.1:0\nsources: [{{url: '{site.url}'}}]\n")
+    checked = await asyncio.to_thread(command, "check", "-c", str(base))
+
+    assert checked.returncode == 1
+    assert '"${TEAM}" is not allowed in a document of this source' in checked.stderr

@@ -118,7 +118,7 @@ def load(catalog: PluginCatalog) -> Load:
     ) -> LoadedConfig:
         documents = []
         if isinstance(source, str):
-            documents = [Document(f"gateway.{kind}", source, DocumentFormat(kind), rights=ALL_RIGHTS)]
+            documents = [Document(f"gateway.{kind}", source, DocumentFormat(kind), Path(), ALL_RIGHTS)]
         documents += more.pop("extra_documents", [])
         paths = [] if isinstance(source, str) else source
         return load_config(paths, environ=environ or {}, catalog=catalog, extra_documents=documents, **more)

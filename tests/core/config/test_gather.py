@@ -94,7 +94,7 @@ def test_includes_that_cannot_be_followed_are_problems(
 
 def test_document_that_is_no_file_includes_nothing(load: Load) -> None:
     with pytest.raises(ConfigError, match="only a document that is a file can include others"):
-        load("include: a.yaml")
+        load(routes("a"), extra_documents=[Document("etcd://h/a", "include: a.yaml")])
 
 
 def test_error_names_the_files_to_watch(tmp_path: Path, load: Load) -> None:

@@ -15,7 +15,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
-from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of, urls_of
+from gateway_core.config.sources import ConfigRoot, SourceUrl, configured_urls, paths_of, urls_of, with_configured
 from gateway_core.packages import PluginRegistry
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner
@@ -52,7 +52,8 @@ def examine(
 
     :param offline: ask no source, and warn of missing files: they are expected to be elsewhere.
     """
-    urls, paths = urls_of(roots), paths_of(roots)
+    paths = paths_of(roots)
+    urls = with_configured(urls_of(roots), configured_urls(paths, environ))
     skipped = [_not_asked(url) for url in urls] if offline else []
     documents: list[Document] = []
     try:

@@ -18,7 +18,7 @@ from gateway_core.config import (
     render_problems,
     sort_problems,
 )
-from gateway_core.config.sources import ConfigRoot, paths_of, urls_of
+from gateway_core.config.sources import ConfigRoot, configured_urls, paths_of, urls_of, with_configured
 from gateway_core.packages import PluginRegistry
 from gateway_core.reload.source_opening import SourceError, SourceUnavailableError, fetch_documents
 from gateway_core.snapshot import load
@@ -30,7 +30,8 @@ _NOT_DECIDED: Final = frozenset({"source.unavailable", "file.unreadable"})
 def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
     """Load a configuration; print its problems and exit with status 1 or 3 if it has any."""
     try:
-        documents = fetch_documents(urls_of(roots))
+        configured = configured_urls(paths_of(roots), os.environ)
+        documents = fetch_documents(with_configured(urls_of(roots), configured))
         return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
     except SourceError as error:
         report_and_exit((source_problem(error),), as_json=as_json)

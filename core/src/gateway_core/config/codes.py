@@ -31,6 +31,7 @@ CODES: Final[Mapping[str, str]] = {
     "include.cycle": "a file includes itself",
     "include.not-allowed": "a document that is no file includes others",
     "source.invalid": "the URL of a source cannot be used",
+    "source.key-ignored": "a document of a source sets `admin` or `sources` (warning)",
     "source.not-asked": "a source was not asked, because of `--offline` (warning)",
     "source.unavailable": "a source did not respond",
     "substitution.not-allowed": "a document of a source uses the environment or a file, and its source may not",

@@ -59,6 +59,8 @@ class Constructor:
     """Looks up a document by its name, which the marks of its nodes carry."""
     substituted: set[int] = field(default_factory=set)
     """``id`` of the scalar nodes whose value came from elsewhere and must not be shown."""
+    hidden: set[str] = field(default_factory=set)
+    """What documents of sources brought in, which no message may show."""
     _path: list[str | int] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)
     _seen: set[int] = field(default_factory=set)
@@ -163,9 +165,12 @@ class Constructor:
         self.substituted.add(id(node))
         document = self.document_of(node.start_mark.name)
         try:
-            return self.substitution.resolve(
+            value = self.substitution.resolve(
                 node.value, plain=node.tag == PLAIN_TAG, directory=document.directory, rights=document.rights
             )
+            if not document.is_local:
+                self.hidden.add(str(value))
+            return value
         except SubstitutionError as error:
             self._refuse(node, str(error), code=error.code)
         except ValueError as error:

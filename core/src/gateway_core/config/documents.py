@@ -6,7 +6,7 @@ import codecs
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
@@ -62,6 +62,11 @@ class Document:
     def is_local(self) -> bool:
         """Whether it is a file of this machine."""
         return self.directory is not None
+
+
+def with_rights(documents: Iterable[Document], rights: frozenset[Right]) -> tuple[Document, ...]:
+    """Return documents with these rights, without a directory: they are not of this machine."""
+    return tuple(replace(document, rights=rights, directory=None) for document in documents)
 
 
 def document_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:

@@ -38,6 +38,8 @@ from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _GLOB: Final = re.compile(r"[*?\[]")
+LOCAL_KEYS: Final = frozenset({"admin", "sources"})
+"""What documents of sources cannot set: who may administer the gateway, and where its configuration comes from."""
 _REREAD: Final = 0.05
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _OWN_KEYS: Final = "|".join(sorted([*GatewayConfig.model_fields, "include"]))
@@ -101,6 +103,8 @@ class Gatherer:
             message = "is no configuration: it has none of its keys, such as routes"
             self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
         elif isinstance(root, yaml.MappingNode):
+            if not document.is_local:
+                self._ignore_local_keys(root)
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
@@ -110,6 +114,15 @@ class Gatherer:
             kind = kind_of([]) if isinstance(root, yaml.SequenceNode) else kind_of("")
             message = f"is {kind}: a configuration is a mapping of keys such as routes"
             self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
+
+    def _ignore_local_keys(self, root: yaml.MappingNode) -> None:
+        """Take out what counts in local files only, and say so."""
+        for key, _ in [pair for pair in root.value if pair[0].value in LOCAL_KEYS]:
+            place = node_place(key)
+            message = f"{key.value} is ignored here: it counts in files of this machine only"
+            problem = self._problem(place, (str(key.value),), message, code="source.key-ignored")
+            self.problems.append(replace(problem, severity="warning"))
+        root.value = [pair for pair in root.value if pair[0].value not in LOCAL_KEYS]
 
     def document_of(self, name: str) -> Document:
         """Return a document by its name; one without rights if there is none."""

@@ -91,6 +91,7 @@ def _load(
     plain["include"] = gatherer.includes
     fill_route_ids(plain)
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted)
+    scope.secrets.update(constructor.hidden)
     make_paths_absolute(scope, gatherer.document_of)
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, problem_as_json, render_problems
-from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
+from gateway_core.config.sources import ConfigRoot, WatchSet, configured_urls, paths_of, urls_of, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs
 from gateway_core.process.commands import CommandReport
@@ -97,7 +97,7 @@ class Program:
         self._exchanging = asyncio.Lock()
         self._plugins = PluginWatch()
         self._tasks = Tasks()
-        urls = urls_of(tuple(roots))
+        urls = with_configured(urls_of(tuple(roots)), configured_urls(paths_of(tuple(roots)), os.environ))
         self._standby = Standby(kept_for=None if urls else KEPT_WARM)
         self._sources = Sources(urls, state, self._standby) if urls else None
         self.reloader = Reloader(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import Document
+from gateway_core.config.documents import with_rights
 from gateway_core.config.sources import (
     BUILT_IN,
     ConfigSource,
@@ -110,7 +111,7 @@ async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[
     try:
         async with asyncio.timeout(seconds), aclosing(source.documents()) as states:  # type: ignore[type-var]  # async generators
             async for state in states:
-                return state.documents
+                return with_rights(state.documents, url.rights)
     except TimeoutError:
         raise SourceUnavailableError(str(url), f"it does not answer within {seconds:g} seconds") from None
     except Exception as error:  # an extension's own code

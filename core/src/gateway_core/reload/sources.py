@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, Document, Place
+from gateway_core.config.documents import with_rights
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceUrl, WatchSet
 from gateway_core.config.sources.fallback import Trial
 from gateway_core.config.sources.feed import SourceFeed
@@ -92,7 +93,7 @@ class Sources:
         opened = await self._open(self._urls, context)
         await self._load_last_good()
         for url, source in zip(self._urls, opened, strict=True):
-            self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set))
+            self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set, url.rights))
         for feed in self._feeds:
             self._tasks.keep(feed.run, name=f"follow {feed.name}")
         self._tasks.keep(partial(self._gather, on_change), name="gather changes of sources")
@@ -214,7 +215,9 @@ class Sources:
         except (OSError, ValueError) as error:
             _logger.error("the last good documents in %s cannot be used: %s", self._store.path, error)
         else:
-            self._good = kept or self._good
+            if kept:
+                pairs = zip(self._urls, kept, strict=True)
+                self._good = [with_rights(documents, url.rights) for url, documents in pairs]
 
     async def _wait_for(self, feed: SourceFeed, *, kept: bool) -> None:
         if not kept:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -208,7 +208,7 @@ def read_frame(stream: BinaryIO) -> bytes | None:
 
 def write_job(paths: Sequence[Path], documents: Sequence[Document]) -> bytes:
     """Write a job for a validating process."""
-    job = {"paths": [str(path) for path in paths], "documents": [to_plain(each) for each in documents]}
+    job = {"paths": [str(path) for path in paths], "documents": [_job_document(each) for each in documents]}
     return json.dumps(job).encode()
 
 
@@ -218,7 +218,12 @@ def read_job(data: bytes) -> tuple[tuple[Path, ...], tuple[Document, ...]]:
     :raises ValueError: it is no job.
     """
     job = json.loads(data)
-    return tuple(Path(path) for path in job["paths"]), tuple(from_plain(each) for each in job["documents"])
+    documents = [replace(from_plain(each), rights=frozenset(each["rights"])) for each in job["documents"]]
+    return tuple(Path(path) for path in job["paths"]), tuple(documents)
+
+
+def _job_document(document: Document) -> dict[str, Any]:
+    return {**to_plain(document), "rights": sorted(document.rights)}
 
 
 async def _answer(stream: asyncio.StreamReader, notes: list[str]) -> tuple[list[bytes], dict[str, Any] | None]:

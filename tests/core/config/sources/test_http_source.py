@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import DocumentFormat
+from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.http_source import HttpSource, HttpSourceError, format_of
 from gateway_core.config.sources.interface import SourceContext, SourceState
-from gateway_core.config.sources.url import SourceUrl
 
 
 class Site:
@@ -195,3 +195,36 @@ def test_certificates_that_cannot_be_read_are_refused() -> None:
 
     with pytest.raises(ValueError, match="files of ca, cert or key cannot be used"):
         HttpSource(SourceUrl.parse("https://h/g.yaml?ca=/nowhere.pem"), context)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_allowed"),
+    [
+        ("http://127.0.0.1/g.yaml", True),
+        ("http://127.7.7.7:8080/g.yaml", True),
+        ("http://[::1]:8080/g.yaml", True),
+        ("http://localhost/g.yaml", True),
+        ("https://config.example.com/g.yaml", True),
+        ("http://config.example.com/g.yaml?allow_http=true", True),
+        ("http://config.example.com/g.yaml", False),
+        ("http://10.0.0.1/g.yaml?allow_http=false", False),
+        ("http://localhost.example.com/g.yaml", False),
+    ],
+)
+def test_a_configuration_comes_unencrypted_only_from_this_machine_or_if_that_is_accepted(
+    url: str, *, is_allowed: bool
+) -> None:
+    context = SourceContext(SystemClock(), Random(1), {}, aiohttp.ClientSession)
+
+    if is_allowed:
+        HttpSource(SourceUrl.parse(url), context)
+    else:
+        with pytest.raises(ValueError, match="unencrypted: write https://, or add"):
+            HttpSource(SourceUrl.parse(url), context)
+
+
+def test_a_misspelt_acceptance_is_refused() -> None:
+    context = SourceContext(SystemClock(), Random(1), {}, aiohttp.ClientSession)
+
+    with pytest.raises(ValueError, match="'yes' is neither true nor false"):
+        HttpSource(SourceUrl.parse("http://h/x?allow_http=yes"), context)

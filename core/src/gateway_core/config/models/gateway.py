@@ -10,7 +10,7 @@ from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.path_policy import PathPolicyConfig
-from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
+from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, SourceConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
 from gateway_core.config.values import TOKEN, Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer
@@ -57,6 +57,9 @@ class GatewayConfig(Section):
 
     include: tuple[str, ...] = ()
     """Files and patterns, relative to this file, whose contents belong to this configuration."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    """Sources of further documents; only in local files, and read when the gateway starts."""
 
     trusted_proxies: tuple[TrustedPeer, ...] = ()
     """Networks of the proxies in front whose word on the client's address, scheme and host is believed; ``unix:`` is

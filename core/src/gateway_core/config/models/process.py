@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
+from gateway_core.config.documents import Right
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.listen import Address
-from gateway_core.config.values import Count, Duration, PositiveCount, PositiveDuration, PositiveSize, Size
+from gateway_core.config.secret import SecretUrl
+from gateway_core.config.source_url import SourceUrl
+from gateway_core.config.values import (
+    Count,
+    Duration,
+    InvalidValueError,
+    PositiveCount,
+    PositiveDuration,
+    PositiveSize,
+    Size,
+)
 
 
 class LimitsConfig(Section):
@@ -79,6 +92,24 @@ class AdminConfig(Section):
     hosts: tuple[str, ...] = ()
     """Names by which it may be asked for, without a port, beside addresses and ``localhost``: requests with another
     Host get 421, so that no web page reads it through an operator's browser. Scrapers that use a name need it here."""
+
+
+def _check_source_url(url: SecretUrl) -> SecretUrl:
+    try:
+        SourceUrl.parse(url.reveal())
+    except ValueError as error:
+        raise InvalidValueError(str(error)) from None
+    return url
+
+
+class SourceConfig(Section):
+    """A source of further documents, and what these may bring in."""
+
+    url: Annotated[SecretUrl, AfterValidator(_check_source_url)]
+    """URL such as ``etcd://10.0.0.1:2379/gateway`` (docs/sources.md)."""
+
+    allow: tuple[Right, ...] = ()
+    """``env``: its documents may use ``${NAME}``; ``files``: they may use ``${file:...}`` and name files."""
 
 
 class LogConfig(Section):

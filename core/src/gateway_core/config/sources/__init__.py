@@ -1,9 +1,10 @@
 """Where configuration documents come from, and how the gateway learns that they changed."""
 
+from gateway_core.config.source_url import ConfigRoot, SourceUrl, parse_root, paths_of, urls_of
+from gateway_core.config.sources.configured import configured_urls, with_configured
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source
 from gateway_core.config.sources.fingerprint import Fingerprint, WatchSet
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory, SourceState
-from gateway_core.config.sources.url import ConfigRoot, SourceUrl, parse_root, paths_of, urls_of
 from gateway_core.config.sources.watcher import FileWatcher
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "SourceUrl",
     "UnknownSourceError",
     "WatchSet",
+    "configured_urls",
     "make_source",
     "parse_root",
     "paths_of",
     "urls_of",
+    "with_configured",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory
-from gateway_core.config.sources.url import SourceUrl
 
 
 class UnknownSourceError(ValueError):

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 from typing import Final
 
-from gateway_core.config.documents import Document
+from gateway_core.config.documents import Document, Right, with_rights
 from gateway_core.config.sources.interface import ConfigSource, SourceState
 
 FIRST_PAUSE: Final = 0.2
@@ -21,10 +22,18 @@ _logger = logging.getLogger("gateway.config")
 class SourceFeed:
     """The documents of one source."""
 
-    def __init__(self, name: str, source: ConfigSource, rng: Random, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: ConfigSource,
+        rng: Random,
+        on_change: Callable[[], None],
+        rights: frozenset[Right] = frozenset(),
+    ) -> None:
         """Begin without documents.
 
         :param name: the source in messages, without credentials.
+        :param rights: what its documents may bring in, whatever the source says of them.
         :param on_change: called when there are other documents than before.
         """
         self.name = name
@@ -39,6 +48,7 @@ class SourceFeed:
         self._source = source
         self._rng = rng
         self._on_change = on_change
+        self._rights = rights
 
     @property
     def documents(self) -> tuple[Document, ...] | None:
@@ -64,11 +74,11 @@ class SourceFeed:
 
     def _take(self, state: SourceState) -> None:
         before = self.documents
-        self.state = state
+        self.state = replace(state, documents=with_rights(state.documents, self._rights))
         self._note(is_stale=state.is_stale, reason=state.reason)
         self.heard.set()
         self.answered.set()
-        if state.documents != before:
+        if self.documents != before:
             self._on_change()
 
     def _note(self, *, is_stale: bool, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import ssl
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ import aiohttp
 from yarl import URL
 
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
+from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import SourceContext, SourceState
-from gateway_core.config.sources.url import SourceUrl
 from gateway_core.errors import GatewayError
 
 INTERVAL: Final = 5.0
@@ -25,7 +26,7 @@ LARGEST: Final = 16 * 1024 * 1024
 LONGEST_PAUSE: Final = 60.0
 TOKEN_VARIABLE: Final = "GATEWAY_HTTP_TOKEN"  # noqa: S105  # a name
 
-_OPTIONS: Final = ("interval", "timeout", "max_size", "ca", "cert", "key")
+_OPTIONS: Final = ("interval", "timeout", "max_size", "ca", "cert", "key", "allow_http")
 _MEDIA_TYPES: Final = {"json": DocumentFormat.JSON, "toml": DocumentFormat.TOML, "yaml": DocumentFormat.YAML}
 
 
@@ -62,6 +63,8 @@ class HttpSource:
         """
         if len(url.hosts) != 1:
             raise ValueError("needs exactly one host")
+        if url.scheme == "http" and not _is_allowed_plain(url):
+            raise ValueError("brings the configuration unencrypted: write https://, or add ?allow_http=true")
         self._name = str(url)
         self._context = context
         self._interval = url.seconds("interval", INTERVAL)
@@ -129,6 +132,19 @@ def format_of(media_type: str, name: str) -> DocumentFormat:
         if media_type.endswith((f"/{word}", f"/x-{word}", f"+{word}")):
             return found
     return FORMATS.get(PurePosixPath(name).suffix, DocumentFormat.YAML)
+
+
+def _is_allowed_plain(url: SourceUrl) -> bool:
+    """Whether nobody is between, or that is accepted."""
+    allowed = url.options.get("allow_http", "false")
+    if allowed not in {"true", "false"}:
+        raise ValueError(f"option allow_http: {allowed!r} is neither true nor false")
+    host = URL.build(authority=url.hosts[0], scheme="http").host or ""
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    return is_here or allowed == "true"
 
 
 def _without_options(url: SourceUrl) -> str:

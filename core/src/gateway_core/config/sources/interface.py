@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.config.documents import Document
-from gateway_core.config.sources.url import SourceUrl
+from gateway_core.config.source_url import SourceUrl
 
 if TYPE_CHECKING:
     import aiohttp

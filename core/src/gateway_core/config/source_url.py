@@ -1,4 +1,4 @@
-"""The URL of a source: what ``gateway run -c`` takes besides paths."""
+"""The URL of a source: what ``gateway run -c`` takes besides paths, and ``sources`` of a configuration names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from gateway_core.config.documents import Right
 from gateway_core.config.values import parse_duration, parse_size
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(\?(?P<query>[^#]*))?")
@@ -34,6 +35,8 @@ class SourceUrl:
     password: str = ""
     text: str = ""
     """The URL as given, with its secrets: not for logs."""
+    rights: frozenset[Right] = frozenset()
+    """What its documents may bring in; nothing for a URL of the command line."""
 
     @classmethod
     def parse(cls, text: str) -> SourceUrl:
