@@ -86,6 +86,15 @@ class Leases(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._entries
 
+    def get(self, key: K) -> V | None:
+        """Return the value of this key, if there is a lease on it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
+
+    def values(self) -> list[V]:
+        """Return the values on which there are leases."""
+        return [entry.value for entry in self._entries.values()]
+
     def acquire(self, key: K, factory: Callable[[], V]) -> Lease[V]:
         """Return a lease on the value of this key, which the factory makes if there is none.
 

@@ -13,9 +13,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import HealthCheckConfig, SecretHeaderValue
+from gateway_core.leases import Leases
 from gateway_core.proxy_protocol import ProxyVersion
 from gateway_core.upstreams import Endpoint, EndpointSpec
 from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.endpoint import Checked
 from gateway_core.upstreams.resolver import AddressInfo, Resolver
 
 
@@ -42,6 +44,15 @@ class Upstream:
         return response
 
 
+def spec_of(endpoint: Endpoint) -> EndpointSpec:
+    return EndpointSpec(endpoint.scheme, endpoint.host, endpoint.port, path=endpoint.path)
+
+
+def follow(endpoint: Endpoint, checker: Checker) -> None:
+    checks: Leases[str, Checked] = Leases()
+    endpoint.follow(checks.acquire(endpoint.id, lambda: checker))
+
+
 @pytest.fixture
 async def upstream() -> AsyncIterator[tuple[Upstream, Endpoint]]:
     fake = Upstream()
@@ -62,8 +73,9 @@ async def make_checker() -> AsyncIterator[Callable[..., Checker]]:
         config = HealthCheckConfig.model_construct(**{"timeout": 5.0, "unhealthy_threshold": 1, **settings})
         clock = SystemClock()
         checker = Checker(
-            endpoint, config, resolver=Resolver(), clock=clock, rng=Random(1), proxy_protocol=proxy_protocol
+            spec_of(endpoint), config, resolver=Resolver(), clock=clock, rng=Random(1), proxy_protocol=proxy_protocol
         )
+        follow(endpoint, checker)
         made.append(checker)
         return checker
 
@@ -101,8 +113,8 @@ async def test_the_status_decides_and_redirects_are_not_followed(
 
     await make_checker(endpoint, expected_statuses=expected).check()
 
-    assert (endpoint.healthy, endpoint.last_check_error) == (not error, error)
-    assert endpoint.last_check > 0
+    assert (endpoint.healthy, endpoint.health.last_check_error) == (not error, error)
+    assert endpoint.health.last_check > 0
     assert len(fake.requests) == 1
 
 
@@ -144,7 +156,7 @@ async def test_no_response_in_time_is_a_failure(
 
     await make_checker(endpoint, timeout=0.05).check()
 
-    assert (endpoint.healthy, endpoint.last_check_error) == (False, "no response within 0.05 s")
+    assert (endpoint.healthy, endpoint.health.last_check_error) == (False, "no response within 0.05 s")
 
 
 @pytest.mark.parametrize("kind", ["http", "https", "tcp"])
@@ -154,7 +166,7 @@ async def test_a_refused_connection_is_a_failure(kind: str, make_checker: Callab
     await make_checker(endpoint, type=kind).check()
 
     assert not endpoint.healthy
-    assert endpoint.last_check_error
+    assert endpoint.health.last_check_error
 
 
 async def test_what_is_no_http_is_a_failure_but_accepts_connections(make_checker: Callable[..., Checker]) -> None:
@@ -230,12 +242,12 @@ async def test_an_endpoint_on_a_unix_socket_is_checked_there(
     async with await asyncio.start_unix_server(handle, path):
         await make_checker(endpoint, path="/health").check()
 
-    assert endpoint.last_check_error == ""
+    assert endpoint.health.last_check_error == ""
     head = await received.get()
     assert head.startswith(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
 
     await make_checker(endpoint, path="/health").check()
-    assert "No such file" in endpoint.last_check_error or "refused" in endpoint.last_check_error
+    assert "No such file" in endpoint.health.last_check_error or "refused" in endpoint.health.last_check_error
 
 
 @pytest.mark.parametrize(
@@ -256,7 +268,7 @@ async def test_a_check_begins_with_a_header_that_names_no_client(
         endpoint = Endpoint(EndpointSpec("http", "127.0.0.1", server.sockets[0].getsockname()[1]))
         await make_checker(endpoint, proxy_protocol=version).check()
 
-    assert endpoint.last_check_error == ""
+    assert endpoint.health.last_check_error == ""
     assert (await received.get()).startswith(header + b"GET / HTTP/1.1\r\n")
 
 
@@ -284,7 +296,7 @@ async def test_the_first_final_response_counts(
         endpoint = Endpoint(EndpointSpec("http", "127.0.0.1", server.sockets[0].getsockname()[1]))
         await make_checker(endpoint).check()
 
-    assert endpoint.last_check_error == error
+    assert endpoint.health.last_check_error == error
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL])
@@ -294,9 +306,8 @@ async def test_what_this_machine_lacks_says_nothing_about_the_endpoint(
     def fail(host: str) -> list[AddressInfo]:
         raise OSError(number, "none left")
 
-    endpoint = Endpoint(EndpointSpec("http", "users.test", 80))
     checker = Checker(
-        endpoint,
+        EndpointSpec("http", "users.test", 80),
         HealthCheckConfig(unhealthy_threshold=1),
         resolver=Resolver(look_up=fail),
         clock=SystemClock(),
@@ -305,7 +316,7 @@ async def test_what_this_machine_lacks_says_nothing_about_the_endpoint(
 
     await checker.check()
 
-    assert (endpoint.healthy, endpoint.last_check) == (True, 0)
+    assert (checker.health.healthy, checker.health.last_check) == (True, 0)
     assert "endpoints cannot be connected to" in caplog.text
 
 
@@ -318,10 +329,10 @@ async def test_a_name_whose_first_address_is_dead_is_well(
         # Nothing listens at the first one.
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{number}", 0)) for number in (9, 1)]
 
-    endpoint = Endpoint(EndpointSpec("http", "users.test", serving.port))
+    spec = EndpointSpec("http", "users.test", serving.port)
     config = HealthCheckConfig(unhealthy_threshold=1)
-    checker = Checker(endpoint, config, resolver=Resolver(look_up=look_up), clock=SystemClock(), rng=Random(1))
+    checker = Checker(spec, config, resolver=Resolver(look_up=look_up), clock=SystemClock(), rng=Random(1))
 
     await checker.check()
 
-    assert endpoint.last_check_error == ""
+    assert checker.health.last_check_error == ""

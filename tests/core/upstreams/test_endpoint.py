@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
+from gateway_core.leases import Leases
 from gateway_core.upstreams import Endpoint, EndpointSpec, EndpointStatus
+from gateway_core.upstreams.endpoint import Checked
+from gateway_core.upstreams.health import HealthState
 
 
 class Pool:
@@ -14,6 +17,17 @@ class Pool:
         self.closed += 1
         if self.fails:
             raise RuntimeError("pool")
+
+
+class Health:
+    """An address that is checked."""
+
+    def __init__(self) -> None:
+        self.health = HealthState()
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
 
 
 class Watch:
@@ -91,10 +105,11 @@ def test_watchers_are_told_until_they_leave() -> None:
     assert watch.calls == 1
 
 
-async def test_closing_closes_pool_and_attachments_once_even_if_one_fails() -> None:
-    endpoint, pool, other = Endpoint(EndpointSpec("http", "a", 80)), Pool(fails=True), Pool()
+async def test_closing_closes_the_pool_and_gives_the_health_back_once_even_if_one_fails() -> None:
+    endpoint, pool, other = Endpoint(EndpointSpec("http", "a", 80)), Pool(fails=True), Health()
     endpoint.pool = pool
-    endpoint.attach(other)
+    checks: Leases[str, Checked] = Leases()
+    endpoint.follow(checks.acquire("a", lambda: other))
 
     with pytest.raises(RuntimeError):
         await endpoint.aclose()

@@ -48,7 +48,8 @@ def registry() -> Registry:
 
 @pytest.fixture
 async def runtime(registry: Registry) -> AsyncIterator[UpstreamRuntime]:
-    runtime = UpstreamRuntime(SystemClock(), discoveries={"registry": registry})
+    runtime = UpstreamRuntime(SystemClock())
+    runtime.extend({}, {"registry": registry})
     yield runtime
     await runtime.aclose()
 

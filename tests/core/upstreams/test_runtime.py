@@ -9,9 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigModel, DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
-from gateway_core.upstreams import Discovered, DiscoveryContext, Endpoint, EndpointSpec, LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.runtime import frozen
-from gateway_core.upstreams.transport import TlsSettings
 
 A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("abc", 1))
 TABLE = DiscoveryConfig(name="table", config={"of": "users"})
@@ -71,7 +70,8 @@ def tables() -> Tables:
 
 @pytest.fixture
 async def runtime(tables: Tables) -> AsyncIterator[UpstreamRuntime]:
-    runtime = UpstreamRuntime(SystemClock(), discoveries={"table": tables})
+    runtime = UpstreamRuntime(SystemClock())
+    runtime.extend({}, {"table": tables})
     yield runtime
     await runtime.aclose()
 
@@ -264,12 +264,3 @@ async def test_what_an_endpoint_is_made_with_is_in_force_after_a_reload(
 def test_options_that_differ_have_other_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert frozen(one) != frozen(other)
     assert hash(frozen(one)) == hash(frozen({**one}))
-
-
-async def test_health_checks_use_the_scheme_of_the_endpoint_unless_told_otherwise(runtime: UpstreamRuntime) -> None:
-    for given, scheme in (({}, "https"), ({"type": "http"}, "http")):
-        document = {"name": "users", "endpoints": [{"url": "https://127.0.0.1:9"}], "health_check": given}
-        config = UpstreamConfig.model_validate(document)
-        checker = runtime._make_checker(Endpoint(EndpointSpec("https", "127.0.0.1", 9)), config, TlsSettings())
-
-        assert checker.scheme == scheme

@@ -30,7 +30,7 @@ def test_a_status_page_says_what_is_wrong_with_each(make_upstream: MakeUpstream)
     assert (b["state"], b["usable"], b["url"]) == ("up", True, "http://b.test:80")
     assert (c["state"], c["healthy"]) == ("unhealthy", False)
     assert (d["state"], d["usable"]) == ("drain", False)
-    assert (page["panic"], page["fit"]) == (False, 1)
+    assert (page["panic"], page["fit"], page["discovery"]) == (False, 1, None)
     assert json.loads(json.dumps(page)) == page
 
 

@@ -66,7 +66,7 @@ def tls(**config: Any) -> TlsSettings:
 
 async def check(endpoint: Endpoint, settings: TlsSettings) -> str:
     checker = Checker(
-        endpoint,
+        EndpointSpec("https", endpoint.host, endpoint.port),
         HealthCheckConfig.model_construct(timeout=10.0),
         resolver=Resolver(),
         clock=SystemClock(),
@@ -75,7 +75,7 @@ async def check(endpoint: Endpoint, settings: TlsSettings) -> str:
         server_name=settings.server_name,
     )
     await checker.check()
-    return endpoint.last_check_error
+    return checker.health.last_check_error
 
 
 async def test_an_endpoint_is_verified_against_the_given_authority(

@@ -97,7 +97,7 @@ class Engine:
         self.metrics = metrics or Metrics()
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
-        self.upstreams = UpstreamRuntime(self.clock)
+        self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
         self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, ticket_secret)

@@ -21,8 +21,8 @@ from gateway_core.config import HealthCheckConfig
 from gateway_core.descriptors import EXHAUSTED, LocalErrors
 from gateway_core.proxy_protocol import ProxyVersion, proxy_header
 from gateway_core.tasks import Tasks
-from gateway_core.upstreams.endpoint import Endpoint, authority_of
-from gateway_core.upstreams.health import StatusRanges, first_delay, next_delay, note_result
+from gateway_core.upstreams.endpoint import EndpointSpec, authority_of
+from gateway_core.upstreams.health import HealthState, StatusRanges, first_delay, next_delay, note_result
 from gateway_core.upstreams.resolver import Resolver
 
 _logger = logging.getLogger("gateway.upstreams")
@@ -39,12 +39,11 @@ class CheckFailedError(Exception):
 
 
 class Checker:
-    """Checks one endpoint until it is closed."""
+    """Checks one address until it is closed."""
 
     __slots__ = (
         "_clock",
         "_config",
-        "_endpoint",
         "_expected",
         "_head",
         "_local_errors",
@@ -52,14 +51,16 @@ class Checker:
         "_resolver",
         "_rng",
         "_server_name",
+        "_spec",
         "_tasks",
         "_tls",
+        "health",
         "scheme",
     )
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        spec: EndpointSpec,
         config: HealthCheckConfig,
         *,
         resolver: Resolver,
@@ -79,23 +80,25 @@ class Checker:
         :raises ValueError: for expected statuses that are none.
         """
         self._local_errors = LocalErrors() if local_errors is None else local_errors
-        self._endpoint = endpoint
+        self._spec = spec
+        self.health = HealthState()
+        """What is found."""
         self._config = config
         self._resolver = resolver
         self._clock = clock
         self._rng = rng
-        self.scheme = config.type or endpoint.scheme
+        self.scheme = config.type or spec.scheme
         """``http``, ``https`` or ``tcp``."""
         self._tls = tls if self.scheme == "https" else None
-        self._server_name = server_name or endpoint.host
+        self._server_name = server_name or spec.host
         self._preface = b"" if proxy_protocol is None else proxy_header(proxy_protocol, None, None)
         self._expected = StatusRanges(config.expected_statuses)
         self._tasks = Tasks()
-        self._head = _request_head(endpoint, config)
+        self._head = _request_head(spec, config)
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
-        self._tasks.keep(self._run, name=f"health check of {self._endpoint.id}")
+        self._tasks.keep(self._run, name=f"health check of {self._spec.id}")
 
     async def aclose(self) -> None:
         """Stop checking."""
@@ -135,15 +138,15 @@ class Checker:
 
     def _is_local(self, error: OSError) -> bool:
         # Without IPv6 on this machine every IPv6 address is "not available": that is not for lack of a port.
-        has_no_port = error.errno == errno.EADDRNOTAVAIL and ":" not in self._endpoint.host
+        has_no_port = error.errno == errno.EADDRNOTAVAIL and ":" not in self._spec.host
         return error.errno in EXHAUSTED or has_no_port
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        endpoint = self._endpoint
-        if endpoint.path:
-            reader, writer = await asyncio.open_unix_connection(endpoint.path)
+        spec = self._spec
+        if spec.path:
+            reader, writer = await asyncio.open_unix_connection(spec.path)
         else:
-            addresses = await self._resolver.resolve(endpoint.host, self._config.port or endpoint.port)
+            addresses = await self._resolver.resolve(spec.host, self._config.port or spec.port)
             sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
             reader, writer = await asyncio.open_connection(sock=sock)
         if self._preface:
@@ -161,17 +164,12 @@ class Checker:
             raise CheckFailedError(f"responded {status}, expected {self._expected}")
 
     def _note(self, error: str, seconds: float) -> None:
-        endpoint = self._endpoint
-        endpoint.last_check = self._clock.wall()
-        endpoint.last_check_seconds = seconds
-        endpoint.last_check_error = error
-        if not note_result(self._config, endpoint.health, self._clock.monotonic(), passed=not error):
-            return
-        endpoint.notify()
-        if error:
-            _logger.warning("endpoint %s is unhealthy: %s", endpoint.id, error)
-        else:
-            _logger.info("endpoint %s is healthy again", endpoint.id)
+        has_changed = note_result(self._config, self.health, self._clock.monotonic(), passed=not error)
+        self.health.record(error, self._clock.wall(), seconds, has_changed=has_changed)
+        if has_changed and error:
+            _logger.warning("endpoint %s is unhealthy: %s", self._spec.id, error)
+        elif has_changed:
+            _logger.info("endpoint %s is healthy again", self._spec.id)
 
 
 def _status_of(line: bytes) -> int:
@@ -188,10 +186,10 @@ def _status_of(line: bytes) -> int:
     return int(status)
 
 
-def _request_head(endpoint: Endpoint, config: HealthCheckConfig) -> bytes:
-    authority = endpoint.authority
-    if config.port and not endpoint.path:
-        text = authority_of(endpoint.host, config.port)
+def _request_head(spec: EndpointSpec, config: HealthCheckConfig) -> bytes:
+    authority = spec.authority
+    if config.port and not spec.path:
+        text = authority_of(spec.host, config.port)
         authority = text.encode("ascii" if text.isascii() else "idna")
     fields = {
         "host": ("Host", config.host or authority.decode()),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
 from gateway_core.config.address import UNIX, parse_origin
 from gateway_core.config.userinfo import without_credentials
-from gateway_core.leases import close
+from gateway_core.leases import Lease, close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.health import EjectionState, HealthState
 
@@ -95,6 +95,14 @@ class EndpointSpec:
         """Scheme, host and port as a URL, or ``unix:`` and the path."""
         return f"{UNIX}{self.path}" if self.path else f"{self.scheme}://{authority_of(self.host, self.port)}"
 
+    @property
+    def authority(self) -> bytes:
+        """What a Host header for this address says."""
+        is_default = DEFAULT_PORTS.get(self.scheme) == self.port
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        text = "localhost" if self.path else host if is_default else f"{host}:{self.port}"
+        return text.encode("ascii" if text.isascii() else "idna")
+
 
 def authority_of(host: str, port: int) -> str:
     """Return ``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
@@ -121,6 +129,15 @@ class ConnectionPool(Protocol):
         """Close what is idle now, the rest when its requests are over."""
 
 
+class Checked(Protocol):
+    """An address that is checked, here or in another process."""
+
+    @property
+    def health(self) -> HealthState:
+        """What the checks say."""
+        ...
+
+
 class Watcher(Protocol):
     """Keeps a list of usable endpoints."""
 
@@ -137,7 +154,7 @@ class Endpoint:
     """
 
     __slots__ = (
-        "_attached",
+        "_health_lease",
         "_watchers",
         "active",
         "authority",
@@ -151,9 +168,6 @@ class Endpoint:
         "is_guarded",
         "is_open",
         "joined_at",
-        "last_check",
-        "last_check_error",
-        "last_check_seconds",
         "last_error",
         "path",
         "pending",
@@ -172,10 +186,7 @@ class Endpoint:
         """Of a unix socket; empty for an address of host and port."""
         self.url = spec.url
         """Scheme, host and port, or ``unix:`` and the path."""
-        is_default = DEFAULT_PORTS.get(spec.scheme) == spec.port
-        host = f"[{spec.host}]" if ":" in spec.host else spec.host
-        authority = "localhost" if spec.path else host if is_default else f"{host}:{spec.port}"
-        self.authority = authority.encode("ascii" if authority.isascii() else "idna")
+        self.authority = spec.authority
         """What a Host header for this endpoint says; requests to a unix socket carry the client's if there is one."""
         self.active = 0
         """Requests in progress; the data path counts them."""
@@ -196,16 +207,10 @@ class Endpoint:
         """Whether a success changes nothing but the breaker's count: the short cut of ``Upstream.record``."""
         self.is_guarded = False
         """Whether the breaker wants to be asked before each request."""
-        self.last_check = 0.0
-        """Wall-clock seconds of the last active check; 0 is never."""
-        self.last_check_seconds = 0.0
-        """How long it took."""
-        self.last_check_error = ""
-        """Why it failed; empty if it passed."""
         self.last_error = ""
         """Why the last request that failed did so; for status pages, not for clients."""
         self._watchers: list[Watcher] = []
-        self._attached: list[object] = []
+        self._health_lease: Lease[Checked] | None = None
 
     @property
     def healthy(self) -> bool:
@@ -253,17 +258,25 @@ class Endpoint:
         for watcher in self._watchers:
             watcher.invalidate()
 
-    def attach(self, closable: object) -> None:
-        """Close this with the endpoint (its health checker)."""
-        self._attached.append(closable)
+    def follow(self, lease: Lease[Checked]) -> None:
+        """Have the health of an address that is checked; the lease is given back when the endpoint is closed."""
+        self._health_lease = lease
+        self.health = lease.value.health
+        self.health.subscribe(self._checked)
+
+    def _checked(self, has_changed: bool) -> None:
+        if has_changed:
+            self.notify()
 
     async def aclose(self) -> None:
         self.closed = True
-        attached, self._attached = self._attached, []
+        lease, self._health_lease = self._health_lease, None
         pool, self.pool = self.pool, None
         async with AsyncExitStack() as stack:
-            for closable in [pool, *attached]:
-                stack.push_async_callback(close, closable)
+            stack.push_async_callback(close, pool)
+            if lease is not None:
+                self.health.unsubscribe(self._checked)
+                stack.push_async_callback(lease.aclose)
 
     def __repr__(self) -> str:
         state = "fit" if self.health.healthy else "unhealthy"

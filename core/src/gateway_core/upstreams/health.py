@@ -6,21 +6,33 @@ speaks against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from gateway_core.config import HealthCheckConfig, OutlierDetectionConfig
 from gateway_core.upstreams.outcome import FIRST_STATUS, is_server_error
 
+HealthListener = Callable[[bool], None]
+"""Is called after each check, with whether ``healthy`` has changed."""
+
 
 class HealthState:
-    """What is remembered of an endpoint's checks.
+    """What is remembered of the checks of one address, for all endpoints that have it.
 
     An endpoint is healthy until a check says otherwise, so that a gateway can serve before the first checks are
     done. The first result decides alone, since nothing is known that it could contradict; later ones must repeat.
     """
 
-    __slots__ = ("checked", "healthy", "recovered_at", "streak")
+    __slots__ = (
+        "_listeners",
+        "checked",
+        "healthy",
+        "last_check",
+        "last_check_error",
+        "last_check_seconds",
+        "recovered_at",
+        "streak",
+    )
 
     def __init__(self) -> None:
         self.healthy = True
@@ -29,6 +41,27 @@ class HealthState:
         """Results in a row that contradict ``healthy``."""
         self.recovered_at = float("-inf")
         """Monotonic seconds at which it became healthy again."""
+        self.last_check = 0.0
+        """Wall-clock seconds of the last check; 0 is never."""
+        self.last_check_seconds = 0.0
+        """How long it took."""
+        self.last_check_error = ""
+        """Why it failed; empty if it passed."""
+        self._listeners: list[HealthListener] = []
+
+    def subscribe(self, listener: HealthListener) -> None:
+        """Call the listener after each check."""
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: HealthListener) -> None:
+        """Undo one :meth:`subscribe`."""
+        self._listeners.remove(listener)
+
+    def record(self, error: str, at: float, seconds: float, *, has_changed: bool) -> None:
+        """Note the last check, after ``healthy`` was settled, and tell the listeners."""
+        self.last_check, self.last_check_seconds, self.last_check_error = at, seconds, error
+        for listener in list(self._listeners):
+            listener(has_changed)
 
 
 def note_result(settings: HealthCheckConfig, state: HealthState, now: float, *, passed: bool) -> bool:

@@ -24,6 +24,7 @@ def describe_upstream(upstream: Upstream, now: float) -> dict[str, Any]:
         "pending": load.pending,
         "retrying": load.retrying,
         "fit": selection.fit,
+        "discovery": None if upstream.feed is None else upstream.feed.describe(now),
         "endpoints": [
             _describe_endpoint(spec, endpoint, now, is_usable=id(endpoint) in usable)
             for spec, endpoint in upstream.members
@@ -44,9 +45,9 @@ def _describe_endpoint(spec: EndpointSpec, endpoint: Endpoint, now: float, *, is
         "active": endpoint.active,
         "pending": endpoint.pending,
         "healthy": endpoint.healthy,
-        "last_check_at": endpoint.last_check or None,
-        "last_check_ms": round(endpoint.last_check_seconds * 1000, 1),
-        "last_check_error": endpoint.last_check_error,
+        "last_check_at": endpoint.health.last_check or None,
+        "last_check_ms": round(endpoint.health.last_check_seconds * 1000, 1),
+        "last_check_error": endpoint.health.last_check_error,
         "last_error": endpoint.last_error,
         "ejected_for": round(max(0.0, endpoint.ejection.until - now), 3),
         "breaker": _describe_breaker(endpoint, now),

@@ -12,6 +12,7 @@ from gateway_core.config import UpstreamConfig
 from gateway_core.descriptors import LocalErrors
 from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
+from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
@@ -67,6 +68,7 @@ class Upstream:
         "_strategy",
         "_usable",
         "admission",
+        "feed",
         "hash_key",
         "is_plain",
         "name",
@@ -91,6 +93,7 @@ class Upstream:
         rng: Random | None = None,
         sticky_secret: bytes = b"",
         local_errors: LocalErrors | None = None,
+        feed: Feed | None = None,
     ) -> None:
         """Begin without endpoints.
 
@@ -102,6 +105,8 @@ class Upstream:
         """How connections to its endpoints are made and kept."""
         self.resolver = resolver
         """Resolves the names of its endpoints; None asks the system."""
+        self.feed = feed
+        """Where endpoints come from that are not configured, if anywhere; for status pages."""
         self.hash_key = compile_hash_key(settings.hash_on)
         """Finds the key of a request, or None if the strategy needs none."""
         self.admission = Admission(settings.limits, load)

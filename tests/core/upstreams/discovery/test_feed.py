@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from random import Random
 
 import pytest
+from gateway_core.clock import ManualClock
+from gateway_core.metrics import Metrics
 from gateway_core.upstreams import EndpointSpec
 from gateway_core.upstreams.discovery import Discovered, Feed
 from gateway_core.upstreams.discovery.feed import GATHER_SECONDS
+from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 
 A, B = EndpointSpec("http", "a", 80), EndpointSpec("http", "b", 80)
 
@@ -141,7 +144,9 @@ async def test_what_the_discovery_calls_stale_is_stale(
     await seen.wait_for("b")
 
     assert feed.is_stale
-    assert caplog.text.count("discovery of users is stale: no leader") == 1
+    told = "discovery of users is stale, what it found last stays in force: no leader"
+    assert caplog.text.count(told) == 1
+    assert caplog.text.count("stale") == 1
 
 
 async def test_the_first_answer_can_be_waited_for(make_feed: Callable[[Scripted], Feed]) -> None:
@@ -152,6 +157,83 @@ async def test_the_first_answer_can_be_waited_for(make_feed: Callable[[Scripted]
     discovery.answers.put_nowait(Discovered(()))
 
     assert await feed.wait_for_first(10), "no endpoints are an answer"
+
+
+async def test_who_comes_late_does_not_wait_once_more_for_a_registry_that_does_not_respond() -> None:
+    clock = ManualClock()
+    feed = Feed("users", Scripted(), Random(1), clock)
+
+    clock.advance(5.0)
+
+    assert not await asyncio.wait_for(feed.wait_for_first(5.0), 3)
+
+
+async def test_a_failure_that_goes_on_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    feed = Feed("users", None, Random(1))
+
+    for reason in ("refused", "no route", "refused"):
+        feed.fail(reason)
+    feed.take(Discovered((A,)))
+    for reason in ("refused", "no route"):
+        feed.fail(reason)
+    feed.take(Discovered((A,)))
+    feed.take(Discovered((A,)))
+    await feed.aclose()
+
+    assert caplog.messages == [
+        "discovery of users has found no endpoints yet: refused",
+        "discovery of users is up to date again",
+        "discovery of users is stale, what it found last stays in force: refused",
+        "discovery of users is up to date again",
+    ]
+
+
+async def test_that_nothing_is_found_is_logged_with_the_reason_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    feed = Feed("users", None, Random(1))
+
+    for found in (
+        Discovered((), reason="there is no service usres"),
+        Discovered((), reason="there is no service usres"),
+    ):
+        feed.take(found)
+    feed.take(Discovered((A, B)))
+    await feed.aclose()
+
+    assert caplog.messages == [
+        "discovery of users finds no endpoints: there is no service usres",
+        "discovery of users finds endpoints again: 2",
+    ]
+
+
+async def test_what_is_stale_or_empty_can_be_seen() -> None:
+    clock, metrics, told = ManualClock(), Metrics(), []
+    feed = Feed("users", None, Random(1), clock, FeedMetrics(metrics))
+    feed.watch_status(lambda: told.append((feed.is_stale, feed.reason)))
+    started = clock.monotonic()
+
+    def shown() -> tuple[object, ...]:
+        stale = metrics.registry.get_sample_value("gateway_discovery_stale", {"upstream": "users"})
+        endpoints = metrics.registry.get_sample_value("gateway_discovery_endpoints", {"upstream": "users"})
+        return stale, endpoints, *feed.describe(clock.monotonic()).values()
+
+    assert shown() == (1, 0, 0, True, 0, "")
+    feed.take(Discovered((A,)))
+    assert shown() == (0, 1, 1, False, 0, "")
+    clock.advance(7)
+    feed.fail("refused")
+    clock.advance(3)
+    assert shown() == (1, 1, 1, True, 3, "refused")
+    feed.take(Discovered((), reason="no such service"))
+    assert shown() == (0, 0, 0, False, 0, "no such service")
+
+    assert told == [(False, ""), (True, "refused"), (False, "no such service")]
+    assert feed.started_at == started
+    await feed.aclose()
+    assert metrics.registry.get_sample_value("gateway_discovery_stale", {"upstream": "users"}) is None
 
 
 async def test_a_closed_feed_tells_nobody(make_feed: Callable[[Scripted], Feed]) -> None:
@@ -178,28 +260,3 @@ async def test_closing_closes_the_watch(make_feed: Callable[[Scripted], Feed]) -
     await feed.aclose()
 
     assert discovery.closed.is_set()
-
-
-async def test_the_log_tells_of_a_discovery_that_fails_is_back_or_finds_nothing(
-    make_feed: Callable[[Scripted], Feed], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "gateway.discovery")
-    discovery, seen = Scripted(), Seen()
-    feed = make_feed(discovery)
-    feed.subscribe(seen)
-
-    discovery.answers.put_nowait(OSError("refused"))
-    discovery.answers.put_nowait(Discovered(()))
-    discovery.answers.put_nowait(Discovered(()))
-    discovery.answers.put_nowait(Discovered((A,)))
-    await seen.wait_for("a")
-    discovery.answers.put_nowait(OSError("away"))
-    discovery.answers.put_nowait(Discovered((B,)))
-    await seen.wait_for("b")
-
-    assert [record.getMessage() for record in caplog.records] == [
-        "discovery of users failed, no endpoints are known yet: OSError: refused",
-        "discovery of users finds no endpoints",
-        "discovery of users failed, what it found last stays in force: OSError: away",
-        "discovery of users is up to date again",
-    ]

@@ -1,8 +1,11 @@
 """Run a discovery, keep what it found last, and tell the upstreams that use it.
 
-A feed is shared by the snapshots that have the same discovery configuration, so a reload neither
-queries again nor starts without endpoints. Changes that come fast are gathered: the first goes out at once, the rest at
-most every ``GATHER_SECONDS``.
+A feed is shared by the snapshots that have the same discovery configuration, so a reload neither queries again nor
+starts without endpoints. Changes that come fast are gathered: the first goes out at once, the rest at most every
+``GATHER_SECONDS``.
+
+A feed is *stale* while its registry does not confirm what is in force, and *empty* while it confirms that there is
+nothing. Both are logged when they begin and when they end, not in between, and shown and counted all the time.
 """
 
 from __future__ import annotations
@@ -13,9 +16,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
+from gateway_core.backoff import Backoff
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.errors import GatewayError
 from gateway_core.tasks import Tasks
+from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery
 
 GATHER_SECONDS: Final = 0.1
@@ -23,6 +30,7 @@ FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 10.0
 
 Listener = Callable[[Discovered], None]
+StatusListener = Callable[[], None]
 
 _logger = logging.getLogger("gateway.discovery")
 
@@ -30,31 +38,71 @@ _logger = logging.getLogger("gateway.discovery")
 class Feed:
     """The endpoints that one discovery finds."""
 
-    __slots__ = ("_discovery", "_first", "_flush", "_flushed_at", "_listeners", "_rng", "_tasks", "latest", "name")
+    __slots__ = (
+        "_clock",
+        "_discovery",
+        "_first",
+        "_flush",
+        "_flushed_at",
+        "_listeners",
+        "_metrics",
+        "_rng",
+        "_status_listeners",
+        "_tasks",
+        "is_stale",
+        "latest",
+        "name",
+        "reason",
+        "since",
+        "started_at",
+    )
 
-    def __init__(self, name: str, discovery: Discovery, rng: Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        discovery: Discovery | None,
+        rng: Random,
+        clock: Clock | None = None,
+        metrics: FeedMetrics | None = None,
+    ) -> None:
+        """Begin without endpoints.
+
+        :param name: of the upstream.
+        :param discovery: what `start` watches; None if another process does, and what it finds is passed to `take`.
+        """
         self.name = name
         self.latest: Discovered | None = None
         """What was found last, which stays in force while the registry is away; None before the first result."""
+        self.is_stale = True
+        """Whether the registry has not confirmed the endpoints."""
+        self.reason = ""
+        """Why it is stale, or why there are no endpoints, as far as that is known."""
         self._discovery = discovery
         self._rng = rng
+        self._clock = SystemClock() if clock is None else clock
+        self._metrics = metrics
+        self.started_at = self.since = self._clock.monotonic()
+        """Monotonic seconds; ``since`` is when it became stale or up to date."""
         self._listeners: list[Listener] = []
+        self._status_listeners: list[StatusListener] = []
         self._first = asyncio.Event()
         self._flush: asyncio.TimerHandle | None = None
         self._flushed_at = float("-inf")
         self._tasks = Tasks()
+        if metrics is not None:
+            metrics.open(name)
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the registry has not confirmed the endpoints."""
-        return self.latest is None or self.latest.is_stale
+    def count(self) -> int:
+        """How many endpoints are known."""
+        return 0 if self.latest is None else len(self.latest.endpoints)
 
     def start(self) -> None:
         """Begin to watch."""
         self._tasks.keep(self._run, name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
-        """Call the listener with what is known, if anything, and after each change."""
+        """Call the listener with what is known, if anything, and after each change of endpoints or strategy."""
         self._listeners.append(listener)
         if self.latest is not None:
             listener(self.latest)
@@ -63,13 +111,22 @@ class Feed:
         """Undo a :meth:`subscribe`."""
         self._listeners.remove(listener)
 
+    def watch_status(self, listener: StatusListener) -> None:
+        """Call the listener whenever ``is_stale`` or ``reason`` has changed; until the feed is closed."""
+        self._status_listeners.append(listener)
+
     async def wait_for_first(self, timeout: float) -> bool:  # noqa: ASYNC109 - a wait that ends with False, no error
         """Wait until endpoints are known.
 
-        :returns: False if there are none after ``timeout`` seconds.
+        :param timeout: seconds since the feed was made: who comes later does not wait once more for a registry that
+            does not respond.
+        :returns: False if there are none.
         """
+        left = self.started_at + timeout - self._clock.monotonic()
+        if self.latest is not None or left <= 0:
+            return self.latest is not None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(left):
                 await self._first.wait()
         except TimeoutError:
             return False
@@ -79,35 +136,23 @@ class Feed:
         """Stop watching."""
         if self._flush is not None:
             self._flush.cancel()
+        self._status_listeners.clear()
+        if self._metrics is not None:
+            self._metrics.close(self.name)
         await self._tasks.aclose()
 
-    async def _run(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            reason = "the watch has ended"
-            try:
-                async with aclosing(self._discovery.watch()) as results:  # type: ignore[type-var]  # async generators
-                    async for found in results:
-                        pause = FIRST_PAUSE
-                        self._take(found)
-            except Exception as error:  # noqa: BLE001 - an extension's failure must not end the watch
-                reason = f"{type(error).__name__}: {error}"
-            self._mark_stale(reason)
-            await asyncio.sleep(pause * (0.5 + self._rng.random() / 2))
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    def _take(self, found: Discovered) -> None:
-        before = self.latest
-        if before is not None and found.is_stale != before.is_stale:
-            if found.is_stale:
-                _logger.warning("discovery of %s is stale: %s", self.name, found.reason)
-            else:
-                _logger.info("discovery of %s is up to date again", self.name)
-        if not found.endpoints and (before is None or before.endpoints):
-            _logger.warning("discovery of %s finds no endpoints", self.name)
-        is_new = before is None or _contents(before) != _contents(found)
-        self.latest = found
+    def take(self, found: Discovered) -> None:
+        """Have this instead of what was known; listeners are told soon if it is something else."""
+        before, self.latest = self.latest, found
+        self._note(found.is_stale, found.reason)
+        if not found.endpoints and not found.is_stale:
+            if before is None or before.endpoints or before.reason != found.reason:
+                why = f": {found.reason}" if found.reason else ""
+                _logger.warning("discovery of %s finds no endpoints%s", self.name, why)
+        elif found.endpoints and before is not None and not before.endpoints:
+            _logger.info("discovery of %s finds endpoints again: %d", self.name, len(found.endpoints))
         self._first.set()
+        is_new = before is None or _contents(before) != _contents(found)
         if not is_new or self._flush is not None:
             return
         loop = asyncio.get_running_loop()
@@ -117,18 +162,63 @@ class Feed:
         else:
             self._flush = loop.call_later(wait, self._publish)
 
+    def fail(self, reason: str) -> None:
+        """Keep what is known, as stale."""
+        if self.latest is not None:
+            self.latest = replace(self.latest, is_stale=True, reason=reason)
+        self._note(is_stale=True, reason=reason)
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """Return what status pages show, ready for JSON."""
+        return {
+            "endpoints": self.count,
+            "stale": self.is_stale,
+            "for": round(max(0.0, now - self.since), 3),
+            "reason": self.reason,
+        }
+
+    async def _run(self) -> None:
+        assert self._discovery is not None
+        backoff = Backoff(self._rng, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        while True:
+            reason = "the watch has ended"
+            try:
+                async with aclosing(self._discovery.watch()) as results:  # type: ignore[type-var]  # async generators
+                    async for found in results:
+                        backoff.reset()
+                        self.take(found)
+            except Exception as error:  # noqa: BLE001 - an extension's failure must not end the watch
+                # The name of the class helps where it is a bug, not where the extension says what is wrong.
+                reason = str(error) if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
+            if self._metrics is not None:
+                self._metrics.count_failure(self.name)
+            self.fail(reason)
+            await asyncio.sleep(backoff.next_delay())
+
+    def _note(self, is_stale: bool, reason: str) -> None:
+        was_stale, was_reason, is_first = self.is_stale, self.reason, not self.reason and not self._first.is_set()
+        self.is_stale, self.reason = is_stale, reason
+        now = self._clock.monotonic()
+        if is_stale != was_stale:
+            self.since = now
+        if is_stale and (not was_stale or is_first):
+            known = "is stale, what it found last stays in force"
+            what = known if self.latest is not None else "has found no endpoints yet"
+            _logger.warning("discovery of %s %s: %s", self.name, what, reason)
+        elif was_stale and was_reason and not is_stale:
+            _logger.info("discovery of %s is up to date again", self.name)
+        if self._metrics is not None:
+            self._metrics.show(self.name, is_stale=is_stale, endpoints=self.count)
+        if (is_stale, reason) != (was_stale, was_reason):
+            for listener in list(self._status_listeners):
+                listener()
+
     def _publish(self) -> None:
         self._flush = None
         self._flushed_at = asyncio.get_running_loop().time()
         if self.latest is not None:
             for listener in list(self._listeners):
                 listener(self.latest)
-
-    def _mark_stale(self, reason: str) -> None:
-        kept = "no endpoints are known yet" if self.latest is None else "what it found last stays in force"
-        _logger.warning("discovery of %s failed, %s: %s", self.name, kept, reason)
-        if self.latest is not None:
-            self.latest = replace(self.latest, is_stale=True, reason=reason)
 
 
 def _contents(found: Discovered) -> tuple[object, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway_core.clock import Clock
+from gateway_core.leases import Leases
 from gateway_core.upstreams.endpoint import EndpointSpec
 from gateway_core.upstreams.resolver import Resolver
 
@@ -24,7 +25,7 @@ class Discovered:
     is_stale: bool = False
     """Whether the registry cannot be asked at present, so that this is what it found last."""
     reason: str = ""
-    """Why it is stale."""
+    """Why it is stale, or why there are no endpoints: such as that there is no service of this name."""
     strategy: str = ""
     """How the registry wants requests to be spread, by the name that ``upstreams[].strategy`` uses; empty if it has no
     wish. It has an effect only on an upstream whose own strategy is the default, ``weighted-round-robin``."""
@@ -41,6 +42,9 @@ class DiscoveryContext:
     """A session for calls to a registry; not to be closed."""
     resolver: Resolver = field(default_factory=Resolver)
     """Resolves host names, for the gateway's own discoveries."""
+    shared: Leases[Hashable, Any] = field(default_factory=Leases)
+    """What the discoveries of a process have in common by key, such as one watch for many upstreams: acquire it while
+    watching, and close the lease at the end. A key begins with the extension's name."""
 
 
 class Discovery(Protocol):

@@ -1,0 +1,158 @@
+"""Where a gateway learns which endpoints there are, and how they are: discoveries and health checks, shared.
+
+How it works: an `UpstreamRuntime` asks its *monitor* for a feed per discovery and for the health of each address. Equal
+ones are the same object, whatever the number of upstreams and snapshots that use them. With one process the monitor is
+a `LocalMonitor`, which runs them. With several, one process runs them and tells the others (see `findings`).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Hashable, Mapping
+from random import Random
+from typing import Any, Protocol
+
+import aiohttp
+
+from gateway_core.clock import Clock
+from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.descriptors import LocalErrors
+from gateway_core.leases import Lease, Leases
+from gateway_core.metrics import Metrics
+from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
+from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
+from gateway_core.upstreams.endpoint import Checked, EndpointSpec
+from gateway_core.upstreams.fingerprint import fingerprint
+from gateway_core.upstreams.resolver import Resolver
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context
+
+
+class Monitor(Protocol):
+    """Where an `UpstreamRuntime` learns endpoints and their health."""
+
+    def discover(self, upstream: str, config: DiscoveryConfig) -> Lease[Feed]:
+        """Return what a discovery finds for an upstream.
+
+        :raises ValueError: there is no such discovery, or it refuses the configuration.
+        """
+        ...
+
+    def check(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Lease[Checked]:
+        """Return the health of an address; the upstream has health checks."""
+        ...
+
+    def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
+        """Offer discoveries that were installed while running."""
+        ...
+
+
+def discovery_key(upstream: str, config: DiscoveryConfig) -> str:
+    """Return what tells a discovery of an upstream from others, in any process."""
+    return fingerprint("discovery", upstream, config)
+
+
+def check_key(spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> str:
+    """Return what tells a check from others, in any process: equal ones of several upstreams are one."""
+    address = (spec.scheme, spec.host, spec.port, spec.path)
+    is_https = _is_https(spec, config)
+    return fingerprint(
+        "check", address, config.health_check, config.send_proxy_protocol, (tls.config, tls.digest) if is_https else ""
+    )
+
+
+def is_checked(config: UpstreamConfig) -> bool:
+    """Tell whether the endpoints of an upstream are checked."""
+    return config.health_check is not None and config.health_check.enable
+
+
+def _is_https(spec: EndpointSpec, config: UpstreamConfig) -> bool:
+    check = config.health_check or HealthCheckConfig()
+    return (check.type or spec.scheme) == "https"
+
+
+class LocalMonitor:
+    """Runs discoveries and health checks in this process."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        discoveries: Mapping[str, DiscoveryFactory] | None = None,
+        rng: Random | None = None,
+        resolver: Resolver,
+        session: Callable[[], aiohttp.ClientSession],
+        metrics: Metrics | None = None,
+        local_errors: LocalErrors | None = None,
+    ) -> None:
+        """Begin with nothing to watch.
+
+        :param discoveries: what extensions offer by name.
+        :param session: returns a session for registries, which is not closed here.
+        :param local_errors: logs checks that failed for lack of something on this machine.
+        """
+        self._clock = clock
+        self._discoveries = dict(discoveries or {})
+        self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
+        self._resolver = resolver
+        self._session = session
+        self._metrics = None if metrics is None else FeedMetrics(metrics)
+        self._local_errors = LocalErrors() if local_errors is None else local_errors
+        self._feeds: Leases[str, Feed] = Leases()
+        self._checks: Leases[str, Checked] = Leases()
+        self._shared: Leases[Hashable, Any] = Leases()
+        self._last_tls: tuple[TlsSettings, ssl.SSLContext] | None = None
+
+    def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
+        """Offer discoveries that were installed while running."""
+        self._discoveries.update(discoveries)
+
+    def discover(self, upstream: str, config: DiscoveryConfig) -> Lease[Feed]:
+        """Watch a registry for an upstream.
+
+        :raises ValueError: there is no such discovery, or it refuses the configuration.
+        """
+
+        def start() -> Feed:
+            context = DiscoveryContext(
+                upstream, self._clock, self._rng, self._session, self._resolver, shared=self._shared
+            )
+            discovery = make_discovery(config.name, config.config, context, self._discoveries)
+            feed = Feed(upstream, discovery, self._rng, self._clock, self._metrics)
+            feed.start()
+            return feed
+
+        return self._feeds.acquire(discovery_key(upstream, config), start)
+
+    def check(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Lease[Checked]:
+        """Check an address from now on.
+
+        :raises OSError: TLS files cannot be read, or used (``ssl.SSLError``).
+        """
+
+        def start() -> Checker:
+            checker = self.make_checker(spec, config, tls)
+            checker.start()
+            return checker
+
+        return self._checks.acquire(check_key(spec, config, tls), start)
+
+    def make_checker(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Checker:
+        """Return what checks an address, which does not run yet."""
+        return Checker(
+            spec,
+            config.health_check or HealthCheckConfig(),
+            resolver=self._resolver,
+            clock=self._clock,
+            rng=self._rng,
+            tls=self._tls_context(tls) if _is_https(spec, config) else None,
+            server_name=tls.server_name,
+            proxy_protocol=config.send_proxy_protocol,
+            local_errors=self._local_errors,
+        )
+
+    def _tls_context(self, tls: TlsSettings) -> ssl.SSLContext:
+        # One for all endpoints of an upstream: to load the system's authorities takes milliseconds.
+        if self._last_tls is None or self._last_tls[0] != tls:
+            self._last_tls = (tls, make_tls_context(tls))
+        return self._last_tls[1]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from gateway_core.clock import SystemClock
+from gateway_core.config import UpstreamConfig
+from gateway_core.upstreams import EndpointSpec
+from gateway_core.upstreams.monitor import LocalMonitor, check_key
+from gateway_core.upstreams.registry_session import RegistrySession
+from gateway_core.upstreams.resolver import Resolver
+from gateway_core.upstreams.transport import TlsSettings
+
+SPEC = EndpointSpec("http", "127.0.0.1", 9)
+
+
+@pytest.fixture
+async def monitor() -> AsyncIterator[LocalMonitor]:
+    session = RegistrySession(Resolver())
+    yield LocalMonitor(SystemClock(), resolver=Resolver(), session=session)
+    await session.aclose()
+
+
+def config(name: str = "users", **settings: Any) -> UpstreamConfig:
+    endpoints = [{"url": "http://127.0.0.1:9"}]
+    return UpstreamConfig.model_validate({"name": name, "endpoints": endpoints, "health_check": {}, **settings})
+
+
+async def test_upstreams_with_the_same_address_and_check_share_one_check(monitor: LocalMonitor) -> None:
+    one = monitor.check(SPEC, config("users"), TlsSettings())
+    other = monitor.check(replace(SPEC, id="b", weight=3), config("orders", panic_threshold=50), TlsSettings())
+
+    assert one.value is other.value
+    assert (one.release(), other.release()) == (None, one.value)
+    await one.value.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "changed", "is_other"),
+    [
+        ("http", {"health_check": {"path": "/x"}}, True),
+        ("http", {"health_check": {"headers": {"authorization": "Bearer other"}}}, True),
+        ("http", {"send_proxy_protocol": "v2"}, True),
+        ("http", {"keepalive": {"max_idle": 8}}, False),
+        ("http", {"tls": {"verify": False}}, False),
+        ("https", {"tls": {"verify": False}}, True),
+    ],
+)
+def test_a_check_is_told_by_what_it_depends_on(scheme: str, changed: dict[str, Any], is_other: bool) -> None:
+    spec, old, new = replace(SPEC, scheme=scheme), config(), config(**changed)
+
+    keys = {check_key(spec, each, TlsSettings.of(each.tls)) for each in (old, new)}
+
+    assert (len(keys) == 2) is is_other
+
+
+async def test_checks_use_the_scheme_of_the_endpoint_unless_told_otherwise(monitor: LocalMonitor) -> None:
+    for given, scheme in (({}, "https"), ({"type": "http"}, "http")):
+        checker = monitor.make_checker(replace(SPEC, scheme="https"), config(health_check=given), TlsSettings())
+
+        assert checker.scheme == scheme
