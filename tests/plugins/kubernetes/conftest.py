@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.clock import SystemClock
+from gateway_core.leases import Leases
 from gateway_plugin_kubernetes.discovery import KubernetesDiscovery
 from gateway_plugin_kubernetes.source import KubernetesSource
 from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState, SourceUrl
@@ -109,9 +110,10 @@ class Start:
         self._session = session
         self._kubeconfig = kubeconfig
         self._started: list[Watched] = []
+        self._shared: Leases[Any, Any] = Leases()
 
     def make_discovery(self, **config: Any) -> KubernetesDiscovery:
-        context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session)
+        context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session, shared=self._shared)
         return KubernetesDiscovery(
             factory_config(KubernetesDiscovery, {"kubeconfig": str(self._kubeconfig), **config}), context
         )

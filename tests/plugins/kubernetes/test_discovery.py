@@ -190,7 +190,7 @@ async def test_an_old_server_is_refused_with_a_clear_message(shop: ApiServer, st
 
     found = start.discovery(service="users")
 
-    assert "older than Kubernetes 1.21" in await found.failed()
+    await found.until(lambda each: each.is_stale and "older than Kubernetes 1.21" in each.reason)
 
 
 async def test_long_lists_come_in_pages(server: ApiServer, start: Start) -> None:

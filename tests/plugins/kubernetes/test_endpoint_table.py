@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from gateway_plugin_kubernetes.endpoint_table import EndpointTable, PortChoice, Scheme
+from gateway_plugin_kubernetes.endpoint_table import EndpointTable, Found, PortChoice, Scheme
 from gateway_plugin_kubernetes.objects import Service, Slice, SliceEndpoint, SlicePort
 from gateway_plugin_sdk import EndpointSpec, EndpointStatus
 from hypothesis import given
@@ -11,7 +13,7 @@ HTTP, WEB, METRICS = SlicePort("http", 8080), SlicePort("web", 8081), SlicePort(
 UNNAMED = SlicePort("", 7000)
 NAMES = st.sampled_from("abc")
 SERVICES = st.builds(Service, st.sampled_from(["", "random"]), st.sampled_from([(), ((80, "http"),), ((80, "web"),)]))
-ENDPOINTS = st.builds(SliceEndpoint, NAMES, st.booleans(), st.booleans())
+ENDPOINTS = st.builds(SliceEndpoint, NAMES, st.booleans(), st.booleans(), st.booleans())
 SLICES = st.builds(
     Slice, NAMES, st.sampled_from([(), (HTTP,), (WEB, HTTP), (METRICS,)]), st.lists(ENDPOINTS, max_size=3).map(tuple)
 )
@@ -25,14 +27,14 @@ def of_shop(name: str) -> tuple[str, str]:
     return "shop", name
 
 
-def specs_of(item: Slice, service: Service | None, choice: PortChoice) -> dict[str, EndpointSpec]:
+def found_of(item: Slice, service: Service | None, choice: PortChoice) -> dict[str, Found]:
     port = choice.find(item.ports, service)
-    found: dict[str, EndpointSpec] = {}
+    found: dict[str, Found] = {}
     for each in item.endpoints if port is not None else ():
         status = EndpointStatus.DRAIN if each.is_terminating else EndpointStatus.UP
         if port is not None and (each.is_ready or each.is_terminating):
             spec = EndpointSpec("http", each.address, port.number, status=status)
-            found[spec.id] = spec
+            found[spec.id] = Found(spec, each.is_serving or not each.is_terminating)
     return found
 
 
@@ -40,15 +42,19 @@ def naive(
     services: dict[str, Service], slices: dict[str, Slice], choice: PortChoice, *, needs_service: bool
 ) -> dict[str, EndpointSpec]:
     """The specification: look at everything there is."""
-    expected: dict[str, EndpointSpec] = {}
+    expected: dict[str, Found] = {}
     for item in slices.values():
         service = services.get(item.service)
         if service is None and needs_service:
             continue
-        for name, spec in specs_of(item, service, choice).items():
-            if name not in expected or expected[name].status is EndpointStatus.DRAIN:
-                expected[name] = spec
-    return expected
+        for name, found in found_of(item, service, choice).items():
+            if name not in expected or expected[name].rank < found.rank:
+                expected[name] = found
+    is_rolled = all(found.spec.status is EndpointStatus.DRAIN for found in expected.values())
+    return {
+        name: replace(found.spec, status=EndpointStatus.UP) if is_rolled and found.is_serving else found.spec
+        for name, found in expected.items()
+    }
 
 
 @given(CHANGES, st.sampled_from([None, 80, 8081, "web"]), st.booleans())
@@ -135,3 +141,20 @@ def test_of_several_wishes_the_first_by_name_counts() -> None:
 
     table.put_service(of_shop("b"), None)
     assert table.strategy == "random"
+
+
+def test_endpoints_that_terminate_serve_while_nothing_else_is_left() -> None:
+    table = EndpointTable(PortChoice(), needs_service=False)
+    going, gone, ready = (
+        SliceEndpoint("10.0.0.1", False, True, True),
+        SliceEndpoint("10.0.0.2", False, True, False),
+        SliceEndpoint("10.0.0.3", True, False, True),
+    )
+
+    statuses = []
+    for endpoints in ((going, gone), (going, gone, ready), (going, gone)):
+        table.put_slice(of_shop("a"), Slice("users", (HTTP,), endpoints))
+        statuses.append([spec.status for spec in table.endpoints()])
+
+    up, drain = EndpointStatus.UP, EndpointStatus.DRAIN
+    assert statuses == [[up, drain], [drain, drain, up], [up, drain]]

@@ -63,18 +63,18 @@ def test_a_service_has_a_strategy_and_named_ports() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "is_ready", "is_terminating"),
+    ("conditions", "endpoint"),
     [
-        ({}, True, False),
-        (None, True, False),
-        ({"ready": None}, True, False),
-        ({"ready": False}, False, False),
-        ({"ready": False, "serving": True, "terminating": True}, False, True),
+        ({}, (True, False, True)),
+        (None, (True, False, True)),
+        ({"ready": None}, (True, False, True)),
+        ({"ready": False}, (False, False, False)),
+        ({"ready": True, "serving": False}, (True, False, False)),
+        ({"ready": False, "serving": True, "terminating": True}, (False, True, True)),
+        ({"ready": False, "terminating": True}, (False, True, False)),
     ],
 )
-def test_what_a_condition_does_not_say_is_as_the_api_says(
-    conditions: Any, is_ready: bool, is_terminating: bool
-) -> None:
+def test_what_a_condition_does_not_say_is_as_the_api_says(conditions: Any, endpoint: tuple[bool, bool, bool]) -> None:
     item = {
         "metadata": {"labels": {"kubernetes.io/service-name": "users"}},
         "ports": [
@@ -85,9 +85,7 @@ def test_what_a_condition_does_not_say_is_as_the_api_says(
         "endpoints": [{"addresses": ["10.0.0.1", "10.0.0.2"], "conditions": conditions}, {"addresses": []}],
     }
 
-    assert read_slice(item) == Slice(
-        "users", (SlicePort("", 8080, "https"),), (SliceEndpoint("10.0.0.1", is_ready, is_terminating),)
-    )
+    assert read_slice(item) == Slice("users", (SlicePort("", 8080, "https"),), (SliceEndpoint("10.0.0.1", *endpoint),))
 
 
 def test_a_bookmark_holds_nothing() -> None:

@@ -1,10 +1,14 @@
-"""The endpoints of Services, kept up to date by differences: a change costs the EndpointSlice that it is in."""
+"""The endpoints of Services, kept up to date by differences: a change costs the EndpointSlice that it is in.
+
+Endpoints that terminate get nothing new while another one is ready. When none is left (a Service of one pod is rolled,
+a node is drained), those that still serve are used, as kube-proxy does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple
 
 from gateway_plugin_sdk import EndpointSpec, EndpointStatus
 
@@ -15,6 +19,19 @@ DEFAULT_PORTS: Final = ("http", "web", "gateway")
 """Names of ports that are taken, in this order, when none is configured."""
 
 Scheme = Literal["auto", "http", "https"]
+
+
+class Found(NamedTuple):
+    """An endpoint of an EndpointSlice."""
+
+    spec: EndpointSpec
+    is_serving: bool
+    """Whether it can take requests, although it may be terminating."""
+
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """What counts where two EndpointSlices differ: the larger one."""
+        return self.spec.status is EndpointStatus.UP, self.is_serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +84,11 @@ class EndpointTable:
         self._services: dict[Key, Service] = {}
         self._slices: dict[Key, Slice] = {}
         self._slices_of: dict[Key, set[Key]] = {}
-        self._specs_in: dict[Key, dict[str, EndpointSpec]] = {}
+        self._found_in: dict[Key, dict[str, Found]] = {}
         """Of each slice, its endpoints by id."""
         self._slices_with: dict[str, set[Key]] = {}
         """Of each endpoint's id, the slices that have it: for a moment two may, while it moves from one to another."""
-        self._merged: dict[str, EndpointSpec] = {}
+        self._merged: dict[str, Found] = {}
         self._listed: tuple[EndpointSpec, ...] | None = ()
 
     @property
@@ -80,10 +97,35 @@ class EndpointTable:
         wishes = ((key, service.strategy) for key, service in self._services.items() if service.strategy)
         return min(wishes, default=(("", ""), ""))[1]
 
+    @property
+    def services(self) -> Mapping[Key, Service]:
+        """The Services that were put in."""
+        return self._services
+
+    @property
+    def slices(self) -> Collection[Slice]:
+        """The EndpointSlices that count: those of the Services, where only endpoints of Services do."""
+        counted = self._slices.items()
+        return [item for key, item in counted if not self._needs_service or (key[0], item.service) in self._services]
+
+    @property
+    def has_port(self) -> bool:
+        """Whether one of the EndpointSlices has the port."""
+        return any(
+            self._choice.find(item.ports, self._services.get((key[0], item.service)))
+            for key, item in self._slices.items()
+        )
+
     def endpoints(self) -> tuple[EndpointSpec, ...]:
         """Return all endpoints; unchanged ones are the same objects as before."""
         if self._listed is None:
-            self._listed = tuple(self._merged.values())
+            found = self._merged.values()
+            if any(each.spec.status is EndpointStatus.UP for each in found):
+                self._listed = tuple(each.spec for each in found)
+            else:
+                self._listed = tuple(
+                    replace(each.spec, status=EndpointStatus.UP) if each.is_serving else each.spec for each in found
+                )
         return self._listed
 
     def put_service(self, key: Key, service: Service | None) -> None:
@@ -97,7 +139,7 @@ class EndpointTable:
         if ports == (None if before is None else before.port_names):
             return
         for slice_key in list(self._slices_of.get(key, ())):
-            self._set(slice_key, self._specs_of(slice_key))
+            self._set(slice_key, self._found_of(slice_key))
 
     def put_slice(self, key: Key, item: Slice | None) -> None:
         """Take an EndpointSlice that is new, changed or (None) gone."""
@@ -110,9 +152,9 @@ class EndpointTable:
         if item is not None:
             self._slices[key] = item
             self._slices_of.setdefault((key[0], item.service), set()).add(key)
-        self._set(key, self._specs_of(key))
+        self._set(key, self._found_of(key))
 
-    def _specs_of(self, key: Key) -> dict[str, EndpointSpec]:
+    def _found_of(self, key: Key) -> dict[str, Found]:
         item = self._slices.get(key)
         if item is None:
             return {}
@@ -122,18 +164,18 @@ class EndpointTable:
         port = self._choice.find(item.ports, service)
         if port is None:
             return {}
-        return _specs(item, self._choice.scheme_of(port), port.number)
+        return {each.spec.id: each for each in _each_found(item, self._choice.scheme_of(port), port.number)}
 
-    def _set(self, key: Key, specs: dict[str, EndpointSpec]) -> None:
-        before = self._specs_in.pop(key, {})
-        if specs:
-            self._specs_in[key] = specs
-        for name in before.keys() - specs.keys():
+    def _set(self, key: Key, found: dict[str, Found]) -> None:
+        before = self._found_in.pop(key, {})
+        if found:
+            self._found_in[key] = found
+        for name in before.keys() - found.keys():
             self._slices_with[name].discard(key)
-        for name in specs.keys() - before.keys():
+        for name in found.keys() - before.keys():
             self._slices_with.setdefault(name, set()).add(key)
-        for name in before.keys() | specs.keys():
-            if before.get(name) != specs.get(name):
+        for name in {**before, **found}:
+            if before.get(name) != found.get(name):
                 self._merge(name)
 
     def _merge(self, name: str) -> None:
@@ -143,20 +185,15 @@ class EndpointTable:
             del self._slices_with[name], self._merged[name]
             self._listed = None
             return
-        specs = [self._specs_in[key][name] for key in holders]
-        best = next((spec for spec in specs if spec.status is EndpointStatus.UP), specs[0])
+        best = max((self._found_in[key][name] for key in holders), key=lambda each: each.rank)
         if self._merged.get(name) != best:
             self._merged[name] = best
             self._listed = None
 
 
-def _specs(item: Slice, scheme: str, port: int) -> dict[str, EndpointSpec]:
-    return {spec.id: spec for spec in _each_spec(item, scheme, port)}
-
-
-def _each_spec(item: Slice, scheme: str, port: int) -> Iterator[EndpointSpec]:
+def _each_found(item: Slice, scheme: str, port: int) -> Iterator[Found]:
     for endpoint in item.endpoints:
         if endpoint.is_terminating:
-            yield EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN)
+            yield Found(EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN), endpoint.is_serving)
         elif endpoint.is_ready:
-            yield EndpointSpec(scheme, endpoint.address, port)
+            yield Found(EndpointSpec(scheme, endpoint.address, port), is_serving=True)

@@ -20,6 +20,9 @@ class Service:
     strategy: str = ""
     port_names: tuple[tuple[int, str], ...] = ()
     """Its port numbers, with the names by which EndpointSlices speak of them."""
+    labels: tuple[tuple[str, str], ...] = ()
+    external_name: str = ""
+    """The name that it stands for, if its type is ExternalName."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class SliceEndpoint:
     address: str
     is_ready: bool
     is_terminating: bool
+    is_serving: bool = False
+    """Whether it would be ready, were it not terminating."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,14 @@ class ConfigMap:
 def read_service(item: Object) -> Service:
     """Read a Service."""
     annotations = _part(item, "metadata", "annotations")
-    ports = _items(_part(item, "spec"), "ports")
+    labels = _part(item, "metadata", "labels")
+    spec = _part(item, "spec")
+    ports = _items(spec, "ports")
     return Service(
         str(annotations.get(STRATEGY_ANNOTATION) or "").strip(),
         tuple((int(port["port"]), str(port.get("name") or "")) for port in ports if _is_tcp(port)),
+        tuple(sorted((str(name), str(value)) for name, value in labels.items())),
+        str(spec.get("externalName") or "unknown") if spec.get("type") == "ExternalName" else "",
     )
 
 
@@ -70,7 +79,7 @@ def read_slice(item: Object) -> Slice:
     """Read an EndpointSlice of discovery.k8s.io/v1.
 
     Of several addresses of an endpoint the first is taken: they are fungible. A condition that is not said counts as
-    the API says it: ready unless false, terminating only if true.
+    the API says it: ready unless false, terminating only if true, serving as it is ready.
     """
     endpoints = []
     for endpoint in _items(item, "endpoints"):
@@ -78,7 +87,10 @@ def read_slice(item: Object) -> Slice:
         conditions = _part(endpoint, "conditions")
         if isinstance(addresses, list) and addresses:
             is_terminating = conditions.get("terminating") is True
-            endpoints.append(SliceEndpoint(str(addresses[0]), conditions.get("ready") is not False, is_terminating))
+            is_ready = conditions.get("ready") is not False
+            serving = conditions.get("serving")
+            is_serving = is_ready if serving is None else serving is True
+            endpoints.append(SliceEndpoint(str(addresses[0]), is_ready, is_terminating, is_serving))
     ports = tuple(
         SlicePort(str(port.get("name") or ""), int(port["port"]), str(port.get("appProtocol") or ""))
         for port in _items(item, "ports")

@@ -8,6 +8,7 @@ from gateway_plugin_sdk import ConfigModel, Duration
 from pydantic import Field, model_validator
 
 from gateway_plugin_kubernetes.endpoint_table import Scheme
+from gateway_plugin_kubernetes.selector import Selector
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 """Of an object of Kubernetes (RFC 1123)."""
@@ -55,4 +56,6 @@ class KubernetesConfig(ConfigModel):
     def _check(self) -> Self:
         if (self.service is None) == (self.selector is None):
             raise ValueError("needs either service or selector: give one of them")
+        if self.selector is not None:
+            Selector.parse(self.selector)
         return self

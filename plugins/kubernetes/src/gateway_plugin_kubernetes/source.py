@@ -7,19 +7,24 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final
 
-from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl, Tasks
+from gateway_plugin_sdk import GatewayError, SourceContext, SourceState, SourceUrl, Tasks
 
 from gateway_plugin_kubernetes.api import Api
 from gateway_plugin_kubernetes.cluster import LoadCluster
-from gateway_plugin_kubernetes.discovery import GATHER_SECONDS, NoAnswerError
+from gateway_plugin_kubernetes.discovery import GATHER_SECONDS
 from gateway_plugin_kubernetes.documents import documents_of
 from gateway_plugin_kubernetes.kubeconfig import cluster_loader
 from gateway_plugin_kubernetes.objects import read_config_map
+from gateway_plugin_kubernetes.selector import Selector
 from gateway_plugin_kubernetes.store import Store
 from gateway_plugin_kubernetes.watcher import Collection, Watcher, WatchSettings
 
 DEFAULT_LABEL: Final = "gateway/config"
 OPTIONS: Final = ("label", "kubeconfig", "context", "timeout", "watch_timeout", "resync")
+
+
+class NoResponseError(GatewayError):
+    """The documents were never known."""
 
 
 class KubernetesSource:
@@ -43,15 +48,17 @@ class KubernetesSource:
         self._api = Api(load, context.session, url.seconds("timeout", 10.0))
         namespace = url.hosts[0] if url.hosts else self._api.cluster.namespace
         label = url.options.get("label") or DEFAULT_LABEL
+        Selector.parse(label)
         self._collection = Collection.of("/api/v1", namespace, "configmaps", {"labelSelector": label})
 
     async def documents(self) -> AsyncGenerator[SourceState]:
         """Yield the documents once the list is there, and after each change.
 
-        :raises NoAnswerError: the API server fails before that.
+        :raises NoResponseError: the API server fails before that.
         """
         changed = asyncio.Event()
-        maps = Store(read_config_map, changed)
+        maps = Store(read_config_map)
+        maps.subscribe(changed)
         watcher = Watcher(self._api, self._collection, maps, self._settings, self._context.clock, self._context.rng)
         tasks = Tasks()
         try:
@@ -63,7 +70,7 @@ class KubernetesSource:
                     yield SourceState(documents_of(maps.items), is_stale=bool(maps.failure), reason=maps.failure)
                     await asyncio.sleep(GATHER_SECONDS)
                 elif maps.failure:
-                    raise NoAnswerError(maps.failure)
+                    raise NoResponseError(maps.failure)
         finally:
             await tasks.aclose()
 

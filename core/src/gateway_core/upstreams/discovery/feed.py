@@ -143,7 +143,14 @@ class Feed:
 
     def take(self, found: Discovered) -> None:
         """Have this instead of what was known; listeners are told soon if it is something else."""
-        before, self.latest = self.latest, found
+        before = self.latest
+        if before is None and found.is_stale and not found.endpoints:
+            # A registry that has not responded yet has not said that there is nothing.
+            self.fail(found.reason)
+            return
+        self.latest = found
+        if found.is_stale and not self.is_stale:
+            self._count_failure()
         self._note(found.is_stale, found.reason)
         if not found.endpoints and not found.is_stale:
             if before is None or before.endpoints or before.reason != found.reason:
@@ -164,6 +171,7 @@ class Feed:
 
     def fail(self, reason: str) -> None:
         """Keep what is known, as stale."""
+        self._count_failure()
         if self.latest is not None:
             self.latest = replace(self.latest, is_stale=True, reason=reason)
         self._note(is_stale=True, reason=reason)
@@ -190,10 +198,12 @@ class Feed:
             except Exception as error:  # noqa: BLE001 - an extension's failure must not end the watch
                 # The name of the class helps where it is a bug, not where the extension says what is wrong.
                 reason = str(error) if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
-            if self._metrics is not None:
-                self._metrics.count_failure(self.name)
             self.fail(reason)
             await asyncio.sleep(backoff.next_delay())
+
+    def _count_failure(self) -> None:
+        if self._metrics is not None:
+            self._metrics.count_failure(self.name)
 
     def _note(self, is_stale: bool, reason: str) -> None:
         was_stale, was_reason, is_first = self.is_stale, self.reason, not self.reason and not self._first.is_set()

@@ -53,9 +53,9 @@ class Discovery(Protocol):
     def watch(self) -> AsyncIterator[Discovered]:
         """Yield what is known, first as soon as possible and then after each change.
 
-        Nothing needs to be yielded while the registry is away: what was yielded last stays in force. An exception is
-        logged, the state is marked stale, and ``watch`` is called again after a pause that grows. The iterator is
-        closed when the upstream is gone.
+        Nothing needs to be yielded while the registry is away: what was yielded last stays in force. Before the first
+        result, a stale one without endpoints says why there is none yet. An exception is logged, the state is marked
+        stale, and ``watch`` is called again after a pause that grows. The iterator is closed when the upstream is gone.
         """
         ...
 
