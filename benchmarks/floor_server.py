@@ -4,8 +4,9 @@
     python benchmarks/floor_server.py PORT --ssl CERT KEY        # create_server(ssl=)
     python benchmarks/floor_server.py PORT --accept CERT KEY     # accepted by hand, connect_accepted_socket(ssl=)
     python benchmarks/floor_server.py PORT --start CERT KEY      # accepted by the loop, start_tls() at the first bytes
+    python benchmarks/floor_server.py PORT --delay SECONDS       # plain, and each response takes so long
 
-`connections.py` runs it beside the gateway.
+`connections.py` runs it beside the gateway, `traffic.py` behind it.
 """
 
 from __future__ import annotations
@@ -74,10 +75,21 @@ class FirstBytes(asyncio.Protocol):
             floor.data_received(self.early)
 
 
+class Slow(Floor):
+    """One connection whose responses take a while."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+
+    def data_received(self, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(self._delay, super().data_received, data)
+
+
 async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> None:
     """Serve until killed."""
     loop, context = asyncio.get_running_loop(), None
-    if manner:
+    make = Floor if manner != "--delay" else lambda: Slow(float(cert))
+    if manner in {"--ssl", "--accept", "--start"}:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         context.set_alpn_protocols(["http/1.1"])
@@ -86,7 +98,7 @@ async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> No
     if manner == "--start":
         await loop.create_server(lambda: FirstBytes(context), sock=sock, backlog=2048)
     elif manner != "--accept":
-        await loop.create_server(Floor, sock=sock, ssl=context, backlog=2048)
+        await loop.create_server(make, sock=sock, ssl=context, backlog=2048)
     else:
         tasks = set()
 
@@ -96,7 +108,7 @@ async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> No
             except BlockingIOError:
                 return
             connection.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(Floor, connection, ssl=context))  # type: ignore[arg-type]
+            task = loop.create_task(loop.connect_accepted_socket(Floor, connection, ssl=context))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 

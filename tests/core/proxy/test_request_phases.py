@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from gateway_core.hooks import Plugin
@@ -156,3 +156,51 @@ async def test_every_response_is_logged_with_its_reason_also_to_refused_heads(
 
     assert received.startswith(b"HTTP/1.1 %d " % status)
     assert logged[0] == (status, reason, "gateway")
+
+
+class Guards(Plugin[Any]):
+    """Counts the requests that it saw."""
+
+    name = "guard"
+    seen: ClassVar[list[str]] = []
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        self.seen.append(request.upstream or "")
+
+
+class Chooses(Plugin[Any]):
+    name = "chooses"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        request.upstream = request.headers.get("x-upstream")
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize(("chosen", "is_guarded"), [("a", False), ("b", True), ("c", False)])
+async def test_no_target_is_reached_without_its_own_bindings(
+    start_proxy: StartProxy, start_upstream: StartUpstream, order: str, chosen: str, is_guarded: bool
+) -> None:
+    """Their turn is before gateway-wide bindings with `order: after`, which therefore cannot choose such a target."""
+    upstreams = [await start_upstream() for _ in range(3)]
+    named = ", ".join(
+        f'{{name: {name}, endpoints: [{{url: "{each.url}"}}]}}' for name, each in zip("abc", upstreams, strict=True)
+    )
+    gateway = await start_proxy(
+        f"""
+upstreams: [{named}]
+plugins: [{{name: chooses, order: {order}}}]
+routes:
+  - {{id: all, path_prefix: /, targets: [{{target: a}}, {{target: b, weight: 0, plugins: [{{name: guard}}]}}]}}
+""",
+        [Guards, Chooses],
+    )
+    Guards.seen.clear()
+
+    status, _, _ = await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\nX-Upstream: %b\r\n\r\n" % chosen.encode())
+
+    passes = order == "before" or not is_guarded
+    assert status == (200 if passes else 500)
+    assert Guards.seen == (["b"] if is_guarded and passes else [])
+    assert [len(each.heads) for each in upstreams] == [int(passes and name == chosen) for name in "abc"]

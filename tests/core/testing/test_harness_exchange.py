@@ -147,6 +147,41 @@ def test_a_detached_copy_may_be_forwarded_once() -> None:
     assert forwarded("/detach").response.body == b"abcsaid"
 
 
+class Detaches(Plugin[Any]):
+    name = "detaches"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response:
+        await request.read()
+        response = await request.detach().forward()
+        return Response(299, headers=response.headers)
+
+    @hookimpl
+    def gateway_response(self, response: Response) -> None:
+        response.headers.add("x-seen", "outer")
+
+
+class Behind(Plugin[Any]):
+    name = "behind"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return Response(403) if "x-denied" in request.headers else None
+
+    @hookimpl
+    def gateway_response(self, response: Response) -> None:
+        response.headers.add("x-seen", "inner")
+
+
+@pytest.mark.parametrize("fields", [{}, {"x-denied": "1"}])
+def test_a_detached_copy_runs_the_hooks_behind_the_one_that_made_it(fields: dict[str, str]) -> None:
+    with PluginHarness(Detaches, behind=(Behind,)) as harness:
+        result = harness.request("POST", "/", body=b"abc", headers=fields, upstream_response=Response(200, b"said"))
+
+    assert result.response.status == 299
+    assert result.response.headers.get_all("x-seen") == ["inner", "outer"]
+
+
 def test_in_shadow_mode_bodies_stay_and_forward_ends_the_hook_silently() -> None:
     with PluginHarness(Bodies, binding={"mode": "shadow"}) as harness:
         for path in ("/filter", "/set", "/abort"):

@@ -1,9 +1,9 @@
 """`Request.detach`: a copy of a request that outlives it, and may be forwarded once, from anywhere.
 
 A detached request is an exchange without a client. It has a context, a deadline and a log record of its own, and keeps
-the snapshot of the request that it was made of. It counts as a request in progress from `forward` until its response
-was read to its end or closed: draining waits for it, and `limits.max_requests` counts it. What is dropped unread is
-closed when Python collects it.
+the snapshot of the request that it was made of, until it is over or dropped. It counts as a request in progress from
+`forward` until its response was read to its end, closed, or dropped: draining waits for it, and `limits.max_requests`
+counts it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 from copy import copy
+from weakref import ref
 
 from gateway_core import reasons
 from gateway_core.config import LimitsConfig
@@ -23,7 +24,7 @@ from gateway_core.proxy.exchange_record import make_record
 from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.request_phases import ChosenTarget, RequestPhases
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.snapshot import CompiledRoute, RouteTarget
@@ -41,17 +42,15 @@ def detach(exchange: ForwardOwner, hook: Hook | None, body: bytes | None) -> Req
     request = copy(exchange.request)
     request.headers = exchange.request.headers.copy()
     request._state = dict(exchange.request.state)  # noqa: SLF001 - a copy is made of the whole
-    request.operations = DetachedRequest(exchange, request, hook, body)
+    request.operations = DetachedOperations(exchange, request, hook, body)
     return request
 
 
-class DetachedRequest:
-    """One detached request; the operations of the copy (`RequestOperations`), and its `ForwardOwner`."""
+class DetachedOperations:
+    """The operations of a copy (`RequestOperations`), which make a `DetachedRequest` when it is forwarded.
 
-    deadline = NEVER  # its upstream call has one
-    forwarding = None
-    tunnel = None
-    tunnel_bytes: tuple[int, int] | None
+    They do not hold the copy, so that one which is dropped without being sent is freed at once, with its snapshot.
+    """
 
     def __init__(self, exchange: ForwardOwner, request: Request, hook: Hook | None, body: bytes | None) -> None:
         self.proxy = exchange.proxy
@@ -60,15 +59,81 @@ class DetachedRequest:
         self.id_line = exchange.id_line
         self.writer = exchange.writer
         self.snapshot = exchange.snapshot
-        self.snapshot.active += 1
-        self.request = request
         self.route, self.chain = exchange.route, exchange.chain
-        self.phases = RequestPhases(self) if exchange.phases is None else exchange.phases.copy_for(self)
-        is_in_pre_proxy = hook is not None and hook.phase == "gateway_pre_proxy"
-        self._hook = hook if is_in_pre_proxy else None
+        self.chosen: ChosenTarget = (None, None) if exchange.phases is None else exchange.phases.chosen
+        self.hook = hook if hook is not None and hook.phase == "gateway_pre_proxy" else None
+        """The pre-proxy hook that made the copy."""
+        self.data = body
+        self._request = ref(request)
+        self._sent: DetachedRequest | None = None
+        self._is_over = False
+        self.snapshot.active += 1
+
+    async def forward(self) -> Response:
+        """Send it, and return the response (see `Request.forward`).
+
+        :raises RuntimeError: it was sent before.
+        """
+        request = self._request()
+        assert request is not None, "it is what forward() is called on"
+        if self._is_over:
+            raise RuntimeError("forward() of a detached request may be called once")
+        self._is_over = True  # from here on what is sent ends it
+        self._sent = DetachedRequest(self, request)
+        return await self._sent.forward()
+
+    async def read_body(self, limit: int) -> bytes:  # noqa: ARG002 - it was read within another limit
+        """Return the body, which was read before."""
+        return self.data or b""
+
+    def set_body(self, data: bytes) -> None:
+        """Send another body."""
+        self.data = data
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:  # noqa: ARG002 - as requests have it
+        raise RuntimeError("the body of a detached request was read: use set_body()")
+
+    def detach(self) -> Request:
+        raise RuntimeError("the request is detached already")
+
+    def abort(self, reason: str) -> None:
+        """End it; later calls do nothing."""
+        if self._sent is not None:
+            self._sent.abort(reason)
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.snapshot.release()
+
+    def __del__(self) -> None:
+        self._release()
+
+
+class DetachedRequest:
+    """One detached request on its way (a `ForwardOwner`)."""
+
+    deadline = NEVER  # its upstream call has one
+    forwarding = None
+    tunnel = None
+    tunnel_bytes: tuple[int, int] | None
+
+    def __init__(self, made: DetachedOperations, request: Request) -> None:
+        self.proxy = made.proxy
+        self.head = made.head
+        self.client = made.client
+        self.id_line = made.id_line
+        self.writer = made.writer
+        self.snapshot = made.snapshot
+        self.request = request
+        self.route, self.chain = made.route, made.chain
+        self.phases = RequestPhases(self, made.chosen)
+        self._hook = made.hook
         hooks = self.chain.pre_proxy
-        self._later = hooks[hooks.index(hook) + 1 :] if is_in_pre_proxy and hook in hooks else ()
-        self._data = body
+        self._later = hooks[hooks.index(self._hook) + 1 :] if self._hook in hooks else ()
+        self._data = made.data
         self.body: RequestBody | None = None
         self._runner = HookRunner(self.crashed, self.snapshot.scope.context.copy())
         self._forward: Forward | None = None
@@ -79,15 +144,8 @@ class DetachedRequest:
         self.reason: str | None = None
         self.error: str | None = None
 
-    # -- for plugins
-
     async def forward(self) -> Response:
-        """Send it, and return the response (see `Request.forward`).
-
-        :raises RuntimeError: it was sent before.
-        """
-        if self._forward is not None or self._is_over:
-            raise RuntimeError("forward() of a detached request may be called once")
+        """Send it, and return the response."""
         forward = self._forward = Forward(self, lambda: self.body)
         self.request.started = self.proxy.now()
         if self._data is not None:
@@ -119,20 +177,6 @@ class DetachedRequest:
         given = response.copy_head()
         given.operations = StreamedBody(watched, "response", lambda *_: None, streamed.length)
         return given
-
-    async def read_body(self, limit: int) -> bytes:  # noqa: ARG002 - it was read within another limit
-        """Return the body, which was read before."""
-        return self._data or b""
-
-    def set_body(self, data: bytes) -> None:
-        """Send another body."""
-        self._data = data
-
-    def add_body_filter(self, spec: FilterSpec) -> bool:  # noqa: ARG002 - as requests have it
-        raise RuntimeError("the body of a detached request was read: use set_body()")
-
-    def detach(self) -> Request:
-        raise RuntimeError("the request is detached already")
 
     def abort(self, reason: str) -> None:
         """End it; later calls do nothing."""
@@ -177,12 +221,6 @@ class DetachedRequest:
         record = make_record(self, call, response, self.proxy.now() - self.request.started)
         shown = response or Response(499)
         self._runner.run_last(self.snapshot.release, start_log_phase, hooks, self.request, shown, record)
-
-    def __del__(self) -> None:
-        # It was not forwarded; what was forwarded ends otherwise.
-        if not self._is_over and self._forward is None:
-            self._is_over = True
-            self.snapshot.release()
 
     def crashed(self, error: BaseException) -> None:
         """End it: the gateway itself failed."""

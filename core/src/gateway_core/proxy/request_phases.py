@@ -9,7 +9,7 @@ the old route take no further part.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
@@ -24,10 +24,15 @@ from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
+from gateway_core.reasons import PLUGIN_FAILED
 from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 _ROUTE_MATCH: Final = "gateway_route_match"
+
+
+ChosenTarget: TypeAlias = tuple[RouteTarget | None, RouteTarget | None]
+"""The target of a split, and the same if a cookie is to keep the client on it."""
 
 
 class Destination(NamedTuple):
@@ -95,12 +100,16 @@ class RequestPhases:
 
     __slots__ = ("_owner", "_request", "_sticky_target", "_target", "_was_rerouted")
 
-    def __init__(self, owner: PhasesOwner) -> None:
+    def __init__(self, owner: PhasesOwner, chosen: ChosenTarget = (None, None)) -> None:
+        """Decide nothing yet.
+
+        :param chosen: what was decided over the request that this one is a copy of.
+        """
         self._owner = owner
         self._request = owner.request
         self._was_rerouted = False
-        self._target: RouteTarget | None = None
-        self._sticky_target: RouteTarget | None = None  # unless a plugin chose another upstream
+        # The second one is for a cookie, unless a plugin chose another upstream.
+        self._target, self._sticky_target = chosen
 
     def start(self) -> None:
         """Run the request phase, and go on."""
@@ -199,11 +208,10 @@ class RequestPhases:
         else:
             self._allowed(None)
 
-    def copy_for(self, owner: PhasesOwner) -> RequestPhases:
-        """Return the same decisions for a copy of the request."""
-        copied = RequestPhases(owner)
-        copied._target, copied._sticky_target = self._target, self._sticky_target
-        return copied
+    @property
+    def chosen(self) -> ChosenTarget:
+        """What was decided so far, for a copy of the request."""
+        return self._target, self._sticky_target
 
     def _allowed(self, stop: Stop | None) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
@@ -267,6 +275,9 @@ class RequestPhases:
             return gateway_response(400, "path-refused")
         if route.redirect is not None:
             return route.redirect(request)
+        if (passed := self._passed_bindings(route)) is not None:
+            owner.note_failure(PLUGIN_FAILED, passed)
+            return gateway_response(500, PLUGIN_FAILED)
         target = target or route.targets[0]
         if request.upstream is not None and request.upstream != target.upstream.name:
             chosen = owner.snapshot.upstreams.get(request.upstream)
@@ -276,6 +287,20 @@ class RequestPhases:
                 return gateway_response(500, "upstream.unknown")
             target, self._sticky_target = route.target_for(chosen), None
         return Destination(target, self._sticky_target)
+
+    def _passed_bindings(self, route: CompiledRoute) -> str | None:
+        """Return what is wrong if a plugin chose a target whose own bindings have not run.
+
+        Their turn is before gateway-wide bindings with `order: after`. Such a binding may choose a target without
+        bindings, or with the same ones; another one would be reached without its authentication, say.
+        """
+        upstream = self._request.upstream
+        if route.upstream is not None or upstream is None:
+            return None
+        chain, taken = route.chain.for_target(upstream), self._owner.chain
+        if chain is None or chain is taken or all(each in taken.bindings for each in chain.bindings):
+            return None
+        return f"a plugin chose the target {upstream!r} when the turn of its bindings was over: use order: before"
 
     def _send(self, route: CompiledRoute, target: RouteTarget) -> None:
         """Send the request upstream, once its body is there if the route has ``buffer_request``."""

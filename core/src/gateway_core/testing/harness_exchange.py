@@ -22,6 +22,7 @@ from gateway_core.messages import Request, Response, RouteInfo, UpstreamAttempt
 from gateway_core.messages.body import BodySource, FilteredBody, FilterFailed, FilterSpec, TooLarge, read_whole
 from gateway_core.messages.body_sources import BytesSource, IteratorSource, source_of
 from gateway_core.messages.headers import block_of
+from gateway_core.messages.hook_owner import running_hook
 from gateway_core.tasks import spawn
 
 LARGEST: Final = 1 << 30
@@ -195,13 +196,25 @@ class HarnessExchange:
         if suspended is None or not self._may_forward:
             raise RuntimeError("forward() may be called once, in the pre-proxy phase")
         self._may_forward = False
-        inner, self._outer = self.chain.split_response(suspended.hook)
-        rest = suspended.take_rest()
-        stop = await settled(start_phase(rest, self.request))
-        response = await self._send() if stop is None else stop.result
-        self.forwarded = await settled(start_response_phase(inner, self.request, response))
-        assert self.forwarded is not None
+        self.forwarded = await self._forward(suspended.hook, suspended.take_rest())
         return self.forwarded
+
+    async def _forward(self, hook: Hook | None, later: tuple[Hook, ...]) -> Response:
+        """Run what is within a hook that forwards: the later pre-proxy hooks, the attempt, their response hooks.
+
+        :param hook: None behind the pre-proxy phase, where nothing is within.
+        """
+        inner, self._outer = ((), ()) if hook is None else self.chain.split_response(hook)
+        stop = await settled(start_phase(later, self.request))
+        if stop is None:
+            response = await self._send()
+        else:
+            response = stop.result
+            entered = self.chain.response_after("gateway_pre_proxy", stop)
+            inner = tuple(each for each in inner if each in entered)
+        response.is_for_head = self.request.method == "HEAD"
+        found: Response = await settled(start_response_phase(inner, self.request, response))
+        return found
 
     def detach(self) -> Request:
         if not self._body.was_read:
@@ -209,12 +222,9 @@ class HarnessExchange:
         copied = copy(self.request)
         copied.headers = self.request.headers.copy()
         detached = _Detached(self.chain, copied, b"", self._upstream_response, self._filter_failed)
-        detached.share_body(self._body)
+        hook = running_hook()
+        detached.begin(self._body, hook if isinstance(hook, Hook) and hook.phase == "gateway_pre_proxy" else None)
         return copied
-
-    def share_body(self, body: StreamedBody) -> None:
-        """Send the body of another exchange, which was read."""
-        self._body = body
 
     def abort(self, reason: str) -> None:
         if self.aborted is None:
@@ -227,13 +237,23 @@ class _Detached(HarnessExchange):
     """A detached copy of a request, which may be forwarded once, from anywhere."""
 
     _was_sent = False
+    _hook: Hook | None = None
+
+    def begin(self, body: StreamedBody, hook: Hook | None) -> None:
+        """Take what it was made with.
+
+        :param body: the request's, which was read.
+        :param hook: the pre-proxy hook that made it; later ones run when it is forwarded.
+        """
+        self._body, self._hook = body, hook
 
     async def forward(self) -> Response:
         if self._was_sent:
             raise RuntimeError("forward() of a detached request may be called once")
         self._was_sent = True
-        self.forwarded = await settled(start_response_phase(self.chain.response, self.request, await self._send()))
-        assert self.forwarded is not None
+        hooks = self.chain.pre_proxy
+        later = hooks[hooks.index(self._hook) + 1 :] if self._hook in hooks else ()
+        self.forwarded = await self._forward(self._hook, later)
         return self.forwarded
 
 
