@@ -78,7 +78,7 @@ def test_list_is_not_called_too_short_for_its_invalid_items() -> None:
 
     assert [found.path for found in model_problems(Listed, {"items": [{"name": 1}]})] == [("items", 0, "name")]
     assert model_problems(Listed, {"items": []}) == [
-        ConfigFinding(("items",), "has fewer than 1 item", code="value.out-of-range")
+        ConfigFinding(("items",), "is empty: give at least one, or leave it out", code="value.out-of-range")
     ]
 
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
         ("1d", 86400.0),
         ("1.5s", 1.5),
         (0, 0.0),
+        ("0", 0.0),
         ("0s", 0.0),
     ],
 )

@@ -182,7 +182,11 @@ _BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
     "less_than": _bound("is not less than", "lt"),
     "multiple_of": _bound("is not a multiple of", "multiple_of"),
     "string_pattern_mismatch": _bound("does not match the pattern", "pattern"),
-    "too_short": lambda _value, context: f"has fewer than {counted(context['min_length'], 'item')}",
+    "too_short": lambda _value, context: (
+        "is empty: give at least one, or leave it out"
+        if context["min_length"] == 1
+        else f"has fewer than {counted(context['min_length'], 'item')}"
+    ),
     "too_long": lambda _value, context: f"has more than {counted(context['max_length'], 'item')}",
     "string_too_short": lambda value, context: f"{value} is shorter than {counted(context['min_length'], 'character')}",
     "string_too_long": lambda value, context: f"{value} is longer than {counted(context['max_length'], 'character')}",

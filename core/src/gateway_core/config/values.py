@@ -49,6 +49,7 @@ def _reader(read: Callable[[object], Any], kinds: tuple[type, ...]) -> Callable[
 # --- durations -------------------------------------------------------------------------------------------------------
 
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?)(ms|s|m|h|d)$"
+_ZERO: Final = "0"
 _DURATION: Final = re.compile(DURATION_PATTERN)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_DURATION: Final = 3650 * 86400.0
@@ -65,6 +66,8 @@ def parse_duration(value: object) -> float:
         if seconds > LONGEST_DURATION:
             raise InvalidValueError("is longer than ten years")
         return seconds
+    if value == _ZERO:  # as templates and environment variables give it
+        return 0.0
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value == 0:
             return 0.0
@@ -83,7 +86,7 @@ Duration = Annotated[
     BeforeValidator(_reader(parse_duration, (int, float))),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}],
+            "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": [0, _ZERO]}],
             "x-expected": "a duration: write for example 250ms, 5s, 2m, 1h or 1d",
         }
     ),

@@ -197,5 +197,7 @@ def _check(method: str, query: str) -> None:
     """Refuse what a plugin set, often from a client's text, and what would end the request line or a part of it."""
     if not method.isascii() or not method or method.encode().translate(None, TOKEN_BYTES):
         raise UnsafePathError(f"a plugin set the method {method[:80]!r}, which is not a token")
+    if method.upper() == "CONNECT":  # its target is no path, and what follows is no HTTP (RFC 9110 section 9.3.6)
+        raise UnsafePathError(f"a plugin set the method {method!r}, which opens a tunnel: that is never sent")
     if not query.isascii() or query.encode().translate(None, TARGET_BYTES):
         raise UnsafePathError(f"a plugin set the query {query[:80]!r}, which must be percent-encoded")

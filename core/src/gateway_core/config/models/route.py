@@ -173,7 +173,7 @@ class RouteConfig(Section):
     methods: tuple[Method, ...] = ()
     """Methods in capitals; every method unless given."""
 
-    listeners: tuple[Name, ...] = ()
+    listeners: tuple[Name, ...] = Field(default=(), min_length=1)
     """Names of the listeners at which it counts; those with ``default: true`` unless given."""
 
     hosts: tuple[Host, ...] = ()
@@ -192,13 +192,13 @@ class RouteConfig(Section):
     """The name of an upstream, a URL such as ``http://127.0.0.1:8081``, or a unix socket such as
     ``unix:/run/users.sock``."""
 
-    targets: tuple[WeightedTargetConfig, ...] = ()
+    targets: tuple[WeightedTargetConfig, ...] = Field(default=(), min_length=1)
     """Several targets that share the requests."""
 
     sticky_cookie: StickyCookieConfig | None = None
     """Keep a client on one of ``targets`` by a cookie."""
 
-    hash_on: HashOn = ()
+    hash_on: HashOn = Field(default=(), min_length=1)
     """Keep requests that are equal in this on one of ``targets``: as in upstreams."""
 
     mirror: Mirrors = ()

@@ -202,7 +202,7 @@ class UpstreamConfig(Section):
     description: str = ""
     """For people."""
 
-    hash_on: HashOn = ()
+    hash_on: HashOn = Field(default=(), min_length=1)
     """Keep requests that are equal in this on one endpoint: ``client_ip``, ``header:NAME``, ``cookie:NAME``,
     ``query:NAME`` or ``param:NAME``, or a list of them, of which the first that a request has counts. Requests with
     none of them go to the endpoints in turn."""
