@@ -18,6 +18,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.socket_options import reset_on_close
+from gateway_core.proxy.sweeper import NEVER
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
 from gateway_core.upstreams.runtime import UpstreamRuntime
 
@@ -125,17 +126,56 @@ class RawUpstream:
 StartUpstream = Callable[..., Awaitable[RawUpstream]]
 
 
+class MovedClock(SystemClock):
+    """The machine's clocks, which tests move on, so that they need not wait for deadlines."""
+
+    __slots__ = ("_moved",)
+
+    def __init__(self) -> None:
+        self._moved = 0.0
+
+    def monotonic(self) -> float:  # type: ignore[override]  # there it is the function itself
+        return SystemClock.monotonic() + self._moved
+
+    def move(self, seconds: float) -> None:
+        self._moved += seconds
+
+
+class Probe:
+    """Stands among the exchanges to be told of the next sweep."""
+
+    deadline = 0.0
+
+    def __init__(self, exchanges: set[Any]) -> None:
+        self._exchanges = exchanges
+        exchanges.add(self)
+
+    def expire(self, now: float) -> None:
+        self.deadline = NEVER
+        self._exchanges.discard(self)
+
+    def snapshot_replaced(self) -> None:
+        """Do nothing."""
+
+
 class RunningProxy:
     """A proxy that listens, with the parts that tests look at."""
 
     def __init__(
-        self, port: int, proxy: Proxy, environment: Environment, folder: Path, runner: web.ServerRunner
+        self,
+        port: int,
+        proxy: Proxy,
+        environment: Environment,
+        folder: Path,
+        runner: web.ServerRunner,
+        clock: MovedClock | None = None,
     ) -> None:
         self.port = port
         self.runner = runner
         self.proxy = proxy
         self.environment = environment
         self.folder = folder
+        self._clock = clock or MovedClock()
         self._clients: list[Peer] = []
 
     async def connect(self) -> Peer:
@@ -148,6 +188,15 @@ class RunningProxy:
         connected = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
         self._clients.append(peer := Peer(*connected))
         return peer
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock on, and return when the deadlines that are over by then were acted on."""
+        self._clock.move(seconds)
+        probe = Probe(self.proxy.exchanges)
+        try:
+            await until(lambda: probe.deadline == NEVER)
+        finally:
+            self.proxy.exchanges.discard(probe)
 
     async def close_clients(self) -> None:
         for peer in self._clients:
@@ -188,7 +237,7 @@ async def run_proxy(
     config: str, folder: Path, plugins: Plugins = (), tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy for a configuration, with plugins that no distribution publishes."""
-    clock, metrics, registry = SystemClock(), Metrics(), PluginRegistry()
+    clock, metrics, registry = MovedClock(), Metrics(), PluginRegistry()
     for plugin in plugins:
         registry.register(plugin)
     holder = SnapshotHolder()
@@ -200,7 +249,7 @@ async def run_proxy(
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder, runner)
+    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder, runner, clock)
     try:
         yield running
     finally:

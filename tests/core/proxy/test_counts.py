@@ -39,10 +39,10 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_response(p
     async def slow(peer: Peer) -> None:
         while True:
             await peer.head()
-            await asyncio.sleep(0.5)  # three of them take longer than the timeout
+            await gateway.pass_time(5)  # three of them take longer than the timeout
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 1.2s}")
+    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {connect: 60s, response: 12s}")
 
     responses = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
 
@@ -53,13 +53,15 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_response(p
 async def test_who_waited_for_a_connection_and_gets_no_response_is_told_so(proxied: Proxied) -> None:
     async def responds_once(peer: Peer) -> None:
         head = await peer.head()
-        await asyncio.sleep(0.1)
         if field(head, b"x-first"):
+            await until(lambda: gateway.proxy.holder.current.upstreams["u"].admission.load.pending)
             await peer.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            return
+        await gateway.pass_time(31)
         await peer.rest()
 
     gateway, _ = await proxied(
-        responds_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 300ms}"
+        responds_once, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {response: 30s}"
     )
     marked = GET.replace(b"\r\n\r\n", b"\r\nX-First: 1\r\n\r\n")
 

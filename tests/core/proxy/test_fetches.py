@@ -13,7 +13,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, RawUpstream, RunningProxy, StartProxy, StartUpstream, counts, field, until
+from tests.core.proxy.kit import Peer, RawUpstream, RunningProxy, StartProxy, StartUpstream, counts, field, turns, until
 
 Ask = Callable[[Upstreams, Request], Awaitable[Response | None]]
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
@@ -258,7 +258,7 @@ async def test_an_iterator_is_streamed_and_asked_for_no_more_than_the_upstream_t
     at_rest = -1
     while at_rest != given or given < 2:  # until the buffers of the sockets are full
         at_rest = given
-        await asyncio.sleep(0.1)
+        await turns(20)
     gone.set()
 
     assert (await asking)[0] == 502

@@ -11,7 +11,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Record, Request, Response
 
-from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, counts, field, turns, until
 
 Ask = Callable[[Request], Awaitable[Response | None]]
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -204,14 +204,20 @@ async def test_a_hook_that_fails_behind_it(started: Start, on_error: str, status
     assert counts(gateway) == {}
 
 
-async def test_the_timeout_of_the_binding_stands_still(started: Start) -> None:
+async def test_the_timeout_of_the_binding_stands_still(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    moved, time = 0.0, loop.time
+
     async def script(peer: Peer) -> None:
+        nonlocal moved
         await peer.head()
-        await asyncio.sleep(0.4)
+        moved = 7.0  # a timer of 5 seconds that is not paused is over now
+        await turns()
         await peer.send(OK)
         await peer.rest()
 
-    gateway, _ = await started(forward_only, script, binding=", timeout: 200ms")
+    monkeypatch.setattr(loop, "time", lambda: time() + moved)
+    gateway, _ = await started(forward_only, script, binding=", timeout: 5s")
 
     assert (await gateway.ask(GET))[0] == 200
 

@@ -181,12 +181,13 @@ async def test_a_body_without_an_end_ends_with_the_copys_time(
     async def drip(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
+        for _ in range(10):
             await peer.send(b"x")
-            await asyncio.sleep(0.01)
+            await gateway.pass_time(3)  # less than its idle timeout
+        await peer.rest()
 
     upstream, mirror = await start_upstream(), await start_upstream(drip)
-    gateway = await start_proxy(config(upstream.url, mirror.url, copies="timeouts: {total: 200ms}"))
+    gateway = await start_proxy(config(upstream.url, mirror.url, copies="timeouts: {total: 20s}"))
 
     assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
     await until(lambda: mirror.connections)

@@ -18,14 +18,14 @@ from tests.core.proxy.bodies import (
     chunks,
     hook,
 )
-from tests.core.proxy.kit import Peer, Proxied, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, counts, field, turns, until
 
 
 async def in_two_parts(peer: Peer) -> None:
     while True:
         await peer.head()
         await peer.send(CHUNKED + b"3\r\nabc\r\n")
-        await asyncio.sleep(0.02)  # so that they are two pieces
+        await turns()  # so that they are two pieces
         await peer.send(b"3\r\ndef\r\n0\r\n\r\n")
 
 

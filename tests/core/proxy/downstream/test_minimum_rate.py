@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.proxy.downstream.test_slow_clients import deaf_client
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, turns, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 RATE = 100
@@ -124,7 +124,7 @@ async def test_a_response_that_is_taken_below_the_rate_ends_with_its_connection(
         before = -1
         while before != connection.progress()[1]:
             before = connection.progress()[1]
-            await asyncio.sleep(0.05)
+            await turns(20)
         watch = sweep(gateway)
 
         watch.expire(0.0)
