@@ -42,7 +42,9 @@ async def test_who_waited_for_a_connection_has_the_whole_time_for_its_response(p
             await gateway.pass_time(5)  # three of them take longer than the timeout
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    gateway, _ = await proxied(slow, upstream_extra="    limits: {max_connections: 1}\n    timeouts: {connect: 60s, response: 12s}")
+    gateway, _ = await proxied(
+        slow, upstream_extra="    limits: {max_connections: 1, pending_timeout: 60s}\n    timeouts: {response: 12s}"
+    )
 
     responses = await asyncio.gather(*[gateway.ask(GET) for _ in range(3)])
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.place import KeyPath
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.words import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 
 Show = Callable[[KeyPath, object], str]
 """Names a value in a message, or what stands for it if it must not be shown."""
@@ -183,9 +183,7 @@ _BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
     "multiple_of": _bound("is not a multiple of", "multiple_of"),
     "string_pattern_mismatch": _bound("does not match the pattern", "pattern"),
     "too_short": lambda _value, context: (
-        "is empty: give at least one, or leave it out"
-        if context["min_length"] == 1
-        else f"has fewer than {counted(context['min_length'], 'item')}"
+        EMPTY if context["min_length"] == 1 else f"has fewer than {counted(context['min_length'], 'item')}"
     ),
     "too_long": lambda _value, context: f"has more than {counted(context['max_length'], 'item')}",
     "string_too_short": lambda value, context: f"{value} is shorter than {counted(context['min_length'], 'character')}",

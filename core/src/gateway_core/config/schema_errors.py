@@ -11,7 +11,7 @@ from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
-from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.words import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -265,7 +265,7 @@ _MESSAGES: Final[dict[str, Callable[[str, Any], str]]] = {
     "pattern": lambda value, limit: f"{value} does not match the pattern {limit}",
     "format": lambda value, limit: f"{value} is not of the format {limit}",
     "const": lambda value, limit: f"{value} is not {shown(limit)}",
-    "minItems": lambda _value, limit: f"has fewer than {counted(limit, 'item')}",
+    "minItems": lambda _value, limit: EMPTY if limit == 1 else f"has fewer than {counted(limit, 'item')}",
     "maxItems": lambda _value, limit: f"has more than {counted(limit, 'item')}",
     "uniqueItems": lambda *_: "holds the same item twice",
     "contains": lambda *_: "lacks an item that is needed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from gateway_core.config.words import EMPTY
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
 CANONICAL: Final = {"canonical": True}
@@ -44,6 +45,16 @@ def _reader(read: Callable[[object], Any], kinds: tuple[type, ...]) -> Callable[
         return read(value)
 
     return validate
+
+
+def _not_empty(value: Sequence[object], info: ValidationInfo) -> Sequence[object]:
+    if not value and not is_canonical(info):
+        raise InvalidValueError(EMPTY)
+    return value
+
+
+NOT_EMPTY: Final = AfterValidator(_not_empty)
+"""For lists of which none at all means another thing than an empty one seems to say."""
 
 
 # --- durations -------------------------------------------------------------------------------------------------------

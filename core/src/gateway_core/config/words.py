@@ -9,6 +9,9 @@ from typing import Final
 
 from gateway_core.config.userinfo import without_credentials
 
+EMPTY: Final = "is empty: give at least one, or leave it out"
+"""What is wrong with a list that may not be empty."""
+
 _LONGEST_QUOTE: Final = 60
 # difflib compares with every candidate: beyond this many names a suggestion costs more than it helps.
 _MOST_CANDIDATES: Final = 2000

@@ -17,6 +17,7 @@ from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsCo
 from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig
 from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
 from gateway_core.config.values import (
+    NOT_EMPTY,
     HeaderName,
     Integer,
     InvalidValueError,
@@ -173,7 +174,7 @@ class RouteConfig(Section):
     methods: tuple[Method, ...] = ()
     """Methods in capitals; every method unless given."""
 
-    listeners: tuple[Name, ...] = Field(default=(), min_length=1)
+    listeners: Annotated[tuple[Name, ...], NOT_EMPTY] = ()
     """Names of the listeners at which it counts; those with ``default: true`` unless given."""
 
     hosts: tuple[Host, ...] = ()
@@ -192,13 +193,13 @@ class RouteConfig(Section):
     """The name of an upstream, a URL such as ``http://127.0.0.1:8081``, or a unix socket such as
     ``unix:/run/users.sock``."""
 
-    targets: tuple[WeightedTargetConfig, ...] = Field(default=(), min_length=1)
+    targets: Annotated[tuple[WeightedTargetConfig, ...], NOT_EMPTY] = ()
     """Several targets that share the requests."""
 
     sticky_cookie: StickyCookieConfig | None = None
     """Keep a client on one of ``targets`` by a cookie."""
 
-    hash_on: HashOn = Field(default=(), min_length=1)
+    hash_on: HashOn = ()
     """Keep requests that are equal in this on one of ``targets``: as in upstreams."""
 
     mirror: Mirrors = ()

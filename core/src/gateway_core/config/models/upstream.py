@@ -22,6 +22,7 @@ from gateway_core.config.models.resilience import (
     UpstreamTlsConfig,
 )
 from gateway_core.config.values import (
+    NOT_EMPTY,
     TOKEN,
     Duration,
     InvalidValueError,
@@ -55,7 +56,9 @@ HashSource = Annotated[str, AfterValidator(_check_hash_on)]
 """``client_ip``, ``header:NAME``, ``cookie:NAME``, ``query:NAME`` or ``param:NAME``."""
 
 HashOn = Annotated[
-    tuple[HashSource, ...], BeforeValidator(_as_tuple, json_schema_input_type=HashSource | list[HashSource])
+    tuple[HashSource, ...],
+    BeforeValidator(_as_tuple, json_schema_input_type=HashSource | list[HashSource]),
+    NOT_EMPTY,
 ]
 """One source or several: the first that a request has counts."""
 
@@ -202,7 +205,7 @@ class UpstreamConfig(Section):
     description: str = ""
     """For people."""
 
-    hash_on: HashOn = Field(default=(), min_length=1)
+    hash_on: HashOn = ()
     """Keep requests that are equal in this on one endpoint: ``client_ip``, ``header:NAME``, ``cookie:NAME``,
     ``query:NAME`` or ``param:NAME``, or a list of them, of which the first that a request has counts. Requests with
     none of them go to the endpoints in turn."""
