@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
+from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.proxy.mirror import MAX_COPIES
 from gateway_core.tasks import spawn
 
@@ -257,3 +262,47 @@ routes:
 
     await until(lambda: one.bodies and two.bodies)
     assert (one.bodies, two.bodies) == ([b"ab"], [b"ab"])
+
+
+user: ContextVar[str] = ContextVar("user", default="nobody")
+
+
+class Names(Plugin[Any]):
+    """Sets a context variable in the request's hooks."""
+
+    name = "names"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> None:
+        user.set(request.query_string)
+        if request.path == "/forwards":
+            await request.forward()
+
+
+class Signs(Plugin[Any]):
+    """Signs a copy with what the request's hooks have set."""
+
+    name = "signs"
+
+    @hookimpl
+    async def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+        attempt.headers["X-User"] = user.get()
+        user.set("the mirror's")
+
+
+@pytest.mark.parametrize("path", ["/plain", "/forwards"])
+async def test_the_hooks_of_a_mirror_run_in_a_copy_of_the_requests_context(
+    start_proxy: StartProxy, start_upstream: StartUpstream, path: str
+) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream()
+    bindings = "plugins: [{name: signs}]"
+    gateway = await start_proxy(
+        config(upstream.url, mirror.url, copies=bindings) + "plugins: [{name: names}]", [Names, Signs]
+    )
+
+    for name in ("ann", "bob"):
+        assert await ask(gateway, f"GET {path}?{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == 200
+
+    await until(lambda: len(mirror.heads) == 2 and not counts(gateway))
+    assert [field(head, b"x-user") for head in mirror.heads] == [b"ann", b"bob"]
+    assert [field(head, b"x-user") for head in upstream.heads] == [None, None]

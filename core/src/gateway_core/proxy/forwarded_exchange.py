@@ -83,9 +83,14 @@ class ForwardedExchange:
     def _send_copies(self) -> None:
         exchange = self._exchange
         if exchange.route is not None:
-            directory = exchange.proxy.upstreams
             self._copies_wait = not send_copies(
-                exchange.route, exchange.request, exchange.head, self._body, exchange.id_line, directory
+                exchange.route,
+                exchange.request,
+                exchange.head,
+                self._body,
+                exchange.id_line,
+                exchange.proxy.upstreams,
+                exchange.runner,
             )
 
     def body_progress(self) -> None:

@@ -104,6 +104,10 @@ class HookRunner:
         """Return another runner in the same context, for phases within one in which a hook is awaited."""
         return HookRunner(self._crashed, self._context)
 
+    def copy_for(self, crashed: Callable[[BaseException], None]) -> HookRunner:
+        """Return a runner in a copy of the context, for hooks over a copy of the request."""
+        return HookRunner(crashed, self._context.copy())
+
     def _resume(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
         is_current = self._task is task
         if is_current:

@@ -9,7 +9,7 @@ body is the one that the request keeps (`RequestBody.keep_limit`), so a copy is 
 from __future__ import annotations
 
 import logging
-from contextvars import Context
+from collections.abc import Callable
 from copy import copy
 from typing import Final
 
@@ -55,10 +55,12 @@ def send_copies(
     body: RequestBody | None,
     id_line: bytes,
     directory: UpstreamDirectory,
+    runner: Callable[[], HookRunner],
 ) -> bool:
     """Send copies of a request to the route's mirrors, as far as chance and limits have it.
 
     :param id_line: X-Request-Id as a line and the empty line that ends the head.
+    :param runner: returns what runs the request's hooks: attempt hooks of a mirror run in a copy of its context.
     :returns: False if the body is not complete: it is kept then, and copies are sent by another call.
     """
     if body is not None:
@@ -70,7 +72,7 @@ def send_copies(
     for mirror in route.mirrors:
         if directory.rng.random() * 100 < mirror.percent:
             try:
-                MirrorCopy(mirror, route, request, head, body, id_line, directory).start()
+                MirrorCopy(mirror, route, request, head, body, id_line, directory, runner).start()
             except Exception:  # noqa: BLE001 - the request itself goes on whatever becomes of its copy
                 _log.exception("a copy for a mirror failed")
     return True
@@ -110,6 +112,7 @@ class MirrorCopy:
         body: RequestBody | None,
         id_line: bytes,
         directory: UpstreamDirectory,
+        runner: Callable[[], HookRunner],
     ) -> None:
         self._mirror = mirror
         self.upstream = mirror.upstream
@@ -121,7 +124,8 @@ class MirrorCopy:
         self._id_line = id_line
         self.directory = directory
         self._responded = False
-        self._runner: HookRunner | None = None
+        # A copy of the context, made now: the copy of the request outlives the request.
+        self._runner = runner().copy_for(self.crashed) if mirror.attempt_hooks else None
         now = directory.now()
         timeouts = mirror.timeouts
         self.deadline = NEVER
@@ -162,10 +166,8 @@ class MirrorCopy:
                 headers.remove(name)
             head = b"%b%b\r\n\r\n" % (line, block_of(headers))
         prepared = head + (body or b""), flags & (HEAD_ONLY | BINDS)
-        if not self._mirror.attempt_hooks:
-            return prepared
         if self._runner is None:
-            self._runner = HookRunner(self.crashed, Context())
+            return prepared
         phase = AttemptPhase(self._mirror.attempt_hooks, self._copied(head, body or b""), self._runner)
         phase.start(endpoint, prepared, self._hooked, lambda _: self._end())
         return None

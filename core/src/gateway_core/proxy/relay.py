@@ -101,7 +101,9 @@ class Relay:
     def send_copies(self) -> None:
         """Send copies to the route's mirrors, now or when the body is complete."""
         exchange = self._exchange
-        is_done = send_copies(self._route, exchange.request, exchange.head, self.body, exchange.id_line, self.directory)
+        is_done = send_copies(
+            self._route, exchange.request, exchange.head, self.body, exchange.id_line, self.directory, exchange.runner
+        )
         self._copies_wait = not is_done
 
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
