@@ -215,7 +215,7 @@ class Client:
     def _believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
         """Return a head's fields without those that this peer may not send."""
         trust = self.trust_in(snapshot, facts.host)
-        if facts.is_silent and not trust.looks_at_names:
+        if not trust.looks_at_names and (facts.is_silent or self._is_trusted):
             return facts
         return believed_facts(facts, trust, is_trusted=self._is_trusted)
 

@@ -119,15 +119,16 @@ class HeadReader:
 
     def read(self, data: bytes, position: int, snapshot: Snapshot) -> RequestHead | HeadProblem | None:
         """Return the head at a position, or as `read_head` does if there is none."""
+        cached = self._cached
+        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
+        if cached is not None and self._snapshot is snapshot and data[position : position + cached.size] == self._bytes:
+            return cached
         if self._snapshot is not snapshot:
             self._renew(snapshot)
-        known, last, client = self._bytes, self._head, self._client
-        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
-        if known and last is not None and data[position : position + len(known)] == known:
-            cached = self._cached
-            if cached is None:
-                cached = self._cached = CachedHead(last, client, snapshot)
-            return cached
+        last, client = self._head, self._client
+        if last is not None and cached is None and data[position : position + last.size] == self._bytes:
+            self._cached = CachedHead(last, client, snapshot)
+            return self._cached
         facts = last.facts if last is not None and last.line else None
         head = read_head(data, position, self._max_bytes, self._max_headers, is_trusted=self._is_trusted, known=facts)
         if head is None or isinstance(head, HeadProblem):

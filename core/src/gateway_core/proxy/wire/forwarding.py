@@ -109,7 +109,7 @@ class Origin:
         self.is_loop = False
         """Whether Via, or CDN-Loop, shows a loop (RFC 9110 section 7.6.3, RFC 8586)."""
         # The usual client needs no lines: nothing that it sent is among them, and plugins rarely write such fields.
-        usual = _usual_tail(facts, arrived, trust) if told is None else b""
+        usual = _usual_tail(facts, arrived, trust) if told is None else told[2]
         self.tail = usual or b"".join([line for _, line in self.lines])
         """The block of the forwarding fields."""
 
@@ -192,7 +192,7 @@ class _Said(NamedTuple):
     """The chain so far, as Forwarded."""
 
 
-Told = tuple[_Said, list[tuple[bytes, bytes]]]
+Told = tuple[_Said, list[tuple[bytes, bytes]], bytes]
 
 
 def _lines(facts: RequestFacts, arrived: Arrived, said: _Said, own_via: bytes) -> list[tuple[bytes, bytes]]:
@@ -243,19 +243,25 @@ _LONGEST_TOLD: Final = 4096
 """Bytes of a head at most whose meaning is remembered: with `_MOST_TOLD` they bound the memory."""
 
 
+def _tell(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
+    said = _said(facts, arrived, trust)
+    lines = _lines(facts, arrived, said, trust.via)
+    return said, lines, b"".join([line for _, line in lines])
+
+
 def _told(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
     """Return what a trusted proxy says of a request, and the fields to send: known if its client was there before."""
     forwarding = facts.forwarding
     reads_other_fields = trust.header or (facts.claims and b"x-forwarded-proto" not in forwarding)
     if reads_other_fields or len(facts.raw) > _LONGEST_TOLD:
-        said = _said(facts, arrived, trust)
-        return said, _lines(facts, arrived, said, trust.via)
+        return _tell(facts, arrived, trust)
     # All that `_said` and `_lines` look at; the request id, which is another one each time, is not among it.
-    key = (facts.host, arrived, *[item for item in forwarding.items() if item[0] != b"x-request-id"])
+    if b"x-request-id" in forwarding:
+        forwarding = {name: value for name, value in forwarding.items() if name != b"x-request-id"}
+    key = (facts.host, arrived, *forwarding.items())
     told: Told | None = trust.told.get(key)
     if told is None:
-        said = _said(facts, arrived, trust)
-        told = said, _lines(facts, arrived, said, trust.via)
+        told = _tell(facts, arrived, trust)
         if len(trust.told) >= _MOST_TOLD:
             trust.told.clear()
         trust.told[key] = told

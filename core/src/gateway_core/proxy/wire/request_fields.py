@@ -282,10 +282,9 @@ def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
         facts.takes_trailers = b"trailers" in list_members(special[b"te"])
     if b"trailer" in special:
         facts.trailer = announced_trailers(special[b"trailer"])
-    names = GATEWAY_FIELDS.intersection(special)
-    if names:
-        facts.forwarding = {name: b", ".join(special[name]) for name in special if name in names}
-        facts.is_silent = False
+    forwarding = {name: b", ".join(values) for name, values in special.items() if name in GATEWAY_FIELDS}
+    if forwarding:
+        facts.forwarding, facts.is_silent = forwarding, False
     return True
 
 
@@ -377,7 +376,7 @@ def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> Re
     :param facts: just read; it is changed.
     """
     unwanted: set[bytes] = set()
-    lowered, has_odd_names = facts.lowered, facts.has_odd_names
+    lowered, has_odd_names = facts.lowered if trust.looks_at_names else b"", facts.has_odd_names
     if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
         unwanted.update(trust.stripped.pattern.findall(lowered))
     if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
