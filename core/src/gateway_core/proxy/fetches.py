@@ -21,8 +21,7 @@ from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
-from gateway_core.proxy.wire.authority import valid_host
-from gateway_core.proxy.wire.fields import value_of
+from gateway_core.proxy.wire.fields import valid_host, value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.snapshot import SnapshotHolder
 

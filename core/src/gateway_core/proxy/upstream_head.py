@@ -19,9 +19,8 @@ from gateway_core.messages.headers import block_of, written_lines
 from gateway_core.messages.request import request_block
 from gateway_core.proxy.inbound_head import InboundHead, flags_for
 from gateway_core.proxy.upstream.connection import BINDS
-from gateway_core.proxy.wire.bound import credentials_bind
 from gateway_core.proxy.wire.field_names import has_special_fields
-from gateway_core.proxy.wire.fields import TARGET_BYTES
+from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.routing import PathPolicy, UnsafePathError

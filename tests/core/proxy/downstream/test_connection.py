@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 from gateway_core.proxy.downstream.connection import ClientConnection
-from gateway_core.proxy.wire.chunks import ChunkDecoder
+from gateway_core.proxy.wire.bodies import ChunkDecoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

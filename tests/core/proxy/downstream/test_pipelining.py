@@ -12,7 +12,7 @@ import uvloop
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.downstream.turns import REQUESTS_PER_TURN
+from gateway_core.proxy.downstream.connections import REQUESTS_PER_TURN
 from gateway_core.proxy.request_body import HIGH_WATER
 from gateway_core.proxy.socket_options import READ_SIZE
 from gateway_core.tasks import spawn

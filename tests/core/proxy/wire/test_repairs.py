@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder
+from gateway_core.proxy.wire.bodies import BadChunkError, ChunkDecoder
 from gateway_core.proxy.wire.fields import split_block
 from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, may_begin_head, repair_fields
 from gateway_core.proxy.wire.response_head import CHUNKED, ResponseHead, read_response_head

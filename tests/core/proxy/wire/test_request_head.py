@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
-from gateway_core.proxy.wire.authority import valid_host
+from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.request_fields import read_request_block
 from gateway_core.proxy.wire.request_head import (
     ALLOWED_METHODS,

@@ -25,18 +25,17 @@ from typing import cast
 from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.downstream.client_input import ClientInput
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.host import ConnectionHost
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
+from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.wire.chunks import BadChunkError
+from gateway_core.proxy.wire.bodies import BadChunkError
 from gateway_core.proxy.wire.request_head import HeadProblem, late_head, skip_empty_lines
 from gateway_core.snapshot import Snapshot
 

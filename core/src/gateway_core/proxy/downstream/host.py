@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway_core.proxy.date_field import DateField
-from gateway_core.proxy.downstream.connections import Connections
+from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
-from gateway_core.proxy.downstream.turns import Turns
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import Expiring
 

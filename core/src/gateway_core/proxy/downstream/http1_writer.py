@@ -16,7 +16,7 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.response_fields import BODILESS, has_date, has_request_id, status_line
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
-from gateway_core.proxy.wire.chunks import LAST_CHUNK, encode_chunk
+from gateway_core.proxy.wire.bodies import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, ResponseHead
 
 

@@ -1,6 +1,6 @@
 """The upstream connections that belong to one client's connection, because an upstream knows its user by them.
 
-See `gateway_core.proxy.wire.bound` for what binds a connection. A bound connection serves the later requests of its
+See `gateway_core.proxy.wire.fields` for what binds a connection. A bound connection serves the later requests of its
 client, also those without credentials, is never lent to another, and is closed with the client's connection.
 """
 

@@ -26,7 +26,7 @@ from typing import Final, cast
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
 from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
-from gateway_core.proxy.wire.chunks import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
+from gateway_core.proxy.wire.bodies import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
 from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head

@@ -1,12 +1,15 @@
-"""The strict reading of a block of header fields, shared by requests and responses (RFC 9112 section 5).
+"""The strict reading of header fields, shared by requests and responses (RFC 9112 section 5).
 
-A block is what `gateway_core.messages.Headers` holds. What is not valid to the letter is refused: there is one reading
-of a message or none.
+Three subjects: the lines of a block (what `gateway_core.messages.Headers` holds), values that are an authority, and
+credentials and challenges that bind a whole connection to one user. What is not valid to the letter is refused: there
+is one reading of a message or none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
@@ -124,3 +127,88 @@ def announced_trailers(values: list[bytes]) -> bytes:
         name for name in names if name and name.lower() not in NOT_IN_TRAILERS and not name.translate(None, TOKEN_BYTES)
     ]
     return b"\r\nTrailer: " + b", ".join(kept) if kept else b""
+
+
+# -- authorities (RFC 9110 section 7.2, RFC 3986 section 3.2.2)
+#
+# Stricter than the grammar in what no client sends on purpose and readers take in different ways: commas (two Hosts
+# joined into one), empty labels, escapes of delimiters and control characters, zones of IPv6 addresses (which RFC 6874
+# keeps off the wire), port 0. ``_`` is in the grammar, though not in DNS.
+
+_LONGEST: Final = 255
+"""Bytes of a name; DNS allows 253, and the root's dot."""
+_MOST_PORT: Final = 65535
+
+_ESCAPED: Final = rb"%(?:2[Dd]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee]|[89A-Fa-f][0-9A-Fa-f])"
+"""Escapes of letters, digits, ``-_~`` and of bytes that are no ASCII."""
+_LABEL: Final = rb"(?:[A-Za-z0-9_~!$&'()*+;=-]|" + _ESCAPED + rb")+"
+_NAME: Final = re.compile(_LABEL + rb"(?:\." + _LABEL + rb")*\.?")
+_IPV6_BYTES: Final = b"0123456789abcdefABCDEF:."
+
+
+def valid_host(host: bytes) -> bool:
+    """Whether a Host value is an authority without user information."""
+    if host[:1] == b"[":
+        address, bracket, port = host[1:].partition(b"]")
+        return bool(bracket) and _is_ipv6(address) and (not port or (port[:1] == b":" and _is_port(port[1:])))
+    name, colon, port = host.partition(b":")
+    return _is_name(name) and (not colon or _is_port(port))
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
+
+
+def _is_ipv6(address: bytes) -> bool:
+    if address.translate(None, _IPV6_BYTES):
+        return False
+    try:
+        IPv6Address(address.decode("ascii"))
+    except AddressValueError:
+        return False
+    return True
+
+
+def _is_port(port: bytes) -> bool:
+    return not port or (port.isdigit() and len(port) <= 5 and 0 < int(port) <= _MOST_PORT)
+
+
+# -- authentication that binds a connection, not one request: NTLM, Negotiate and their kin (RFC 4559)
+#
+# An upstream that speaks one of them takes every later request on the connection for the user who logged in over it.
+# Such a connection must never serve another client.
+
+_CREDENTIALS: Final = (b"\r\nauthorization:",)  # Proxy-Authorization is for us, and goes no further
+_CHALLENGES: Final = (b"\r\nwww-authenticate:", b"\r\nproxy-authenticate:")
+_SCHEMES: Final = rb"[ \t]*(?:ntlm|negotiate|nego2|kerberos)(?![^ \t,\r\n])"
+_CREDENTIAL: Final = re.compile(_SCHEMES, re.IGNORECASE)
+# A scheme stands first or behind the comma of a list (RFC 9110 section 11.6.1). A comma within a quoted string may be
+# taken for one: then a connection is not shared that could have been, which harms nothing.
+_CHALLENGE: Final = re.compile(rb"(?:[^\r\n]*,)?" + _SCHEMES)
+
+
+def credential_binds(value: bytes) -> bool:
+    """Whether the value of an Authorization field is a credential of such a scheme."""
+    return _CREDENTIAL.match(value) is not None
+
+
+def credentials_bind(lowered: bytes) -> bool:
+    """Whether a request's fields, in lower case, have credentials of such a scheme."""
+    return _has(lowered, _CREDENTIALS, _CREDENTIAL)
+
+
+def challenge_binds(lowered: bytes) -> bool:
+    """Whether a response's fields, in lower case, have a challenge of such a scheme, or the next step of one."""
+    return _has(lowered, _CHALLENGES, _CHALLENGE)
+
+
+def _has(lowered: bytes, names: tuple[bytes, ...], value: re.Pattern[bytes]) -> bool:
+    # Every new head comes through here: most have none of the fields, and a search for their names costs least.
+    for name in names:
+        start = lowered.find(name)
+        while start >= 0:
+            start += len(name)
+            if value.match(lowered, start):
+                return True
+            start = lowered.find(name, start)
+    return False

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
 from gateway_core.messages.path import ReadPath, read_path
-from gateway_core.proxy.wire.authority import valid_host
-from gateway_core.proxy.wire.fields import list_members
+from gateway_core.proxy.wire.fields import list_members, valid_host
 from gateway_core.proxy.wire.request_fields import RequestFacts
 
 if TYPE_CHECKING:

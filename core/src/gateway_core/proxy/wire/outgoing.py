@@ -25,7 +25,7 @@ class Outgoing(NamedTuple):
     has_request_id: bool
     """Whether a plugin wrote the request id, so that the gateway does not."""
     binds: bool
-    """Whether its credentials are the connection's (see `gateway_core.proxy.wire.bound`)."""
+    """Whether its credentials are the connection's (see `gateway_core.proxy.wire.fields`)."""
 
 
 def outgoing_fields(facts: RequestFacts, origin: Origin, block: bytes, written: bytes) -> Outgoing | None:

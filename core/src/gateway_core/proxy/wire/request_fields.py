@@ -8,13 +8,13 @@ from copy import copy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.proxy.wire.authority import valid_host
-from gateway_core.proxy.wire.bound import credential_binds
 from gateway_core.proxy.wire.field_names import AUTHORIZATION, SPECIAL_NAMES, Kind, other_names, plain_names, read_name
 from gateway_core.proxy.wire.fields import (
     announced_trailers,
     content_length,
+    credential_binds,
     list_members,
+    valid_host,
     valid_lines,
     without_lines,
     without_names,

@@ -10,11 +10,11 @@ from copy import copy
 from typing import Final
 
 from gateway_core.messages.fields import VALUE_BYTES
-from gateway_core.proxy.wire.bound import challenge_binds
 from gateway_core.proxy.wire.fields import (
     HOP_BY_HOP,
     Field,
     announced_trailers,
+    challenge_binds,
     content_length,
     join_lines,
     list_members,

@@ -1,18 +1,82 @@
-"""The bodies of a connection's requests, from its bytes: complete at once, in pieces, or malformed."""
+"""What waits of a client's bytes, when its socket is read, and how bodies are taken from it."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from gateway_core.proxy.downstream.body_intake import MALFORMED, BodyIntake
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
+from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.request_body import HIGH_WATER, RequestBody
-from gateway_core.proxy.wire.chunks import BadChunkError
+from gateway_core.proxy.wire.bodies import BadChunkError
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+class Transport:
+    """Records whether it is read."""
+
+    def __init__(self) -> None:
+        self.is_read = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+
+def make_input() -> tuple[ClientInput, Any]:
+    transport: Any = Transport()
+    return ClientInput(transport), transport
+
+
+@given(pieces=st.lists(st.tuples(st.binary(min_size=1, max_size=5), st.integers(0, 4)), max_size=6))
+def test_everything_comes_back_in_order(pieces: list[tuple[bytes, int]]) -> None:
+    waiting, _ = make_input()
+    expected = b""
+
+    for data, position in pieces:
+        waiting.hold(data, min(position, len(data)))
+        expected += data[position:]
+        assert waiting.size == len(expected)
+    data, position = waiting.take()
+
+    assert data[position:] == expected
+    assert waiting.take() == (b"", 0)
+
+
+def test_a_socket_is_not_read_while_much_waits() -> None:
+    waiting, transport = make_input()
+
+    waiting.hold(bytes(HIGH_WATER))
+    assert transport.is_read
+    waiting.hold(b"x")
+    assert not transport.is_read
+    waiting.take()
+    waiting.update()
+
+    assert transport.is_read
+
+
+def test_a_socket_is_not_read_while_the_receiver_of_a_body_does_not_keep_up() -> None:
+    waiting, transport = make_input()
+
+    waiting.pause_body(True)
+    assert not transport.is_read
+    assert not waiting.takes_body
+    waiting.hold(bytes(HIGH_WATER + 1))
+    waiting.pause_body(False)
+    assert not transport.is_read
+
+    waiting.drop()
+    assert transport.is_read
+
 
 CHUNKED = b"\r\nTransfer-Encoding: chunked"
 NEXT = b"GET / HTTP/1.1"

@@ -1,11 +1,13 @@
-"""Clients that are slow, but never pause for long enough to meet another limit."""
+"""Clients that are slow, but never pause for long enough to meet another limit; connections that are idle."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from gateway_core.proxy.downstream.minimum_rate import WINDOW, MinimumRate, Pace
+import pytest
+from gateway_core.proxy.downstream import sweeps
+from gateway_core.proxy.downstream.sweeps import WINDOW, MinimumRate, Pace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -187,3 +189,42 @@ async def test_zero_waits_for_ever(proxied: Proxied) -> None:
     assert exchange.deadline == connection.deadline == float("inf")
     await client.send(b"2345")
     assert (await client.response())[0] == 200
+
+
+GET = b"GET /users/7 HTTP/1.1\r\nHost: example.com\r\n\r\n"
+
+
+def remembered(gateway: RunningProxy) -> list[bool]:
+    return [connection.remembers for connection in gateway.proxy.connections.open]
+
+
+async def test_an_idle_connection_forgets_its_last_head_and_serves_on(
+    proxied: Proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "KEPT", 0.2)
+    gateway, _ = await proxied()
+    client = await gateway.connect()
+    await client.send(GET)
+    await client.response()
+    assert remembered(gateway) == [True]
+
+    await until(lambda: remembered(gateway) == [False])
+
+    await client.send(GET)
+    assert (await client.response())[0] == 200
+    assert remembered(gateway) == [True]
+
+
+async def test_a_connection_in_use_keeps_its_head(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, _ = await proxied()
+    client = await gateway.connect()
+    await client.send(GET)
+    await client.response()
+    (connection,) = gateway.proxy.connections.open
+    heads = sweeps.IdleHeads(gateway.proxy.connections.open, lambda: gateway.proxy.limits.idle_timeout)
+    idle_since = connection.deadline - gateway.proxy.limits.idle_timeout
+
+    heads.expire(idle_since + sweeps.KEPT - 0.1)
+    assert connection.remembers
+    heads.expire(idle_since + sweeps.KEPT)
+    assert not connection.remembers

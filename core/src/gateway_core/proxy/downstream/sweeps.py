@@ -1,9 +1,12 @@
-"""Clients that send a body or take a response too slowly: ``limits.min_rate``.
+"""What the sweeper does with all connections of clients: end slow ones, have idle ones forget their last head.
 
-A pause has a limit of its own (``body_timeout``, ``write_timeout``); one byte in each of them would hold a connection
-for ever. Here what was moved in ten seconds is compared with the rate. Looked at once a second, and only while a rate
-is configured: requests cost nothing. What waits for the upstream, for a plugin or for the gateway is not counted
-against the client, and tunnels are exempt: they may be silent for as long as both ends like.
+`MinimumRate` is ``limits.min_rate``: clients that send a body or take a response too slowly. A pause has a limit of its
+own (``body_timeout``, ``write_timeout``); one byte in each of them would hold a connection for ever. Here what was
+moved in ten seconds is compared with the rate. Looked at once a second, and only while a rate is configured: requests
+cost nothing. What waits for the upstream, for a plugin or for the gateway is not counted against the client, and
+tunnels are exempt: they may be silent for as long as both ends like.
+
+`IdleHeads`: ten thousand idle connections would keep as many heads.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
-from gateway_core.proxy.downstream.body_intake import BodyIntake
+from gateway_core import memory
+from gateway_core.proxy.downstream.intake import BodyIntake
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.reasons import BODY_TOO_SLOW
 
@@ -102,3 +106,53 @@ class MinimumRate:
             if waiting:
                 exchange, sent = connection.progress()
                 yield (connection, exchange), (sent if exchange is not None else 0) - waiting
+
+
+# -- idle connections
+
+KEPT: Final = 2.0
+"""Seconds before an idle connection drops its cached head."""
+
+MANY: Final = 1000
+"""Heads that, forgotten at once, are worth giving their memory back to the system."""
+
+
+class Remembering(Protocol):
+    """A connection, as far as this goes."""
+
+    @property
+    def deadline(self) -> float: ...
+    @property
+    def remembers(self) -> bool:
+        """Whether a head is remembered although no request is in progress."""
+
+    def forget_heads(self) -> None: ...
+
+
+class IdleHeads:
+    """Looks at all connections once in a while; a thing to sweep (see `Sweeper`)."""
+
+    __slots__ = ("_connections", "_idle_timeout", "deadline")
+
+    def __init__(self, connections: Collection[Remembering], idle_timeout: Callable[[], float]) -> None:
+        """Begin at the next sweep.
+
+        :param connections: live.
+        :param idle_timeout: seconds after which idle connections are closed: what their deadlines are made from. If
+            they never are, how long they have been idle is not known, and heads are forgotten at each sweep.
+        """
+        self._connections = connections
+        self._idle_timeout = idle_timeout
+        self.deadline = 0.0
+
+    def expire(self, now: float) -> None:
+        """Have those forget that are idle for long enough."""
+        self.deadline = now + KEPT / 2
+        if not self._connections:
+            return
+        last = now - KEPT + self._idle_timeout()
+        idle = [each for each in self._connections if each.remembers and each.deadline <= last]
+        for connection in idle:
+            connection.forget_heads()
+        if len(idle) >= MANY:
+            memory.trim()
