@@ -91,6 +91,10 @@ class Leases(Generic[K, V]):
         entry = self._entries.get(key)
         return None if entry is None else entry.value
 
+    def keys(self) -> list[K]:
+        """Return the keys whose values have leases."""
+        return list(self._entries)
+
     def values(self) -> list[V]:
         """Return the values on which there are leases."""
         return [entry.value for entry in self._entries.values()]

@@ -1,60 +1,29 @@
-"""What one process finds out about upstreams for the others: discoveries and checks run once for the whole gateway.
+"""Watch what a configuration asks for in one process, and publish what is found for the others.
 
-The process that watches has a `Publisher` over a `LocalMonitor`; those that serve have a `ReceivedMonitor`. Between
-them go *findings*: JSON objects that say what has changed, by keys that all processes work out alike from the
-configuration (`discovery_key`, `check_key`).
-
-``{"kind": "endpoints", "key", "all", "put", "remove", "known", "stale", "reason", "strategy"}``
-    Endpoints that are new or different, and ids of those that are gone; with ``all`` nothing else is left. ``known``
-    is false before the registry has responded for the first time.
-``{"kind": "health", "results": [[key, healthy, checked at, seconds, error], ...]}``
-    The last check of some addresses.
-``{"kind": "gone", "key"}``
-    What this key stands for is watched no longer.
-
-A process that serves keeps what it has while nothing comes, also when the one that watches has ended. Findings may
-arrive before the configuration that they are for, and are kept until they are gone.
+Discoveries and checks run once for the whole gateway: the process that watches has a `Publisher` over a `LocalMonitor`;
+those that serve have a `ReceivedMonitor`. Between them go findings (`finding_store`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from random import Random
 from typing import Any, Final
 
-from gateway_core.clock import Clock
 from gateway_core.config import DiscoveryConfig, UpstreamConfig
 from gateway_core.leases import Lease, Leases
 from gateway_core.tasks import Tasks
-from gateway_core.upstreams.discovery import Discovered, DiscoveryFactory, Feed
-from gateway_core.upstreams.endpoint import Checked, EndpointSpec, EndpointStatus
-from gateway_core.upstreams.health import HealthState
+from gateway_core.upstreams.discovery import Discovered, Feed
+from gateway_core.upstreams.endpoint import Checked, EndpointSpec
+from gateway_core.upstreams.finding_store import Finding, spec_as_json
 from gateway_core.upstreams.monitor import LocalMonitor, check_key, discovery_key, is_checked
 from gateway_core.upstreams.transport import TlsSettings, with_digest
 
-Finding = dict[str, Any]
-"""What was found, ready for JSON."""
 Publish = Callable[[Finding], None]
 
 GATHER_SECONDS: Final = 0.5
 """Checks that changed nothing are told together, for status pages; those that did change something at once."""
-
-
-def spec_as_json(spec: EndpointSpec) -> list[Any]:
-    """Return an endpoint for JSON."""
-    address = [spec.scheme, spec.host, spec.port, spec.id]
-    return [*address, spec.weight, spec.status.value, spec.backup, spec.path]
-
-
-def spec_of_json(fields: list[Any]) -> EndpointSpec:
-    """Return the endpoint that `spec_as_json` wrote."""
-    scheme, host, port, name, weight, status, backup, path = fields
-    return EndpointSpec(scheme, host, port, name, weight, EndpointStatus(status), backup, path)
-
-
-# -- in the process that watches
 
 
 class _PublishedFeed:
@@ -66,6 +35,7 @@ class _PublishedFeed:
         self._publish = publish
         self._told: dict[str, EndpointSpec] = {}
         self._strategy = ""
+        self._is_known = False
         self.feed = lease.value
         self.feed.subscribe(self._put)
         self.feed.watch_status(self._tell_status)
@@ -77,10 +47,6 @@ class _PublishedFeed:
         """What was published last."""
         return tuple(self._told.values())
 
-    def everything(self) -> Finding:
-        """Return all that is known."""
-        return self._finding(self._told.values(), (), is_all=True)
-
     async def aclose(self) -> None:
         self.feed.unsubscribe(self._put)
         self._publish({"kind": "gone", "key": self._key})
@@ -89,21 +55,24 @@ class _PublishedFeed:
     def _put(self, found: Discovered) -> None:
         before, self._told = self._told, {spec.id: spec for spec in found.endpoints}
         self._strategy = found.strategy
+        # The first result replaces whatever an earlier process had found.
+        is_first, self._is_known = not self._is_known, True
         changed = [spec for name, spec in self._told.items() if before.get(name) != spec]
-        self._publish(self._finding(changed, [name for name in before if name not in self._told]))
+        gone = [name for name in before if name not in self._told]
+        self._publish({**self._finding(changed, gone), "all": is_first})
 
     def _tell_status(self) -> None:
         self._publish(self._finding((), ()))
 
-    def _finding(self, put: Iterable[EndpointSpec], remove: Iterable[str], *, is_all: bool = False) -> Finding:
+    def _finding(self, put: Iterable[EndpointSpec], remove: Iterable[str]) -> Finding:
         feed = self.feed
         return {
             "kind": "endpoints",
             "key": self._key,
-            "all": is_all,
+            "all": False,
             "put": [spec_as_json(spec) for spec in put],
             "remove": list(remove),
-            "known": feed.latest is not None,
+            "known": self._is_known,
             "stale": feed.is_stale,
             "reason": feed.reason,
             "strategy": self._strategy,
@@ -210,11 +179,8 @@ class Publisher:
             raise
         old, self._watched = self._watched, fresh
         await self._close_all(old)
-
-    def everything(self) -> list[Finding]:
-        """Return all that is known, for a process that begins to serve."""
-        found = [feed.everything() for feed in self._feeds.values()]
-        return [*found, {"kind": "health", "results": [check.result() for check in self._checks.values()]}]
+        # Another process may have watched before this one, and told of more.
+        self._publish({"kind": "only", "keys": [*self._feeds.keys(), *self._checks.keys()]})
 
     async def aclose(self) -> None:
         """Watch nothing any more."""
@@ -257,100 +223,3 @@ class Publisher:
         results = [check.result() for key in keys if (check := self._checks.get(key)) is not None]
         if results:
             self._publish({"kind": "health", "results": results})
-
-
-# -- in the processes that serve
-
-
-class _ReceivedHealth:
-    def __init__(self) -> None:
-        self.health = HealthState()
-
-
-class ReceivedMonitor:
-    """Knows what another process finds: the monitor of a process that serves."""
-
-    def __init__(self, clock: Clock, rng: Random | None = None) -> None:
-        """Begin without any findings."""
-        self._clock = clock
-        self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
-        self._feeds: Leases[str, Feed] = Leases()
-        self._checks: Leases[str, Checked] = Leases()
-        self._endpoints: dict[str, dict[str, EndpointSpec]] = {}
-        self._found: dict[str, Finding] = {}
-        """The last finding of each discovery, without its endpoints."""
-        self._results: dict[str, list[Any]] = {}
-
-    def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
-        """Do nothing: discoveries run elsewhere."""
-
-    def discover(self, upstream: str, config: DiscoveryConfig) -> Lease[Feed]:
-        """Return what is and will be received of a discovery."""
-        key = discovery_key(upstream, config)
-        lease = self._feeds.acquire(key, lambda: Feed(upstream, None, self._rng, self._clock))
-        if lease.is_new and key in self._found:
-            self._tell(key, lease.value)
-        return lease
-
-    def check(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Lease[Checked]:
-        """Return what is and will be received of the checks of an address."""
-        key = check_key(spec, config, tls)
-        lease = self._checks.acquire(key, _ReceivedHealth)
-        if lease.is_new and key in self._results:
-            self._note(lease.value.health, self._results[key])
-        return lease
-
-    def receive(self, finding: Finding) -> None:
-        """Take a finding."""
-        kind = finding["kind"]
-        if kind == "endpoints":
-            self._receive_endpoints(finding)
-        elif kind == "health":
-            for result in finding["results"]:
-                self._results[result[0]] = result
-                checked = self._checks.get(result[0])
-                if checked is not None:
-                    self._note(checked.health, result)
-        elif kind == "gone":
-            for table in (self._endpoints, self._found, self._results):
-                table.pop(finding["key"], None)
-
-    def lose(self, reason: str) -> None:
-        """Mark everything stale: the process that watches has ended."""
-        for feed in self._feeds.values():
-            feed.fail(reason)
-
-    def _receive_endpoints(self, finding: Finding) -> None:
-        key = finding["key"]
-        if finding["known"]:
-            table = {} if finding["all"] else self._endpoints.get(key, {})
-            for name in finding["remove"]:
-                table.pop(name, None)
-            for fields in finding["put"]:
-                spec = spec_of_json(fields)
-                table[spec.id] = spec
-            self._endpoints[key] = table
-        self._found[key] = {name: finding[name] for name in ("known", "stale", "reason", "strategy")}
-        feed = self._feeds.get(key)
-        if feed is not None:
-            self._tell(key, feed)
-
-    def _tell(self, key: str, feed: Feed) -> None:
-        found = self._found[key]
-        if not found["known"]:
-            # A process that has just begun to watch knows less than what is in force here.
-            if found["reason"]:
-                feed.fail(found["reason"])
-            return
-        specs = tuple(self._endpoints[key].values())
-        feed.take(Discovered(specs, is_stale=found["stale"], reason=found["reason"], strategy=found["strategy"]))
-
-    def _note(self, health: HealthState, result: list[Any]) -> None:
-        _, healthy, at, seconds, error = result
-        if not at:
-            return  # not checked yet
-        has_changed = healthy != health.healthy
-        health.healthy, health.checked = healthy, True
-        if has_changed and healthy:
-            health.recovered_at = self._clock.monotonic()
-        health.record(error, at, seconds, has_changed=has_changed)

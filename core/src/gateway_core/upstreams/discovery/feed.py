@@ -33,6 +33,7 @@ Listener = Callable[[Discovered], None]
 StatusListener = Callable[[], None]
 
 _logger = logging.getLogger("gateway.discovery")
+_silence = logging.Logger("gateway.discovery.silent", logging.CRITICAL + 1)
 
 
 class Feed:
@@ -45,6 +46,7 @@ class Feed:
         "_flush",
         "_flushed_at",
         "_listeners",
+        "_log",
         "_metrics",
         "_rng",
         "_status_listeners",
@@ -64,11 +66,14 @@ class Feed:
         rng: Random,
         clock: Clock | None = None,
         metrics: FeedMetrics | None = None,
+        *,
+        logs: bool = True,
     ) -> None:
         """Begin without endpoints.
 
         :param name: of the upstream.
         :param discovery: what `start` watches; None if another process does, and what it finds is passed to `take`.
+        :param logs: False if the other process logs what happens.
         """
         self.name = name
         self.latest: Discovered | None = None
@@ -81,6 +86,7 @@ class Feed:
         self._rng = rng
         self._clock = SystemClock() if clock is None else clock
         self._metrics = metrics
+        self._log = _logger if logs else _silence
         self.started_at = self.since = self._clock.monotonic()
         """Monotonic seconds; ``since`` is when it became stale or up to date."""
         self._listeners: list[Listener] = []
@@ -155,9 +161,9 @@ class Feed:
         if not found.endpoints and not found.is_stale:
             if before is None or before.endpoints or before.reason != found.reason:
                 why = f": {found.reason}" if found.reason else ""
-                _logger.warning("discovery of %s finds no endpoints%s", self.name, why)
+                self._log.warning("discovery of %s finds no endpoints%s", self.name, why)
         elif found.endpoints and before is not None and not before.endpoints:
-            _logger.info("discovery of %s finds endpoints again: %d", self.name, len(found.endpoints))
+            self._log.info("discovery of %s finds endpoints again: %d", self.name, len(found.endpoints))
         self._first.set()
         is_new = before is None or _contents(before) != _contents(found)
         if not is_new or self._flush is not None:
@@ -214,9 +220,9 @@ class Feed:
         if is_stale and (not was_stale or is_first):
             known = "is stale, what it found last stays in force"
             what = known if self.latest is not None else "has found no endpoints yet"
-            _logger.warning("discovery of %s %s: %s", self.name, what, reason)
+            self._log.warning("discovery of %s %s: %s", self.name, what, reason)
         elif was_stale and was_reason and not is_stale:
-            _logger.info("discovery of %s is up to date again", self.name)
+            self._log.info("discovery of %s is up to date again", self.name)
         if self._metrics is not None:
             self._metrics.show(self.name, is_stale=is_stale, endpoints=self.count)
         if (is_stale, reason) != (was_stale, was_reason):

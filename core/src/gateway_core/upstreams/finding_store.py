@@ -1,0 +1,94 @@
+"""What one process finds out about upstreams for the others, as JSON objects: *findings*, and all of them together.
+
+A finding says what has changed, by keys that all processes work out alike from the configuration (`discovery_key`,
+`check_key`):
+
+``{"kind": "endpoints", "key", "all", "put", "remove", "known", "stale", "reason", "strategy"}``
+    Endpoints that are new or different, and ids of those that are gone; with ``all`` nothing else is left. ``known``
+    is false before the registry has responded for the first time.
+``{"kind": "health", "results": [[key, healthy, checked at, seconds, error], ...]}``
+    The last check of some addresses.
+``{"kind": "gone", "key"}``
+    What this key stands for is watched no longer.
+
+``{"kind": "only", "keys"}``
+    These keys are watched, and no others.
+``{"kind": "lost", "reason"}``
+    The process that watches has ended; what it found stays in force.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway_core.upstreams.endpoint import EndpointSpec, EndpointStatus
+
+Finding = dict[str, Any]
+"""What was found, ready for JSON."""
+
+
+def spec_as_json(spec: EndpointSpec) -> list[Any]:
+    """Return an endpoint for JSON."""
+    address = [spec.scheme, spec.host, spec.port, spec.id]
+    return [*address, spec.weight, spec.status.value, spec.backup, spec.path]
+
+
+def spec_of_json(fields: list[Any]) -> EndpointSpec:
+    """Return the endpoint that `spec_as_json` wrote."""
+    scheme, host, port, name, weight, status, backup, path = fields
+    return EndpointSpec(scheme, host, port, name, weight, EndpointStatus(status), backup, path)
+
+
+class FindingStore:
+    """All that was found so far, whoever found it."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, dict[str, list[Any]]] = {}
+        """By key and id, as `spec_as_json` writes them."""
+        self.states: dict[str, Finding] = {}
+        """By key, the last finding of a discovery without its endpoints."""
+        self.results: dict[str, list[Any]] = {}
+        """By key, the last check of an address."""
+
+    def apply(self, finding: Finding) -> None:
+        """Take a finding."""
+        kind = finding["kind"]
+        if kind == "endpoints":
+            self._apply_endpoints(finding)
+        elif kind == "health":
+            self.results.update((result[0], result) for result in finding["results"])
+        elif kind == "gone":
+            self._forget(finding["key"])
+        elif kind == "only":
+            kept = set(finding["keys"])
+            for key in [*self.states, *self.results]:
+                if key not in kept:
+                    self._forget(key)
+
+    def everything(self) -> list[Finding]:
+        """Return findings that tell a process that begins to serve all there is."""
+        found: list[Finding] = [
+            {**state, "all": True, "put": list(self.endpoints.get(key, {}).values()), "remove": []}
+            for key, state in self.states.items()
+        ]
+        return [*found, {"kind": "health", "results": list(self.results.values())}]
+
+    def _apply_endpoints(self, finding: Finding) -> None:
+        key = finding["key"]
+        if not finding["known"] and key in self.endpoints:
+            # A process that has just begun to watch knows less than what is in force: only its reason is news.
+            if finding["reason"]:
+                self.states[key] = {**self.states[key], "stale": True, "reason": finding["reason"]}
+            return
+        table = {} if finding["all"] else self.endpoints.get(key, {})
+        for name in finding["remove"]:
+            table.pop(name, None)
+        for fields in finding["put"]:
+            table[fields[3]] = fields
+        if finding["known"]:
+            self.endpoints[key] = table
+        self.states[key] = {name: finding[name] for name in ("kind", "key", "known", "stale", "reason", "strategy")}
+
+    def _forget(self, key: str) -> None:
+        for table in (self.endpoints, self.states, self.results):
+            table.pop(key, None)
