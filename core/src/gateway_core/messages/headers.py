@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Final, NewType, NoReturn, overload
 
+from gateway_core.errors import GatewayError
 from gateway_core.messages.fields import CRLF, FieldBlock, FieldNames, checked_name, checked_value, lines_of
 
 _MOST_NEEDLES: Final = 4096
@@ -30,6 +31,10 @@ def _needle(name: str) -> bytes:
         if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
+
+
+class RepeatedFieldError(GatewayError):
+    """A field that may be given once is there several times."""
 
 
 class Headers:
@@ -77,25 +82,43 @@ class Headers:
     def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of a field, or the default."""
-        needle = _needles.get(name) or _needle(name)
-        start = self._lowered.find(needle)
-        if start < 0:
-            return default
-        start += len(needle)
-        end = self._block.find(CRLF, start)
-        value = self._block[start:] if end < 0 else self._block[start:end]
-        return value.strip(b" \t").decode("latin-1")
+        value = self.get_bytes(name)
+        return default if value is None else value.decode("latin-1")
 
     def get_bytes(self, name: str) -> bytes | None:
         """Return the first value of a field as its bytes, which are often UTF-8, or None."""
+        # Plugins ask for fields of every request: no call but those of bytes.
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
         needle = _needles.get(name) or _needle(name)
-        start = self._lowered.find(needle)
+        start = lowered.find(needle)
         if start < 0:
             return None
         start += len(needle)
-        end = self._block.find(CRLF, start)
-        value = self._block[start:] if end < 0 else self._block[start:end]
-        return value.strip(b" \t")
+        block = self._block
+        end = block.find(CRLF, start)
+        return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
+
+    def get_only(self, name: str) -> str | None:
+        """Return the value of a field that may be given once.
+
+        :returns: None if there is none.
+        :raises RepeatedFieldError: there are several, of which others might take another one.
+        """
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
+        needle = _needles.get(name) or _needle(name)
+        start = lowered.find(needle)
+        if start < 0:
+            return None
+        start += len(needle)
+        if lowered.find(needle, start) >= 0:
+            raise RepeatedFieldError(f"the field {name!r} is repeated")
+        block = self._block
+        end = block.find(CRLF, start)
+        return (block[start:] if end < 0 else block[start:end]).strip(b" \t").decode("latin-1")
 
     def count(self, name: str) -> int:
         """Return how many fields of that name there are."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
-from gateway_core.messages.headers import Headers
+from gateway_core.messages.headers import Headers, frozen_headers
 from gateway_core.messages.path import ReadPath
 
 
@@ -104,18 +104,36 @@ class RequestHead(Protocol):
 class ReceivedHead:
     """A request's head as it came, before anything was removed. Read-only: changes raise TypeError."""
 
-    __slots__ = ("headers", "method", "target")
+    __slots__ = ("_head",)
 
-    method: str
-    target: str
-    """The request-target as it was sent (RFC 9112 section 3.2)."""
-    headers: Headers
+    _head: RequestHead | tuple[str, str, bytes]
 
-    def __init__(self, method: str, target: str, headers: Headers) -> None:
-        set_attribute = object.__setattr__
-        set_attribute(self, "method", method)
-        set_attribute(self, "target", target)
-        set_attribute(self, "headers", headers)
+    def __init__(self, head: RequestHead | tuple[str, str, bytes]) -> None:
+        """Show a head that was read, or method, request-target and field block of one that was made."""
+        object.__setattr__(self, "_head", head)
+
+    @property
+    def method(self) -> str:
+        head = self._head
+        return head[0] if isinstance(head, tuple) else head.method
+
+    @property
+    def target(self) -> str:
+        """The request-target as it was sent (RFC 9112 section 3.2)."""
+        head = self._head
+        if isinstance(head, tuple):
+            return head[1]
+        sent = head.facts.sent
+        return head.target if sent is None else sent[0]
+
+    @property
+    def headers(self) -> Headers:
+        """The fields as they were sent."""
+        head = self._head
+        if isinstance(head, tuple):
+            return frozen_headers(head[2])
+        sent = head.facts.sent
+        return frozen_headers(head.facts.raw if sent is None else sent[1])
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise TypeError(f"request.received is read-only, so {name} cannot be set: change the request itself")

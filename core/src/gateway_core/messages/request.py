@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
-from gateway_core.messages.headers import Headers, HeadersKey, block_of, frozen_headers, headers_of_block
+from gateway_core.messages.headers import Headers, HeadersKey, block_of, headers_of_block
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
@@ -159,12 +159,7 @@ class Request:
         """The head as the client sent it; `method` and `headers` are what goes on."""
         received = self._received
         if received is None:
-            head = self._received_head
-            if isinstance(head, tuple):
-                method, target, block = head
-            else:
-                method, (target, block) = head.method, head.facts.sent or (head.target, head.facts.raw)
-            received = self._received = ReceivedHead(method, target, frozen_headers(block))
+            received = self._received = ReceivedHead(self._received_head)
         return received
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote_plus
 
-from gateway_plugin_sdk import Request
+from gateway_plugin_sdk import RepeatedFieldError, Request
 
 Place = Literal["header", "cookie", "query"]
 
@@ -27,47 +27,34 @@ class Source:
     scheme: str = ""
     """Authentication scheme before the credentials, such as ``Bearer``; only in a header."""
 
-    _lowered_scheme: str = field(init=False, repr=False, compare=False)
+    _before: str = field(init=False, repr=False, compare=False)
+    """What stands before the credentials, as most clients write it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_lowered_scheme", self.scheme.lower())
+        object.__setattr__(self, "_before", f"{self.scheme} ")
 
-    def raw(self, request: Request) -> str | None:
-        """Return what is at this place, or None; in a header, the scheme is still in front.
+    def find(self, request: Request) -> str | None:
+        """Return the credentials, or None if there are none of this kind here.
 
         What is empty is not there: logging out leaves empty cookies, and proxies empty fields.
 
         :raises AmbiguousError: there are several.
         """
         if self.place == "header":
-            # This is on the path of every request: one count, and most often one look.
-            headers = request.headers
-            found = headers.count(self.name)
-            if found == 0:
-                return None
-            if found > 1:
-                # Also if one of them is empty: servers join repeated fields, or take the first or the last.
-                raise AmbiguousError(f"header {self.name!r} is repeated")
-            value = headers.get(self.name)
-            return value if value and value.lower() != self._lowered_scheme else None
+            try:
+                # Also if one of several is empty: servers join repeated fields, or take the first or the last.
+                value = request.headers.get_only(self.name)
+            except RepeatedFieldError as error:
+                raise AmbiguousError(f"header {self.name!r} is repeated") from error
+            if not value or not self.scheme:
+                return value or None
+            return _after_scheme(value, self.scheme, self._before) or None
         query = self.place == "query"
         values = _parameters(request.query_string, self.name) if query else _cookies(request, self.name)
         values = [value for value in values if value]
         if len(values) > 1:
             raise AmbiguousError(f"{self.place} {self.name!r} is repeated")
         return values[0] if values else None
-
-    def credentials(self, raw: str) -> str | None:
-        """Return the credentials in what `raw` gave, or None if they are for another scheme."""
-        return _after_scheme(raw, self.scheme) if self.scheme else raw
-
-    def find(self, request: Request) -> str | None:
-        """Return the credentials, or None if there are none of this kind here.
-
-        :raises AmbiguousError: there are several.
-        """
-        raw = self.raw(request)
-        return None if raw is None else self.credentials(raw)
 
     def hide(self, request: Request) -> None:
         """Take the credentials out of what goes upstream; what else is at this place stays."""
@@ -79,14 +66,16 @@ class Source:
             request.headers.remove(self.name)
         else:
             values = request.headers.get_all(self.name)
-            kept = [value for value in values if _after_scheme(value, self.scheme) is None]
+            kept = [value for value in values if _after_scheme(value, self.scheme, self._before) is None]
             if len(kept) < len(values):
                 request.headers.remove(self.name)
                 request.headers.extend([(self.name, value) for value in kept])
 
 
-def _after_scheme(value: str, scheme: str) -> str | None:
+def _after_scheme(value: str, scheme: str, before: str) -> str | None:
     # RFC 9110 section 11.1: the scheme's case does not matter, and one space or more follows it.
+    if value.startswith(before):
+        return value[len(before) :].lstrip(" ")
     length = len(scheme)
     if value[:length].lower() != scheme.lower():
         return None

@@ -27,9 +27,6 @@ class Verified:
     fields: tuple[tuple[str, str], ...] = ()
     """Header fields for the upstream."""
 
-    proof: object | None = None
-    """What its provider tells by whether this is still so; None if it may be so for this request only."""
-
 
 @dataclass(frozen=True, slots=True)
 class Needs:

@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Iterator
 from gateway_plugin_sdk import ConfigFinding, Identity, Plugin, PluginContext, Request, Response, hookimpl
 
 from gateway_plugin_auth.config import AuthConfig
-from gateway_plugin_auth.config.requirement import Requirement, names_in
+from gateway_plugin_auth.config.requirement import names_in
 from gateway_plugin_auth.findings import findings
 from gateway_plugin_auth.forwarding import ReservedHeaders
-from gateway_plugin_auth.heads import KnownHeads
 from gateway_plugin_auth.outcomes import Needs, Verified
 from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
-from gateway_plugin_auth.providers.jwt import Tokens
 from gateway_plugin_auth.refusal_log import RefusalLog
 from gateway_plugin_auth.refusals import Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
@@ -45,18 +43,11 @@ class Auth(Plugin[AuthConfig]):
         self._reserved = ReservedHeaders(names) if names else None
         self.reserved_headers = frozenset(names)
         self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
-        self._tokens = self._only_tokens(requirement)
-        self._heads = KnownHeads()
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
         self._refusals = self.metrics.counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
         )
         self._refusal_log = RefusalLog()
-
-    def _only_tokens(self, requirement: Requirement) -> Tokens | None:
-        """Return the provider if all that callers are known by is one token in their heads, and None otherwise."""
-        provider = self._providers[requirement] if isinstance(requirement, str) else None
-        return provider if isinstance(provider, Tokens) and provider.reads_head_only else None
 
     @classmethod
     def check_config(cls, config: AuthConfig) -> Iterator[ConfigFinding]:
@@ -79,19 +70,10 @@ class Auth(Plugin[AuthConfig]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
-        """Answer 401 or 403, or let the request go on with its caller's name."""
-        head, tokens = request.headers_key, self._tokens
-        known = self._heads.get(head)
-        if known is not None and tokens is not None:
-            if tokens.holds(known.proof):
-                known.apply(request)
-                return None
-            self._heads.drop(head)
+        """Respond with 401 or 403, or let the request go on with its caller's name."""
         judgement = self._judge(request)
         if type(judgement) is tuple:
             self._admit(request, judgement)
-            if tokens is not None:
-                self._heads.put(head, judgement[0], request)
             return None
         if isinstance(judgement, Refusal):
             return self._refuse(request, judgement)

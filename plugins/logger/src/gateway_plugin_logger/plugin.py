@@ -1,15 +1,18 @@
-"""The plugin: notes down requests that are over, and makes lines of them when there is time."""
+"""The plugin: writes a line for each request that is over, and hands lines to the sinks some at a time.
+
+A line is made in the log phase, when the client has its response: what it is made of is in the processor's caches then,
+and is freed with the request. Made later, of many requests at once, it took half as long again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Record, Request, Response, hookimpl
 
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, SyslogSink
-from gateway_plugin_logger.filters.expression import Predicate
 from gateway_plugin_logger.findings import findings
 from gateway_plugin_logger.formats.compiler import Renderer
 from gateway_plugin_logger.open_sinks import (
@@ -26,16 +29,23 @@ from gateway_plugin_logger.sinks import destinations
 from gateway_plugin_logger.sinks.stats import SinkStats
 
 _BATCH: Final = 64
-"""Requests that are noted down before their lines are made: a quarter of a millisecond of work."""
-_BATCH_WITH_BODIES: Final = 2
-"""The same if lines have bodies in them, each of which may take a millisecond."""
+"""Lines that are handed to the sinks at once."""
 _LONGEST_WAIT: Final = 0.02
-"""Seconds after which the lines of fewer requests are made."""
+"""Seconds after which fewer are."""
 
 _NETWORK_SINKS: Final = (SyslogSink, HttpSink, OtlpSink)
 
-Event = tuple[Request, Response, Record]
-T = TypeVar("T")
+
+class Form:
+    """One form of line, and the sinks that take it."""
+
+    __slots__ = ("extends", "lines", "render")
+
+    def __init__(self, render: Renderer) -> None:
+        self.render = render
+        self.lines: list[str] = []
+        """Those that no sink has yet."""
+        self.extends: list[Extend] = []
 
 
 class Logger(Plugin[LoggerConfig]):
@@ -52,13 +62,12 @@ class Logger(Plugin[LoggerConfig]):
 
     def __init__(self, config: LoggerConfig, context: PluginContext) -> None:
         super().__init__(config, context)
-        self._events: list[Event] = []
+        self._waiting = 0  # requests whose lines no sink has yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._passes = make_filter(config)
         self._forms = make_forms(config, context.binding)
         captures = self._forms.captures
         self._request_body, self._response_body = captures.get("request_body"), captures.get("response_body")
-        self._batch = _BATCH_WITH_BODIES if captures else _BATCH
         self.idle_hooks = frozenset(
             hook
             for hook, capture in (
@@ -70,7 +79,7 @@ class Logger(Plugin[LoggerConfig]):
         if "plugin_times" in config.names:
             self.needs = frozenset({"hook-times"})
         self._open_sinks: list[OpenSink] = []
-        self._routes: dict[Renderer, list[Extend]] = {}
+        self._lines: dict[Renderer, Form] = {}
         self._stats = SinkStats("format", context.metrics, context.clock, context.log)
 
     async def start(self) -> None:
@@ -83,7 +92,7 @@ class Logger(Plugin[LoggerConfig]):
                 opened = open_sink(sink, self.config, sink_context, tls)
                 self._open_sinks.append(opened)
                 renderer = renderer_for(sink, self._forms, self.context.binding)
-                self._routes.setdefault(renderer, []).append(opened.extend)
+                self._lines.setdefault(renderer, Form(renderer)).extends.append(opened.extend)
         except OSError as error:
             await self.stop()
             where = error.filename or "a sink"
@@ -93,14 +102,14 @@ class Logger(Plugin[LoggerConfig]):
         except ValueError:  # certificates
             await self.stop()
             raise
-        destinations.OPEN.before_exit(self._make_all_lines)
+        destinations.OPEN.before_exit(self._hand_over)
 
     async def stop(self) -> None:
-        """Make the last lines, and wait until they are out."""
-        self._make_all_lines()
-        destinations.OPEN.no_more_before_exit(self._make_all_lines)
+        """Wait until the last lines are out."""
+        self._hand_over()
+        destinations.OPEN.no_more_before_exit(self._hand_over)
         open_sinks, self._open_sinks = self._open_sinks, []
-        self._routes, self._loop = {}, None
+        self._lines, self._loop = {}, None
         await asyncio.gather(*(sink.close(self.config.stop_timeout) for sink in open_sinks))
         self._stats.report()
 
@@ -118,65 +127,34 @@ class Logger(Plugin[LoggerConfig]):
 
     @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:
-        """Note the request down; its line is made after some more requests, or some milliseconds."""
-        events = self._events
-        events.append((request, response, record))
-        count = len(events)
-        if count == 1:
-            self._make_lines_within(_LONGEST_WAIT)
-        elif count == self._batch:
-            self._make_lines_within(0.0)
-
-    def _make_lines_within(self, seconds: float) -> None:
-        loop = self._loop
+        """Write the request's line; sinks get it with some others, or some milliseconds later."""
+        loop, passes = self._loop, self._passes
         if loop is None:
-            self._stats.dropped(len(self._events), "stopped", "the binding is not running")
-            self._events.clear()
-        elif seconds:
-            loop.call_later(seconds, self._make_some_lines)
-        else:
-            loop.call_soon(self._make_some_lines)
-
-    def _make_some_lines(self) -> None:
-        """Make the lines of some requests, and those of the rest after other work had its turn."""
-        events = self._events[: self._batch]
-        del self._events[: self._batch]
-        self._make_lines(events)
-        if self._events:
-            self._make_lines_within(0.0)
-
-    def _make_all_lines(self) -> None:
-        events, self._events = self._events, []
-        self._make_lines(events)
-
-    def _make_lines(self, events: Sequence[Event]) -> None:
-        chosen = events
-        if self._passes is not None:
-            chosen = self._chosen(self._passes, events)
-        if not chosen:
+            self._stats.dropped(1, "stopped", "the binding is not running")
             return
-        for render, extends in self._routes.items():
-            lines = self._lines(render, chosen)
-            for extend in extends:
-                extend(lines)
-
-    # One odd request costs no other its line: where all at once fails, each has its turn alone.
-
-    def _chosen(self, passes: Predicate, events: Sequence[Event]) -> Sequence[Event]:
+        # One odd request costs no other its line, and one form no other form.
         try:
-            return [event for event in events if passes(*event)]
-        except Exception:  # noqa: BLE001 - looked into one by one
-            return [event for event in events if self._of_one(passes, event)]
-
-    def _lines(self, render: Renderer, events: Sequence[Event]) -> list[str]:
-        try:
-            return [render(request, response, record) for request, response, record in events]
-        except Exception:  # noqa: BLE001 - looked into one by one
-            return [line for event in events if (line := self._of_one(render, event)) is not None]
-
-    def _of_one(self, function: Callable[[Request, Response, Record], T], event: Event) -> T | None:
-        try:
-            return function(*event)
-        except Exception as error:  # noqa: BLE001 - counted and logged; the other requests go on
+            if passes is not None and not passes(request, response, record):
+                return
+        except Exception as error:  # noqa: BLE001 - counted and logged
             self._stats.dropped(1, "failed", repr(error))
-            return None
+            return
+        for form in self._lines.values():
+            try:
+                form.lines.append(form.render(request, response, record))
+            except Exception as error:  # noqa: BLE001 - counted and logged
+                self._stats.dropped(1, "failed", repr(error))
+        self._waiting = waiting = self._waiting + 1
+        if waiting == 1:
+            loop.call_later(_LONGEST_WAIT, self._hand_over)
+        elif waiting == _BATCH:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the sinks what lines there are."""
+        self._waiting = 0
+        for form in self._lines.values():
+            if lines := form.lines:
+                form.lines = []
+                for extend in form.extends:
+                    extend(lines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gateway_plugin_sdk import FieldBlock, FieldNames, FieldTemplate, Headers, HeadersKey, Response
+from gateway_plugin_sdk import FieldBlock, FieldNames, FieldTemplate, Headers, Response
 
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.limits import Limit
@@ -84,7 +84,7 @@ class FieldWriter:
 class OneLimit:
     """Adds the fields of one limit, as one block, which is made again only when a number changes."""
 
-    __slots__ = ("_fields", "_looked_at", "_remaining", "_reset", "_template")
+    __slots__ = ("_fields", "_remaining", "_reset", "_template")
 
     def __init__(self, template: FieldTemplate) -> None:
         """Prepare; the template takes what is left and when all is back."""
@@ -92,17 +92,12 @@ class OneLimit:
         self._remaining = -1
         self._reset = -1
         self._fields = FieldBlock(())
-        self._looked_at: HeadersKey | None = None
-        """Of a head without such fields: an upstream's responses have the same one again and again."""
 
     def write(self, left: Remaining, response: Response) -> bool:
         """Add the fields; return False if the response has such fields already, which takes a closer look."""
         headers = response.headers
-        key = headers.key
-        if key is not self._looked_at:
-            if headers.has_any(_OLDER_NAMES):
-                return False
-            self._looked_at = key
+        if headers.has_any(_OLDER_NAMES):
+            return False
         remaining, reset = left[0], int(left[1] + ALMOST_ONE)
         if remaining != self._remaining or reset != self._reset:
             self._fields = self._template.fill(remaining, reset)

@@ -11,6 +11,10 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 
 
+def as_bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
 @pytest.mark.parametrize(
     ("target", "path"),
     [
@@ -47,15 +51,15 @@ def test_the_path_is_the_one_that_the_client_sent(target: str, path: str) -> Non
     ],
 )
 def test_only_a_valid_traceparent_is_believed(traceparent: str | None, is_valid: bool) -> None:
-    assert readers.trace_part(traceparent, 1) == (TRACE if is_valid else None)
-    assert readers.trace_part(traceparent, 2) == (SPAN if is_valid else None)
+    assert readers.trace_part(as_bytes(traceparent), 1) == (TRACE if is_valid else None)
+    assert readers.trace_part(as_bytes(traceparent), 2) == (SPAN if is_valid else None)
 
 
-@given(st.text(max_size=80))
-def test_no_text_breaks_the_reading_of_a_traceparent(text: str) -> None:
-    part = readers.trace_part(text, 1)
+@given(st.binary(max_size=80))
+def test_no_bytes_break_the_reading_of_a_traceparent(value: bytes) -> None:
+    part = readers.trace_part(value, 1)
 
-    assert part is None or (len(part) == 32 and part in text)
+    assert part is None or (len(part) == 32 and part.encode() in value)
 
 
 @given(
@@ -72,8 +76,7 @@ def test_the_fast_header_reader_reads_what_headers_read(fields: list[tuple[str, 
 
     read = readers.make_header_reader("user-agent")
 
-    for _ in range(2):  # the second time from memory
-        assert read(headers) == headers.get("user-agent")
+    assert read(headers) == headers.get("user-agent")
 
 
 def test_header_values_are_read_as_utf8_and_odd_bytes_are_kept_visible() -> None:
@@ -81,18 +84,6 @@ def test_header_values_are_read_as_utf8_and_odd_bytes_are_kept_visible() -> None
 
     assert readers.make_header_reader("user-agent")(headers) == "Café \\xff"
     assert readers.header_list(headers, "user-agent") == "Café \\xff"
-
-
-def test_the_header_reader_does_not_remember_long_or_many_values() -> None:
-    read = readers.make_header_reader("user-agent")
-    memory = next(cell.cell_contents for cell in read.__closure__ or () if isinstance(cell.cell_contents, dict))
-
-    for number in range(5000):
-        read(Headers({"User-Agent": str(number)}))
-    read(Headers({"User-Agent": "x" * 60_000}))
-
-    assert len(memory) <= 1024
-    assert max(map(len, memory)) <= 256
 
 
 def test_claims_are_found_by_their_whole_name_and_then_by_the_dots(make_event: object) -> None:

@@ -14,7 +14,7 @@ from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.fetch import BYTES_PER_TOKEN
 from gateway_plugin_auth.config.texts import many
-from gateway_plugin_auth.credentials import AmbiguousError, Source
+from gateway_plugin_auth.credentials import AmbiguousError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, described, parse_token
 from gateway_plugin_auth.keyring import make_keyring
@@ -61,8 +61,6 @@ class Tokens:
         self._revocations = (
             RevocationSource(config.revocation, config.fetch, context) if config.revocation is not None else None
         )
-        self.reads_head_only = all(source.place != "query" for source in self._sources)
-        """Whether equal header fields have equal outcomes while the proof of one holds."""
         self._cache: VerifiedCache[Entry] = VerifiedCache(config.cache.size, BYTES_PER_TOKEN)
         self._refused: VerifiedCache[object] = VerifiedCache(min(config.cache.size, _MOST_REFUSED))
         own = (config.payload_header,) if config.payload_header is not None else ()
@@ -89,34 +87,28 @@ class Tokens:
         """Judge the request's token."""
         try:
             for source in self._sources:
-                raw = source.raw(request)
-                if raw is not None:
-                    outcome = self._check_raw(request, source, raw)
-                    if outcome is not None:
-                        return outcome
+                text = source.find(request)
+                if text is not None:
+                    return self._check_token(request, text)
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
         return NO_CREDENTIALS
 
-    def _check_raw(self, request: Request, source: Source, raw: str) -> Outcome | None:
-        text = source.credentials(raw)
-        if text is None:
-            return None
+    def _check_token(self, request: Request, text: str) -> Outcome:
         if len(text) > self._most_characters:
             return _TOO_LARGE
         # Of the token alone: the scheme in front of it has many spellings, and each would take another one's place.
         digest = self._cache.digest(text)
         entry = self._cache.get(digest)
-        return entry.outcome if entry is not None and self.holds(entry) else self._verify(request, text, digest)
-
-    def holds(self, proof: object) -> bool:
-        """Say whether what a token was accepted for is still so: its time, the keys, the revocation list."""
-        return (
-            type(proof) is Entry
-            and self._wall() < proof.until
-            and proof.stamp is self._keyring.stamp
-            and (self._revocations is None or proof.revocations is self._revocations.stamp)
-        )
+        # What it was accepted for must still be so: its time, the keys, the revocation list.
+        if (
+            entry is not None
+            and self._wall() < entry.until
+            and entry.stamp is self._keyring.stamp
+            and (self._revocations is None or entry.revocations is self._revocations.stamp)
+        ):
+            return entry.outcome
+        return self._verify(request, text, digest)
 
     def _verify(self, request: Request, text: str, digest: bytes) -> Outcome:
         refused = self._refused.get(digest)
@@ -174,8 +166,6 @@ class Tokens:
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
         revocations = self._revocations.stamp if self._revocations is not None else None
         entry = Entry(outcome, self._keyring.stamp, revocations, until)
-        if isinstance(outcome, Verified) and self._cache.size > 0:
-            outcome.proof = entry
         self._cache.put(digest, entry, _BYTES_OF_AN_ENTRY + _BYTES_PER_CHARACTER * len(text))
         return outcome
 

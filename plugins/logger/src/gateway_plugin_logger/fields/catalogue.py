@@ -30,7 +30,7 @@ READERS: Final[dict[str, Any]] = {
     "gateway_time": readers.gateway_time,
     "content_type": readers.make_header_reader("content-type"),
     "referer": readers.make_header_reader("referer"),
-    "traceparent": readers.make_header_reader("traceparent"),
+    "traceparent": readers.traceparent,
     "user_agent": readers.make_header_reader("user-agent"),
     "level": readers.level,
     "path": readers.path,
@@ -283,7 +283,7 @@ _FIELDS: Final = (
         "how that is known: `jwt`, `basic`, ...",
         optional=True,
     ),
-    _field("user_agent", "user_agent(head)", Kind.TEXT, "user_agent.original", "`User-Agent`", optional=True),
+    _field("user_agent", "user_agent(head)", Kind.WORD, "user_agent.original", "`User-Agent`", optional=True),
     _field("referer", "referer(head)", Kind.TEXT, "http.request.header.referer", "`Referer`", optional=True),
     _field(
         "content_type",

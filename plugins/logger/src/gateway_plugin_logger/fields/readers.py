@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 from gateway_plugin_sdk import MISSING, Headers, Record, Request, Response, claim_path
 
 _REFUSALS: Final = ("auth.refusal", "ratelimit.refusal")
-_LONGEST_REMEMBERED: Final = 256
-_MOST_REMEMBERED: Final = 1024
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """RFC 9110 and RFC 5789."""
-_NO_HEX: Final = {ord(digit): None for digit in "0123456789abcdef"}
+_TRACEPARENT_LENGTH: Final = 55
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 def wire_text(value: str) -> str:
@@ -21,26 +21,18 @@ def wire_text(value: str) -> str:
 
 
 def make_header_reader(name: str) -> Callable[[Headers], str | None]:
-    """Return a function that reads a field that is given once, such as ``User-Agent``.
-
-    It remembers values: clients repeat themselves.
-    """
-    seen: dict[bytes, str] = {}
+    """Return a function that reads a field that is given once, such as ``User-Agent``."""
 
     def read(headers: Headers) -> str | None:
         raw = headers.get_bytes(name)
-        if raw is None:
-            return None
-        text = seen.get(raw)
-        if text is None:
-            text = raw.decode("utf-8", "backslashreplace")
-            if len(raw) <= _LONGEST_REMEMBERED:
-                if len(seen) >= _MOST_REMEMBERED:
-                    seen.clear()
-                seen[raw] = text
-        return text
+        return None if raw is None else raw.decode("utf-8", "backslashreplace")
 
     return read
+
+
+def traceparent(headers: Headers) -> bytes | None:
+    """Return the field that `trace_part` takes apart."""
+    return headers.get_bytes("traceparent")
 
 
 def header_list(headers: Headers, name: str) -> str | None:
@@ -75,22 +67,17 @@ def path(target: str) -> str:
     return target if target.startswith("/") else origin(target)
 
 
-def trace_part(value: str | None, part: int) -> str | None:
+def trace_part(value: bytes | None, part: int) -> str | None:
     """Return a part of a valid ``traceparent`` (W3C Trace Context section 3.2): 1 is the trace, 2 the parent span."""
-    if value is None or len(value) < 55:
+    found = None if value is None else _TRACEPARENT.match(value)
+    if value is None or found is None:
         return None
-    parts = value[:55].split("-")
-    if len(parts) != 4 or [len(p) for p in parts] != [2, 32, 16, 2] or value[:2] == "ff":
-        return None
-    if len(value) > 55 and (value[:2] == "00" or value[55] != "-"):
-        return None
-    digits = "".join(parts)
-    if digits.translate(_NO_HEX) or not parts[1].strip("0") or not parts[2].strip("0"):
-        return None
-    return parts[part]
+    if len(value) > _TRACEPARENT_LENGTH and (value.startswith(b"00") or value[_TRACEPARENT_LENGTH] != ord("-")):
+        return None  # only later versions may have more
+    return found[part].decode("ascii")
 
 
-def trace_flags(value: str | None) -> int | None:
+def trace_flags(value: bytes | None) -> int | None:
     """Return the flags of a valid ``traceparent`` as a number; None if there is none."""
     flags = trace_part(value, 3)
     return None if flags is None else int(flags, 16)

@@ -10,11 +10,11 @@ from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.fields import FIELDS, FieldNameError, Kind, Value, find_value
 from gateway_plugin_logger.fields.readers import (
-    make_header_reader,
     otel_method,
     server_address,
     server_port,
     trace_flags,
+    traceparent,
 )
 from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.formats import styles
@@ -38,7 +38,7 @@ _FLAGS: Final = Value(
     "trace_flags(traceparent(head))",
     Kind.INTEGER,
     optional=True,
-    names={"trace_flags": trace_flags, "traceparent": make_header_reader("traceparent")},
+    names={"trace_flags": trace_flags, "traceparent": traceparent},
 )
 
 

@@ -4,8 +4,8 @@ The result is what somebody in a hurry would have written by hand: one f-string.
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
 
-What a line says of the head's fields alone, such as the user agent, or of the target alone, is written once for equal
-ones and remembered: clients repeat theirs.
+How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. Heads and
+targets as a whole are not: clients do not repeat them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Final, cast
 
-from gateway_plugin_sdk import Headers, HeadersKey, Record, Request, Response
+from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.fields import Kind, Value
 from gateway_plugin_logger.formats.escape import without_lone_surrogates
@@ -31,17 +30,10 @@ _PRELUDES: Final = (
     (_HEAD, "head = request.headers"),
     (_TARGET, "target = request.received.target"),
     (_PATH_AND_QUERY, "client_path, _, client_query = target.partition('?')"),
-    (frozenset({"_of_head"}), "_of_head = _heads(request.headers_key) or _write_head(request.headers)"),
-    (
-        frozenset({"_of_target"}),
-        "target = request.received.target; _of_target = _targets(target) or _write_target(target)",
-    ),
 )
 """What several values share, and what is done for it before."""
-_LARGEST_REMEMBERED: Final = 2048
 _MOST_REMEMBERED: Final = 512
-_LONGEST_WORD: Final = 128
-_LONGEST_TARGET: Final = 256
+_LONGEST_WORD: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +76,8 @@ def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Rend
     """
     names: dict[str, Any] = {}
     texts: list[ast.expr] = []
-    remembered: dict[str, list[ast.expr]] = {"_of_head": [], "_of_target": []}
-    numbered = [(_texts(part, number, names), part) for number, part in enumerate(parts)]
-    for of, group in groupby(numbered, lambda each: _depends_on(each[1])):
-        found = [text for each, _ in group for text in each]
-        if of is not None:
-            place = ast.Subscript(ast.Name(of, ast.Load()), ast.Constant(len(remembered[of])), ast.Load())
-            remembered[of].append(_joined(found))
-            found = [ast.FormattedValue(place, -1, None)]
-        texts += found
-    if of_head := remembered["_of_head"]:
-        write = _compiled(ast.Tuple(of_head, ast.Load()), ("head",), names)
-        names["_heads"], names["_write_head"] = _remembering_heads(write)
-    if of_target := remembered["_of_target"]:
-        write = _compiled(ast.Tuple(of_target, ast.Load()), ("target",), names)
-        names["_targets"], names["_write_target"] = _remembering_targets(write)
+    for number, part in enumerate(parts):
+        texts += _texts(part, number, names)
     line = _joined(texts)
     if is_json:
         names["_mend"] = without_lone_surrogates
@@ -118,12 +97,7 @@ def expression_of(value: Value) -> ast.expr:
 
 def _compiled(body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any]) -> Callable[..., Any]:
     used = _names_in(body) - set(arguments)
-    prelude = [
-        line
-        for shared, source in _PRELUDES
-        if used & shared and not shared.issuperset(arguments)
-        for line in ast.parse(source).body
-    ]
+    prelude = [line for shared, source in _PRELUDES if used & shared for line in ast.parse(source).body]
     signature = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
     function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
@@ -144,51 +118,6 @@ def _names_in(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-def _depends_on(part: str | Piece) -> str | None:
-    """Return the memory that a part is kept in; None if it says something of the one request alone."""
-    if isinstance(part, str):
-        return None
-    used = _names_in(expression_of(part.value))
-    if used.isdisjoint(_ARGUMENTS):
-        if used & _HEAD and not used & _TARGET:
-            return "_of_head"
-        if used & _TARGET and not used & _HEAD:
-            return "_of_target"
-    return None
-
-
-def _remembering_heads(
-    write: Callable[[Headers], tuple[str, ...]],
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return what looks a head up by its key, and what writes one that is not there."""
-    written: dict[HeadersKey, tuple[str, ...]] = {}
-
-    def write_new(headers: Headers) -> tuple[str, ...]:
-        texts = write(headers)
-        if headers.size <= _LARGEST_REMEMBERED:
-            if len(written) >= _MOST_REMEMBERED:
-                written.clear()
-            written[headers.key] = texts
-        return texts
-
-    return written.get, write_new
-
-
-def _remembering_targets(write: Callable[[str], tuple[str, ...]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the same for targets."""
-    written: dict[str, tuple[str, ...]] = {}
-
-    def write_new(target: str) -> tuple[str, ...]:
-        texts = write(target)
-        if len(target) <= _LONGEST_TARGET:
-            if len(written) >= _MOST_REMEMBERED:
-                written.clear()
-            written[target] = texts
-        return texts
-
-    return written.get, write_new
-
-
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
     """Return what a part adds to the line: constants, and values as f-strings format them."""
     if isinstance(part, str):
@@ -204,7 +133,7 @@ def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.ex
 
 
 def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any]) -> list[ast.expr]:
-    if part.value.kind is Kind.WORD and _depends_on(part) is None:
+    if part.value.kind is Kind.WORD:
         name = f"_words_{number}"
         names[name] = _Words(part)
         word = ast.Subscript(ast.Name(name, ast.Load()), reading, ast.Load())
@@ -227,8 +156,6 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
         elif not isinstance(text, ast.Constant) or text.value:
             joined.append(text)
     match joined:
-        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith(
-            ("_words", "_of_")
-        ):
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_words"):
             return text  # a text already
     return ast.JoinedStr(joined)
