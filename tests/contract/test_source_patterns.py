@@ -28,8 +28,8 @@ ONLY_MATCHED = "never searched for, and linear where it is matched"
 OPERATORS = "sees what operators write, and error texts of libraries about it"
 EXCEPTIONS = {
     "gateway_core.config.address._HOST": ONLY_MATCHED,
-    "gateway_core.config.gather._OWN_KEY": "linear, but for the number of its names",
-    "gateway_core.config.place._STEP": OPERATORS,
+    "gateway_core.config.merge_documents._OWN_KEY": "linear, but for the number of its names",
+    "gateway_core.config.location._STEP": OPERATORS,
     "gateway_core.config.redaction._REFERENCE": OPERATORS,
     "gateway_core.config.redaction._NAMED_SECRET": OPERATORS,
     "gateway_core.config.source_url._URL": OPERATORS,

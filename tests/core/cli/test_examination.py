@@ -133,3 +133,17 @@ def test_an_owner_that_this_machine_does_not_know_is_a_problem(tmp_path: Path, o
     assert codes(found) == ([] if unknown is None else [("listen.owner-unknown", "error")])
     assert unknown is None or found.problems[0].message.startswith(f"there is no {unknown} on this machine")
     assert codes(look(config, offline=True)) == []
+
+
+def test_a_distribution_that_cannot_be_read_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = tmp_path / "site" / "half_installed-1.0.dist-info"
+    half.mkdir(parents=True)
+    (half / "entry_points.txt").write_text("[gateway.plugins]\nx = no-module:\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    (tmp_path / "gateway.yaml").write_text("routes: [{path: /, target: 'http://127.0.0.1:1'}]")
+
+    found = examine((parse_root(str(tmp_path / "gateway.yaml")),), PluginRegistry())
+
+    assert [each.code for each in found.problems] == ["plugin.distribution-broken"]
+    assert "half_installed" in found.problems[0].message
+    assert found.is_fine

@@ -1,7 +1,16 @@
 from __future__ import annotations
 
+import re
+
 import pytest
-from gateway_core.config.address import ListenAddress, Origin, is_host, parse_listen, parse_origin
+from gateway_core.config.address import (
+    ListenAddress,
+    Origin,
+    check_host_pattern,
+    is_host,
+    parse_listen,
+    parse_origin,
+)
 from gateway_core.config.values import InvalidValueError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +118,22 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             parse(text)
         except InvalidValueError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("münchen.de", "xn--mnchen-3ya.de"),
+        ("*.BÜCHER.example", "*.xn--bcher-kva.example"),
+        ("shop.例え.jp", "shop.xn--r8jz45g.jp"),
+    ],
+)
+def test_a_name_beyond_ascii_is_told_as_clients_send_it(name: str, written: str) -> None:
+    with pytest.raises(InvalidValueError, match=re.escape(f"clients send it as {written}")):
+        check_host_pattern(name)
+
+
+@pytest.mark.parametrize("port", ["8080", "80", "0"])
+def test_a_listener_that_is_only_a_port_is_told_its_forms(port: str) -> None:
+    with pytest.raises(InvalidValueError, match=f'is only a port: write ":{port}" for every interface'):
+        parse_listen(port)

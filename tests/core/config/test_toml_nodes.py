@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config.construct import node_place
-from gateway_core.config.locate import Locator
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
+from gateway_core.config.locations import Locator
 from gateway_core.config.toml_nodes import compose
+from gateway_core.config.yaml_constructor import node_place
 from gateway_core.config.yaml_nodes import DocumentSyntaxError
 
 TEXT = """\

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
 from gateway_core.config.yaml_nodes import (
     DEEPEST,
     PLAIN_TAG,

@@ -16,7 +16,7 @@ from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConf
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.sources import ConfigRoot, SourceUrl, configured_urls, paths_of, urls_of, with_configured
-from gateway_core.packages import PluginRegistry
+from gateway_core.packages import PluginRegistry, installed_plugins
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner
 from gateway_core.reload.source_opening import SourceError, fetch_documents
@@ -71,7 +71,14 @@ def examine(
     if offline:
         certificates = missing_files_as_warnings(certificates)
     owners = () if offline else owner_problems(loaded)
-    return Examination(loaded, sort_problems([*loaded.warnings, *skipped, *certificates, *owners]))
+    found = [*loaded.warnings, *skipped, *certificates, *owners, *_broken_distributions()]
+    return Examination(loaded, sort_problems(found))
+
+
+def _broken_distributions() -> Iterator[ConfigProblem]:
+    """Find distributions whose plugins, if they have any, cannot be known."""
+    for broken in installed_plugins().broken:
+        yield ConfigProblem(Place(broken.path), "", str(broken), code="plugin.distribution-broken", severity="warning")
 
 
 def _not_asked(url: SourceUrl) -> ConfigProblem:

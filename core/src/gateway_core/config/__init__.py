@@ -10,6 +10,7 @@ from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
 from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.loaded import LoadedConfig, config_version
+from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.base import ConfigModel
 from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
@@ -43,7 +44,6 @@ from gateway_core.config.models.upstream import (
     StickyCookieConfig,
     UpstreamConfig,
 )
-from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.problems import (
     ConfigError,
     ConfigProblem,
@@ -56,6 +56,7 @@ from gateway_core.config.problems import (
 )
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.secret import Secret, SecretHeaderValue, SecretUrl
+from gateway_core.config.suggestions import did_you_mean
 from gateway_core.config.values import (
     Count,
     Duration,
@@ -81,7 +82,6 @@ from gateway_core.config.values import (
     parse_network,
     parse_size,
 )
-from gateway_core.config.words import did_you_mean
 
 if TYPE_CHECKING:
     from gateway_core.config.load import ExtraCheck, load_config

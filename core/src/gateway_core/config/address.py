@@ -64,6 +64,8 @@ def parse_listen(text: str) -> ListenAddress:
     if "://" in text:
         raise InvalidValueError("is a URL: write only host:port, and tls beside it for https")
     host, colon, port_text = text.rpartition(":")
+    if text.isascii() and text.isdigit() and int(text[:6]) <= 65535:
+        raise InvalidValueError(f'is only a port: write ":{text}" for every interface, or "127.0.0.1:{text}"')
     if not colon or (":" in host and not _is_bracketed(host)):
         raise InvalidValueError("is not an address: write host:port, :port, [::1]:port or unix:/path")
     if host and not (_is_ipv6(host[1:-1]) if _is_bracketed(host) else is_host(host)):
@@ -109,7 +111,9 @@ def parse_origin(text: str) -> Origin:
     _refuse_extras(text, parts.path, parts.username is not None or "@" in parts.netloc)
     bracketed = parts.netloc.startswith("[")
     if not is_host(host) or (":" in host) != bracketed:
-        raise InvalidValueError("has no valid host: write for example http://127.0.0.1:8081")
+        raise InvalidValueError(
+            f"has no valid host: {punycode_hint(host) or 'write for example http://127.0.0.1:8081'}"
+        )
     _, colon, port_text = parts.netloc.rpartition("]" if bracketed else ":")
     port_text = port_text.removeprefix(":") if bracketed else (port_text if colon else "")
     return Origin(parts.scheme, host, _port(port_text, least=1) if port_text else DEFAULT_PORTS[parts.scheme])
@@ -151,8 +155,21 @@ def check_host_pattern(value: str) -> str:
     if ":" in name and not is_host(name):
         raise InvalidValueError("has a port, which is ignored when hosts are compared: leave it out")
     if not is_host(name):
-        raise InvalidValueError(f"is not a host: {_HOST_REMEDY}")
+        raise InvalidValueError(f"is not a host: {punycode_hint(value) or _HOST_REMEDY}")
     return value
+
+
+def punycode_hint(value: str) -> str:
+    """Return how a name beyond ASCII is written, in which form clients send it; empty if it is none (RFC 5891)."""
+    if value.isascii():
+        return ""
+    labels = value.removesuffix(".").split(".")
+    try:
+        # A wildcard and a capture stay as they are.
+        encoded = [label if label.isascii() else label.lower().encode("idna").decode("ascii") for label in labels]
+    except UnicodeError:
+        return ""
+    return f"clients send it as {'.'.join(encoded)}, so write that"
 
 
 def check_authority(value: str) -> str:
@@ -164,7 +181,8 @@ def check_authority(value: str) -> str:
     port = value[len(host) + 1 :]
     is_bracketed = _is_bracketed(host)
     if not is_host(host[1:-1] if is_bracketed else host) or (":" in host) is not is_bracketed:
-        raise InvalidValueError("is not a host, with or without a port: write for example users.internal")
+        remedy = punycode_hint(host) or "write for example users.internal"
+        raise InvalidValueError(f"is not a host, with or without a port: {remedy}")
     if port and not 0 < int(port) <= 65535:
         raise InvalidValueError("has no port between 1 and 65535 at its end")
     return value

@@ -57,6 +57,7 @@ CODES: Final[Mapping[str, str]] = {
     "name.duplicate": "a name, id or host that must be unique is given twice",
     "plugin.check-failed": "a plugin's own code failed on its configuration",
     "plugin.config-failed": "a plugin could not read its configuration",
+    "plugin.distribution-broken": "an installed distribution cannot be read (warning)",
     "plugin.not-as-locked": "a plugin is not as `gateway plugins lock` recorded it",
     "plugin.not-installed": "a binding names a plugin that is not installed",
     "plugin.not-loadable": "a plugin is installed and does not load",

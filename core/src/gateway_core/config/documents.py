@@ -11,10 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
 from gateway_core.config.problems import ConfigProblem
 from gateway_core.config.regular_files import NotRegularError, read_regular
-from gateway_core.config.words import quote
+from gateway_core.config.suggestions import quote
 
 LARGEST_FILE: Final = 256 * 1024 * 1024
 """Bytes; a larger configuration file is refused before it is read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-from gateway_core.config.place import KeyPath
+from gateway_core.config.location import KeyPath
 from gateway_core.config.problems import Severity
 
 

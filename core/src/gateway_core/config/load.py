@@ -20,18 +20,19 @@ from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.checks.trust import check_trust
 from gateway_core.config.collector import collector_paused
-from gateway_core.config.construct import Constructor
-from gateway_core.config.derive import fill_route_ids
+from gateway_core.config.default_ids import fill_route_ids
+from gateway_core.config.document_view import bindings, mappings
 from gateway_core.config.documents import Document, as_paths
-from gateway_core.config.gather import Gatherer
 from gateway_core.config.loaded import LoadedConfig, config_version
-from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path, parse_path
+from gateway_core.config.merge_documents import Gatherer
+from gateway_core.config.model_errors import Hints, explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
-from gateway_core.config.place import KeyPath, Place, PlaceOf, format_path, parse_path
 from gateway_core.config.problems import ConfigError, ConfigProblem, missing_files_as_warnings, sort_problems
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.substitution import Substitution
-from gateway_core.config.views import bindings, mappings
+from gateway_core.config.synonyms import shorthand_hint, synonym_hint
+from gateway_core.config.yaml_constructor import Constructor
 
 ExtraCheck = Callable[[GatewayConfig, PlaceOf], Iterable[ConfigProblem]]
 """A check of another layer. It is given the valid part of a configuration; key paths count within that part."""
@@ -156,13 +157,16 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
         OrderCheck(scope).run()
 
 
+_HINTS: Final = Hints(synonym_hint, shorthand_hint)
+
+
 def _validate(scope: Scope, extra_checks: Sequence[ExtraCheck]) -> GatewayConfig | None:
     document = dict(scope.document)
     try:
         config = GatewayConfig.model_validate(document)
     except ValidationError as error:
         failed: set[KeyPath] = set()
-        for finding in explain_model_errors(GatewayConfig, error, scope.shown):
+        for finding in explain_model_errors(GatewayConfig, error, scope.shown, _HINTS):
             scope.report(finding)
             path = finding.path
             failed.add(path[:2] if path[:1] in {("routes",), ("upstreams",)} else path[:1])

@@ -12,10 +12,10 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from gateway_core.config.collector import collector_paused
+from gateway_core.config.location import Place
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
-from gateway_core.config.place import Place
 from gateway_core.config.problems import ConfigProblem, problem_from_json, problem_to_json
 from gateway_core.config.values import CANONICAL
 

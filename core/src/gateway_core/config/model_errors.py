@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway_core.config.findings import ConfigFinding
-from gateway_core.config.place import KeyPath
+from gateway_core.config.location import KeyPath
+from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.words import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 
 Show = Callable[[KeyPath, object], str]
 """Names a value in a message, or what stands for it if it must not be shown."""
@@ -22,7 +23,22 @@ def _show(_path: KeyPath, value: object) -> str:
     return shown(value)
 
 
-def explain_model_errors(model: type[BaseModel], error: ValidationError, show: Show = _show) -> Iterator[ConfigFinding]:
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is said to keys and values that other gateways have; none unless given."""
+
+    of_key: Callable[[KeyPath], str] = lambda _path: ""
+    """For an unknown key."""
+    of_value: Callable[[KeyPath, object], str] = lambda _path, _value: ""
+    """For a single value where a mapping is expected."""
+
+
+NO_HINTS: Final = Hints()
+
+
+def explain_model_errors(
+    model: type[BaseModel], error: ValidationError, show: Show = _show, hints: Hints = NO_HINTS
+) -> Iterator[ConfigFinding]:
     """Yield what every error says in our words."""
     errors = error.errors(include_url=False)
     for details in errors:
@@ -30,13 +46,19 @@ def explain_model_errors(model: type[BaseModel], error: ValidationError, show: S
         if _is_consequence(details, errors):
             continue
         if details["type"] == "extra_forbidden":
-            hint = _known_elsewhere(model, path) or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
+            hint = (
+                hints.of_key(path)
+                or _known_elsewhere(model, path)
+                or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
+            )
             yield ConfigFinding(path, f"unknown key {quote(str(path[-1]))}{hint}", code="key.unknown", is_key=True)
         elif details["type"] == "missing":
             yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
         else:
             is_key = details["loc"][-1:] == ("[key]",)
             message = _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1])))
+            if details["type"] in _MODEL_TYPES:
+                message += hints.of_value(path, details["input"])
             yield ConfigFinding(path, message, code=_code(details), is_key=is_key)
 
 
@@ -146,6 +168,8 @@ def not_one_of(found: object, value: str, allowed: Sequence[str]) -> str:
 def _expected_values(text: str) -> list[str]:
     return [part.strip("'") for part in text.replace(" or ", ", ").split(", ")]
 
+
+_MODEL_TYPES: Final = frozenset({"model_type", "model_attributes_type"})
 
 _EXPECTED: Final = {
     "string_type": "text",

@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
 from gateway_core.config.redaction import masked_line
+from gateway_core.config.suggestions import counted
 from gateway_core.config.userinfo import without_credentials
-from gateway_core.config.words import counted
 
 Severity = Literal["error", "warning"]
 """Errors reject a configuration; warnings are printed, counted and shown."""

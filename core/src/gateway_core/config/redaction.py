@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gateway_core.config.place import KeyPath
+from gateway_core.config.location import KeyPath
 from gateway_core.config.userinfo import HIDDEN, without_credentials
 
 _DEEPEST: Final = 12

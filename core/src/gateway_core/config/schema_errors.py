@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.config.findings import ConfigFinding
+from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import not_one_of, wrong_kind
-from gateway_core.config.place import KeyPath, format_path
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
-from gateway_core.config.words import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -174,7 +174,9 @@ class _Explainer:
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
         if options:
-            message = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected"
+            is_scalar = isinstance(_instance(error), int | float)
+            hint = ": put it in quotes" if "text" in options and is_scalar else ""
+            message = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected{hint}"
             yield ConfigFinding(path, message, code="value.wrong-type")
         else:
             message = f"{value} fits none of the {len(branches)} forms that are allowed here"

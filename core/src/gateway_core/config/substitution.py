@@ -18,7 +18,7 @@ from typing import Final
 from gateway_core.config.documents import ALL_RIGHTS, ReadFailure, Right, decode, read_bytes
 from gateway_core.config.redaction import is_named_secret
 from gateway_core.config.scalars import Scalar, read_environment
-from gateway_core.config.words import did_you_mean, quote
+from gateway_core.config.suggestions import did_you_mean, quote
 
 _MARK: Final = re.compile(r"\$\$\{|\$\{|[{}]")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)

@@ -18,7 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway_core.config.words import EMPTY
+from gateway_core.config.suggestions import EMPTY
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
 CANONICAL: Final = {"canonical": True}

@@ -1,7 +1,7 @@
 """YAML and JSON texts to nodes that know their positions.
 
-Only the composer of PyYAML is used: values are made by :mod:`gateway_core.config.construct`, because PyYAML's own
-constructor follows YAML 1.1 and forgets positions and duplicate keys.
+Only the composer of PyYAML is used: values are made by :mod:`gateway_core.config.yaml_constructor`, because PyYAML's
+own constructor follows YAML 1.1 and forgets positions and duplicate keys.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
 
 if TYPE_CHECKING:
     _Base = yaml.SafeLoader

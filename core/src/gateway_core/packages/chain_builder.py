@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import BindingConfig, ConfigProblem, GatewayConfig, PlaceOf, effective_chain
-from gateway_core.config.words import listed
+from gateway_core.config.suggestions import listed
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.server_timing import with_server_timing

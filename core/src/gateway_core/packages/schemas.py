@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gateway_core.config import ConfigFinding, KeyPath, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.redaction import is_at_secret
-from gateway_core.config.words import shown
+from gateway_core.config.suggestions import shown
 from gateway_core.hooks.hook_inspection import PluginDefectError
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.packages.patterns import pattern_findings

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterator
 
 from gateway_core.config import ConfigProblem, GatewayConfig, ListenAddress, PlaceOf, parse_listen
-from gateway_core.config.words import quote
+from gateway_core.config.suggestions import quote
 
 
 def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:

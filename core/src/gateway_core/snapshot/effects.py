@@ -16,7 +16,7 @@ from gateway_core.config import (
     PlaceOf,
     UpstreamConfig,
 )
-from gateway_core.config.words import quote
+from gateway_core.config.suggestions import quote
 from gateway_core.snapshot.no_effect import (
     Found,
     hash_sources_without_effect,

@@ -16,8 +16,8 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.address import ListenAddress, parse_listen
+from gateway_core.config.suggestions import quote
 from gateway_core.config.values import Network, TrustedPeer
-from gateway_core.config.words import quote
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck

@@ -25,7 +25,7 @@ from gateway_core.config import (
     RouteConfig,
     effective_chain,
 )
-from gateway_core.config.words import listed, quote
+from gateway_core.config.suggestions import listed, quote
 from gateway_core.messages.path import encode_match_text, read_path
 from gateway_core.routing import (
     Match,

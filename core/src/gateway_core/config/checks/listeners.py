@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from gateway_core.config.address import UNIX
 from gateway_core.config.checks.scope import Scope
+from gateway_core.config.document_view import mappings, text
+from gateway_core.config.location import KeyPath
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
-from gateway_core.config.place import KeyPath
-from gateway_core.config.views import mappings, text
-from gateway_core.config.words import listed
+from gateway_core.config.suggestions import listed
 
 _OF_UNIX: Final = ("mode", "owner")
 _OFF: Final = {"proxy_protocol": False}

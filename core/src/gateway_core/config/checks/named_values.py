@@ -9,11 +9,11 @@ from typing import Any, Final
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, UPSTREAM_KEY
+from gateway_core.config.document_view import all_bindings, mappings, text
 from gateway_core.config.documents import Document
+from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
-from gateway_core.config.place import KeyPath
 from gateway_core.config.redaction import marked_paths, texts_at
-from gateway_core.config.views import all_bindings, mappings, text
 
 
 def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> list[Path]:

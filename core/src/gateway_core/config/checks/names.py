@@ -7,10 +7,10 @@ from typing import Any
 
 from gateway_core.config.address import parse_origin
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.place import KeyPath
+from gateway_core.config.document_view import bindings, mappings, targets_of, text
+from gateway_core.config.location import KeyPath
+from gateway_core.config.suggestions import quote
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.views import bindings, mappings, targets_of, text
-from gateway_core.config.words import quote
 
 
 def check_names(scope: Scope) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.config.chain import effective_chain
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.views import BindingView, bindings, mappings, text
-from gateway_core.config.words import listed, quote
+from gateway_core.config.document_view import BindingView, bindings, mappings, text
+from gateway_core.config.suggestions import listed, quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.checks.scope import Scope
+from gateway_core.config.document_view import mappings, text
+from gateway_core.config.location import KeyPath
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
-from gateway_core.config.place import KeyPath
-from gateway_core.config.views import mappings, text
-from gateway_core.config.words import listed
+from gateway_core.config.suggestions import listed
 
 STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
 """The strategies that need no extension."""

@@ -9,10 +9,10 @@ from typing import Any
 from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.first_party import install_advice
-from gateway_core.config.locate import Locator
-from gateway_core.config.place import KeyPath, Place
+from gateway_core.config.location import KeyPath, Place
+from gateway_core.config.locations import Locator
 from gateway_core.config.problems import ConfigProblem
-from gateway_core.config.words import did_you_mean, quote, shown
+from gateway_core.config.suggestions import did_you_mean, quote, shown
 
 
 @dataclass(slots=True)

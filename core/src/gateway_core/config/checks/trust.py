@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway_core.config.checks.listeners import listeners as listeners_of
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.place import KeyPath
+from gateway_core.config.location import KeyPath
 
 _PEERS: Final = "trusted_proxies"
 _CLIENT: Final = "client_address"

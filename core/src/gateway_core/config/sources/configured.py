@@ -21,9 +21,9 @@ def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[
     if not _may_name_sources(paths):
         return ()
     # A process that only serves does without the YAML parser.
-    from gateway_core.config.construct import Constructor  # noqa: PLC0415
-    from gateway_core.config.gather import Gatherer  # noqa: PLC0415
+    from gateway_core.config.merge_documents import Gatherer  # noqa: PLC0415
     from gateway_core.config.substitution import Substitution  # noqa: PLC0415
+    from gateway_core.config.yaml_constructor import Constructor  # noqa: PLC0415
 
     gatherer = Gatherer(Substitution(environ))
     gatherer.add_paths(paths)

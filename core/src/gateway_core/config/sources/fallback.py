@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway_core.config.documents import Document
-from gateway_core.config.gather import top_level_keys
+from gateway_core.config.merge_documents import top_level_keys
 from gateway_core.config.problems import ConfigProblem
 
 TEAM_KEYS: Final = frozenset({"routes", "upstreams", "route_defaults"})

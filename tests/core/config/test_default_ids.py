@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_core.config.derive import fill_route_ids
+from gateway_core.config.default_ids import fill_route_ids
 
 
 def ids(*routes: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config.place import Place, format_path, parse_path
+from gateway_core.config.location import Place, format_path, parse_path
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from gateway_core.config.locate import Locator
-from gateway_core.config.place import Place
+from gateway_core.config.location import Place
+from gateway_core.config.locations import Locator
 from gateway_core.config.yaml_nodes import compose
 
 TEXT = """\

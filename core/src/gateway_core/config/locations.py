@@ -8,9 +8,9 @@ from typing import Final
 
 import yaml
 
-from gateway_core.config.construct import is_merge, merge_sources, node_place
-from gateway_core.config.place import KeyPath, Place, format_path, parse_path
+from gateway_core.config.location import KeyPath, Place, format_path, parse_path
 from gateway_core.config.problems import ConfigProblem, Severity
+from gateway_core.config.yaml_constructor import is_merge, merge_sources, node_place
 
 _DEEPEST_MERGE: Final = 20
 

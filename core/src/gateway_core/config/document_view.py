@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway_core.config.place import KeyPath
+from gateway_core.config.location import KeyPath
 
 
 @dataclass(frozen=True, slots=True)

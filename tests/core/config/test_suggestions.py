@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config.words import counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.suggestions import counted, did_you_mean, kind_of, listed, quote, shown
 
 
 def test_long_texts_are_quoted_in_part_and_on_one_line() -> None:

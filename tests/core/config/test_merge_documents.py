@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ConfigError, Document, DocumentFormat, Place, PluginCatalog, load_config
-from gateway_core.config.gather import Gatherer, looks_like_configuration, pattern_directories
+from gateway_core.config.merge_documents import Gatherer, looks_like_configuration, pattern_directories
 from gateway_core.config.substitution import Substitution
 
 from tests.core.config.conftest import Load

@@ -14,10 +14,10 @@ from typing import Final, Protocol
 import yaml
 
 from gateway_core.config.documents import Document
-from gateway_core.config.place import KeyPath, Place
+from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.scalars import Scalar, read_plain
 from gateway_core.config.substitution import Substitution, SubstitutionError
-from gateway_core.config.words import quote
+from gateway_core.config.suggestions import quote
 from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG
 
 MERGE_KEY: Final = "<<"

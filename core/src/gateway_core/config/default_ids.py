@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway_core.config.views import mappings, text
+from gateway_core.config.document_view import mappings, text
 
 _LONGEST = 180
 

@@ -18,7 +18,6 @@ from typing import Final
 import yaml
 
 from gateway_core.config import toml_nodes, yaml_nodes
-from gateway_core.config.construct import Constructor, ReportNode, node_place
 from gateway_core.config.documents import (
     Document,
     DocumentFormat,
@@ -27,13 +26,14 @@ from gateway_core.config.documents import (
     read_document,
     real_path,
 )
-from gateway_core.config.locate import Locator
+from gateway_core.config.location import KeyPath, Place, format_path
+from gateway_core.config.locations import Locator
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
-from gateway_core.config.place import KeyPath, Place, format_path
 from gateway_core.config.problems import ConfigProblem
 from gateway_core.config.substitution import Substitution
-from gateway_core.config.words import kind_of, quote
+from gateway_core.config.suggestions import kind_of, quote
+from gateway_core.config.yaml_constructor import Constructor, ReportNode, node_place
 from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")

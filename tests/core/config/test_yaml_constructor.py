@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from gateway_core.config.construct import Constructor, node_place
 from gateway_core.config.documents import ALL_RIGHTS, Document
-from gateway_core.config.place import KeyPath, format_path
+from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.substitution import Substitution
+from gateway_core.config.yaml_constructor import Constructor, node_place
 from gateway_core.config.yaml_nodes import compose, compose_json
 from hypothesis import given
 from hypothesis import strategies as st

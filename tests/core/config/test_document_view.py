@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway_core.config.views import all_bindings, bindings, mappings, text
+from gateway_core.config.document_view import all_bindings, bindings, mappings, text
 
 
 def test_only_well_formed_parts_are_seen() -> None:

@@ -1,0 +1,322 @@
+"""Words of other gateways (Kong, Traefik, nginx, Envoy, Caddy, APISIX), and what they are called here.
+
+A hint is for a key that is unknown where it stands. It reads on behind the problem: ``unknown key "upstream": ...``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway_core.config.location import KeyPath
+from gateway_core.config.suggestions import quote
+
+_TARGET: Final = "write target, with the name of an upstream or a URL"
+_ENDPOINTS: Final = "write endpoints: [{url: http://127.0.0.1:8081}]"
+_LISTEN: Final = 'write listen: ":8080"'
+_STRATEGY: Final = "write strategy, such as least-requests"
+_ON_UPSTREAM: Final = "it belongs on an upstream, under upstreams"
+_REWRITE: Final = "write rewrite: {prefix: /new}, or rewrite: {template: ...}"
+_NO_WEBSOCKETS: Final = "leave it out, WebSockets pass without a setting"
+_HEADERS: Final = "write headers: {x-version: v2}"
+_MIDDLEWARES: Final = "write plugins: [{name: ..., config: {...}}]"
+_PLUGIN: Final = "write it as a plugin: plugins: [{name: ..., config: {...}}] (`gateway plugins list`)"
+
+_TOP: Final[Mapping[str, str]] = {
+    # nginx, Caddy
+    "server": _LISTEN + " and routes",
+    "servers": _LISTEN + " and routes",
+    "http": "write its content at the top level: listen, upstreams, routes",
+    "location": "write routes: [{path_prefix: /, target: ...}]",
+    "locations": "write routes: [{path_prefix: /, target: ...}]",
+    "upstream": "write upstreams: [{name: ..., endpoints: [...]}]",
+    "worker_processes": "write workers",
+    "worker_connections": "write limits: {max_connections: ...}",
+    "keepalive_timeout": "write limits: {idle_timeout: 75s}",
+    "client_max_body_size": "write limits: {max_body_bytes: 1MiB}",
+    "error_log": "write log: {level: ...}",
+    "access_log": "bind the plugin logger",
+    # Traefik, Envoy
+    "entryPoints": _LISTEN,
+    "entrypoints": _LISTEN,
+    "listeners": _LISTEN,
+    "listener": _LISTEN,
+    "routers": "write routes",
+    "services": "write upstreams, and their names as target of routes",
+    "clusters": "write upstreams",
+    "middlewares": _MIDDLEWARES,
+    "providers": "write sources: [{url: ...}], or give them with -c",
+    "static_resources": "write its content at the top level: listen, upstreams, routes",
+    "api": "write admin: {listen: 127.0.0.1:9090}",
+    "metrics": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
+    # Kong, APISIX
+    "_format_version": "leave it out",
+    "_transform": "leave it out",
+    "consumers": "write them into the configuration of the plugin auth",
+    "global_rules": "write plugins, which are gateway-wide",
+    "plugin_config": "write plugins",
+    # everybody
+    "tls": 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}',
+    "ssl": 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}',
+    "port": _LISTEN,
+    "bind": _LISTEN,
+    "host": _LISTEN,
+    "address": _LISTEN,
+    "logging": "write log",
+    "log_level": "write log: {level: ...}",
+    "imports": "write include",
+    "import": "write include",
+    "timeouts": "write them on an upstream or a route",
+    "retries": "write them on an upstream or a route",
+    "cors": _PLUGIN,
+}
+
+_ROUTE: Final[Mapping[str, str]] = {
+    "strip_prefix": "write strip_path: true",
+    "stripPrefix": "write strip_path: true",
+    "strip_uri": "write strip_path: true",
+    "handle_path": "write path_prefix and strip_path: true",
+    "upstream": _TARGET,
+    "upstream_id": _TARGET,
+    "upstream_url": _TARGET,
+    "service": _TARGET,
+    "service_id": _TARGET,
+    "services": _TARGET,
+    "cluster": _TARGET,
+    "backend": _TARGET,
+    "backends": "write target, or targets with weights",
+    "proxy_pass": _TARGET,
+    "reverse_proxy": _TARGET,
+    "to": _TARGET,
+    "url": _TARGET,
+    "endpoints": "write them on an upstream, and its name as target",
+    "nodes": "write them as endpoints of an upstream, and its name as target",
+    "weighted_clusters": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
+    "split": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
+    "name": "write id",
+    "uri": "write path, path_prefix or path_regex",
+    "uris": "write path, path_prefix or path_regex",
+    "paths": "write path, path_prefix or path_regex",
+    "prefix": "write path_prefix",
+    "pathPrefix": "write path_prefix",
+    "location": "write path_prefix",
+    "regex": "write path_regex",
+    "rule": "write path, path_prefix, hosts, methods or headers",
+    "match": "write path, path_prefix, hosts, methods or headers beside each other",
+    "matches": "write path, path_prefix, hosts, methods or headers beside each other",
+    "method": "write methods: [GET]",
+    "host": "write hosts: [api.example.com]",
+    "domains": "write hosts",
+    "server_name": "write hosts",
+    "header": _HEADERS,
+    "vars": _HEADERS,
+    "query_params": "write query",
+    "query_string": "write query",
+    "prefix_rewrite": _REWRITE,
+    "regex_rewrite": _REWRITE,
+    "rewrite_target": _REWRITE,
+    "replace_prefix": _REWRITE,
+    "host_rewrite": "write rewrite: {host: ...}",
+    "host_rewrite_literal": "write rewrite: {host: ...}",
+    "pass_host": "write preserve_host: true, or rewrite: {host: ...}",
+    "passHostHeader": "write preserve_host: true",
+    "return": "write redirect: {status: 301, ...}",
+    "redir": "write redirect",
+    "middlewares": _MIDDLEWARES,
+    "plugin": _MIDDLEWARES,
+    "filters": _MIDDLEWARES,
+    "timeout": "write timeouts: {total: 5s}",
+    "retry": "write retries: {attempts: 2}",
+    "retry_policy": "write retries: {attempts: 2}",
+    "priorities": "write priority",
+    "order": "write priority",
+    "websocket": _NO_WEBSOCKETS,
+    "websockets": _NO_WEBSOCKETS,
+    "enable_websocket": _NO_WEBSOCKETS,
+    "upgrade_configs": _NO_WEBSOCKETS,
+    "entryPoints": "write listeners, with the names of listeners",
+    "entrypoints": "write listeners, with the names of listeners",
+    "health_check": _ON_UPSTREAM,
+    "healthcheck": _ON_UPSTREAM,
+    "health_checks": _ON_UPSTREAM,
+    "healthchecks": _ON_UPSTREAM,
+    "load_balancer": _ON_UPSTREAM + ", as strategy",
+    "lb_policy": _ON_UPSTREAM + ", as strategy",
+    "strategy": _ON_UPSTREAM,
+    "circuit_breaker": _ON_UPSTREAM,
+    "outlier_detection": _ON_UPSTREAM,
+    "keepalive": _ON_UPSTREAM,
+    "tls": "it belongs on a listener (from clients) or on an upstream (to endpoints)",
+    "cors": _PLUGIN,
+    "auth": _PLUGIN,
+    "rate_limit": "bind the plugin ratelimit",
+    "rate_limits": "bind the plugin ratelimit",
+    "client_max_body_size": "write max_body_bytes",
+}
+
+_UPSTREAM: Final[Mapping[str, str]] = {
+    "nodes": _ENDPOINTS,
+    "targets": _ENDPOINTS,
+    "servers": _ENDPOINTS,
+    "server": _ENDPOINTS,
+    "hosts": _ENDPOINTS,
+    "backends": _ENDPOINTS,
+    "addresses": _ENDPOINTS,
+    "load_assignment": _ENDPOINTS,
+    "url": _ENDPOINTS,
+    "urls": _ENDPOINTS,
+    "target": _ENDPOINTS,
+    "id": "write name",
+    "lb": _STRATEGY,
+    "type": _STRATEGY,
+    "algorithm": _STRATEGY,
+    "lb_policy": _STRATEGY,
+    "load_balancing": _STRATEGY,
+    "load_balancer": _STRATEGY,
+    "loadBalancer": _STRATEGY,
+    "policy": _STRATEGY,
+    "key": "write hash_on: [cookie:session]",
+    "hash": "write hash_on: [cookie:session]",
+    "checks": "write health_check",
+    "healthcheck": "write health_check",
+    "healthchecks": "write health_check",
+    "healthCheck": "write health_check",
+    "health_checks": "write health_check",
+    "sticky": "write sticky_cookie: {name: ...}",
+    "sticky_session": "write sticky_cookie: {name: ...}",
+    "timeout": "write timeouts: {connect: 2s, response: 30s}",
+    "connect_timeout": "write timeouts: {connect: 2s}",
+    "read_timeout": "write timeouts: {response: 30s, idle: 30s}",
+    "write_timeout": "write timeouts",
+    "retry": "write retries: {attempts: 2}",
+    "pass_host": "write preserve_host: true, or rewrite: {host: ...} on routes",
+    "passHostHeader": "write preserve_host: true",
+    "circuit_breakers": "write circuit_breaker, and limits",
+    "max_connections": "write limits: {max_connections: ...}",
+    "service_name": "write discovery: {name: ..., config: {...}}",
+    "discovery_type": "write discovery: {name: ..., config: {...}}",
+    "ssl": "write tls",
+    "scheme": "write it in the url of each endpoint",
+    "slowStart": "write slow_start",
+}
+
+_ENDPOINT: Final[Mapping[str, str]] = {
+    "address": "write url: http://127.0.0.1:8081",
+    "host": "write url: http://127.0.0.1:8081",
+    "port": "write it in url: http://127.0.0.1:8081",
+    "target": "write url: http://127.0.0.1:8081",
+    "server": "write url: http://127.0.0.1:8081",
+    "scheme": "write it in url: https://127.0.0.1:8443",
+    "name": "write id",
+    "down": "write status: down",
+    "tls": "write https in url, and tls on the upstream",
+}
+
+_LISTENER: Final[Mapping[str, str]] = {
+    "port": 'write address: ":8080"',
+    "host": 'write address: "127.0.0.1:8080", and hosts for names',
+    "bind": 'write address: ":8080"',
+    "listen": 'write address: ":8080"',
+    "ssl": "write tls: {cert: ..., key: ...}",
+    "server_name": "write hosts",
+    "server_names": "write hosts",
+    "domains": "write hosts",
+    "certificate": "write tls: {cert: ..., key: ...}",
+    "reuse_port": "leave it out",
+    "reuseport": "leave it out",
+    "socket_mode": "write mode",
+}
+
+_BINDING: Final[Mapping[str, str]] = {
+    "conf": "write config",
+    "options": "write config",
+    "settings": "write config",
+    "with": "write config",
+    "plugin": "write name",
+    "type": "write name",
+    "disabled": "write enabled: false",
+    "disable": "write enabled: false",
+    "instance_name": "write id",
+    "failure_mode_allow": "write on_error: continue",
+}
+
+_HINTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "": _TOP,
+    "routes": _ROUTE,
+    "upstreams": _UPSTREAM,
+    "endpoints": _ENDPOINT,
+    "listen": _LISTENER,
+    "plugins": _BINDING,
+    "tls": {
+        "certificate": "write cert",
+        "certFile": "write cert",
+        "cert_file": "write cert",
+        "ssl_certificate": "write cert",
+        "crt": "write cert",
+        "private_key": "write key",
+        "keyFile": "write key",
+        "key_file": "write key",
+        "ssl_certificate_key": "write key",
+        "trusted_ca": "write ca on an upstream, client_ca on a listener",
+        "insecure_skip_verify": "write verify: false",
+        "insecureSkipVerify": "write verify: false",
+        "insecure": "write verify: false",
+        "sni": "write server_name",
+        "protocols": "write min_version",
+    },
+    "health_check": {
+        "http_path": "write path",
+        "uri": "write path",
+        "unhealthy": "write unhealthy_threshold",
+        "healthy": "write healthy_threshold",
+        "passive": "write outlier_detection on the upstream",
+        "active": "write its content here",
+        "fails": "write unhealthy_threshold",
+        "passes": "write healthy_threshold",
+        "status": "write expected_statuses",
+    },
+    "rewrite": {
+        "uri": "write prefix, or template",
+        "path": "write prefix, or template",
+        "regex": "write path_regex on the route, and template here",
+    },
+    "admin": {
+        "port": "write listen: 127.0.0.1:9090",
+        "address": "write listen: 127.0.0.1:9090",
+        "bind": "write listen: 127.0.0.1:9090",
+    },
+    "retries": {"num_retries": "write attempts", "count": "write attempts", "retry_on": "write on"},
+    "timeouts": {
+        "read": "write response for the head, idle between pieces of the body",
+        "send": "write total",
+        "write": "write total",
+        "request": "write total",
+    },
+}
+"""Hints by the section that a key stands in, then by the key."""
+
+
+def synonym_hint(path: KeyPath) -> str:
+    """Return a hint for the unknown key at the end of ``path``, or an empty text."""
+    section = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
+    hint = _HINTS.get(section, {}).get(str(path[-1]), "")
+    return f": {hint}" if hint else ""
+
+
+def shorthand_hint(path: KeyPath, value: object) -> str:
+    """Return what a single value in the place of a section probably means, or an empty text."""
+    section = next((part for part in reversed(path) if isinstance(part, str)), "")
+    match section, value:
+        case "listen", int() if not isinstance(value, bool) and 0 < value < 65536:
+            return f': write ":{value}" for every interface, or "127.0.0.1:{value}"'
+        case "admin", int() if not isinstance(value, bool) and 0 < value < 65536:
+            return f": write {{listen: 127.0.0.1:{value}}}"
+        case "admin", str():
+            return f": write {{listen: {quote(value)}}}"
+        case "endpoints", str():
+            return f": write {{url: {quote(value)}}}"
+        case "plugins", str():
+            return f": write {{name: {quote(value)}}}"
+        case "tls", bool():
+            return ": write {cert: ..., key: ...} on a listener, and https in the url of an endpoint"
+    return ""
