@@ -19,7 +19,6 @@ SETTABLE = {
     "Http1ResponseWriter.keep_alive": "declared by `ResponseWriter`: False makes this response the last one",
     "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
     "RequestBody.keep_limit": "everything that may send the body again says up to which size",
-    "RequestBody.limit": "known once the route is",
     "AcceptedConnection.ip": "the count of connections by address is kept in one place",
     "AcceptedConnection.is_anonymous": "likewise",
     "AcceptedConnection.is_counted": "likewise",

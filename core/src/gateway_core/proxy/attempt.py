@@ -17,13 +17,12 @@ After the response's head there is no way back: a failure is `AttemptOwner.on_br
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from gateway_core.proxy.attempt_owner import (
     ENDINGS,
+    STALE,
     AttemptOwner,
     AttemptTerms,
-    Ending,
     PreparedRequest,
     Retries,
     UpstreamFailure,
@@ -36,9 +35,6 @@ from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.admission import Decision
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
-
-_STALE: Final = frozenset({Failure.RESET, Failure.STALE})
-"""Failures of a connection that had served before, which say nothing of the endpoint."""
 
 
 class Attempt:
@@ -171,7 +167,7 @@ class Attempt:
         self._connecting = None
         try:
             if connection is None:
-                self._retry_or_fail(ENDINGS[failure], detail)
+                self._retry_or_fail(failure, detail)
             else:
                 self._send(connection, self._head, self._owner.directory.now())
         except Exception as error:  # noqa: BLE001 - the task that connects has no one else to tell
@@ -206,10 +202,11 @@ class Attempt:
         if status >= 400 and self._retries_on(status):
             return
         self.responded_at = now
-        endpoint = self.picked
+        endpoint = self.endpoint
+        assert endpoint is not None
         if complete:
             self.upstream.record(endpoint, status, self.picked_at, now)
-            self._count_out()
+            self._count_out(endpoint)
         elif endpoint.is_guarded:
             # Its breaker waits for this response, whose body may take hours.
             self.upstream.record(endpoint, status, self.picked_at, now)
@@ -249,13 +246,13 @@ class Attempt:
         if self.responded_at:
             self._leave(ending.outcome, detail)
             owner.on_broken(ending.reason, detail)
-        elif failure in _STALE and connection is not None and connection.uses > 1 and self._history().takes_resend():
+        elif failure in STALE and connection is not None and connection.uses > 1 and self._history().takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             head = owner.prepare(self.picked)
             if head is not None:
                 self._connect(self.picked, head, owner.directory.now(), anew=True)
         else:
-            self._retry_or_fail(ending, detail)
+            self._retry_or_fail(failure, detail)
 
     def keep_bound(self, connection: UpstreamConnection) -> None:
         self._owner.keep_bound(self.picked, connection)
@@ -280,9 +277,9 @@ class Attempt:
         retries = self.retries = self.retries or Retries(self._owner, self.terms)
         return retries
 
-    def _retry_or_fail(self, ending: Ending, detail: str) -> None:
+    def _retry_or_fail(self, failure: Failure, detail: str) -> None:
         """Make another attempt if the policy allows it, or report the failure."""
-        endpoint, retries = self.picked, self._history()
+        endpoint, retries, ending = self.picked, self._history(), ENDINGS[failure]
         retries.note(endpoint, ending.word, self.picked_at)
         self._leave(ending.outcome, detail)
         can_fail_over = self.upstream.can_fail_over(endpoint, retries.attempted)
@@ -311,8 +308,9 @@ class Attempt:
         """End the request without a response."""
         if self.retries is not None:
             self.retries.end()
-        failure = UpstreamFailure(status, reason, f"upstream {self.upstream.name!r}: {detail}", retry_after)
-        self._owner.on_failed(failure)
+        self._owner.on_failed(
+            UpstreamFailure(status, reason, f"upstream {self.upstream.name!r}: {detail}", retry_after)
+        )
 
     # -- what the owner asks for
 
@@ -372,7 +370,7 @@ class Attempt:
         elif self._connection is not None:
             self._leave(Outcome.TIMEOUT if timed_out else self._outcome)
         else:
-            self._count_out()
+            self._count_out(self.picked)
 
     def _leave(self, outcome: int | None, detail: str = "") -> None:
         """End the attempt; the upstream learns from its outcome unless it did already."""
@@ -382,16 +380,16 @@ class Attempt:
         if outcome is not None:
             now = self._owner.directory.now()
             self.upstream.record(self.picked, outcome, self.picked_at, now, detail)
-        self._count_out()
+        self._count_out(self.picked)
 
-    def _count_out(self) -> None:
+    def _count_out(self, endpoint: Endpoint) -> None:
         if self._is_counted:
             self._is_counted = False
             if self.retries is not None:
                 self.retries.end()
             admission = self.upstream.admission
             admission.load.active -= 1
-            self.picked.active -= 1
+            endpoint.active -= 1
             if not admission.is_unlimited:
                 self._owner.directory.serve_queue(self.upstream)
 

@@ -62,6 +62,10 @@ ENDINGS: Final = {
 }
 
 
+STALE: Final = frozenset({Failure.RESET, Failure.STALE})
+"""Failures of a connection that had served before, which say nothing of the endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptTerms:
     """What is the same for all attempts of a request."""

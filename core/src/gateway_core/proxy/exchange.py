@@ -3,11 +3,9 @@
 The connection makes an exchange for each request and calls it: `start` or `refuse`, then `pause_response`,
 `resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. The exchange
 responds through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on, an `OwnResponse`
-is one that was made here. The phases follow each other by calls, not in a task:
+is one that was made here. The phases follow each other by calls; only a hook that is awaited takes a task:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
-
-Nothing waits unless a hook must be awaited, which takes a task (`HookRunner`).
 
 **The end** is `finish`, once: the response is complete, cut off, or the client is gone. **The snapshot** is pinned
 until the response's head is written; a stream or tunnel that goes on on a snapshot that is no longer in force keeps its
@@ -29,12 +27,13 @@ from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.request_phases import RequestPhases, find_route
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
 
@@ -90,24 +89,27 @@ class Exchange:
     # -- the phases before the upstream
 
     def start(self, body: RequestBody | None = None) -> None:
-        """Begin with the request phase."""
-        proxy, snapshot, head = self.proxy, self.snapshot, self.head
+        """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
+        proxy, snapshot, head, found = self.proxy, self.snapshot, self.head, None
         snapshot.active += 1
         proxy.exchanges.add(self)
         self.body = body
-        limit, match, most = snapshot.limits.max_requests, head.match, head.decided_body
-        is_one_too_many = limit and len(proxy.exchanges) > limit
-        is_decided = most >= 0 if body is None else body.is_complete and 0 < body.received <= most
-        if is_decided and match is not None and not is_one_too_many:
-            request, route = self.request, match.payload
-            self.route, self.chain, request.route, request.path_params = route, route.chain, route.info, match.params
-            self.send(route, route.targets[0])
-            return
+        is_one_too_many = 0 < snapshot.limits.max_requests < len(proxy.exchanges)
+        if not (self.chain.request or head.refusal or head.is_for_gateway or is_one_too_many):
+            request = self.request
+            found = head.match or find_route(self.client.router_in(snapshot, request.host), request)
+            if isinstance(found, Match) and not head.path_flags:
+                route = found.payload
+                if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
+                    self.route, self.chain, request.route = route, route.chain, route.info
+                    request.path_params = found.params
+                    self.send(route, route.targets[0])
+                    return
         phases = self.phases = RequestPhases(self)
         if is_one_too_many:
             phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)
         else:
-            phases.start()
+            phases.start(found)
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -274,8 +276,7 @@ class Exchange:
     def watch(self, seconds: float) -> None:
         """Expire in so many seconds, 0 is never; or when the whole request has to be over."""
         if not self.is_over:
-            deadline = self.proxy.now() + seconds if seconds else NEVER
-            self.deadline = min(self.total_deadline, deadline)
+            self.deadline = min(self.total_deadline, self.proxy.now() + seconds if seconds else NEVER)
 
     def watch_until(self, when: float) -> None:
         """Expire at a time of the monotonic clock, or when the whole request has to be over."""
@@ -368,33 +369,32 @@ class Exchange:
         """
         self.is_over = True
         self.deadline = NEVER
-        proxy, relay, response, status = self.proxy, self._relay, None, 0
+        proxy, request, relay, hooks, response, status = self.proxy, self.request, self._relay, self.hooks, None, 0
         proxy.exchanges.discard(self)
         if self._own is not None:
-            response = self._own.response
-            status = response.status
+            response, status = self._own.response, self._own.response.status
         elif relay is not None and relay.response_head is not None:
-            if relay.phase is not None:
+            if hooks is not None and relay.phase is not None:
                 response = relay.phase.response
             status = relay.response_head.status if response is None else response.status
-        proxy.telemetry.count(self.request.route, status, now - self.request.started)
-        if hooks := self.chain.log:
-            sent = relay if self.forwarding is None else self.forwarding.call
-            record = make_record(self, sent, response, now - self.request.started)
+        duration = now - request.started
+        proxy.telemetry.count(request.route, status, duration)
+        if log := self.chain.log:
+            hooks, sent = self.runner(), relay if self.forwarding is None else self.forwarding.call
+            record = make_record(self, sent, response, duration)
             shown = response or response_of(relay)
-            self.runner().run_last(self._pin.release, start_log_phase, hooks, self.request, shown, record)
+            hooks.run_last(self._pin.release, start_log_phase, log, request, shown, record)
         else:
             self._pin.release()
+        # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
         if relay is not None:
-            # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
             self._relay = None
             relay.attempt.clear()
-        if self.forwarding is not None:
-            self.forwarding.close()
-            self.forwarding = None
-        if self.hooks is not None:
-            self.hooks.end()
-            self.request.operations = self.hook_operations = None
-        self._own = self.body = self.sent_body = self.hooks = self._stream = self.phases = None
+        if hooks is not None:
+            hooks.end()
+            if self.forwarding is not None:
+                self.forwarding.close()
+            request.operations = self.hook_operations = self.forwarding = self.hooks = None
+        self._own = self.body = self.sent_body = self._stream = self.phases = None
         if is_complete:
             self.writer.finish(now)

@@ -1,6 +1,6 @@
 """The old place of `RequestHead`."""
 
-from gateway_core.proxy.wire.request_head import UNDECIDED, flags_for
 from gateway_core.proxy.wire.request_head import RequestHead as InboundHead
+from gateway_core.proxy.wire.request_head import flags_for
 
-__all__ = ["UNDECIDED", "InboundHead", "flags_for"]
+__all__ = ["InboundHead", "flags_for"]

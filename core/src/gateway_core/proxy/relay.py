@@ -110,9 +110,14 @@ class Relay:
         """Make the head, and run the hooks over it; None if it is passed on later, or refused."""
         exchange, target, body = self._exchange, self._target, self.body
         head, request = exchange.head, exchange.request
-        facts, flags, framing = head.facts, head.flags, b""
-        if body is not None or facts.content_length >= 0 or facts.upgrade is not None or facts.takes_trailers:
+        facts, flags = head.facts, head.flags
+        is_reframed = body is not None and (body.is_chunked or body.is_gathered)
+        if is_reframed or facts.chunked or facts.expect or facts.takes_trailers or facts.upgrade is not None:
             framing = self._framing(body)
+        elif facts.content_length >= 0:
+            framing = b"\r\nContent-Length: %d" % facts.content_length
+        else:
+            framing = b""
         is_untouched = exchange.hooks is None or has_come_as_is(request, head)
         if is_untouched and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
@@ -127,11 +132,8 @@ class Relay:
                 is_path = isinstance(error, UnsafePathError)
                 exchange.fail(400 if is_path else 500, "path-refused" if is_path else "plugin.failed", str(error))
                 return None
-        if body is not None:
-            if body.is_chunked:
-                flags |= IN_CHUNKS
-            elif body.is_gathered:
-                flags &= ~IN_CHUNKS
+        if body is not None and is_reframed:
+            flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
         if flags != head.flags:
             self._flags = flags
         prepared = data, flags

@@ -130,6 +130,14 @@ class RequestBody:
         """Whether a plugin waits for the whole body."""
         return self._reader is not None
 
+    def limit_to(self, limit: int, announced: int) -> bool:
+        """Take no more than so many bytes; return whether what is known of the body is within that.
+
+        :param announced: bytes by the request's head; -1 if it does not say.
+        """
+        self.limit = limit
+        return not limit or (announced <= limit and self.received <= limit)
+
     # -- called by the connection
 
     def feed(self, data: bytes) -> None:

@@ -9,24 +9,18 @@ the old route take no further part.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
-from gateway_core.config import LimitsConfig
+from gateway_core.errors import TextTooLongError
 from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.forwarding_protocol import Forwarding
 from gateway_core.proxy.gateway_responses import gateway_response
-from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
-from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.route_matching import RouteRefusal, Unmatched, find_route
-from gateway_core.proxy.running_exchange import ExchangeHost
+from gateway_core.proxy.running_exchange import PhasesOwner
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
 from gateway_core.reasons import PLUGIN_FAILED
-from gateway_core.routing import Match, MethodNotAllowed
-from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
+from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, path_problem
+from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 _ROUTE_MATCH: Final = "gateway_route_match"
 
@@ -43,59 +37,44 @@ class Destination(NamedTuple):
     """The target, if a cookie is to keep the client on it."""
 
 
-class PhasesOwner(Protocol):
-    """The exchange, as far as these phases use it."""
+class RouteRefusal(NamedTuple):
+    """Why a request is not routed."""
 
-    body: RequestBody | None
-    chain: Chain
-    client: Client
-    head: InboundHead
-    writer: ResponseWriter
-    proxy: ExchangeHost
-    request: Request
-    route: CompiledRoute | None
-    snapshot: Snapshot
+    status: int
+    reason: str
+    """A code of `gateway_core.reasons`."""
+    detail: str
+    route: CompiledRoute | None = None
+    """The route that refuses it; for logs."""
 
-    @property
-    def forwarding(self) -> Forwarding | None:
-        """What a hook forwards."""
 
-    @property
-    def limits(self) -> LimitsConfig:
-        """The limits of the snapshot in force."""
+Unmatched = NotFound | MethodNotAllowed
+Found = Match[CompiledRoute] | Unmatched | RouteRefusal
 
-    def runner(self) -> HookRunner:
-        """Return what runs its hooks."""
 
-    def watch(self, seconds: float) -> None:
-        """Expire in so many seconds, 0 is never."""
+def find_route(router: Router[CompiledRoute], request: Request) -> Found:
+    """Return the route that takes a request, or why there is none.
 
-    def take_route(self, route: CompiledRoute, chain: Chain) -> None:
-        """Have a route's bindings take part from here on."""
-
-    def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
-        """Send the request upstream.
-
-        :param sticky_target: the target, if a cookie is to keep the client on it.
-        """
-
-    def fail(self, status: int, reason: str, detail: str) -> None:
-        """Respond for the gateway."""
-
-    def body_failed(self, status: int, reason: str, detail: str) -> None:
-        """Respond for the gateway, and take no more of the request's body."""
-
-    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
-        """Respond, through these response hooks."""
-
-    def note_failure(self, reason: str, detail: str) -> None:
-        """Record why the response is not an upstream's or a plugin's."""
+    :param router: the routes of the listener that the request belongs to.
+    """
+    path, fields = request.path, request.header_values
+    method, host, query, flags = request.method, request.host, request.query_string, request.path_flags
+    try:
+        found = router.match(method, host, path, query, fields)
+        problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
+    except TextTooLongError as error:
+        return RouteRefusal(error.status, "text-too-long", str(error))
+    if isinstance(found, Match):
+        if problem:
+            return RouteRefusal(400, "path-refused", problem, found.payload)
+        found.params = found.params and MappingProxyType(found.params)  # hooks get it
+    return found
 
 
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may.
 
-    Made unless the connection knows the decision from the same request before (`InboundHead.is_decided`).
+    Made unless nothing but the route is to be decided (`CompiledRoute.is_direct`).
     """
 
     __slots__ = ("_owner", "_request", "_sticky_target", "_target", "_was_rerouted")
@@ -111,14 +90,16 @@ class RequestPhases:
         # The second one is for a cookie, unless a plugin chose another upstream.
         self._target, self._sticky_target = chosen
 
-    def start(self) -> None:
-        """Run the request phase, and go on."""
+    def start(self, found: Found | None = None) -> None:
+        """Run the request phase, and go on.
+
+        :param found: the route, if it is known already.
+        """
         chain, head = self._owner.chain, self._owner.head
         if head.is_for_gateway:
             if head.facts.chunked or head.facts.content_length > 0:
-                self._owner.writer.keep_alive = (
-                    False  # the body is not read, so where the next request begins is unknown
-                )
+                # The body is not read, so where the next request begins is unknown.
+                self._owner.writer.keep_alive = False
             self.refuse(200, "", "", allow=ALLOWED_METHODS)
         elif head.refusal is not None:
             self.refuse(*head.refusal)
@@ -126,7 +107,7 @@ class RequestPhases:
             head.drop_reserved(self._request, chain.reserved)
             self._owner.runner().run(self._requested, start_phase, chain.request, self._request)
         else:
-            self._match()
+            self._take(found or self._find())
 
     def refuse(
         self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), retry_after: float | None = None
@@ -145,13 +126,16 @@ class RequestPhases:
 
     def _requested(self, stop: Stop | None) -> None:
         if stop is None:
-            self._match()
+            self._take(self._find())
         else:
             self._respond(stop, "gateway_request")
 
-    def _match(self) -> None:
+    def _find(self) -> Found:
+        owner = self._owner
+        return find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request)
+
+    def _take(self, found: Found) -> None:
         owner, request = self._owner, self._request
-        found = owner.head.match or find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), request)
         if isinstance(found, Match):
             request.path_params = found.params
             self._take_route(found.payload)
@@ -187,11 +171,9 @@ class RequestPhases:
         owner, request = self._owner, self._request
         route, body, hooks = owner.route, owner.body, owner.chain.pre_proxy
         assert route is not None
-        if body is not None:
-            limit = body.limit = route.max_body_bytes
-            if limit and max(owner.head.facts.content_length, body.received) > limit:
-                owner.body_failed(413, "body-too-large", "the request body is over its limit")
-                return
+        if body is not None and not body.limit_to(route.max_body_bytes, owner.head.facts.content_length):
+            owner.body_failed(413, "body-too-large", "the request body is over its limit")
+            return
         is_alone = route.upstream is not None and not (body is not None and route.buffer_request)
         if is_alone and not hooks and request.upstream is None and not request.path_flags:
             owner.send(route, route.targets[0])

@@ -1,4 +1,4 @@
-"""An exchange in progress as its parts see it (relay, response phase, response of its own), and its host."""
+"""An exchange in progress as its parts see it: the phases before the upstream, the relay, responses; and its host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from typing import Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import Chain, Hook
+from gateway_core.hooks import Chain, Hook, Stop
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.client import Client
@@ -55,6 +55,65 @@ class TrackedExchange(Protocol):
 
     def snapshot_replaced(self) -> None:
         """Called when another snapshot is in force."""
+
+
+class Forwarding(Protocol):
+    """A request that a pre-proxy hook sends on by `Request.forward`."""
+
+    def end(self, stop: Stop | None) -> None:
+        """Respond: the pre-proxy phase is over.
+
+        :param stop: what the hook that forwarded returned in place of the response; None for that itself.
+        """
+
+
+class PhasesOwner(Protocol):
+    """The exchange, as far as these phases use it."""
+
+    body: RequestBody | None
+    chain: Chain
+    client: Client
+    head: InboundHead
+    writer: ResponseWriter
+    proxy: ExchangeHost
+    request: Request
+    route: CompiledRoute | None
+    snapshot: Snapshot
+
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """What a hook forwards."""
+
+    @property
+    def limits(self) -> LimitsConfig:
+        """The limits of the snapshot in force."""
+
+    def runner(self) -> HookRunner:
+        """Return what runs its hooks."""
+
+    def watch(self, seconds: float) -> None:
+        """Expire in so many seconds, 0 is never."""
+
+    def take_route(self, route: CompiledRoute, chain: Chain) -> None:
+        """Have a route's bindings take part from here on."""
+
+    def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
+        """Send the request upstream.
+
+        :param sticky_target: the target, if a cookie is to keep the client on it.
+        """
+
+    def fail(self, status: int, reason: str, detail: str) -> None:
+        """Respond for the gateway."""
+
+    def body_failed(self, status: int, reason: str, detail: str) -> None:
+        """Respond for the gateway, and take no more of the request's body."""
+
+    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
+        """Respond, through these response hooks."""
+
+    def note_failure(self, reason: str, detail: str) -> None:
+        """Record why the response is not an upstream's or a plugin's."""
 
 
 class RunningExchange(Protocol):

@@ -30,11 +30,13 @@ class Match(Generic[P]):
 class Entry(Generic[P]):
     """One route at one place of a table."""
 
-    __slots__ = ("captures", "conditions", "match", "methods", "priority")
+    __slots__ = ("captures", "conditions", "is_open", "match", "methods", "priority")
 
     def __init__(self, rule: RouteRule[P], pattern: Pattern) -> None:
         self.methods = rule.methods or None
         self.conditions: Conditions | None = compile_conditions(rule.headers, rule.query)
+        self.is_open = self.methods is None and self.conditions is None
+        """Whether it takes every request for its path."""
         self.captures: Captures | None = captures_of(pattern)
         self.match: Match[P] = Match(rule.payload, NO_PARAMS, rule)
         self.priority = rule.priority

@@ -24,7 +24,7 @@ def find_first(
     """
     leaf = tree.statics.get(path)
     if leaf is not None:
-        entry = _pick(leaf, method, header, query)
+        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
         if entry is not None:
             return entry.match
     if tree.root is not None:
@@ -33,7 +33,7 @@ def find_first(
         while pending:
             leaf = _next_leaf(segments, pending)
             if leaf is not None:
-                entry = _pick(leaf, method, header, query)
+                entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
                 if entry is not None:
                     return entry.match_for(segments)
     for pattern, entry in tree.regexes:
@@ -94,7 +94,7 @@ def reachable(tree: Tree[P], path: str) -> Iterator[Leaf[P]]:
 def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
     """Walk on from the last pending node to where the path ends in the tree; ``None`` if it leads nowhere.
 
-    This is the hot loop, so the literal child is looked up in place.
+    This is the hot loop, so the literal child, and the parameter where it is the only way, are looked up in place.
     """
     node, index = pending.pop()
     count = len(segments)
@@ -106,7 +106,11 @@ def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
             child = node.children.get(segment)
         else:
             child = node.child if node.label == segment else None
-        if node.forks:
+        if not node.forks:
+            pass
+        elif child is None and node.tail is None and node.affixed is None:
+            child = node.param if segment else None
+        else:
             child = _branch(node, child, segment, index, pending)
         if child is None:
             return None

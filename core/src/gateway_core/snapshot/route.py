@@ -90,10 +90,16 @@ class CompiledRoute:
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
 
+    is_direct: bool = field(init=False)
+    """Whether nothing is left to decide once the route is known: no hook runs before the upstream, there is one target,
+    and a body goes on as it comes."""
     wait: float = field(init=False)
     """Seconds to wait for a response of ``upstream``; infinite if there is no limit."""
 
     def __post_init__(self) -> None:
+        chain = self.chain
+        has_hooks = chain.route_match or chain.pre_proxy or chain.reserved_by_route is not None
+        self.is_direct = self.upstream is not None and not has_hooks and not self.buffer_request
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
 
     def wait_for(self, upstream: Upstream) -> float:

@@ -11,7 +11,6 @@ mean.
 
 from __future__ import annotations
 
-import sys
 from types import MappingProxyType
 from typing import Final
 
@@ -20,7 +19,7 @@ from gateway_core.messages.fields import FieldNames
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.wire.forwarding import Origin
-from gateway_core.proxy.wire.request_head import UNDECIDED, HeadProblem, RequestHead, read_head
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, read_head
 from gateway_core.routing import Match, Refusal, path_problem
 from gateway_core.snapshot import CompiledRoute, Snapshot
 
@@ -31,13 +30,13 @@ _LARGEST: Final = 16384
 class CachedHead(RequestHead):
     """A head that was repeated: with its route."""
 
-    __slots__ = ("_absent", "decided_body", "match")
+    __slots__ = ("_absent", "match")
 
     def __init__(self, head: RequestHead, client: Client, snapshot: Snapshot) -> None:
         """Find out once what is the same for every request of a client with this head."""
         for name in RequestHead.__slots__:
             setattr(self, name, getattr(head, name))
-        self.decided_body, self.match = UNDECIDED, None
+        self.match = None
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None or head.is_for_gateway:
@@ -52,18 +51,6 @@ class CachedHead(RequestHead):
         self._absent = tuple(
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
-        if match is not None and match.payload.upstream is not None and not head.path_flags:
-            self.decided_body = self._most_without_decision(match.payload)
-
-    def _most_without_decision(self, route: CompiledRoute) -> int:
-        chain = route.chain
-        is_free = chain.reserved_by_route is None or chain.reserved_by_route in self._absent
-        if chain.route_match or chain.pre_proxy or not is_free:
-            return UNDECIDED
-        # Hooks may ask for the request's body, for which the phases prepare.
-        if route.buffer_request or chain.response or chain.log or chain.attempt or chain.reserved is not None:
-            return 0
-        return route.max_body_bytes or sys.maxsize
 
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent

@@ -54,23 +54,9 @@ class UpstreamConnection(asyncio.Protocol):
     """A connection to an endpoint; its pool owns it while it is idle, a `ResponseHandler` while it is in use."""
 
     __slots__ = (
-        "_buffer",
-        "_decoder",
-        "_ended_orderly",
-        "_interims",
-        "_remaining",
-        "_state",
-        "bound",
-        "client",
-        "deadline",
-        "expires_at",
-        "flags",
-        "handler",
-        "pool",
-        "transport",
-        "upload_complete",
-        "uses",
-    )
+        "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_state", "bound", "client", "deadline",
+        "expires_at", "flags", "handler", "pool", "transport", "upload_complete", "uses",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -174,14 +160,33 @@ class UpstreamConnection(asyncio.Protocol):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
-        state = self._state
-        if state == _HEAD:
-            self._read_head(self._buffer + data if self._buffer else data)
-        elif state == _LENGTH:
+        if self._state != _HEAD:
+            self._take_body(data)
+            return
+        if self._buffer:
+            data = self._buffer + data
+        known = self.pool.last_head
+        if known is None or not data.startswith(known.ending):
+            self._read_head(data)
+            return
+        self._buffer = b""
+        body, handler = data[known.size :], self.handler
+        if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL:
+            # The usual response, here in one piece.
+            self.handler = None
+            if handler is not None:
+                self._state = _IDLE
+                self.pool.give_back(self)
+                handler.on_response(known, body, True)
+        else:
+            self._begin_body(known, body)
+
+    def _take_body(self, data: bytes) -> None:
+        if self._state == _LENGTH:
             self._take_length(data)
-        elif state == _CHUNKS:
+        elif self._state == _CHUNKS:
             self._take_chunks(data)
-        elif state == _UNTIL_CLOSE:
+        elif self._state == _UNTIL_CLOSE:
             if self.handler is not None:
                 self.handler.on_body(data)
             if len(data) > READ_SIZE:
@@ -191,20 +196,6 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
 
     def _read_head(self, data: bytes) -> None:
-        known = self.pool.last_head
-        if known is not None and data.startswith(known.ending):
-            self._buffer = b""
-            body = data[known.size :]
-            if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL:
-                # The usual response, here in one piece.
-                handler, self.handler = self.handler, None
-                if handler is not None:
-                    self._state = _IDLE
-                    self.pool.give_back(self)
-                    handler.on_response(known, body, True)
-                return
-            self._begin_body(known, body)
-            return
         pool = self.pool
         if self.uses > 1 and not (data.startswith(b"HTTP/1.") or self._interims or may_begin_head(data, pool.leniency)):
             self._fail(Failure.STALE, "it sent what begins no response over a connection that was used before")

@@ -53,8 +53,6 @@ _END: Final = b"\r\n\r\n"
 _PLAIN_TARGET_BYTES: Final = bytes([each for each in TARGET_BYTES if each not in b"%;\\"])
 """Bytes that neither a path nor a query is looked at closer for; see `gateway_core.messages.path.is_plain_path`."""
 
-UNDECIDED: Final = -1
-
 HEAD_ONLY: Final = 1
 """Flag of a request: its response has no body, because its method is HEAD."""
 IN_CHUNKS: Final = 2
@@ -89,9 +87,6 @@ class RequestHead:
     is_for_gateway = False
     """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
     # Of a head that was repeated (`CachedHead`):
-    decided_body: int = UNDECIDED
-    """Bytes of a complete body at most with which nothing is left to decide before the request is sent to the one
-    target of its route; 0 only without a body, `UNDECIDED` if there is something in any case."""
     match: Match[CompiledRoute] | None = None
     """The route, if it was found from the head alone."""
 
