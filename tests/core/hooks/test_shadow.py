@@ -9,12 +9,13 @@ from gateway_core.hooks import (
     Plugin,
     Suspended,
     build_chain,
+    start_attempt_phase,
     start_log_phase,
     start_phase,
     start_response_phase,
 )
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Identity, Record, Request, Response
+from gateway_core.messages import Headers, Identity, Record, Request, Response, UpstreamAttempt
 
 Bind = Callable[..., Binding]
 Counted = Callable[..., float]
@@ -130,3 +131,21 @@ def test_a_shadow_that_decides_nothing_is_counted_as_such(bind: Bind, request_: 
     start_phase(build_chain([bind(Idle, is_shadow=True)]).pre_proxy, request_)
 
     assert counted("gateway_plugin_shadow", decision="none") == 1
+
+
+class Signs(Plugin[Any]):
+    name = "signs"
+
+    @hookimpl
+    def gateway_attempt(self, attempt: UpstreamAttempt) -> None:
+        attempt.headers["x-signature"] = attempt.raw_path
+
+
+def test_an_attempt_stays_as_it_is(bind: Bind) -> None:
+    binding = bind(Signs, is_shadow=True)
+    attempt = UpstreamAttempt("e", "/a", "", "h", Headers())
+
+    assert start_attempt_phase(build_chain([binding]).attempt, Request("GET", "/a"), attempt) is None
+
+    assert attempt.headers.items() == []
+    assert binding.faults.count == 0

@@ -208,3 +208,17 @@ def test_the_key_of_a_head_is_equal_for_equal_fields_and_another_after_a_change(
     assert first.headers_key == second.headers_key == first.headers.key
     second.headers["X"] = "1"
     assert second.headers_key != first.headers_key
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"Connection": "Upgrade", "Upgrade": "WebSocket"}, "websocket"),
+        ({"Connection": "keep-alive, upgrade", "Upgrade": "websocket, other"}, "websocket"),
+        ({"Connection": "keep-alive", "Upgrade": "websocket"}, None),
+        ({"Connection": "upgrade"}, None),
+    ],
+)
+def test_the_protocol_that_is_asked_for_is_in_lower_case(fields: dict[str, str], expected: str | None) -> None:
+    assert Request("GET", "/", fields).upgrade == expected

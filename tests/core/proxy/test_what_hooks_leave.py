@@ -298,3 +298,34 @@ async def test_a_status_or_reason_that_clients_would_read_otherwise_is_500(
     assert data.count(b"HTTP/1.1 ") == 1
     assert b"Set-Cookie" not in data
     assert counts(gateway) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (b"Connection: Upgrade\r\nUpgrade: WebSocket\r\n", "websocket"),
+        (b"Connection: upgrade, keep-alive\r\nupgrade: tcp\r\n", "tcp"),
+        (b"Upgrade: websocket\r\n", None),
+        (b"", None),
+    ],
+)
+async def test_hooks_see_which_protocol_is_asked_for(proxied: Proxied, fields: bytes, expected: str | None) -> None:
+    seen: list[str | None] = []
+
+    class Sees(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_request(self, request: Request) -> None:
+            seen.append(request.upgrade)
+
+        @hookimpl
+        def gateway_log(self, request: Request) -> None:
+            seen.append(request.upgrade)
+
+    gateway, _ = await proxied(extra="plugins: [{name: p}]", plugins=[Sees])
+
+    assert (await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n"))[0] == 200
+
+    await until(lambda: len(seen) == 2)
+    assert seen == [expected, expected]

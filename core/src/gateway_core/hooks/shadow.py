@@ -35,9 +35,7 @@ def _copied(argument: Any) -> Any:
     if isinstance(argument, Response):
         return copy_response(argument)
     if isinstance(argument, UpstreamAttempt):
-        attempt = copy.copy(argument)
-        attempt.headers = argument.headers.copy()
-        return attempt
+        return argument.copy()
     return argument
 
 

@@ -36,6 +36,10 @@ class UpstreamAttempt:
         set_attribute(self, "host", host)
         self.headers = headers
 
+    def copy(self) -> UpstreamAttempt:
+        """Return an attempt whose fields can be changed without changing this one's."""
+        return UpstreamAttempt(self.endpoint, self.raw_path, self.query_string, self.host, self.headers.copy())
+
     def __setattr__(self, name: str, value: object) -> None:
         if name in _FINAL:
             self._refuse(name)

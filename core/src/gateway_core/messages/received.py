@@ -68,6 +68,10 @@ class HeadFacts(Protocol):
     """The fields of a request's head."""
 
     @property
+    def upgrade(self) -> bytes | None:
+        """The protocol that is asked for."""
+
+    @property
     def host(self) -> str: ...
     @property
     def block(self) -> bytes: ...

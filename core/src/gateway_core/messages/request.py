@@ -86,8 +86,6 @@ class Request:
     route: RouteInfo | None = None
     path_params: Mapping[str, str] = _NO_PARAMS
     """What the route's patterns captured of path and host, decoded."""
-    upgrade: str | None = None
-    """The protocol that the client asks to change to, in lower case (``websocket``), or None."""
     upstream: str | None = None
     """Name of the upstream that a plugin wants instead of the route's."""
     identity: Identity | None = None
@@ -153,6 +151,19 @@ class Request:
         request.request_id = request_id
         request.started = started
         return request
+
+    @property
+    def upgrade(self) -> str | None:
+        """The protocol that the client asks to change to, in lower case (``websocket``), or None."""
+        head = self._received_head
+        if not isinstance(head, tuple):
+            protocol = head.facts.upgrade
+            return None if protocol is None else protocol.decode("latin-1").lower()
+        headers = self.received.headers
+        options = ",".join(headers.get_all("connection")).lower().split(",")
+        if "upgrade" not in [each.strip() for each in options]:
+            return None
+        return headers.get("upgrade", "").partition(",")[0].strip().lower() or None
 
     @property
     def received(self) -> ReceivedHead:
