@@ -79,6 +79,12 @@ def closing(number: int) -> bytes:
     return varied(number)[:-2] + b"Connection: close\r\n\r\n"
 
 
+def posted(number: int) -> bytes:
+    body = b'{"number": %d, "text": "%s"}' % (number, b"y" * 200)
+    more = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return varied(number).replace(b"GET", b"POST")[:-2] + more + body
+
+
 def proxied(number: int) -> bytes:
     return varied(number)[:-2] + b"X-Forwarded-For: 203.0.113.%d\r\nX-Forwarded-Proto: https\r\n\r\n" % (number % 256)
 
@@ -179,6 +185,7 @@ async def main() -> None:
         "close": (CONFIG, [closing(number) for number in range(DIFFERENT)], ANSWER),
         "browser": (CONFIG, [browser(number) for number in range(DIFFERENT)], ANSWER),
         "proxied": (TRUSTING, [proxied(number) for number in range(DIFFERENT)], ANSWER),
+        "posted": (CONFIG, [posted(number) for number in range(DIFFERENT)], ANSWER),
         "forged": (CONFIG, [forged(number) for number in range(DIFFERENT)], ANSWER),
     }
     for name in arguments.cases or cases:

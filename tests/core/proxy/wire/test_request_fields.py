@@ -179,6 +179,33 @@ def test_heads_of_strangers_are_read_as_if_their_claims_were_removed_later(lines
             assert getattr(at_once, name) == getattr(later, name), name
 
 
+USUAL_LINES = st.sampled_from(
+    [
+        *(b"Host: a", b"host: a", b"Host:a", b"Host: other", b"Content-Length: 3", b"content-length: 3"),
+        *(b"Content-Length:33", b"Content-Length: 3 ", b"Content-Length: 3x", b"Content-Length: ", b"Accept: a"),
+        *(b"Content-Length: " + b"9" * 19, b"Connection: close", b"connection: keep-alive", b"Connection:close"),
+        *(b"Connection: keep-alive ", b"Authorization: Bearer x", b"Authorization: NTLM x", b"authorization: Basic x"),
+        *(b"Close: 1", b"Transfer-Encoding: chunked", b"X-New: 1", b"Connection: accept"),
+    ]
+)
+
+
+@given(st.lists(USUAL_LINES, max_size=5))
+def test_heads_that_are_read_the_short_way_mean_what_they_mean_in_the_long_one(lines: list[bytes]) -> None:
+    """A field that only the long way knows makes it decide; it must change nothing else."""
+    block = b"".join([b"\r\n" + line for line in lines])
+    assert read_request_block(b"\r\nHost: a") is not None
+
+    short = read_request_block(block)
+    long = read_request_block(block + b"\r\nTE: gzip")
+
+    assert (short is None) is (long is None)
+    if short is not None and long is not None:
+        for name in FACTS - {"raw", "block", "lowered"}:
+            assert getattr(short, name) == getattr(long, name), name
+        assert long.block == short.block + b"\r\nTE: gzip"
+
+
 def test_fields_are_read_without_host_in_http_1_0() -> None:
     facts = read_request_block(b"\r\nConnection: keep-alive", http_1_0=True)
     assert facts is not None

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 _HOST_NAMES: Final = frozenset({b"Host", b"host"})
 _AUTHORIZATION_NAMES: Final = frozenset({b"Authorization", b"authorization"})
+_LENGTH_NAMES: Final = frozenset({b"Content-Length", b"content-length"})
 _CONNECTION_NAMES: Final = frozenset({b"Connection", b"connection"})
 _KEEP_ALIVE: Final = [b"keep-alive"]
+_CONNECTION_VALUES: Final = frozenset({b" keep-alive", b" close"})
 _FEW_OPTIONS: Final = 4
 """Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
@@ -171,22 +173,28 @@ def read_fields(
 
 def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]]) -> RequestFacts | None:
     """Return what a head says that has nothing but what most have; None if it has to be looked at closer."""
-    host, kept, keep_alive = None, block, True
+    host, kept, keep_alive, length = None, block, True, -1
     for line, name, value in notable:
         if name in _HOST_NAMES:
             if host is not None or (host := _hosts.get(value)) is None:
                 return None
         elif name in _AUTHORIZATION_NAMES and value[:2] == b" B":  # Bearer, Basic: they bind no connection
             continue
-        elif name in _CONNECTION_NAMES and value == b" close":
-            keep_alive = False
-        elif name not in _CONNECTION_NAMES or value != b" keep-alive":
+        elif name in _LENGTH_NAMES and length < 0:
+            length = content_length(value[1:])
+            if length < 0 or value[:1] != b" ":
+                return None
+        elif name in _CONNECTION_NAMES and value in _CONNECTION_VALUES:
+            keep_alive = keep_alive and value == b" keep-alive"
+        else:
             return None
         kept = kept.replace(b"\r\n" + line, b"", 1)
     if host is None:
         return None
     facts = RequestFacts(block, block, kept, host)
     facts.keep_alive = keep_alive
+    if length >= 0:
+        facts.content_length, facts.is_bare = length, False
     return facts
 
 
