@@ -176,11 +176,14 @@ class Client:
 
     def place(self, head: RequestHead, snapshot: Snapshot) -> None:
         """Say what a head that was just read means when this client sends it."""
-        facts = self._believed(head.facts, snapshot)
+        facts = head.facts
+        trust = self.trust_in(snapshot, facts.host)
+        if trust.looks_at_names or not (facts.is_silent or self._is_trusted):
+            facts = believed_facts(facts, trust, is_trusted=self._is_trusted)
         refusal = None
         if not self._is_alone and isinstance(found := self.listener_in(snapshot, facts.host), Refusal):
             refusal = _REFUSALS[found]
-        head.place(self._origin_for(facts, snapshot), snapshot.path_policy, refusal)
+        head.place(self._origin_for(facts, snapshot, trust), snapshot.path_policy, refusal)
 
     def usual_origin(self, snapshot: Snapshot) -> tuple[Origin | None, str]:
         """Return where requests come from that say nothing of it, and the host for which that is so.
@@ -212,14 +215,7 @@ class Client:
                 headers.remove_any(lines)
         return block_of(headers)
 
-    def _believed(self, facts: RequestFacts, snapshot: Snapshot) -> RequestFacts:
-        """Return a head's fields without those that this peer may not send."""
-        trust = self.trust_in(snapshot, facts.host)
-        if not trust.looks_at_names and (facts.is_silent or self._is_trusted):
-            return facts
-        return believed_facts(facts, trust, is_trusted=self._is_trusted)
-
-    def _origin_for(self, facts: RequestFacts, snapshot: Snapshot) -> Origin:
+    def _origin_for(self, facts: RequestFacts, snapshot: Snapshot, trust: Trust) -> Origin:
         """Return where a request comes from: the same as the last one if it says nothing of proxies before us."""
         origin = self._origin
         if (
@@ -229,7 +225,6 @@ class Client:
             and origin.config_version is snapshot.version
         ):
             return origin
-        trust = self.trust_in(snapshot, facts.host)
         origin = origin_of(
             facts,
             self._arrived,

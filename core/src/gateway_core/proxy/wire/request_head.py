@@ -121,11 +121,14 @@ class RequestHead:
         # The usual request, for which the defaults are right.
         self.has_body = False
         """Whether a body follows that is read."""
-        if not facts.is_bare or method == "HEAD" or is_for_gateway:
-            self.flags = flags_for(method, facts)
-            self.is_usual = method != "HEAD"
-            self.is_for_gateway = is_for_gateway
+        if not facts.is_bare:
             self.has_body = (facts.content_length > 0 or facts.chunked) and not is_for_gateway
+            if facts.chunked or facts.upgrade is not None or facts.binds:
+                self.flags = flags_for(method, facts)
+        if method == "HEAD":
+            self.flags, self.is_usual = flags_for(method, facts), False
+        if is_for_gateway:
+            self.is_for_gateway = True
 
     def place(self, origin: Origin, path_policy: PathPolicy, refusal: tuple[int, str, str] | None = None) -> None:
         """Say where the head comes from; once, for who has just read it.
