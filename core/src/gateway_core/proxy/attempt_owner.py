@@ -21,7 +21,6 @@ from typing import Final, NamedTuple, Protocol
 from gateway_core.messages import Attempt as AttemptRecord
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -29,6 +28,7 @@ from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import NO_CLIENT, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.fields import list_members
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.snapshot import CompiledRoute
 from gateway_core.upstreams.endpoint import Endpoint
@@ -105,7 +105,7 @@ class AttemptTerms:
 
 
 def client_terms(
-    request: Request, head: InboundHead, client: Client, route: CompiledRoute, upstream: Upstream, total_deadline: float
+    request: Request, head: RequestHead, client: Client, route: CompiledRoute, upstream: Upstream, total_deadline: float
 ) -> AttemptTerms:
     """Return the terms of a client's request to an upstream."""
     return AttemptTerms(

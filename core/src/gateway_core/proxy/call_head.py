@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.upstream.connection import HEAD_ONLY, IN_CHUNKS
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.upstreams.endpoint import Endpoint
 
 

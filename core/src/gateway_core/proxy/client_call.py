@@ -18,11 +18,9 @@ from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_stream import report_filter
 from gateway_core.proxy.streamed_body import StreamedBody
-from gateway_core.proxy.upstream.connection import IN_CHUNKS
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.upstream_head import (
@@ -32,6 +30,7 @@ from gateway_core.proxy.upstream_head import (
     sent_host,
     upstream_head,
 )
+from gateway_core.proxy.wire.request_head import IN_CHUNKS, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import PATH_REFUSED, PLUGIN_FAILED
 from gateway_core.routing import ResponseFacts, UnsafePathError
@@ -45,7 +44,7 @@ class SentRequest:
     """A client's request with all that is known of where it goes."""
 
     request: Request
-    head: InboundHead
+    head: RequestHead
     client: Client
     snapshot: Snapshot
     chain: Chain

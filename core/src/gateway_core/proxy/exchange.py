@@ -23,7 +23,6 @@ from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.forwarded_exchange import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
@@ -33,6 +32,7 @@ from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
@@ -59,7 +59,7 @@ class Exchange:
         proxy: ExchangeHost,
         writer: ResponseWriter,
         snapshot: Snapshot,
-        head: InboundHead,
+        head: RequestHead,
         request: Request,
         client: Client,
     ) -> None:

@@ -24,11 +24,11 @@ from gateway_core.proxy.client_call import ClientCall, SentRequest
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response, show_own_fields
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import Destination, RequestPhases
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.reasons import BODY_TOO_LARGE
 from gateway_core.snapshot import CompiledRoute
 from gateway_core.snapshot.snapshot import Snapshot
@@ -42,7 +42,7 @@ class ForwardOwner(Protocol):
     body: RequestBody | None
     """The client's."""
     client: Client
-    head: InboundHead
+    head: RequestHead
     id_line: bytes
     chain: Chain
     route: CompiledRoute | None

@@ -20,12 +20,12 @@ from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retr
 from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
 from gateway_core.snapshot import CompiledRoute
@@ -51,7 +51,7 @@ _log = logging.getLogger("gateway.proxy")
 def send_copies(
     route: CompiledRoute,
     request: Request,
-    head: InboundHead,
+    head: RequestHead,
     body: RequestBody | None,
     id_line: bytes,
     directory: UpstreamDirectory,
@@ -108,7 +108,7 @@ class MirrorCopy:
         mirror: Mirror,
         route: CompiledRoute,
         request: Request,
-        head: InboundHead,
+        head: RequestHead,
         body: RequestBody | None,
         id_line: bytes,
         directory: UpstreamDirectory,

@@ -27,7 +27,6 @@ from gateway_core.messages.body_sources import (
 from gateway_core.messages.response import with_assigned_body
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
 from gateway_core.proxy.response_stream import (
     PluginBody,
@@ -40,6 +39,7 @@ from gateway_core.proxy.response_stream import (
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.streamed_body import StreamedBody
+from gateway_core.proxy.wire.request_head import RequestHead
 
 _log = logging.getLogger("gateway.proxy")
 
@@ -47,7 +47,7 @@ _log = logging.getLogger("gateway.proxy")
 class OwnResponseOwner(Protocol):
     """The exchange, as far as its own responses use it."""
 
-    head: InboundHead
+    head: RequestHead
     id_line: bytes
     proxy: ExchangeHost
     request: Request

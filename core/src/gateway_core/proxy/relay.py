@@ -23,7 +23,7 @@ from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_phase import ResponsePhase, join
 from gateway_core.proxy.running_exchange import RunningExchange
-from gateway_core.proxy.upstream.connection import IN_CHUNKS, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
     UnsendableHeadError,
     client_host,
@@ -32,6 +32,7 @@ from gateway_core.proxy.upstream_head import (
     sent_host,
     upstream_head,
 )
+from gateway_core.proxy.wire.request_head import IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import ResponseFacts, UnsafePathError
 from gateway_core.snapshot import CompiledRoute, RouteTarget

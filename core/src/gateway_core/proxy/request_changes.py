@@ -16,13 +16,13 @@ from gateway_core.messages import Request
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.body_sources import BytesSource
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_filters import ClientBody, FilteredRequest, whole_body
 from gateway_core.proxy.response_fields import trailer_block
 from gateway_core.proxy.response_stream import report_filter
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.streamed_body import StreamedBody
+from gateway_core.proxy.wire.request_head import RequestHead
 
 
 class ChangingExchange(Protocol):
@@ -30,7 +30,7 @@ class ChangingExchange(Protocol):
 
     body: RequestBody | None
     chain: Chain
-    head: InboundHead
+    head: RequestHead
     is_over: bool
     request: Request
     writer: ResponseWriter

@@ -26,7 +26,8 @@ from gateway_core.proxy.response_stream import ResponseStream, report_filter
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
-from gateway_core.proxy.upstream.connection import HEAD_ONLY, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.wire.request_head import HEAD_ONLY
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
 

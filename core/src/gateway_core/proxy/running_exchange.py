@@ -13,13 +13,13 @@ from gateway_core.messages import Request, Response
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.hook_runner import HookRunner
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot, SnapshotHolder
 
 
@@ -73,7 +73,7 @@ class PhasesOwner(Protocol):
     body: RequestBody | None
     chain: Chain
     client: Client
-    head: InboundHead
+    head: RequestHead
     writer: ResponseWriter
     proxy: ExchangeHost
     request: Request
@@ -120,7 +120,7 @@ class RunningExchange(Protocol):
     """The exchange, as its parts use it."""
 
     client: Client
-    head: InboundHead
+    head: RequestHead
     chain: Chain
     route: CompiledRoute | None
     snapshot: Snapshot

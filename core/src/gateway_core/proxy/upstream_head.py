@@ -17,12 +17,11 @@ from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, written_lines
 from gateway_core.messages.request import request_block
-from gateway_core.proxy.inbound_head import InboundHead, flags_for
-from gateway_core.proxy.upstream.connection import BINDS
 from gateway_core.proxy.wire.field_names import has_special_fields
 from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
 from gateway_core.routing import PathPolicy, UnsafePathError
 from gateway_core.snapshot import RouteTarget
 from gateway_core.snapshot.request_rewrite import RequestRewrite
@@ -69,7 +68,7 @@ def framing_fields(
 
 def upstream_head(
     request: Request,
-    head: InboundHead,
+    head: RequestHead,
     path_policy: PathPolicy,
     target: RouteTarget,
     endpoint: Endpoint,
@@ -109,7 +108,7 @@ def upstream_head(
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
 
 
-def has_come_as_is(request: Request, head: InboundHead) -> bool:
+def has_come_as_is(request: Request, head: RequestHead) -> bool:
     """Return whether hooks have left the request as it came."""
     return (
         request_block(request) is head.facts.block
@@ -119,7 +118,7 @@ def has_come_as_is(request: Request, head: InboundHead) -> bool:
     )
 
 
-def sent_host(request: Request, head: InboundHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
+def sent_host(request: Request, head: RequestHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
     """Return the Host that goes to an endpoint, and every line that plugins wrote."""
     host, written = head.facts.host, b""
     if request_block(request) is not head.facts.block:
@@ -132,7 +131,7 @@ def sent_host(request: Request, head: InboundHead, target: RouteTarget, endpoint
     return target.rewrite.host or (host.encode("latin-1") if keeps else endpoint.authority), written
 
 
-def client_host(head: InboundHead) -> str:
+def client_host(head: RequestHead) -> str:
     """Return the Host as the client sees it, which a trusted proxy in front may say; empty if there is none."""
     for name, line in head.origin.lines:
         if name == b"x-forwarded-host":
@@ -168,7 +167,7 @@ def _fields_of(request: Request) -> bytes:
     return block_of(headers)
 
 
-def _request_line(request: Request, head: InboundHead, policy: PathPolicy, rewrite: RequestRewrite) -> bytes:
+def _request_line(request: Request, head: RequestHead, policy: PathPolicy, rewrite: RequestRewrite) -> bytes:
     path, query = request.raw_path, request.query_string
     is_changed = request.method is not head.method or request.query_string is not head.query_string
     if is_changed:

@@ -6,9 +6,10 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH, UpstreamConnection
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.pool import Pool
 from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -32,11 +32,10 @@ from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.bodies import BadChunkError
-from gateway_core.proxy.wire.request_head import HeadProblem, late_head, skip_empty_lines
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, late_head, skip_empty_lines
 from gateway_core.snapshot import Snapshot
 
 
@@ -210,7 +209,7 @@ class ClientConnection(asyncio.Protocol):
 
     # -- exchanges
 
-    def _begin(self, head: InboundHead, snapshot: Snapshot) -> Exchange:
+    def _begin(self, head: RequestHead, snapshot: Snapshot) -> Exchange:
         """Return the exchange of a request, of one that is refused as well; to be started."""
         proxy, writer = self._proxy, self._writer
         writer.begin(head)

@@ -12,11 +12,11 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from gateway_core.proxy.date_field import DateField
-from gateway_core.proxy.inbound_head import InboundHead
 from gateway_core.proxy.response_fields import BODILESS, has_date, has_request_id, status_line
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.bodies import LAST_CHUNK, encode_chunk
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, ResponseHead
 
 
@@ -107,7 +107,7 @@ class Http1ResponseWriter:
         self._is_usual = False
         self._framing = _NONE
 
-    def begin(self, head: InboundHead) -> None:
+    def begin(self, head: RequestHead) -> None:
         """Begin the response to a request."""
         self.version = head.version
         self.keep_alive = head.facts.keep_alive

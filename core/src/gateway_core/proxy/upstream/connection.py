@@ -31,8 +31,6 @@ from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
 
-__all__ = ["BINDS", "HEAD_ONLY", "IN_CHUNKS", "MAY_SWITCH", "UpstreamConnection"]
-
 _MOST_INTERIM: Final = 16
 """Interim responses before a final one: more is a peer that plays for time."""
 

@@ -7,10 +7,17 @@ from typing import Any
 import pytest
 from gateway_core.messages import Request
 from gateway_core.messages.fields import field_names
-from gateway_core.proxy.upstream.connection import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.forwarding import Arrived, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
-from gateway_core.proxy.wire.request_head import RequestHead, flags_for, read_head
+from gateway_core.proxy.wire.request_head import (
+    BINDS,
+    HEAD_ONLY,
+    IN_CHUNKS,
+    MAY_SWITCH,
+    RequestHead,
+    flags_for,
+    read_head,
+)
 from gateway_core.routing import PathPolicy
 from gateway_core.snapshot import Trust
 
