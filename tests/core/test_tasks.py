@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 
 import pytest
-from gateway_core.tasks import Tasks, spawn
+from gateway_core.backoff import Backoff
+from gateway_core.tasks import Tasks, spawn, supervise, supervised
 
 
 async def fail() -> None:
@@ -117,7 +119,7 @@ async def test_an_owner_waits_for_its_tasks_without_ending_them() -> None:
 async def test_endless_work_begins_again_when_it_fails(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_core.tasks._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("gateway_core.tasks._FIRST_DELAY", 0.001)
     tasks, begun = Tasks(), asyncio.Queue[None]()
 
     async def work() -> None:
@@ -125,7 +127,7 @@ async def test_endless_work_begins_again_when_it_fails(
         raise OSError("out of descriptors")
 
     with caplog.at_level(logging.ERROR):
-        tasks.keep(work, name="watch")
+        tasks.supervise(work, name="watch")
         for _ in range(3):
             await asyncio.wait_for(begun.get(), 5)
     await tasks.aclose()
@@ -141,7 +143,49 @@ async def test_work_that_comes_to_its_end_does_not_begin_again() -> None:
         nonlocal begun
         begun += 1
 
-    tasks.keep(work, name="restart")
+    tasks.supervise(work, name="restart")
     await asyncio.wait_for(tasks.wait(), 5)
 
     assert begun == 1
+
+
+async def test_a_task_that_fails_is_counted_and_failing_until_it_goes_on_steadily() -> None:
+    fails, goes_on, mended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        if not fails.is_set():
+            fails.set()
+            raise OSError("no descriptors")
+        assert supervised.failing["follow x"] == "OSError: no descriptors"
+        goes_on.set()
+        while "follow x" in supervised.failing:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        mended.set()
+        await asyncio.Event().wait()
+
+    backoff = Backoff(random.Random(1), first=0.001)
+    task = spawn(supervise(work, name="follow x", backoff=backoff, steady_after=0.01), name="follow x")
+    async with asyncio.timeout(20):
+        await goes_on.wait()
+        await mended.wait()
+
+    assert supervised.failures["follow x"] == 1
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_failing_task_that_is_ended_is_not_failing_any_more() -> None:
+    failed = asyncio.Event()
+
+    async def work() -> None:
+        failed.set()
+        raise KeyError("Name")
+
+    task = spawn(supervise(work, name="follow y"), name="follow y")
+    await asyncio.wait_for(failed.wait(), 20)
+    await asyncio.sleep(0)
+    assert "follow y" in supervised.failing
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert "follow y" not in supervised.failing

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -61,8 +62,8 @@ def start(tmp_path: Path, site: Site) -> Iterator[Start]:
     started: list[Gateway] = []
     base = tmp_path / "base.yaml"
 
-    def begin(workers: int = 1) -> Gateway:
-        base.write_text(f"listen: 127.0.0.1:0\nworkers: {workers}\n")
+    def begin(workers: int = 1, listen: str = "listen: 127.0.0.1:0\n") -> Gateway:
+        base.write_text(f"{listen}workers: {workers}\n")
         more = ("-c", f"{site.url}?interval=50ms")
         started.append(Gateway(base, *more, environ={"XDG_STATE_HOME": str(tmp_path / "state")}))
         return started[-1]
@@ -141,6 +142,27 @@ async def test_a_first_start_on_a_bad_document_for_all_says_what_is_wrong(start:
 
     assert await gateway.ends() == 1
     assert f'{site.url}:3:15: routes[0].tarrget: unknown key "tarrget"' in gateway.text
+
+
+async def test_a_document_that_cannot_be_started_is_replaced_by_its_last_good_version(
+    start: Start, site: Site, upstream: Upstream
+) -> None:
+    site.text = "listen: 127.0.0.1:0\n" + route("a", upstream)
+    first = start(listen="")
+    await first.ready()
+    await first.stops()
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        site.text = f"listen: '{address}'\n{route('b', upstream)}"
+        gateway = start(listen="")
+        url = await gateway.ready()
+
+    assert (await get(url, "/a"))[0] == 200
+    assert f"cannot listen on {address}" in gateway.text
+    site.text = "listen: 127.0.0.1:0\n" + route("c", upstream)
+    await eventually(url, "/c", "200")
+    await gateway.stops()
 
 
 async def test_a_source_that_nobody_has_is_refused(tmp_path: Path) -> None:

@@ -174,3 +174,22 @@ async def test_sigterm_under_load_loses_no_answer(start: Start, upstream: Upstre
         await gateway.stops()
 
     assert load.lost == []
+
+
+async def test_a_start_with_a_bad_file_serves_what_was_in_force_last_if_asked(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    before = start(config(upstream), *state)
+    await before.ready()
+    await before.stops()
+    refused = start("routes: 7", *state)
+    assert await refused.ends() == 1
+
+    gateway = start("routes: 7", "--last-good", *state)
+    url = await gateway.ready()
+
+    assert (await get(url, "/a"))[0] == 200
+    await gateway.says("the one that was in force last is started")
+    await gateway.rewrites(config(upstream, more="via: false\n"))
+    await gateway.stops()

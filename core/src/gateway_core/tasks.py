@@ -1,7 +1,10 @@
-"""Start asyncio tasks that are neither lost nor silent.
+"""Start asyncio tasks that are neither lost nor silent, and keep endless ones going.
 
 The event loop keeps only weak references to tasks, and an exception in a task that is not awaited
 is reported when the garbage collector happens to find it. Both are handled here, once.
+
+Endless work (a watch, a loop that reloads) is supervised: an exception is logged, counted in `supervised`, and the work
+begins again after a backoff. So nothing that a client, an upstream, a registry or an installer writes ends it.
 """
 
 from __future__ import annotations
@@ -10,12 +13,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Final, TypeVar
 
+from gateway_core.backoff import Backoff
+
 T = TypeVar("T")
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 60.0
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 60.0
+_STEADY_AFTER: Final = 5.0
+"""Seconds that work goes on after a failure until it counts as mended."""
+
 OnError = Callable[[BaseException], None]
 
 _logger = logging.getLogger("gateway.tasks")
@@ -51,21 +61,77 @@ def _finish(on_error: OnError | None, task: asyncio.Task[object]) -> None:
     _logger.error("task %s failed: %r", task.get_name(), error, exc_info=error)
 
 
-async def _keep(work: Callable[[], Coroutine[object, object, None]], name: str) -> None:
-    pause, told = _FIRST_PAUSE, ""
-    while True:
-        try:
-            await work()
-        except Exception as error:
-            # The traceback of a failure that repeats itself says nothing new.
-            again, told = told == repr(error), repr(error)
-            pause = min(pause * 2, _LONGEST_PAUSE) if again else _FIRST_PAUSE
-            _logger.error(
-                "task %s failed, and begins again in %g s: %r", name, pause, error, exc_info=None if again else error
-            )
-            await asyncio.sleep(pause)
-        else:
-            return
+@dataclass(slots=True)
+class Supervised:
+    """What became of this process's endless tasks: what metrics, status and ``/ready`` show of them."""
+
+    failures: dict[str, int] = field(default_factory=dict)
+    """How often each task has failed, by its name; one that never failed is not here."""
+    failing: dict[str, str] = field(default_factory=dict)
+    """Why each task failed that is not going on steadily again, by its name."""
+
+    def note_failure(self, name: str, error: BaseException) -> bool:
+        """Count a failure, and return whether it is another one than the task's last."""
+        text = f"{type(error).__name__}: {error}"
+        is_new = self.failing.get(name) != text
+        self.failures[name] = self.failures.get(name, 0) + 1
+        self.failing[name] = text
+        return is_new
+
+    def note_steady(self, name: str) -> None:
+        """Note that a task goes on, or has come to its end."""
+        self.failing.pop(name, None)
+
+
+supervised: Final = Supervised()
+
+
+async def supervise(
+    work: Callable[[], Coroutine[object, object, None]],
+    *,
+    name: str,
+    backoff: Backoff | None = None,
+    steady_after: float = _STEADY_AFTER,
+) -> None:
+    """Run endless work; when it fails, log and count that, and begin again after a delay that grows.
+
+    Work that returns has come to its end, and is not begun again. The traceback of a failure that repeats itself is
+    logged once.
+
+    :param backoff: the delays between a failure and the next beginning; a second first, a minute at most.
+    :param steady_after: seconds without a failure after which the task is not shown as failing any more.
+    """
+    backoff = backoff or Backoff(Random(), first=_FIRST_DELAY, longest=_LONGEST_DELAY)  # noqa: S311 - keeps no secret
+    loop = asyncio.get_running_loop()
+
+    def steady() -> None:
+        backoff.reset()
+        supervised.note_steady(name)
+
+    mended: asyncio.TimerHandle | None = None
+    try:
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                if mended is not None:
+                    mended.cancel()
+                is_new, delay = supervised.note_failure(name, error), backoff.next_delay()
+                _logger.error(
+                    "task %s failed, and begins again in %.1f s: %r",
+                    name,
+                    delay,
+                    error,
+                    exc_info=error if is_new else None,
+                )
+                await asyncio.sleep(delay)
+                mended = loop.call_later(steady_after, steady)
+            else:
+                return
+    finally:
+        if mended is not None:
+            mended.cancel()
+        supervised.note_steady(name)
 
 
 class Tasks:
@@ -100,12 +166,11 @@ class Tasks:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def keep(self, work: Callable[[], Coroutine[object, object, None]], *, name: str) -> asyncio.Task[None]:
-        """Run endless work until the owner is closed: when it fails, that is logged and it begins again after a pause.
-
-        Work that returns has come to its end, and is not begun again.
-        """
-        return self.spawn(_keep(work, name), name=name)
+    def supervise(
+        self, work: Callable[[], Coroutine[object, object, None]], *, name: str, backoff: Backoff | None = None
+    ) -> asyncio.Task[None]:
+        """Run endless work until the owner is closed; see `supervise`."""
+        return self.spawn(supervise(work, name=name, backoff=backoff), name=name)
 
     async def wait(self) -> None:
         """Wait until all tasks have ended, those included that are started meanwhile. Failures stay with the tasks."""

@@ -29,10 +29,11 @@ class View:
 
     def __init__(self) -> None:
         self.version: str | None = "v1"
+        self.more: dict[str, Any] = {}
         self.is_broken = False
 
-    async def status(self) -> Mapping[str, Any]:
-        return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}]}
+    async def status(self, timeout: float = 5.0) -> Mapping[str, Any]:  # noqa: ASYNC109
+        return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}], **self.more}
 
     async def plugins(self) -> Mapping[str, Any]:
         if self.is_broken:
@@ -70,7 +71,11 @@ async def ask(tmp_path: Path, path: str) -> tuple[int, str]:
 async def test_shows_metrics_configuration_and_upstreams(listener: AdminListener, tmp_path: Path) -> None:
     assert await ask(tmp_path, "/healthz") == (200, "ok\n")
     assert await ask(tmp_path, "/metrics") == (200, "# TYPE a counter\na 1.0\n")
-    assert json.loads((await ask(tmp_path, "/config"))[1]) == {"version": "v1", "in_flight": 3}
+    assert json.loads((await ask(tmp_path, "/config"))[1]) == {
+        "version": "v1",
+        "in_flight": 3,
+        "degraded": [],
+    }
     assert json.loads((await ask(tmp_path, "/upstreams"))[1]) == [{"name": "users"}]
     assert json.loads((await ask(tmp_path, "/plugins"))[1]) == {"workers": [{"installed": []}]}
     assert (await ask(tmp_path, "/other"))[0] == 404
@@ -87,6 +92,35 @@ async def test_is_ready_only_with_a_configuration_and_while_it_does_not_drain(
     view.version = "v1"
     listener.is_draining = True
     assert await ask(tmp_path, "/ready") == (503, "draining\n")
+
+
+async def test_a_gateway_whose_workers_are_all_gone_is_not_ready(
+    listener: AdminListener, view: View, tmp_path: Path
+) -> None:
+    view.more = {"serving": 0}
+
+    assert await ask(tmp_path, "/ready") == (503, "no worker accepts connections\n")
+    assert await ask(tmp_path, "/healthz") == (200, "ok\n")
+
+
+async def test_what_a_whole_fleet_may_have_at_once_is_degraded_and_named(
+    listener: AdminListener, view: View, tmp_path: Path
+) -> None:
+    view.more = {
+        "serving": 1,
+        "failing_tasks": {"watch the installed plugins": "KeyError: 'Name'"},
+        "sources": [{"source": "etcd://a", "stale": True, "rejected": ["etcd://a/team-b"]}],
+        "last_reload": {"ok": False},
+    }
+
+    assert await ask(tmp_path, "/ready") == (
+        200,
+        (
+            "degraded\ntask watch the installed plugins fails\nsource etcd://a is stale\n"
+            "document etcd://a/team-b was rejected\nthe last reload failed\n"
+        ),
+    )
+    assert "source etcd://a is stale" in json.loads((await ask(tmp_path, "/config"))[1])["degraded"]
 
 
 async def test_moves_with_the_configuration(listener: AdminListener, view: View, tmp_path: Path) -> None:

@@ -6,23 +6,23 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.packages import PluginRegistry
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines
 
 from tests.end_to_end.kit import Upstream
 
-Canon = Callable[[str], Canonical]
+Canon = Callable[[str], ConfigBundle]
 
 
 @pytest.fixture
 def canon(tmp_path: Path) -> Canon:
     """Return a function that validates a configuration in this process."""
 
-    def validated(text: str) -> Canonical:
+    def validated(text: str) -> ConfigBundle:
         path = tmp_path / "gateway.yaml"
         path.write_text(text)
         loaded = load([path], registry=PluginRegistry(), environ={})
-        return Canonical(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
+        return ConfigBundle(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
 
     return validated
 

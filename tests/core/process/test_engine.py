@@ -7,7 +7,7 @@ import pytest
 from gateway_core.config import ConfigError
 from gateway_core.process.engine import Engine
 from gateway_core.process.listeners import SocketTable
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 from tests.core.process.conftest import Canon, ask
 
@@ -29,8 +29,8 @@ async def engine(sockets: SocketTable) -> AsyncIterator[Engine]:
     sockets.keep_only(())
 
 
-async def put_in_force(engine: Engine, sockets: SocketTable, canonical: Canonical) -> str:
-    prepared = await engine.prepare(canonical)
+async def put_in_force(engine: Engine, sockets: SocketTable, bundle: ConfigBundle) -> str:
+    prepared = await engine.prepare(bundle)
     sockets.bind(prepared.config.listen)
     return str(await engine.commit(prepared))
 
@@ -89,16 +89,16 @@ async def test_a_dropped_configuration_leaves_nothing_to_the_garbage_collector(
     """What a reload leaves in cycles is set aside with the rest, and would stay for ever."""
     more = "upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:1'}], health_check: {interval: 1h}}]\n"
     configurations = [canon(text(upstream, path, more)) for path in ("/a", "/b")]
-    for canonical in configurations * 2:
-        await put_in_force(engine, sockets, canonical)
+    for bundle in configurations * 2:
+        await put_in_force(engine, sockets, bundle)
     await engine.holder.retirement.aclose()
     gc.collect()
 
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
-        for canonical in configurations:
-            await put_in_force(engine, sockets, canonical)
+        for bundle in configurations:
+            await put_in_force(engine, sockets, bundle)
         await engine.holder.retirement.aclose()
         gc.collect()
         ours = [type(each) for each in gc.garbage if type(each).__module__.startswith("gateway")]

@@ -16,20 +16,20 @@ def restored() -> Iterator[None]:
 
 
 def test_rests_while_a_snapshot_is_made_and_looks_at_it_no_more() -> None:
-    gc_control.rest()
+    gc_control.disable()
     assert not gc.isenabled()
     kept = [[number] for number in range(1000)]
 
-    gc_control.set_aside()
+    gc_control.freeze()
 
     assert gc.isenabled()
     assert not any(each is kept for each in gc.get_objects())
 
 
 def test_goes_on_after_a_failure() -> None:
-    gc_control.rest()
+    gc_control.disable()
 
-    gc_control.resume()
+    gc_control.enable()
 
     assert gc.isenabled()
 

@@ -6,22 +6,22 @@ import sys
 
 import pytest
 from gateway_core.process.handover import VARIABLE, Handover, WorkerLeft, take_over
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 PROGRAM = """
 import json, os, sys
 from gateway_core.process.handover import Handover, WorkerLeft, take_over
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 if sys.argv[1] == "before":
     read, write = os.pipe()
     listener = os.dup(write)
-    canonical = Canonical("v1", (b"{}", b"[1]"), 2, {"p": "1"})
-    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], canonical, [[1]])
+    bundle = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
+    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], bundle, [[1]])
     print(os.getpid(), flush=True)
     left.replace_program([sys.executable, "-c", sys.argv[2], "after", sys.argv[2]])
 left = take_over()
 os.write(left.listeners["a:1"], b"still open")
-print(os.getpid(), os.read(left.workers[0].channel, 10).decode(), left.workers[0].pid, left.canonical, left.counts)
+print(os.getpid(), os.read(left.workers[0].channel, 10).decode(), left.workers[0].pid, left.bundle, left.counts)
 """
 
 
@@ -31,7 +31,7 @@ def test_everything_survives_the_exchange_of_the_program() -> None:
     )
 
     before, after = done.stdout.splitlines()
-    expected = Canonical("v1", (b"{}", b"[1]"), 2, {"p": "1"})
+    expected = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
     assert after == f"{before} still open 7 {expected} [[1]]"
 
 
@@ -42,7 +42,7 @@ def test_there_is_nothing_to_take_over_at_a_first_start(monkeypatch: pytest.Monk
 
 
 def test_a_handover_names_what_is_left() -> None:
-    left = Handover({}, [WorkerLeft(1, 2, "v")], Canonical("v", ()))
+    left = Handover({}, [WorkerLeft(1, 2, "v")], ConfigBundle("v", ()))
 
     assert (left.workers[0].pid, left.counts) == (1, ())
     assert VARIABLE not in os.environ
@@ -52,7 +52,7 @@ SIGNALLED = """
 import asyncio, os, signal, sys
 from gateway_core.process.handover import Handover
 from gateway_core.process.signals import Signals
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 async def exchange():
     signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
@@ -68,7 +68,7 @@ else:
     if sys.argv[1] == "late":
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
-    Handover({}, [], Canonical("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
+    Handover({}, [], ConfigBundle("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
 """
 
 

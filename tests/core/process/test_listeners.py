@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from gateway_core.config import ListenConfig
-from gateway_core.process.listeners import Listeners, SocketTable, open_site
+from gateway_core.config import (
+    ConfigError,
+    GatewayConfig,
+    ListenConfig,
+    LoadedConfig,
+    Place,
+)
+from gateway_core.process.listeners import Listeners, SocketTable, bind_listeners, open_site
 from gateway_core.process.sockets import BindError
 
 from tests.core.process.conftest import ask
@@ -65,6 +71,44 @@ async def test_a_unix_socket_takes_connections(listeners: Listeners, table: Sock
 
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(f"{tmp_path}/s")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    "addresses", [("127.0.0.1:{}", ":{}"), (":{}", "127.0.0.1:{}"), ("127.0.0.1:{}", "0.0.0.0:{}")]
+)
+async def test_a_listener_moves_between_addresses_that_overlap(
+    listeners: Listeners, table: SocketTable, addresses: tuple[str, str]
+) -> None:
+    before, after = (address.format(free_port()) for address in addresses)
+    after = after.rpartition(":")[0] + ":" + before.rpartition(":")[2]
+    await use(listeners, table, listen(before))
+
+    await use(listeners, table, listen(after))
+
+    assert await ask(f"http://127.0.0.1:{after.rpartition(':')[2]}", "/") == (200, "hello")
+    assert after in table
+    assert before not in table
+
+
+async def test_an_address_that_cannot_be_had_is_a_problem_with_its_place(table: SocketTable) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    config = GatewayConfig(listen=tuple(listen("127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}")))
+    loaded = LoadedConfig(config, {"listen[1]": Place("team-b.yaml", 3, 7)})
+
+    with taken, pytest.raises(ConfigError) as caught:
+        bind_listeners(table, loaded)
+
+    (problem,) = caught.value.problems
+    assert (problem.place, problem.code) == (Place("team-b.yaml", 3, 7), "listen.unavailable")
+    assert "address already in use" in problem.message
+    assert table.descriptors() == {}
 
 
 def test_binding_is_all_or_nothing(table: SocketTable) -> None:

@@ -9,7 +9,7 @@ from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.sockets import url_of
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, parts
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 from tests.core.process.conftest import Canon, ask
 
@@ -40,15 +40,15 @@ async def test_serves_after_prepare_and_commit_and_ends_when_told(
     worker: WorkerHandle, table: SocketTable, canon: Canon, upstream: str
 ) -> None:
     url = url_of(table["127.0.0.1:0"], "http")
-    canonical = canon(config(upstream))
+    bundle = canon(config(upstream))
 
-    await worker.prepare(canonical)
-    message = await worker.commit(canonical.version)
+    await worker.prepare(bundle)
+    message = await worker.commit(bundle.version)
 
     assert message["changes"].startswith("1 route added")
-    assert worker.version == canonical.version
+    assert worker.version == bundle.version
     assert await ask(url, "/a") == (200, "up GET /a HTTP/1.1")
-    assert (await worker.ask("status", "status"))["status"]["version"] == canonical.version
+    assert (await worker.ask("status", "status"))["status"]["version"] == bundle.version
     assert (await worker.ask("metrics", "samples"))["samples"]
     await worker.drain(5)
     assert worker.exit_status == 0
@@ -61,7 +61,7 @@ async def test_says_why_it_refuses_and_goes_on(worker: WorkerHandle, canon: Cano
         await worker.prepare(canon(config(upstream, broken)))
     assert [problem.key_path for problem in refused.value.problems] == ["upstreams[0].tls"]
     with pytest.raises(WorkerRefusedError, match="worker 3"):
-        await worker.prepare(Canonical("v", (b'{"format": 99}',)))
+        await worker.prepare(ConfigBundle("v", (b'{"format": 99}',)))
 
     good = canon(config(upstream))
     await worker.prepare(good)

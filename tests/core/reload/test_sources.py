@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceState, SourceUrl, WatchSet
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.sources import Sources
-from gateway_core.reload.validation import Canonical, Verdict
+from gateway_core.reload.validation import Verdict
 
 URLS = (SourceUrl.parse("mine://h/one"), SourceUrl.parse("mine://h/two"))
 
@@ -55,7 +56,7 @@ class Judge:
                 ConfigProblem(Place("a", 1, 1), "routes[0].target", "there is no b", code="upstream.unknown")
             )
         watch = WatchSet.of(paths)
-        return Verdict(watch, problems=tuple(problems)) if problems else Verdict(watch, Canonical(str(texts), ()))
+        return Verdict(watch, problems=tuple(problems)) if problems else Verdict(watch, ConfigBundle(str(texts), ()))
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -80,10 +81,10 @@ class Bench:
     async def take(self) -> str | None:
         """Validate and put in force as the reloader does; return what is in force now."""
         verdict = await self.sources.validate([])
-        if verdict.canonical is None:
+        if verdict.bundle is None:
             return None
         await self.sources.keep()
-        return verdict.canonical.version
+        return verdict.bundle.version
 
 
 Make = Callable[..., Bench]
@@ -208,7 +209,7 @@ async def test_a_source_that_becomes_empty_changes_nothing(make: Make) -> None:
     await next_reason(bench)
     verdict = await bench.sources.validate([])
 
-    assert verdict.canonical is None
+    assert verdict.bundle is None
     assert [str(problem) for problem in verdict.problems] == ["mine://h/one: holds no configuration documents"]
 
 
@@ -291,3 +292,52 @@ async def test_a_state_directory_that_cannot_be_written_is_told_and_no_obstacle(
 
     assert await make().begin(a="1") == "{'a': '1'}"
     assert "cannot be kept in" in caplog.text
+
+
+def found_in(name: str) -> ConfigProblem:
+    return ConfigProblem(Place(name, 1, 1), "routes[0].plugins[0]", "cannot be started", code="plugin.start-failed")
+
+
+async def test_a_document_that_cannot_be_prepared_stays_as_it_was_good_last(make: Make) -> None:
+    bench = make()
+    await bench.begin(a="1", b="1")
+    bench.boards[0].put(a="2", b="2")
+    await next_reason(bench)
+    await bench.sources.validate([])
+
+    verdict = await bench.sources.fall_back([found_in("b")])
+
+    assert verdict is not None
+    assert verdict.bundle is not None
+    assert verdict.bundle.version == "{'a': '2', 'b': '1'}"
+    await bench.sources.keep()
+    (shown,) = bench.sources.status()
+    assert shown["rejected"] == ["b"]
+    assert any("cannot be started" in problem for problem in shown["problems"])
+
+
+async def test_at_a_start_too_a_document_that_cannot_be_prepared_is_left_out(make: Make) -> None:
+    bench = make()
+    bench.boards[0].put(a="routes: []", b="upstreams: []")
+    await bench.sources.start(bench.reasons.put_nowait)
+    await bench.sources.ready()
+    await bench.sources.validate([])
+
+    verdict = await bench.sources.fall_back([found_in("b")])
+
+    assert verdict is not None
+    assert verdict.bundle is not None
+    assert verdict.bundle.version == "{'a': 'routes: []'}"
+
+
+async def test_a_change_that_cannot_be_prepared_as_a_whole_is_rejected(make: Make) -> None:
+    bench = make()
+    await bench.begin(a="1")
+    bench.boards[0].put(a="2")
+    await next_reason(bench)
+    await bench.sources.validate([])
+
+    assert await bench.sources.fall_back([found_in("a")]) is None
+
+    (shown,) = bench.sources.status()
+    assert shown["rejected"] == ["a"]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from gateway_core.config import Document
-from gateway_core.reload.standby import Standby
+from gateway_core.reload.standby import ValidatorProcess
 
 GOOD = "workers: 3\nroutes: [{id: a, path: /, target: 'http://127.0.0.1:1'}]\n"
 
 
-def pid_of(standby: Standby) -> int:
+def pid_of(standby: ValidatorProcess) -> int:
     assert standby._process is not None
     return standby._process.pid
 
@@ -20,16 +20,16 @@ def pid_of(standby: Standby) -> int:
 async def test_documents_and_files_are_validated_together(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text("workers: 3\n")
-    standby = Standby()
+    standby = ValidatorProcess()
 
     verdict = await standby.validate([path], [Document("etcd://h/a.yaml", GOOD)])
-    assert verdict.canonical is not None
-    assert verdict.canonical.workers == 3
+    assert verdict.bundle is not None
+    assert verdict.bundle.workers == 3
     assert verdict.watch.files == {path}
     pid = pid_of(standby)
 
     verdict = await standby.validate([], [Document("etcd://h/a.yaml", "routes:\n  - {id: 1, path: x}\n")])
-    assert verdict.canonical is None
+    assert verdict.bundle is None
     assert {str(problem.place).rpartition(":")[0] for problem in verdict.problems} == {"etcd://h/a.yaml:2"}
     assert pid_of(standby) == pid
     await standby.aclose()
@@ -38,21 +38,21 @@ async def test_documents_and_files_are_validated_together(tmp_path: Path) -> Non
 
 
 async def test_a_process_that_died_meanwhile_is_replaced() -> None:
-    standby = Standby()
+    standby = ValidatorProcess()
     await standby.validate([], [Document("a", GOOD)])
     pid = pid_of(standby)
     os.kill(pid, signal.SIGKILL)
 
     verdict = await standby.validate([], [Document("a", GOOD)])
 
-    assert verdict.canonical is not None
+    assert verdict.bundle is not None
     assert pid_of(standby) != pid
     await standby.discard()
     assert standby._process is None
 
 
 async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one() -> None:
-    standby = Standby()
+    standby = ValidatorProcess()
     await standby.validate([], [Document("a", GOOD)])
     given_up = asyncio.ensure_future(standby.validate([], [Document("a", GOOD)]))  # noqa: TID251  # a test's own
     await asyncio.sleep(0)
@@ -67,32 +67,32 @@ async def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one() 
 
 
 async def test_jobs_at_the_same_time_do_not_mix() -> None:
-    standby = Standby()
+    standby = ValidatorProcess()
 
     good, bad = await asyncio.gather(
         standby.validate([], [Document("a", GOOD)]), standby.validate([], [Document("a", "workers: many")])
     )
 
-    assert good.canonical is not None
+    assert good.bundle is not None
     assert bad.problems
     await standby.aclose()
 
 
 async def test_a_process_that_has_nothing_to_do_ends() -> None:
-    standby = Standby(kept_for=0.1)
+    standby = ValidatorProcess(kept_for=0.1)
     await standby.validate([], [Document("a", GOOD)])
 
     async with asyncio.timeout(30):
         while standby._process is not None:  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.02)
 
-    assert (await standby.validate([], [Document("a", GOOD)])).canonical is not None
+    assert (await standby.validate([], [Document("a", GOOD)])).bundle is not None
     await standby.aclose()
 
 
 async def test_an_installation_makes_the_next_process_a_fresh_one() -> None:
     stamps = [(("site", 1),), (("site", 1),), (("site", 2),)]
-    standby = Standby(stamp=iter(stamps).__next__)
+    standby = ValidatorProcess(stamp=iter(stamps).__next__)
     pids = []
 
     for _ in stamps:

@@ -7,17 +7,11 @@ import pytest
 from gateway_core.config import ConfigProblem, Place, problem_from_json, problem_to_json
 from gateway_core.config.sources import WatchSet
 from gateway_core.reload import validation
-from gateway_core.reload.validation import (
-    Canonical,
-    ValidationFailedError,
-    Verdict,
-    read_verdict,
-    validate,
-    verdict_lines,
-)
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.validation import ValidationFailedError, Verdict, read_verdict, validate, verdict_lines
 
 PROBLEM = ConfigProblem(Place("g.yaml", 3, 7), "routes[0].target", "is wrong", "  target: x", code="value.invalid")
-GOOD = Canonical("v1", (b'{"a": 1}', b'{"b": 2}'), 4, {"auth": "1.0"})
+GOOD = ConfigBundle("v1", (b'{"a": 1}', b'{"b": 2}'), 4, {"auth": "1.0"})
 
 
 def test_a_problem_survives() -> None:
@@ -49,10 +43,10 @@ async def test_a_good_configuration_comes_back_canonical(tmp_path: Path) -> None
 
     verdict = await validate([path])
 
-    assert verdict.canonical is not None
-    assert verdict.canonical.workers == 3
+    assert verdict.bundle is not None
+    assert verdict.bundle.workers == 3
     assert verdict.watch.files == {path}
-    assert verdict.canonical.watch() == verdict.watch
+    assert verdict.bundle.watch() == verdict.watch
 
 
 async def test_problems_come_back_with_their_places(tmp_path: Path) -> None:
@@ -61,7 +55,7 @@ async def test_problems_come_back_with_their_places(tmp_path: Path) -> None:
 
     verdict = await validate([path])
 
-    assert verdict.canonical is None
+    assert verdict.bundle is None
     (problem,) = verdict.problems
     assert (problem.place.line, problem.place.column, problem.key_path) == (1, 10, "workers")
     assert problem.excerpt == "workers: many"

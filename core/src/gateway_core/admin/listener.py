@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from gateway_core.admin.commands import CommandView, refuse_command, serve_command
+from gateway_core.admin.health import health_of
 from gateway_core.admin.server import AdminServer, Reply, json_reply, text_reply
 
 OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
 """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
 
 
+STATUS_TIMEOUT: Final = 5.0
+READY_TIMEOUT: Final = 0.7
+"""Seconds that ``/ready`` waits for workers: less than the second after which probes give up."""
+
+
 class AdminView(CommandView, Protocol):
     """What the admin listener shows, and what runs commands."""
 
-    async def status(self) -> Mapping[str, Any]:
-        """Return version, upstreams and counts, ready for JSON, without secrets."""
+    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+        """Return version, upstreams and counts, ready for JSON, without secrets.
+
+        :param timeout: seconds that workers may take to tell theirs.
+        """
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return plugins, bindings and times of each worker, ready for JSON, without configurations."""
@@ -122,11 +131,13 @@ class _Pages:
         return text_reply("ok\n")
 
     async def _ready(self) -> Reply:
-        if self._is_draining():
-            return text_reply("draining\n", 503)
-        status = await self._view.status()
-        if status.get("version") is None:
-            return text_reply("no configuration is in force\n", 503)
+        is_draining = self._is_draining()
+        status = {} if is_draining else await self._view.status(READY_TIMEOUT)
+        health = health_of(status, is_draining=is_draining)
+        if health.unready:
+            return text_reply(f"{health.unready}\n", 503)
+        if health.degraded:
+            return text_reply("".join(f"{line}\n" for line in ("degraded", *health.degraded)))
         return text_reply("ready\n")
 
     async def _metrics(self) -> Reply:
@@ -134,9 +145,9 @@ class _Pages:
         return Reply(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _config(self) -> Reply:
-        status = dict(await self._view.status())
-        status.pop("upstreams", None)
-        return json_reply(status)
+        status = await self._view.status()
+        shown = {name: value for name, value in status.items() if name != "upstreams"}
+        return json_reply({**shown, "degraded": health_of(status, is_draining=False).degraded})
 
     async def _upstreams(self) -> Reply:
         status = await self._view.status()

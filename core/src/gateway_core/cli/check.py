@@ -18,7 +18,8 @@ from gateway_core.config import ConfigError, Document, LoadedConfig, problem_as_
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.packages import PluginRegistry, Published
 from gateway_core.process.certificates import files_of
-from gateway_core.reload.validation import NOTE, Canonical, Verdict, read_job, verdict_lines
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.validation import NOTE, Verdict, read_job, verdict_lines
 from gateway_core.snapshot import load, to_lines
 from gateway_core.snapshot.changes import counted
 from gateway_core.upstreams.transport import tls_files
@@ -108,14 +109,14 @@ def print_verdict(
     except ConfigError as error:
         verdict = Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)
     out.writelines(line + b"\n" for line in verdict_lines(verdict))
-    return 0 if verdict.canonical is not None else PROBLEMS
+    return 0 if verdict.bundle is not None else PROBLEMS
 
 
 def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     """Return the verdict on a configuration that has no problems."""
     config = loaded.config
     # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
-    canonical = Canonical(loaded.version, tuple(to_lines(loaded)), config.workers, registry.codes())
+    canonical = ConfigBundle(loaded.version, tuple(to_lines(loaded)), config.workers, registry.codes())
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
     upstreams = tls_files(config.upstreams)
     return Verdict(WatchSet.of([*loaded.files, *certificates, *upstreams], loaded.directories), canonical)

@@ -22,7 +22,7 @@ from gateway_core.process import logs
 from gateway_core.process.engine import Engine
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.sockets import adopt
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines
 
 _DRAIN: Final = 1.0
@@ -76,22 +76,22 @@ def serve(project: Project, config: Path, inherited: tuple[str, int] | None) -> 
     except ConfigError as error:
         click.echo(error.render(), err=True)
         return 1
-    canonical = Canonical(loaded.version, tuple(to_lines(loaded)))
+    bundle = ConfigBundle(loaded.version, tuple(to_lines(loaded)))
     sockets = SocketTable({} if inherited is None else {inherited[0]: adopt(inherited[1])})
     try:
-        return asyncio.run(_serve(canonical, registry, sockets))
+        return asyncio.run(_serve(bundle, registry, sockets))
     except (ConfigError, GatewayError) as error:
         click.echo(str(error), err=True)
         return 1
 
 
-async def _serve(canonical: Canonical, registry: PluginRegistry, sockets: SocketTable) -> int:
+async def _serve(bundle: ConfigBundle, registry: PluginRegistry, sockets: SocketTable) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     engine = Engine(sockets, registry=registry, timings=CallRecorder(Teller().tell))
     try:
-        prepared = await engine.prepare(canonical)
+        prepared = await engine.prepare(bundle)
         sockets.bind(prepared.config.listen)
         await engine.commit(prepared)
         for url in engine.listeners.urls():

@@ -19,7 +19,7 @@ from gateway_core.process.locked import LOCK_VARIABLE
     "--state",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the last good documents of sources are kept; $XDG_STATE_HOME/gateway unless given.",
+    help="Where what was in force last is kept; $XDG_STATE_HOME/gateway unless given.",
 )
 @click.option(
     "--locked",
@@ -29,7 +29,12 @@ from gateway_core.process.locked import LOCK_VARIABLE
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"Refuse plugins that are not as `gateway plugins lock` wrote them down; {LOCK_FILE} unless --locked=FILE.",
 )
-def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | None) -> None:
+@click.option(
+    "--last-good",
+    is_flag=True,
+    help="If the configuration cannot be used, start with the one that was in force last, and say so.",
+)
+def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | None, *, last_good: bool) -> None:
     """Start the gateway and keep it in step with its configuration.
 
     It is ready when it says `listening on ...`. SIGHUP reloads the configuration, SIGTERM and SIGINT stop it gently (at
@@ -44,4 +49,4 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
 
     if locked is not None:
         os.environ[LOCK_VARIABLE] = str(locked.resolve())
-    run(roots, default_state_directory(os.environ) if state is None else state)
+    run(roots, default_state_directory(os.environ) if state is None else state, last_good=last_good)

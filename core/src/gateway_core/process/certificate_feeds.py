@@ -50,7 +50,7 @@ class CertificateFeed:
         self._backoff = Backoff(rng, first=0.5, longest=_LONGEST_PAUSE)
         self._on_change = on_change
         self._tasks = Tasks()
-        self._tasks.keep(self._run, name=label)
+        self._tasks.supervise(self._run, name=label)
 
     async def _run(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway_core.config import ListenTlsConfig
+from gateway_core.config import ListenConfig, ListenTlsConfig
 from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.regular_files import read_regular
 from gateway_core.errors import GatewayError
@@ -40,6 +40,9 @@ _KEY_KINDS: Final = {
 
 class CertificateError(GatewayError):
     """A certificate, key or authority file that cannot be used; the message names the file."""
+
+    listener: ListenConfig | None = None
+    """Whose it is, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

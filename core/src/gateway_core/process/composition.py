@@ -15,51 +15,56 @@ from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops
 from gateway_core.process.handover import Handover, take_over
-from gateway_core.process.program import Fleet, Program, say
+from gateway_core.process.program import ProcessModel, Program, say
 from gateway_core.process.signals import StoppedError
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.validation import Verdict
 
 if TYPE_CHECKING:
-    from gateway_core.process.preforked import Spare
+    from gateway_core.process.preforked import PreforkedWorker
 
 
-def run(roots: Sequence[ConfigRoot], state: Path) -> NoReturn:
+def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> NoReturn:
     """Serve the configuration of these files and sources until a signal ends it, and end the process.
 
     :param state: the directory for what has to outlast the process.
+    :param last_good: start with the configuration that was in force last if this one cannot be.
     """
     memory.share_one_arena()
     raise_descriptor_limit()
     logs.configure()
     left = take_over()
     spares = () if left is None else _spares_for(left)
-    result = loops.run(_run(roots, state, left, spares))
+    result = loops.run(_run(roots, state, left, spares, last_good=last_good))
     if isinstance(result, Handover):
-        result.replace_program(program_arguments(roots, state))
+        result.replace_program(program_arguments(roots, state, last_good=last_good))
     loops.leave(result)
 
 
-def _spares_for(left: Handover) -> Sequence[Spare]:
+def _spares_for(left: Handover) -> Sequence[PreforkedWorker]:
     """Fork the workers that are to take the place of those that are left."""
     from gateway_core.process.preforked import fork_workers  # noqa: PLC0415  # a first start does without
     from gateway_core.process.supervisor import available_cpus  # noqa: PLC0415  # one process does without workers
 
-    return fork_workers(left.canonical.workers or available_cpus(), left.listeners.values())
+    return fork_workers(left.bundle.workers or available_cpus(), left.listeners.values())
 
 
 async def _run(
-    roots: Sequence[ConfigRoot], state: Path, left: Handover | None, spares: Sequence[Spare]
+    roots: Sequence[ConfigRoot],
+    state: Path,
+    left: Handover | None,
+    spares: Sequence[PreforkedWorker],
+    *,
+    last_good: bool,
 ) -> int | Handover:
-    program = Program(roots, state)
+    program = Program(roots, state, last_good=last_good)
     try:
         if left is not None:
-            canonical: Canonical | None = left.canonical
-            await program.follow(left.canonical)
+            await program.follow(left.bundle)
+            verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
-            canonical = await _first(program)
-        if canonical is None:
-            return 1
-        return await program.run(_fleet_for(canonical, left, spares), canonical)
+            verdict = await _first(program)
+        return await program.run(lambda bundle: _model_for(bundle, left, spares), verdict)
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
@@ -69,27 +74,28 @@ async def _run(
         await program.aclose()
 
 
-async def _first(program: Program) -> Canonical | None:
+async def _first(program: Program) -> Verdict:
     """Validate, and load the data path meanwhile: both take a second."""
     loading = asyncio.to_thread(importlib.import_module, "gateway_core.process.in_process")
-    canonical, _ = await asyncio.gather(program.first(), loading)
-    return canonical
+    verdict, _ = await asyncio.gather(program.first(), loading)
+    return verdict
 
 
-def _fleet_for(canonical: Canonical, left: Handover | None, spares: Sequence[Spare]) -> Fleet:
+def _model_for(bundle: ConfigBundle, left: Handover | None, spares: Sequence[PreforkedWorker]) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
-    if canonical.workers == 1 and left is None:
-        from gateway_core.process.in_process import Single  # noqa: PLC0415  # a supervisor does without the data path
+    if bundle.workers == 1 and left is None:
+        from gateway_core.process.in_process import InProcessServer  # noqa: PLC0415  # a supervisor does without the data path
 
-        return Single()
+        return InProcessServer()
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
 
     return Supervisor(left, spares)
 
 
-def program_arguments(roots: Sequence[ConfigRoot], state: Path) -> list[str]:
+def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:
     """Return the command line that runs this program anew."""
     arguments = [sys.executable, "-m", "gateway_core.cli", "run", "--state", str(state)]
+    arguments += ["--last-good"] if last_good else []
     for root in roots:
         arguments += ["-c", root.text if isinstance(root, SourceUrl) else str(root)]
     return arguments

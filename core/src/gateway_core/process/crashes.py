@@ -26,17 +26,20 @@ class Crashes:
         self.total = 0
         self._places: dict[int, _Place] = {}
 
-    def note_end(self, number: int, lived: float) -> None:
-        """Note that a worker ended which nobody told to, after so many seconds."""
+    def note_end(self, number: int, lived: float, reason: str) -> None:
+        """Note that a worker ended unexpectedly after so many seconds, and how."""
         self.total += 1
         place = self._places.setdefault(number, _Place())
         place.in_a_row = 0 if lived >= STEADY_AFTER else place.in_a_row + 1
+        place.reason = reason
 
-    def note_refusal(self, number: int, reason: str) -> None:
-        """Note that no worker could be started in a place."""
+    def note_refusal(self, number: int, reason: str) -> bool:
+        """Note that no worker could be started in a place; return whether for another reason than before."""
         place = self._places.setdefault(number, _Place())
+        is_new = place.reason != reason
         place.in_a_row += 1
         place.reason = reason
+        return is_new
 
     def note_start(self, number: int) -> None:
         """Note that a worker serves in a place. What it does next decides whether it crashed in a row."""
@@ -54,7 +57,7 @@ class Crashes:
     def missing(self) -> list[dict[str, Any]]:
         """Describe the places where no worker can be started."""
         return [
-            {"number": number, "tries": place.in_a_row, "reason": place.reason}
+            {"number": number, "attempts": place.in_a_row, "reason": place.reason}
             for number, place in sorted(self._places.items())
             if place.reason
         ]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import GatewayConfig, ListenConfig
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig
 from gateway_core.config.sources import WatchSet
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import (
     BlockingGuard,
@@ -26,12 +27,13 @@ from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.process.certificate_feeds import CertificateFeeds
-from gateway_core.process.certificates import Certificates, files_of
+from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
 from gateway_core.process.locked import is_locked
+from gateway_core.process.merge import Collected, task_samples
 from gateway_core.proxy import Proxy
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (
     Changes,
     Compiled,
@@ -43,7 +45,7 @@ from gateway_core.snapshot import (
     from_lines,
 )
 from gateway_core.snapshot.breathe import Breather
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
@@ -61,6 +63,7 @@ class DriftError(GatewayError):
 class Prepared:
     """A configuration that is built and started beside the one in force."""
 
+    loaded: LoadedConfig
     compiled: Compiled
     certificates: Mapping[str, Sequence[Certificates]]
     """Of each listener, by address."""
@@ -95,6 +98,7 @@ class Engine:
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
+        self.metrics.registry.register(Collected(lambda: task_samples(supervised)))
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics)
@@ -121,24 +125,35 @@ class Engine:
             ),
         )
 
-    async def prepare(self, canonical: Canonical) -> Prepared:
+    async def prepare(self, bundle: ConfigBundle) -> Prepared:
         """Build a configuration that was found valid, while requests go on.
 
         :raises ConfigError: something in it cannot be made or started.
         :raises CertificateError: a certificate file cannot be used.
         """
-        loaded = await from_lines(canonical.lines, Breather(self.clock))
+        loaded = await from_lines(bundle.lines, Breather(self.clock))
         current: Snapshot | None = self.holder.current
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)
         if is_locked():
-            await asyncio.to_thread(self._refuse_drift, canonical.plugins)
-        await self._look_for_plugins(loaded.config, canonical.plugins)
+            await asyncio.to_thread(self._refuse_drift, bundle.plugins)
+        await self._look_for_plugins(loaded.config, bundle.plugins)
         await self._certificates.open(loaded.config.listen)
-        certificates = await self.listeners.load(loaded.config.listen)
+        certificates = await self._load_certificates(loaded)
         compiled = await compile_snapshot(loaded, self._environment)
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
-        return Prepared(compiled, certificates, changes)
+        return Prepared(loaded, compiled, certificates, changes)
+
+    async def _load_certificates(self, loaded: LoadedConfig) -> dict[str, list[Certificates]]:
+        try:
+            return await self.listeners.load(loaded.config.listen)
+        except CertificateError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
+                raise
+            index = next((n for n, each in enumerate(loaded.config.listen) if each is error.listener), None)
+            key_path = "listen" if index is None else f"listen[{index}].tls"
+            problem = ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
+            raise ConfigError([problem]) from error
 
     def _refuse_drift(self, locked: Mapping[str, str]) -> None:
         """Look at what would be imported, before it is: it may have changed since it was compared with the lock file.
@@ -269,6 +284,7 @@ class Engine:
         return {
             "version": None if current is None else current.version,
             "draining": self.is_draining,
+            "failing_tasks": dict(supervised.failing),
             "in_flight": self.proxy.in_flight,
             "connections": len(self.proxy.connections),
             "retiring_snapshots": len(self.holder.retirement),

@@ -13,8 +13,8 @@ import linecache
 from gateway_core import memory
 
 
-def rest() -> None:
-    """Collect nothing until `set_aside` or `resume`."""
+def disable() -> None:
+    """Collect nothing until `freeze` or `enable`."""
     gc.disable()
 
 
@@ -29,12 +29,12 @@ def tidy() -> None:
     memory.trim()
 
 
-def set_aside() -> None:
+def freeze() -> None:
     """Leave everything that there is now to reference counting, and collect again."""
     gc.freeze()
     gc.enable()
 
 
-def resume() -> None:
+def enable() -> None:
     """Collect again."""
     gc.enable()

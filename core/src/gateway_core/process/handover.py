@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
-from gateway_core.process.signals import pass_on
-from gateway_core.reload.validation import Canonical
+from gateway_core.process.signals import send_held_signals
+from gateway_core.reload.bundle import ConfigBundle
 
 VARIABLE = "GATEWAY_HANDOVER"
 
@@ -42,7 +42,7 @@ class Handover:
     listeners: Mapping[str, int]
     """File descriptor of each listening socket by its address as configured."""
     workers: Sequence[WorkerLeft]
-    canonical: Canonical
+    bundle: ConfigBundle
     counts: Sequence[Any] = field(default=())
     """Metrics of workers that are gone."""
     shared: Sequence[Any] = field(default=(), repr=False)
@@ -61,12 +61,12 @@ class Handover:
         sys.stdout.flush()
         sys.stderr.flush()
         # Signals that come before the new program can take them wait instead of ending it.
-        pass_on()
+        send_held_signals()
         restore_descriptor_limit()  # so that the new program knows what this one was started with
         os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
 
     def _plain(self) -> dict[str, Any]:
-        canonical = self.canonical
+        bundle = self.bundle
         return {
             "listeners": dict(self.listeners),
             "workers": [
@@ -75,10 +75,10 @@ class Handover:
             "counts": list(self.counts),
             "shared": list(self.shared),
             "ticket_secret": self.ticket_secret,
-            "version": canonical.version,
-            "count": canonical.workers,
-            "plugins": dict(canonical.plugins),
-            "lines": [line.decode() for line in canonical.lines],
+            "version": bundle.version,
+            "count": bundle.workers,
+            "plugins": dict(bundle.plugins),
+            "lines": [line.decode() for line in bundle.lines],
         }
 
 
@@ -94,7 +94,7 @@ def take_over() -> Handover | None:
     return Handover(
         plain["listeners"],
         [WorkerLeft(**{**worker, "unread": base64.b64decode(worker["unread"])}) for worker in plain["workers"]],
-        Canonical(plain["version"], lines, plain["count"], plain["plugins"]),
+        ConfigBundle(plain["version"], lines, plain["count"], plain["plugins"]),
         plain["counts"],
         plain["shared"],
         plain.get("ticket_secret", ""),  # an earlier version's program hands none over

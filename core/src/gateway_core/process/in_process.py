@@ -16,16 +16,16 @@ from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.engine import Engine
 from gateway_core.process.handover import Handover, RestartNeededError
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.listeners import SocketTable, bind_listeners
 from gateway_core.process.merge import collect, lasting
 from gateway_core.process.shared_values import to_plain
-from gateway_core.process.trial import TRIAL_TIMEOUT, try_out
+from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 
-class Single:
-    """A fleet of one."""
+class InProcessServer:
+    """A model of one."""
 
     def __init__(self) -> None:
         """Begin with nothing; needs a running event loop."""
@@ -35,41 +35,41 @@ class Single:
         self._plugins: Set[str] = frozenset()
         """Names of the plugins that the configuration in force uses."""
 
-    async def start(self, canonical: Canonical) -> None:
+    async def start(self, bundle: ConfigBundle) -> None:
         """Put the first configuration in force and accept connections."""
-        await self._take(canonical)
-        self._plugins = canonical.plugins.keys()
+        await self._take(bundle)
+        self._plugins = bundle.plugins.keys()
 
-    async def apply(self, canonical: Canonical) -> str:
+    async def apply(self, bundle: ConfigBundle) -> str:
         """Put another configuration in force and say what changed.
 
         :raises RestartNeededError: it was checked with other versions of plugins than run here.
         """
-        outdated = self._engine.changed_plugins(canonical.plugins)
+        outdated = self._engine.changed_plugins(bundle.plugins)
         if outdated:
             raise RestartNeededError(f"new code of {', '.join(outdated)}")
-        if new := canonical.plugins.keys() - self._plugins:
-            await try_out(canonical, new, self._sockets.descriptors(), self._engine.clock, seconds=TRIAL_TIMEOUT)
+        if new := bundle.plugins.keys() - self._plugins:
+            await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._engine.clock, seconds=TRIAL_TIMEOUT)
         try:
-            told = [await self._take(canonical)]
+            told = [await self._take(bundle)]
         except ConfigError as error:
-            if canonical.plugins.keys() <= self._plugins:
+            if bundle.plugins.keys() <= self._plugins:
                 raise
             # It may need what was upgraded along with it, and is imported here as it was.
             raise RestartNeededError(f"what a plugin that is new may need: {error}") from error
-        self._plugins = canonical.plugins.keys()
-        if canonical.workers != 1:
-            told.append(f"still one process although workers is {canonical.workers}: send SIGUSR2 to restart")
+        self._plugins = bundle.plugins.keys()
+        if bundle.workers != 1:
+            told.append(f"still one process although workers is {bundle.workers}: send SIGUSR2 to restart")
         return "; ".join(told)
 
-    async def _take(self, canonical: Canonical) -> str:
-        gc_control.rest()
+    async def _take(self, bundle: ConfigBundle) -> str:
+        gc_control.disable()
         try:
-            prepared = await self._engine.prepare(canonical)
+            prepared = await self._engine.prepare(bundle)
             if not self._engine.is_serving:
                 gc_control.tidy()
             try:
-                await asyncio.to_thread(self._sockets.bind, prepared.config.listen)
+                await asyncio.to_thread(bind_listeners, self._sockets, prepared.loaded)
             except BaseException:
                 await self._engine.discard(prepared)
                 raise
@@ -78,12 +78,12 @@ class Single:
             self.config = prepared.config
             self._engine.stores.keep_only(self._engine.shared_owners())
         except BaseException:
-            gc_control.resume()
+            gc_control.enable()
             raise
-        gc_control.set_aside()
+        gc_control.freeze()
         return str(changes)
 
-    async def restart(self, canonical: Canonical) -> Handover:
+    async def restart(self, bundle: ConfigBundle) -> Handover:
         """Let a worker take over, finish what is under way here, and return what a supervisor goes on with.
 
         So the process id stays, and whoever watches this process notices nothing.
@@ -92,8 +92,8 @@ class Single:
         services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, token_hex(32))
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         try:
-            await worker.prepare(canonical)
-            await worker.commit(canonical.version)
+            await worker.prepare(bundle)
+            await worker.commit(bundle.version)
         except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
             worker.kill()
             await worker.gone.wait()
@@ -104,7 +104,7 @@ class Single:
         left = await worker.leave()
         counts = lasting(collect(self._engine.metrics.registry))
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
-        return Handover(self._sockets.duplicates(), [left], canonical, counts, shared, services.ticket_secret)
+        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared, services.ticket_secret)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""
@@ -121,9 +121,9 @@ class Single:
         """Return the certificate files."""
         return self._engine.files()
 
-    async def status(self) -> Mapping[str, Any]:
+    async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ARG002, ASYNC109 - of workers, of which there are none
         """Return what the admin listener shows."""
-        return self._engine.status()
+        return {**self._engine.status(), "serving": int(self._engine.is_serving)}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding here."""

@@ -8,6 +8,7 @@ accepted on without the socket being touched.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -18,7 +19,8 @@ from typing import Final
 from aiohttp import web
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ListenConfig, parse_listen
+from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, LoadedConfig, parse_listen
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.hooks import Certificate
 from gateway_core.process import sockets
 from gateway_core.process.acceptor import Acceptor
@@ -80,7 +82,7 @@ class SocketTable:
             for config in listen:
                 where, mode, owner = config.parsed, config.mode, config.owner
                 if config.address not in self._sockets:
-                    self._sockets[config.address] = sockets.bind(where, config.address, mode, owner)
+                    self._sockets[config.address] = self._bind(config)
                     new.append(config.address)
                 elif where.path:
                     sockets.set_access(where.path, mode, owner)
@@ -88,6 +90,29 @@ class SocketTable:
             self.close(new)
             raise
         return new
+
+    def _bind(self, config: ListenConfig) -> socket.socket:
+        where, text = config.parsed, config.address
+        try:
+            return sockets.bind(where, text, config.mode, config.owner)
+        except sockets.BindError as error:
+            own = [] if where.path else self._with_port(where.port)
+            if not own or not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
+                raise
+        # `127.0.0.1:80` becomes `:80`: the address is taken by ourselves. Both are listened on until the change is in
+        # force; other users cannot take the port meanwhile.
+        sockets.share_port(own, is_shared=True)
+        try:
+            sock = sockets.bind(where, text, reuse_port=True)
+            sockets.share_port([sock], is_shared=False)
+        finally:
+            sockets.share_port(own, is_shared=False)
+        return sock
+
+    def _with_port(self, port: int) -> list[socket.socket]:
+        return [
+            each for each in self._sockets.values() if each.family != socket.AF_UNIX and each.getsockname()[1] == port
+        ]
 
     def close(self, addresses: Sequence[str]) -> None:
         """Stop listening on these."""
@@ -104,6 +129,24 @@ class SocketTable:
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()
+
+
+def bind_listeners(table: SocketTable, loaded: LoadedConfig) -> list[str]:
+    """Bind what a configuration listens on and is not bound yet, all or nothing.
+
+    :returns: the addresses that are new.
+    :raises ConfigError: an address cannot be had; with its place.
+    :raises BindError: the system has no more sockets, which says nothing of the configuration.
+    """
+    try:
+        return table.bind(loaded.config.listen)
+    except sockets.BindError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
+            raise
+        addresses = [config.address for config in loaded.config.listen]
+        key_path = f"listen[{addresses.index(error.address)}]" if error.address in addresses else "listen"
+        problem = ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="listen.unavailable")
+        raise ConfigError([problem]) from error
 
 
 @dataclass(slots=True)
@@ -220,7 +263,11 @@ class Listeners:
         for config in listen:
             if config.tls is None:
                 continue
-            certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config))
+            try:
+                certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config))
+            except CertificateError as error:
+                error.listener = config
+                raise
             if warning := certificates.warning(SystemClock().wall()):
                 _logger.warning("listener %s: %s", config.name or config.address, warning)
             loaded.setdefault(config.address, []).append(certificates)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+
+from gateway_core.tasks import Supervised
 
 Samples = Sequence[Any]
 """Plain data: for each metric its name, type, help text, and a list of (name, labels, value)."""
@@ -48,12 +50,30 @@ def lasting(samples: Samples) -> list[Any]:
     return [entry for entry in samples if entry[1] in _ADDED]
 
 
-class _Collected:
-    def __init__(self, samples: Samples) -> None:
+def task_samples(tasks: Supervised) -> Samples:
+    """Return how often endless tasks of this process have failed, and how many fail now."""
+    failures, failing = "gateway_task_failures", "gateway_tasks_failing"
+    counts = [[f"{failures}_total", {"task": name}, number] for name, number in sorted(tasks.failures.items())]
+    return [
+        [failures, "counter", "Failures of background tasks, which begin again after a delay.", counts],
+        [
+            failing,
+            "gauge",
+            "Background tasks that failed and do not go on steadily yet.",
+            [[failing, {}, len(tasks.failing)]],
+        ],
+    ]
+
+
+class Collected:
+    """A collector of plain data."""
+
+    def __init__(self, samples: Callable[[], Samples]) -> None:
         self._samples = samples
 
     def collect(self) -> Iterable[Metric]:
-        for name, kind, text, samples in self._samples:
+        """Yield the metrics."""
+        for name, kind, text, samples in self._samples():
             metric = Metric(name, text, kind)
             for sample, labels, value in samples:
                 metric.add_sample(sample, labels, value)
@@ -63,5 +83,5 @@ class _Collected:
 def exposition(samples: Samples) -> bytes:
     """Return metrics in the text format of Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Collected(samples))
+    registry.register(Collected(lambda: samples))
     return generate_latest(registry)

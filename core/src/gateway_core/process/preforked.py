@@ -22,7 +22,7 @@ from gateway_core.process import worker
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class PreforkedWorker:
     """A worker that waits to be told what to do."""
 
     pid: int
@@ -30,14 +30,14 @@ class Spare:
     """Our end of its channel; the process ends when this is closed."""
 
 
-def fork_workers(count: int, listeners: Iterable[int]) -> list[Spare]:
+def fork_workers(count: int, listeners: Iterable[int]) -> list[PreforkedWorker]:
     """Fork workers that have these file descriptors beside their channels. Needs a process with one thread."""
     gc.freeze()  # a collection in a child would copy all that it shares with this process
     kept = tuple(listeners)
     return [_fork(number, kept) for number in range(count)]
 
 
-def _fork(number: int, listeners: tuple[int, ...]) -> Spare:
+def _fork(number: int, listeners: tuple[int, ...]) -> PreforkedWorker:
     ours, theirs = socket.socketpair()
     with theirs:
         sys.stdout.flush()
@@ -45,7 +45,7 @@ def _fork(number: int, listeners: tuple[int, ...]) -> Spare:
         pid = os.fork()
         if pid == 0:
             _work(number, theirs.detach(), listeners)
-    return Spare(pid, ours)
+    return PreforkedWorker(pid, ours)
 
 
 def _work(number: int, channel: int, listeners: tuple[int, ...]) -> NoReturn:

@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, configured_urls, paths_of, urls_of, with_configured
 from gateway_core.errors import GatewayError
@@ -19,40 +20,44 @@ from gateway_core.process import logs
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
-from gateway_core.process.overview import warning_samples
+from gateway_core.process.overview import config_samples
 from gateway_core.process.signals import Signals, StoppedError
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.last_bundle import LastBundle
 from gateway_core.reload.plugin_watch import PluginWatch
 from gateway_core.reload.reloader import Reloader
 from gateway_core.reload.sources import Sources
-from gateway_core.reload.standby import Standby
-from gateway_core.reload.validation import Canonical, Verdict, validate
-from gateway_core.tasks import Tasks
+from gateway_core.reload.standby import ValidatorProcess
+from gateway_core.reload.validation import Verdict, validate
+from gateway_core.tasks import Tasks, supervised
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminListener
 
 _logger = logging.getLogger("gateway.server")
 
+STATUS_TIMEOUT: Final = 5.0
+
 KEPT_WARM: Final = 60.0
 """Seconds after an edit of files in which the next one is validated without waiting for an interpreter."""
 
 
-class Fleet(Protocol):
+class ProcessModel(Protocol):
     """The processes that serve: this one alone, or workers."""
 
     config: GatewayConfig
     """The configuration in force."""
 
-    async def start(self, canonical: Canonical) -> None:
+    async def start(self, bundle: ConfigBundle) -> None:
         """Put the first configuration in force and accept connections."""
 
-    async def apply(self, canonical: Canonical) -> str:
+    async def apply(self, bundle: ConfigBundle) -> str:
         """Put another configuration in force and say what changed; raises if the old one has to stay.
 
         :raises RestartNeededError: it can be in force only after `restart`.
         """
 
-    async def restart(self, canonical: Canonical) -> Handover:
+    async def restart(self, bundle: ConfigBundle) -> Handover:
         """Return what a new program in this process takes over; raises if it would not work."""
 
     async def stop(self, deadline: float) -> None:
@@ -67,8 +72,11 @@ class Fleet(Protocol):
     def files(self) -> WatchSet:
         """Return files beside the configuration's that a reload has to look at."""
 
-    async def status(self) -> Mapping[str, Any]:
-        """Return what the admin listener shows."""
+    async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+        """Return what the admin listener shows.
+
+        :param timeout: seconds that workers may take to tell theirs.
+        """
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
@@ -81,13 +89,15 @@ class Fleet(Protocol):
 
 
 class Program:
-    """Starts a fleet, keeps its configuration in step with the files, and stops it."""
+    """Starts a model, keeps its configuration in step with the files, and stops it."""
 
-    def __init__(self, roots: Sequence[ConfigRoot], state: Path) -> None:
+    def __init__(self, roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> None:
         """Listen to signals; needs a running event loop.
 
         :param state: the directory for what has to outlast the process.
+        :param last_good: start with the configuration that was in force last if this one cannot be.
         """
+        self._last_good = LastBundle(state, roots, is_used=last_good)
         self._admin: AdminListener | None = None
         self._is_draining = False
         path = socket_path(control_directory(os.environ), roots, os.getpid())
@@ -98,36 +108,33 @@ class Program:
         self._plugins = PluginWatch()
         self._tasks = Tasks()
         urls = with_configured(urls_of(tuple(roots)), configured_urls(paths_of(tuple(roots)), os.environ))
-        self._standby = Standby(kept_for=None if urls else KEPT_WARM)
+        self._standby = ValidatorProcess(kept_for=None if urls else KEPT_WARM)
         self._sources = Sources(urls, state, self._standby) if urls else None
         self.reloader = Reloader(
             paths_of(tuple(roots)),
             self._apply,
             also_watch=self._files,
             validate=self._validate,
+            fall_back=self._fall_back,
         )
         self.signals = Signals(
             on_reload=lambda: self.reloader.request("SIGHUP"),
             on_restart=self._restart_wanted.set,
             on_reopen=self._reopen_files,
         )
-        self.fleet: Fleet | None = None
-        self.canonical: Canonical | None = None
+        self.model: ProcessModel | None = None
         self.warnings: tuple[ConfigProblem, ...] = ()
         """Of the configuration in force."""
 
-    async def first(self) -> Canonical | None:
-        """Validate the configuration; print its problems and return None if it has any.
+    async def first(self) -> Verdict:
+        """Validate the configuration for the first time.
 
         :raises GatewayError: a source cannot be used, or there is no verdict.
         """
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
             await self.signals.unless_stopped(self._sources.ready())
-        verdict = await self.signals.unless_stopped(self._first_verdict())
-        if verdict.canonical is None:
-            say(render_problems(verdict.problems))
-        return verdict.canonical
+        return await self.signals.unless_stopped(self._first_verdict())
 
     async def _first_verdict(self) -> Verdict:
         # What is installed is read while the validating process starts: whatever it finds cannot be older.
@@ -141,15 +148,18 @@ class Program:
         if self._sources is not None:
             return await self._sources.validate(paths)
         # After a start there may be nothing to validate for days, after an edit there often is soon.
-        return await (validate(paths) if self.fleet is None else self._standby.validate(paths))
+        return await (validate(paths) if self.model is None else self._standby.validate(paths))
 
-    async def follow(self, canonical: Canonical) -> None:
+    async def _fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
+        return None if self._sources is None else await self._sources.fall_back(problems)
+
+    async def follow(self, bundle: ConfigBundle) -> None:
         """Watch what an earlier program in this process made its configuration of.
 
         :raises GatewayError: a source cannot be used.
         """
         await self._plugins.start()
-        await self.reloader.follow(canonical.watch())
+        await self.reloader.follow(bundle.watch())
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
 
@@ -164,59 +174,61 @@ class Program:
             await self._sources.aclose()
         await self._standby.aclose()
 
-    async def status(self) -> Mapping[str, Any]:
+    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return what the admin listener shows."""
-        assert self.fleet is not None
-        status = await self.fleet.status()
-        warnings = [problem_as_json(warning) for warning in self.warnings]
+        assert self.model is not None
         sources = {} if self._sources is None else {"sources": self._sources.status()}
-        return {**status, "warnings": warnings, **sources}
+        return {
+            **await self.model.status(timeout),
+            "warnings": [problem_as_json(warning) for warning in self.warnings],
+            "last_reload": self.reloader.record.describe(),
+            "failing_tasks": dict(supervised.failing),
+            **sources,
+        }
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
-        assert self.fleet is not None
-        return await self.fleet.plugins()
+        assert self.model is not None
+        return await self.model.plugins()
 
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
-        assert self.fleet is not None
+        assert self.model is not None
         from gateway_core.process.merge import exposition  # noqa: PLC0415  # Prometheus' client costs time
 
-        return await self.fleet.exposition() + exposition(warning_samples(len(self.warnings)))
+        return await self.model.exposition() + exposition(config_samples(len(self.warnings), self.reloader.record))
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
-        assert self.fleet is not None
-        return await self.fleet.run_command(binding, command, arguments)
+        assert self.model is not None
+        return await self.model.run_command(binding, command, arguments)
 
-    async def run(self, fleet: Fleet, canonical: Canonical) -> int | Handover:
-        """Serve until a signal ends it; return the exit status, or what a new program takes over."""
-        self.fleet = fleet
-        self._take(canonical)
+    async def run(self, model_for: Callable[[ConfigBundle], ProcessModel], verdict: Verdict) -> int | Handover:
+        """Serve until a signal ends it; return the exit status, or what a new program takes over.
+
+        :param model_for: makes what serves a configuration; again for each one that cannot be started.
+        """
         try:
-            await self.signals.unless_stopped(fleet.start(canonical))
-            await self._keep()
-            await self._settle()
-            await self._control.open()
+            await self.signals.unless_stopped(self._start(model_for, verdict))
         except ConfigError as error:
-            say(render_problems(error.problems))
-            await fleet.stop(0)
+            # What only starting it shows is one line, like whatever else keeps a good configuration from starting.
+            is_valid = verdict.bundle is not None and len(error.problems) == 1
+            say(str(error.problems[0]) if is_valid else render_problems(error.problems))
             return 1
         except GatewayError as error:
             say(f"gateway: {error}")
-            await fleet.stop(0)
             return 1
         except StoppedError:
-            await fleet.stop(0)
             return self.given_up()
+        assert self.model is not None
         if self.warnings:
             say(render_problems(self.warnings))
-        for url in fleet.urls():
+        for url in self.model.urls():
             say(f"listening on {url}")
-        self._tasks.keep(self.reloader.watch, name="watch the configuration")
-        self._tasks.keep(self.reloader.run, name="reload the configuration")
-        self._tasks.keep(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
-        self._tasks.keep(self._restart_when_wanted, name="restart on SIGUSR2")
+        self._tasks.supervise(self.reloader.watch, name="watch the configuration")
+        self._tasks.supervise(self.reloader.run, name="reload the configuration")
+        self._tasks.supervise(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
+        self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
         try:
             handover = await self.signals.unless_stopped(self._handed_over())
         except StoppedError:
@@ -227,18 +239,50 @@ class Program:
         await self._close_admin()
         return handover
 
-    def _take(self, canonical: Canonical) -> None:
-        self.canonical = canonical
-        self.warnings = canonical.warnings()
+    async def _start(self, model_for: Callable[[ConfigBundle], ProcessModel], verdict: Verdict) -> None:
+        """Serve the configuration, or what is left of it without the documents that cannot be started.
 
-    async def _keep(self) -> None:
+        :raises ConfigError: nothing is left.
+        """
+
+        async def start(bundle: ConfigBundle) -> ConfigBundle:
+            model = model_for(bundle)
+            try:
+                await model.start(bundle)
+                self.model = model
+                await self._settle()
+            except BaseException:
+                self.model = None
+                await model.stop(0)
+                raise
+            self._take(bundle)
+            return bundle
+
+        try:
+            started, problems = await self.reloader.put_in_force(verdict, start)
+        except ConfigError as error:
+            kept = await self._last_good.load_after(error.problems)
+            if kept is None:
+                raise
+            await start(kept)
+            self.reloader.record.fail(SystemClock().wall(), "the last good configuration was started", error.problems)
+        else:
+            await self._keep(started)
+            self.reloader.record.succeed(SystemClock().wall(), problems=problems)
+        await self._control.open()
+
+    def _take(self, bundle: ConfigBundle) -> None:
+        self.warnings = bundle.warnings()
+
+    async def _keep(self, bundle: ConfigBundle) -> None:
         if self._sources is not None:
             await self._sources.keep()
+        await self._last_good.save(bundle)
 
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
-        assert self.fleet is not None
-        config = self.fleet.config
+        assert self.model is not None
+        config = self.model.config
         logs.configure(config.log)
         if self._admin is None and config.admin is not None:
             from gateway_core.admin import AdminListener  # noqa: PLC0415  # most gateways have none, and it costs time
@@ -249,19 +293,19 @@ class Program:
             address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
             await self._admin.open(address, self, hosts)
 
-    async def _apply(self, canonical: Canonical) -> str:
-        assert self.fleet is not None
+    async def _apply(self, bundle: ConfigBundle) -> str:
+        assert self.model is not None
         async with self._exchanging:
             try:
-                told = await self.fleet.apply(canonical)
+                told = await self.model.apply(bundle)
             except RestartNeededError as needed:
                 _logger.info("a new process is to take over, with %s", needed)
-                await self._restart(canonical)
+                await self._restart(bundle)
                 return f"taken over by a new process with {needed}"
-        self._take(canonical)
+        self._take(bundle)
         if self.warnings:
             _logger.warning("the configuration in force has warnings\n%s", render_problems(self.warnings))
-        await self._keep()
+        await self._keep(bundle)
         try:
             await self._settle()
         except GatewayError as error:
@@ -269,19 +313,19 @@ class Program:
         return told
 
     def _reopen_files(self) -> None:
-        if self.fleet is not None:
-            self.fleet.reopen_files()
+        if self.model is not None:
+            self.model.reopen_files()
 
     def _files(self) -> WatchSet:
-        return WatchSet() if self.fleet is None else self.fleet.files()
+        return WatchSet() if self.model is None else self.model.files()
 
     async def _handed_over(self) -> Handover:
         return await self._handover
 
-    async def _restart(self, canonical: Canonical) -> None:
+    async def _restart(self, bundle: ConfigBundle) -> None:
         """Have a new program take over; raises if it would not work, and this one goes on then."""
-        assert self.fleet is not None
-        handover = await self.fleet.restart(canonical)
+        assert self.model is not None
+        handover = await self.model.restart(bundle)
         if not self._handover.done():
             self._handover.set_result(handover)
 
@@ -293,30 +337,30 @@ class Program:
                 # By the code that is installed now: if that is broken, it is better found out before the exchange.
                 await self._standby.discard()
                 verdict = await self.reloader.first()
-                if verdict.canonical is not None:
+                if verdict.bundle is not None:
                     _logger.info("SIGUSR2: restarting")
                     async with self._exchanging:
-                        await self._restart(verdict.canonical)
+                        await self._restart(verdict.bundle)
                     return
                 _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render_problems(verdict.problems))
             except GatewayError as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)
 
     async def _stop(self) -> int:
-        assert self.fleet is not None
-        deadline = self.fleet.config.shutdown_timeout
+        assert self.model is not None
+        deadline = self.model.config.shutdown_timeout
         _logger.info("stopping, requests may take %g s to finish", deadline)
         await self._tasks.aclose()
         self._is_draining = True
         if self._admin is not None:
             self._admin.is_draining = True
         try:
-            await self.signals.unless_hurried(self.fleet.stop(deadline))
+            await self.signals.unless_hurried(self.model.stop(deadline))
         except StoppedError:
             _logger.warning("stopping at once")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
-                    await self.fleet.stop(0)
+                    await self.model.stop(0)
         await self._close_admin()
         return 0
 

@@ -24,7 +24,7 @@ held: Final[list[signal.Signals]] = []
 """Signals that wait for the next program, see `Signals.hold`."""
 
 
-def pass_on() -> None:
+def send_held_signals() -> None:
     """Send this thread again what was held; blocked, it waits until the next program can take it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     for number in held:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,11 @@ BACKLOG = 2048
 class BindError(GatewayError):
     """An address that cannot be listened on; the message is one line for the operator."""
 
+    def __init__(self, message: str, address: str = "") -> None:
+        super().__init__(message)
+        self.address = address
+        """As configured."""
+
 
 _KEEPALIVE: Final = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
@@ -36,22 +41,39 @@ _KEEPALIVE: Final = (
 minutes, also on connections that have no time limit, and no firewall between forgets an idle one."""
 
 
-def bind(address: ListenAddress, text: str, mode: str | None = None, owner: str | None = None) -> socket.socket:
+def bind(
+    address: ListenAddress,
+    text: str,
+    mode: str | None = None,
+    owner: str | None = None,
+    *,
+    reuse_port: bool = False,
+) -> socket.socket:
     """Return a listening, non-blocking socket.
 
     :param text: the address as configured, for messages.
     :param mode: of the file of a unix socket, as in `set_access`.
     :param owner: of the file of a unix socket, as in `set_access`.
+    :param reuse_port: share the port with sockets that have SO_REUSEPORT as well.
     :raises BindError: the address is taken, not ours or not allowed.
     """
     try:
-        return _bind_unix(address.path, mode, owner) if address.path else _bind_tcp(address)
+        return _bind_unix(address.path, mode, owner) if address.path else _bind_tcp(address, reuse_port=reuse_port)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BindError(f"cannot listen on {text}: {reason}{_remedy(error)}") from error
+        remedy = _remedy(error, is_unix=bool(address.path))
+        raise BindError(f"cannot listen on {text}: {reason}{remedy}", text) from error
 
 
-def _remedy(error: OSError) -> str:
+def share_port(socks: Iterable[socket.socket], *, is_shared: bool) -> None:
+    """Let another socket of this user have the same port as these, or not any more."""
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(is_shared))
+
+
+def _remedy(error: OSError, *, is_unix: bool) -> str:
+    if isinstance(error, PermissionError) and is_unix:
+        return ": use a directory in which the gateway's user may make files"
     if isinstance(error, PermissionError):
         return ": use a port above 1023, or grant CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRINUSE:
@@ -59,7 +81,7 @@ def _remedy(error: OSError) -> str:
     return ""
 
 
-def _bind_tcp(address: ListenAddress) -> socket.socket:
+def _bind_tcp(address: ListenAddress, *, reuse_port: bool) -> socket.socket:
     host = address.host or None
     found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     if host is None:
@@ -68,7 +90,10 @@ def _bind_tcp(address: ListenAddress) -> socket.socket:
     error: OSError | None = None
     for family, kind, protocol, _, where in found:
         try:
-            return _listening(socket.socket(family, kind, protocol), where, dual_stack=host is None)
+            sock = socket.socket(family, kind, protocol)
+            if reuse_port:
+                share_port([sock], is_shared=True)
+            return _listening(sock, where, dual_stack=host is None)
         except OSError as failure:
             error = error or failure
             if host is not None:

@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config import ConfigError, GatewayConfig, LoadedConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import SharedStores
@@ -24,31 +24,32 @@ from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.commands import CommandReport, outcome_of
 from gateway_core.process.crashes import Crashes
 from gateway_core.process.handover import Handover, RestartNeededError
-from gateway_core.process.listeners import SocketTable, by_address
+from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
 from gateway_core.process.merge import exposition, lasting, merge
-from gateway_core.process.overview import ask_all, own_samples, status_of
+from gateway_core.process.overview import own_samples, query_workers, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
-from gateway_core.process.trial import TRIAL_TIMEOUT, try_out
+from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
 from gateway_core.process.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError, WorkerServices
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.tasks import Tasks, spawn
 from gateway_core.upstreams.transport import tls_files
 
 if TYPE_CHECKING:
-    from gateway_core.process.preforked import Spare
+    from gateway_core.process.preforked import PreforkedWorker
 
 _logger = logging.getLogger("gateway.supervisor")
 
 _LAUNCHED_AHEAD: Final = 2
+_QUERY_TIMEOUT: Final = 5.0
 
 
 class Supervisor:
-    """A fleet of workers."""
+    """A model of workers."""
 
     def __init__(
-        self, handover: Handover | None = None, spares: Sequence[Spare] = (), *, clock: Clock | None = None
+        self, handover: Handover | None = None, spares: Sequence[PreforkedWorker] = (), *, clock: Clock | None = None
     ) -> None:
         """Begin with nothing, or with what an earlier program left.
 
@@ -65,7 +66,7 @@ class Supervisor:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
         ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
         self._services = WorkerServices(self._clock, self._stores, self.run_command, ticket_secret)
-        self._canonical: Canonical | None = None
+        self._bundle: ConfigBundle | None = None
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._lost: list[Any] = [] if handover is None else list(handover.counts)
@@ -76,18 +77,19 @@ class Supervisor:
 
     # -- configurations
 
-    async def start(self, canonical: Canonical) -> None:
+    async def start(self, bundle: ConfigBundle) -> None:
         """Start all workers; with workers of an earlier program, replace them one by one."""
-        config = await self._read(canonical)
+        loaded = await self._read(bundle)
+        config = loaded.config
         await asyncio.to_thread(shared_folder.provide)
-        new = await asyncio.to_thread(self._sockets.bind, config.listen)
+        new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
         async with self._changing:
-            self._canonical, self.config = canonical, config
+            self._bundle, self.config = bundle, config
             if self._inherited is not None:
-                await self._take_over(self._inherited, canonical, has_new_listeners=bool(new))
+                await self._take_over(self._inherited, bundle, has_new_listeners=bool(new))
                 return
             started = await asyncio.gather(
-                *(self._start_worker(number, canonical) for number in range(count_of(config))), return_exceptions=True
+                *(self._start_worker(number, bundle) for number in range(count_of(config))), return_exceptions=True
             )
             for number, worker in enumerate(started):
                 if isinstance(worker, WorkerHandle):
@@ -96,33 +98,34 @@ class Supervisor:
             if failed:
                 raise _as_config_error(failed[0])
 
-    async def apply(self, canonical: Canonical) -> str:
+    async def apply(self, bundle: ConfigBundle) -> str:
         """Have every worker take a configuration, or none of them."""
-        config = await self._read(canonical)
+        loaded = await self._read(bundle)
+        config = loaded.config
         async with self._changing:
-            reasons = self._reasons_to_roll(canonical, config)
-            new = await asyncio.to_thread(self._sockets.bind, config.listen)
+            reasons = self._reasons_to_roll(bundle, config)
+            new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
             try:
-                told = await self._take(canonical, config, reasons)
+                told = await self._take(bundle, config, reasons)
             except (WorkerRefusedError, ChannelClosedError) as error:
                 await self._restore()
                 self._sockets.close(new)
                 raise _as_config_error(error) from error
-            self._canonical, self.config = canonical, config
+            self._bundle, self.config = bundle, config
             self._sockets.keep_only(config.listen)
             self._stores.keep_only({owner for worker in self._workers.values() for owner in worker.shared_owners})
         if reasons:
             return f"{told}; {len(self._workers)} workers replaced one by one, since {' and '.join(reasons)}"
         return f"{told}; {len(self._workers)} workers"
 
-    async def _take(self, canonical: Canonical, config: GatewayConfig, reasons: list[str]) -> str:
-        assert self._canonical is not None
-        new = canonical.plugins.keys() - self._canonical.plugins.keys()
+    async def _take(self, bundle: ConfigBundle, config: GatewayConfig, reasons: list[str]) -> str:
+        assert self._bundle is not None
+        new = bundle.plugins.keys() - self._bundle.plugins.keys()
         if not reasons and new:
-            await try_out(canonical, new, self._sockets.descriptors(), self._clock, seconds=TRIAL_TIMEOUT)
+            await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._clock, seconds=TRIAL_TIMEOUT)
         if not reasons:
             try:
-                return await self._together(canonical)
+                return await self._together(bundle)
             except RestartNeededError as needed:
                 reasons.append(f"they lack {needed}")
             except WorkerRefusedError as error:
@@ -130,18 +133,18 @@ class Supervisor:
                     raise
                 # A plugin that is new may need what was upgraded along with it, and is imported there as it was.
                 reasons.append(f"they refused a plugin that is new: {error}")
-        return await self._roll(canonical, config)
+        return await self._roll(bundle, config)
 
-    async def _read(self, canonical: Canonical) -> GatewayConfig:
-        return (await from_lines(canonical.lines, Breather(self._clock))).config
+    async def _read(self, bundle: ConfigBundle) -> LoadedConfig:
+        return await from_lines(bundle.lines, Breather(self._clock))
 
-    def _reasons_to_roll(self, canonical: Canonical, config: GatewayConfig) -> list[str]:
+    def _reasons_to_roll(self, bundle: ConfigBundle, config: GatewayConfig) -> list[str]:
         """Say why running workers cannot take the configuration as they are."""
-        assert self._canonical is not None
-        running = self._canonical.plugins
+        assert self._bundle is not None
+        running = self._bundle.plugins
         reasons = [
             f"{name} is {version} now"
-            for name, version in canonical.plugins.items()
+            for name, version in bundle.plugins.items()
             if name in running and running[name] != version
         ]
         if any(listen.address not in self._sockets for listen in config.listen):
@@ -150,21 +153,19 @@ class Supervisor:
             reasons.append(f"their number is {count_of(config)} now")
         return reasons
 
-    async def _together(self, canonical: Canonical) -> str:
+    async def _together(self, bundle: ConfigBundle) -> str:
         workers = list(self._workers.values())
-        answers = await asyncio.gather(*(worker.prepare(canonical) for worker in workers), return_exceptions=True)
+        answers = await asyncio.gather(*(worker.prepare(bundle) for worker in workers), return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, BaseException)]
         if refused:
             await asyncio.gather(*(worker.discard() for worker in workers))
             raise refused[0]
-        committed = await asyncio.gather(
-            *(worker.commit(canonical.version) for worker in workers), return_exceptions=True
-        )
+        committed = await asyncio.gather(*(worker.commit(bundle.version) for worker in workers), return_exceptions=True)
         # A worker that died in between is replaced by one that starts with the new configuration.
         told = [answer["changes"] for answer in committed if not isinstance(answer, BaseException)]
         return str(told[0]) if told else "no worker left to tell what changed"
 
-    async def _roll(self, canonical: Canonical, config: GatewayConfig) -> str:
+    async def _roll(self, bundle: ConfigBundle, config: GatewayConfig) -> str:
         """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""
         wanted = count_of(config)
         launched: deque[asyncio.Task[WorkerHandle]] = deque()
@@ -173,7 +174,7 @@ class Supervisor:
                 # Interpreters take a while to start, so the next one does while this worker gets ready.
                 for ahead in range(number + len(launched), min(number + _LAUNCHED_AHEAD, wanted)):
                     launched.append(spawn(self._launch(ahead), name=f"launch worker {ahead}", on_error=lambda _: None))
-                self._keep(number, await self._make_ready(await launched.popleft(), canonical))
+                self._keep(number, await self._make_ready(await launched.popleft(), bundle))
         finally:
             for worker in await asyncio.gather(*launched, return_exceptions=True):
                 if isinstance(worker, WorkerHandle):
@@ -184,21 +185,21 @@ class Supervisor:
 
     async def _restore(self) -> None:
         """Bring back the old configuration where a replacement got through before another one failed."""
-        assert self._canonical is not None
-        for number in [number for number, worker in self._workers.items() if worker.version != self._canonical.version]:
+        assert self._bundle is not None
+        for number in [number for number, worker in self._workers.items() if worker.version != self._bundle.version]:
             try:
-                self._keep(number, await self._start_worker(number, self._canonical))
+                self._keep(number, await self._start_worker(number, self._bundle))
             except WorkerRefusedError as error:
                 _logger.error("worker %d cannot go back to the old configuration: %s", number, error)
 
     # -- workers
 
-    async def _start_worker(self, number: int, canonical: Canonical) -> WorkerHandle:
+    async def _start_worker(self, number: int, bundle: ConfigBundle) -> WorkerHandle:
         """Start a worker and have it serve.
 
         :raises WorkerRefusedError: it cannot.
         """
-        return await self._make_ready(await self._launch(number), canonical)
+        return await self._make_ready(await self._launch(number), bundle)
 
     async def _launch(self, number: int) -> WorkerHandle:
         """Start a process, or take one that waits."""
@@ -207,10 +208,10 @@ class Supervisor:
             return await WorkerHandle.fill(number, self._spares.pop(0), listeners, self._services)
         return await WorkerHandle.start(number, listeners, self._services)
 
-    async def _make_ready(self, worker: WorkerHandle, canonical: Canonical) -> WorkerHandle:
+    async def _make_ready(self, worker: WorkerHandle, bundle: ConfigBundle) -> WorkerHandle:
         try:
-            await worker.prepare(canonical)
-            await worker.commit(canonical.version)
+            await worker.prepare(bundle)
+            await worker.commit(bundle.version)
         except BaseException as error:
             await _end(worker)
             if isinstance(error, ChannelClosedError | TimeoutError):
@@ -240,7 +241,8 @@ class Supervisor:
         if worker.is_leaving or self._is_stopping:
             return
         _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.exit_status))
-        self._crashes.note_end(number, self._clock.monotonic() - worker.started_at)
+        how = f"it ended with {exit_text(worker.exit_status)}"
+        self._crashes.note_end(number, self._clock.monotonic() - worker.started_at, how)
         await self._replace(number, worker)
 
     async def _replace(self, number: int, worker: WorkerHandle) -> None:
@@ -249,22 +251,24 @@ class Supervisor:
             async with self._changing:
                 if self._workers.get(number) is not worker or self._is_stopping:
                     return
-                assert self._canonical is not None
+                assert self._bundle is not None
                 try:
-                    self._keep(number, await self._start_worker(number, self._canonical))
-                except WorkerRefusedError as error:
-                    self._crashes.note_refusal(number, str(error))
-                    _logger.error("worker %d cannot be replaced yet: %s", number, error)
+                    self._keep(number, await self._start_worker(number, self._bundle))
+                except Exception as error:
+                    # Whatever it is, no descriptors or no memory too, the place must not stay empty for ever.
+                    is_new = self._crashes.note_refusal(number, str(error) or repr(error))
+                    trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
+                    _logger.error("worker %d cannot be replaced yet: %s", number, error, exc_info=trace)
 
     # -- the program
 
-    async def _take_over(self, handover: Handover, canonical: Canonical, *, has_new_listeners: bool) -> None:
+    async def _take_over(self, handover: Handover, bundle: ConfigBundle, *, has_new_listeners: bool) -> None:
         """Replace the workers of the program that was here before; if the new ones cannot serve, those go on."""
         await self._adopt(handover)
         if has_new_listeners:
             self._drop_spares()  # they were forked without them
         try:
-            await self._roll(canonical, self.config)
+            await self._roll(bundle, self.config)
         except (WorkerRefusedError, ChannelClosedError) as error:
             if not self._workers:
                 raise _as_config_error(error) from error
@@ -284,7 +288,7 @@ class Supervisor:
             worker = await WorkerHandle.adopt(number, left, self._services)
             self._keep(number, worker)
 
-    async def restart(self, canonical: Canonical) -> Handover:
+    async def restart(self, bundle: ConfigBundle) -> Handover:
         """Return what a new program takes over; it replaces the workers, which serve until then."""
         # Never released: nothing is to change any more.
         await self._changing.acquire()
@@ -292,7 +296,7 @@ class Supervisor:
         left = [await worker.leave() for worker in self._workers.values()]
         shared = to_plain(self._stores, self._clock.monotonic())
         secret = self._services.ticket_secret
-        return Handover(self._sockets.duplicates(), left, canonical, self._lost, shared, secret)
+        return Handover(self._sockets.duplicates(), left, bundle, self._lost, shared, secret)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
@@ -325,11 +329,12 @@ class Supervisor:
 
     # -- what the admin listener shows
 
-    async def status(self) -> Mapping[str, Any]:
+    async def status(self, timeout: float = _QUERY_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return the version in force, each worker's state, and why others are missing."""
-        answers = await ask_all(self._workers.values(), "status", "status")
-        version = None if self._canonical is None else self._canonical.version
-        return status_of(version, answers, self._crashes.missing())
+        serving = [number for number, worker in self._workers.items() if not worker.gone.is_set()]
+        answers = await query_workers(self._workers.values(), "status", "status", timeout=timeout)
+        version = None if self._bundle is None else self._bundle.version
+        return status_of(version, answers, serving, self._crashes.missing())
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
@@ -339,12 +344,12 @@ class Supervisor:
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins, by worker."""
-        answers = await ask_all(self._workers.values(), "plugins", "plugins")
+        answers = await query_workers(self._workers.values(), "plugins", "plugins", timeout=_QUERY_TIMEOUT)
         return {"workers": [{"number": each.number, "pid": each.pid, **answer["plugins"]} for each, answer in answers]}
 
     async def exposition(self) -> bytes:
         """Return the sum of the workers' metrics, those that are gone included."""
-        await ask_all(self._workers.values(), "metrics", "samples")
+        await query_workers(self._workers.values(), "metrics", "samples", timeout=_QUERY_TIMEOUT)
         serving = sum(not worker.gone.is_set() for worker in self._workers.values())
         own = own_samples(count_of(self.config), serving, self._crashes.total)
         parts = [own, self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]

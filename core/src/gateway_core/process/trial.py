@@ -10,14 +10,14 @@ from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 
 TRIAL_TIMEOUT: Final = 45.0
 """Seconds; a plugin that awaits has thirty of them to start."""
 
 
-async def try_out(
-    canonical: Canonical, names: Collection[str], listeners: Mapping[str, int], clock: Clock, *, seconds: float
+async def start_in_sandbox(
+    bundle: ConfigBundle, names: Collection[str], listeners: Mapping[str, int], clock: Clock, *, seconds: float
 ) -> None:
     """Have a worker that never serves load these plugins and start their bindings.
 
@@ -26,7 +26,7 @@ async def try_out(
     """
     worker = await WorkerHandle.start(0, listeners, WorkerServices(clock))
     try:
-        await worker.prepare(canonical, timeout=seconds)
+        await worker.prepare(bundle, timeout=seconds)
     except (WorkerRefusedError, ChannelClosedError) as error:
         if isinstance(error, WorkerRefusedError) and error.problems:
             raise ConfigError(error.problems) from error

@@ -13,8 +13,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 from gateway_core import memory
 from gateway_core.config import ConfigError, problem_to_json
@@ -30,10 +30,14 @@ from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import collect
 from gateway_core.process.shared_values import RemoteShared
 from gateway_core.process.signals import HANDLED
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 
 _logger = logging.getLogger("gateway.worker")
+
+Handler = Callable[[Message], Awaitable[None]]
+
+_LOOKS: Final = frozenset({"status", "metrics", "plugins"})
 
 
 class Worker:
@@ -77,7 +81,7 @@ class Worker:
                 if message.kind == "drain":
                     self._deadline = message["deadline"]
                     break
-                await handlers[message.kind](message)
+                await self._handle(handlers[message.kind], message)
             else:
                 raise ChannelClosedError("the supervisor is gone")
         except ChannelClosedError:
@@ -85,6 +89,17 @@ class Worker:
                 _logger.warning("the supervisor is gone: finishing")
         await self._end()
         await self._reading.aclose()
+
+    async def _handle(self, handler: Handler, message: Message) -> None:
+        """Do what a message says; what only looks must not end a worker that serves."""
+        try:
+            await handler(message)
+        except ChannelClosedError:
+            raise
+        except Exception:
+            if message.kind not in _LOOKS:
+                raise
+            _logger.exception("%s cannot be told to the supervisor", message.kind)
 
     async def _read(self) -> None:
         try:
@@ -124,18 +139,18 @@ class Worker:
         lines = tuple(line for part in self._parts for line in part.split(b"\n"))
         self._parts.clear()
         # In a task, so that the supervisor can ask for status and metrics meanwhile.
-        canonical = Canonical(message["version"], lines, plugins=message["plugins"])
-        self._tasks.spawn(self._build(canonical), name="prepare a configuration")
+        bundle = ConfigBundle(message["version"], lines, plugins=message["plugins"])
+        self._tasks.spawn(self._build(bundle), name="prepare a configuration")
 
-    async def _build(self, canonical: Canonical) -> None:
-        outdated = self.engine.changed_plugins(canonical.plugins)
+    async def _build(self, bundle: ConfigBundle) -> None:
+        outdated = self.engine.changed_plugins(bundle.plugins)
         if outdated:
-            await self._answer(canonical, outdated=outdated)
+            await self._answer(bundle, outdated=outdated)
             return
         refusal, problems = None, []
-        gc_control.rest()
+        gc_control.disable()
         try:
-            self._prepared = await self.engine.prepare(canonical)
+            self._prepared = await self.engine.prepare(bundle)
             if not self.engine.is_serving:
                 gc_control.tidy()
         except ConfigError as error:
@@ -146,19 +161,19 @@ class Worker:
             _logger.exception("preparing a configuration failed")
             refusal = repr(error)
         if refusal is not None:
-            gc_control.resume()
-        await self._answer(canonical, refusal=refusal, problems=problems)
+            gc_control.enable()
+        await self._answer(bundle, refusal=refusal, problems=problems)
 
     async def _answer(
         self,
-        canonical: Canonical,
+        bundle: ConfigBundle,
         *,
         refusal: str | None = None,
         problems: Sequence[Mapping[str, Any]] = (),
         outdated: Sequence[str] = (),
     ) -> None:
         told: dict[str, Any] = {"refusal": refusal, "problems": list(problems), "outdated": list(outdated)}
-        await self._channel.send("prepared", version=canonical.version, **told)
+        await self._channel.send("prepared", version=bundle.version, **told)
 
     async def _commit(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None
@@ -166,14 +181,14 @@ class Worker:
         changes = await self.engine.commit(prepared)
         logs.configure(prepared.config.log, process=f"worker {self._number}")
         self._deadline = prepared.config.shutdown_timeout
-        gc_control.set_aside()
+        gc_control.freeze()
         await self._channel.send("committed", changes=str(changes), shared_owners=self.engine.shared_owners())
 
     async def _discard(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             await self.engine.discard(prepared)
-        gc_control.resume()
+        gc_control.enable()
 
     async def _status(self, _message: Message) -> None:
         await self._channel.send("status", status=self.engine.status())
@@ -205,7 +220,7 @@ class Worker:
         with contextlib.suppress(ChannelClosedError):
             while (message := await self._messages.get()) is not None:
                 if message.kind in handlers:
-                    await handlers[message.kind](message)
+                    await self._handle(handlers[message.kind], message)
 
 
 async def _main(descriptor: int, number: int) -> None:

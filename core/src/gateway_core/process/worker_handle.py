@@ -23,11 +23,11 @@ from gateway_core.process.channel_calls import REPLY, ChannelCalls
 from gateway_core.process.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
 from gateway_core.process.handover import RestartNeededError, WorkerLeft
 from gateway_core.process.shared_values import SHARED, apply_message
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks, spawn
 
 if TYPE_CHECKING:
-    from gateway_core.process.preforked import Spare
+    from gateway_core.process.preforked import PreforkedWorker
 
 _logger = logging.getLogger("gateway.supervisor")
 
@@ -127,7 +127,7 @@ class WorkerHandle:
 
     @classmethod
     async def fill(
-        cls, number: int, spare: Spare, listeners: Mapping[str, int], services: WorkerServices
+        cls, number: int, spare: PreforkedWorker, listeners: Mapping[str, int], services: WorkerServices
     ) -> WorkerHandle:
         """Tell a process that waits for it which listening sockets it has inherited."""
         worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), services)
@@ -231,17 +231,17 @@ class WorkerHandle:
             if waiting.done() and not waiting.cancelled():
                 waiting.exception()
 
-    async def prepare(self, canonical: Canonical, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's
+    async def prepare(self, bundle: ConfigBundle, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's
         """Have the worker build a configuration beside the one it runs.
 
         :raises WorkerRefusedError: it cannot.
         :raises RestartNeededError: it runs other versions of plugins than the configuration was checked with.
         """
         try:
-            for part in parts(canonical.lines):
+            for part in parts(bundle.lines):
                 await self._channel.send("part", body=part)
             message = await self.ask(
-                "prepare", "prepared", timeout=timeout, version=canonical.version, plugins=dict(canonical.plugins)
+                "prepare", "prepared", timeout=timeout, version=bundle.version, plugins=dict(bundle.plugins)
             )
         except ChannelClosedError:
             raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None

@@ -1,35 +1,50 @@
-"""Reloading: a change or a signal leads to validation elsewhere, and a good configuration is put in force."""
+"""Reloading: from a change to a configuration in force.
+
+How it works: a change goes through the stages of `Stage`. It is validated in another process, prepared by every serving
+process beside the configuration in force, and committed by all of them or none. Each stage has its way back, so until
+the last one nothing has happened to requests. Problems of the configuration that are found while it is prepared lead
+back to validation without the documents that have them, exactly like problems that validation finds
+(`gateway_core.reload.sources`); files of this machine have no other version, so there the change is rejected.
+
+What was asked for is never forgotten: a defect or a lack of descriptors leads to another attempt.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from gateway_core.config import ConfigError, render_problems
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
-from gateway_core.reload.validation import (
-    Canonical,
-    ValidationFailedError,
-    ValidationNotStartedError,
-    Verdict,
-    validate,
-)
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.record import ReloadRecord, Stage
+from gateway_core.reload.validation import ValidationFailedError, ValidationNotStartedError, Verdict, validate
 
 TRY_AGAIN_AFTER: Final = 5.0
-"""Seconds after which a reload is tried again that the system had no descriptors, processes or memory for."""
+"""Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("gateway.config")
 
-Apply = Callable[[Canonical], Awaitable[str]]
-"""Puts a configuration in force and says what changed; raises `ConfigError` or `GatewayError` if it cannot."""
+Apply = Callable[[ConfigBundle], Awaitable[str]]
+"""Prepares and commits a configuration and says what changed; raises `ConfigError` or `GatewayError` if it cannot."""
 
 Validate = Callable[[Sequence[Path]], Awaitable[Verdict]]
+
+FallBack = Callable[[Collection[ConfigProblem]], Awaitable[Verdict | None]]
+"""Validates without the documents that have these problems; None if nothing that is new would be left."""
+
+
+async def _nothing_to_fall_back_to(problems: Collection[ConfigProblem]) -> Verdict | None:  # noqa: ARG001
+    return None
 
 
 class Reloader:
@@ -42,12 +57,17 @@ class Reloader:
         *,
         also_watch: Callable[[], WatchSet] = WatchSet,
         validate: Validate = validate,
+        fall_back: FallBack = _nothing_to_fall_back_to,
         watcher: FileWatcher | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Prepare to watch.
 
         :param also_watch: further files that the configuration in force depends on, such as certificates.
         """
+        self.record = ReloadRecord()
+        self._fall_back = fall_back
+        self._clock = clock or SystemClock()
         self._paths = tuple(paths)
         self._apply = apply
         self._also_watch = also_watch
@@ -80,7 +100,7 @@ class Reloader:
     async def _settle(self, verdict: Verdict, before: Fingerprint) -> None:
         # A broken configuration may not have got as far as its includes: their repair must be noticed as well.
         found = verdict.watch | WatchSet.of(self._paths)
-        self._watched = found if verdict.canonical is not None else found | self._watched
+        self._watched = found if verdict.bundle is not None else found | self._watched
         await self._watcher.watch(self._watched | self._also_watch(), before)
 
     def request(self, why: str) -> None:
@@ -101,41 +121,63 @@ class Reloader:
             self._wanted.clear()
             try:
                 await self._reload(self._why)
-            except Exception:
+            except Exception as error:
+                self.record.fail(self._clock.wall(), f"a defect: {error!r}")
                 self._wanted.set()  # what was asked for is still to be done, once this has begun again
                 raise
 
     async def _reload(self, why: str) -> None:
+        self.record.stage = Stage.CHANGED
         try:
             before, verdict = await self._look()
-            if verdict.canonical is None:
-                _logger.error(
-                    "%s: configuration rejected, the old one stays in force\n%s", why, render_problems(verdict.problems)
-                )
-                return
-            told = await self._apply(verdict.canonical)
+            told, problems = await self.put_in_force(verdict, self._apply)
             await self._settle(verdict, before)
         except ConfigError as error:
-            _logger.error("%s: configuration rejected, the old one stays in force\n%s", why, error.render())
+            _logger.error(
+                "%s: configuration rejected, the old one stays in force\n%s", why, render_problems(error.problems)
+            )
+            self.record.fail(self._clock.wall(), "rejected", error.problems)
         except (OSError, ValidationNotStartedError) as error:
             self._try_again(why, error)
         except ValidationFailedError as error:
-            _logger.error("%s: configuration not validated, the old one stays in force: %s", why, error)
+            self._fail(why, f"not validated, the old one stays in force: {error}")
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
                 self._try_again(why, error)
                 return
-            _logger.error("%s: configuration not applied, the old one stays in force: %s", why, error)
+            self._fail(why, f"not applied, the old one stays in force: {error}")
         else:
+            self.record.succeed(self._clock.wall(), told, problems)
             _logger.info("%s: configuration in force: %s", why, told)
+
+    async def put_in_force(
+        self, verdict: Verdict, apply: Callable[[ConfigBundle], Awaitable[T]]
+    ) -> tuple[T, tuple[ConfigProblem, ...]]:
+        """Apply what was validated, or what is left of it without the documents that cannot be prepared.
+
+        :returns: what ``apply`` returned, and the problems of documents that were left out or kept as they were.
+        :raises ConfigError: there is nothing valid in it, or nothing that can be prepared.
+        """
+        while True:
+            if verdict.bundle is None:
+                raise ConfigError(verdict.problems)
+            self.record.stage = Stage.VALIDATED
+            try:
+                return await apply(verdict.bundle), verdict.problems
+            except ConfigError as error:
+                following = await self._fall_back(error.problems)
+                if following is None:
+                    raise
+                verdict = following
+
+    def _fail(self, why: str, text: str) -> None:
+        _logger.error("%s: configuration %s", why, text)
+        self.record.fail(self._clock.wall(), text)
 
     def _try_again(self, why: str, error: Exception) -> None:
         """Reload later: the system is short of something, which says nothing of the configuration."""
-        _logger.error(
-            "%s: configuration not validated, the old one stays in force; it is tried again in %g s: %s",
-            why,
-            TRY_AGAIN_AFTER,
-            error,
+        self._fail(
+            why, f"not validated, the old one stays in force; it is tried again in {TRY_AGAIN_AFTER:g} s: {error}"
         )
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
 

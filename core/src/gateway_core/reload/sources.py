@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -79,7 +79,10 @@ class Sources:
         """Of each source, the documents that were validated last."""
         self._candidate: Trial | None = None
         self._is_in_force = False
+        self._paths: tuple[Path, ...] = ()
+        self._watch = WatchSet()
         self._problems: tuple[ConfigProblem, ...] = ()
+        """Of what was validated last, those that preparing it has found included."""
         self._rejected: frozenset[str] = frozenset()
 
     async def start(self, on_change: Callable[[str], None]) -> None:
@@ -95,8 +98,8 @@ class Sources:
         for url, source in zip(self._urls, opened, strict=True):
             self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set, url.rights))
         for feed in self._feeds:
-            self._tasks.keep(feed.run, name=f"follow {feed.name}")
-        self._tasks.keep(partial(self._gather, on_change), name="gather changes of sources")
+            self._tasks.supervise(feed.run, name=f"follow {feed.name}")
+        self._tasks.supervise(partial(self._gather, on_change), name="gather changes of sources")
 
     async def ready(self) -> None:
         """Wait until every source answered, or is known to be away while its last good documents are at hand."""
@@ -113,36 +116,64 @@ class Sources:
     async def validate(self, paths: Sequence[Path]) -> Verdict:
         """Validate files and documents; where documents are bad, with their last good versions instead.
 
-        :returns: a verdict with problems only if nothing of what is new can be in force.
+        :returns: a verdict without a bundle only if nothing of what is new can be in force; else with the problems of
+            the documents that it does without.
         :raises ValidationFailedError: there is no verdict.
         """
         self._tried = self._wanted()
-        wanted = {document.name: document for part in self._tried for document in part}
-        good = {document.name: document for part in self._good for document in part}
-        trial, watch = Trial(wanted), WatchSet()
-        told: tuple[ConfigProblem, ...] = ()
+        self._paths, self._problems, self._watch = tuple(paths), (), WatchSet()
+        return await self._validate(Trial({document.name: document for part in self._tried for document in part}))
+
+    async def fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
+        """Validate what was validated last without what could not be prepared; None if nothing is left that is new.
+
+        :raises ValidationFailedError: there is no verdict.
+        """
+        trial, self._candidate = self._candidate, None
+        if trial is None:
+            return None
+        self._problems = tuple(dict.fromkeys([*self._problems, *problems]))
+        following = self._without(trial, problems)
+        if following is None:
+            self._reject()
+            return None
+        return await self._validate(following)
+
+    async def _validate(self, trial: Trial) -> Verdict:
         self._candidate = None
         for _ in range(MOST_TRIALS):
-            verdict = await self._judge(paths, tuple(trial.documents.values()))
-            watch |= verdict.watch
-            if verdict.canonical is not None:
+            verdict = await self._judge(self._paths, tuple(trial.documents.values()))
+            self._watch |= verdict.watch
+            if verdict.bundle is not None:
                 self._candidate = trial
-                self._note(trial.kept, told)
-                return Verdict(watch, verdict.canonical)
-            told = tuple(dict.fromkeys([*told, *verdict.problems]))
-            following = trial.without(verdict.problems, good)
-            is_nothing = following is not None and not (paths or following.documents)
-            if following is None or is_nothing or (self._is_in_force and not paths and following.documents == good):
+                return Verdict(self._watch, verdict.bundle, self._problems if trial.kept else ())
+            self._problems = tuple(dict.fromkeys([*self._problems, *verdict.problems]))
+            following = self._without(trial, verdict.problems)
+            if following is None:
                 break
             trial = following
-        self._problems, self._rejected = told, frozenset(name for name in wanted if wanted[name] != good.get(name))
-        return Verdict(watch, problems=told)
+        self._reject()
+        return Verdict(self._watch, problems=self._problems)
+
+    def _without(self, trial: Trial, problems: Collection[ConfigProblem]) -> Trial | None:
+        good = {document.name: document for part in self._good for document in part}
+        following = trial.without(problems, good)
+        if following is None or self._paths:
+            return following
+        is_nothing_new = self._is_in_force and following.documents == good
+        return None if is_nothing_new or not following.documents else following
+
+    def _reject(self) -> None:
+        good = {document.name: document for part in self._good for document in part}
+        wanted = {document.name: document for part in self._tried for document in part}
+        self._rejected = frozenset(name for name in wanted if wanted[name] != good.get(name))
 
     async def keep(self) -> None:
         """Note that what was validated last is in force, and write it to disk."""
         trial, self._candidate = self._candidate, None
         if trial is None:
             return
+        self._note(trial.kept, self._problems)
         self._is_in_force = True
         good = self._by_source(trial)
         if good == self._good and self._store.path.exists():
@@ -162,7 +193,7 @@ class Sources:
                 "reason": feed.reason,
                 "documents": [document.name for document in documents],
                 "rejected": sorted(document.name for document in documents if document.name in self._rejected),
-                "problems": [str(each) for each in self._problems if each.place.file.startswith(feed.name)],
+                "problems": [str(each) for each in self._problems if _is_of(each, feed.name, documents)],
             }
             for feed, documents in zip(self._feeds, self._wanted(), strict=True)
         ]
@@ -253,3 +284,9 @@ class Sources:
             changed += [name for name in {**before, **now} if before.get(name) != now.get(name)]
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return f"{', '.join(changed[:3])}{more} changed" if changed else "the order of the documents changed"
+
+
+def _is_of(problem: ConfigProblem, source: str, documents: Sequence[Document]) -> bool:
+    """Whether a problem is in one of these documents of a source, or in one that it had."""
+    file = problem.place.file
+    return file.startswith(source) or any(file == document.name for document in documents)

@@ -13,7 +13,7 @@ from gateway_core.reload.validation import ValidationFailedError, ValidationHung
 from gateway_core.tasks import Tasks
 
 
-class Standby:
+class ValidatorProcess:
     """Keeps one process that has imported the gateway and no plugin; each of its jobs sees what is installed then."""
 
     def __init__(self, *, kept_for: float | None = None, stamp: Callable[[], Stamp] | None = None) -> None:

@@ -13,8 +13,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,6 +23,7 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.config.sources.last_good import from_plain, to_plain
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
+from gateway_core.reload.bundle import ConfigBundle
 
 VALIDATION_TIMEOUT: Final = 120.0
 END: Final = b"end "
@@ -36,33 +37,11 @@ _MOST_ERROR_TEXT: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Canonical:
-    """One valid configuration, as it travels between processes."""
-
-    version: str
-    lines: tuple[bytes, ...]
-    """JSON documents: the head, then the parts (see ``gateway_core.snapshot.transfer``)."""
-
-    workers: int = 1
-    plugins: Mapping[str, str] = field(default_factory=dict)
-    """Version and digest of each plugin that the configuration uses, by name, as the validating process found it."""
-
-    def watch(self) -> WatchSet:
-        """Return the files that the configuration was read from."""
-        head = json.loads(self.lines[0])
-        return WatchSet.of(head["files"], head["directories"])
-
-    def warnings(self) -> tuple[ConfigProblem, ...]:
-        """Return what was found in the configuration that does not reject it."""
-        return tuple(problem_from_json(entry) for entry in json.loads(self.lines[0]).get("warnings", ()))
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the validating process said: either ``canonical`` is there, or ``problems`` are."""
+    """What the validating process said: either ``bundle`` is there, or ``problems`` are."""
 
     watch: WatchSet
-    canonical: Canonical | None = None
+    bundle: ConfigBundle | None = None
     problems: tuple[ConfigProblem, ...] = ()
 
 
@@ -83,13 +62,13 @@ def verdict_lines(verdict: Verdict) -> Iterator[bytes]:
     files = sorted(str(path) for path in verdict.watch.files)
     directories = sorted(str(path) for path in verdict.watch.directories)
     head: dict[str, Any] = {"files": files, "directories": directories}
-    if verdict.canonical is None:
+    if verdict.bundle is None:
         yield json.dumps({**head, "problems": [problem_to_json(p) for p in verdict.problems]}).encode()
         return
-    canonical = verdict.canonical
-    told = {"version": canonical.version, "workers": canonical.workers, "plugins": dict(canonical.plugins)}
-    yield json.dumps({**head, **told, "lines": len(canonical.lines)}).encode()
-    yield from canonical.lines
+    bundle = verdict.bundle
+    told = {"version": bundle.version, "workers": bundle.workers, "plugins": dict(bundle.plugins)}
+    yield json.dumps({**head, **told, "lines": len(bundle.lines)}).encode()
+    yield from bundle.lines
 
 
 def read_verdict(lines: Sequence[bytes]) -> Verdict:
@@ -105,7 +84,7 @@ def read_verdict(lines: Sequence[bytes]) -> Verdict:
         return Verdict(watch, problems=tuple(problem_from_json(entry) for entry in head["problems"]))
     if head["lines"] != len(lines) - 1:
         raise ValueError(f"{len(lines) - 1} lines of {head['lines']}")
-    return Verdict(watch, Canonical(head["version"], tuple(lines[1:]), head["workers"], head["plugins"]))
+    return Verdict(watch, ConfigBundle(head["version"], tuple(lines[1:]), head["workers"], head["plugins"]))
 
 
 def check_command() -> list[str]:

@@ -16,7 +16,7 @@ from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
 from gateway_core.process.engine import Engine
 from gateway_core.process.listeners import SocketTable
-from gateway_core.reload.validation import Canonical
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import to_lines
 from gateway_core.testing.client import TIMEOUT, Answer, Client, Fields
 from gateway_core.testing.configuration import Config, load_text
@@ -54,14 +54,14 @@ class RunningGateway:
         self._directory = directory
         self._recorder = CallRecorder()
         self._log = LogKeeper()
-        canonical = self._check(config)
+        bundle = self._check(config)
         self._sockets = SocketTable()
         self._thread = LoopThread("gateway under test")
         self._running: Engine | None = None
         self._log.begin()
         try:
             self._engine = self._running = self._thread.run(self._make(clock))
-            self._thread.run(self._take(canonical))
+            self._thread.run(self._take(bundle))
         except BaseException:
             self.close()
             raise
@@ -70,15 +70,15 @@ class RunningGateway:
         self.port = int(port) if port.isdigit() else 0
         self.client = Client(host.strip("[]"), self.port)
 
-    def _check(self, config: Config) -> Canonical:
+    def _check(self, config: Config) -> ConfigBundle:
         loaded = load_text(config, self._registry, environ=self._environ, directory=self._directory)
-        return Canonical(loaded.version, tuple(to_lines(loaded)))
+        return ConfigBundle(loaded.version, tuple(to_lines(loaded)))
 
     async def _make(self, clock: Clock | None) -> Engine:
         return Engine(self._sockets, clock=clock, registry=self._registry, timings=self._recorder)
 
-    async def _take(self, canonical: Canonical) -> str:
-        prepared = await self._engine.prepare(canonical)
+    async def _take(self, bundle: ConfigBundle) -> str:
+        prepared = await self._engine.prepare(bundle)
         try:
             await asyncio.to_thread(self._sockets.bind, prepared.config.listen)
         except BaseException:

@@ -98,7 +98,7 @@ class Checker:
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
-        self._tasks.keep(self._run, name=f"health check of {self._spec.id}")
+        self._tasks.supervise(self._run, name=f"health check of {self._spec.id}")
 
     async def aclose(self) -> None:
         """Stop checking."""

@@ -139,7 +139,7 @@ class Document(Generic[ValueT]):
         """Load the document for the first time, and begin to keep it fresh. Safe to call by each of several users."""
         if not self._is_kept:
             self._is_kept = True
-            self._tasks.spawn(self._keep_fresh(), name=f"refresh {self.name}")
+            self._tasks.supervise(self._keep_fresh, name=f"refresh {self.name}")
         if self.loads == 0 or self._flight is not None:
             await self.refetch()
 

@@ -45,7 +45,7 @@ class Informer:
         ]
         for collection, store in followed:
             watcher = Watcher(api, collection, store, settings, clock, context.rng)
-            self._tasks.keep(watcher.run, name=f"follow {collection.path}")
+            self._tasks.supervise(watcher.run, name=f"follow {collection.path}")
 
     @property
     def is_listed(self) -> bool:

@@ -62,7 +62,7 @@ class KubernetesSource:
         watcher = Watcher(self._api, self._collection, maps, self._settings, self._context.clock, self._context.rng)
         tasks = Tasks()
         try:
-            tasks.spawn(watcher.run(), name=f"follow {self._collection.path}")
+            tasks.supervise(watcher.run, name=f"follow {self._collection.path}")
             while True:
                 await changed.wait()
                 changed.clear()

@@ -87,7 +87,7 @@ class Resources:
         self._local[max_keys] = (known[0], known[1] + 1)
         if self._tasks is None:
             self._tasks = Tasks()
-            self._tasks.spawn(self._sweep_forever(), name="ratelimit: forget idle keys")
+            self._tasks.supervise(self._sweep_forever, name="ratelimit: forget idle keys")
         return known[0]
 
     async def _release_local(self, max_keys: int) -> None:

@@ -47,21 +47,7 @@ class LastGood:
             "sources": self._identities,
             "documents": [[to_plain(each) for each in part] for part in documents],
         }
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        check_owner(self.path.parent)
-        # A fresh name each time, made for its owner alone (0600).
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(plain, file, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-        _sync_directory(self.path.parent)
+        write_private(self.path, plain)
 
     def load(self) -> list[tuple[Document, ...]] | None:
         """Return the documents of each source; None if none were kept.
@@ -84,6 +70,28 @@ class LastGood:
         if len(found) != len(self._identities):
             raise ValueError("it is damaged: documents of some sources are missing")
         return found
+
+
+def write_private(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write JSON that may hold secrets for its owner alone, all or nothing.
+
+    :raises OSError: it cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_owner(path.parent)
+    # A fresh name each time, made for its owner alone (0600).
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(plain, file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    _sync_directory(path.parent)
 
 
 def check_owner(path: Path) -> None:

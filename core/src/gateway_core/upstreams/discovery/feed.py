@@ -105,7 +105,7 @@ class Feed:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._tasks.keep(self._run, name=f"discovery of {self.name}")
+        self._tasks.supervise(self._run, name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
         """Call the listener with what is known, if anything, and after each change of endpoints or strategy."""

@@ -43,7 +43,7 @@ class Sender:
     def start(self) -> None:
         """Begin to send."""
         for number in range(self._queue.concurrency):
-            self._tasks.spawn(self._run(), name=f"access-log {self._name} {number}")
+            self._tasks.supervise(self._run, name=f"access-log {self._name} {number}")
 
     def extend(self, lines: Sequence[str]) -> None:
         """Take lines; drops those that are too much beside what is waiting or under way already."""
@@ -87,8 +87,10 @@ class Sender:
             await self._gather()
             batch = self._take()
             if batch:
-                await self._send(batch)
-                self._settle(batch)
+                try:
+                    await self._send(batch)
+                finally:
+                    self._settle(batch)
 
     async def _gather(self) -> None:
         """Wait until there are lines, and then until they are enough or have waited long enough."""

@@ -94,7 +94,7 @@ class Node:
     def _goes_down(self) -> bool:
         if not self.availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
             return False
-        self._tasks.spawn(self._recover(), name="ratelimit: wait for redis")
+        self._tasks.supervise(self._recover, name="ratelimit: wait for redis")
         return True
 
     def _report(self, error: Exception) -> None:

@@ -59,7 +59,7 @@ class RedisStore:
     async def start(self) -> None:
         """Connect. A server that is away does not keep the gateway from starting."""
         await self._node("").probe()
-        self._tasks.spawn(self._renew_forever(), name="ratelimit: renew leases")
+        self._tasks.supervise(self._renew_forever, name="ratelimit: renew leases")
 
     @property
     def is_up(self) -> bool:

@@ -1,0 +1,58 @@
+"""What ``/ready`` says, decided from the status. Pure.
+
+A gateway is not ready only for what taking it out of service helps against: it drains, has no configuration, or no
+process that accepts connections. Everything else that is wrong (a source that is away, a document that was rejected, a
+task that fails) is mostly wrong in a whole fleet at once, and is *degraded*: ready, with a name for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether requests should come here."""
+
+    unready: str = ""
+    """Why not; empty if they should."""
+    degraded: tuple[str, ...] = ()
+    """What does not work as configured although requests are served."""
+
+
+def health_of(status: Mapping[str, Any], *, is_draining: bool) -> Health:
+    """Return the health of a gateway with this status (`AdminView.status`)."""
+    if is_draining:
+        return Health("draining")
+    if status.get("version") is None:
+        return Health("no configuration is in force")
+    if status.get("serving", 1) < 1:
+        return Health("no worker accepts connections")
+    return Health(degraded=tuple(dict.fromkeys(_degraded(status))))
+
+
+def _degraded(status: Mapping[str, Any]) -> Iterator[str]:
+    yield from _degraded_processes(status)
+    for source in status.get("sources", ()):
+        if source["stale"]:
+            yield f"source {source['source']} is stale"
+        for document in source["rejected"]:
+            yield f"document {document} was rejected"
+    for upstream in status.get("upstreams", ()):
+        if (upstream.get("discovery") or {}).get("stale"):
+            yield f"discovery of upstream {upstream['name']} is stale"
+    last = status.get("last_reload")
+    if last is not None and not last["ok"]:
+        yield "the last reload failed"
+
+
+def _degraded_processes(status: Mapping[str, Any]) -> Iterator[str]:
+    for place in status.get("missing_workers", ()):
+        yield f"worker {place['number']} cannot be started"
+    for number in status.get("silent_workers", ()):
+        yield f"worker {number} does not respond"
+    for process in (status, *status.get("workers", ())):
+        for name in process.get("failing_tasks", ()):
+            yield f"task {name} fails"
