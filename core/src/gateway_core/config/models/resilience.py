@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gateway_core.config.address import is_host
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import (
+    NOT_EMPTY,
     Count,
     Duration,
     InvalidValueError,
@@ -167,7 +168,7 @@ class UpstreamTlsConfig(Section):
     server_name: str = ""
     """Name to ask for (SNI) and to find in the certificate; the endpoint's host unless given."""
 
-    sans: tuple[Annotated[str, AfterValidator(_check_san)], ...] = ()
+    sans: Annotated[tuple[Annotated[str, AfterValidator(_check_san)], ...], NOT_EMPTY] = ()
     """Names of which the certificate must have one as a subject alternative name: host names, IP addresses or URIs such
     as ``spiffe://example.com/users``. They replace the check of the name: ``server_name`` is then only asked for."""
 
