@@ -99,4 +99,4 @@ def request_of(snapshot: Snapshot, method: str, target: str, pairs: list[tuple[s
         return None
     transport: Any = _Transport()
     Client(transport).place(head, snapshot)
-    return Request.for_head(head, head.origin, "id", 1.0, head.version)
+    return Request.for_head(head, "id", 1.0)

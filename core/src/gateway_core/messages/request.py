@@ -126,14 +126,14 @@ class Request:
             self.__dict__.update(origin)
 
     @classmethod
-    def for_head(cls, head: RequestHead, arrival: Arrival, request_id: str, started: float, version: str) -> Request:
+    def for_head(cls, head: RequestHead, request_id: str, started: float) -> Request:
         """Return a request with a head that was read; for the data path.
 
         :param started: monotonic seconds at which the head was complete.
         """
         # Stores without a call around them: this runs for every request.
         request = cls.__new__(cls)
-        facts = head.facts
+        facts, arrival = head.facts, head.origin
         request.method = head.method
         request._received_head = head
         request._path = head.path
@@ -146,7 +146,7 @@ class Request:
         request.client_ip = arrival.client_ip
         request.peer_ip = arrival.peer_ip
         request.scheme = arrival.scheme
-        request.version = version
+        request.version = head.version
         request._arrival = arrival
         request.request_id = request_id
         request.started = started

@@ -41,7 +41,7 @@ def make(
 
 
 def request_of(head: RequestHead, request_id: str, started: float) -> Request:
-    return Request.for_head(head, head.origin, request_id, started, head.version)
+    return Request.for_head(head, request_id, started)
 
 
 @pytest.mark.parametrize(

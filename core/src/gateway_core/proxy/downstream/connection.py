@@ -218,8 +218,7 @@ class ClientConnection(asyncio.Protocol):
             writer.keep_alive = False
         self._expects_more = head.facts.keep_alive
         self.deadline, self._has_begun_head = NEVER, False
-        origin = head.origin
-        request = Request.for_head(head, origin, origin.request_id or proxy.next_id(), proxy.now(), head.version)
+        request = Request.for_head(head, head.origin.request_id or proxy.next_id(), proxy.now())
         self._exchange = Exchange(proxy, writer, snapshot, head, request, self.client)
         return self._exchange
 

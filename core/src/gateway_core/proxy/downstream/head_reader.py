@@ -1,26 +1,26 @@
-"""The head that a client repeats: read once, routed once, made ready for the upstream once.
+"""The reader of a connection's heads, which remembers the last one.
 
-Clients that poll or test send the same bytes again and again on one connection. The first time a head pays nothing for
-that. When the same bytes come a second time, a `CachedHead` is made from the head; from then on neither reading nor
-routing it takes any work. It is immutable and belongs to one snapshot: the cache is emptied when another takes its
-place, and when the connection has been idle for a while (`IdleHeads`).
+`HeadReader.read` has three ways, by how much of a head came before on the connection. Mostly all of it is new:
+`read_head` (:mod:`gateway_core.proxy.wire.request_head`) reads it, and only where it comes from is known, since it says
+nothing of that itself and is for the same host as the last one that did not. Fields that are those of the head before,
+with another target, mean the same again. And clients that poll or test send the same bytes again and again: when they
+come a second time, a `CachedHead` is made from the head; from then on neither reading nor routing it takes any work.
 
-Fields are shared as well: a head whose fields are those of the one before, with another target, takes over what they
-mean.
+What is remembered is immutable and belongs to one snapshot: it is forgotten when another takes its place, and when the
+connection has been idle for a while (`IdleHeads`).
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Final
 
-from gateway_core.errors import TextTooLongError
+from gateway_core.messages import Request
 from gateway_core.messages.fields import FieldNames
-from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.request_phases import find_route
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, read_head
-from gateway_core.routing import Match, Refusal, path_problem
+from gateway_core.routing import Match
 from gateway_core.snapshot import CompiledRoute, Snapshot
 
 _LARGEST: Final = 16384
@@ -36,43 +36,25 @@ class CachedHead(RequestHead):
         """Find out once what is the same for every request of a client with this head."""
         for name in RequestHead.__slots__:
             setattr(self, name, getattr(head, name))
-        self.match = None
+        self.match: Match[CompiledRoute] | None = None
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None or head.is_for_gateway:
             return
         chain = snapshot.global_chain
         reserved = [chain.reserved]
-        match = None if chain.request else _match(head, client, snapshot)
-        if match is not None:
-            self.match = match
-            reserved.append(match.payload.chain.reserved_by_route)
         facts = head.facts
+        if not chain.request:
+            found = find_route(client.router_in(snapshot, facts.host), Request.for_head(head, "", 0.0))
+            if isinstance(found, Match):  # each request gets the same, which nothing changes
+                self.match = found
+                reserved.append(found.payload.chain.reserved_by_route)
         self._absent = tuple(
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
 
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
-
-
-def _match(head: RequestHead, client: Client, snapshot: Snapshot) -> Match[CompiledRoute] | None:
-    """Return the route that takes a head as it came; None if there is none, or the path is refused there."""
-    facts, listener = head.facts, client.listener_in(snapshot, head.facts.host)
-    if isinstance(listener, Refusal):
-        return None
-    router = listener.router
-    headers = headers_of_block(facts.block, facts.lowered)
-    method, host, path, query, flags = head.method, facts.host, head.path, head.query_string, head.path_flags
-    try:
-        found = router.match(method, host, path, query, headers.get_all)
-        problem = flags and path_problem(router, found, method, host, head.raw_path, flags, query, headers.get_all)
-    except TextTooLongError:
-        return None
-    if problem or not isinstance(found, Match):
-        return None
-    found.params = found.params and MappingProxyType(found.params)  # every request gets the same
-    return found
 
 
 class HeadReader:
