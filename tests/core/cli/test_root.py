@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from gateway_core import __version__
 from gateway_core.cli.root import COMMANDS
@@ -32,3 +33,28 @@ def test_runs_as_a_module() -> None:
     )
 
     assert done.stdout == f"gateway, version {__version__}\n"
+
+
+def test_the_overview_imports_neither_plugins_nor_the_gateway() -> None:
+    script = (
+        "import sys; from gateway_core.cli.root import _run; _run(['--help'])\n"
+        "print([name for name in sys.modules if name.split('.')[0] in {'pydantic', 'aiohttp', 'yaml', 'asyncio'}"
+        " or name.startswith('gateway_plugin_')], file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stderr == "[]\n"
+
+
+def test_a_check_without_plugins_imports_no_http_client_and_no_schema_validator(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("routes: [{path: /, target: 'http://127.0.0.1:1'}]")
+    path = str(tmp_path / "gateway.yaml")
+    script = (
+        f"import sys; from gateway_core.cli.root import _run; _run(['check', '-c', {path!r}])\n"
+        "print([name for name in ('aiohttp', 'jsonschema', 'watchfiles') if name in sys.modules], file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stderr == "[]\n"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from gateway_core.clock import ManualClock
+from gateway_core.upstreams.registry_session import AiohttpResolver
 from gateway_core.upstreams.resolver import (
     ERROR_SECONDS,
     FRESH_SECONDS,
@@ -18,7 +19,6 @@ from gateway_core.upstreams.resolver import (
     SLOW_THREADS,
     STALE_SECONDS,
     AddressInfo,
-    AiohttpResolver,
     NameLookupError,
     Resolver,
 )

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from gateway_core.cli.reporting import source_problem
+from gateway_core.cli.reporting import fetch_sources, sources_of
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
-from gateway_core.config.sources import ConfigRoot, SourceUrl, configured_urls, paths_of, urls_of, with_configured
+from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of
 from gateway_core.packages import PluginRegistry, installed_plugins
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner
-from gateway_core.reload.source_opening import SourceError, fetch_documents
 from gateway_core.snapshot import load
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
 
@@ -53,18 +52,16 @@ def examine(
     :param offline: ask no source, and warn of missing files: they are expected to be elsewhere.
     """
     paths = paths_of(roots)
-    urls = with_configured(urls_of(roots), configured_urls(paths, environ))
+    urls = sources_of(roots, environ)
     skipped = [_not_asked(url) for url in urls] if offline else []
-    documents: list[Document] = []
+    documents: Sequence[Document] = ()
     try:
-        documents = [] if offline else fetch_documents(urls)
+        documents = [] if offline else fetch_sources(urls)
         if not paths and not documents and skipped:
             return Examination(None, tuple(skipped))
         loaded = load(
             paths, registry=registry, environ=environ, documents=documents, offline=offline, is_partial=bool(skipped)
         )
-    except SourceError as error:
-        return Examination(None, (source_problem(error),))
     except ConfigError as error:
         return Examination(None, sort_problems([*error.problems, *error.warnings, *skipped]))
     certificates = certificate_problems(loaded)

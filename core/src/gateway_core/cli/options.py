@@ -8,7 +8,7 @@ from typing import Any, Final, TextIO, TypeVar
 
 import click
 
-from gateway_core.config.sources import ConfigRoot, parse_root
+from gateway_core.config.source_url import ConfigRoot, parse_root
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 import click
@@ -12,15 +12,16 @@ from gateway_core.cli.options import PROBLEMS, UNDECIDABLE, print_json
 from gateway_core.config import (
     ConfigError,
     ConfigProblem,
+    Document,
     LoadedConfig,
     Place,
     problem_as_json,
     render_problems,
     sort_problems,
 )
-from gateway_core.config.sources import ConfigRoot, configured_urls, paths_of, urls_of, with_configured
+from gateway_core.config.configured_sources import configured_urls, with_configured
+from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of, urls_of
 from gateway_core.packages import PluginRegistry
-from gateway_core.reload.source_opening import SourceError, SourceUnavailableError, fetch_documents
 from gateway_core.snapshot import load
 
 _NOT_DECIDED: Final = frozenset({"source.unavailable", "file.unreadable"})
@@ -30,11 +31,8 @@ _NOT_DECIDED: Final = frozenset({"source.unavailable", "file.unreadable"})
 def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
     """Load a configuration; print its problems and exit with status 1 or 3 if it has any."""
     try:
-        configured = configured_urls(paths_of(roots), os.environ)
-        documents = fetch_documents(with_configured(urls_of(roots), configured))
+        documents = fetch_sources(sources_of(roots, os.environ))
         return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
-    except SourceError as error:
-        report_and_exit((source_problem(error),), as_json=as_json)
     except ConfigError as error:
         report_and_exit(sort_problems([*error.problems, *error.warnings]), as_json=as_json)
 
@@ -56,7 +54,27 @@ def exit_status(problems: Iterable[ConfigProblem]) -> int:
     return UNDECIDABLE if errors <= _NOT_DECIDED else PROBLEMS
 
 
-def source_problem(error: SourceError) -> ConfigProblem:
-    """Return what is wrong with a source as a problem."""
-    code = "source.unavailable" if isinstance(error, SourceUnavailableError) else "source.invalid"
-    return ConfigProblem(Place(error.source), "", error.reason, code=code)
+def sources_of(roots: Sequence[ConfigRoot], environ: Mapping[str, str]) -> tuple[SourceUrl, ...]:
+    """Return the sources of the command line, and those that its files name."""
+    return with_configured(urls_of(tuple(roots)), configured_urls(paths_of(tuple(roots)), environ))
+
+
+def fetch_sources(urls: Sequence[SourceUrl]) -> Sequence[Document]:
+    """Return what sources say at this moment. Blocks.
+
+    :raises ConfigError: one of them cannot be used, or does not respond.
+    """
+    if not urls:
+        return ()
+    # It costs more than checking most files.
+    from gateway_core.reload.source_opening import (  # noqa: PLC0415
+        SourceError,
+        SourceUnavailableError,
+        fetch_documents,
+    )
+
+    try:
+        return fetch_documents(urls)
+    except SourceError as error:
+        code = "source.unavailable" if isinstance(error, SourceUnavailableError) else "source.invalid"
+        raise ConfigError([ConfigProblem(Place(error.source), "", error.reason, code=code)]) from error

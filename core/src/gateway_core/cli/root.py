@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -30,10 +31,13 @@ _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 
 
 class Commands(click.Group):
-    """The gateway's commands, then those of extensions."""
+    """The gateway's commands, then those of extensions, which are known only by importing every plugin.
+
+    So the overview leaves them out, and says that there may be some: it takes no longer than the command line itself.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*COMMANDS, *super().list_commands(ctx), *_extension_commands()})
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
@@ -43,9 +47,10 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click calls it so
         """Write the overview without importing every command."""
-        offered = {name: command.get_short_help_str() for name, command in _extension_commands().items()}
         with formatter.section("Commands"):
-            formatter.write_dl(sorted({**offered, **COMMANDS}.items()))
+            formatter.write_dl(sorted(COMMANDS.items()))
+        formatter.write_paragraph()
+        formatter.write_text("Installed plugins may offer more, which run in the same way: see their READMEs.")
 
 
 def _extension_commands() -> dict[str, click.Command]:
@@ -72,6 +77,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if given[:1] and given[0] in _CONTAINED and "--canonical" not in given:
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 
+        # A command that comes to its end has no garbage worth looking for; imports make many objects.
+        gc.disable()
         raise SystemExit(run_contained(lambda: _run(given)))
     raise SystemExit(_run(given))
 

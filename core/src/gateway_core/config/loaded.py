@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +23,15 @@ from gateway_core.config.values import CANONICAL
 CANONICAL_FORMAT: Final = 1
 _SLICE: Final = 50
 
-_ROUTES: Final = TypeAdapter(tuple[RouteConfig, ...])
-_UPSTREAMS: Final = TypeAdapter(tuple[UpstreamConfig, ...])
+
+@cache
+def _routes() -> TypeAdapter[tuple[RouteConfig, ...]]:
+    return TypeAdapter(tuple[RouteConfig, ...])
+
+
+@cache
+def _upstreams() -> TypeAdapter[tuple[UpstreamConfig, ...]]:
+    return TypeAdapter(tuple[UpstreamConfig, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +105,11 @@ class LoadedConfig:
         document = dict(canonical["config"])
         routes: list[RouteConfig] = []
         for part in _slices(document.pop("routes", [])):
-            routes += _ROUTES.validate_python(part, context=CANONICAL)
+            routes += _routes().validate_python(part, context=CANONICAL)
             yield
         upstreams: list[UpstreamConfig] = []
         for part in _slices(document.pop("upstreams", [])):
-            upstreams += _UPSTREAMS.validate_python(part, context=CANONICAL)
+            upstreams += _upstreams().validate_python(part, context=CANONICAL)
             yield
         config = GatewayConfig.model_validate(document, context=CANONICAL)
         config = config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)})

@@ -10,9 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Hashable, Mapping
 from random import Random
-from typing import Any, Protocol
-
-import aiohttp
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConfig
@@ -26,6 +24,9 @@ from gateway_core.upstreams.endpoint import Checked, EndpointSpec
 from gateway_core.upstreams.fingerprint import fingerprint
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context
+
+if TYPE_CHECKING:
+    import aiohttp
 
 
 class Monitor(Protocol):

@@ -24,8 +24,6 @@ from errno import EAGAIN
 from ipaddress import ip_address
 from typing import Any, Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from gateway_core.clock import Clock, SystemClock
 
 FRESH_SECONDS: Final = 10.0
@@ -281,36 +279,6 @@ class Resolver:
             self._slow += change
         else:
             self._quick += change
-
-
-class AiohttpResolver(AbstractResolver):
-    """The resolver for aiohttp's clients: ``TCPConnector(resolver=..., use_dns_cache=False)``."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return addresses in aiohttp's form.
-
-        :raises OSError: if there are none.
-        """
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=found,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for found, _, protocol, _, address in await self._resolver.resolve(host, port)
-            if family in {socket.AF_UNSPEC, found}
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def _parse_literal(host: str, port: int) -> Sequence[AddressInfo] | None:

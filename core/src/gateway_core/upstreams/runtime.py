@@ -24,7 +24,6 @@ from gateway_core.upstreams.discovery import DiscoveryFactory
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
 from gateway_core.upstreams.live_upstream import LiveUpstream, close_all
 from gateway_core.upstreams.monitor import LocalMonitor, Monitor, is_checked
-from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TransportSettings
@@ -63,6 +62,9 @@ class UpstreamRuntime:
         self._loads: Leases[str, Load] = Leases()
         self._closing = Tasks()
         self._local_errors = LocalErrors()
+        # With it comes aiohttp's client, which checking a configuration does without.
+        from gateway_core.upstreams.registry_session import RegistrySession  # noqa: PLC0415
+
         self.session = RegistrySession(self.resolver)
         """Returns the session for calls to registries."""
         self.monitor: Monitor = monitor or LocalMonitor(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import GatewayConfig
+from gateway_core.config.models.base import field_texts
 from gateway_core.config.models.process import LimitsConfig
 from pydantic import ValidationError
 
@@ -43,6 +44,7 @@ def test_zero_is_no_limit_where_a_gateway_can_do_without_one() -> None:
 
 
 def test_every_count_says_whether_it_is_each_worker_s_own() -> None:
-    for name, field in LimitsConfig.model_fields.items():
+    texts = field_texts(LimitsConfig)
+    for name in LimitsConfig.model_fields:
         counts_over_requests = name.startswith("max_connections") or name == "max_requests"
-        assert ("in each worker" in (field.description or "").replace("\n", " ")) is counts_over_requests, name
+        assert ("in each worker" in texts[name].replace("\n", " ")) is counts_over_requests, name

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from itertools import pairwise
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 
 class ConfigModel(BaseModel):
@@ -29,6 +36,22 @@ class ConfigModel(BaseModel):
                 raise TypeError(f"the default of {cls.__name__}.{name} is text: write {kind.__name__}(...)")
 
 
+@cache
+def field_texts(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return the text under each field of a model, those that it inherits included."""
+    texts: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        if not (issubclass(kind, Section) and kind.__annotations__):
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        for field, text in pairwise(getattr(definition, "body", [])):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match text:
+                    case ast.Expr(value=ast.Constant(value=str() as words)):
+                        texts[field.target.id] = inspect.cleandoc(words)
+    return texts
+
+
 def _is_value_type(kind: object) -> bool:
     is_ours = getattr(kind, "__module__", "").startswith("gateway_core.")
     return is_ours and isinstance(kind, type) and hasattr(kind, "__get_pydantic_core_schema__")
@@ -48,7 +71,22 @@ class Section(ConfigModel):
     A known key with nothing after it counts as not given; keys that begin with ``x-`` are ignored.
     """
 
-    model_config = ConfigDict(json_schema_extra=_allow_extension_keys)
+    # Pydantic would read the source of each model when it is made, which is a third of the time that importing the
+    # models takes, and build a validator for each, of which only the whole document's is used.
+    model_config = ConfigDict(json_schema_extra=_allow_extension_keys, use_attribute_docstrings=False, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add the texts under the fields as descriptions."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in field_texts(cls).items():
+            field = properties.get(name, {})
+            # A text that repeats that of the section it refers to is written once.
+            refers = handler.resolve_ref_schema(field).get("description") if "$ref" in field else None
+            if name in properties and refers != text:
+                field.setdefault("description", text)
+        return schema
 
     @model_validator(mode="before")
     @classmethod

@@ -1,7 +1,6 @@
 """Where configuration documents come from, and how the gateway learns that they changed."""
 
 from gateway_core.config.source_url import ConfigRoot, SourceUrl, parse_root, paths_of, urls_of
-from gateway_core.config.sources.configured import configured_urls, with_configured
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source
 from gateway_core.config.sources.fingerprint import Fingerprint, WatchSet
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory, SourceState
@@ -19,10 +18,8 @@ __all__ = [
     "SourceUrl",
     "UnknownSourceError",
     "WatchSet",
-    "configured_urls",
     "make_source",
     "parse_root",
     "paths_of",
     "urls_of",
-    "with_configured",
 ]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from gateway_core.config import ConfigError, Document
+from gateway_core.config.configured_sources import configured_urls, with_configured
 from gateway_core.config.source_url import SourceUrl
-from gateway_core.config.sources import configured_urls, with_configured
 
 from tests.core.config.conftest import Load
 
