@@ -345,3 +345,35 @@ def test_a_body_that_is_complete_pauses_the_connection_no_longer() -> None:
     body.end()
 
     assert not flow.is_paused
+
+
+class Client:
+    """Owner and flow of a body, which nothing is asked of here."""
+
+    def body_progress(self) -> None: ...
+    def body_ended(self) -> None: ...
+    def pause_request(self) -> None: ...
+    def resume_request(self) -> None: ...
+
+    def body_failed(self, status: int, reason: str, detail: str) -> None:
+        raise AssertionError((status, reason, detail))
+
+
+@pytest.mark.parametrize(
+    ("limit", "announced", "came", "is_within"),
+    [
+        (0, -1, b"abc", True),
+        (0, 1 << 40, b"", True),
+        (3, 3, b"abc", True),
+        (3, -1, b"abc", True),
+        (3, 4, b"", False),
+        (3, -1, b"abcd", False),
+    ],
+)
+def test_what_is_known_of_a_body_is_held_against_its_limit(
+    limit: int, announced: int, came: bytes, is_within: bool
+) -> None:
+    client = Client()
+    body = RequestBody(client, client, came)
+
+    assert body.limit_to(limit, announced) is is_within

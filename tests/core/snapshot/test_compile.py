@@ -272,3 +272,33 @@ routes:
     assert to_b is not None
     assert [len(chain.bindings) for chain in (to_a, to_b)] == [2, 1]
     await snapshot.aclose()
+
+
+async def test_a_route_is_direct_if_nothing_but_the_match_is_to_be_decided(
+    load_text: Load, environment: Environment
+) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+upstreams:
+  - {name: a, endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: b, endpoints: [{url: "http://127.0.0.1:2"}]}
+routes:
+  - {id: one, path: /one, target: a}
+  - {id: changed, path: /changed, target: a, rewrite: {template: /other}, timeouts: {total: 3s, idle: 5s}}
+  - {id: hooked, path: /hooked, target: a, plugins: [{name: noted}]}
+  - {id: split, path: /split, targets: [{target: a}, {target: b}]}
+  - {id: gathered, path: /gathered, target: a, buffer_request: 1KiB}
+  - {id: moved, path: /moved, redirect: {host: example.com}}
+""",
+    )
+
+    direct = {name for name, route in snapshot.routes.items() if route.is_direct}
+    as_it_came = {name for name, route in snapshot.routes.items() if route.targets and route.targets[0].is_plain}
+
+    assert direct == {"one", "changed"}
+    assert as_it_came == {"one", "hooked", "split", "gathered"}
+    changed = snapshot.routes["changed"]
+    assert (changed.total, changed.idle) == (3, 5)
+    await snapshot.aclose()

@@ -138,15 +138,14 @@ class Exchange:
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
         self.sticky_target = sticky_target
-        if route.timeouts.total:
-            self.total_deadline = self.request.started + route.timeouts.total
-        hooks = self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ())
-        if hooks:
+        if route.total:
+            self.total_deadline = self.request.started + route.total
+        if has_hooks := bool(self.chain.attempt or self.snapshot.attempt_hooks):
             self.runner()
         body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.take_body()
         relay = self._relay = Relay(self, route, target)
-        if hooks:
-            relay.use_hooks(hooks)
+        if has_hooks:
+            relay.use_hooks(self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ()))
         if body is not self.body and self.hook_operations is not None:
             self.hook_operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.

@@ -96,8 +96,9 @@ class Relay:
     # -- the request
 
     def use_hooks(self, hooks: tuple[Hook, ...]) -> None:
-        """Run these over each head."""
-        self._attempt_phase = AttemptPhase(hooks, self._exchange.request, self._exchange.runner())
+        """Run these over each head, if there are any."""
+        if hooks:
+            self._attempt_phase = AttemptPhase(hooks, self._exchange.request, self._exchange.runner())
 
     def send_copies(self) -> None:
         """Send copies to the route's mirrors, now or when the body is complete."""
@@ -269,7 +270,7 @@ class Relay:
             if not phase.is_decided:
                 return
         if not exchange.writer.is_paused:
-            exchange.watch(self._route.timeouts.idle)
+            exchange.watch_until(self.directory.now() + self._route.idle)
 
     def on_end(self, trailers: bytes) -> None:
         if self.phase is not None:

@@ -93,6 +93,10 @@ class CompiledRoute:
     is_direct: bool = field(init=False)
     """Whether nothing is left to decide once the route is known: no hook runs before the upstream, there is one target,
     and a body goes on as it comes."""
+    idle: float = field(init=False)
+    """Seconds to wait for the next part of a response's body; infinite if there is no limit."""
+    total: float = field(init=False)
+    """Seconds for the whole request; 0 is no limit."""
     wait: float = field(init=False)
     """Seconds to wait for a response of ``upstream``; infinite if there is no limit."""
 
@@ -100,6 +104,9 @@ class CompiledRoute:
         chain = self.chain
         has_hooks = chain.route_match or chain.pre_proxy or chain.reserved_by_route is not None
         self.is_direct = self.upstream is not None and not has_hooks and not self.buffer_request
+        # Plain attributes of this class: those of a section of the configuration take three times as long to read.
+        self.total = self.timeouts.total
+        self.idle = self.timeouts.idle or math.inf
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
 
     def wait_for(self, upstream: Upstream) -> float:

@@ -123,6 +123,20 @@ def test_what_is_taken_for_an_only_chunk_is_what_the_decoder_makes_of_it(data: b
         assert (decoded, decoder.done, decoder.rest, decoder.trailer) == (payload, True, b"", b"")
 
 
+@given(st.lists(st.binary(min_size=1), min_size=1, max_size=4), st.booleans())
+def test_a_chunk_that_comes_alone_leaves_the_decoder_where_any_other_does(pieces: list[bytes], is_cut: bool) -> None:
+    decoder = ChunkDecoder()
+
+    parts = []
+    for piece in pieces:
+        data = encode_chunk(piece)
+        parts.append(decoder.feed(data[:-1]) + decoder.feed(data[-1:]) if is_cut else decoder.feed(data))
+
+    assert parts == pieces
+    assert decoder.feed(b"0\r\n\r\nnext") == b""
+    assert (decoder.done, decoder.rest) == (True, b"next")
+
+
 @given(st.binary(min_size=1))
 def test_one_chunk_to_its_end_is_an_only_chunk(data: bytes) -> None:
     assert only_chunk(encode_chunk(data) + b"0\r\n\r\n") == data

@@ -198,7 +198,7 @@ class Http1ResponseWriter:
         framing = self._framing
         if data and framing is not _NONE:
             self.bytes_sent += len(data)
-            self._transport.write(encode_chunk(data) if framing is _CHUNKED else data)
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
 
     def end(self, trailers: bytes = b"") -> None:
         if self._framing is _CHUNKED:

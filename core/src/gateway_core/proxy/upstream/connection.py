@@ -158,6 +158,9 @@ class UpstreamConnection(asyncio.Protocol):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
+        if self._state == _CHUNKS:
+            self._take_chunks(data)
+            return
         if self._state != _HEAD:
             self._take_body(data)
             return
@@ -180,18 +183,26 @@ class UpstreamConnection(asyncio.Protocol):
             self._begin_body(known, body)
 
     def _take_body(self, data: bytes) -> None:
-        if self._state == _LENGTH:
-            self._take_length(data)
-        elif self._state == _CHUNKS:
-            self._take_chunks(data)
+        """Take the next part of a body that is not in chunks."""
+        handler = self.handler
+        if not self.is_in_body():
+            # Bytes that no request asked for: whatever they are, the next response must not begin with them.
+            self.abort()
+        elif handler is None:
+            pass
         elif self._state == _UNTIL_CLOSE:
-            if self.handler is not None:
-                self.handler.on_body(data)
+            handler.on_body(data)
             if len(data) > READ_SIZE:
                 bound_reads(self.transport, self)  # it turns out to be a large one
         else:
-            # Bytes that no request asked for: whatever they are, the next response must not begin with them.
-            self.abort()
+            left = self._remaining = self._remaining - len(data)
+            if left < 0:
+                self.flags |= _UNFIT
+                data = data[:left]
+            handler.on_body(data)
+            if left <= 0 and self.handler is handler:
+                self._release()
+                handler.on_end(b"")
 
     def _read_head(self, data: bytes) -> None:
         pool = self.pool
@@ -286,23 +297,6 @@ class UpstreamConnection(asyncio.Protocol):
         if decoder.done and self.handler is handler:
             self._end_chunks(decoder)
             handler.on_end(decoder.trailer)
-
-    def _take_length(self, data: bytes) -> None:
-        handler = self.handler
-        if handler is None:
-            return
-        left = self._remaining - len(data)
-        if left > 0:
-            self._remaining = left
-            handler.on_body(data)
-            return
-        if left < 0:
-            self.flags |= _UNFIT
-            data = data[:left]
-        handler.on_body(data)
-        if self.handler is handler:
-            self._release()
-            handler.on_end(b"")
 
     def _take_chunks(self, data: bytes) -> None:
         handler, decoder = self.handler, self._decoder

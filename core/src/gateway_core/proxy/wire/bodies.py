@@ -52,13 +52,16 @@ def last_chunk(trailers: bytes) -> bytes:
     return b"0%b\r\n\r\n" % trailers if trailers else LAST_CHUNK
 
 
-def only_chunk(data: bytes) -> bytes | None:
-    """Return the payload of a body that is one chunk without extension or trailer, all there; None for any other."""
+def only_chunk(data: bytes, ending: bytes = _AFTER_ONLY_CHUNK) -> bytes | None:
+    """Return the payload of bytes that are one whole chunk without extension, and an ending; None for any other.
+
+    :param ending: its CRLF, and what else follows; by default the end of the body, without trailer.
+    """
     end = data.find(b"\r\n", 1, _MOST_HEX_DIGITS + 2)
-    if end < 0 or not data.endswith(_AFTER_ONLY_CHUNK) or data[:end].translate(None, _HEX):
+    if end < 0 or not data.endswith(ending) or data[:end].translate(None, _HEX):
         return None
     size, start = int(data[:end], 16), end + 2
-    if size == 0 or len(data) != start + size + len(_AFTER_ONLY_CHUNK):
+    if size == 0 or len(data) != start + size + len(ending):
         return None
     return data[start : start + size]
 
@@ -99,6 +102,10 @@ class ChunkDecoder:
 
         :raises BadChunkError: they are not a chunked body.
         """
+        if not (self._remaining or self._held or self._in_trailer or self.done):
+            only = only_chunk(data, b"\r\n")  # what most senders write at once
+            if only is not None:
+                return only
         payload, position = self.take(data, 0, len(data) + 1)
         if self.done:
             self.rest = data[position:]

@@ -1,0 +1,62 @@
+"""Requests that go straight from the match to the upstream are no different from those that pass all phases."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request
+
+from tests.core.proxy.kit import Peer, Proxied
+
+
+class Hooked(Plugin[Any]):
+    """Does nothing before the upstream, so that its route's requests pass all phases."""
+
+    name = "hooked"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None: ...
+
+
+REQUESTS = [
+    b"GET /a/b?c=d HTTP/1.1\r\nHost: x.example:81\r\nX-Own: 1\r\nAccept: */*\r\n\r\n",
+    b"GET /a/b? HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: TE\r\n\r\n",
+    b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://x/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /a HTTP/1.0\r\nHost: x\r\n\r\n",
+    b"GET /a/%41%2Eb HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nover-long",
+]
+
+VARIES = re.compile(rb"(?i)x-request-id:|host: 127\.|x-forwarded-port:")
+"""Lines of a head that differ from gateway to gateway."""
+
+
+@pytest.mark.parametrize("sent", REQUESTS)
+async def test_a_request_that_is_sent_straight_goes_upstream_as_one_that_passes_all_phases(
+    proxied: Proxied, sent: bytes
+) -> None:
+    seen: dict[str, bytes] = {}
+    statuses: dict[str, int] = {}
+
+    for extra in ("", "plugins: [{name: hooked}]"):
+
+        async def serve(peer: Peer, extra: str = extra) -> None:
+            seen[extra] = await peer.head()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        gateway, _ = await proxied(serve, extra=f"limits: {{max_body_bytes: 8}}\n{extra}", plugins=[Hooked])
+        client = await gateway.connect()
+        await client.send(sent)
+        statuses[extra] = int((await client.head())[9:12])
+
+    heads = [[line for line in head.split(b"\r\n") if not VARIES.match(line)] for head in seen.values()]
+    assert len(set(statuses.values())) == 1
+    assert heads[:1] == heads[1:]
