@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
-from gateway_core.process.supervisor import Supervisor, available_cpus, count_of, exit_text
+from gateway_core.process.crashes import exit_text
+from gateway_core.process.supervisor import Supervisor, available_cpus, count_of
 
 from tests.core.process.conftest import Canon, ask
 

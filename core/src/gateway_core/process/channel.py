@@ -13,7 +13,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -21,6 +21,7 @@ from gateway_core.errors import GatewayError
 
 _SIZES: Final = struct.Struct("!II")
 _LONGEST: Final = 64 << 20
+_PART_BYTES: Final = 1 << 16
 _HIGH_WATER: Final = 1 << 18
 """Bytes received at which reading pauses while nothing waits in `receive`."""
 
@@ -175,3 +176,19 @@ class Channel(asyncio.Protocol):
         """Close this end."""
         if self._transport is not None:
             self._transport.close()
+
+
+def parts(lines: Sequence[bytes]) -> list[bytes]:
+    """Pack lines into pieces that a worker takes in without holding up its requests."""
+    packed: list[bytes] = []
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line)
+        if size >= _PART_BYTES:
+            packed.append(b"\n".join(piece))
+            piece, size = [], 0
+    if piece:
+        packed.append(b"\n".join(piece))
+    return packed

@@ -61,3 +61,10 @@ class Crashes:
             for number, place in sorted(self._places.items())
             if place.reason
         ]
+
+
+def exit_text(status: int | None) -> str:
+    """Say how a process ended."""
+    if status is None:
+        return "status unknown"
+    return f"signal {-status}" if status < 0 else f"status {status}"

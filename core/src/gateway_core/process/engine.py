@@ -47,6 +47,7 @@ from gateway_core.snapshot import (
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
+from gateway_core.upstreams.monitor import Monitor
 from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
@@ -89,19 +90,21 @@ class Engine:
         timings: Timings | None = None,
         services: PluginServices | None = None,
         ticket_secret: bytes = b"",
+        monitor: Monitor | None = None,
     ) -> None:
         """Begin without a configuration; needs a running event loop.
 
         :param timings: what measures or records every hook; None costs nothing.
         :param services: what plugins share values and reach other workers by; unless given this is the only process.
         :param ticket_secret: what the keys of TLS session tickets are derived from in all workers.
+        :param monitor: where endpoints are discovered and checked; here unless given.
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.metrics.registry.register(Collected(lambda: task_samples(supervised)))
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
-        self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics)
+        self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
         self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, ticket_secret)

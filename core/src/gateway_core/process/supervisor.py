@@ -6,6 +6,7 @@ The supervisor binds the sockets, imports no plugin, and serves nothing but the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections import deque
@@ -22,13 +23,14 @@ from gateway_core.process import shared_folder, sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.commands import CommandReport, outcome_of
-from gateway_core.process.crashes import Crashes
+from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
 from gateway_core.process.merge import exposition, lasting, merge
 from gateway_core.process.overview import own_samples, query_workers, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
 from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
+from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
 from gateway_core.process.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.breathe import Breather
@@ -65,7 +67,8 @@ class Supervisor:
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
         ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
-        self._services = WorkerServices(self._clock, self._stores, self.run_command, ticket_secret)
+        self._watcher = Watcher(self._clock)
+        self._services = WorkerServices(self._clock, self._stores, self.run_command, ticket_secret, self._watcher)
         self._bundle: ConfigBundle | None = None
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
@@ -86,15 +89,18 @@ class Supervisor:
         async with self._changing:
             self._bundle, self.config = bundle, config
             if self._inherited is not None:
+                await self._watcher.use(bundle, config)
                 await self._take_over(self._inherited, bundle, has_new_listeners=bool(new))
                 return
-            started = await asyncio.gather(
-                *(self._start_worker(number, bundle) for number in range(count_of(config))), return_exceptions=True
+            watching, *started = await asyncio.gather(
+                self._watcher.use(bundle, config),
+                *(self._start_worker(number, bundle) for number in range(count_of(config))),
+                return_exceptions=True,
             )
             for number, worker in enumerate(started):
                 if isinstance(worker, WorkerHandle):
                     self._keep(number, worker)
-            failed = [worker for worker in started if isinstance(worker, BaseException)]
+            failed = [each for each in (watching, *started) if isinstance(each, BaseException)]
             if failed:
                 raise _as_config_error(failed[0])
 
@@ -106,8 +112,9 @@ class Supervisor:
             reasons = self._reasons_to_roll(bundle, config)
             new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
             try:
+                await self._watcher.use(bundle, config)
                 told = await self._take(bundle, config, reasons)
-            except (WorkerRefusedError, ChannelClosedError) as error:
+            except (WatcherRefusedError, WorkerRefusedError, ChannelClosedError) as error:
                 await self._restore()
                 self._sockets.close(new)
                 raise _as_config_error(error) from error
@@ -186,6 +193,8 @@ class Supervisor:
     async def _restore(self) -> None:
         """Bring back the old configuration where a replacement got through before another one failed."""
         assert self._bundle is not None
+        with contextlib.suppress(WatcherRefusedError):
+            await self._watcher.use(self._bundle, self.config)
         for number in [number for number, worker in self._workers.items() if worker.version != self._bundle.version]:
             try:
                 self._keep(number, await self._start_worker(number, self._bundle))
@@ -293,6 +302,7 @@ class Supervisor:
         # Never released: nothing is to change any more.
         await self._changing.acquire()
         # First no worker changes a shared value any more, then they are written down.
+        await self._watcher.aclose()
         left = [await worker.leave() for worker in self._workers.values()]
         shared = to_plain(self._stores, self._clock.monotonic())
         secret = self._services.ticket_secret
@@ -306,6 +316,7 @@ class Supervisor:
         # The workers have copies, and close them once they have taken in who has connected already.
         self._sockets.keep_only(())
         await asyncio.gather(*(worker.drain(deadline) for worker in workers))
+        await self._watcher.aclose()
         await self._tasks.aclose()
         await asyncio.to_thread(shared_folder.remove)
 
@@ -334,7 +345,8 @@ class Supervisor:
         serving = [number for number, worker in self._workers.items() if not worker.gone.is_set()]
         answers = await query_workers(self._workers.values(), "status", "status", timeout=timeout)
         version = None if self._bundle is None else self._bundle.version
-        return status_of(version, answers, serving, self._crashes.missing())
+        status = status_of(version, answers, serving, self._crashes.missing())
+        return {**status, "watcher": self._watcher.pid}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
@@ -352,7 +364,8 @@ class Supervisor:
         await query_workers(self._workers.values(), "metrics", "samples", timeout=_QUERY_TIMEOUT)
         serving = sum(not worker.gone.is_set() for worker in self._workers.values())
         own = own_samples(count_of(self.config), serving, self._crashes.total)
-        parts = [own, self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
+        watched = await self._watcher.samples()
+        parts = [own, watched, self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
         return await asyncio.to_thread(lambda: exposition(merge(parts)))
 
 
@@ -366,13 +379,6 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def exit_text(status: int | None) -> str:
-    """Say how a process ended."""
-    if status is None:
-        return "status unknown"
-    return f"signal {-status}" if status < 0 else f"status {status}"
 
 
 async def _end(worker: WorkerHandle) -> None:

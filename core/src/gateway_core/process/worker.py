@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from gateway_core import memory
+from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
@@ -32,6 +33,7 @@ from gateway_core.process.shared_values import RemoteShared
 from gateway_core.process.signals import HANDLED
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
+from gateway_core.upstreams.received import ReceivedMonitor
 
 _logger = logging.getLogger("gateway.worker")
 
@@ -50,6 +52,8 @@ class Worker:
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
         """What is to be done one after the other; None at the end of the channel."""
         self._engine: Engine | None = None
+        self._monitor = ReceivedMonitor(SystemClock())
+        """What the watcher finds, which may arrive before anything else."""
         self._table = SocketTable()
         self._parts: list[bytes] = []
         self._prepared: Prepared | None = None
@@ -107,6 +111,8 @@ class Worker:
                 message = await self._channel.receive()
                 if message.kind == REPLY:
                     self._calls.resolve(message)
+                elif message.kind == "finding":
+                    self._receive(message)
                 elif message.kind == COMMAND:
                     self._reading.spawn(self._command(message), name="run a command")
                 else:
@@ -115,10 +121,21 @@ class Worker:
             self._calls.close("the supervisor is gone")
             self._messages.put_nowait(None)
 
+    def _receive(self, message: Message) -> None:
+        try:
+            self._monitor.receive(message["finding"])
+        except Exception:  # the channel has to be read on, whatever a strategy or a pool does
+            _logger.exception("what the watcher has found cannot be used")
+
     async def _hello(self, message: Message) -> None:
         self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
         services = PluginServices(RemoteShared(self._calls), self._everywhere)
-        self._engine = Engine(self._table, services=services, ticket_secret=bytes.fromhex(message["ticket_secret"]))
+        self._engine = Engine(
+            self._table,
+            services=services,
+            ticket_secret=bytes.fromhex(message["ticket_secret"]),
+            monitor=self._monitor if message["is_watched"] else None,
+        )
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         reply = await self._calls.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))

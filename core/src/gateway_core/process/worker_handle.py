@@ -18,11 +18,12 @@ from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, SharedStores
-from gateway_core.process.channel import Channel, ChannelClosedError, Message
+from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
 from gateway_core.process.channel_calls import REPLY, ChannelCalls
 from gateway_core.process.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
 from gateway_core.process.handover import RestartNeededError, WorkerLeft
 from gateway_core.process.shared_values import SHARED, apply_message
+from gateway_core.process.watcher_handle import Watcher
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks, spawn
 
@@ -33,7 +34,6 @@ _logger = logging.getLogger("gateway.supervisor")
 
 READY_TIMEOUT: Final = 120.0
 _KILL_AFTER: Final = 5.0
-_PART_BYTES: Final = 1 << 16
 
 
 class WorkerRefusedError(GatewayError):
@@ -81,6 +81,8 @@ class WorkerServices:
     run_command: RunsCommands = _in_no_worker
     ticket_secret: str = field(default="", repr=False)
     """What all workers derive the keys of TLS session tickets from, in hexadecimal."""
+    watcher: Watcher | None = None
+    """What discovers and checks for it; None has the worker do that itself."""
 
 
 class WorkerHandle:
@@ -111,6 +113,8 @@ class WorkerHandle:
         """Numbers of the worker's calls that run commands everywhere."""
         self._tasks = Tasks()
         self._answers: dict[str, asyncio.Future[Message]] = {}
+        self._passing: asyncio.Task[None] | None = None
+        """Passes on what the watcher finds."""
         self._reading = spawn(self._read(), name=f"worker {number} channel")
 
     @classmethod
@@ -122,7 +126,7 @@ class WorkerHandle:
             command = [sys.executable, "-m", "gateway_core.process.worker", str(theirs.fileno()), str(number)]
             process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=descriptors, stdin=subprocess.DEVNULL)
         worker = cls(number, process, ours, await Channel.over(ours), services)
-        await worker._channel.send("hello", listeners=dict(listeners), ticket_secret=services.ticket_secret)
+        await worker._greet(listeners)
         return worker
 
     @classmethod
@@ -131,7 +135,7 @@ class WorkerHandle:
     ) -> WorkerHandle:
         """Tell a process that waits for it which listening sockets it has inherited."""
         worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), services)
-        await worker._channel.send("hello", listeners=dict(listeners), ticket_secret=services.ticket_secret)
+        await worker._greet(listeners)
         return worker
 
     @classmethod
@@ -142,10 +146,39 @@ class WorkerHandle:
         sock.setblocking(False)
         worker = cls(number, AdoptedProcess(left.pid), sock, await Channel.over(sock, left.unread), services)
         worker.version = left.version
+        worker._pass_findings()
         return worker
+
+    async def _greet(self, listeners: Mapping[str, int]) -> None:
+        services = self._services
+        is_watched = services.watcher is not None
+        await self._channel.send(
+            "hello", listeners=dict(listeners), ticket_secret=services.ticket_secret, is_watched=is_watched
+        )
+        self._pass_findings()
+
+    def _pass_findings(self) -> None:
+        if self._services.watcher is not None:
+            self._passing = self._tasks.spawn(
+                self._send_findings(self._services.watcher), name=f"pass findings to {self}"
+            )
+
+    def _pass_no_more(self) -> None:
+        if self._passing is not None:
+            self._passing.cancel()
+
+    async def _send_findings(self, watcher: Watcher) -> None:
+        queue = watcher.subscribe()
+        try:
+            with contextlib.suppress(ChannelClosedError):
+                while True:
+                    await self._channel.send("finding", finding=await queue.get())
+        finally:
+            watcher.unsubscribe(queue)
 
     async def leave(self) -> WorkerLeft:
         """Return what the next program takes the worker over with; nothing is read from it here any more."""
+        self._pass_no_more()
         for number in self._running:
             with contextlib.suppress(ChannelClosedError):
                 await self._channel.send(REPLY, call=number, results=[], failure="the gateway is being restarted")
@@ -175,6 +208,7 @@ class WorkerHandle:
                     waiting.set_result(message)
         except ChannelClosedError:
             self._channel.close()
+        self._pass_no_more()
         self._calls.close(f"worker {self.number} is gone")
         self.exit_status = await self._reap()
         self.gone.set()
@@ -296,19 +330,3 @@ class WorkerHandle:
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
-
-
-def parts(lines: Sequence[bytes]) -> list[bytes]:
-    """Pack lines into pieces that a worker takes in without holding up its requests."""
-    packed: list[bytes] = []
-    piece: list[bytes] = []
-    size = 0
-    for line in lines:
-        piece.append(line)
-        size += len(line)
-        if size >= _PART_BYTES:
-            packed.append(b"\n".join(piece))
-            piece, size = [], 0
-    if piece:
-        packed.append(b"\n".join(piece))
-    return packed

@@ -61,9 +61,13 @@ class FindingStore:
             self._forget(finding["key"])
         elif kind == "only":
             kept = set(finding["keys"])
-            for key in [*self.states, *self.results]:
+            for key in self.keys():
                 if key not in kept:
                     self._forget(key)
+
+    def keys(self) -> list[str]:
+        """Return the keys of which something is known."""
+        return [*self.states, *self.results]
 
     def everything(self) -> list[Finding]:
         """Return findings that tell a process that begins to serve all there is."""
