@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from gateway_core.errors import UpstreamError
-from gateway_core.proxy.body_queue import HIGH_WATER, BodyQueue
+from gateway_core.proxy.streamed_body import HIGH_WATER, BodyQueue
 
 
 class Sender:

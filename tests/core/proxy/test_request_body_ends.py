@@ -13,7 +13,7 @@ from gateway_core.tasks import spawn
 
 from tests.core.proxy.bodies import BIND, Upper, chunks
 from tests.core.proxy.kit import Peer, Proxied, counts, field, until
-from tests.core.proxy.test_request_filters import CHUNKED, EXPECTS, POST, filters, hook
+from tests.core.proxy.test_request_changes import CHUNKED, EXPECTS, POST, filters, hook
 
 
 async def test_trailers_go_through_the_filter(proxied: Proxied) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import UpstreamError
-from gateway_core.proxy.call_head import CallHead
+from gateway_core.proxy.fetches import CallHead
 from gateway_core.proxy.upstream_call import HIGH_WATER, UpstreamCall
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, until

@@ -20,7 +20,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.exchange_record import make_record, response_of
-from gateway_core.proxy.forwarded_exchange import ForwardedExchange
+from gateway_core.proxy.forward import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse

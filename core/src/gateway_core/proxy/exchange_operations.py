@@ -10,7 +10,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.proxy.detached_request import detach
-from gateway_core.proxy.forwarded_exchange import ForwardedExchange, ForwardingExchange
+from gateway_core.proxy.forward import ForwardedExchange, ForwardingExchange
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_changes import ChangingExchange, RequestChanges
 from gateway_core.proxy.tunnel import Tunnel

@@ -8,22 +8,85 @@ comes back to this gateway again and again is refused there like any loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NamedTuple
 
+from gateway_core.errors import BodyTooLargeError
 from gateway_core.hooks import FetchHead, FetchRequest, current_request, current_scope
-from gateway_core.messages import Headers, Request
+from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.request import arrival_of
+from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.attempt_phase import AttemptPhase
-from gateway_core.proxy.call_head import CallHead
-from gateway_core.proxy.fetch_body import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
+from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.wire.fields import valid_host, value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.snapshot import SnapshotHolder
+from gateway_core.upstreams.endpoint import Endpoint
+
+
+class CallHead(NamedTuple):
+    """The head of a request that the gateway made."""
+
+    method: str
+    target: str
+    """Path and query, as they go on the wire."""
+    block: bytes = b""
+    """Fields, each line with a CRLF before it; without Host and those that frame the body."""
+    host: bytes = b""
+    """The value of Host if it is not the endpoint's authority."""
+
+    def head_for(self, endpoint: Endpoint, body: RequestBody | None) -> PreparedRequest:
+        flags, framing = HEAD_ONLY if self.method == "HEAD" else 0, b""
+        if body is not None and body.is_complete:
+            framing = b"\r\nContent-Length: %d" % body.received
+        elif body is not None:
+            framing = b"\r\nTransfer-Encoding: chunked"
+            flags |= IN_CHUNKS
+        line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
+        host = self.host or endpoint.authority
+        return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags
+
+
+class FetchBody:
+    """The `RequestOperations` of a fetch."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes | AsyncIterator[bytes]) -> None:
+        self._body = body
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the body.
+
+        :raises RuntimeError: it is streamed: it is made while it is sent.
+        """
+        if not isinstance(self._body, bytes):
+            raise RuntimeError("the body of this fetch is an iterator, which cannot be read before it is sent")
+        if len(self._body) > limit:
+            raise BodyTooLargeError(f"the body is larger than {limit} bytes")
+        return self._body
+
+    def set_body(self, data: bytes) -> None:  # noqa: ARG002 - as requests have it
+        raise RuntimeError("the body of a fetch is what its plugin sends")
+
+    def add_body_filter(self, spec: FilterSpec) -> bool:  # noqa: ARG002 - as requests have it
+        raise RuntimeError("the body of a fetch is what its plugin sends")
+
+    async def forward(self) -> Response:
+        raise RuntimeError("a fetch cannot be forwarded: it is sent already")
+
+    def detach(self) -> Request:
+        raise RuntimeError("a fetch cannot be detached")
+
+    def abort(self, reason: str) -> None:
+        """Do nothing: the hook that fetches ends it."""
+
 
 _LOOP_FIELDS: Final = ("via", "cdn-loop")
 _TRACE_FIELDS: Final = ("traceparent", "tracestate")

@@ -18,7 +18,7 @@ from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.attempt_phase import AttemptPhase
-from gateway_core.proxy.fetch_body import FetchBody
+from gateway_core.proxy.fetches import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER

@@ -20,11 +20,10 @@ from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.response import response_block, with_assigned_body
 from gateway_core.proxy.attempt import Attempt
-from gateway_core.proxy.body_queue import BodyQueue
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
 from gateway_core.proxy.running_exchange import RunningExchange
-from gateway_core.proxy.streamed_body import StreamedBody
+from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.wire.request_head import HEAD_ONLY

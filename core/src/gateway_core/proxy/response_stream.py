@@ -21,9 +21,9 @@ from gateway_core.messages import Headers, Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource, ClosingBehind
 from gateway_core.messages.hook_owner import HookOwner
-from gateway_core.proxy.body_queue import outside
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.streamed_body import outside
 from gateway_core.reasons import PLUGIN_FAILED
 
 PIECES_PER_TURN: Final = 64

@@ -19,7 +19,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextvars import Context
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import GatewayError, UpstreamError
@@ -29,7 +29,6 @@ from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.attempt_phase import AttemptPhase
-from gateway_core.proxy.call_head import HeadMaker
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
@@ -44,6 +43,19 @@ from gateway_core.upstreams.upstream import Upstream
 
 HIGH_WATER: Final = 65536
 """Bytes of a response's body that are held before its connection is paused."""
+
+
+class HeadMaker(Protocol):
+    """Makes the head of a call for each endpoint."""
+
+    @property
+    def method(self) -> str: ...
+
+    def head_for(self, endpoint: Endpoint, body: RequestBody | None) -> PreparedRequest:
+        """Return the head, and the flags of `UpstreamConnection.send`.
+
+        :raises UpstreamError: it cannot be sent.
+        """
 
 
 class Switched(NamedTuple):
