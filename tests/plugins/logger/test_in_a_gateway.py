@@ -165,3 +165,25 @@ def test_a_configuration_whose_file_cannot_be_opened_is_refused(gateway: Any, up
 
     with pytest.raises(Exception, match="there is no directory"):
         gateway(one_route(upstream.url, {"name": "logger", "config": {"path": str(path)}}))
+
+
+def test_a_line_says_what_went_upstream_by_the_rewrite_of_the_target(
+    gateway: Any, upstream: Any, tmp_path: Path
+) -> None:
+    path, fields = tmp_path / "access.log", ["raw_path", "query", "upstream_path", "upstream_url"]
+    config = one_route(upstream.url, {"name": "logger", "config": {"path": str(path), "fields": fields}})
+    config["routes"][0]["targets"] = [
+        {"target": config["routes"][0].pop("target"), "rewrite": {"template": "/inner", "query": {"set": {"v": "2"}}}}
+    ]
+    running = gateway(config)
+
+    running.get("/a?b=1")
+
+    (line,) = lines_of(path, 1)
+    assert line == {
+        "raw_path": "/a",
+        "query": "b=1",
+        "upstream_path": "/inner",
+        "upstream_url": f"{upstream.url}/inner?b=1&v=2",
+    }
+    assert upstream.requests[0].path == "/inner"

@@ -95,6 +95,8 @@ class Request:
     _head_block = b""
     _headers: Headers | None = None
     _state: dict[str, Any] | None = None
+    sent_target: str | None = None
+    """Path and query as they went upstream, if the target rewrites them; for the data path."""
     plugin_times: Sequence[tuple[str, str, float]] = ()
     """(binding, phase, seconds) of each hook so far, if a binding of the route ``needs`` ``hook-times``."""
 
@@ -279,12 +281,22 @@ class Request:
 
     @property
     def sent_path(self) -> str:
-        """The path that goes upstream: `raw_path`, and what the route makes of it (``strip_path``, ``rewrite``)."""
+        """The path that goes upstream: `raw_path`, and what route and target make of it (``strip_path``, ``rewrite``).
+
+        As long as the request was not sent, it is the one by the route's rewrite.
+        """
+        if self.sent_target is not None:
+            return self.sent_target.partition("?")[0]
         rewrite = None if self.route is None else self.route.rewrite
         try:
             return self._raw_path if rewrite is None else rewrite(self.path_params, self._raw_path)
         except ValueError:  # there is no such path, and the request was refused with 400
             return self._raw_path
+
+    @property
+    def sent_query(self) -> str:
+        """The query that went upstream, without "?": `query_string`, and what route and target make of it."""
+        return self.query_string if self.sent_target is None else self.sent_target.partition("?")[2]
 
     async def read(self, limit: int = 1 << 20) -> bytes:
         """Return the whole body, as the filters added so far make it; it is the body from then on.

@@ -28,6 +28,7 @@ from gateway_core.proxy.upstream_head import (
     client_host,
     framing_fields,
     sent_host,
+    target_of,
     upstream_head,
 )
 from gateway_core.proxy.wire.request_head import IN_CHUNKS, RequestHead
@@ -72,6 +73,8 @@ class SentRequest:
             data, flags = upstream_head(
                 self.request, self.head, self.route.path_policy, self.target, endpoint, framing, self.id_line
             )
+            if not self.target.is_plain:
+                self.request.sent_target = target_of(data)
         except (UnsafePathError, UnsendableHeadError) as error:
             is_path = isinstance(error, UnsafePathError)
             reason = PATH_REFUSED if is_path else PLUGIN_FAILED

@@ -30,6 +30,7 @@ from gateway_core.proxy.upstream_head import (
     framing_fields,
     has_come_as_is,
     sent_host,
+    target_of,
     upstream_head,
 )
 from gateway_core.proxy.wire.request_head import IN_CHUNKS
@@ -129,6 +130,8 @@ class Relay:
             policy = self._route.path_policy
             try:
                 data, flags = upstream_head(request, head, policy, target, endpoint, framing, exchange.id_line)
+                if not target.is_plain:
+                    request.sent_target = target_of(data)
             except (UnsafePathError, UnsendableHeadError) as error:
                 self.attempt.give_up()
                 is_path = isinstance(error, UnsafePathError)

@@ -118,6 +118,11 @@ def has_come_as_is(request: Request, head: RequestHead) -> bool:
     )
 
 
+def target_of(head: bytes) -> str:
+    """Return the request-target of a head that was made here."""
+    return head[: head.index(b"\r\n")].split(b" ", 2)[1].decode("latin-1")
+
+
 def sent_host(request: Request, head: RequestHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
     """Return the Host that goes to an endpoint, and every line that plugins wrote."""
     host, written = head.facts.host, b""

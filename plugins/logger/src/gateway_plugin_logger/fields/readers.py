@@ -147,7 +147,8 @@ def upstream_url(request: Request, record: Record) -> str | None:
     url = record.attempts[-1].url if record.attempts else ""
     if not url:
         return None
-    return f"{url}{request.sent_path}?{request.query_string}" if request.query_string else url + request.sent_path
+    query = request.sent_query
+    return f"{url}{request.sent_path}?{query}" if query else url + request.sent_path
 
 
 def plugin_times(request: Request) -> dict[str, float] | None:
