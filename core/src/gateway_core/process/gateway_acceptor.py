@@ -22,7 +22,7 @@ from typing import Any, Final
 from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.first_bytes import MOST_PEEKED, ClientHello, FirstBytes, HelloReader
 from gateway_core.process.tls import AddressTls
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
+from gateway_core.proxy.downstream.client import AcceptedConnection
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy_protocol import ProxyProtocolError, read_proxy_header
 

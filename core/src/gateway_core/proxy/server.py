@@ -6,14 +6,23 @@ requests nothing is used. Listeners with TLS are accepted by `gateway_core.proce
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from aiohttp import web
 
 from gateway_core.messages import Response
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.downstream.connection import ClientConnection
-from gateway_core.proxy.downstream.host import ServerHost
+from gateway_core.proxy.downstream.client import AcceptedConnection
+from gateway_core.proxy.downstream.connection import ClientConnection, ConnectionHost
 from gateway_core.proxy.gateway_responses import closing_response
 from gateway_core.proxy.socket_options import read_little_over_tls
+from gateway_core.proxy.sweeper import Expiring
+
+
+class ServerHost(ConnectionHost, Protocol):
+    """The `Proxy`, for who accepts connections."""
+
+    beginnings: set[Expiring]
+    """Connections that were accepted and whose protocol is not chosen yet."""
 
 
 async def _never_called(request: web.BaseRequest) -> web.StreamResponse:

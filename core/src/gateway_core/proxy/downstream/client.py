@@ -1,4 +1,4 @@
-"""Who a client's connection comes from, where it came in, and what it may say of itself."""
+"""Who a client is, where it came in and what it may say of itself, from the moment that it is accepted."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import socket
 import ssl
 from typing import Final
 
+from gateway_core.config import ListenConfig
 from gateway_core.messages import TlsInfo
 from gateway_core.messages.headers import block_of, headers_of_block
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
 from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.wire.field_names import request_trailers
@@ -27,6 +27,39 @@ _REFUSALS: Final = {
     Refusal.NO_LISTENER: (404, NO_ROUTE, "no listener of the address serves the host"),
     Refusal.MISDIRECTED: (421, MISDIRECTED, "the connection began with a listener of other client authentication"),
 }
+
+
+class AcceptedConnection:
+    """Where a connection came in, who it is from, and its place in the limits.
+
+    An acceptor makes it, `Proxy.reserve` counts it, and the connection's protocol takes the place over once TLS and a
+    header of the PROXY protocol are read.
+    """
+
+    __slots__ = ("address", "destination", "ip", "is_anonymous", "is_counted", "listener", "server_name", "source")
+
+    def __init__(self, address: str, ip: str | None) -> None:
+        """Describe a connection as the socket shows it.
+
+        :param address: that of the listeners, as configured.
+        :param ip: of the other end; None if that has none that tells clients apart: a unix socket, or a load balancer
+            whose header is still to come.
+        """
+        self.address = address
+        self.ip = ip or ""
+        """The client's address, as it is counted."""
+        self.is_anonymous = ip is None
+        """Whether the client has no address that tells it from others."""
+        self.is_counted = False
+        """Whether it has a place in the limits that no protocol has taken over."""
+        self.listener: ListenConfig | None = None
+        """The listener with whose settings TLS began; None without TLS."""
+        self.server_name = ""
+        """The name that the client asked for in its TLS handshake; empty without one."""
+        self.source: tuple[str, int] | None = None
+        """Address and port of the client by a header of the PROXY protocol: it is the peer, not the socket's."""
+        self.destination: tuple[str, int] | None = None
+        """Address and port that the client connected to, by the same header."""
 
 
 class Client:

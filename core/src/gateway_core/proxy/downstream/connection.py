@@ -20,18 +20,20 @@ which speaks to its writer only. Every head makes an exchange, also one that is 
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.date_field import DateField
+from gateway_core.proxy.downstream.client import AcceptedConnection, Client
+from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.head_reader import HeadReader
-from gateway_core.proxy.downstream.host import ConnectionHost
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.bodies import BadChunkError
@@ -39,28 +41,26 @@ from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, late_
 from gateway_core.snapshot import Snapshot
 
 
+class ConnectionHost(ExchangeHost, Protocol):
+    """The `Proxy`, for a connection."""
+
+    connections: Connections
+    ending: set[Shutdown]
+    turns: Turns
+    date: DateField
+
+    next_id: Callable[[], str]
+    """Returns a new request id."""
+
+
 class ClientConnection(asyncio.Protocol):
     """The protocol of one accepted connection."""
 
     __slots__ = (
-        "_accepted",
-        "_exchange",
-        "_expects_more",
-        "_has_begun_head",
-        "_heads",
-        "_input",
-        "_is_tunnel",
-        "_is_waiting_for_turn",
-        "_listener",
-        "_proxy",
-        "_transport",
-        "_writer",
-        "client",
-        "deadline",
-        "intake",
-        "served",
-        "shutdown",
-    )
+        "_accepted", "_exchange", "_expects_more", "_has_begun_head", "_heads", "_input", "_is_tunnel",
+        "_is_waiting_for_turn", "_listener", "_proxy", "_transport", "_writer", "client", "deadline", "intake",
+        "served", "shutdown",
+    )  # fmt: skip
 
     def __init__(self, proxy: ConnectionHost, listener: str, accepted: AcceptedConnection | None = None) -> None:
         """Begin without a transport.

@@ -22,8 +22,7 @@ from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.descriptors import default_max_connections
-from gateway_core.proxy.downstream.accepted import AcceptedConnection
-from gateway_core.proxy.downstream.client import Client, plain_ip
+from gateway_core.proxy.downstream.client import AcceptedConnection, Client, plain_ip
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end

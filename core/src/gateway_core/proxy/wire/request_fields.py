@@ -1,4 +1,10 @@
-"""What the gateway must know of a request's header block (RFC 9110 section 7, RFC 9112 sections 3, 5, 6)."""
+"""What the gateway must know of a request's header block (RFC 9110 section 7, RFC 9112 sections 3, 5, 6).
+
+One pass over the lines finds those that are not simply passed on, by their names (`field_names`). Most heads have few
+of them, such as Host, and a short way reads these (`_read_usual`). In all other cases `_read_notable` does, which knows
+everything: framing, Connection, what only proxies may send, disguised names. Both come to the same result, and neither
+copies the fields that go on: what does not go on is cut out of the block.
+"""
 
 from __future__ import annotations
 

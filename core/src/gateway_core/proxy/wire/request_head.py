@@ -3,7 +3,10 @@
 There is one reading of a head or none. `read_head` has two ways with the same verdict. The short one is for what nearly
 every client sends, a known method and an origin-form target of HTTP/1.1: a few look-ups decide. Everything else takes
 the thorough one: other methods and versions, other forms of the target, empty lines before the head, and whatever is
-refused. The fields are read by `read_request_block` in both.
+refused. The fields are read by `read_fields` in both.
+
+A `RequestHead` is what the bytes say. `RequestHead.place` adds what depends on who sent them (`Origin`: the client's
+address, the forwarding fields) and on the configuration (the match path, whether the path is refused).
 
 Stricter than the grammar on purpose: a line ends with CRLF, never with LF alone; methods have no lower-case letters; a
 target is printable ASCII without a fragment. What is a matter of the path policy (escapes, dot segments) comes later.
