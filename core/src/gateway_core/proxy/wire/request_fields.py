@@ -41,9 +41,7 @@ _FEW_OPTIONS: Final = 4
 _MOST_FORWARDS_DIGITS: Final = 9
 _MOST_HOSTS: Final = 1024
 # To look up a member of an Enum costs more than to compare it.
-_PLAIN: Final = Kind.PLAIN
-_SPECIAL: Final = Kind.SPECIAL
-_UNTRUSTED: Final = Kind.UNTRUSTED
+_PLAIN, _SPECIAL, _UNTRUSTED = Kind.PLAIN, Kind.SPECIAL, Kind.UNTRUSTED
 
 _hosts: dict[bytes, str] = {}
 """Values of Host that were found to be valid, with and without the space before them; a gateway serves few."""
@@ -287,7 +285,10 @@ def _read_special(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
     if not _read_framing(facts, special, http_1_0):
         return False
     if b"max-forwards" in special:
-        _read_max_forwards(facts, special[b"max-forwards"])
+        values = special[b"max-forwards"]
+        if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MOST_FORWARDS_DIGITS:
+            facts.max_forwards = int(values[0])  # what is no number means nothing
+        facts.kept += b"".join([b"\r\nMax-Forwards: " + value for value in values])
     if b"connection" in special:
         _read_connection(facts, special, http_1_0)
     elif http_1_0:
@@ -357,13 +358,6 @@ def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1
     if expectations is not None:
         facts.expect = not http_1_0 and b"100-continue" in list_members(expectations)
     return True
-
-
-def _read_max_forwards(facts: RequestFacts, values: list[bytes]) -> None:
-    """Pass Max-Forwards on, behind the other fields; what is no number means nothing."""
-    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MOST_FORWARDS_DIGITS:
-        facts.max_forwards = int(values[0])
-    facts.kept += b"".join([b"\r\nMax-Forwards: " + value for value in values])
 
 
 def _read_connection(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> None:
