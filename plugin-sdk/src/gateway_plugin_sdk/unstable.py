@@ -5,12 +5,11 @@ Outside the promise of stability: a minor release may change or remove them.
 
 from __future__ import annotations
 
-import ssl
-import tempfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from gateway_core.client_tls import client_tls_context
 from gateway_core.config import FileName, OutputFile
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
@@ -29,64 +28,6 @@ __all__ = [
     "switch_option",
     "with_port",
 ]
-
-# -- TLS
-
-
-def client_tls_context(
-    ca: str = "",
-    cert: str = "",
-    key: str = "",
-    *,
-    authorities: bytes | None = None,
-    identity: tuple[bytes, bytes] | None = None,
-    verify: bool = True,
-) -> ssl.SSLContext | None:
-    """Return the TLS context of a client. Blocks: loading the system's authorities takes 66 ms or more.
-
-    :param ca: file of the authorities to trust; the system's unless given.
-    :param cert: file of the client certificate.
-    :param key: file of its key, unless it is in ``cert``.
-    :param authorities: instead of ``ca``: the authorities in PEM.
-    :param identity: instead of ``cert`` and ``key``: the certificate and its key in PEM.
-    :param verify: False trusts any certificate.
-    :returns: None if nothing is given: aiohttp has a context for that, made once.
-    :raises ValueError: something cannot be used.
-    """
-    if verify and not (ca or cert or key or authorities or identity):
-        return None
-    if key and not cert:
-        raise ValueError("key is given without cert: give both, or neither")
-    try:
-        context = ssl.create_default_context(
-            cafile=ca or None, cadata=authorities.decode("ascii") if authorities else None
-        )
-        if cert:
-            context.load_cert_chain(cert, key or None, password=_no_password)
-        elif identity is not None:
-            _load_identity(context, *identity)
-    except (OSError, ValueError) as error:
-        named = ", ".join(name for name, value in (("ca", ca), ("cert", cert), ("key", key)) if value)
-        what = f"the files of {named} cannot be used" if named else "the certificates cannot be used"
-        raise ValueError(f"{what}: {error}") from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _no_password() -> str:
-    # OpenSSL would ask on the terminal, and wait.
-    raise ValueError("the key is encrypted")
-
-
-def _load_identity(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Load a client certificate through a file that is this user's alone: OpenSSL reads nothing else."""
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(certificate.rstrip() + b"\n" + key)
-        file.flush()
-        context.load_cert_chain(file.name, password=_no_password)
-
 
 # -- lines
 

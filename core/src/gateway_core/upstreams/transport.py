@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, Literal
 
+from gateway_core.client_tls import make_client_context
 from gateway_core.config import Http1Config, KeepaliveConfig, UpstreamConfig, UpstreamTlsConfig
 from gateway_core.config.regular_files import read_regular
 
@@ -70,14 +71,9 @@ def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
     for name in settings.files:
         read_regular(name)  # OpenSSL would wait for the writer of a pipe
     config = settings.config
-    context = ssl.create_default_context(cafile=config.ca or None)
+    context = make_client_context(config.ca, config.cert, config.key, verify=config.verify)
     context.set_alpn_protocols(["http/1.1"])
-    if config.cert:
-        context.load_cert_chain(config.cert, config.key or None)
-    if not config.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif config.sans:
+    if config.verify and config.sans:
         context.check_hostname = False
         context.sslobject_class = _verifier_of(config.sans)
     return context

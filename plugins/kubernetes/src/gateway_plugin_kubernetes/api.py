@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -93,17 +94,20 @@ class Api:
             response = await self._send(path, query, limits)
         except aiohttp.ClientSSLError:
             # An authority or a client certificate that was replaced: the next try has what the files say then.
-            self.cluster = self._load()
+            await self._reload()
             raise
         if response.status == _UNAUTHORIZED:
             # A token or a certificate that was replaced: what the files say now may be better.
             response.release()
-            self.cluster = self._load()
+            await self._reload()
             response = await self._send(path, query, limits)
         if response.status != 200:
             async with response:
                 raise await _refusal(response, path)
         return response
+
+    async def _reload(self) -> None:
+        self.cluster = await asyncio.to_thread(self._load)
 
     async def _send(self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         cluster = self.cluster

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from gateway_core.client_tls import client_tls_context
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
 from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import SourceContext, SourceState
@@ -165,16 +166,8 @@ def _headers(url: SourceUrl, context: SourceContext) -> dict[str, str]:
 
 
 def _tls_context(url: SourceUrl) -> ssl.SSLContext | bool:
-    ca, cert, key = (url.options.get(name) for name in ("ca", "cert", "key"))
-    if not (ca or cert or key):
-        return True
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert:
-            context.load_cert_chain(cert, key)
-    except OSError as error:
-        raise ValueError(f"the files of ca, cert or key cannot be used: {error}") from None
-    return context
+    ca, cert, key = (url.options.get(name, "") for name in ("ca", "cert", "key"))
+    return client_tls_context(ca, cert, key) or True
 
 
 def _refusal(response: aiohttp.ClientResponse) -> str:

@@ -1,0 +1,106 @@
+"""TLS contexts of clients: of connections to upstreams, registries and services that plugins call.
+
+Loading the system's authorities takes 66 ms or more, which an event loop must not stand still for with each of many
+upstreams: `client_tls_context` makes one context for all that trust and show the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+MOST_CONTEXTS: Final = 64
+"""Contexts that are kept; the ones that were used last."""
+
+_contexts: OrderedDict[tuple[object, ...], ssl.SSLContext] = OrderedDict()
+_lock: Final = Lock()
+
+
+def make_client_context(
+    ca: str = "",
+    cert: str = "",
+    key: str = "",
+    *,
+    authorities: bytes | None = None,
+    identity: tuple[bytes, bytes] | None = None,
+    verify: bool = True,
+) -> ssl.SSLContext:
+    """Return a new TLS context of a client, for a caller who changes it. Blocks.
+
+    :param ca: file of the authorities to trust; the system's unless given.
+    :param cert: file of the client certificate.
+    :param key: file of its key, unless it is in ``cert``.
+    :param authorities: instead of ``ca``: the authorities in PEM.
+    :param identity: instead of ``cert`` and ``key``: the certificate and its key in PEM.
+    :param verify: False trusts any certificate.
+    :raises OSError: a file cannot be read, or used (``ssl.SSLError``).
+    :raises ValueError: a key is encrypted, or authorities are not ASCII.
+    """
+    context = ssl.create_default_context(cafile=ca or None, cadata=authorities.decode("ascii") if authorities else None)
+    if cert:
+        context.load_cert_chain(cert, key or None, password=_no_password)
+    elif identity is not None:
+        _load_identity(context, *identity)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def client_tls_context(
+    ca: str = "",
+    cert: str = "",
+    key: str = "",
+    *,
+    authorities: bytes | None = None,
+    identity: tuple[bytes, bytes] | None = None,
+    verify: bool = True,
+) -> ssl.SSLContext | None:
+    """Return the TLS context of a client, which is shared and must not be changed. Blocks when it is a new one.
+
+    The parameters are those of `make_client_context`. Files that were replaced make another context.
+
+    :returns: None if nothing is given: aiohttp has a context for that, made once.
+    :raises ValueError: something cannot be used.
+    """
+    if verify and not (ca or cert or key or authorities or identity):
+        return None
+    if key and not cert:
+        raise ValueError("key is given without cert: give both, or neither")
+    try:
+        wanted = (_digest(ca), _digest(cert), _digest(key), cert, key, authorities, identity, verify)
+        with _lock:
+            context = _contexts.get(wanted)
+            if context is None:
+                context = make_client_context(ca, cert, key, authorities=authorities, identity=identity, verify=verify)
+                _contexts[wanted] = context
+                if len(_contexts) > MOST_CONTEXTS:
+                    _contexts.popitem(last=False)
+            _contexts.move_to_end(wanted)
+    except (OSError, ValueError) as error:
+        named = ", ".join(name for name, value in (("ca", ca), ("cert", cert), ("key", key)) if value)
+        what = f"the files of {named} cannot be used" if named else "the certificates cannot be used"
+        raise ValueError(f"{what}: {error}") from None
+    return context
+
+
+def _digest(file: str) -> bytes:
+    return hashlib.sha256(Path(file).read_bytes()).digest() if file else b""
+
+
+def _no_password() -> str:
+    # OpenSSL would ask on the terminal, and wait.
+    raise ValueError("the key is encrypted")
+
+
+def _load_identity(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Load a client certificate through a file that is this user's alone: OpenSSL reads nothing else."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(certificate.rstrip() + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name, password=_no_password)
