@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,10 +99,10 @@ def measure(bench: Bench, scenario: str, name: str, seconds: float, workers: int
     port = free_port()
     command = command_of(bench, name, port, tls=scenario.startswith("tls"), workers=workers)
     with running(command, port) as contestant:
-        load = (lambda s: resume(port, s)) if scenario == "tlsresume" else (lambda s: wrk(scenario, port, s))
-        load(1)
+        load = resume if scenario == "tlsresume" else partial(wrk, scenario)
+        load(port, 1)
         before = contestant.cpu_seconds()
-        found = load(seconds)
+        found = load(port, seconds)
         used = contestant.cpu_seconds() - before
     return used / max(found.requests, 1) * 1e6, found.resumed / max(found.requests, 1)
 

@@ -62,12 +62,14 @@ class FirstBytes(asyncio.Protocol):
 
     def feed(self, data: bytes) -> None:
         tls: asyncio.BufferedProtocol = self.transport.get_protocol()  # type: ignore[assignment]
-        tls.get_buffer(len(data))[: len(data)] = data
+        buffer: memoryview = tls.get_buffer(len(data))  # type: ignore[assignment]
+        buffer[: len(data)] = data
         tls.buffer_updated(len(data))
 
     async def begin(self) -> None:
         loop = asyncio.get_running_loop()
         transport = await loop.start_tls(self.transport, self, self.context, server_side=True)
+        assert transport is not None
         floor = Floor()
         transport.set_protocol(floor)
         floor.connection_made(transport)
@@ -95,7 +97,7 @@ async def main(port: int, manner: str = "", cert: str = "", key: str = "") -> No
         context.set_alpn_protocols(["http/1.1"])
     sock = socket.create_server(("127.0.0.1", port), backlog=2048)
     sock.setblocking(False)
-    if manner == "--start":
+    if manner == "--start" and context is not None:
         await loop.create_server(lambda: FirstBytes(context), sock=sock, backlog=2048)
     elif manner != "--accept":
         await loop.create_server(make, sock=sock, ssl=context, backlog=2048)

@@ -182,3 +182,22 @@ def test_a_defect_in_one_connection_does_not_stop_the_others(loop: Loop, caplog:
     assert broken.aborted
     assert served == [other]
     assert "could not be served" in caplog.text
+
+
+async def test_with_many_connections_a_head_is_remembered_once_its_client_has_sent_another(
+    proxied: Proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.proxy.downstream.connection.FEW", 1)
+    gateway, upstream = await proxied()
+    clients = [await gateway.connect() for _ in range(2)]
+    await until(lambda: len(gateway.proxy.connections.open) == len(clients))
+    remembered = []
+
+    for _ in range(3):
+        await clients[0].send(b"GET /same HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await clients[0].head()).startswith(b"HTTP/1.1 200 ")
+        assert await clients[0].exactly(2) == b"ok"
+        remembered.append(sum(each.remembers for each in gateway.proxy.connections.open))
+
+    assert remembered == [0, 1, 1]
+    assert len({head.split(b"\r\n")[0] for head in upstream.heads}) == 1

@@ -27,7 +27,7 @@ from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
-from gateway_core.proxy.downstream.connections import Connections, Turns
+from gateway_core.proxy.downstream.connections import FEW, Connections, Turns
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
@@ -294,6 +294,10 @@ class ClientConnection(asyncio.Protocol):
             if waiting.is_paused:
                 waiting.update()
             self.deadline = now + limits.idle_wait
+            # Of ten thousand idle connections the first head of each would be remembered for seconds, in memory that
+            # is not given back; most clients send no more than that, or another one.
+            if self.served == 1 and len(self._proxy.connections.open) > FEW:
+                self.forget_heads()
 
     def stop_requests(self) -> None:
         self.deadline = NEVER

@@ -34,6 +34,10 @@ MOST_TURNED_AWAY: Final = 16
 """Connections over the limit that have that time at once: they hold descriptors, which the limit is to bound."""
 
 
+FEW: Final = 1000
+"""Open connections up to which each remembers the first head of its client; the others begin with the second."""
+
+
 class Connection(Remembering, Moving, Protocol):
     """A client's connection, whatever its protocol."""
 
