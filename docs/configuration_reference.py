@@ -22,12 +22,17 @@ options of plugins are in their READMEs and in `gateway plugins show NAME`; `gat
 JSON Schema for editors.
 
 A configuration is one document (YAML, JSON or TOML), or a directory of them, or several that `include` brings together:
-their lists are put one after the other, and what can be there only once must not be there twice. An unknown key is an
-error.
+their lists are put one after the other, and what can be there only once must not be there twice. A directory stands for
+all documents below it, a YAML file may hold several documents (`---`), and `include` takes patterns (`teams/**/*.yaml`),
+in which new files are noticed. An unknown key is an error; keys that begin with `x-` are ignored, as a place for anchors
+and notes. Names of files are relative to the document that says them.
 
 - **Durations** have a unit: `250ms`, `5s`, `2m`, `1h`, `1d`. **Sizes** are bytes, or `64KiB`, `10MB`.
-- `${NAME}` and `${NAME:-default}` stand for the environment, `${file:/path}` for a file's contents; `$${` is a literal
-  `${`.
+- `${NAME}` stands for a variable of the environment, `${NAME:-default}` for the default where it is unset or empty,
+  `${NAME:?message}` for a problem with that message; `${file:/path}` stands for a file's contents, `$${` for a literal
+  `${`. A default may hold references (`${A:-${B}}`) and braces that balance (`${RE:-[a-z]{2}}`).
+- A value that is wholly one reference without quotes has the type of what it stands for: `${PORT}` is a number, and a
+  password of digits needs the quotes: `"${PASSWORD}"`.
 - YAML is that of version 1.2: `no`, `off` and `12:30` are text. Keys that stand twice are errors.
 """
 

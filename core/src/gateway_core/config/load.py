@@ -6,13 +6,19 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from gateway_core.config.catalog import PluginCatalog
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners
-from gateway_core.config.checks.named_values import check_config_files, check_upstream_names, make_paths_absolute
+from gateway_core.config.checks.named_values import (
+    check_config_files,
+    check_upstream_names,
+    make_paths_absolute,
+    section_files,
+)
 from gateway_core.config.checks.names import check_names
 from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.plugin_configs import check_order_keys, check_plugins, check_switched_off
@@ -23,6 +29,7 @@ from gateway_core.config.collector import collector_paused
 from gateway_core.config.default_ids import fill_route_ids
 from gateway_core.config.document_view import bindings, mappings
 from gateway_core.config.documents import Document, as_paths
+from gateway_core.config.factory_config import ConfiguredFactory
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path, parse_path
 from gateway_core.config.merge_documents import Gatherer
@@ -47,6 +54,7 @@ def load_config(
     extra_checks: Sequence[ExtraCheck] = (),
     strategies: Collection[str] = (),
     discoveries: Collection[str] = (),
+    factories: Mapping[tuple[str, str], ConfiguredFactory] = MappingProxyType({}),
     offline: bool = False,
     is_partial: bool = False,
     patience: float = 0.0,
@@ -60,6 +68,7 @@ def load_config(
     :param extra_checks: checks of other layers.
     :param strategies: names of strategies that extensions provide.
     :param discoveries: names of discoveries that extensions provide.
+    :param factories: what extensions make, by ``discovery`` or ``certificates`` and its name.
     :param offline: files that are missing are warnings: they are expected to be elsewhere.
     :param is_partial: there are further documents, which may define the names that these refer to.
     :param patience: seconds for which a file that is empty or cut off is read again, since it may be being written.
@@ -71,7 +80,7 @@ def load_config(
         gatherer.add_paths(as_paths(path))
         for document in extra_documents:
             gatherer.add_document(document)
-        return _load(gatherer, catalog, extra_checks, *known, offline=offline)
+        return _load(gatherer, catalog, extra_checks, *known, factories, offline=offline)
 
 
 def _load(
@@ -80,6 +89,7 @@ def _load(
     extra_checks: Sequence[ExtraCheck],
     strategies: frozenset[str],
     discoveries: frozenset[str],
+    factories: Mapping[tuple[str, str], ConfiguredFactory],
     *,
     offline: bool,
 ) -> LoadedConfig:
@@ -91,7 +101,7 @@ def _load(
     plain: dict[str, Any] = value if isinstance(value, dict) else {}
     plain["include"] = gatherer.includes
     fill_route_ids(plain)
-    scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted)
+    scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted, factories)
     scope.secrets.update(constructor.hidden)
     make_paths_absolute(scope, gatherer.document_of)
     config = _validate(scope, extra_checks)
@@ -227,7 +237,13 @@ def _run_extra(scope: Scope, part: _Part | None, checks: Sequence[ExtraCheck]) -
 
 
 def _places(scope: Scope) -> dict[str, Place]:
-    return {format_path(path): scope.locator.place(path) for path in _located(scope.document)}
+    places = {format_path(path): scope.locator.place(path) for path in _located(scope.document)}
+    # A listener that stands alone is one of a list all the same.
+    is_list = isinstance(scope.document.get("listen"), list)
+    for path, _ in section_files(scope.document):
+        shown = path if path[0] != "listen" or is_list else ("listen", 0, *path[1:])
+        places[format_path(shown)] = scope.locator.place(path)
+    return places
 
 
 def _located(document: Mapping[str, Any]) -> Iterator[KeyPath]:

@@ -93,6 +93,10 @@ def _load(
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
+        factories={
+            **{("discovery", name): factory for name, factory in offers.discoveries.items()},
+            **{("certificates", name): factory for name, factory in offers.certificates.items()},
+        },
         offline=offline,
         is_partial=is_partial,
         patience=patience,

@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.config import ConfigError, ConfigFile, ConfigModel, Document, LoadedConfig, UpstreamName
+from gateway_core.config import (
+    ConfigError,
+    ConfigFile,
+    ConfigModel,
+    Document,
+    FileName,
+    LoadedConfig,
+    UpstreamName,
+    load_config,
+)
 from gateway_core.hooks import Plugin
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
@@ -139,3 +148,56 @@ def test_certificates_of_a_document_from_elsewhere_need_the_right_to_files(regis
 
     assert {problem.code for problem in caught.value.problems} == {"file.not-allowed"}
     assert [problem.key_path for problem in caught.value.problems] == ["listen.tls.cert", "listen.tls.key"]
+
+
+class FactoryOptions(ConfigModel):
+    token_file: FileName = ""
+
+
+class Finding:
+    """A discovery that reads a file."""
+
+    config_model = FactoryOptions
+
+
+def discovering(token: str) -> str:
+    return f"upstreams: [{{name: u, discovery: {{name: finding, config: {{token_file: {token}}}}}}}]\nroutes: []\n"
+
+
+def test_files_of_discoveries_start_from_the_document_too(tmp_path: Path, registry: PluginRegistry) -> None:
+    (tmp_path / "gateway.yaml").write_text(discovering("secrets/token"))
+
+    found = load_config(
+        tmp_path / "gateway.yaml",
+        environ={},
+        catalog=registry,
+        discoveries=["finding"],
+        factories={("discovery", "finding"): Finding()},
+    ).config
+
+    assert found.upstreams[0].discovery is not None
+    assert found.upstreams[0].discovery.config == {"token_file": str(tmp_path / "secrets" / "token")}
+
+
+def test_a_source_names_no_file_for_a_discovery_without_the_right(registry: PluginRegistry) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            [],
+            environ={},
+            catalog=registry,
+            extra_documents=[Document("etcd://h/a", discovering("/etc/shadow"))],
+            discoveries=["finding"],
+            factories={("discovery", "finding"): Finding()},
+        )
+
+    assert [(each.code, each.key_path) for each in caught.value.problems] == [
+        ("file.not-allowed", "upstreams[0].discovery.config.token_file")
+    ]
+
+
+def test_a_certificate_file_has_a_place_of_its_own(tmp_path: Path, registry: PluginRegistry) -> None:
+    (tmp_path / "gateway.yaml").write_text("listen:\n  address: ':1'\n  tls:\n    cert: a\n    key: b\nroutes: []\n")
+
+    loaded = load([tmp_path / "gateway.yaml"], registry=registry, environ={})
+
+    assert loaded.place_of("listen[0].tls.key").line == 5

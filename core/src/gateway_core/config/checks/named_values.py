@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
+from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, UPSTREAM_KEY
@@ -21,7 +24,7 @@ def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> 
 
     :param document_of: looks up a document by its name.
     """
-    for path, name in (*_section_files(scope.document), *_values(scope, OUTPUT_KEY)):
+    for path, name in (*section_files(scope.document), *_factory_files(scope), *_values(scope, OUTPUT_KEY)):
         _allowed(scope, path, name, document_of)
     return [Path(name) for path, name in _values(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
 
@@ -40,7 +43,12 @@ def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str]
 
 def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) -> None:
     """Make relative names of files start from the directory of the document that says them."""
-    named = [*_section_files(scope.document), *_values(scope, FILE_KEY), *_values(scope, OUTPUT_KEY)]
+    named = [
+        *section_files(scope.document),
+        *_factory_files(scope),
+        *_values(scope, FILE_KEY),
+        *_values(scope, OUTPUT_KEY),
+    ]
     for path, name in named:
         directory = document_of(scope.place(path).file).directory
         if name and directory is not None and not Path(name).is_absolute():
@@ -55,13 +63,34 @@ _SECTION_FILES: Final = (
 """Where the gateway's own sections name files."""
 
 
-def _section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the files that the gateway's own sections name, with their key paths."""
     for pattern in _SECTION_FILES:
         yield from texts_at(document, pattern)
     if isinstance(document.get("listen"), Mapping):
         for pattern in _SECTION_FILES:
             if pattern[0] == "listen":
                 yield from texts_at(document, (pattern[0], *pattern[2:]))
+
+
+def _factory_files(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the files that discoveries and certificates of extensions name."""
+    for path, upstream in mappings(scope.document, "upstreams"):
+        yield from _named_by(scope, "discovery", (*path, "discovery"), upstream.get("discovery"))
+    for path, listener in listeners(scope.document):
+        tls = listener.get("tls")
+        for inner, entry in mappings(tls, "certificates", (*path, "tls")):
+            yield from _named_by(scope, "certificates", inner, entry)
+
+
+def _named_by(scope: Scope, section: str, path: KeyPath, entry: object) -> Iterator[tuple[KeyPath, str]]:
+    if not isinstance(entry, Mapping):
+        return
+    factory = scope.factories.get((section, text(entry, "name") or ""))
+    model: type[BaseModel] | None = None if factory is None else getattr(factory, "config_model", None)
+    if model is not None and isinstance(entry.get("config"), Mapping):
+        for pattern in marked_paths(model.model_json_schema(), FILE_KEY):
+            yield from texts_at(entry["config"], pattern, (*path, "config"))
 
 
 def _replace(document: Mapping[str, Any], path: KeyPath, value: str) -> None:

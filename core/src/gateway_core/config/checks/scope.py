@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_core.config.catalog import PluginCatalog
+from gateway_core.config.factory_config import ConfiguredFactory
 from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.first_party import install_advice
 from gateway_core.config.location import KeyPath, Place
@@ -26,6 +27,8 @@ class Scope:
     discoveries: frozenset[str]
     substituted: set[int]
     """``id`` of the nodes whose values came from the environment or a file."""
+    factories: Mapping[tuple[str, str], ConfiguredFactory] = field(default_factory=dict)
+    """What extensions make by name, by ``discovery`` or ``certificates`` and its name."""
     problems: list[ConfigProblem] = field(default_factory=list)
     broken: set[KeyPath] = field(default_factory=set)
     """Bindings whose plugin or config cannot be used."""
