@@ -22,10 +22,10 @@ options of plugins are in their READMEs and in `gateway plugins show NAME`; `gat
 JSON Schema for editors.
 
 A configuration is one document (YAML, JSON or TOML), or a directory of them, or several that `include` brings together:
-their lists are put one after the other, and what can be there only once must not be there twice. A directory stands for
-all documents below it, a YAML file may hold several documents (`---`), and `include` takes patterns (`teams/**/*.yaml`),
-in which new files are noticed. An unknown key is an error; keys that begin with `x-` are ignored, as a place for anchors
-and notes. Names of files are relative to the document that says them.
+their lists are put one after the other, and what can be there only once must not be there twice. A directory stands
+for all documents below it, a YAML file may hold several documents (`---`), and `include` takes patterns
+(`teams/**/*.yaml`), in which new files are noticed. An unknown key is an error; keys that begin with `x-` are ignored,
+as a place for anchors and notes. Names of files are relative to the document that says them.
 
 - **Durations** have a unit: `250ms`, `5s`, `2m`, `1h`, `1d`. **Sizes** are bytes, or `64KiB`, `10MB`.
 - `${NAME}` stands for a variable of the environment, `${NAME:-default}` for the default where it is unset or empty,

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.client_tls import client_tls_context
-from gateway_core.config import FileName, OutputFile
+from gateway_core.config import FileName, OptionalFileName, OutputFile
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
@@ -22,6 +22,7 @@ __all__ = [
     "FileName",
     "LineSplitter",
     "LineTooLongError",
+    "OptionalFileName",
     "OutputFile",
     "client_tls_context",
     "document_format",

@@ -93,7 +93,8 @@ def test_things_have_places(load: Load) -> None:
     loaded = load(TEXT, environ={"S": "secret"})
 
     assert set(loaded.places) == {
-        "listen[0]", "listen[1]", "listen[1].tls.cert", "listen[1].tls.key", "plugins[0]", "upstreams[0]", "upstreams[0].endpoints[0]", "routes[0]",
+        "listen[0]", "listen[1]", "listen[1].tls.cert", "listen[1].tls.key",
+        "plugins[0]", "upstreams[0]", "upstreams[0].endpoints[0]", "routes[0]",
         "routes[0].plugins[0]", "routes[1]",
     }  # fmt: skip
     assert loaded.places["routes[0].plugins[0]"] == Place("gateway.yaml", 15, 15)

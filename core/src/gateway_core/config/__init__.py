@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 from gateway_core.config.address import ListenAddress, Origin, parse_listen, parse_origin
 from gateway_core.config.catalog import PluginCatalog, PluginDescription
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
-from gateway_core.config.config_file import ConfigFile, FileName, OutputFile, UpstreamName, config_files, names_files
+from gateway_core.config.config_file import (
+    ConfigFile,
+    FileName,
+    OptionalFileName,
+    OutputFile,
+    UpstreamName,
+    config_files,
+    names_files,
+)
 from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
 from gateway_core.config.findings import ConfigFinding
@@ -131,6 +139,7 @@ __all__ = [
     "MirrorConfig",
     "Name",
     "Number",
+    "OptionalFileName",
     "Origin",
     "OutlierDetectionConfig",
     "OutputFile",

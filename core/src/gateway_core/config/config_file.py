@@ -106,6 +106,9 @@ FileName = Annotated[
 binding is: the instance stays, and reads the file again by itself."""
 
 
+OptionalFileName = Annotated[str, WithJsonSchema({"type": "string", FILE_KEY: True})]
+"""A `FileName` where an empty text stands for none."""
+
 OutputFile = Annotated[
     str, AfterValidator(_named_file), WithJsonSchema({"type": "string", "minLength": 1, OUTPUT_KEY: True})
 ]

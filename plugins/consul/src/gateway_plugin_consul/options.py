@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from gateway_plugin_sdk import ConfigModel, Duration, Secret
-from gateway_plugin_sdk.unstable import FileName
+from gateway_plugin_sdk.unstable import OptionalFileName
 from pydantic import Field
 
 from gateway_plugin_consul.access import DEFAULT_ADDRESS
@@ -21,13 +21,13 @@ class TlsConfig(ConfigModel):
     verify: bool = True
     """Whether the agent's certificate is checked."""
 
-    ca: FileName = ""
+    ca: OptionalFileName = ""
     """File with the authorities that agents' certificates come from; those of the system unless given."""
 
-    cert: FileName = ""
+    cert: OptionalFileName = ""
     """File with our own certificate."""
 
-    key: FileName = ""
+    key: OptionalFileName = ""
     """File with its key."""
 
     server_name: str = ""
@@ -58,7 +58,7 @@ class ConsulConfig(ConfigModel):
     token: Secret = Secret("")
     """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names."""
 
-    token_file: FileName = ""
+    token_file: OptionalFileName = ""
     """File with the ACL token, read for each query."""
 
     datacenter: str = ""

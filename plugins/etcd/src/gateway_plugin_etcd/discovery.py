@@ -18,7 +18,7 @@ from gateway_plugin_sdk import (
     Secret,
     SecretUrl,
 )
-from gateway_plugin_sdk.unstable import FileName, client_tls_context
+from gateway_plugin_sdk.unstable import OptionalFileName, client_tls_context
 from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient
@@ -46,13 +46,13 @@ class EtcdDiscoveryConfig(ConfigModel):
     password: Secret = Secret("")
     """The user's password."""
 
-    ca: FileName = ""
+    ca: OptionalFileName = ""
     """File of the authorities to trust; the system's unless given."""
 
-    cert: FileName = ""
+    cert: OptionalFileName = ""
     """File of the client certificate."""
 
-    key: FileName = ""
+    key: OptionalFileName = ""
     """File of the client certificate's key."""
 
     timeout: Duration = 5.0
