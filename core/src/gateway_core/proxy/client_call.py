@@ -120,7 +120,7 @@ class ClientCall:
         )
         hooks = sent.chain.attempt + sent.snapshot.attempt_hooks.get(upstream.name, ())
         if hooks:
-            call.attempt_phase = AttemptPhase(hooks, request, runner)
+            call.run_before_attempts(AttemptPhase(hooks, request, runner))
 
     async def send(self) -> Response:
         """Send the request, and return the upstream's response, or the gateway's if there is none."""

@@ -166,7 +166,8 @@ class Fetches:
         key = None if upstream.hash_key is None else upstream.hash_key(request)
         call = UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, key=key)
         if hooks:
-            call.attempt_phase = AttemptPhase(hooks, request, HookRunner(call.crashed, scope.context.copy()))
+            runner = HookRunner(call.crashed, scope.context.copy())
+            call.run_before_attempts(AttemptPhase(hooks, request, runner))
         return Fetch(call)
 
     def _add_own(self, fields: Headers, parent: Request | None, via: bytes) -> None:

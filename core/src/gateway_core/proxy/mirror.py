@@ -3,7 +3,7 @@
 A copy has an `Attempt` of its own, without a client and without retries. It takes nothing that a request needs:
 it is dropped rather than queued where its upstream's limits leave no room or requests wait, and where too many copies
 are in progress already. Its upstream's timeouts hold for it, and it ends after `_MAX_SECONDS` whatever they say. Its
-body is the one that the request keeps (`RequestBody.keep_limit`), so a copy is sent when that is complete.
+body is the one that the request keeps (`RequestBody.keep`), so a copy is sent when that is complete.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def send_copies(
     :returns: False if the body is not complete: it is kept then, and copies are sent by another call.
     """
     if body is not None:
-        body.keep_limit = max(body.keep_limit, MAX_MIRRORED)
+        body.keep(MAX_MIRRORED)
         if not body.is_complete:
             return False
     if head.facts.upgrade is not None or (body is not None and body.received > MAX_MIRRORED):

@@ -83,10 +83,10 @@ class Relay:
             body.reserve(exchange.chain.reserved)
         else:
             self._continue_sent = True
-        keeps = policy.keeps_body(exchange.head.facts.content_length)
-        body.keep_limit = policy.settings.max_body_bytes if keeps else 0
+        if policy.keeps_body(exchange.head.facts.content_length):
+            body.keep(policy.settings.max_body_bytes)
         if body.is_gathered:
-            body.keep_limit = max(body.keep_limit, body.received)
+            body.keep(body.received)
 
     def terms(self) -> AttemptTerms:
         exchange = self._exchange

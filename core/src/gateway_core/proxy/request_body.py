@@ -8,7 +8,7 @@ can be done with it, one after the other:
 * `gather`: the exchange waits for the whole body before it sends anything;
 * `take` and `attach`: what is held goes out with the request's head, and each later piece to the sink as it comes.
 
-What went to a sink is kept up to `keep_limit`, so that another attempt can `rewind` and send it again.
+What went to a sink is kept as far as its senders want (`keep`), so that another attempt can `rewind` and send it again.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class RequestBody:
         "_held",
         "_held_size",
         "_is_paused",
+        "_keep_limit",
         "_kept",
         "_owner",
         "_reader",
@@ -73,7 +74,6 @@ class RequestBody:
         "is_chunked",
         "is_complete",
         "is_gathered",
-        "keep_limit",
         "limit",
         "received",
         "trailers",
@@ -107,8 +107,7 @@ class RequestBody:
         """Whether all of it is held, however much that is below ``limit``."""
         self.is_chunked = is_chunked
         """Whether it goes out in chunks however it came: filters leave its length unknown."""
-        self.keep_limit = 0
-        """Keep what was sent, for another attempt, up to so many bytes."""
+        self._keep_limit = 0
         self._held = [data] if data else []
         self._kept: list[bytes] | None = []
         self._sink: BodySink | None = None
@@ -129,6 +128,10 @@ class RequestBody:
     def is_being_read(self) -> bool:
         """Whether a plugin waits for the whole body."""
         return self._reader is not None
+
+    def keep(self, size: int) -> None:
+        """Keep what was sent, for another attempt, as long as it is no more than so many bytes; the largest counts."""
+        self._keep_limit = max(self._keep_limit, size)
 
     def limit_to(self, limit: int, announced: int) -> bool:
         """Take no more than so many bytes; return whether what is known of the body is within that.
@@ -233,7 +236,7 @@ class RequestBody:
         kept = self._kept
         if kept is None:
             return
-        if self.received > self.keep_limit:
+        if self.received > self._keep_limit:
             self._kept = None
         else:
             kept.append(data)

@@ -6,7 +6,7 @@ waits in a buffer of `HIGH_WATER` bytes, above which the upstream's connection i
 than the caller takes it. `aclose` ends the call wherever it is; its maker closes it.
 
 A request body is bytes, or an asynchronous iterator, which is asked for more as the upstream takes it. An iterator can
-be sent again only as far as the retry policy keeps bodies (`RequestBody.keep_limit`). It may also be the body of
+be sent again only as far as the retry policy keeps bodies (`RequestBody.keep`). It may also be the body of
 a client's request, whose owner then is the exchange.
 
 Plugins call this from hooks, in contexts of theirs. What is started here outlives them (connections are kept), so it is
@@ -70,6 +70,7 @@ class UpstreamCall:
     """One request and its response (an `AttemptOwner`)."""
 
     __slots__ = (
+        "_attempt_phase",
         "_buffer",
         "_buffered",
         "_error",
@@ -85,7 +86,6 @@ class UpstreamCall:
         "_timeouts",
         "_total_deadline",
         "attempt",
-        "attempt_phase",
         "body",
         "bound",
         "deadline",
@@ -130,7 +130,7 @@ class UpstreamCall:
         self._is_complete = self._is_paused = False
         self._error: Exception | None = None
         self.response_head: ResponseHead | None = None
-        self.attempt_phase: AttemptPhase | None = None
+        self._attempt_phase: AttemptPhase | None = None
         """The hooks that run before each attempt."""
         self.refusal: Stop | None = None  # by an attempt hook that failed
         self.retry_after: float | None = None
@@ -167,7 +167,8 @@ class UpstreamCall:
         else:
             made = RequestBody(self, self)
             self._feeder = spawn(self._feed(made, body), name="request body of a call", on_error=self._feed_failed)
-        made.keep_limit = policy.settings.max_body_bytes if policy.is_enabled else 0
+        if policy.is_enabled:
+            made.keep(policy.settings.max_body_bytes)
         return made
 
     async def _feed(self, made: RequestBody, body: AsyncIterator[bytes]) -> None:
@@ -187,6 +188,10 @@ class UpstreamCall:
         self._end(error if isinstance(error, Exception) else GatewayError(f"a request body raised {error!r}"))
 
     # -- for the caller
+
+    def run_before_attempts(self, phase: AttemptPhase) -> None:
+        """Have attempt hooks run over each head."""
+        self._attempt_phase = phase
 
     async def response(self) -> ResponseHead:
         """Send the request and return the response's head, whatever its status.
@@ -271,9 +276,9 @@ class UpstreamCall:
         except UpstreamError as error:
             self._end(error)
             return None
-        if self.attempt_phase is None:
+        if self._attempt_phase is None:
             return prepared
-        self.attempt_phase.start(endpoint, prepared, self._connect, self._refuse)
+        self._attempt_phase.start(endpoint, prepared, self._connect, self._refuse)
         return None
 
     def _connect(self, head: PreparedRequest) -> None:
