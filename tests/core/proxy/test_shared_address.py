@@ -67,6 +67,18 @@ async def test_a_host_of_no_listener_gets_404_and_the_connection_goes_on(
     assert (len(web.heads), len(api.heads)) == (1, 0)
 
 
+async def test_the_same_fields_with_another_target_are_as_unwelcome_as_before(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    web, api = await start_upstream(), await start_upstream()
+    gateway = await start_proxy(SHARED.format(web=web.url, api=api.url))
+
+    found = await statuses(gateway, *(get(b"other.test").replace(b" / ", b" /%d " % number) for number in (1, 2, 3, 3)))
+
+    assert found == [404] * 4
+    assert (len(web.heads), len(api.heads)) == (0, 0)
+
+
 async def test_a_reload_changes_what_the_next_request_of_a_connection_gets(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from gateway_core.proxy.wire.fields import challenge_binds, credentials_bind, valid_host
+from gateway_core.proxy.wire.fields import challenge_binds, credentials_bind, valid_host, valid_lines
 from gateway_core.routing.hosts import normalize_host
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +13,20 @@ from hypothesis import strategies as st
 GRAMMAR = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
 )  # RFC 3986 section 3.2.2, without the zones and future versions of IP literals
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\0", b"\x7f", b"b: c", b"\xff", b"\t", b"\x85"])))
+def test_lines_end_with_crlf_and_hold_no_other_control_character(pieces: list[bytes]) -> None:
+    text = b"".join([*pieces, b"\r\n"])
+    lines = text.split(b"\r\n")[:-1]
+    is_valid = not any(byte in b"\r\n\0\x7f" for line in lines for byte in line)
+
+    assert valid_lines(text) == (lines if is_valid else None)
+
+
+@pytest.mark.parametrize("text", [b"a\n\0\r\n", b"a\rb\n\r\n", b"\n\r\r\n", b"a\0\nb\r\n"])
+def test_what_is_missing_at_one_line_end_is_not_made_up_for_elsewhere(text: bytes) -> None:
+    assert valid_lines(text) is None
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,25 @@ def test_two_hosts_are_refused_whichever_was_seen_before(known: bytes, names: tu
         assert read_request_block(b"".join(lines)) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"Content-Length: 33", 33),
+        (b"Content-Length:33", 33),
+        (b"content-length:\t33 ", 33),
+        (b"CONTENT-LENGTH:  33", 33),
+        (b"Content-Length: 0", 0),
+        (b"Content-Length: 033", 33),
+    ],
+)
+def test_a_length_is_its_number_whatever_the_white_space_around_it(line: bytes, expected: int) -> None:
+    for block in (HOST + b"\r\n" + line, b"\r\n" + line + HOST):
+        facts = read_request_block(block)
+
+        assert facts is not None
+        assert (facts.content_length, facts.is_bare, facts.kept) == (expected, False, b"")
+
+
 def test_a_coding_in_http_1_0_is_refused() -> None:
     assert read_request_block(HOST + b"\r\nTransfer-Encoding: chunked", http_1_0=True) is None
 
