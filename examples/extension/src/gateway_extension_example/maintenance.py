@@ -1,4 +1,4 @@
-"""Answer 503 as long as a file exists."""
+"""Respond with 503 as long as a file exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOK_EVERY: Final = 1.0
 
 
 class MaintenanceConfig(ConfigModel):
-    """When to answer 503, and to whom not."""
+    """When to respond with 503, and to whom not."""
 
     file: Path
     """As long as this file exists, requests get 503."""
@@ -26,7 +26,7 @@ class MaintenanceConfig(ConfigModel):
 
 
 class Maintenance(Plugin[MaintenanceConfig]):
-    """Answer 503 as long as a file exists, before anything else happens to a request."""
+    """Respond with 503 as long as a file exists, before anything else happens to a request."""
 
     name = "maintenance"
     config_model = MaintenanceConfig
@@ -39,7 +39,7 @@ class Maintenance(Plugin[MaintenanceConfig]):
 
     @hookimpl
     def gateway_request(self, request: Request) -> Response | None:
-        """Answer while it is on."""
+        """Respond while it is on."""
         now = self.clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY

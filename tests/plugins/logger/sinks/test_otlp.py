@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_plugin_logger.config import LoggerConfig, OtlpSink
 from gateway_plugin_logger.open_sinks import make_forms
-from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of, read_binary_answer, read_json_answer
+from gateway_plugin_logger.sinks.otlp import Refusal, encoding_of, read_binary_response, read_json_response
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
@@ -149,20 +149,20 @@ def test_what_a_collector_refuses_is_read_from_its_answer() -> None:
     partial = ExportLogsPartialSuccess(rejected_log_records=300, error_message="too öld")
     answer = ExportLogsServiceResponse(partial_success=partial).SerializeToString()
 
-    assert read_binary_answer(answer) == Refusal(300, "too öld")
-    assert read_json_answer(b'{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"x"}}') == Refusal(2, "x")
+    assert read_binary_response(answer) == Refusal(300, "too öld")
+    assert read_json_response(b'{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"x"}}') == Refusal(2, "x")
 
 
 @pytest.mark.parametrize("answer", [b"", b"no json", b"[]", b'{"partialSuccess":null}', b'{"partialSuccess":{"a":1}}'])
 def test_other_answers_in_json_mean_that_nothing_was_refused(answer: bytes) -> None:
-    assert read_json_answer(answer) == Refusal()
+    assert read_json_response(answer) == Refusal()
 
 
 @pytest.mark.parametrize(
     "answer", [b"", b"\x0a", b"\x0a\x05\x08", b"\xff" * 20, b"\x08\x01", b"\x0a\x02\x0a\x00", b"<html>", b"\x0a\x00"]
 )
 def test_other_answers_in_the_binary_form_mean_that_nothing_was_refused(answer: bytes) -> None:
-    assert read_binary_answer(answer) == Refusal()
+    assert read_binary_response(answer) == Refusal()
 
 
 @pytest.fixture

@@ -60,4 +60,4 @@ def test_an_answer_in_time_ends_the_suspicion() -> None:
     for _ in range(5):
         assert not server.late(server.asked())
         server.asked()
-        server.answered()
+        server.replied()

@@ -31,7 +31,7 @@ class Conditions(ConfigModel):
     retried: bool = False
     """Requests that took more than one try."""
     aborted: bool = False
-    """Answers that did not reach their end."""
+    """Responses that did not reach their end."""
     failed: bool = False
     """Requests that the gateway could not get a response for."""
     when: str | None = None

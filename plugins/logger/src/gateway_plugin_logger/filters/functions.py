@@ -1,4 +1,4 @@
-"""What expressions can ask beside comparing; every function takes a missing or odd value and answers no."""
+"""What expressions can ask beside comparing; every function takes a missing or odd value and says no."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Function:
     gives_text: bool = False
 
     def gives_type(self, types: EnumMeta) -> Any:
-        """Return the member of an enumeration of types that this function's answer has."""
+        """Return the member of an enumeration of types that this function's result has."""
         return types["TEXT" if self.gives_text else "TRUTH"]
 
 

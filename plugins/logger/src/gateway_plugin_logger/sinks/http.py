@@ -20,7 +20,7 @@ from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError
 
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LATER_OTLP: Final = frozenset({429, 502, 503, 504})  # OTLP specification 1.7, "Retryable Response Codes"
-_MOST_ANSWER: Final = 64 * 1024
+_MOST_RESPONSE: Final = 64 * 1024
 _USER_AGENT: Final = "gateway-plugin-logger"
 
 
@@ -36,8 +36,8 @@ class HttpTarget:
     timeout: float
     keepalive: float = 15.0
     retried_statuses: frozenset[int] = _LATER
-    read_answer: Callable[[bytes], Refusal] | None = None
-    """Reads from an answer how many lines of the batch were refused."""
+    read_response: Callable[[bytes], Refusal] | None = None
+    """Reads from a response how many lines of the batch were refused."""
 
 
 def lines_target(sink: HttpSink, format_name: str) -> HttpTarget:
@@ -75,7 +75,7 @@ def otlp_target(sink: OtlpSink) -> HttpTarget:
         timeout=sink.timeout,
         keepalive=sink.keepalive,
         retried_statuses=_LATER_OTLP,
-        read_answer=encoding.read_answer,
+        read_response=encoding.read_response,
     )
 
 
@@ -131,7 +131,7 @@ class HttpClient:
         body = await asyncio.to_thread(self._pack, lines)
         try:
             async with self._session.request(target.method, target.url, data=body, allow_redirects=False) as response:
-                answer = await response.content.read(_MOST_ANSWER)
+                body = await response.content.read(_MOST_RESPONSE)
                 status, after = response.status, response.headers.get("retry-after")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # aiohttp names the URL in some of its errors, with the password.
@@ -140,8 +140,8 @@ class HttpClient:
             raise DeliveryError(f"status {status}", retry_after=retry_after(after, self._wall()))
         if not 200 <= status < 300:
             raise RejectedError(f"status {status}")
-        if target.read_answer is not None:
-            refusal = target.read_answer(answer)
+        if target.read_response is not None:
+            refusal = target.read_response(body)
             if refusal.records or refusal.why:
                 self._refused(Refusal(max(0, min(refusal.records, len(lines))), refusal.why))
 

@@ -28,19 +28,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How batches are written, and answers read."""
+    """How batches are written, and responses read."""
 
     content_type: str
     make_body: Callable[[Sequence[str]], bytes]
-    read_answer: Callable[[bytes], Refusal]
+    read_response: Callable[[bytes], Refusal]
 
 
 def encoding_of(sink: OtlpSink) -> Encoding:
     """Return the encoding that a sink asks for."""
     resource = {"service.name": sink.service_name, **sink.resource}
     if sink.encoding == "protobuf":
-        return Encoding("application/x-protobuf", _make_binary(resource), read_binary_answer)
-    return Encoding("application/json", _make_json(resource), read_json_answer)
+        return Encoding("application/x-protobuf", _make_binary(resource), read_binary_response)
+    return Encoding("application/json", _make_json(resource), read_json_response)
 
 
 def _make_json(resource: dict[str, str]) -> Callable[[Sequence[str]], bytes]:
@@ -58,10 +58,10 @@ def _make_json(resource: dict[str, str]) -> Callable[[Sequence[str]], bytes]:
     return make_body
 
 
-def read_json_answer(answer: bytes) -> Refusal:
-    """Return what an answer in JSON says of refused records."""
+def read_json_response(body: bytes) -> Refusal:
+    """Return what a response in JSON says of refused records."""
     try:
-        partial = json.loads(answer or b"{}").get("partialSuccess") or {}
+        partial = json.loads(body or b"{}").get("partialSuccess") or {}
         return Refusal(int(partial.get("rejectedLogRecords", 0)), str(partial.get("errorMessage", "")))
     except (ValueError, TypeError, AttributeError):
         return Refusal()
@@ -137,10 +137,10 @@ def _varint(number: int) -> bytes:
     return bytes(found)
 
 
-def read_binary_answer(answer: bytes) -> Refusal:
-    """Return what an answer in the binary form says of refused records."""
+def read_binary_response(body: bytes) -> Refusal:
+    """Return what a response in the binary form says of refused records."""
     try:
-        partial = _fields(answer).get(1, b"")
+        partial = _fields(body).get(1, b"")
         fields = _fields(partial if isinstance(partial, bytes) else b"")
     except (IndexError, ValueError):
         return Refusal()

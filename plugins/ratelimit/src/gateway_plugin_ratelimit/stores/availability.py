@@ -11,7 +11,7 @@ LONGEST_PAUSE: Final = 5.0
 class Availability:
     """Up until something fails; then down until a probe succeeds, with growing pauses between probes.
 
-    One answer that is late says little: a server that saves its data, or a machine that is busy, is late now and then.
+    One reply that is late says little: a server that saves its data, or a machine that is busy, is late now and then.
     Only if another is late that was asked for afterwards is the server down.
 
     While it is down nobody waits for the server, and one probe at a time goes there: when it is back it is not met by
@@ -29,16 +29,16 @@ class Availability:
         self._pause = FIRST_PAUSE
 
     def asked(self) -> int:
-        """Note that something is asked of the server; return what `late` and `answered` know it by."""
+        """Note that something is asked of the server; return what `late` and `replied` know it by."""
         self._asked += 1
         return self._asked
 
-    def answered(self) -> None:
-        """Note that an answer came in time."""
+    def replied(self) -> None:
+        """Note that a reply came in time."""
         self._asked_when_late = None
 
     def late(self, number: int) -> bool:
-        """Note that an answer did not come in time; return whether that means that the server is down."""
+        """Note that a reply did not come in time; return whether that means that the server is down."""
         if self._asked_when_late is None:
             self._asked_when_late = self._asked
         return number > self._asked_when_late

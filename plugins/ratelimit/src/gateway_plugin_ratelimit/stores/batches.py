@@ -22,7 +22,7 @@ class Runner(Protocol):
     """Runs calls in one round trip."""
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Return the answers in order; an exception in place of an answer is the failure of that call alone."""
+        """Return the replies in order; an exception in place of a reply is the failure of that call alone."""
 
 
 class Batch:
@@ -55,7 +55,7 @@ class Batcher:
 
         :param timeout: seconds after which callers get `TimeoutError`.
         :param at_once: batches that may be under way at the same time.
-        :param on_orphan: is told of answers to callers that are gone.
+        :param on_orphan: is told of replies to callers that are gone.
         """
         self._runner = runner
         self._timeout = timeout
@@ -69,7 +69,7 @@ class Batcher:
     def submit(self, call: Call) -> asyncio.Future[Any]:
         """Send a call with the next batch.
 
-        :returns: the answer to come, or `TimeoutError`, or what the client raised.
+        :returns: the reply to come, or `TimeoutError`, or what the client raised.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -102,7 +102,7 @@ class Batcher:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            answers = await self._runner.run(batch.calls)
+            replies = await self._runner.run(batch.calls)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, those who wait get it
             batch.fail(error)
             return
@@ -112,17 +112,17 @@ class Batcher:
         finally:
             if batch.deadline is not None:
                 batch.deadline.cancel()
-        for call, future, answer in zip(batch.calls, batch.futures, answers, strict=True):
+        for call, future, reply in zip(batch.calls, batch.futures, replies, strict=True):
             if future.done():
-                if self._on_orphan is not None and not isinstance(answer, Exception):
-                    self._on_orphan(call, answer)
-            elif isinstance(answer, Exception):
-                future.set_exception(answer)
+                if self._on_orphan is not None and not isinstance(reply, Exception):
+                    self._on_orphan(call, reply)
+            elif isinstance(reply, Exception):
+                future.set_exception(reply)
             else:
-                future.set_result(answer)
+                future.set_result(reply)
 
     def _expire(self, batch: Batch) -> None:
-        batch.fail(TimeoutError(f"no answer within {self._timeout * 1000:g} ms"))
+        batch.fail(TimeoutError(f"no reply within {self._timeout * 1000:g} ms"))
         if batch in self._waiting:
             self._waiting.remove(batch)
         if batch.task is not None:

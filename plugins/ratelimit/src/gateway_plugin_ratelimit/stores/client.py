@@ -97,7 +97,7 @@ class RedisClient:
         await pipeline.execute(raise_on_error=False)
 
     def is_refusal(self, error: BaseException) -> bool:
-        """Say whether an error is the server's answer to one call, rather than the lack of an answer."""
+        """Say whether an error is the server's response to one call, rather than the lack of one."""
         return isinstance(error, self._refusal)
 
     def node_of(self, key: str) -> str:
@@ -186,10 +186,10 @@ def _restart_watcher(on_restart: Callable[[], None], refusal: type[Exception]) -
         await connection.on_connect()
         await connection.send_command("INFO", "server")
         try:
-            answer = await connection.read_response()
+            reply = await connection.read_response()
         except refusal:  # a user that may not ask
             return
-        text = answer.encode() if isinstance(answer, str) else bytes(answer)
+        text = reply.encode() if isinstance(reply, str) else bytes(reply)
         found = _RUN_ID.search(text)
         if found is not None:
             if seen and found[1] != seen:

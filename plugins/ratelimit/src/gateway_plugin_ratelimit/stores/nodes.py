@@ -27,7 +27,7 @@ class Server(Protocol):
         """Return if a node can do what we need, and raise whatever it was if not."""
 
     def is_refusal(self, error: BaseException) -> bool:
-        """Say whether an error is the server's answer to one call, rather than the lack of an answer."""
+        """Say whether an error is the server's response to one call, rather than the lack of one."""
 
 
 class Node:
@@ -65,13 +65,13 @@ class Node:
         return self.availability.is_up
 
     async def ask(self, call: Call) -> Any:
-        """Return the answer to a call.
+        """Return the reply to a call.
 
         :raises Exception: there is none, for whatever reason; it was taken note of.
         """
         number = self.availability.asked()
         try:
-            answer = await self.batcher.submit(call)
+            reply = await self.batcher.submit(call)
         except TimeoutError as error:
             if self.availability.late(number):
                 self.failed(error)
@@ -79,11 +79,11 @@ class Node:
         except Exception as error:
             self.failed(error)
             raise
-        self.availability.answered()
-        return answer
+        self.availability.replied()
+        return reply
 
     def failed(self, error: Exception) -> None:
-        """Take note of a failure. Where the server did answer, a probe tells what that means."""
+        """Take note of a failure. Where the server did reply, a probe tells what that means."""
         if self._server.is_refusal(error):
             if not self._is_checking:
                 self._is_checking = True

@@ -156,7 +156,7 @@ class RedisStore:
         self._tell(call)
 
     def _tell(self, call: Call) -> None:
-        """Send a call whose answer says nothing."""
+        """Send a call whose reply says nothing."""
         node = self._node(self._client.node_of(call.keys[0]))
         if node.is_up:
             self._tasks.spawn(self._told(node, call), name="ratelimit: tell redis")
@@ -173,9 +173,9 @@ class RedisStore:
             self._is_giving_back = True
             self._tasks.spawn(self._give_all_back(), name="ratelimit: give places back")
 
-    def _give_back_orphan(self, call: Call, answer: Any) -> None:
+    def _give_back_orphan(self, call: Call, reply: Any) -> None:
         """Give back the places of a request that was let through when its client had left."""
-        if call.places and all(answer[0::4]):
+        if call.places and all(reply[0::4]):
             self._give_back(lambda: self._leases.give_back(call.member, call.places))
 
     async def _give_all_back(self) -> None:

@@ -1,4 +1,4 @@
-"""What is said to a Redis server, and what it answers: no I/O here."""
+"""What is said to a Redis server, and what it replies: no I/O here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 
 SCRIPT: Final = files("gateway_plugin_ratelimit.stores").joinpath("limits.lua").read_text()
-"""Decides on a request; see its head for arguments and answer."""
+"""Decides on a request; see its head for arguments and reply."""
 
 SCRIPT_SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 """The name under which servers know the script."""
