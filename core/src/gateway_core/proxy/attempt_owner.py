@@ -22,10 +22,9 @@ from gateway_core.messages import Attempt as AttemptRecord
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream.pool import NO_CLIENT, ProxyClient
+from gateway_core.proxy.upstream.pool import NO_CLIENT, BoundConnections, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.request_head import RequestHead

@@ -14,7 +14,6 @@ from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Chain
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.attempt_owner import PreparedRequest, client_terms
-from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
@@ -24,6 +23,7 @@ from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.upstream_head import (
+    AttemptPhase,
     UnsendableHeadError,
     client_host,
     framing_fields,

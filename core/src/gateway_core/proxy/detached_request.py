@@ -20,13 +20,13 @@ from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Headers, Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource
-from gateway_core.proxy.exchange_record import make_record
 from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import ChosenTarget, RequestPhases
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.telemetry import make_record
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 
@@ -218,7 +218,7 @@ class DetachedRequest:
             return
         call = None if forward.client_call is None else forward.client_call.call
         self.tunnel_bytes = len(self._data or b""), self._bytes
-        record = make_record(self, call, response, self.proxy.now() - self.request.started)
+        record = make_record(self, call, response, self.proxy.now() - self.request.started, self.proxy.wall())
         shown = response or Response(499)
         self._runner.run_last(self.snapshot.release, start_log_phase, hooks, self.request, shown, record)
 

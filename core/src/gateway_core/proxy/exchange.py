@@ -19,7 +19,6 @@ from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
-from gateway_core.proxy.exchange_record import make_record, response_of
 from gateway_core.proxy.forward import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.hook_runner import HookRunner
@@ -31,6 +30,7 @@ from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.telemetry import make_record, response_of
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import Match
@@ -380,7 +380,7 @@ class Exchange:
         proxy.telemetry.count(request.route, status, duration)
         if log := self.chain.log:
             hooks, sent = self.runner(), relay if self.forwarding is None else self.forwarding.call
-            record = make_record(self, sent, response, duration)
+            record = make_record(self, sent, response, duration, proxy.wall())
             shown = response or response_of(relay)
             hooks.run_last(self._pin.release, start_log_phase, log, request, shown, record)
         else:

@@ -18,11 +18,11 @@ from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.request import arrival_of
 from gateway_core.proxy.attempt_owner import PreparedRequest
-from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
+from gateway_core.proxy.upstream_head import AttemptPhase
 from gateway_core.proxy.wire.fields import valid_host, value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS

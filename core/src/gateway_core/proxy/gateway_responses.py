@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from gateway_core.messages import Response
-from gateway_core.proxy.date_field import DateField
-from gateway_core.proxy.response_fields import own_block, status_line
+from gateway_core.proxy.response_fields import DateField, own_block, status_line
 from gateway_core.reasons import VERSION_UNSUPPORTED
 
 _VERSIONS = "this port speaks HTTP/1.1 and HTTP/1.0 only"

@@ -17,14 +17,13 @@ from gateway_core.messages import Request
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
-from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.fetches import FetchBody
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
-from gateway_core.proxy.upstream_head import UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.upstream_head import AttemptPhase, UnsendableHeadError, framing_fields, upstream_head
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError

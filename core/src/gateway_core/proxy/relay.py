@@ -18,13 +18,13 @@ from gateway_core.hooks import Hook, Stop
 from gateway_core.messages import Response
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
-from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_phase import ResponsePhase, join
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
+    AttemptPhase,
     UnsendableHeadError,
     client_host,
     framing_fields,

@@ -1,8 +1,10 @@
-"""Which fields of a response are the gateway's own, and its status line (RFC 9112 section 4)."""
+"""Which fields of a response are the gateway's own, its status line (RFC 9112 section 4), and its Date."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from email.utils import formatdate
 from typing import Final
 
 from gateway_core.messages import Headers, Response
@@ -79,3 +81,26 @@ def has_request_id(block: bytes) -> bool:
 def has_date(block: bytes) -> bool:
     """Return whether a block has a Date field."""
     return _DATE_LINE.search(block) is not None
+
+
+class DateField:
+    """Formats the time of day, once a second."""
+
+    __slots__ = ("_block", "_second", "_wall")
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._second = -1
+        self._block = b""
+
+    def value(self) -> str:
+        """Return the field's value."""
+        return self.block()[len(b"\r\nDate: ") :].decode()
+
+    def block(self) -> bytes:
+        """Return the field as a block (see `gateway_core.messages.Headers`)."""
+        second = int(self._wall())
+        if second != self._second:
+            self._second = second
+            self._block = b"\r\nDate: " + formatdate(second, usegmt=True).encode()
+        return self._block

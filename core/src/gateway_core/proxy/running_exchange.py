@@ -10,10 +10,10 @@ from typing import Protocol
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.telemetry import Telemetry

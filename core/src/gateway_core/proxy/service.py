@@ -18,12 +18,12 @@ from typing import Final
 from gateway_core.clock import Clock
 from gateway_core.config import LimitsConfig
 from gateway_core.metrics import Metrics
-from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
+from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import TrackedExchange
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper

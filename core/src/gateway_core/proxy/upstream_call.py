@@ -28,12 +28,12 @@ from gateway_core.messages import Headers
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
-from gateway_core.proxy.attempt_phase import AttemptPhase
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.upstream.pool import BoundConnections
+from gateway_core.proxy.upstream_head import AttemptPhase
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import PLUGIN_FAILED
 from gateway_core.tasks import spawn

@@ -10,8 +10,8 @@ from typing import Final
 from gateway_core.config import ListenConfig
 from gateway_core.messages import TlsInfo
 from gateway_core.messages.headers import block_of, headers_of_block
-from gateway_core.proxy.upstream.bound_connections import BoundConnections
 from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.pool import BoundConnections
 from gateway_core.proxy.wire.field_names import request_trailers
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, facts_of_refused

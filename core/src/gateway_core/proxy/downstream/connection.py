@@ -25,7 +25,6 @@ from typing import Protocol, cast
 
 from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.date_field import DateField
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.connections import FEW, Connections, Turns
 from gateway_core.proxy.downstream.head_reader import HeadReader
@@ -33,6 +32,7 @@ from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER

@@ -11,8 +11,7 @@ import asyncio
 from enum import IntEnum
 from typing import Final, Protocol
 
-from gateway_core.proxy.date_field import DateField
-from gateway_core.proxy.response_fields import BODILESS, has_date, has_request_id, status_line
+from gateway_core.proxy.response_fields import BODILESS, DateField, has_date, has_request_id, status_line
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.bodies import LAST_CHUNK, encode_chunk

@@ -7,6 +7,10 @@ whatever else a pool is made of is part of what tells endpoints apart (`Transpor
 How a connection is made: the endpoint's name is resolved by the process's resolver, and its addresses are tried a
 quarter of a second apart, the families in turn, until one connects (RFC 8305). Where the endpoint expects a PROXY
 header, that is sent first, TLS begins behind it, and the connection serves only clients of that address.
+
+`BoundConnections` are the connections that belong to one client's connection, because an upstream knows its user by
+them (see `gateway_core.proxy.wire.fields` for what binds a connection): they serve the later requests of that client,
+also those without credentials, are never lent to another, and are closed with the client's connection.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.proxy_protocol import Address, proxy_header
 from gateway_core.tasks import Tasks
+from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.transport import TransportSettings
+from gateway_core.upstreams.upstream import Upstream
 
 HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried beside the one before (RFC 8305 section 5)."""
@@ -327,3 +333,41 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class BoundConnections:
+    """At most one idle connection for each endpoint."""
+
+    __slots__ = ("_idle", "_is_closed")
+
+    def __init__(self) -> None:
+        self._idle: dict[Endpoint, UpstreamConnection] = {}
+        self._is_closed = False
+
+    def keep(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
+        """Keep a connection whose response is complete for the client's next request."""
+        older = self._idle.pop(endpoint, None)
+        if older is not None:
+            older.abort()
+        if self._is_closed or connection.pool.closed:
+            connection.abort()
+        else:
+            self._idle[endpoint] = connection
+
+    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
+        """Return the connection to an endpoint, if there is one that is open."""
+        connection = self._idle.pop(endpoint, None)
+        return connection if connection is not None and connection.is_alive else None
+
+    def pick(self, upstream: Upstream, now: float) -> Endpoint | None:
+        """Choose the endpoint of an upstream that knows the client by its connection; None if there is none."""
+        for endpoint, connection in self._idle.items():
+            if connection.is_alive and (chosen := upstream.pick_again(endpoint, now)) is not None:
+                return chosen
+        return None
+
+    def close(self) -> None:
+        """Close all, and those that are still in use once their responses are complete."""
+        self._is_closed = True
+        while self._idle:
+            self._idle.popitem()[1].abort()
