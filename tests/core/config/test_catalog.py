@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from gateway_core.config import PluginCatalog, PluginDescription
+from gateway_core.config.catalog import FIRST_PARTY, install_advice
 
+from tests.contract.repository import ROOT
 from tests.core.config.conftest import Catalogue
 
 
@@ -15,3 +18,16 @@ def test_anything_that_describes_plugins_is_a_catalog() -> None:
 
     assert catalog.describe("gone") is None
     assert "auth" in catalog.names()
+
+
+def test_the_list_is_that_of_the_repository() -> None:
+    assert {path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file()} == FIRST_PARTY
+
+
+@pytest.mark.parametrize("name", ["ratelimt", "jwt", "Auth", "auth ", "auth; rm", "", "kubernetes2"])
+def test_names_that_are_not_ours_are_not_advised(name: str) -> None:
+    assert install_advice(name) == ""
+
+
+def test_ours_are_advised() -> None:
+    assert install_advice("auth") == "pip install gateway-plugin-auth"

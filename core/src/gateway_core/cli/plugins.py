@@ -12,7 +12,7 @@ from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
 from gateway_core.cli.options_table import example, table
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
-from gateway_core.config.first_party import install_advice
+from gateway_core.config.catalog import install_advice
 from gateway_core.packages import PluginInfo, PluginRegistry, installed_plugins
 
 MODULES: Final = {

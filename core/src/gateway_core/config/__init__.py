@@ -16,7 +16,6 @@ from gateway_core.config.config_file import (
 )
 from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
-from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
@@ -54,6 +53,7 @@ from gateway_core.config.models.upstream import (
 )
 from gateway_core.config.problems import (
     ConfigError,
+    ConfigFinding,
     ConfigProblem,
     Severity,
     problem_as_json,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from gateway_core.config.findings import ConfigFinding
+from gateway_core.config.problems import ConfigFinding
 
 HOOK_TIMES: Final = "hook-times"
 """What a plugin `needs` to be told what each hook took; the gateway itself provides it."""
@@ -55,3 +55,16 @@ class PluginCatalog(Protocol):
 
     def names(self) -> Sequence[str]:
         """Return the names of all installed plugins, those that cannot be loaded included."""
+
+
+FIRST_PARTY: Final = frozenset({"auth", "consul", "etcd", "kubernetes", "logger", "ratelimit"})
+"""Plugins and extensions of this repository, each in the distribution ``gateway-plugin-NAME``."""
+
+
+def install_advice(name: str) -> str:
+    """Return the command that installs a plugin, or an empty text.
+
+    Only for plugins of this project: advising it for any name would lead from a typo to a distribution that a stranger
+    registered under it.
+    """
+    return f"pip install gateway-plugin-{name}" if name in FIRST_PARTY else ""

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, schema_secret_paths
 from gateway_core.config.suggestions import quote, shown
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 from gateway_core.config.values import InvalidValueError
 

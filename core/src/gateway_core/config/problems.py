@@ -7,10 +7,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from gateway_core.config.location import Place
-from gateway_core.config.redaction import masked_line
+from gateway_core.config.location import KeyPath, Place
+from gateway_core.config.redaction import masked_line, without_credentials
 from gateway_core.config.suggestions import counted
-from gateway_core.config.userinfo import without_credentials
 
 Severity = Literal["error", "warning"]
 """Errors reject a configuration; warnings are printed, counted and shown."""
@@ -166,3 +165,21 @@ def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
         related=tuple(Place(*position) for position in entry["related"]),
         value=entry["value"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFinding:
+    """Something wrong with, or worth a warning about, the value at a key path within a configuration.
+
+    ``path`` is relative to what was examined, such as ``("providers", 0, "secret")``; empty for all of it. The message
+    is lower case, without a full stop, names the value (never a secret) and the remedy. ``code`` is stable, for
+    programs: lower case words joined by ``-`` and ``.``.
+    """
+
+    path: KeyPath
+    message: str
+    _: KW_ONLY
+    code: str
+    severity: Severity = "error"
+    is_key: bool = False
+    """It is about the last key of the path, not about its value."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import not_one_of, wrong_kind
+from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
 from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler,
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from gateway_core.config.userinfo import HIDDEN, without_credentials
+from gateway_core.config.redaction import HIDDEN, without_credentials
 from gateway_core.config.values import CANONICAL, check_header_value
 
 USERINFO_KEY: Final = "x-may-hold-userinfo"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from gateway_core.config.userinfo import without_credentials
+from gateway_core.config.redaction import without_credentials
 
 EMPTY: Final = "is empty: give at least one, or leave it out"
 """What is wrong with a list that may not be empty."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
 from gateway_core.config.address import UNIX, parse_origin
-from gateway_core.config.userinfo import without_credentials
+from gateway_core.config.redaction import without_credentials
 from gateway_core.leases import Lease, close
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.health import EjectionState, HealthState

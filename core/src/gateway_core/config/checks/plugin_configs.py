@@ -10,8 +10,8 @@ from typing import Any
 from gateway_core.config.catalog import PluginDescription
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.document_view import BindingView, all_bindings, bindings, mappings, targets_of
-from gateway_core.config.findings import ConfigFinding
 from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import secret_texts
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.suggestions import listed, quote
