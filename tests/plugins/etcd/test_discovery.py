@@ -162,3 +162,13 @@ def test_credentials_of_a_refused_endpoint_are_not_shown(value: bytes) -> None:
         read_endpoint(b"a", value)
 
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_prefix_without_endpoints_is_named(etcd: Etcd, watch: Any) -> None:
+    following = watch(prefix="/usres")
+
+    assert (await following()).reason == "there is no key below '/usres/'"
+    await etcd.put("/usres/a", "nonsense here")
+    assert (await following()).reason == "none of the 1 keys below '/usres/' is an endpoint"
+    await etcd.put("/usres/b", "http://10.0.0.1:8080")
+    assert (await following()).reason == ""

@@ -77,7 +77,7 @@ def test_a_refusal_that_is_not_etcds_is_told_by_its_status(status: int, kind: ty
     error = read_refusal(status, b"<html>nothing here</html>")
 
     assert type(error) is kind
-    assert str(error) == f"it answers {status}: <html>nothing here</html>"
+    assert str(error) == f"it responds {status}: <html>nothing here</html>"
 
 
 values = st.recursive(

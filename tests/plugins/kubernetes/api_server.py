@@ -1,7 +1,9 @@
-"""An API server for tests: lists with pages, chunked watches with bookmarks, expiry, dropped connections, tokens.
+"""An API server for tests: pages, watches with bookmarks, expiry, dropped connections, tokens, writes with conflicts.
 
-It behaves as real servers were seen to behave: a version that has expired is an answer 200 with one event ``ERROR`` in
-the stream, bookmarks are objects without anything but a version, and a watch ends after its ``timeoutSeconds``.
+It behaves as real servers were seen to behave: a version that has expired is a response 200 with one event ``ERROR`` in
+the stream, bookmarks are objects without anything but a version, and a watch ends after its ``timeoutSeconds``. Objects
+can be created, replaced, patched and deleted; a write with an old ``resourceVersion`` is a conflict (409), so that
+Leases elect one leader; ``status`` is changed through its subresource only.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -22,7 +24,29 @@ GROUPS = {
     "services": "/api/v1",
     "configmaps": "/api/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
 }
+
+
+class Asked(NamedTuple):
+    """What a path names."""
+
+    group: str
+    namespace: str
+    plural: str
+    name: str
+    part: str
+
+    @classmethod
+    def parse(cls, path: str) -> Asked:
+        parts = path.strip("/").split("/")
+        size = 2 if parts[0] == "api" else 3
+        group, rest = "/" + "/".join(parts[:size]), parts[size:]
+        namespace = ""
+        if len(rest) > 2 and rest[0] == "namespaces":
+            namespace, rest = rest[1], rest[2:]
+        plural, name, part = (*rest, "", "", "")[:3]
+        return cls(group, namespace, plural, name, part)
 
 
 def matches(item: Object, labels: str, fields: str) -> bool:
@@ -46,7 +70,7 @@ class ApiServer:
         self.certificates: list[object] = []
         """The client's certificate of each request, if it had one."""
         self.refusals: list[web.Response] = []
-        """Answers for the next requests, whatever they ask for."""
+        """Responses to the next requests, whatever they ask for."""
         self.largest_page = 500
         self.port = 0
         self._version = 100
@@ -59,7 +83,7 @@ class ApiServer:
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._respond)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=tls)
@@ -143,8 +167,8 @@ class ApiServer:
 
     def _event(self, entry: tuple[int, str, Key, Object, Object | None], request: web.Request) -> bytes | None:
         _, kind, key, item, before = entry
-        plural, namespace = self._asked(request)
-        if key[0] != plural or namespace not in {"", key[1]}:
+        asked = Asked.parse(request.path)
+        if key[0] != asked.plural or asked.namespace not in {"", key[1]}:
             return None
         labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
         is_in, was_in = matches(item, labels, fields), before is not None and matches(before, labels, fields)
@@ -153,29 +177,64 @@ class ApiServer:
         kind = kind if is_in == was_in or kind == "DELETED" else ("ADDED" if is_in else "DELETED")
         return json.dumps({"type": kind, "object": item}).encode() + b"\n"
 
-    def _asked(self, request: web.Request) -> tuple[str, str]:
-        parts = request.path.strip("/").split("/")
-        return parts[-1], parts[-2] if "namespaces" in parts else ""
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         self.certificates.append(request.get_extra_info("peercert") or None)
         if self.refusals:
             return self.refusals.pop(0)
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return status(401, "Unauthorized")
-        plural, _ = self._asked(request)
-        if plural not in self.kinds or not request.path.startswith(self.kinds[plural]):
+        asked = Asked.parse(request.path)
+        if self.kinds.get(asked.plural) != asked.group:
             return status(404, "the server could not find the requested resource")
-        return await self._watch(request) if "watch" in request.query else self._list(request)
+        if request.method == "GET" and not asked.name:
+            return await self._watch(request) if "watch" in request.query else self._list(request)
+        return self._one(request.method, asked, await request.read(), request.content_type)
+
+    def _one(self, method: str, asked: Asked, body: bytes, kind: str) -> web.Response:
+        """Read or write one object."""
+        wanted: Object = json.loads(body) if body else {}
+        if method == "POST":
+            return self._create(asked, wanted)
+        key = (asked.plural, asked.namespace, asked.name)
+        before = self.objects.get(key)
+        if before is None:
+            return status(404, f'{asked.plural} "{asked.name}" not found')
+        if method == "DELETE":
+            self._note("DELETED", key, before, before)
+            return web.json_response({"kind": "Status", "status": "Success"})
+        if method == "PATCH":
+            if kind not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
+                return status(415, f"{kind} is not supported")
+            version = (wanted.get("metadata") or {}).get("resourceVersion")
+            wanted = merged(before, wanted)
+        elif method == "PUT":
+            version = (wanted.get("metadata") or {}).get("resourceVersion")
+        else:
+            return web.json_response(before)
+        if version is not None and version != before["metadata"]["resourceVersion"]:
+            return status(409, f'Operation cannot be fulfilled on {asked.plural} "{asked.name}": it has been modified')
+        # Each of the two ways changes its own part only.
+        after = {**before, "status": wanted.get("status")} if asked.part else {**wanted, "status": before.get("status")}
+        after["metadata"] = {**before["metadata"], **({} if asked.part else wanted.get("metadata") or {})}
+        self._note("MODIFIED", key, {name: part for name, part in after.items() if part is not None}, before)
+        return web.json_response(self.objects[key])
+
+    def _create(self, asked: Asked, wanted: Object) -> web.Response:
+        key = (asked.plural, asked.namespace, str(wanted["metadata"]["name"]))
+        if key in self.objects:
+            return status(409, f'{asked.plural} "{key[2]}" already exists')
+        metadata = {**wanted["metadata"], "namespace": asked.namespace, "uid": f"uid-{self._version}"}
+        self._note("ADDED", key, {**wanted, "metadata": metadata}, None)
+        return web.json_response(self.objects[key], status=201)
 
     def _list(self, request: web.Request) -> web.Response:
-        plural, namespace = self._asked(request)
+        asked = Asked.parse(request.path)
         labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
         items = [
             item
             for key, item in sorted(self.objects.items())
-            if key[0] == plural and namespace in {"", key[1]} and matches(item, labels, fields)
+            if key[0] == asked.plural and asked.namespace in {"", key[1]} and matches(item, labels, fields)
         ]
         start = int(request.query.get("continue", "0"))
         limit = min(int(request.query.get("limit", "0")) or len(items), self.largest_page) or 1
@@ -210,8 +269,23 @@ class ApiServer:
         return response
 
 
+def merged(before: Any, patch: Any) -> Any:
+    """Return a value after a merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = dict(before) if isinstance(before, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = merged(kept.get(name), value)
+    return kept
+
+
 def status(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.json_response({"kind": "Status", "code": code, "message": message}, status=code, headers=headers)
+    reasons = {404: "NotFound", 409: "Conflict", 401: "Unauthorized", 410: "Expired"}
+    content = {"kind": "Status", "code": code, "reason": reasons.get(code, ""), "message": message}
+    return web.json_response(content, status=code, headers=headers)
 
 
 def pod(address: str, *, ready: bool | None = True, terminating: bool | None = None) -> Object:

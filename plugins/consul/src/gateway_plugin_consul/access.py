@@ -52,7 +52,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Agents that are asked one after the other until one answers."""
+    """Agents that are asked one after the other until one responds."""
 
     addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
     """URLs without a slash at the end."""

@@ -15,16 +15,16 @@ from gateway_plugin_consul.access import Access
 LARGEST: Final = 256 * 1024 * 1024
 CONNECT_TIMEOUT: Final = 5.0
 _EXPLANATION: Final = 300
-"""Characters of an answer that are shown as the reason of a refusal."""
+"""Characters of a response that are shown as the reason of a refusal."""
 Query = Sequence[tuple[str, str]]
 
 
 class AgentError(GatewayError):
-    """A refusal, or an answer that cannot be one."""
+    """A refusal, or a response that cannot be one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentResponse:
     """What an agent says."""
 
     body: bytes
@@ -47,14 +47,14 @@ class Agents:
         return self._access.addresses[self._turn % len(self._access.addresses)]
 
     def use_next(self) -> None:
-        """Go over to the next agent: this one does not answer."""
+        """Go over to the next agent: this one does not respond."""
         self._turn += 1
 
-    async def get(self, path: str, query: Query, *, limit: float, may_be_missing: bool = False) -> Answer:
+    async def get(self, path: str, query: Query, *, limit: float, may_be_missing: bool = False) -> AgentResponse:
         """Ask the agent in use.
 
         :param limit: seconds in which everything has to be there.
-        :param may_be_missing: whether 404 is an answer, as it is for keys.
+        :param may_be_missing: whether 404 is a response, as it is for keys.
         :raises AgentError: the agent refuses.
         :raises AccessError: the token cannot be read.
         :raises OSError: it cannot be reached (aiohttp's errors of connections, and ``TimeoutError``, included).
@@ -72,11 +72,11 @@ class Agents:
         index = response.headers.get("X-Consul-Index", "")
         number = int(index) if index.isascii() and index.isdecimal() and len(index) < 20 else None
         if response.status == 200:
-            return Answer(body, number)
+            return AgentResponse(body, number)
         if response.status == 404 and may_be_missing:
-            return Answer(b"", number)
+            return AgentResponse(b"", number)
         said = " ".join(body.decode("utf-8", "replace").split())[:_EXPLANATION] or response.reason or "refused"
-        raise AgentError(f"{self.address} answers {response.status} to {path}: {said}")
+        raise AgentError(f"{self.address} responds {response.status} to {path}: {said}")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
@@ -84,5 +84,5 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         body += part
         if len(body) > LARGEST:
-            raise AgentError(f"the answer to {response.url.path} is larger than {LARGEST} bytes")
+            raise AgentError(f"the response to {response.url.path} is larger than {LARGEST} bytes")
     return bytes(body)

@@ -1,7 +1,7 @@
-"""Blocking queries: ask for what is newer than an index, and get an answer when there is something.
+"""Blocking queries: ask for what is newer than an index, and get a response when there is something.
 
 As https://developer.hashicorp.com/consul/api-docs/features/blocking asks for it: an index that goes backwards is
-forgotten, one below 1 is taken as 1, and a client that gets answers fast takes its time.
+forgotten, one below 1 is taken as 1, and a client that gets responses fast takes its time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import aiohttp
 from gateway_plugin_sdk import Backoff, Clock
 
 from gateway_plugin_consul.access import AccessError
-from gateway_plugin_consul.agents import AgentError, Agents, Answer, Query
+from gateway_plugin_consul.agents import AgentError, AgentResponse, Agents, Query
 
 SHORTEST_GAP: Final = 0.05
 LONGEST_GAP: Final = 0.5
-"""Seconds between two queries: in a burst, where every answer has everything, and while answers bring nothing new."""
+"""Seconds between two queries: in a burst, where every response has everything, and while none brings news."""
 
 BUSY_SHARE: Final = 0.1
-"""Share of the time that may go into reading answers while many come."""
+"""Share of the time that may go into reading responses while many come."""
 
 _FAILURES: Final = (aiohttp.ClientError, AgentError, AccessError, OSError, TimeoutError)
 
@@ -38,11 +38,11 @@ class QueryResult:
     """Why it may be out of date; empty if it is not."""
 
 
-def next_index(previous: int, answered: int | None) -> int:
+def next_index(previous: int, received: int | None) -> int:
     """Return the index to wait for; 0 is to ask without waiting."""
-    if answered is None or answered < 1:
+    if received is None or received < 1:
         return 1
-    return answered if answered >= previous else 0
+    return received if received >= previous else 0
 
 
 class BlockingQuery:
@@ -63,7 +63,7 @@ class BlockingQuery:
         """Prepare to ask.
 
         :param wait: seconds that the agent may take until something changes.
-        :param timeout: seconds that an answer may take beyond that.
+        :param timeout: seconds that a response may take beyond that.
         """
         self._agents = agents
         self._path = path
@@ -81,7 +81,7 @@ class BlockingQuery:
         gap = SHORTEST_GAP
         while True:
             try:
-                answer = await self._ask(index)
+                response = await self._ask(index)
             except _FAILURES as error:
                 failed = QueryResult(latest.body, self._told(error))
                 # Another agent, or the same after a restart, may have another index.
@@ -93,17 +93,17 @@ class BlockingQuery:
                 await asyncio.sleep(self._backoff.next_delay())
                 continue
             self._backoff.reset()
-            index = next_index(index, answer.index)
+            index = next_index(index, response.index)
             gap = min(gap * 2, LONGEST_GAP)
-            if answer.body != latest.body or latest.failure:
-                latest = QueryResult(answer.body)
+            if response.body != latest.body or latest.failure:
+                latest = QueryResult(response.body)
                 began = self._clock.monotonic()
                 yield latest
                 busy = self._clock.monotonic() - began
                 gap = min(max(SHORTEST_GAP, busy / BUSY_SHARE), LONGEST_GAP)
             await asyncio.sleep(gap)
 
-    async def _ask(self, index: int) -> Answer:
+    async def _ask(self, index: int) -> AgentResponse:
         query, limit = self._query, self._timeout
         if index:
             query = (*query, ("index", str(index)), ("wait", f"{round(self._wait * 1000)}ms"))
@@ -115,5 +115,5 @@ class BlockingQuery:
         if isinstance(error, AgentError | AccessError):
             return str(error)
         if isinstance(error, TimeoutError):
-            return f"{self._agents.address} does not answer in time"
+            return f"{self._agents.address} does not respond in time"
         return f"{self._agents.address}: {str(error) or type(error).__name__}"

@@ -17,7 +17,7 @@ from gateway_plugin_consul.instances import InstancesError, keep_same, read_inst
 from gateway_plugin_consul.options import ConsulConfig
 
 
-class NoAnswerError(GatewayError):
+class NoResponseError(GatewayError):
     """Nothing was ever heard."""
 
 
@@ -45,7 +45,7 @@ class ConsulDiscovery:
     async def watch(self) -> AsyncGenerator[Discovered]:
         """Yield the endpoints as soon as they are known, and after each change.
 
-        :raises NoAnswerError: the agents fail before that.
+        :raises NoResponseError: the agents fail before that.
         """
         known: dict[str, EndpointSpec] = {}
         body: bytes | None = None
@@ -53,7 +53,7 @@ class ConsulDiscovery:
             async for each in results:
                 failure = each.failure
                 if each.body is None:
-                    raise NoAnswerError(failure)
+                    raise NoResponseError(failure)
                 if each.body is not body:
                     try:
                         found = self._read(each.body)
@@ -63,10 +63,19 @@ class ConsulDiscovery:
                         failure = str(error)
                     else:
                         known, body = keep_same(known, found), each.body
-                yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=failure)
+                why = failure or ("" if known else why_empty(self._config))
+                yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=why)
 
     def _read(self, body: bytes) -> dict[str, EndpointSpec]:
         return read_instances(body, self._config.scheme, include_warning=self._config.include_warning)
+
+
+def why_empty(config: ConsulConfig) -> str:
+    """Return why there may be no instances: Consul says the same for a service that it does not know."""
+    passing = "passing or warning" if config.include_warning else "passing"
+    wanted = [f"the tag {tag!r}" for tag in config.tags] + ([f"filter {config.filter!r}"] if config.filter else [])
+    among = f" with {', '.join(wanted)}" if wanted else ""
+    return f"service {config.service!r} has no {passing} instance{among}, or Consul does not know it"
 
 
 def query_of(config: ConsulConfig) -> list[tuple[str, str]]:

@@ -14,24 +14,24 @@ from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, document_format
 
 
 class KeysError(GatewayError):
-    """An answer that has no list of keys."""
+    """A response that has no list of keys."""
 
 
 def documents_of(body: bytes, prefix: str, place: str) -> tuple[Document, ...]:
-    """Return the documents of an answer in the order of their keys.
+    """Return the documents of a response in the order of their keys.
 
     A key without an ending is YAML; keys with other endings are left out, and so are folders. ``gateway`` as a prefix
     means the key of this name and those below ``gateway/``, not ``gateway-old``.
 
     :param place: what stands before a key in a document's name.
-    :raises KeysError: the answer is none, or a document is not UTF-8.
+    :raises KeysError: the response is none, or a document is not UTF-8.
     """
     try:
         entries = json.loads(body) if body else []
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list):
-        raise KeysError("the answer is no list of keys")
+        raise KeysError("the response is no list of keys")
     values = dict(_values(entries, prefix))
     return tuple(
         Document(f"{place}/{key}", _text(key, values[key]), DOCUMENT_FORMATS[PurePosixPath(key).suffix])

@@ -12,23 +12,23 @@ LARGEST_WEIGHT: Final = 65_535
 
 
 class InstancesError(GatewayError):
-    """An answer that has no list of instances."""
+    """A response that has no list of instances."""
 
 
 def read_instances(body: bytes, scheme: str, *, include_warning: bool) -> dict[str, EndpointSpec]:
-    """Return the endpoints of an answer by id.
+    """Return the endpoints of a response by id.
 
     An instance of which a check is critical (maintenance is one) is left out; one with a warning has the weight that
     the service has for it, and is left out unless wanted. Without an address of its own it has that of its node.
 
-    :raises InstancesError: the answer is none.
+    :raises InstancesError: the response is none.
     """
     try:
         entries = json.loads(body)
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list):
-        raise InstancesError("the answer is no list of service instances")
+        raise InstancesError("the response is no list of service instances")
     found: dict[str, EndpointSpec] = {}
     for spec in _specs(entries, scheme, include_warning=include_warning):
         found.setdefault(spec.id, spec)

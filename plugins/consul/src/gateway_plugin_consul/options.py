@@ -53,7 +53,7 @@ class ConsulConfig(ConfigModel):
     """How to speak with instances."""
 
     address: Text | Annotated[tuple[Text, ...], Field(min_length=1)] = DEFAULT_ADDRESS
-    """The agent, or a list of agents that are asked in turn when one does not answer."""
+    """The agent, or a list of agents that are asked in turn when one does not respond."""
 
     token: Secret = Secret("")
     """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names."""
@@ -71,13 +71,13 @@ class ConsulConfig(ConfigModel):
     """Admin partition (Consul Enterprise)."""
 
     consistency: Consistency = "default"
-    """``stale`` lets any server answer, ``consistent`` makes the leader ask the others first."""
+    """``stale`` lets any server respond, ``consistent`` makes the leader ask the others first."""
 
     wait: Annotated[Duration, Field(gt=0, le=600)] = 60.0
     """How long the agent may hold a query back until something changes, 10m at most."""
 
     timeout: Positive = 10.0
-    """Longest wait for an answer beyond that."""
+    """Longest wait for a response beyond that."""
 
     tls: TlsConfig = TlsConfig()
     """TLS with agents whose address is https."""

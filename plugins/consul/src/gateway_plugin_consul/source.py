@@ -13,7 +13,7 @@ from gateway_plugin_sdk.unstable import switch_option, with_port
 from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery
-from gateway_plugin_consul.discovery import NoAnswerError
+from gateway_plugin_consul.discovery import NoResponseError
 from gateway_plugin_consul.documents import KeysError, documents_of
 
 DEFAULT_HOST: Final = "127.0.0.1:8500"
@@ -65,7 +65,7 @@ class ConsulSource:
     async def documents(self) -> AsyncGenerator[SourceState]:
         """Yield the documents as soon as they are known, and after each change.
 
-        :raises NoAnswerError: the agents fail before that.
+        :raises NoResponseError: the agents fail before that.
         """
         known: tuple[Document, ...] = ()
         body: bytes | None = None
@@ -73,7 +73,7 @@ class ConsulSource:
             async for each in results:
                 failure = each.failure
                 if each.body is None:
-                    raise NoAnswerError(failure)
+                    raise NoResponseError(failure)
                 if each.body is not body:
                     try:
                         known, body = documents_of(each.body, self._prefix, self._place), each.body

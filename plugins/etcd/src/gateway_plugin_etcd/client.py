@@ -25,7 +25,7 @@ LONGEST_LINE: Final = 64 * 1024 * 1024
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes of a response, and of all keys and values of a scope, at most."""
 _LARGEST_REFUSAL: Final = 1024 * 1024
-"""Keys in one answer of a listing."""
+"""Keys in one response of a listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class EtcdClient:
     async def list(self, scope: Scope) -> Listing:
         """Return all keys of a scope as they are now.
 
-        :raises EtcdError: no member answers, or etcd refuses.
+        :raises EtcdError: no member responds, or etcd refuses.
         """
         first, beyond = scope.first, scope.beyond
         entries: list[KeyValue] = []
@@ -118,7 +118,7 @@ class EtcdClient:
             raise UnavailableError(_told(member, error)) from error
 
     async def call(self, path: str, body: Any) -> Any:
-        """Make one call, to each member until one answers.
+        """Make one call, to each member until one responds.
 
         :raises EtcdError: none does, or etcd refuses.
         """
@@ -140,7 +140,7 @@ class EtcdClient:
         raise failure
 
     async def _lines(self, member: str, content: aiohttp.StreamReader, scope: Scope) -> AsyncGenerator[bytes]:
-        """Yield lines; when there are none for a while, ask the member whether it can still answer.
+        """Yield lines; when there are none for a while, ask the member whether it can still respond.
 
         A member that was cut off from the others, or a connection that was lost without a word, is silent as well.
         """
@@ -162,7 +162,7 @@ class EtcdClient:
                 yield line
 
     async def _ping(self, member: str, scope: Scope) -> None:
-        # Linearizable: only a member that has a quorum behind it can answer.
+        # Linearizable: only a member that has a quorum behind it can respond.
         body = {"key": encoded(scope.first), "range_end": encoded(scope.beyond), "limit": 1, "keys_only": True}
         await self._call(member, "/v3/kv/range", body, await self._authenticated(member))
 
@@ -170,8 +170,8 @@ class EtcdClient:
         access = self._access
         if access.username and not self._token:
             body = {"name": access.username, "password": access.password}
-            answer = await self._call(member, "/v3/auth/authenticate", body, "")
-            self._token = str(answer.get("token", ""))
+            response = await self._call(member, "/v3/auth/authenticate", body, "")
+            self._token = str(response.get("token", ""))
         return self._token
 
     async def _call(self, member: str, path: str, body: Any, token: str) -> Any:
@@ -216,5 +216,5 @@ async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 def _told(member: str, error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return f"{member} does not answer in time"
+        return f"{member} does not respond in time"
     return f"{member}: {str(error) or type(error).__name__}"

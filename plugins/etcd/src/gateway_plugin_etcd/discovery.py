@@ -107,7 +107,15 @@ class EtcdDiscovery:
         """Yield all endpoints, in the order of their keys."""
         client = EtcdClient(self._access, self._context.session, self._context.rng)
         async for state in Watcher(client, self._scope, self._context.rng).follow():
-            yield Discovered(tuple(self._read(state.entries)), is_stale=state.is_stale, reason=state.reason)
+            endpoints = tuple(self._read(state.entries))
+            why = state.reason or ("" if endpoints else self._why_empty(len(state.entries)))
+            yield Discovered(endpoints, is_stale=state.is_stale, reason=why)
+
+    def _why_empty(self, keys: int) -> str:
+        prefix = self._scope.first.decode("utf-8", "replace")
+        return (
+            f"none of the {keys} keys below {prefix!r} is an endpoint" if keys else f"there is no key below {prefix!r}"
+        )
 
     def _read(self, entries: Iterable[KeyValue]) -> Iterable[EndpointSpec]:
         seen, self._seen = self._seen, {}

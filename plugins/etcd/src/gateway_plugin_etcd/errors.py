@@ -10,7 +10,7 @@ class EtcdError(GatewayError):
 
 
 class UnavailableError(EtcdError):
-    """The member cannot be reached, or has no leader: another one may answer."""
+    """The member cannot be reached, or has no leader: another one may respond."""
 
 
 class UnauthenticatedError(EtcdError):

@@ -39,7 +39,7 @@ class Watcher:
         self._revision = 0
         """Up to which everything is known; 0 means nothing is."""
         self._cluster = ""
-        self._has_answered = False
+        self._has_responded = False
         self._is_stale = False
         self._failures = 0
         self._backoff = Backoff(rng, longest=LONGEST_PAUSE)
@@ -47,7 +47,7 @@ class Watcher:
     async def follow(self) -> AsyncGenerator[State]:
         """Yield the keys first, then after each change, and when etcd goes away or is back; ends only by an error.
 
-        :raises EtcdError: etcd did not answer at all yet.
+        :raises EtcdError: etcd did not respond at all yet.
         """
         while True:
             try:
@@ -58,7 +58,7 @@ class Watcher:
                 self._revision = 0
                 continue
             except EtcdError as error:
-                if not self._has_answered:
+                if not self._has_responded:
                     raise
                 failure = error
             self._failures += 1
@@ -86,8 +86,8 @@ class Watcher:
 
     def _is_news(self) -> bool:
         """Tell whether etcd was away before this message, and note that it is back."""
-        is_news = self._is_stale or not self._has_answered
-        self._is_stale, self._has_answered, self._failures = False, True, 0
+        is_news = self._is_stale or not self._has_responded
+        self._is_stale, self._has_responded, self._failures = False, True, 0
         self._backoff.reset()
         return is_news
 

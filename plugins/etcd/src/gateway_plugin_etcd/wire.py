@@ -73,7 +73,7 @@ def encoded(data: bytes) -> str:
 
 
 def read_page(plain: Mapping[str, Any]) -> Page:
-    """Read the answer of ``/v3/kv/range``.
+    """Read the response of ``/v3/kv/range``.
 
     :raises EtcdError: it is none.
     """
@@ -82,7 +82,7 @@ def read_page(plain: Mapping[str, Any]) -> Page:
         entries = tuple(_key_value(entry) for entry in plain.get("kvs", ()))
         return Page(revision, cluster, entries, bool(plain.get("more")))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise EtcdError(f"the answer to a range is malformed: {error!r}") from error
+        raise EtcdError(f"the response to a range is malformed: {error!r}") from error
 
 
 def read_watch_message(line: bytes) -> WatchMessage:
@@ -109,14 +109,14 @@ def read_watch_message(line: bytes) -> WatchMessage:
 
 
 def read_refusal(status: int, body: bytes) -> EtcdError:
-    """Return what an answer with another status than 200 means."""
+    """Return what a response with another status than 200 means."""
     try:
         plain = json.loads(body)
         return error_of(int(plain.get("code", 0)), str(plain.get("message") or plain.get("error") or plain))
     except (ValueError, TypeError, AttributeError, RecursionError):
         text = body[:200].decode("utf-8", "replace").strip()
         kind = UnavailableError if status >= 500 else EtcdError
-        return kind(f"it answers {status}: {text}")
+        return kind(f"it responds {status}: {text}")
 
 
 def error_of(code: int, message: str) -> EtcdError:

@@ -68,10 +68,10 @@ class Api:
         response = await self._open(path, query, timeout)
         async with response:
             body = await _body(response)
-        answer = _object(body)
-        if answer is None:
-            raise ApiError(response.status, f"the answer to {path} is no JSON object")
-        return answer
+        found = _object(body)
+        if found is None:
+            raise ApiError(response.status, f"the response to {path} is no JSON object")
+        return found
 
     @asynccontextmanager
     async def watch(self, path: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[AsyncGenerator[Object]]:
@@ -152,12 +152,12 @@ async def _body(response: aiohttp.ClientResponse, largest: int = LARGEST_PAGE) -
     async for part in response.content.iter_any():
         body += part
         if len(body) > largest:
-            raise ApiError(response.status, f"the answer to {response.url.path} is larger than {largest} bytes")
+            raise ApiError(response.status, f"the response to {response.url.path} is larger than {largest} bytes")
     return bytes(body)
 
 
 async def _refusal(response: aiohttp.ClientResponse, path: str) -> ApiError:
-    """Return the error of an answer; the server explains it in a ``Status`` object."""
+    """Return the error of a response; the server explains it in a ``Status`` object."""
     try:
         status = _object(await _body(response, 1 << 20)) or {}
     except (aiohttp.ClientError, TimeoutError, ApiError):
@@ -165,7 +165,7 @@ async def _refusal(response: aiohttp.ClientResponse, path: str) -> ApiError:
     message = status.get("message") or response.reason or "refused"
     retry_after = response.headers.get("Retry-After", "")
     wait = min(float(retry_after), 60.0) if retry_after.isdecimal() else 0.0
-    return ApiError(response.status, f"the API server answers {response.status} to {path}: {message}", wait)
+    return ApiError(response.status, f"the API server responds {response.status} to {path}: {message}", wait)
 
 
 def _object(text: bytes) -> Object | None:

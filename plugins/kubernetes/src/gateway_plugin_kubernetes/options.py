@@ -44,7 +44,7 @@ class KubernetesConfig(ConfigModel):
     """A context of the kubeconfig, instead of its current one."""
 
     timeout: Positive = 10.0
-    """Longest wait for an answer of the API server."""
+    """Longest wait for a response of the API server."""
 
     watch_timeout: Positive = 120.0
     """Shortest time after which a watch is begun anew; the longest is half as much again."""

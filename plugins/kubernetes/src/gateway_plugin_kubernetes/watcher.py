@@ -21,7 +21,7 @@ from gateway_plugin_kubernetes.cluster import ClusterError
 from gateway_plugin_kubernetes.store import Key, Store
 
 PAGE: Final = 100
-"""Objects in one answer of a list: full EndpointSlices are 20 KiB each, and requests wait while a page is read."""
+"""Objects in one response of a list: full EndpointSlices are 20 KiB each, and requests wait while a page is read."""
 MOST_PAGES: Final = 10_000
 LONG_WATCH: Final = 1.0
 """Seconds after which a watch counts as one that worked, even if nothing happened."""
@@ -160,6 +160,6 @@ class Watcher:
             return self._collection.missing
         server = self._api.cluster.server
         if isinstance(error, TimeoutError):
-            return f"{server} does not answer in time"
+            return f"{server} does not respond in time"
         text = str(error) or type(error).__name__
         return text if isinstance(error, ApiError | ClusterError) else f"{server}: {text}"
