@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway_core.config.explanations import EXPLANATIONS, code_of, not_one_of, wrong_kind
 from gateway_core.config.location import KeyPath
 from gateway_core.config.problems import ConfigFinding
-from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.suggestions import did_you_mean, quote, shown
 from gateway_core.config.values import InvalidValueError
 
 Show = Callable[[KeyPath, object], str]
@@ -101,11 +102,11 @@ def _code(details: ErrorDetails) -> str:
             return code
         # What refuses a mapping compares its keys.
         return "value.inconsistent" if isinstance(details["input"], Mapping) else "value.invalid"
-    if kind in _BOUNDS:
-        return "value.invalid" if kind == "string_pattern_mismatch" else "value.out-of-range"
+    if kind in _KEYWORDS:
+        return code_of(_KEYWORDS[kind][0])
     if kind in _EXPECTED:
-        return "value.wrong-type"
-    return "value.not-allowed" if kind in {"literal_error", "enum"} else "value.invalid"
+        return code_of("type")
+    return code_of("enum") if kind in {"literal_error", "enum"} else "value.invalid"
 
 
 def _explain(details: ErrorDetails, value: str) -> str:
@@ -116,53 +117,14 @@ def _explain(details: ErrorDetails, value: str) -> str:
         if isinstance(cause, InvalidValueError):
             return f"{value} {cause}"
         return str(cause) if cause is not None else details["msg"]
-    if (explain := _BOUNDS.get(kind)) is not None:
-        return explain(value, context)
+    if kind in _KEYWORDS:
+        keyword, limit = _KEYWORDS[kind]
+        return EXPLANATIONS[keyword](value, context.get(limit))
     if (expected := _EXPECTED.get(kind)) is not None:
         return wrong_kind(details["input"], value, expected)
     if kind in {"literal_error", "enum"}:
         return not_one_of(details["input"], value, _expected_values(str(context.get("expected", ""))))
     return f"{value} is refused: {details['msg'][:1].lower()}{details['msg'][1:]}"
-
-
-def wrong_kind(found: object, value: str, expected: str) -> str:
-    """Say that a value is of another kind than expected, and what is likely meant."""
-    if found is None:
-        return f"has no value, where {expected} is expected"
-    if isinstance(found, (Mapping, list, tuple)):
-        return f"is {kind_of(found)}, where {expected} is expected"
-    hint = ""
-    if expected == "text":
-        hint = ": put it in quotes"
-    elif expected == "true or false" and isinstance(found, str):
-        answer = _SPELLINGS.get(found.lower())
-        hint = f": write {answer}" if answer else ""
-    elif expected in {"a number", "a whole number"} and isinstance(found, str) and _is_number(found):
-        hint = _number_hint(found, value)
-    return f"{value} is {kind_of(found)}, where {expected} is expected{hint}"
-
-
-def _number_hint(found: str, value: str) -> str:
-    if value == shown(found):
-        return f": write {found.replace('_', '')} without quotes"
-    # From the environment: what it stands for is not shown, and inside brackets YAML needs the quotes.
-    return f": write {value.strip(chr(34))} without quotes, outside of {{ }} and [ ]"
-
-
-_SPELLINGS: Final = {"yes": "true", "on": "true", "y": "true", "true": "true", "1": "true"} | dict.fromkeys(
-    ("no", "off", "n", "false", "0"), "false"
-)
-
-
-def _is_number(text: str) -> bool:
-    bare = text.replace("_", "").removeprefix("-")
-    return bare.isascii() and bare.replace(".", "", 1).isdigit()
-
-
-def not_one_of(found: object, value: str, allowed: Sequence[str]) -> str:
-    """Say that a value is none of a few."""
-    hint = did_you_mean(found, allowed) if isinstance(found, str) else ""
-    return f"{value} is not one of {listed(allowed, last='and')}{hint}"
 
 
 def _expected_values(text: str) -> list[str]:
@@ -191,28 +153,19 @@ _EXPECTED: Final = {
 }
 
 
-def _bound(text: str, key: str) -> Callable[[str, Mapping[str, Any]], str]:
-    return lambda value, context: f"{value} {text} {_number(context.get(key))}"
-
-
-def _number(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-_BOUNDS: Final[dict[str, Callable[[str, Mapping[str, Any]], str]]] = {
-    "greater_than_equal": _bound("is less than the minimum of", "ge"),
-    "less_than_equal": _bound("is greater than the maximum of", "le"),
-    "greater_than": _bound("is not greater than", "gt"),
-    "less_than": _bound("is not less than", "lt"),
-    "multiple_of": _bound("is not a multiple of", "multiple_of"),
-    "string_pattern_mismatch": _bound("does not match the pattern", "pattern"),
-    "too_short": lambda _value, context: (
-        EMPTY if context["min_length"] == 1 else f"has fewer than {counted(context['min_length'], 'item')}"
-    ),
-    "too_long": lambda _value, context: f"has more than {counted(context['max_length'], 'item')}",
-    "string_too_short": lambda value, context: f"{value} is shorter than {counted(context['min_length'], 'character')}",
-    "string_too_long": lambda value, context: f"{value} is longer than {counted(context['max_length'], 'character')}",
+_KEYWORDS: Final = {
+    "greater_than_equal": ("minimum", "ge"),
+    "less_than_equal": ("maximum", "le"),
+    "greater_than": ("exclusiveMinimum", "gt"),
+    "less_than": ("exclusiveMaximum", "lt"),
+    "multiple_of": ("multipleOf", "multiple_of"),
+    "string_pattern_mismatch": ("pattern", "pattern"),
+    "string_too_short": ("minLength", "min_length"),
+    "string_too_long": ("maxLength", "max_length"),
+    "too_short": ("minItems", "min_length"),
+    "too_long": ("maxItems", "max_length"),
 }
+"""The keyword of JSON Schema that says what a kind of pydantic's errors says, and where the limit is in its context."""
 
 
 def fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway_core.config.explanations import EXPLANATIONS, code_of, not_one_of, wrong_kind
 from gateway_core.config.location import KeyPath, format_path
-from gateway_core.config.model_errors import not_one_of, wrong_kind
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
-from gateway_core.config.suggestions import EMPTY, counted, did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.suggestions import did_you_mean, kind_of, listed, quote, shown
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -104,12 +104,12 @@ class _Explainer:
             case "additionalProperties" | "unevaluatedProperties":
                 yield from self._unknown_keys(error, path)
             case _:
-                yield ConfigFinding(path, self._message(error, path), code=_code(error))
+                yield ConfigFinding(path, self._message(error, path), code=code_of(str(error.validator)))
 
     def _message(self, error: ValidationError, path: KeyPath) -> str:
         value = self._show(error, path)
         limit = _limit(error)
-        explain = _MESSAGES.get(str(error.validator))
+        explain = EXPLANATIONS.get(str(error.validator))
         if explain is not None:
             return explain(value, limit)
         if error.validator == "type":
@@ -149,7 +149,7 @@ class _Explainer:
 
     def _key(self, error: ValidationError, path: KeyPath) -> ConfigFinding:
         key = str(_instance(error))
-        explain = _MESSAGES.get(str(error.validator))
+        explain = EXPLANATIONS.get(str(error.validator))
         reason = explain(quote(key), _limit(error)) if explain else f"{quote(key)} is not a key that fits here"
         return ConfigFinding((*path, key), reason, code="key.invalid", is_key=True)
 
@@ -181,19 +181,6 @@ class _Explainer:
         else:
             message = f"{value} fits none of the {len(branches)} forms that are allowed here"
             yield ConfigFinding(path, message, code="value.invalid")
-
-
-def _code(error: ValidationError) -> str:
-    return _CODES.get(str(error.validator), "value.invalid")
-
-
-_CODES: Final = {"type": "value.wrong-type", "enum": "value.not-allowed", "const": "value.not-allowed"} | dict.fromkeys(
-    (
-        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
-        *("minItems", "maxItems", "minProperties", "maxProperties"),
-    ),
-    "value.out-of-range",
-)
 
 
 def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:
@@ -254,24 +241,3 @@ def _kinds(limit: str | list[str]) -> str:
 
 def _plain(value: object) -> str:
     return value if isinstance(value, str) else shown(value)
-
-
-_MESSAGES: Final[dict[str, Callable[[str, Any], str]]] = {
-    "minimum": lambda value, limit: f"{value} is less than the minimum of {limit}",
-    "maximum": lambda value, limit: f"{value} is greater than the maximum of {limit}",
-    "exclusiveMinimum": lambda value, limit: f"{value} is not greater than {limit}",
-    "exclusiveMaximum": lambda value, limit: f"{value} is not less than {limit}",
-    "multipleOf": lambda value, limit: f"{value} is not a multiple of {limit}",
-    "minLength": lambda value, limit: f"{value} is shorter than {counted(limit, 'character')}",
-    "maxLength": lambda value, limit: f"{value} is longer than {counted(limit, 'character')}",
-    "pattern": lambda value, limit: f"{value} does not match the pattern {limit}",
-    "format": lambda value, limit: f"{value} is not of the format {limit}",
-    "const": lambda value, limit: f"{value} is not {shown(limit)}",
-    "minItems": lambda _value, limit: EMPTY if limit == 1 else f"has fewer than {counted(limit, 'item')}",
-    "maxItems": lambda _value, limit: f"has more than {counted(limit, 'item')}",
-    "uniqueItems": lambda *_: "holds the same item twice",
-    "contains": lambda *_: "lacks an item that is needed",
-    "minProperties": lambda _value, limit: f"has fewer than {counted(limit, 'key')}",
-    "maxProperties": lambda _value, limit: f"has more than {counted(limit, 'key')}",
-    "not": lambda value, _limit: f"{value} is not allowed here",
-}
