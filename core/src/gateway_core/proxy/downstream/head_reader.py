@@ -35,7 +35,9 @@ class CachedHead(RequestHead):
     def __init__(self, head: RequestHead, client: Client, snapshot: Snapshot) -> None:
         """Find out once what is the same for every request of a client with this head."""
         for name in RequestHead.__slots__:
-            setattr(self, name, getattr(head, name))
+            # A dictionary, even an empty one, makes each look-up of a default slower.
+            if name != "__dict__" or head.__dict__:
+                setattr(self, name, getattr(head, name))
         self.match: Match[CompiledRoute] | None = None
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
@@ -61,8 +63,8 @@ class HeadReader:
     """Reads the heads of one connection, and remembers the last one."""
 
     __slots__ = (
-        "_bytes", "_cached", "_client", "_head", "_host", "_is_trusted", "_max_bytes", "_max_headers", "_origin",
-        "_snapshot",
+        "_client", "_head", "_host", "_is_trusted", "_max_bytes", "_max_headers", "_origin", "cached", "head_bytes",
+        "snapshot",
     )  # fmt: skip
 
     def __init__(self, client: Client) -> None:
@@ -71,11 +73,12 @@ class HeadReader:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._snapshot: Snapshot | None = None
+        self.snapshot: Snapshot | None = None
         """What all that is remembered belongs to."""
-        self._bytes = b""
+        self.head_bytes = b""
+        """Of the last head."""
         self._head: RequestHead | None = None
-        self._cached: CachedHead | None = None
+        self.cached: CachedHead | None = None
         """The last head, if it came more than once."""
         self._origin: Origin | None = None
         """Where requests come from that say nothing of it, for one host."""
@@ -88,16 +91,12 @@ class HeadReader:
 
     def read(self, data: bytes, position: int, snapshot: Snapshot) -> RequestHead | HeadProblem | None:
         """Return the head at a position, or as `read_head` does if there is none."""
-        cached = self._cached
-        # A slice costs less than `startswith`, and is no copy where one head is all that was read.
-        if cached is not None and self._snapshot is snapshot and data[position : position + cached.size] == self._bytes:
-            return cached
-        if self._snapshot is not snapshot:
+        if self.snapshot is not snapshot:
             self._renew(snapshot)
         last, client = self._head, self._client
-        if last is not None and cached is None and data[position : position + last.size] == self._bytes:
-            self._cached = CachedHead(last, client, snapshot)
-            return self._cached
+        if last is not None and data[position : position + last.size] == self.head_bytes:
+            self.cached = cached = self.cached or CachedHead(last, client, snapshot)
+            return cached
         facts = last.facts if last is not None and last.line else None
         head = read_head(data, position, self._max_bytes, self._max_headers, is_trusted=self._is_trusted, known=facts)
         if head is None or isinstance(head, HeadProblem):
@@ -110,13 +109,13 @@ class HeadReader:
         else:
             client.place(head, snapshot)
             self._origin, self._host = client.usual_origin(snapshot)
-        self._head, self._cached = head, None
-        self._bytes = data[position : position + head.size] if head.size <= _LARGEST else b""
+        self._head, self.cached = head, None
+        self.head_bytes = data[position : position + head.size] if head.size <= _LARGEST else b""
         return head
 
     def _renew(self, snapshot: Snapshot) -> None:
         self.clear()
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         limits = snapshot.limits
         self._max_bytes, self._max_headers = limits.max_head_bytes, limits.max_headers
         self._is_trusted = self._client.is_trusted_in(snapshot)
