@@ -18,9 +18,6 @@ PROXY = CORE.package / "proxy"
 SETTABLE = {
     "Http1ResponseWriter.keep_alive": "declared by `ResponseWriter`: False makes this response the last one",
     "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
-    "AcceptedConnection.ip": "the count of connections by address is kept in one place",
-    "AcceptedConnection.is_anonymous": "likewise",
-    "AcceptedConnection.is_counted": "likewise",
     "UpstreamConnection.deadline": "its pool decides how long a connection may be idle",
     "Pool.last_head": "the head before, by which the next one on any of its connections is recognized",
     "Pool.closed": "its directory is told when the pool is not used any more",

@@ -114,8 +114,9 @@ def default_max_connections() -> int:
 class LocalErrors:
     """Logs failures that come from a shortage on this machine, once a minute with their number."""
 
-    def __init__(self, subject: str = "endpoints cannot be connected to") -> None:
+    def __init__(self, subject: str = "endpoints cannot be connected to", remedy: str = "") -> None:
         self._subject = subject
+        self._remedy = remedy and ": " + remedy
         self._logged_at = float("-inf")
         self._failures = 0
 
@@ -130,10 +131,11 @@ class LocalErrors:
         self._logged_at = now
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         _logger.error(
-            "%s: %s (%d times since the last such line, RLIMIT_NOFILE is %d)",
+            "%s: %s (%d times since the last such line, RLIMIT_NOFILE is %d)%s",
             self._subject,
             reason or "no descriptor, port or memory",
             self._failures,
             most,
+            self._remedy,
         )
         self._failures = 0

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import errno
-import logging
-import resource
 import socket
 import subprocess
 import sys
@@ -10,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from gateway_core.process import acceptor
 
 from tests.core.process.certificates import make, trusting_all
 from tests.core.process.test_gateway_acceptor import GET, config
@@ -57,17 +53,3 @@ def test_running_out_of_descriptors_is_told_once_and_ends_with_its_cause(tmp_pat
 
     assert "Traceback" not in told
     assert told.count("connections cannot be accepted") == 1
-
-
-def test_a_shortage_is_told_once_a_minute_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
-    shortage, error = acceptor.Shortage(), OSError(errno.EMFILE, "Too many open files")
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    with caplog.at_level(logging.ERROR):
-        for now in (0.0, 1.0, 59.0, 60.0, 61.0):
-            shortage.note(error, now)
-
-    first, second = [record.getMessage() for record in caplog.records]
-    assert first.startswith("connections cannot be accepted: too many open files (1 times")
-    assert "(3 times" in second
-    assert f"RLIMIT_NOFILE is {most}" in first

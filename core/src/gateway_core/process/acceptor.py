@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import resource
 import socket
 from typing import Any, Final, Protocol
 
-from gateway_core.descriptors import EXHAUSTED
+from gateway_core.descriptors import EXHAUSTED, LocalErrors
 from gateway_core.tasks import Tasks
 
 _ACCEPTS_PER_TURN: Final = 64
@@ -22,36 +21,13 @@ _ACCEPTS_PER_TURN: Final = 64
 _BACK_OFF: Final = 1.0
 """Seconds without accepting after the system was out of descriptors or memory."""
 
-_LOG_EVERY: Final = 60.0
-
 _logger = logging.getLogger("gateway.server")
 
 
-class Shortage:
-    """Tells of failures to accept, once a minute for all listeners together."""
-
-    def __init__(self) -> None:
-        self._logged_at = float("-inf")
-        self._failures = 0
-
-    def note(self, error: OSError, now: float) -> None:
-        """Count a failure; log it with those before it if the last line is a minute old."""
-        self._failures += 1
-        if now < self._logged_at + _LOG_EVERY:
-            return
-        self._logged_at = now
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        _logger.error(
-            "connections cannot be accepted: %s (%d times since the last such line, RLIMIT_NOFILE is %d): raise that "
-            "limit, or set limits.max_connections below it",
-            (error.strerror or str(error)).lower(),
-            self._failures,
-            most,
-        )
-        self._failures = 0
-
-
-_shortage: Final = Shortage()
+_shortage: Final = LocalErrors(
+    "connections cannot be accepted", "raise that limit, or set limits.max_connections below it"
+)
+"""Of all listeners together."""
 
 
 class Factory(Protocol):
@@ -108,7 +84,7 @@ class Acceptor:
     def _pause(self, error: OSError) -> None:
         """Accept nothing for a moment: an error that stays would be met again at once, by a loop that spins."""
         if error.errno in EXHAUSTED:
-            _shortage.note(error, self.loop.time())
+            _shortage.note((error.strerror or str(error)).lower(), self.loop.time())
         else:
             _logger.warning("a connection could not be accepted: %s", error)
         self.loop.remove_reader(self._sock.fileno())

@@ -353,6 +353,9 @@ def join(owner: RunningExchange, client: TunnelEnd, connection: UpstreamConnecti
 
     idle_timeout = 0.0 if route is None else route.timeouts.idle
     upstream = TunnelEnd(connection.transport, data)
-    tunnel = Tunnel(client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed)
+    is_websocket = owner.head.facts.upgrade == b"websocket"
+    tunnel = Tunnel(
+        client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed, is_websocket=is_websocket
+    )
     proxy.tunnels.add(tunnel)
     owner.tunnel_opened(tunnel)

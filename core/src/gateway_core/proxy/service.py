@@ -139,7 +139,7 @@ class Proxy:
 
     def _close_clients(self) -> None:
         for tunnel in list(self.tunnels):
-            tunnel.close()
+            tunnel.go_away()
         self.connections.abort()
 
     def _snapshot_replaced(self) -> None:

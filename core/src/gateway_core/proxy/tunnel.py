@@ -3,6 +3,8 @@
 Each end is a `TunnelEnd`: a transport, and the bytes that came over it before the tunnel was there. A tunnel takes both
 transports over: it is told what comes, pauses one side while the other does not keep up, passes a half-close on, and
 closes both when one is gone. It belongs to its exchange, which is over when the tunnel is (``on_closed``).
+
+When the gateway ends, the client of a WebSocket is told so by a close frame, if the last frame to it is complete.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Final, NamedTuple, cast
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, abort_later, close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.wire.websocket import GOING_AWAY, FrameReader
 
 _FLUSH: Final = 60.0
 """Seconds to read what the other side sent before it closed, where nothing else is configured."""
@@ -30,7 +33,7 @@ class TunnelEnd(NamedTuple):
 class Tunnel:
     """Joins a client's byte stream with an upstream's until either is closed."""
 
-    __slots__ = ("_client", "_closed", "_idle_timeout", "_now", "_on_closed", "_upstream", "deadline")
+    __slots__ = ("_client", "_closed", "_frames", "_idle_timeout", "_now", "_on_closed", "_upstream", "deadline")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Tunnel:
         idle_timeout: float,
         now: Callable[[], float],
         on_closed: Callable[[Tunnel, int, int], None],
+        is_websocket: bool = False,
     ) -> None:
         """Take both ends over.
 
@@ -51,7 +55,8 @@ class Tunnel:
         self._on_closed = on_closed
         self._closed = False
         self._client = _End(self, client.transport)
-        self._upstream = _End(self, upstream.transport)
+        self._frames = FrameReader() if is_websocket else None
+        self._upstream = _End(self, upstream.transport, self._frames)
         self._client.other, self._upstream.other = self._upstream, self._client
         client.transport.set_protocol(self._client)
         upstream.transport.set_protocol(self._upstream)
@@ -76,6 +81,12 @@ class Tunnel:
         self._client.transport.abort()
         self._upstream.transport.abort()
 
+    def go_away(self) -> None:
+        """Close both ends as the gateway ends."""
+        if self._frames is not None and self._frames.is_between_frames and not self._client.transport.is_closing():
+            self._client.transport.write(GOING_AWAY)
+        self.close()
+
     def close(self) -> None:
         """Close both ends; what is written is still sent."""
         if self._closed:
@@ -90,9 +101,10 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    __slots__ = ("is_at_end", "is_writing_paused", "other", "received", "transport", "tunnel")
+    __slots__ = ("frames", "is_at_end", "is_writing_paused", "other", "received", "transport", "tunnel")
 
-    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
+    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport, frames: FrameReader | None = None) -> None:
+        self.frames = frames
         self.tunnel = tunnel
         self.transport = transport
         self.other: _End = cast("_End", None)
@@ -104,6 +116,8 @@ class _End(asyncio.Protocol):
         self.received += len(data)
         self.tunnel.touch()
         self.other.transport.write(data)
+        if self.frames is not None and not self.frames.is_lost:
+            self.frames.feed(data)
         if len(data) > READ_SIZE:
             bound_reads(self.transport, self)
 

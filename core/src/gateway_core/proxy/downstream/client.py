@@ -61,6 +61,14 @@ class AcceptedConnection:
         self.destination: tuple[str, int] | None = None
         """Address and port that the client connected to, by the same header."""
 
+    def identify(self, ip: str | None) -> None:
+        """Take the client's address from a header of the PROXY protocol; None if it has none."""
+        self.ip, self.is_anonymous = plain_ip(ip or ""), ip is None
+
+    def hold_place(self, is_counted: bool) -> None:
+        """Note whether it has a place in the limits."""
+        self.is_counted = is_counted
+
 
 class Client:
     """The other end of one connection.

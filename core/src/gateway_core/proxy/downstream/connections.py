@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.descriptors import default_max_connections
-from gateway_core.proxy.downstream.client import AcceptedConnection, Client, plain_ip
+from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
@@ -46,6 +46,18 @@ class Connection(Remembering, Moving, Protocol):
     @property
     def shutdown(self) -> Shutdown: ...
     def expire(self, now: float) -> None: ...
+
+
+class _TurnedAway(asyncio.Protocol):
+    """A connection over the limit while its client reads why; it counts as long as it holds a descriptor."""
+
+    def __init__(self, transport: asyncio.Transport, others: deque[asyncio.Transport]) -> None:
+        self._transport = transport
+        self._others = others
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._transport in self._others:
+            self._others.remove(self._transport)
 
 
 class Connections:
@@ -79,8 +91,8 @@ class Connections:
         self._turned_away: deque[asyncio.Transport] = deque()
 
     def __len__(self) -> int:
-        """Return the number of connections, also of those whose TLS is still to begin."""
-        return len(self.open) + self._switched + self._reserved
+        """Return the number of connections, also of those whose TLS is still to begin or that are turned away."""
+        return len(self.open) + self._switched + self._reserved + len(self._turned_away)
 
     # -- admission
 
@@ -90,7 +102,7 @@ class Connections:
             return False
         self._count_client(accepted.ip)
         self._reserved += 1
-        accepted.is_counted = True
+        accepted.hold_place(True)
         return True
 
     def identify(self, accepted: AcceptedConnection, ip: str | None) -> bool:
@@ -99,7 +111,7 @@ class Connections:
         :param ip: None if it has no address.
         """
         self._dismiss_client(accepted.ip)
-        accepted.ip, accepted.is_anonymous = plain_ip(ip or ""), ip is None
+        accepted.identify(ip)
         may_stay = not self._has_too_many(accepted.ip, is_unix=accepted.is_anonymous)
         self._count_client(accepted.ip)
         return may_stay
@@ -107,7 +119,7 @@ class Connections:
     def cancel(self, accepted: AcceptedConnection) -> None:
         """Count a connection to be gone, or to be its protocol's from now on."""
         if accepted.is_counted:
-            accepted.is_counted = False
+            accepted.hold_place(False)
             self._reserved -= 1
             self._dismiss_client(accepted.ip)
 
@@ -145,7 +157,7 @@ class Connections:
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Respond to a connection that is one too many, and close it."""
-        transport.set_protocol(asyncio.Protocol())
+        transport.set_protocol(_TurnedAway(transport, self._turned_away))
         transport.write(self.refusal())
         # If it were closed at once, what the client is about to send would cause a reset, which may overtake the 503.
         if not say_end(transport):

@@ -1,0 +1,41 @@
+"""What the client of a tunnel is told when the gateway ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from gateway_core.tasks import spawn
+
+from tests.core.proxy.kit import Peer, Proxied
+
+UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "sent", "told"),
+    [
+        (b"websocket", b"\x81\x02hi", b"\x88\x02\x03\xe9"),
+        (b"websocket", b"\x81\x03hi", b""),  # in the middle of a frame
+        (b"other", b"\x81\x02hi", b""),
+    ],
+)
+async def test_a_websocket_is_told_that_the_gateway_goes_away(
+    proxied: Proxied, upgrade: bytes, sent: bytes, told: bytes
+) -> None:
+    async def sends(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(SWITCH.replace(b"websocket", upgrade) + sent)
+        await peer.rest()
+
+    gateway, _ = await proxied(sends)
+    client = await gateway.connect()
+    await client.send(UPGRADE.replace(b"websocket", upgrade))
+    await client.head()
+    assert await client.exactly(len(sent)) == sent
+
+    draining = spawn(gateway.proxy.drain(0.1), name="test")
+
+    assert await asyncio.wait_for(client.rest(), 10) == told
+    await draining
