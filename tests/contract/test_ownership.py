@@ -19,8 +19,6 @@ SETTABLE = {
     "Http1ResponseWriter.keep_alive": "declared by `ResponseWriter`: False makes this response the last one",
     "Http1ResponseWriter.is_paused": "its connection is what the transport tells that the client does not keep up",
     "UpstreamConnection.deadline": "its pool decides how long a connection may be idle",
-    "Pool.last_head": "the head before, by which the next one on any of its connections is recognized",
-    "Pool.closed": "its directory is told when the pool is not used any more",
 }
 """Attributes that another file than that of their class may assign."""
 

@@ -221,7 +221,7 @@ class UpstreamConnection(asyncio.Protocol):
         if head.status < 200:
             self._read_interim(head, data[head.size :])
         else:
-            pool.last_head = None if head.binds else head
+            pool.remember(head)
             self._begin_body(head, data[head.size :])
 
     def _read_interim(self, head: ResponseHead, rest: bytes) -> None:

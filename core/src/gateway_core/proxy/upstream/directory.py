@@ -91,15 +91,13 @@ class UpstreamDirectory:
             problem=problem,
             max_head_bytes=self._max_head_bytes(),
             sweeper=self._sweeper,
+            closed=endpoint.closed,  # the request outlived the last snapshot with this endpoint
             on_closed=self.pools.discard,
         )
         if problem:
             return pool  # not kept: the files may be there the next time
         endpoint.pool = pool
-        if endpoint.closed:
-            # The request outlived the last snapshot with this endpoint: no idle connection is kept to it.
-            pool.closed = True
-        else:
+        if not pool.closed:
             self.pools.add(pool)
         return pool
 

@@ -129,6 +129,7 @@ class Pool:
         resolver: NameResolver | None = None,
         max_head_bytes: int = 65536,
         sweeper: Sweeper,
+        closed: bool = False,
         on_closed: Callable[[Pool], None] = lambda _: None,
     ) -> None:
         """Begin without connections.
@@ -136,13 +137,14 @@ class Pool:
         :param path: of the endpoint's unix socket; host and port do not count then.
         :param context: for TLS; None is plain HTTP.
         :param problem: why no connection can be made at all.
+        :param closed: whether no connection is kept idle.
         """
         self.host = host
         self.port = port
         self.path = path
         self.settings = settings
         self.idle: list[UpstreamConnection] = []
-        self.closed = False
+        self.closed = closed
         self.last_head: ResponseHead | None = None
         self.leniency = Leniency.TOLERANT if settings.http1.tolerant else Leniency.REPAIR
         self.tolerates_missing_close_notify = settings.tls.config.tolerate_missing_close_notify
@@ -211,6 +213,10 @@ class Pool:
             idle[0].abort()  # of another client, most likely, who may not come again
         connection.deadline = self._sweeper.time + self._idle_timeout
         idle.append(connection)
+
+    def remember(self, head: ResponseHead) -> None:
+        """Recognise the next head like this one, on any connection; not one by which a client has logged in."""
+        self.last_head = None if head.binds else head
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Drop a connection that is closed or has become a tunnel."""

@@ -79,6 +79,9 @@ class ConnectionOwner(Protocol[Connection_contra]):
     def max_head_bytes(self) -> int:
         """Bytes of a response's head at most, in the snapshot in force."""
 
+    def remember(self, head: ResponseHead) -> None:
+        """Recognise the next head like this one."""
+
     def give_back(self, connection: Connection_contra) -> None:
         """Keep a connection for the next request, or close it."""
 
