@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from gateway_core.backoff import Backoff
 from gateway_core.config.documents import Document, Right, with_rights
 from gateway_core.config.sources.interface import ConfigSource, SourceState
 
@@ -57,20 +58,19 @@ class SourceFeed:
 
     async def run(self) -> None:
         """Follow the source; ends only when it is cancelled."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(self._rng, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while True:
             reason = "its watch has ended"
             try:
                 async with aclosing(self._source.documents()) as states:  # type: ignore[type-var]  # async generators
                     async for state in states:
-                        pause = FIRST_PAUSE
+                        backoff.reset()
                         self._take(state)
             except Exception as error:  # noqa: BLE001  # whatever an extension does wrong must not end the watch
                 reason = str(error) or type(error).__name__
             self._note(is_stale=True, reason=reason)
             self.heard.set()
-            await asyncio.sleep(pause * (0.5 + self._rng.random() / 2))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(backoff.next_delay())
 
     def _take(self, state: SourceState) -> None:
         before = self.documents
