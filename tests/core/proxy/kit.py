@@ -54,8 +54,6 @@ class Peer:
         length = int(field(head, b"content-length") or b"0")
         return int(head[9:12]), head, await self.exactly(length)
 
-    answer = response  # for tests that are being written
-
     def close(self) -> None:
         self.writer.close()
 

@@ -66,7 +66,7 @@ async def test_hooks_run_gateway_wide_then_of_the_route_then_of_the_upstream(
 
     for _ in range(2):
         await client.send(GET)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
 
     assert [field(head, b"x-marks") for head in upstream.heads] == [b"abcd"] * 2
     assert [field(head, b"x-late") for head in upstream.heads] == [b"1" if waits else None] * 2
@@ -167,7 +167,7 @@ async def test_a_free_resend_runs_them_afresh(start_proxy: StartProxy, start_ups
 
     for _ in range(2):
         await client.send(GET)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
     assert [field(head, b"x-count") for head in heads] == [b"1", b"3"]
 
 

@@ -42,7 +42,7 @@ async def test_mirrors_get_their_copy(start_upstream: StartUpstream, start_proxy
     await until(lambda: main.connections)
     await client.send(b"def")
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     await until(lambda: mirror.bodies)
     assert (main.bodies, mirror.bodies) == ([b"abcdef"], [b"abcdef"])
 
@@ -54,7 +54,7 @@ async def test_a_body_that_stalls_is_a_408(start_upstream: StartUpstream, start_
     client = await gateway.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
 
-    assert (await client.answer())[0] == 408
+    assert (await client.response())[0] == 408
     await until(lambda: records and not counts(gateway))
     assert records[0].reason == "body-too-slow"
 

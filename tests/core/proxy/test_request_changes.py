@@ -68,7 +68,7 @@ async def test_a_filter_changes_the_body_once_and_the_framing(proxied: Proxied, 
 
     for count in (1, 2):
         await client.send(request_bytes)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
         assert len(made) == count
     assert [payload(body) for body in upstream.bodies] == [b"ABCDEF"] * 2
     for head in upstream.heads:
@@ -91,7 +91,7 @@ async def test_a_body_that_is_set_goes_up_with_its_length(proxied: Proxied) -> N
 
     for request in (POST, GET, POST):
         await client.send(request)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
     assert upstream.bodies == [b"other body"] * 3
     assert [field(head, b"content-length") for head in upstream.heads] == [b"10"] * 3
     assert field(upstream.heads[0], b"digest") is None
@@ -107,7 +107,7 @@ async def test_an_empty_body_that_is_set_is_none(proxied: Proxied) -> None:
 
     for request in (POST, GET):
         await client.send(request)
-        assert (await client.answer())[0] == 200
+        assert (await client.response())[0] == 200
     assert [field(head, b"content-length") for head in upstream.heads] == [b"0", None]
     assert [field(head, b"transfer-encoding") for head in upstream.heads] == [None, None]
 
@@ -130,7 +130,7 @@ async def test_a_read_gives_what_the_filters_so_far_make(proxied: Proxied, reque
     client = await gateway.connect()
     await client.send(request_bytes)
 
-    assert (await client.answer())[0] == 200
+    assert (await client.response())[0] == 200
     assert seen == [b"abcdef", b"ABCDEF"]
     assert payload(upstream.bodies[0]) == b"ABCDEF..."
 
@@ -290,7 +290,7 @@ async def test_a_filter_that_fails_is_500_and_the_upstream_sees_a_cut(proxied: P
     await until(lambda: made.fed)
     await client.send(b"3\r\ndef\r\n")
 
-    assert (await client.answer())[0] == 500
+    assert (await client.response())[0] == 500
     await until(lambda: seen)
     assert seen[0].endswith(b"3\r\nabc\r\n")
     assert len(made.closed) == 1
