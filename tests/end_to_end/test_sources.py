@@ -204,3 +204,26 @@ async def test_a_source_that_a_local_file_names_has_the_rights_that_it_gives(
 
     assert checked.returncode == 1
     assert '"${TEAM}" is not allowed in a document of this source' in checked.stderr
+
+
+async def test_sources_of_a_local_file_come_and_go_without_a_gap(
+    tmp_path: Path, site: Site, upstream: Upstream
+) -> None:
+    site.text = route("remote", upstream)
+    base = tmp_path / "gateway.yaml"
+    local = f"listen: 127.0.0.1:0\n{route('local', upstream)}\n"
+    base.write_text(local)
+    gateway = Gateway(base, environ={"XDG_STATE_HOME": str(tmp_path / "state")})
+    try:
+        url = await gateway.ready()
+        assert (await get(url, "/remote"))[0] == 404
+
+        base.write_text(local + f"sources: [{{url: '{site.url}'}}]\n")
+        await eventually(url, "/remote", "200")
+        assert (await get(url, "/local"))[0] == 200
+
+        base.write_text(local)
+        await eventually(url, "/remote", "404")
+        assert (await get(url, "/local"))[0] == 200
+    finally:
+        gateway.kill()

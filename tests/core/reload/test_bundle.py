@@ -24,3 +24,13 @@ def test_what_is_incomplete_is_refused(missing: str) -> None:
 def test_it_tells_which_files_it_was_read_from() -> None:
     assert {str(path) for path in BUNDLE.watch().files} == {"/etc/g.yaml"}
     assert {str(path) for path in BUNDLE.watch().directories} == {"/etc/d"}
+
+
+@pytest.mark.parametrize(
+    ("place_files", "expected"),
+    [([], False), (["/etc/g.yaml"], False), (["/etc/g.yaml", "etcd://h/a.yaml"], True), (["configmap/a/b/c"], True)],
+)
+def test_it_tells_whether_a_source_has_a_part_in_it(place_files: list[str], *, expected: bool) -> None:
+    head = json.dumps({"files": ["/etc/g.yaml", "/etc/unused.pem"], "place_files": place_files}).encode()
+
+    assert ConfigBundle("v1", (head,)).has_remote_documents() is expected

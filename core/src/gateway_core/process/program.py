@@ -108,7 +108,9 @@ class Program:
         self._exchanging = asyncio.Lock()
         self._plugins = PluginWatch()
         self._tasks = Tasks()
-        urls = with_configured(urls_of(tuple(roots)), configured_urls(paths_of(tuple(roots)), os.environ))
+        self._paths = paths_of(tuple(roots))
+        self._configured = configured_urls(self._paths, os.environ)
+        urls = with_configured(urls_of(tuple(roots)), self._configured)
         self._standby = ValidatorProcess(kept_for=None if urls else KEPT_WARM)
         self._sources = Sources(urls, state, self._standby) if urls else None
         self.reloader = Reloader(
@@ -163,6 +165,8 @@ class Program:
         await self.reloader.follow(bundle.watch())
         if self._sources is not None:
             await self._sources.start(self.reloader.request)
+        elif bundle.has_remote_documents():
+            self.reloader.request("sources are no longer configured")
 
     def given_up(self) -> int:
         """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
@@ -280,6 +284,17 @@ class Program:
             await self._sources.keep()
         await self._last_good.save(bundle)
 
+    async def _follow_other_sources(self, bundle: ConfigBundle) -> None:
+        """Have a new program take over if the local files name other sources than this one follows."""
+        if await asyncio.to_thread(configured_urls, self._paths, os.environ) == self._configured:
+            return
+        _logger.info("the files name other sources: a new process is to take over")
+        try:
+            async with self._exchanging:
+                await self._restart(bundle)
+        except GatewayError as error:
+            _logger.error("the sources stay as they were until a restart: %s", error)
+
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
         assert self.model is not None
@@ -304,6 +319,7 @@ class Program:
                 await self._restart(bundle)
                 return f"taken over by a new process with {needed}"
         self._take(bundle)
+        await self._follow_other_sources(bundle)
         if self.warnings:
             _logger.warning("the configuration in force has warnings\n%s", render_problems(self.warnings))
         await self._keep(bundle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway_core.config import ConfigProblem, problem_from_json
@@ -27,6 +28,11 @@ class ConfigBundle:
         """Return the files that the configuration was read from."""
         head = json.loads(self.lines[0])
         return WatchSet.of(head["files"], head["directories"])
+
+    def has_remote_documents(self) -> bool:
+        """Whether something in it is written in a document that is no file."""
+        head = json.loads(self.lines[0])
+        return not {Path(name) for name in head["place_files"]} <= {Path(name) for name in head["files"]}
 
     def warnings(self) -> tuple[ConfigProblem, ...]:
         """Return what was found in the configuration that does not reject it."""

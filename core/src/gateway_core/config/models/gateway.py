@@ -59,7 +59,7 @@ class GatewayConfig(Section):
     """Files and patterns, relative to this file, whose contents belong to this configuration."""
 
     sources: tuple[SourceConfig, ...] = ()
-    """Sources of further documents; only in local files, and read when the gateway starts."""
+    """Sources of further documents; only in local files."""
 
     trusted_proxies: tuple[TrustedPeer, ...] = ()
     """Networks of the proxies in front whose word on the client's address, scheme and host is believed; ``unix:`` is
