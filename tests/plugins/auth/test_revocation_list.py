@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 GRAMMAR = re.compile(r"(?P<claim>[^\s:]+):(?P<value>.+?)(?:\s+before\s+(?P<before>[0-9]+(?:\.[0-9]+)?))?")
 """What an entry is, as a pattern that is too slow for long lines."""
 
+NO_VALUE = re.compile(r"\s+before\s+[0-9]+(?:\.[0-9]+)?")
+"""A moment without a value in front of it, which is refused: whoever wrote it left the value out."""
+
 
 def test_entries_name_a_claim_a_token_or_a_time() -> None:
     entries = parse_entries(["# gone", "", "jti:a:b", "sub:alice before 100", "realm.id:7", f"sha256:{'AB' * 32}"])
@@ -32,7 +35,8 @@ def test_a_whole_token_is_named_by_its_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["alice", "sub:", ":alice", "su b:alice", "sub:  before 5", "sha256:zz", "sha256:" + "a" * 63]
+    "line",
+    ["alice", "sub:", ":alice", "su b:alice", "sub: before 5", "sub:  before 5", "sha256:zz", "sha256:" + "a" * 63],
 )
 def test_a_line_that_is_no_entry_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="entry 2: "):
@@ -54,7 +58,8 @@ def test_the_stronger_of_two_entries_counts() -> None:
 )
 def test_entries_are_read_as_their_grammar_says(line: str) -> None:
     match = GRAMMAR.fullmatch(line.strip())
-    expected = None if match is None or not match["value"].strip() else match.group("claim", "value", "before")
+    is_entry = match is not None and match["value"].strip() and not NO_VALUE.fullmatch(match["value"])
+    expected = match.group("claim", "value", "before") if match is not None and is_entry else None
 
     try:
         (entry, before), *_ = (
