@@ -192,6 +192,70 @@ async def test_a_filter_may_say_that_a_body_is_too_large(proxied: Proxied, side:
     assert (await gateway.send(POST)).startswith(b"HTTP/1.1 %d " % status)
 
 
+# -- a body that is assigned
+
+
+class Exclaims(BodyFilter):
+    def feed(self, data: bytes) -> bytes:
+        return data + b"!"
+
+
+async def reads_what_was_assigned(response: Response) -> None:
+    response.body = b"new"
+    response.set_body(await response.read() + b"er")
+
+
+async def reads_what_an_iterator_gives(response: Response) -> None:
+    response.body = numbers("assigned")
+    response.set_body(await response.read())
+
+
+async def filters_what_is_assigned_later(response: Response) -> None:
+    response.add_body_filter(Exclaims)
+    response.body = b"new"
+    assert await response.read() == b"new!"
+
+
+async def assigns_over_what_was_set(response: Response) -> None:
+    response.set_body(b"old")
+    response.body = b"new"
+
+
+async def sets_over_what_was_assigned(response: Response) -> None:
+    response.body = b"old"
+    response.set_body(b"new")
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+@pytest.mark.parametrize(
+    ("hook", "expected"),
+    [
+        (reads_what_was_assigned, b"newer"),
+        (reads_what_an_iterator_gives, b"xxx"),
+        (filters_what_is_assigned_later, b"new!"),
+        (assigns_over_what_was_set, b"new"),
+        (sets_over_what_was_assigned, b"new"),
+    ],
+)
+async def test_what_a_hook_does_last_to_a_body_counts(
+    proxied: Proxied, hook: Callable[..., Any], expected: bytes, forwards: bool
+) -> None:
+    class Forwards(Plugin[Any]):
+        name = "other"
+
+        @hookimpl
+        async def gateway_pre_proxy(self, request: Request) -> None:
+            if forwards:
+                await request.forward()
+
+    gateway, _ = await proxied(extra=BINDINGS, plugins=[plugin(hook), Forwards])
+
+    status, _, body = await gateway.ask(GET)
+
+    assert (status, body) == (200, expected)
+    assert failures(gateway) == {"p": 0, "other": 0}
+
+
 # -- iterators are closed
 
 

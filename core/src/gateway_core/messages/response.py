@@ -112,6 +112,11 @@ class Response:
             self.replaced = (*self.replaced, replaced)
         self.body_owner = None if isinstance(body, bytes) else running_hook()
 
+    @property
+    def _has_assigned_body(self) -> bool:
+        """Whether a body was assigned in place of an upstream's: that one is not sent any more, whatever follows."""
+        return self.is_streamed and "_body" in self.__dict__
+
     def replaces(self, other: Response) -> None:
         """Have what another response's body holds closed behind this one's; for the data path."""
         bodies = [each for each in (*other.replaced, other._body) if isinstance(each, AsyncIterator)]
@@ -218,7 +223,7 @@ class Response:
         :raises BodyTooLargeError: the body is larger: 502 unless the hook catches it; the body then goes on from its
             first byte.
         """
-        if self.operations is not None:
+        if self.operations is not None and not self._has_assigned_body:
             return await self.operations.read_body(limit)
         source: BodySource = source_of(self.body)
         if self.body_filters:
@@ -237,7 +242,7 @@ class Response:
         Length and digests of the old one are removed, and a strong ETag becomes weak; Content-Encoding is not touched.
         """
         remove_body_fields(self.headers)
-        if self.operations is not None:
+        if self.operations is not None and not self._has_assigned_body:
             self.operations.set_body(data)
         else:
             self.body = data
@@ -255,7 +260,7 @@ class Response:
         if not observe and (self.headers.get("Content-Length") != "0" or self.is_for_head):
             remove_body_fields(self.headers)
         spec = FilterSpec(factory, observe, running_hook())
-        if self.operations is not None:
+        if self.operations is not None and not self._has_assigned_body:
             self.operations.add_body_filter(spec)
         self.body_filters = (*self.body_filters, spec)
         self.is_filtered = self.is_filtered or not observe
@@ -290,7 +295,7 @@ async def close_bodies(response: Response, kept: Response | None = None) -> None
 
 def with_assigned_body(response: Response) -> Response:
     """Return a response as one that was made here if a plugin assigned a body to an upstream's; any other as it is."""
-    if not response.is_streamed or "_body" not in vars(response):
+    if not response._has_assigned_body:
         return response
     made = response.copy_head()
     made.is_streamed, made.operations = False, None
