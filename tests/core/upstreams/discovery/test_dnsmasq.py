@@ -20,8 +20,6 @@ from gateway_core.upstreams.discovery.dns import DnsDiscovery, DnsError
 PROGRAM = shutil.which("dnsmasq") or "/usr/sbin/dnsmasq"
 pytestmark = pytest.mark.skipif(not Path(PROGRAM).exists(), reason="dnsmasq is not installed")
 
-Find = Callable[..., Any]
-
 
 class Dnsmasq:
     """Addresses come from a file that the test rewrites; services are fixed."""
@@ -56,55 +54,56 @@ class Dnsmasq:
         self.process.send_signal(signal.SIGHUP)
 
 
+async def find(
+    server: Dnsmasq, holds: Callable[[tuple[EndpointSpec, ...]], bool], **config: Any
+) -> tuple[EndpointSpec, ...]:
+    """Look a name up until the result is as wanted."""
+    settings = {"nameservers": [f"127.0.0.1:{server.port}"], "timeout": "500ms", **config}
+    async with asyncio.timeout(30):
+        while True:
+            # A new one each time, which knows nothing of before.
+            discovery = DnsDiscovery(DnsDiscoveryConfig.model_validate(settings), Random(1), Resolver())
+            try:
+                found, _ = await discovery.resolve()
+            except DnsError:
+                found = ()
+            if holds(found):
+                return found
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture
 async def dnsmasq(tmp_path: Path) -> AsyncIterator[Dnsmasq]:
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)  # it may drop the rights to read what only root may
     server = Dnsmasq(tmp_path)
     await asyncio.to_thread(server.start)
+    # A SIGHUP before it is ready would end it.
+    await find(server, lambda found: len(found) == 1, host="users.test")
     yield server
     await asyncio.to_thread(server.stop)
 
 
-@pytest.fixture
-def find(dnsmasq: Dnsmasq) -> Find:
-    """Return a function that looks a name up until the result is as wanted."""
-
-    async def until(holds: Callable[[tuple[EndpointSpec, ...]], bool], **config: Any) -> tuple[EndpointSpec, ...]:
-        settings = {"nameservers": [f"127.0.0.1:{dnsmasq.port}"], "timeout": "500ms", **config}
-        async with asyncio.timeout(20):
-            while True:
-                # A new one each time, which knows nothing of before.
-                discovery = DnsDiscovery(DnsDiscoveryConfig.model_validate(settings), Random(1), Resolver())
-                try:
-                    found, _ = await discovery.resolve()
-                except DnsError:
-                    found = ()
-                if holds(found):
-                    return found
-                await asyncio.sleep(0.05)
-
-    return until
-
-
-async def test_addresses_follow_the_zone(dnsmasq: Dnsmasq, find: Find) -> None:
-    await find(lambda found: [each.host for each in found] == ["10.0.0.1"], host="users.test", port=8080)
+async def test_addresses_follow_the_zone(dnsmasq: Dnsmasq) -> None:
+    await find(dnsmasq, lambda found: [each.host for each in found] == ["10.0.0.1"], host="users.test", port=8080)
 
     dnsmasq.rewrite("10.0.0.1 users.test\n10.0.0.2 users.test\nfd00::1 users.test\n")
     wanted = ["10.0.0.1", "10.0.0.2", "fd00::1"]
-    await find(lambda found: [each.host for each in found] == wanted, host="users.test", port=8080)
+    await find(dnsmasq, lambda found: [each.host for each in found] == wanted, host="users.test", port=8080)
 
     dnsmasq.rewrite("")
-    await find(lambda found: not found, host="users.test", port=8080)
+    await find(dnsmasq, lambda found: not found, host="users.test", port=8080)
 
 
 async def test_services_bring_ports_and_weights_and_a_target_without_address_is_left_out(
-    dnsmasq: Dnsmasq, find: Find
+    dnsmasq: Dnsmasq,
 ) -> None:
     # Requests are spread by these weights unless a strategy is named.
     dnsmasq.rewrite("10.0.0.7 a.users.test\n10.0.0.8 b.users.test\n10.0.0.9 spare.users.test\n")
-    found = await find(lambda found: len(found) == 2, host="_http._tcp.users.test", record="srv")
+    found = await find(dnsmasq, lambda found: len(found) == 2, host="_http._tcp.users.test", record="srv")
     assert [(each.host, each.port, each.weight) for each in found] == [("10.0.0.7", 8081, 8), ("10.0.0.8", 8082, 1)]
 
     dnsmasq.rewrite("10.0.0.9 spare.users.test\n")
-    await find(lambda found: [each.port for each in found] == [8084], host="_http._tcp.users.test", record="srv")
+    await find(
+        dnsmasq, lambda found: [each.port for each in found] == [8084], host="_http._tcp.users.test", record="srv"
+    )
