@@ -29,7 +29,7 @@ from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failur
 from gateway_core.proxy.wire.bodies import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
 from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
-from gateway_core.proxy.wire.response_head import NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
+from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
 
 _MOST_INTERIM: Final = 16
 """Interim responses before a final one: more is a peer that plays for time."""
@@ -171,16 +171,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_head(data)
             return
         self._buffer = b""
-        body, handler = data[known.size :], self.handler
-        if len(body) == known.length and known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL:
-            # The usual response, here in one piece.
-            self.handler = None
-            if handler is not None:
+        body, length, handler = data[known.size :], known.length, self.handler
+        if known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL and handler is not None:
+            whole = body if len(body) == length else only_chunk(body) if length == CHUNKED else None
+            if whole is not None:
+                # The usual response, here in one piece.
+                self.handler = None
                 self._state = _IDLE
                 self.pool.give_back(self)
-                handler.on_response(known, body, True)
-        else:
-            self._begin_body(known, body)
+                handler.on_response(known, whole, True)
+                return
+        self._begin_body(known, body)
 
     def _take_body(self, data: bytes) -> None:
         """Take the next part of a body that is not in chunks."""
