@@ -386,7 +386,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._dismiss()
-        self.stop_requests()
+        if self.shutdown.is_reading:  # or it was closed by us, which has stopped them
+            self.stop_requests()
         self.shutdown.lost()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

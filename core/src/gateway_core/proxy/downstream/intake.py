@@ -61,8 +61,9 @@ class ClientInput:
 
     def drop(self) -> None:
         """Keep nothing, and read on: what comes is not kept either."""
-        self.take()
-        self.pause_body(False)
+        if self.size or self.is_paused or self._is_body_paused:
+            self.take()
+            self.pause_body(False)
 
     @property
     def takes_body(self) -> bool:
