@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.messages import FieldBlock, HeaderError, Headers, RepeatedFieldError
+from gateway_core.messages import FieldBlock, HeaderError, Headers
 from gateway_core.messages.headers import block_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,12 +117,3 @@ def test_count_get_bytes_and_size_look_at_the_fields_as_they_are_now() -> None:
 def test_keys_are_equal_for_the_same_fields_only(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> None:
     assert (Headers(first).key == Headers(second).key) is (Headers(first).items() == Headers(second).items())
     assert Headers(first).copy().key == Headers(first).key
-
-
-def test_a_field_that_may_be_given_once_is_refused_if_it_is_repeated() -> None:
-    headers = Headers([("Host", "a"), ("X-Key", " k "), ("x-two", ""), ("X-Two", "b")])
-
-    assert headers.get_only("x-key") == "k"
-    assert headers.get_only("x-none") is None
-    with pytest.raises(RepeatedFieldError, match="'x-two' is repeated"):
-        headers.get_only("x-two")

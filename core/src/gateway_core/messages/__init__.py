@@ -4,7 +4,7 @@ from gateway_core.messages.attempt import UpstreamAttempt
 from gateway_core.messages.body import BodyFilter
 from gateway_core.messages.claim_path import MISSING, ClaimReader, claim_path
 from gateway_core.messages.fields import FieldBlock, FieldNames, FieldTemplate, HeaderError
-from gateway_core.messages.headers import Headers, HeadersKey, RepeatedFieldError
+from gateway_core.messages.headers import Headers, HeadersKey
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.received import ReceivedHead, RouteInfo, TlsInfo
 from gateway_core.messages.record import Attempt, Record
@@ -25,7 +25,6 @@ __all__ = [
     "Identity",
     "ReceivedHead",
     "Record",
-    "RepeatedFieldError",
     "Request",
     "Response",
     "RouteInfo",

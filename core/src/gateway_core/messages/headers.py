@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Final, NewType, NoReturn, overload
 
-from gateway_core.errors import GatewayError
 from gateway_core.messages.fields import CRLF, FieldBlock, FieldNames, checked_name, checked_value, lines_of
 
 _MOST_NEEDLES: Final = 4096
@@ -31,10 +30,6 @@ def _needle(name: str) -> bytes:
         if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
-
-
-class RepeatedFieldError(GatewayError):
-    """A field that may be given once is there several times."""
 
 
 class Headers:
@@ -99,26 +94,6 @@ class Headers:
         block = self._block
         end = block.find(CRLF, start)
         return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
-
-    def get_only(self, name: str) -> str | None:
-        """Return the value of a field that may be given once.
-
-        :returns: None if there is none.
-        :raises RepeatedFieldError: there are several, of which others might take another one.
-        """
-        lowered = self._lowered_block
-        if lowered is None:
-            lowered = self._lowered_block = self._block.lower()
-        needle = _needles.get(name) or _needle(name)
-        start = lowered.find(needle)
-        if start < 0:
-            return None
-        start += len(needle)
-        if lowered.find(needle, start) >= 0:
-            raise RepeatedFieldError(f"the field {name!r} is repeated")
-        block = self._block
-        end = block.find(CRLF, start)
-        return (block[start:] if end < 0 else block[start:end]).strip(b" \t").decode("latin-1")
 
     def count(self, name: str) -> int:
         """Return how many fields of that name there are."""

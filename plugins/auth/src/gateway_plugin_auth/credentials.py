@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote_plus
 
-from gateway_plugin_sdk import RepeatedFieldError, Request
+from gateway_plugin_sdk import Request
 
 Place = Literal["header", "cookie", "query"]
 
@@ -41,11 +41,11 @@ class Source:
         :raises AmbiguousError: there are several.
         """
         if self.place == "header":
-            try:
-                # Also if one of several is empty: servers join repeated fields, or take the first or the last.
-                value = request.headers.get_only(self.name)
-            except RepeatedFieldError as error:
-                raise AmbiguousError(f"header {self.name!r} is repeated") from error
+            headers = request.headers
+            value = headers.get(self.name)
+            # Also if one of several is empty: servers join repeated fields, or take the first or the last.
+            if value is not None and headers.count(self.name) > 1:
+                raise AmbiguousError(f"header {self.name!r} is repeated")
             if not value or not self.scheme:
                 return value or None
             return _after_scheme(value, self.scheme, self._before) or None
