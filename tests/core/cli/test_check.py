@@ -81,7 +81,8 @@ def test_certificate_files_that_run_could_not_read_are_problems(invoke: Invoke, 
 
     assert result.exit_code == 1
     for key in ("cert", "key"):
-        assert f"gateway.yaml:2:5: listen[0].tls.{key}: the file '{missing}' does not exist" in result.stderr
+        column = config.read_text().splitlines()[1].index(f'{key}: "') + len(f"{key}: ") + 1
+        assert f"gateway.yaml:2:{column}: listen[0].tls.{key}: the file '{missing}' does not exist" in result.stderr
     assert f"gateway.yaml:3:5: listen[1].tls: '{nonsense}' is not a PEM certificate" in result.stderr
 
 
