@@ -27,9 +27,11 @@ class Dnsmasq:
     def __init__(self, directory: Path) -> None:
         self.hosts = directory / "hosts"
         self.hosts.write_text("10.0.0.1 users.test\n")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        # It takes the port for UDP and TCP, and ends if it cannot have both.
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            self.port: int = stream.getsockname()[1]
+            datagrams.bind(("127.0.0.1", self.port))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -78,10 +80,12 @@ async def dnsmasq(tmp_path: Path) -> AsyncIterator[Dnsmasq]:
         directory.chmod(0o755)  # it may drop the rights to read what only root may
     server = Dnsmasq(tmp_path)
     await asyncio.to_thread(server.start)
-    # A SIGHUP before it is ready would end it.
-    await find(server, lambda found: len(found) == 1, host="users.test")
-    yield server
-    await asyncio.to_thread(server.stop)
+    try:
+        # A SIGHUP before it is ready would end it.
+        await find(server, lambda found: len(found) == 1, host="users.test")
+        yield server
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def test_addresses_follow_the_zone(dnsmasq: Dnsmasq) -> None:
