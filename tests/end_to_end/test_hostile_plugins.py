@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -75,4 +76,91 @@ async def test_workers_that_a_hook_ends_are_replaced_with_a_growing_pause(
 
     await gateway.rewrites(config(upstream, 2))
     assert (await get(url, "/load"))[0] == 200
+    await gateway.stops()
+
+
+CODE = """
+import asyncio, logging, logging.config, os, signal, time
+from gateway_plugin_sdk import Plugin, Response, hookimpl
+
+class Tiny(Plugin[dict]):
+    name = "tiny"
+    config_schema = {"type": "object"}
+
+    async def start(self):
+        %s
+
+    async def stop(self):
+        %s
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        %s
+"""
+
+FORKS = """self.pid = os.fork()
+        if self.pid == 0:
+            time.sleep(20)
+            os._exit(0)"""
+
+TAKES = """logging.disable(logging.CRITICAL)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        loop.remove_signal_handler(signal.SIGHUP)"""
+
+BOUND = ", plugins: [{name: tiny}]"
+
+
+async def test_a_crash_is_noticed_while_a_child_of_a_plugin_lives_on(
+    start: Start, upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0", code=CODE % (FORKS, "pass", "os._exit(9)"))
+    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    url = await gateway.ready()
+
+    with pytest.raises((OSError, EOFError)):
+        await get(url, "/load")
+
+    await gateway.says("ended unexpectedly .status 9. and is replaced")
+    await eventually(url, "/fine", "one GET")
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_address_is_free_after_the_end_although_a_child_of_a_plugin_lives_on(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0", code=CODE % (FORKS, "pass", "pass"))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    url = await gateway.ready()
+    await gateway.stops()
+
+    with pytest.raises(ConnectionRefusedError):
+        await get(url, "/fine")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_ends_it_in_time_whatever_a_plugin_does_when_it_stops(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0", code=CODE % ("pass", "time.sleep(600)", "pass"))
+    text = "shutdown_timeout: 1s\n" + config(upstream, workers, BOUND)
+    gateway = start(text, python=environment.python)
+    await gateway.ready()
+
+    await gateway.stops()  # which has less patience than the plugin
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_takes_neither_the_log_nor_the_signals_away(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0", code=CODE % (TAKES, "pass", "pass"))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    await gateway.ready()
+    await gateway.says("a plugin changed what becomes of the gateway's log")
+
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGHUP)
+    await gateway.says("SIGHUP: configuration in force", after=after)
     await gateway.stops()

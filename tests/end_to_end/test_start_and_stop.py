@@ -193,3 +193,48 @@ async def test_a_start_with_a_bad_file_serves_what_was_in_force_last_if_asked(
     await gateway.says("the one that was in force last is started")
     await gateway.rewrites(config(upstream, more="via: false\n"))
     await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_connections_are_accepted_and_ready_fails_for_the_drain_delay(
+    start: Start, upstream: Upstream, tmp_path: Path, workers: int
+) -> None:
+    admin = f"unix:{tmp_path}/admin"
+    more = f"admin: {{listen: '{admin}'}}\nworkers: {workers}\ndrain_delay: 600s\n"
+    gateway = start(config(upstream, more=more))
+    url = await gateway.ready()
+    assert await get(admin, "/ready") == (200, "ready\n")
+
+    gateway.signal(signal.SIGTERM)
+    await gateway.says("stopping")
+
+    assert await get(admin, "/ready") == (503, "draining\n")
+    assert (await get(url, "/a"))[0] == 200
+    gateway.signal(signal.SIGTERM)  # in a hurry
+    assert await gateway.ends() == 0
+
+
+async def test_the_service_manager_is_told(upstream: Upstream, tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(config(upstream))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        gateway = Gateway(tmp_path / "gateway.yaml", environ=environ)
+        try:
+            await gateway.ready()
+            await told(manager, b"READY=1")
+            await told(manager, b"WATCHDOG=1")
+            gateway.signal(signal.SIGHUP)
+            await told(manager, b"RELOADING=1")
+            await told(manager, b"READY=1")
+            gateway.signal(signal.SIGTERM)
+            await told(manager, b"STOPPING=1")
+            assert await gateway.ends() == 0
+        finally:
+            gateway.kill()
+
+
+async def told(manager: socket.socket, state: bytes) -> None:
+    while not (await asyncio.to_thread(manager.recv, 500)).startswith(state):
+        pass

@@ -129,3 +129,12 @@ async def test_a_directory_may_have_a_longer_path_than_an_address_of_a_socket(tm
         client.connect(address)
     await opened.aclose()
     assert not path.exists()
+
+
+def test_a_machine_without_a_directory_for_temporary_files_has_a_place_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_at_all() -> str:
+        raise FileNotFoundError("no usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none_at_all)
+
+    assert control_directory({}) == Path(f"/tmp/gateway-{os.geteuid()}")

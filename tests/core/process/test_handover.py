@@ -3,8 +3,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from gateway_core.errors import GatewayError
 from gateway_core.process.handover import VARIABLE, Handover, WorkerLeft, take_over
 from gateway_core.reload.bundle import ConfigBundle
 
@@ -79,3 +81,12 @@ def test_signals_that_come_during_the_exchange_wait_for_the_new_program(when: st
     )
 
     assert done.stdout.strip() == waiting
+
+
+def test_what_another_version_left_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.write_text('{"protocol": 99}')
+    monkeypatch.setenv(VARIABLE, str(os.open(left, os.O_RDONLY)))
+
+    with pytest.raises(GatewayError, match="another protocol"):
+        take_over()

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from gateway_core.config import LogConfig
@@ -109,5 +110,45 @@ def test_writes_beside_the_configuration_are_no_events(capsys: pytest.CaptureFix
     logs.configure()
 
     logging.getLogger("watchfiles.main").info("1 change detected")
+
+    assert capsys.readouterr().err == ""
+
+
+def disable_all() -> None:
+    logging.disable(logging.CRITICAL)
+
+
+def configure_from_a_dictionary() -> None:
+    logging.config.dictConfig({"version": 1})
+
+
+def remove_the_handlers() -> None:
+    logging.getLogger("gateway").handlers[:] = [logging.NullHandler()]
+
+
+@pytest.mark.parametrize("take_away", [disable_all, configure_from_a_dictionary, remove_the_handlers])
+def test_a_log_that_a_plugin_took_away_is_brought_back(
+    take_away: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(LogConfig(format="json"), process="worker 1")
+    logging.getLogger("gateway.config").info("before")
+    take_away()
+    logging.getLogger("gateway.config").error("lost")
+
+    logs.restore()
+    logging.getLogger("gateway.config").error("found")
+
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    texts = [each["message"] for each in told]
+    assert "lost" not in texts
+    assert texts[-1] == "found"
+    assert "a plugin changed what becomes of the gateway's log" in texts[-2]
+    assert told[-1]["process"] == "worker 1"
+
+
+def test_a_log_that_is_as_it_was_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+
+    logs.restore()
 
     assert capsys.readouterr().err == ""

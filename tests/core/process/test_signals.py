@@ -82,3 +82,21 @@ async def test_an_error_of_the_work_passes_through() -> None:
 
     with pytest.raises(ValueError, match="odd"):
         await signals.unless_stopped(fail())
+
+
+async def test_plugins_neither_replace_nor_remove_the_handlers_of_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    reloaded = asyncio.Event()
+    signals = Signals(on_reload=reloaded.set, on_restart=lambda: None)
+    loop = asyncio.get_running_loop()
+
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
+    assert not loop.remove_signal_handler(signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGWINCH, lambda: None)
+    assert loop.remove_signal_handler(signal.SIGWINCH)
+
+    await tell(signal.SIGHUP)
+    await asyncio.wait_for(reloaded.wait(), 20)
+    await tell(signal.SIGTERM)
+    await asyncio.wait_for(signals.stop.wait(), 20)
+    assert "a handler for SIGTERM is not installed" in caplog.text
+    assert "the handler for SIGHUP is not removed" in caplog.text

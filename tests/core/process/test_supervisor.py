@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
-from gateway_core.process.crashes import exit_text
-from gateway_core.process.supervisor import Supervisor, available_cpus, count_of
+from gateway_core.process.cpus import available_cpus
+from gateway_core.process.supervisor import Supervisor, count_of
 
 from tests.core.process.conftest import Canon, ask
 
@@ -104,7 +104,3 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
 def test_zero_workers_is_one_for_each_cpu() -> None:
     assert count_of(GatewayConfig(workers=0)) == available_cpus() >= 1
     assert count_of(GatewayConfig(workers=3)) == 3
-
-
-def test_says_how_a_process_ended() -> None:
-    assert [exit_text(status) for status in (None, 3, -9)] == ["status unknown", "status 3", "signal 9"]

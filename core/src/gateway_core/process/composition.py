@@ -15,7 +15,8 @@ from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops
 from gateway_core.process.handover import Handover, take_over
-from gateway_core.process.program import ProcessModel, Program, say
+from gateway_core.process.model import ProcessModel
+from gateway_core.process.program import Program, say
 from gateway_core.process.signals import StoppedError
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.validation import Verdict
@@ -33,7 +34,11 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     memory.share_one_arena()
     raise_descriptor_limit()
     logs.configure()
-    left = take_over()
+    try:
+        left = take_over()
+    except GatewayError as error:
+        say(f"gateway: {error}")
+        loops.leave(1)
     spares = () if left is None else _spares_for(left)
     result = loops.run(_run(roots, state, left, spares, last_good=last_good))
     if isinstance(result, Handover):
@@ -43,8 +48,8 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
 
 def _spares_for(left: Handover) -> Sequence[PreforkedWorker]:
     """Fork the workers that are to take the place of those that are left."""
+    from gateway_core.process.cpus import available_cpus  # noqa: PLC0415  # likewise
     from gateway_core.process.preforked import fork_workers  # noqa: PLC0415  # a first start does without
-    from gateway_core.process.supervisor import available_cpus  # noqa: PLC0415  # one process does without workers
 
     return fork_workers(left.bundle.workers or available_cpus(), left.listeners.values())
 

@@ -49,7 +49,11 @@ def control_directory(environ: Mapping[str, str]) -> Path:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute():
         return Path(runtime) / "gateway"
-    return Path(tempfile.gettempdir()) / f"gateway-{os.geteuid()}"
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # no directory can be written: then there is no socket, and no other harm
+        temporary = Path("/tmp")  # noqa: S108  # a directory for this user alone is made in it
+    return temporary / f"gateway-{os.geteuid()}"
 
 
 def socket_path(directory: Path, roots: Sequence[ConfigRoot], pid: int) -> Path:

@@ -26,6 +26,7 @@ from gateway_core.hooks import (
 from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
+from gateway_core.process import logs
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
@@ -143,7 +144,10 @@ class Engine:
         await self._look_for_plugins(loaded.config, bundle.plugins)
         await self._certificates.open(loaded.config.listen)
         certificates = await self._load_certificates(loaded)
-        compiled = await compile_snapshot(loaded, self._environment)
+        try:
+            compiled = await compile_snapshot(loaded, self._environment)
+        finally:
+            logs.restore()
         changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
         return Prepared(loaded, compiled, certificates, changes)
 
@@ -177,6 +181,7 @@ class Engine:
         names = sorted({binding.name for binding in bindings if binding.enabled})
         # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
         await asyncio.to_thread(self._load, names)
+        logs.restore()
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         provides = any(entry.name for each in config.listen if each.tls is not None for entry in each.tls.certificates)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process.signals import send_held_signals
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 
 VARIABLE = "GATEWAY_HANDOVER"
 
@@ -52,8 +52,7 @@ class Handover:
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program anew in this process, as it is installed now."""
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
+        descriptor = _anonymous_file()
         with os.fdopen(os.dup(descriptor), "wb") as out:
             out.write(json.dumps(self._plain()).encode())
         for inherited in (descriptor, *self.listeners.values(), *(worker.channel for worker in self.workers)):
@@ -75,26 +74,36 @@ class Handover:
             "counts": list(self.counts),
             "shared": list(self.shared),
             "ticket_secret": self.ticket_secret,
-            "version": bundle.version,
-            "count": bundle.workers,
-            "plugins": dict(bundle.plugins),
-            "lines": [line.decode() for line in bundle.lines],
+            "protocol": PROTOCOL,
+            "bundle": bundle.to_plain(),
         }
 
 
+def _anonymous_file() -> int:
+    """Return the descriptor of a file without a name: in memory, where a read-only system has no room for others."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("gateway-handover")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
 def take_over() -> Handover | None:
-    """Return what an earlier program in this process left; None if there was none."""
+    """Return what an earlier program in this process left; None if there was none.
+
+    :raises GatewayError: it is of a version that is not understood.
+    """
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is None:
         return None
     with os.fdopen(int(descriptor), "rb") as file:
         file.seek(0)
         plain = json.load(file)
-    lines = tuple(line.encode() for line in plain["lines"])
+    if plain.get("protocol") != PROTOCOL:
+        raise GatewayError(f"the program before this one handed over in another protocol than {PROTOCOL}")
     return Handover(
         plain["listeners"],
         [WorkerLeft(**{**worker, "unread": base64.b64decode(worker["unread"])}) for worker in plain["workers"]],
-        ConfigBundle(plain["version"], lines, plain["count"], plain["plugins"]),
+        ConfigBundle.from_plain(plain["bundle"]),
         plain["counts"],
         plain["shared"],
         plain.get("ticket_secret", ""),  # an earlier version's program hands none over

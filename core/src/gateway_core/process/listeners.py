@@ -22,7 +22,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, LoadedConfig, parse_listen
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.hooks import Certificate
-from gateway_core.process import sockets
+from gateway_core.process import forks, sockets
 from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
@@ -56,6 +56,8 @@ class SocketTable:
 
     def __init__(self, inherited: Mapping[str, socket.socket] | None = None) -> None:
         self._sockets = dict(inherited or {})
+        for sock in self._sockets.values():
+            forks.keep_from_children(sock)
 
     def __getitem__(self, address: str) -> socket.socket:
         return self._sockets[address]
@@ -83,6 +85,7 @@ class SocketTable:
                 where, mode, owner = config.parsed, config.mode, config.owner
                 if config.address not in self._sockets:
                     self._sockets[config.address] = self._bind(config)
+                    forks.keep_from_children(self._sockets[config.address])
                     new.append(config.address)
                 elif where.path:
                     sockets.set_access(where.path, mode, owner)
@@ -117,7 +120,9 @@ class SocketTable:
     def close(self, addresses: Sequence[str]) -> None:
         """Stop listening on these."""
         for address in addresses:
-            sockets.close(self._sockets.pop(address))
+            sock = self._sockets.pop(address)
+            forks.release(sock)
+            sockets.close(sock)
 
     def keep_only(self, listen: Sequence[ListenConfig]) -> None:
         """Stop listening on everything else."""
@@ -127,6 +132,7 @@ class SocketTable:
     def forget(self) -> None:
         """Close this process's copies; processes that share the sockets go on listening."""
         for sock in self._sockets.values():
+            forks.release(sock)
             sock.close()
         self._sockets.clear()
 

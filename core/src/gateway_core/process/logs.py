@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 from gateway_core.config import LogConfig
 
@@ -65,12 +65,51 @@ def _is_ours(handler: logging.Handler) -> bool:
     return isinstance(handler, _Handler)
 
 
+def is_taken_away() -> bool:
+    """Whether something else than `configure` has changed what becomes of the gateway's events."""
+    gateway = logging.getLogger(ROOT)
+    handlers = gateway.handlers
+    is_silenced = any(logger.disabled for _, logger in _own_loggers())
+    return logging.root.manager.disable > 0 or is_silenced or not any(map(_is_ours, handlers))
+
+
+def restore() -> None:
+    """Bring back the gateway's log where a plugin has taken it away (`logging.disable`, `dictConfig`)."""
+    if not is_taken_away():
+        return
+    logging.disable(logging.NOTSET)
+    for _, logger in _own_loggers():
+        logger.disabled = False
+    configure(_current.config, process=_current.process)
+    logging.getLogger(f"{ROOT}.plugins").warning(
+        "a plugin changed what becomes of the gateway's log (logging.disable or logging.config): that is undone"
+    )
+
+
+def _own_loggers() -> list[tuple[str, logging.Logger]]:
+    loggers = logging.root.manager.loggerDict
+    return [
+        (name, each)
+        for name, each in list(loggers.items())
+        if isinstance(each, logging.Logger) and (name == ROOT or name.startswith(f"{ROOT}."))
+    ]
+
+
+class _Current:
+    config: LogConfig | None = None
+    process: str = ""
+
+
+_current: Final = _Current()
+
+
 def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     """Send the gateway's events to stderr; may be called again when the configuration changes.
 
     :param process: what tells this process's lines apart when several write, such as ``worker 2``.
     """
     config = config or LogConfig()
+    _current.config, _current.process = config, process
     handler = _Handler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if config.format == "json" else TextFormatter(process))
     gateway = logging.getLogger(ROOT)
@@ -82,6 +121,7 @@ def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     root.handlers[:] = [*(each for each in root.handlers if not _is_ours(each)), handler]
     root.setLevel(config.level.upper())
     logging.captureWarnings(True)
+    logging.disable(logging.NOTSET)
     # aiohttp and asyncio report broken connections and slow callbacks, watchfiles each write of a file beside the
     # configuration, an access log included: useful only when debugging the gateway.
     for name in ("aiohttp", "asyncio", "watchfiles"):

@@ -71,15 +71,22 @@ def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _WIND_UP))
 
 
+def end_within(seconds: float, status: int) -> None:
+    """End the process with this exit status after so many seconds, whatever the event loop and plugins do then."""
+    threading.Thread(target=_end_after, args=(seconds, status), name="gateway-end", daemon=True).start()
+
+
+def _end_after(seconds: float, status: int) -> None:
+    time.sleep(seconds)
+    with contextlib.suppress(Exception):  # a handler of a plugin may do anything
+        _logger.error("the process did not end in time, and is ended")
+    os._exit(status)
+
+
 def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    threading.Thread(target=_end_anyway, args=(status,), daemon=True).start()
+    end_within(_WIND_UP, status)
     raise SystemExit(status)
-
-
-def _end_anyway(status: int) -> None:
-    time.sleep(_WIND_UP)
-    os._exit(status)

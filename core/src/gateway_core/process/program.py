@@ -9,24 +9,27 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, problem_as_json, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
 from gateway_core.config.configured_sources import configured_urls, with_configured
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.errors import GatewayError
-from gateway_core.process import logs
+from gateway_core.process import logs, loops
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
+from gateway_core.process.model import ProcessModel
+from gateway_core.process.notify import ServiceManager
 from gateway_core.process.overview import config_samples
 from gateway_core.process.signals import Signals, StoppedError
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.last_bundle import LastBundle
 from gateway_core.reload.plugin_watch import PluginWatch
-from gateway_core.reload.reloader import Reloader
+from gateway_core.reload.reloader import Reloader, check_protocol
 from gateway_core.reload.sources import Sources
 from gateway_core.reload.standby import ValidatorProcess
 from gateway_core.reload.validation import Verdict, validate
@@ -39,54 +42,12 @@ _logger = logging.getLogger("gateway.server")
 
 STATUS_TIMEOUT: Final = 5.0
 
+_STOP_MARGIN: Final = 5.0
+"""Seconds beside `drain_delay` and `shutdown_timeout` after which the process ends whatever plugins do."""
+
+
 KEPT_WARM: Final = 60.0
 """Seconds after an edit of files in which the next one is validated without waiting for an interpreter."""
-
-
-class ProcessModel(Protocol):
-    """The processes that serve: this one alone, or workers."""
-
-    config: GatewayConfig
-    """The configuration in force."""
-
-    async def start(self, bundle: ConfigBundle) -> None:
-        """Put the first configuration in force and accept connections."""
-
-    async def apply(self, bundle: ConfigBundle) -> str:
-        """Put another configuration in force and say what changed; raises if the old one has to stay.
-
-        :raises RestartNeededError: it can be in force only after `restart`.
-        """
-
-    async def restart(self, bundle: ConfigBundle) -> Handover:
-        """Return what a new program in this process takes over; raises if it would not work."""
-
-    async def stop(self, deadline: float) -> None:
-        """Let requests finish for at most so many seconds, then end."""
-
-    def reopen_files(self) -> None:
-        """Pass SIGUSR1 on to whoever has files open."""
-
-    def urls(self) -> Sequence[str]:
-        """Return where it listens."""
-
-    def files(self) -> WatchSet:
-        """Return files beside the configuration's that a reload has to look at."""
-
-    async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
-        """Return what the admin listener shows.
-
-        :param timeout: seconds that workers may take to tell theirs.
-        """
-
-    async def plugins(self) -> Mapping[str, Any]:
-        """Return what the admin listener shows of plugins."""
-
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
-        """Run a command of a binding in every worker."""
-
-    async def exposition(self) -> bytes:
-        """Return the metrics in the text format of Prometheus."""
 
 
 class Program:
@@ -99,6 +60,9 @@ class Program:
         :param last_good: start with the configuration that was in force last if this one cannot be.
         """
         self._last_good = LastBundle(state, roots, is_used=last_good)
+        self._manager = ServiceManager(os.environ)
+        self._has_followed = False
+        """Whether another program was here before this one."""
         self._admin: AdminListener | None = None
         self._is_draining = False
         path = socket_path(control_directory(os.environ), roots, os.getpid())
@@ -161,6 +125,7 @@ class Program:
 
         :raises GatewayError: a source cannot be used.
         """
+        self._has_followed = True
         await self._plugins.start()
         await self.reloader.follow(bundle.watch())
         if self._sources is not None:
@@ -230,10 +195,12 @@ class Program:
             say(render_problems(self.warnings))
         for url in self.model.urls():
             say(f"listening on {url}")
+        self._tell_ready()
         self._tasks.supervise(self.reloader.watch, name="watch the configuration")
         self._tasks.supervise(self.reloader.run, name="reload the configuration")
         self._tasks.supervise(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
         self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
+        self._tasks.supervise(self._manager.keep_alive, name="keep the service manager's watchdog")
         try:
             handover = await self.signals.unless_stopped(self._handed_over())
         except StoppedError:
@@ -276,6 +243,16 @@ class Program:
             self.reloader.record.succeed(SystemClock().wall(), problems=problems)
         await self._control.open()
 
+    def _tell_ready(self) -> None:
+        assert self.model is not None
+        if self._has_followed:
+            # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is said.
+            admin = self.model.config.admin
+            shown = "no admin listener" if admin is None else f"admin on {admin.listen}"
+            urls = ", ".join(self.model.urls())
+            _logger.info("the new program has taken over: gateway %s on %s; %s", version("gateway-core"), urls, shown)
+        self._manager.ready("serving")
+
     def _take(self, bundle: ConfigBundle) -> None:
         self.warnings = bundle.warnings()
 
@@ -312,12 +289,15 @@ class Program:
     async def _apply(self, bundle: ConfigBundle) -> str:
         assert self.model is not None
         async with self._exchanging:
+            self._manager.reloading()
             try:
                 told = await self.model.apply(bundle)
             except RestartNeededError as needed:
                 _logger.info("a new process is to take over, with %s", needed)
                 await self._restart(bundle)
                 return f"taken over by a new process with {needed}"
+            finally:
+                self._manager.ready("serving")
         self._take(bundle)
         await self._follow_other_sources(bundle)
         if self.warnings:
@@ -355,6 +335,7 @@ class Program:
                 await self._standby.discard()
                 verdict = await self.reloader.first()
                 if verdict.bundle is not None:
+                    check_protocol(verdict.bundle)
                     _logger.info("SIGUSR2: restarting")
                     async with self._exchanging:
                         await self._restart(verdict.bundle)
@@ -365,13 +346,17 @@ class Program:
 
     async def _stop(self) -> int:
         assert self.model is not None
-        deadline = self.model.config.shutdown_timeout
+        delay, deadline = self.model.config.drain_delay, self.model.config.shutdown_timeout
         _logger.info("stopping, requests may take %g s to finish", deadline)
-        await self._tasks.aclose()
+        loops.end_within(delay + deadline + _STOP_MARGIN, 0)
+        self._manager.stopping()
         self._is_draining = True
         if self._admin is not None:
             self._admin.is_draining = True
+        await self._tasks.aclose()
         try:
+            # Load balancers see that /ready fails and send no more, while those that have not looked yet are served.
+            await self.signals.unless_hurried(asyncio.sleep(delay))
             await self.signals.unless_hurried(self.model.stop(deadline))
         except StoppedError:
             _logger.warning("stopping at once")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("gateway.server")
 
 
 HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
@@ -29,6 +33,33 @@ def send_held_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     for number in held:
         signal.pthread_kill(threading.get_ident(), number)
+
+
+def guard_handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """Keep plugins from replacing or removing the handlers of this process's signals; return what ends that.
+
+    Without its handler a SIGHUP would end the process, and a SIGTERM would end it without draining.
+    """
+    guarded: Any = loop
+    kind = type(loop)
+
+    def add_unless_ours(sig: int, callback: Callable[..., object], *args: Any) -> None:
+        if sig in HANDLED and loop.is_running():
+            _logger.warning("a handler for %s is not installed: the gateway has its own", signal.Signals(sig).name)
+            return
+        kind.add_signal_handler(loop, sig, callback, *args)
+
+    def remove_unless_ours(sig: int) -> bool:
+        if sig in HANDLED and loop.is_running():  # a loop that closes removes them all
+            _logger.warning("the handler for %s is not removed: it is the gateway's own", signal.Signals(sig).name)
+            return False
+        return kind.remove_signal_handler(loop, sig)
+
+    def release() -> None:
+        del guarded.add_signal_handler, guarded.remove_signal_handler
+
+    guarded.add_signal_handler, guarded.remove_signal_handler = add_unless_ours, remove_unless_ours
+    return release
 
 
 class Signals:
@@ -50,12 +81,14 @@ class Signals:
         self.stopped_by = ""
         """Name of the first signal to stop."""
         loop = asyncio.get_running_loop()
+        add = partial(type(loop).add_signal_handler, loop)  # never what `guard_handlers` has put in its place
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop, number)
-        loop.add_signal_handler(signal.SIGHUP, on_reload)
+            add(number, self._on_stop, number)
+        add(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
-        loop.add_signal_handler(signal.SIGUSR1, on_reopen)
-        loop.add_signal_handler(signal.SIGUSR2, on_restart)
+        add(signal.SIGUSR1, on_reopen)
+        add(signal.SIGUSR2, on_restart)
+        self._release = guard_handlers(loop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def _on_stop(self, number: signal.Signals) -> None:
@@ -67,6 +100,7 @@ class Signals:
     def hold(self) -> None:
         """From now on keep signals for the program that takes this one's place; those to stop that came already too."""
         loop = asyncio.get_running_loop()
+        self._release()
         if self.stop.is_set():
             held.append(signal.SIGTERM)
         for number in HANDLED:

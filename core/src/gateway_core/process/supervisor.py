@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
@@ -22,7 +21,9 @@ from gateway_core.hooks import SharedStores
 from gateway_core.process import shared_folder, sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
+from gateway_core.process.child import AdoptedProcess, wait_for_exit
 from gateway_core.process.commands import CommandReport, outcome_of
+from gateway_core.process.cpus import available_cpus
 from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
@@ -31,7 +32,7 @@ from gateway_core.process.overview import own_samples, query_workers, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
 from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
-from gateway_core.process.worker_handle import AdoptedProcess, WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
@@ -84,7 +85,10 @@ class Supervisor:
         """Start all workers; with workers of an earlier program, replace them one by one."""
         loaded = await self._read(bundle)
         config = loaded.config
-        await asyncio.to_thread(shared_folder.provide)
+        try:
+            await asyncio.to_thread(shared_folder.provide)
+        except OSError as error:
+            _logger.warning("there is no folder for what workers share, such as counters of rate limits: %s", error)
         new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
         async with self._changing:
             self._bundle, self.config = bundle, config
@@ -290,7 +294,7 @@ class Supervisor:
         while self._spares:
             spare = self._spares.pop()
             spare.sock.close()
-            self._tasks.spawn(asyncio.to_thread(AdoptedProcess(spare.pid).wait), name="reap a spare worker")
+            self._tasks.spawn(wait_for_exit(AdoptedProcess(spare.pid)), name="reap a spare worker")
 
     async def _adopt(self, handover: Handover) -> None:
         for number, left in enumerate(handover.workers):
@@ -372,13 +376,6 @@ class Supervisor:
 def count_of(config: GatewayConfig) -> int:
     """Return the number of workers that a configuration asks for."""
     return config.workers or available_cpus()
-
-
-def available_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 async def _end(worker: WorkerHandle) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from gateway_core.config import GatewayConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
 from gateway_core.process.channel import Channel, ChannelClosedError, parts
 from gateway_core.process.channel_calls import REPLY, ChannelCalls
+from gateway_core.process.child import kill, wait_for_exit
 from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks, spawn
@@ -85,6 +84,7 @@ class _Child:
         self._receive = receive
         self._calls = ChannelCalls(channel)
         self._reading = spawn(self._read(), name="the watcher's channel")
+        self._watching = spawn(self._watch(), name="the watcher's process")
 
     @classmethod
     async def start(cls, receive: Callable[[Finding], None]) -> _Child:
@@ -128,8 +128,8 @@ class _Child:
         await self.gone.wait()
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self.exit_status is None:
+            kill(self.pid)
 
     async def _read(self) -> None:
         with contextlib.suppress(ChannelClosedError):
@@ -141,11 +141,14 @@ class _Child:
                     self._receive(message["finding"])
         self._channel.close()
         self._calls.close("the watcher is gone")
-        killer = asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
-        try:
-            self.exit_status = await asyncio.to_thread(self._process.wait)
-        finally:
-            killer.cancel()
+        asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
+
+    async def _watch(self) -> None:
+        # Not by the end of the channel, which a child of an extension may hold open.
+        self.exit_status = await wait_for_exit(self._process)
+        self._reading.cancel()
+        self._channel.close()
+        self._calls.close("the watcher is gone")
         self.gone.set()
 
 

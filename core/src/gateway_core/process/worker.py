@@ -22,7 +22,7 @@ from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, PluginServices, as_json
-from gateway_core.process import gc_control, logs, loops, sockets
+from gateway_core.process import forks, gc_control, logs, loops, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
 from gateway_core.process.channel_calls import REPLY, ChannelCalls
 from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
@@ -30,7 +30,7 @@ from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import collect
 from gateway_core.process.shared_values import RemoteShared
-from gateway_core.process.signals import HANDLED
+from gateway_core.process.signals import HANDLED, guard_handlers
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
@@ -246,10 +246,12 @@ async def _main(descriptor: int, number: int) -> None:
     # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
     for ignored in HANDLED:
         loop.add_signal_handler(ignored, lambda: None)
+    guard_handlers(loop)
     # A worker that was forked has what its program had while it was exchanged.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
+    forks.keep_from_children(sock)
     await Worker(await Channel.over(sock), number).run()
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem, problem_from_json
@@ -20,7 +20,9 @@ from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
 from gateway_core.process.channel_calls import REPLY, ChannelCalls
+from gateway_core.process.child import AdoptedProcess, Waitable, kill, wait_for_exit
 from gateway_core.process.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
+from gateway_core.process.forks import handing_on
 from gateway_core.process.handover import RestartNeededError, WorkerLeft
 from gateway_core.process.shared_values import SHARED, apply_message
 from gateway_core.process.watcher_handle import Watcher
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("gateway.supervisor")
 
 READY_TIMEOUT: Final = 120.0
-_KILL_AFTER: Final = 5.0
+_KILL_AFTER: Final = 3.0
+"""Seconds beyond its deadline in which a worker has to end; less than what the whole program has."""
+_LAST_WORDS: Final = 0.5
+"""Seconds in which what a worker sent before its end is read."""
 
 
 class WorkerRefusedError(GatewayError):
@@ -42,30 +47,6 @@ class WorkerRefusedError(GatewayError):
     def __init__(self, message: str, problems: Sequence[ConfigProblem] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
-
-
-class Waitable(Protocol):
-    """A child process."""
-
-    pid: int
-
-    def wait(self) -> int:
-        """Block until it has ended and return its exit status."""
-        ...
-
-
-class AdoptedProcess:
-    """A child that was forked, or that an earlier program in this very process had started."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def wait(self) -> int:
-        """Block until it has ended and return its exit status."""
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        except ChildProcessError:
-            return 0
 
 
 async def _in_no_worker(binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:  # noqa: ARG001
@@ -116,6 +97,7 @@ class WorkerHandle:
         self._passing: asyncio.Task[None] | None = None
         """Passes on what the watcher finds."""
         self._reading = spawn(self._read(), name=f"worker {number} channel")
+        self._watching = spawn(self._watch(), name=f"worker {number} process")
 
     @classmethod
     async def start(cls, number: int, listeners: Mapping[str, int], services: WorkerServices) -> WorkerHandle:
@@ -124,7 +106,7 @@ class WorkerHandle:
         with theirs:
             descriptors = (theirs.fileno(), *listeners.values())
             command = [sys.executable, "-m", "gateway_core.process.worker", str(theirs.fileno()), str(number)]
-            process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=descriptors, stdin=subprocess.DEVNULL)
+            process = await asyncio.to_thread(_popen, command, descriptors)
         worker = cls(number, process, ours, await Channel.over(ours), services)
         await worker._greet(listeners)
         return worker
@@ -207,10 +189,25 @@ class WorkerHandle:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
         except ChannelClosedError:
-            self._channel.close()
+            pass
+        except Exception:
+            _logger.exception("%s sent what is not understood, and is ended", self)
+            self.kill()
+        self._channel.close()
         self._pass_no_more()
         self._calls.close(f"worker {self.number} is gone")
-        self.exit_status = await self._reap()
+        # It is gone or about to be; if it is neither, nothing can be asked of it any more.
+        asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
+
+    async def _watch(self) -> None:
+        """Wait for the end of the process, and take in what it said last."""
+        self.exit_status = await wait_for_exit(self._process)
+        # A child of a plugin may hold the other end of the channel open, so that its end never shows.
+        await asyncio.wait({self._reading}, timeout=_LAST_WORDS)
+        self._reading.cancel()
+        self._channel.close()
+        self._pass_no_more()
+        self._calls.close(f"worker {self.number} is gone")
         self.gone.set()
         for waiting in self._answers.values():
             if not waiting.done():
@@ -237,14 +234,6 @@ class WorkerHandle:
         message = await self._calls.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
         outcome: Mapping[str, Any] = message["outcome"]
         return outcome
-
-    async def _reap(self) -> int:
-        """Wait for the process, whose channel is closed: it is gone or about to be."""
-        killer = asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
-        try:
-            return await asyncio.to_thread(self._process.wait)
-        finally:
-            killer.cancel()
 
     async def ask(self, kind: str, answer: str, *, timeout: float = READY_TIMEOUT, **fields: Any) -> Message:  # noqa: ASYNC109  # the worker's, not ours
         """Send a message and wait for its answer.
@@ -325,8 +314,15 @@ class WorkerHandle:
 
     def kill(self) -> None:
         """End the process at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if not self.gone.is_set() and self.exit_status is None:
+            kill(self.pid)
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
+
+
+def _popen(command: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+    with handing_on():
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            command, pass_fds=descriptors, stdin=subprocess.DEVNULL
+        )

@@ -6,10 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway_core.config import ConfigProblem, problem_from_json
 from gateway_core.config.sources import WatchSet
+
+PROTOCOL: Final = 1
+"""Of what processes of the gateway say to each other: bundles, messages over channels, and what a program hands to the
+one that takes its place. Another number is not understood; raise it with any change that the other side must know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class ConfigBundle:
     workers: int = 1
     plugins: Mapping[str, str] = field(default_factory=dict)
     """Version and digest of each plugin that the configuration uses, by name, as the validating process found it."""
+
+    protocol: int = PROTOCOL
+    """Of the code that made it: what is installed may be another version than what runs."""
 
     def watch(self) -> WatchSet:
         """Return the files that the configuration was read from."""
@@ -38,14 +45,18 @@ class ConfigBundle:
         """Return what was found in the configuration that does not reject it."""
         return tuple(problem_from_json(entry) for entry in json.loads(self.lines[0]).get("warnings", ()))
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+    def facts(self) -> dict[str, Any]:
+        """Return all but the lines as JSON has it."""
         return {
+            "protocol": self.protocol,
             "version": self.version,
             "workers": self.workers,
             "plugins": dict(self.plugins),
-            "lines": [line.decode() for line in self.lines],
         }
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {**self.facts(), "lines": [line.decode() for line in self.lines]}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ConfigBundle:
@@ -54,4 +65,4 @@ class ConfigBundle:
         :raises KeyError: something is missing.
         """
         lines = tuple(line.encode() for line in plain["lines"])
-        return cls(plain["version"], lines, plain["workers"], plain["plugins"])
+        return cls(plain["version"], lines, plain["workers"], plain["plugins"], plain["protocol"])

@@ -23,7 +23,7 @@ from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 from gateway_core.reload.record import ReloadRecord, Stage
 from gateway_core.reload.validation import ValidationFailedError, ValidationNotStartedError, Verdict, validate
 
@@ -162,6 +162,7 @@ class Reloader:
             if verdict.bundle is None:
                 raise ConfigError(verdict.problems)
             self.record.stage = Stage.VALIDATED
+            check_protocol(verdict.bundle)
             try:
                 return await apply(verdict.bundle), verdict.problems
             except ConfigError as error:
@@ -180,6 +181,18 @@ class Reloader:
             why, f"not validated, the old one stays in force; it is tried again in {TRY_AGAIN_AFTER:g} s: {error}"
         )
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
+
+
+def check_protocol(bundle: ConfigBundle) -> None:
+    """Refuse what another version of the gateway has validated: its successor would not understand this process either.
+
+    :raises GatewayError: the installed version is not compatible with the one that runs.
+    """
+    if bundle.protocol != PROTOCOL:
+        raise GatewayError(
+            f"the gateway that is installed now speaks protocol {bundle.protocol}, the one that runs {PROTOCOL}, "
+            "so that it cannot take over: stop the gateway and start it, or install the version that runs"
+        )
 
 
 def _told(changed: Sequence[Path]) -> str:

@@ -66,7 +66,12 @@ def verdict_lines(verdict: Verdict) -> Iterator[bytes]:
         yield json.dumps({**head, "problems": [problem_to_json(p) for p in verdict.problems]}).encode()
         return
     bundle = verdict.bundle
-    told = {"version": bundle.version, "workers": bundle.workers, "plugins": dict(bundle.plugins)}
+    told = {
+        "version": bundle.version,
+        "workers": bundle.workers,
+        "plugins": dict(bundle.plugins),
+        "protocol": bundle.protocol,
+    }
     yield json.dumps({**head, **told, "lines": len(bundle.lines)}).encode()
     yield from bundle.lines
 
@@ -84,7 +89,10 @@ def read_verdict(lines: Sequence[bytes]) -> Verdict:
         return Verdict(watch, problems=tuple(problem_from_json(entry) for entry in head["problems"]))
     if head["lines"] != len(lines) - 1:
         raise ValueError(f"{len(lines) - 1} lines of {head['lines']}")
-    return Verdict(watch, ConfigBundle(head["version"], tuple(lines[1:]), head["workers"], head["plugins"]))
+    return Verdict(
+        watch,
+        ConfigBundle(head["version"], tuple(lines[1:]), head["workers"], head["plugins"], head.get("protocol", 0)),
+    )
 
 
 def check_command() -> list[str]:

@@ -103,3 +103,14 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="a pipe"):
         store.load()
+
+
+def test_a_user_without_a_home_that_the_system_does_not_know_has_a_state_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("could not determine home directory")
+
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+
+    assert default_state_directory({}) == Path("/var/lib/gateway")

@@ -76,6 +76,10 @@ class GatewayConfig(Section):
     to it, and responds with 508. A name stands in it in place of ``gateway``; give each gateway of a chain its own.
     ``false`` adds none: an entry of CDN-Loop (RFC 8586) then tells that a request comes back."""
 
+    drain_delay: Duration = 0.0
+    """How long ``/ready`` fails when the gateway stops while connections are still accepted, before it drains: for load
+    balancers to notice."""
+
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""
 

@@ -22,7 +22,12 @@ FORMAT: Final = 1
 def default_state_directory(environ: Mapping[str, str]) -> Path:
     """Return the directory of the XDG base directory specification: ``$XDG_STATE_HOME/gateway``."""
     home = environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state") / "gateway"
+    if Path(home).is_absolute():
+        return Path(home) / "gateway"
+    try:
+        return Path.home() / ".local" / "state" / "gateway"
+    except RuntimeError:  # no HOME, and a user that the system does not know
+        return Path("/var/lib/gateway")
 
 
 class LastGood:

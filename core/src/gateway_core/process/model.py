@@ -1,0 +1,58 @@
+"""What serves a configuration, as the program sees it: this process alone (`in_process`), or workers (`supervisor`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway_core.config import GatewayConfig
+from gateway_core.config.sources import WatchSet
+from gateway_core.process.commands import CommandReport
+from gateway_core.process.handover import Handover
+from gateway_core.reload.bundle import ConfigBundle
+
+
+class ProcessModel(Protocol):
+    """The processes that serve: this one alone, or workers."""
+
+    config: GatewayConfig
+    """The configuration in force."""
+
+    async def start(self, bundle: ConfigBundle) -> None:
+        """Put the first configuration in force and accept connections."""
+
+    async def apply(self, bundle: ConfigBundle) -> str:
+        """Put another configuration in force and say what changed; raises if the old one has to stay.
+
+        :raises RestartNeededError: it can be in force only after `restart`.
+        """
+
+    async def restart(self, bundle: ConfigBundle) -> Handover:
+        """Return what a new program in this process takes over; raises if it would not work."""
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish for at most so many seconds, then end."""
+
+    def reopen_files(self) -> None:
+        """Pass SIGUSR1 on to whoever has files open."""
+
+    def urls(self) -> Sequence[str]:
+        """Return where it listens."""
+
+    def files(self) -> WatchSet:
+        """Return files beside the configuration's that a reload has to look at."""
+
+    async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+        """Return what the admin listener shows.
+
+        :param timeout: seconds that workers may take to tell theirs.
+        """
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return what the admin listener shows of plugins."""
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
