@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +16,7 @@ from gateway_core.config import DnsDiscoveryConfig
 from gateway_core.upstreams import EndpointSpec, Resolver
 from gateway_core.upstreams.discovery.dns import DnsDiscovery, DnsError
 
-PROGRAM = shutil.which("dnsmasq") or "/usr/sbin/dnsmasq"
-pytestmark = pytest.mark.skipif(not Path(PROGRAM).exists(), reason="dnsmasq is not installed")
+from tests.programs import program
 
 
 class Dnsmasq:
@@ -43,7 +41,7 @@ class Dnsmasq:
         ]
         own = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=", "--user="]
         where = [f"--port={self.port}", "--listen-address=127.0.0.1", "--bind-interfaces", f"--addn-hosts={self.hosts}"]
-        self.process = subprocess.Popen([PROGRAM, *own, *where, *services])
+        self.process = subprocess.Popen([program("dnsmasq", "dnsmasq-base"), *own, *where, *services])
 
     def stop(self) -> None:
         if self.process is not None:
