@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypedDict
 
 from gateway_core.messages.headers import Headers, frozen_headers
 from gateway_core.messages.path import ReadPath
@@ -32,6 +32,21 @@ class TlsInfo:
     """OpenSSL's name of the cipher suite."""
     peer: Mapping[str, Any] | None = None
     """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+
+
+class RequestOrigin(TypedDict, total=False):
+    """Where a request comes from: attributes of `Request`."""
+
+    client_ip: str
+    peer_ip: str
+    peer_port: int
+    local_port: int
+    tls: TlsInfo | None
+    config_version: str
+    scheme: str
+    version: str
+    request_id: str
+    started: float
 
 
 class Peer(Protocol):
@@ -107,6 +122,9 @@ class RequestHead(Protocol):
     def facts(self) -> HeadFacts: ...
     @property
     def origin(self) -> Arrival: ...
+    @property
+    def repeated(self) -> dict[Hashable, Any] | None:
+        """See `Request.repeated`; None for a head that is seen for the first time."""
 
 
 class ReceivedHead:

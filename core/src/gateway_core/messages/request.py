@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypedDict, Unpack
+from typing import Any, Final, Protocol, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
@@ -16,26 +16,11 @@ from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.path import read_path
-from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RouteInfo, TlsInfo
+from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
 from gateway_core.messages.response import Response
 from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-class RequestOrigin(TypedDict, total=False):
-    """Where a request comes from: attributes of `Request`."""
-
-    client_ip: str
-    peer_ip: str
-    peer_port: int
-    local_port: int
-    tls: TlsInfo | None
-    config_version: str
-    scheme: str
-    version: str
-    request_id: str
-    started: float
 
 
 class RequestOperations(Protocol):
@@ -256,6 +241,22 @@ class Request:
         """The same as ``headers.key``, at the least cost where nothing looked at the fields yet."""
         headers = self._headers
         return self._head_block if headers is None else headers.key  # type: ignore[return-value]  # spares a call
+
+    @property
+    def repeated(self) -> dict[Hashable, Any] | None:
+        """What bindings remember of a head that its client repeats on this connection, each under a key of its own.
+
+        None for a head that is seen for the first time, and as soon as method, path, query or fields were changed. What
+        is kept has to follow from these and the binding's configuration alone. It is dropped with the head, with the
+        configuration, and when the connection is idle.
+        """
+        head, headers = self._received_head, self._headers
+        if isinstance(head, tuple) or head.repeated is None:
+            return None
+        is_changed = self._raw_path is not head.raw_path or self.query_string is not head.query_string
+        if is_changed or self.method is not head.method:
+            return None
+        return head.repeated if headers is None or headers._block is self._head_block else None
 
     @property
     def state(self) -> dict[str, Any]:

@@ -7,12 +7,13 @@ with another target, mean the same again. And clients that poll or test send the
 come a second time, a `CachedHead` is made from the head; from then on neither reading nor routing it takes any work.
 
 What is remembered is immutable and belongs to one snapshot: it is forgotten when another takes its place, and when the
-connection has been idle for a while (`IdleHeads`).
+connection has been idle for a while (`IdleHeads`). Only bindings add to it (`Request.repeated`).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Hashable
+from typing import Any, Final
 
 from gateway_core.messages import Request
 from gateway_core.messages.fields import FieldNames
@@ -30,7 +31,7 @@ _LARGEST: Final = 16384
 class CachedHead(RequestHead):
     """A head that was repeated: with its route."""
 
-    __slots__ = ("_absent", "match")
+    __slots__ = ("_absent", "match", "repeated")
 
     def __init__(self, head: RequestHead, client: Client, snapshot: Snapshot) -> None:
         """Find out once what is the same for every request of a client with this head."""
@@ -38,6 +39,8 @@ class CachedHead(RequestHead):
             # A dictionary, even an empty one, makes each look-up of a default slower.
             if name != "__dict__" or head.__dict__:
                 setattr(self, name, getattr(head, name))
+        self.repeated: dict[Hashable, Any] | None = {}
+        """What bindings remember of it."""
         self.match: Match[CompiledRoute] | None = None
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""

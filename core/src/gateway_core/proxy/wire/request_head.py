@@ -17,7 +17,8 @@ A refusal carries all that could be read, since refused requests are logged as w
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway_core.errors import BadPathError
@@ -92,6 +93,8 @@ class RequestHead:
     # Of a head that was repeated (`CachedHead`):
     match: Match[CompiledRoute] | None = None
     """The route, if it was found from the head alone."""
+    repeated: dict[Hashable, Any] | None = None
+    """See `Request.repeated`."""
 
     def __init__(
         self,
