@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from gateway_core.messages.headers import headers_of_block
 from gateway_plugin_auth import Auth, AuthConfig
 from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
 from gateway_plugin_sdk.testing import ManualClock
+
+from tests.plugins.repeated_request import RepeatedRequest
 
 NOW = 1_700_000_000.0
 SECRET = "an-hmac-secret-of-more-than-64-bytes-so-that-it-is-enough-for-HS512-too"
@@ -72,13 +74,17 @@ class Gate:
         target: str = "/",
         method: str = "GET",
         client_ip: str = "192.0.2.1",
+        repeated: dict[Hashable, Any] | None = None,
     ) -> Visit:
-        """Send a request, with ``token`` as a bearer token."""
+        """Send a request, with ``token`` as a bearer token, and with what is remembered of its head."""
         fields = Headers([("Host", "a.example")])
         if token is not None:
             fields.add("Authorization", f"Bearer {token}")
         fields.extend(headers)
-        request = Request(method, target, headers=fields, host="a.example", request_id="r-1", client_ip=client_ip)
+        request = RepeatedRequest(
+            method, target, headers=fields, host="a.example", request_id="r-1", client_ip=client_ip
+        )
+        request.memory = repeated
         result: Any = self.plugin.gateway_pre_proxy(request)
         if isinstance(result, Awaitable):
             result = await result

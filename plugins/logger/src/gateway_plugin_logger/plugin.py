@@ -1,7 +1,7 @@
 """The plugin: writes a line for each request that is over, and hands lines to the sinks some at a time.
 
-A line is made in the log phase, when the client has its response: what it is made of is in the processor's caches then,
-and is freed with the request. Made later, of many requests at once, it took half as long again.
+A line is made in the log phase, when the client has its response, so that the request is freed at once and not kept
+until its line is written.
 """
 
 from __future__ import annotations

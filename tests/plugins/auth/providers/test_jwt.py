@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from gateway_plugin_auth.credentials import Source
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -140,6 +142,83 @@ async def test_a_token_in_the_cache_is_not_verified_again(make_gate: Any, secret
     assert first.request.identity is second.request.identity
     gate.clock.advance(300)
     assert (await gate.visit(token)).request.identity is not first.request.identity
+
+
+async def test_a_token_in_a_repeated_head_is_not_searched_for_again(
+    make_gate: Any, secret: str, sign: Any, monkeypatch: Any
+) -> None:
+    gate, memory = await make_gate(secret=secret), dict[Any, Any]()
+    token = sign()
+    first, second = [await gate.visit(token, repeated=memory) for _ in range(2)]
+    monkeypatch.setattr(Source, "find", None)
+
+    third = await gate.visit(token, repeated=memory)
+
+    assert (first.status, third.request.identity) == (200, second.request.identity)
+
+
+async def test_a_token_in_a_repeated_head_ends_with_its_time(make_gate: Any, secret: str, sign: Any) -> None:
+    gate, memory = await make_gate(secret=secret, leeway="5s"), dict[Any, Any]()
+    token = sign(exp=1_700_000_060)
+    for _ in range(3):
+        assert (await gate.visit(token, repeated=memory)).status == 200
+
+    gate.clock.advance(64)
+    before = (await gate.visit(token, repeated=memory)).status
+    gate.clock.advance(1)
+
+    assert (before, (await gate.visit(token, repeated=memory)).reason) == (200, "expired")
+
+
+async def test_a_token_in_a_repeated_head_is_refused_once_it_is_revoked(
+    make_gate: Any, secret: str, sign: Any, tmp_path: Path, until: Any
+) -> None:
+    path, memory = tmp_path / "revoked", dict[Any, Any]()
+    path.write_text("jti:1\n")
+    gate = await make_gate(secret=secret, revocation={"file": str(path), "refresh": "5s"})
+    revocations = gate.plugin._providers["jwt"]._revocations
+    token = sign(jti="4711")
+    for _ in range(3):
+        assert (await gate.visit(token, repeated=memory)).status == 200
+
+    before = revocations.stamp
+    path.write_text("jti:4711\n")
+    gate.clock.advance(5)
+    await gate.visit(sign(jti="2"))
+    await until(lambda: revocations.stamp is not before)
+
+    assert (await gate.visit(token, repeated=memory)).reason == "revoked"
+
+
+async def test_a_token_in_a_repeated_head_is_verified_again_with_other_keys(
+    make_gate: Any, secret: str, sign: Any
+) -> None:
+    gate, memory = await make_gate(secret=secret), dict[Any, Any]()
+    token = sign()
+    _, second = [await gate.visit(token, repeated=memory) for _ in range(2)]
+
+    gate.plugin._providers["jwt"]._keyring.stamp = object()
+    third = await gate.visit(token, repeated=memory)
+
+    assert (third.status, third.request.identity is second.request.identity) == (200, False)
+
+
+async def test_what_one_binding_knows_of_a_repeated_head_is_not_what_another_does(
+    make_gate: Any, secret: str, sign: Any
+) -> None:
+    gate, strict = await make_gate(secret=secret), await make_gate(secret=secret, issuer="someone-else")
+    token, memory = sign(), dict[Any, Any]()
+
+    visits = [[(await each.visit(token, repeated=memory)).status for each in (gate, strict)] for _ in range(3)]
+
+    assert visits == [[200, 401]] * 3
+
+
+async def test_nothing_is_remembered_of_a_repeated_head_without_a_cache(make_gate: Any, secret: str, sign: Any) -> None:
+    gate, memory = await make_gate(secret=secret, cache={"size": 0}), dict[Any, Any]()
+
+    assert [(await gate.visit(sign(), repeated=memory)).status for _ in range(3)] == [200] * 3
+    assert not memory
 
 
 async def test_several_providers_each_with_their_issuer(make_gate: Any, keys: Any, sign: Any) -> None:

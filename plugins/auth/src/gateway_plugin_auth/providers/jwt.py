@@ -85,6 +85,12 @@ class Tokens:
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's token."""
+        if (repeated := request.repeated) is not None:
+            # The same bytes came before: their token need not be searched for again, but all else must still be so.
+            entry = repeated.get(self)
+            if entry is not None and self._holds(entry):
+                outcome: Outcome = entry.outcome
+                return outcome
         try:
             for source in self._sources:
                 text = source.find(request)
@@ -100,15 +106,19 @@ class Tokens:
         # Of the token alone: the scheme in front of it has many spellings, and each would take another one's place.
         digest = self._cache.digest(text)
         entry = self._cache.get(digest)
-        # What it was accepted for must still be so: its time, the keys, the revocation list.
-        if (
-            entry is not None
-            and self._wall() < entry.until
-            and entry.stamp is self._keyring.stamp
-            and (self._revocations is None or entry.revocations is self._revocations.stamp)
-        ):
+        if entry is not None and self._holds(entry):
+            if (repeated := request.repeated) is not None:
+                repeated[self] = entry
             return entry.outcome
         return self._verify(request, text, digest)
+
+    def _holds(self, entry: Entry) -> bool:
+        """Return whether what a token was accepted for is still so: its time, the keys, the revocation list."""
+        return (
+            self._wall() < entry.until
+            and entry.stamp is self._keyring.stamp
+            and (self._revocations is None or entry.revocations is self._revocations.stamp)
+        )
 
     def _verify(self, request: Request, text: str, digest: bytes) -> Outcome:
         refused = self._refused.get(digest)

@@ -4,15 +4,17 @@ The result is what somebody in a hurry would have written by hand: one f-string.
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
 
-How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. Heads and
-targets as a whole are not: clients do not repeat them.
+How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. What a line
+says of a head alone (its target, its fields) is remembered with heads that a client repeats (`Request.repeated`): such
+a line is made by a second function, which has texts in the place of these parts. Other heads do not come again.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, cast
 
 from gateway_plugin_sdk import Record, Request, Response
@@ -32,6 +34,12 @@ _PRELUDES: Final = (
     (_PATH_AND_QUERY, "client_path, _, client_query = target.partition('?')"),
 )
 """What several values share, and what is done for it before."""
+_UNLESS_REPEATED: Final = """
+if (_repeated := request.repeated) is not None:
+    return _write_repeated(request, response, record, _repeated)
+"""
+_OF_THE_HEAD: Final = frozenset({"method", "path", "query"})
+"""Attributes of a request that are those of its head as long as it has `Request.repeated`."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
 
@@ -75,14 +83,40 @@ def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Rend
     :param is_json: whether the result is JSON, or has strings of JSON in it.
     """
     names: dict[str, Any] = {}
-    texts: list[ast.expr] = []
-    for number, part in enumerate(parts):
-        texts += _texts(part, number, names)
-    line = _joined(texts)
+    written = [(_texts(part, number, names), part) for number, part in enumerate(parts)]
+    kept: list[ast.expr] = []
+    rest: list[ast.expr] = []
+    for is_of_head, group in groupby(written, lambda each: _is_of_head(each[1])):
+        texts = [text for each, _ in group for text in each]
+        if is_of_head:
+            place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
+            kept.append(_joined(texts))
+            texts = [ast.FormattedValue(place, -1, None)]
+        rest += texts
+    line, line_of_repeated = _joined(text for texts, _ in written for text in texts), _joined(rest)
     if is_json:
         names["_mend"] = without_lone_surrogates
-        line = _mended(line)
-    return cast("Renderer", compile_expression(line, names))
+        line, line_of_repeated = _mended(line), _mended(line_of_repeated)
+    if not kept:
+        return cast("Renderer", compile_expression(line, names))
+    write_rest = _compiled(line_of_repeated, (*_ARGUMENTS, "_kept"), names)
+    names["_write_repeated"] = _repeated_writer(compile_expression(ast.Tuple(kept, ast.Load()), names), write_rest)
+    return cast("Renderer", _compiled(line, _ARGUMENTS, names, _UNLESS_REPEATED))
+
+
+def _repeated_writer(
+    write_kept: Callable[[Request, Response, Record], tuple[str, ...]], write_rest: Callable[..., str]
+) -> Callable[[Request, Response, Record, dict[Hashable, Any]], str]:
+    """Return what writes the line of a head that was repeated."""
+    key = object()  # of this line alone: others say other things, or hide them
+
+    def write(request: Request, response: Response, record: Record, repeated: dict[Hashable, Any]) -> str:
+        kept = repeated.get(key)
+        if kept is None:
+            kept = repeated[key] = write_kept(request, response, record)
+        return write_rest(request, response, record, kept)
+
+    return write
 
 
 def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Request, Response, Record], Any]:
@@ -95,9 +129,12 @@ def expression_of(value: Value) -> ast.expr:
     return ast.parse(value.source, mode="eval").body
 
 
-def _compiled(body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any]) -> Callable[..., Any]:
+def _compiled(
+    body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any], before: str = ""
+) -> Callable[..., Any]:
     used = _names_in(body) - set(arguments)
-    prelude = [line for shared, source in _PRELUDES if used & shared for line in ast.parse(source).body]
+    sources = [before, *(source for shared, source in _PRELUDES if used & shared)]
+    prelude = [line for source in sources for line in ast.parse(source).body]
     signature = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
     function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
@@ -116,6 +153,26 @@ def _mended(line: ast.expr) -> ast.expr:
 
 def _names_in(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _is_of_head(part: str | Piece) -> bool:
+    """Return whether a part says something of the request's head and of nothing else."""
+    if isinstance(part, str):
+        return False
+    tree = expression_of(part.value)
+    used = _names_in(tree)
+    if not used.isdisjoint({"response", "record"}):
+        return False
+    of_head = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "request"
+        and node.attr in _OF_THE_HEAD
+    ]
+    of_request = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "request"]
+    return len(of_head) == len(of_request) and bool(of_head or used & (_HEAD | _TARGET))
 
 
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
@@ -156,6 +213,8 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
         elif not isinstance(text, ast.Constant) or text.value:
             joined.append(text)
     match joined:
-        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_words"):
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith(
+            ("_words", "_kept")
+        ):
             return text  # a text already
     return ast.JoinedStr(joined)
