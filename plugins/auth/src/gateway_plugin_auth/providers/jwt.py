@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -85,7 +85,8 @@ class Tokens:
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's token."""
-        if (repeated := request.repeated) is not None:
+        repeated = request.repeated
+        if repeated is not None:
             # The same bytes came before: their token need not be searched for again, but all else must still be so.
             entry = repeated.get(self)
             if entry is not None and self._holds(entry):
@@ -95,19 +96,19 @@ class Tokens:
             for source in self._sources:
                 text = source.find(request)
                 if text is not None:
-                    return self._check_token(request, text)
+                    return self._check_token(request, text, repeated)
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
         return NO_CREDENTIALS
 
-    def _check_token(self, request: Request, text: str) -> Outcome:
+    def _check_token(self, request: Request, text: str, repeated: dict[Hashable, Any] | None) -> Outcome:
         if len(text) > self._most_characters:
             return _TOO_LARGE
         # Of the token alone: the scheme in front of it has many spellings, and each would take another one's place.
         digest = self._cache.digest(text)
         entry = self._cache.get(digest)
         if entry is not None and self._holds(entry):
-            if (repeated := request.repeated) is not None:
+            if repeated is not None:
                 repeated[self] = entry
             return entry.outcome
         return self._verify(request, text, digest)
