@@ -12,9 +12,10 @@ from gateway_core.process import logs
 
 
 @pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "watchfiles", "library")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    monkeypatch.setattr(logs, "_current", type(logs._current)())
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
@@ -152,3 +153,12 @@ def test_a_log_that_is_as_it_was_is_left_alone(capsys: pytest.CaptureFixture[str
     logs.restore()
 
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_was_never_configured_here_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("gateway").handlers[:] = [logging.NullHandler()]
+
+    logs.restore()
+
+    assert [type(handler) for handler in logging.getLogger("gateway").handlers] == [logging.NullHandler]
+    assert not caplog.records

@@ -75,7 +75,7 @@ def is_taken_away() -> bool:
 
 def restore() -> None:
     """Bring back the gateway's log where a plugin has taken it away (`logging.disable`, `dictConfig`)."""
-    if not is_taken_away():
+    if not _current.is_set or not is_taken_away():
         return
     logging.disable(logging.NOTSET)
     for _, logger in _own_loggers():
@@ -96,6 +96,8 @@ def _own_loggers() -> list[tuple[str, logging.Logger]]:
 
 
 class _Current:
+    is_set: bool = False
+    """Whether this process has `configure` decide about the log; a test kit or an embedding program decides itself."""
     config: LogConfig | None = None
     process: str = ""
 
@@ -109,7 +111,7 @@ def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     :param process: what tells this process's lines apart when several write, such as ``worker 2``.
     """
     config = config or LogConfig()
-    _current.config, _current.process = config, process
+    _current.is_set, _current.config, _current.process = True, config, process
     handler = _Handler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if config.format == "json" else TextFormatter(process))
     gateway = logging.getLogger(ROOT)
