@@ -63,6 +63,7 @@ async def ask(node: Any) -> bool:
 async def test_a_node_that_does_not_answer_is_away_until_a_probe_finds_it(
     server: Any, node: Any, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     server.error = server.probe_error = ConnectionError("gone")
 
     assert not await ask(node)
@@ -76,7 +77,8 @@ async def test_a_node_that_does_not_answer_is_away_until_a_probe_finds_it(
     assert await ask(node)
     assert all(server.probes)
     assert [record.message for record in caplog.records] == [
-        "redis (node-1) is away, requests are decided by when_unavailable until it is back: ConnectionError: gone"
+        "redis (node-1) is away, requests are decided by when_unavailable until it is back: ConnectionError: gone",
+        "redis (node-1) is back",
     ]
 
 
