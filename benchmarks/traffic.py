@@ -11,7 +11,7 @@
         [--contestants gateway,nginx,envoy] [--envoy PATH] [--rounds 3] [--seconds 4]
 
 Contestants take turns on CPU 0; wrk and the upstream have CPU 1. Real clients repeat little: `mixed` is what counts,
-and a seed that nobody tuned for. nginx and wrk are needed.
+and a seed that nothing was tuned for. nginx and wrk are needed.
 """
 
 from __future__ import annotations

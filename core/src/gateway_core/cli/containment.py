@@ -73,7 +73,7 @@ def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
         status = run()
         output.flush()
         shared[0] = status
-    except BrokenPipeError:  # whoever reads the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         shared[0] = status
     except KeyboardInterrupt:
         shared[0] = status = 128 + signal.SIGINT

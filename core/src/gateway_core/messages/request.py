@@ -223,7 +223,7 @@ class Request:
         """
         headers = self._headers
         if headers is None:
-            # The head makes the block in lower case for whoever asks first, and keeps it for all.
+            # The head makes the lower-case block on first use and keeps it.
             facts = self._received_head.facts  # type: ignore[union-attr]  # without headers it is one that was read
             headers = self._headers = headers_of_block(facts.block, facts.lowered)
         return headers

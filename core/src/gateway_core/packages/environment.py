@@ -2,7 +2,7 @@
 
 An installer at work shows a distribution twice, without a version, or not at all, for some tens of milliseconds. So a
 reading counts when a second one, a while later, is equal to it and every file that it promises is there. Files may
-also be missing for ever, because somebody removed them by hand: then the reading counts once it has been the same for
+also stay missing, because they were removed by hand: then the reading counts once it has been the same for
 `COMPLETE_WITHIN`, so that what is wrong with one distribution does not keep changes of the others from being seen.
 """
 

@@ -91,7 +91,7 @@ def _entry_points(broken: list[BrokenDistribution]) -> Iterator[importlib_metada
         for distribution in importlib_metadata.distributions():
             try:
                 text = distribution.read_text("entry_points.txt") or ""
-                # Most distributions have no plugins, and nobody needs to know what is wrong with them.
+                # What is wrong with a distribution without plugins does not matter here.
                 found = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP)) if _mentions(text) else []
                 name = distribution.name.lower() if found else ""
             except Exception as error:  # noqa: BLE001 - see above

@@ -43,7 +43,7 @@ async def wait_for_exit(process: Waitable) -> int:
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
-        return process.wait()  # reaped by somebody else
+        return process.wait()  # reaped elsewhere
     except (AttributeError, OSError):
         return await _wait_in_thread(process)
     loop = asyncio.get_running_loop()

@@ -98,7 +98,7 @@ def _model_for(bundle: ConfigBundle, left: Handover | None, spares: Sequence[Pre
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:
-    """Return the command line that runs this program anew."""
+    """Return the command line that starts this program again."""
     arguments = [sys.executable, "-m", "gateway_core.cli", "run", "--state", str(state)]
     arguments += ["--last-good"] if last_good else []
     for root in roots:

@@ -34,7 +34,7 @@ class ProcessModel(Protocol):
         """Let requests finish for at most so many seconds, then end."""
 
     def reopen_files(self) -> None:
-        """Pass SIGUSR1 on to whoever has files open."""
+        """Pass SIGUSR1 on to the processes that have files open."""
 
     def urls(self) -> Sequence[str]:
         """Return where it listens."""

@@ -16,7 +16,7 @@ from gateway_core.clock import SystemClock
 
 
 class ServiceManager:
-    """The socket that ``NOTIFY_SOCKET`` names; without one nothing is told."""
+    """The socket that ``NOTIFY_SOCKET`` names; without one nothing is sent."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Read where and how often to tell."""

@@ -373,6 +373,6 @@ class Program:
 
 
 def say(text: str) -> None:
-    """Print for whoever started the program."""
+    """Print to the standard error of the program."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

@@ -236,7 +236,7 @@ class Watcher:
             queue.put(finding)
 
     async def _mind(self, child: _Child) -> None:
-        """Wait for the end of the process, and start another one if nobody ended it."""
+        """Wait for the end of the process, and start another one unless it was stopped on purpose."""
         started_at = self._clock.monotonic()
         await child.gone.wait()
         if child.is_leaving or self._child is not child:

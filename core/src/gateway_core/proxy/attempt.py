@@ -134,16 +134,16 @@ class Attempt:
         """Send the head that the owner prepared later than it was asked to; nothing happens after `give_up`."""
         if not self.is_over:
             is_resent = self.retries is not None and self.retries.was_resent
-            self._connect(self.picked, head, self._owner.directory.now(), anew=is_resent)
+            self._connect(self.picked, head, self._owner.directory.now(), over_new=is_resent)
 
-    def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float, *, anew: bool = False) -> None:
+    def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float, *, over_new: bool = False) -> None:
         """Send over an idle connection to the endpoint, or a new one.
 
         :param now: monotonic seconds; the wait for the response begins here.
-        :param anew: whether only a new one will do.
+        :param over_new: use a new connection only, not an idle one.
         """
         owner, idle, connection = self._owner, endpoint.pool, None
-        if not anew:
+        if not over_new:
             if owner.bound is not None:
                 connection = owner.bound.take(endpoint)
             if connection is None and isinstance(idle, Pool):
@@ -250,7 +250,7 @@ class Attempt:
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             head = owner.prepare(self.picked)
             if head is not None:
-                self._connect(self.picked, head, owner.directory.now(), anew=True)
+                self._connect(self.picked, head, owner.directory.now(), over_new=True)
         else:
             self._retry_or_fail(failure, detail)
 

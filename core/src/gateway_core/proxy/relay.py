@@ -4,7 +4,7 @@ A `Relay` is made by the exchange when the phases before the upstream are over. 
 for each endpoint, and passes interim responses, the response and its body on to the client's `ResponseWriter`.
 Neither side goes faster than the other takes: `pause` and `resume` for the response, the body itself for the request.
 
-The head is put together anew for each attempt; then the attempt hooks run over it. What goes upstream in place of the
+The head is made for each attempt; then the attempt hooks run over it. What goes upstream in place of the
 client's body was asked for by the gateway, so the upstream gets no Expect with it.
 
 A response that no hook sees is written as it comes. Any other is its `ResponsePhase`'s from its head on.
@@ -40,7 +40,7 @@ from gateway_core.snapshot import CompiledRoute, RouteTarget
 from gateway_core.upstreams.endpoint import Endpoint
 
 EXPECT_WAIT: Final = 1.0
-"""Seconds to wait for an upstream's 100 before the client is told to go on (RFC 9110 section 10.1.1)."""
+"""Seconds to wait for an upstream's 100 before the gateway itself sends 100 (RFC 9110 section 10.1.1)."""
 
 
 class Relay:

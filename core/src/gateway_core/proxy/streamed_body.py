@@ -49,7 +49,7 @@ class QueueFlow(Protocol):
         """Called when the reader ended before the body did."""
 
 
-class _Nobody:
+class _NullFlow:
     """The sender's side when the sender is gone."""
 
     def pause_reading(self) -> None: ...
@@ -58,7 +58,7 @@ class _Nobody:
     def unwanted(self) -> None: ...
 
 
-_NOBODY: Final = _Nobody()
+_NULL_FLOW: Final = _NullFlow()
 
 
 class BodyQueue:
@@ -105,7 +105,7 @@ class BodyQueue:
 
     def detach(self) -> None:
         """Tell the sender nothing more: it is gone."""
-        self._flow = _NOBODY
+        self._flow = _NULL_FLOW
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,4 +1,4 @@
-"""What is told of requests that are over: counts for metrics, and the record of the log phase.
+"""What is recorded of requests that are over: counts for metrics, and the record of the log phase.
 
 Counting is a dictionary and a list on the request path; Prometheus metrics are made of them when they are scraped.
 """

@@ -4,7 +4,8 @@ Each end is a `TunnelEnd`: a transport, and the bytes that came over it before t
 transports over: it is told what comes, pauses one side while the other does not keep up, passes a half-close on, and
 closes both when one is gone. It belongs to its exchange, which is over when the tunnel is (``on_closed``).
 
-When the gateway ends, the client of a WebSocket is told so by a close frame, if the last frame to it is complete.
+When the gateway ends, the client of a WebSocket gets a close frame with status 1001 if the last frame to it is
+complete.
 """
 
 from __future__ import annotations

@@ -377,7 +377,7 @@ class UpstreamCall:
     # -- what the request's body tells (`BodyOwner`, `RequestFlow`)
 
     def body_progress(self) -> None:
-        """Begin the wait for the response anew: an upload may take longer than that."""
+        """Restart the wait for the response: an upload may take longer than that."""
         self.body_ended()
 
     def body_ended(self) -> None:

@@ -40,7 +40,7 @@ def spec_of_json(fields: list[Any]) -> EndpointSpec:
 
 
 class FindingStore:
-    """All that was found so far, whoever found it."""
+    """All findings so far, from every monitor."""
 
     def __init__(self) -> None:
         self.endpoints: dict[str, dict[str, list[Any]]] = {}

@@ -262,7 +262,7 @@ class Upstream:
         if not members:
             return Refusal(RefusalReason.ALL_DOWN, 0.0)
         if self._panic_threshold is None and not any(endpoint.is_fit(now) for endpoint in members):
-            # Ejections end by themselves; when a health check passes again nobody knows.
+            # Ejections end by themselves; when a health check passes again is unknown.
             ends = [e.ejection.until - now for e in members if e.healthy]
             return Refusal(RefusalReason.ALL_ILL, max(0.0, min(ends, default=0.0)))
         waits = [e.breaker.retry_after(now) for e in members if e.breaker is not None]

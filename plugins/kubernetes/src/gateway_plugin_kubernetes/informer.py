@@ -2,7 +2,7 @@
 
 How it works: a discovery leases the informer of its cluster and namespace (`DiscoveryContext.shared`). The first one
 makes it, the last one ends it. It watches two collections whole, whatever the number of Services that are wanted: a
-connection to the API server costs more than the objects that nobody reads.
+connection to the API server costs more than the objects that are not used.
 """
 
 from __future__ import annotations

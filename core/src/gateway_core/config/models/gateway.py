@@ -23,7 +23,7 @@ _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding
 def _check_stripped(value: str) -> str:
     if value.lower() in _FRAMING:
         raise InvalidValueError("cannot be removed: the request cannot be read without it")
-    if "*" in value:  # which a name may have, but nobody sends
+    if "*" in value:  # allowed in a name by the grammar, and never sent
         raise InvalidValueError("has a *, which is no wildcard here: write whole names")
     return value
 

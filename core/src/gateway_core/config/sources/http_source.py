@@ -136,7 +136,7 @@ def format_of(media_type: str, name: str) -> DocumentFormat:
 
 
 def _is_allowed_plain(url: SourceUrl) -> bool:
-    """Whether nobody is between, or that is accepted."""
+    """Whether the connection is protected, or an unprotected one is allowed."""
     allowed = url.options.get("allow_http", "false")
     if allowed not in {"true", "false"}:
         raise ValueError(f"option allow_http: {allowed!r} is neither true nor false")

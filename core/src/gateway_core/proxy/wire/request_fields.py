@@ -102,7 +102,7 @@ class RequestFacts:
 
     @property
     def lowered(self) -> bytes:
-        """The block in lower case; made when somebody asks for it, as few do."""
+        """The block in lower case; made on first use."""
         lowered = self._lowered
         if lowered is None:
             lowered = self._lowered = self.block.lower()

@@ -1,7 +1,7 @@
 """Where WebSocket frames end (RFC 6455 section 5.2), so that a close frame can be sent between two of them.
 
 The bytes of a tunnel pass untouched; only the lengths of the frames are read. What is no frame that a server may send,
-or too many in one piece to be worth the work, ends the reading for good: where a frame ends is unknown from then on.
+or too many in one piece to be worth the work, ends the reading: where a frame ends is unknown from then on.
 """
 
 from __future__ import annotations

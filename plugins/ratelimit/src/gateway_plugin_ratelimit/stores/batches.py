@@ -55,7 +55,7 @@ class Batcher:
 
         :param timeout: seconds after which callers get `TimeoutError`.
         :param at_once: batches that may be under way at the same time.
-        :param on_orphan: is told of replies to callers that are gone.
+        :param on_orphan: called with replies whose callers are gone.
         """
         self._runner = runner
         self._timeout = timeout
