@@ -155,7 +155,7 @@ def lua(scenario: str, seed: int) -> str:
         client(n, chance, with_token=scenario == "mixedfull") for n in range(CLIENTS if "mixed" in scenario else 1)
     ]
     trace = 'string.format("traceparent: 00-%016x%016x-%016x-01\\r\\n", r(2^31), r(2^31), r(2^31))'
-    rows = ",\n".join(f"'{fields}'".replace("\\r", "\\r") for fields in clients)
+    rows = ",\n".join(f"'{fields}'" for fields in clients)
     return f"""
 local clients = {{{rows}}}
 local r = math.random
