@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 import yaml
 from gateway_core.config.documents import ALL_RIGHTS, Document
-from gateway_core.config.location import KeyPath, format_path
+from gateway_core.config.location import KeyPath, Place, format_path
 from gateway_core.config.substitution import Substitution
-from gateway_core.config.yaml_constructor import Constructor, node_place
+from gateway_core.config.yaml_constructor import Constructor, Locator, node_place
 from gateway_core.config.yaml_nodes import compose, compose_json
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,3 +145,54 @@ JSON = st.recursive(
 @given(JSON)
 def test_json_means_the_same_as_to_a_json_parser(value: object) -> None:
     assert construct(json.dumps(value), compose=compose_json) == (value, [])
+
+
+TEXT = """\
+base: &base
+  timeouts: {connect: 2s}
+routes:
+  - id: a
+    <<: *base
+  - {id: b}
+"""
+
+
+def locator() -> Locator:
+    root = compose("g.yaml", TEXT)
+    assert root is not None
+    return Locator(root, {"g.yaml": TEXT.splitlines()})
+
+
+def test_value_has_its_own_place() -> None:
+    assert locator().place(("routes", 1, "id")) == Place("g.yaml", 6, 10)
+    assert locator().place_of("routes[0].id") == Place("g.yaml", 4, 9)
+
+
+def test_what_is_not_there_has_the_place_of_what_is_around_it() -> None:
+    found = locator().find(("routes", 1, "target", "x"))
+
+    assert found.path == ("routes", 1)
+    assert locator().place(("routes", 7)) == Place("g.yaml", 4, 3)
+    assert locator().place(("routes", "id")) == Place("g.yaml", 4, 3)
+
+
+def test_merged_keys_are_found_where_they_are_written() -> None:
+    assert locator().place(("routes", 0, "timeouts", "connect")) == Place("g.yaml", 2, 23)
+
+
+def test_problem_shows_the_existing_part_of_the_path_and_the_line() -> None:
+    problem = locator().problem(("routes", 1, "target"), "is missing", code="key.missing")
+
+    assert str(problem) == "g.yaml:6:5: routes[1]: is missing"
+    assert problem.excerpt == "  - {id: b}"
+
+
+def test_key_problem_points_at_the_key() -> None:
+    problem = locator().key_problem(("routes", 1, "id"), "unknown key", code="key.unknown")
+
+    assert str(problem) == "g.yaml:6:6: routes[1].id: unknown key"
+
+
+def test_excerpt_of_an_unknown_place_is_nothing() -> None:
+    assert locator().excerpt(Place("other.yaml", 1, 1)) is None
+    assert locator().excerpt(Place("g.yaml", 99, 1)) is None

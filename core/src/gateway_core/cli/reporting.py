@@ -19,8 +19,8 @@ from gateway_core.config import (
     render_problems,
     sort_problems,
 )
-from gateway_core.config.configured_sources import configured_urls, with_configured
 from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of, urls_of
+from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 

@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from gateway_core.config.address import ListenAddress, Origin, parse_listen, parse_origin
-from gateway_core.config.catalog import PluginCatalog, PluginDescription
+from gateway_core.config.catalog import (
+    ConfiguredFactory,
+    PluginCatalog,
+    PluginDescription,
+    factory_config,
+    factory_findings,
+)
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.config_file import (
     ConfigFile,
@@ -15,27 +21,33 @@ from gateway_core.config.config_file import (
     names_files,
 )
 from gateway_core.config.documents import Document, DocumentFormat
-from gateway_core.config.factory_config import ConfiguredFactory, factory_config, factory_findings
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.base import ConfigModel
 from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
 from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
-from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
 from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
-from gateway_core.config.models.path_policy import PathPolicyConfig, RoutePathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
 from gateway_core.config.models.resilience import (
+    CircuitBreakerConfig,
+    HealthCheckConfig,
     Http1Config,
     KeepaliveConfig,
+    OutlierDetectionConfig,
     RetriesConfig,
     RouteTimeoutsConfig,
     TimeoutsConfig,
     UpstreamLimitsConfig,
     UpstreamTlsConfig,
 )
-from gateway_core.config.models.rewrite import RewriteConfig, RewriteQueryConfig, RewriteResponseConfig
+from gateway_core.config.models.rewrite import (
+    PathPolicyConfig,
+    RewriteConfig,
+    RewriteQueryConfig,
+    RewriteResponseConfig,
+    RoutePathPolicyConfig,
+)
 from gateway_core.config.models.route import (
     ConditionConfig,
     MirrorConfig,

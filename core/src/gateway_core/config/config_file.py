@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, GetJsonSch
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from gateway_core.config.regular_files import LARGEST, NotRegularError, read_regular
+from gateway_core.config.documents import LARGEST, NotRegularError, read_regular
 from gateway_core.config.values import InvalidValueError
 
 FILE_KEY: Final = "x-file"

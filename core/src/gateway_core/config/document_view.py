@@ -1,4 +1,4 @@
-"""Plain documents seen through the keys that references and names live in.
+"""Plain documents seen through the keys that references and names live in, and the ids that are derived from them.
 
 Checks work on the document as it was written, so that a wrong type in one place does not hide an unknown name in
 another.
@@ -73,3 +73,33 @@ def all_bindings(document: Mapping[str, Any]) -> Iterator[BindingView]:
     yield from bindings(document)
     for path, parent in (*mappings(document, "routes"), *targets_of(document), *mappings(document, "upstreams")):
         yield from bindings(parent, path)
+
+
+_LONGEST = 180
+
+
+def fill_route_ids(document: dict[str, Any]) -> None:
+    """Give every route without an id one made from its methods and path; repetitions are numbered."""
+    numbers: dict[str, int] = {}
+    taken = {name for _, route in mappings(document, "routes") if (name := text(route, "id"))}
+    for _, route in mappings(document, "routes"):
+        if isinstance(route, dict) and route.get("id") is None:
+            base = name = _from_path(route)
+            while name in taken:
+                numbers[base] = numbers.get(base, 1) + 1
+                name = f"{base} #{numbers[base]}"
+            taken.add(name)
+            route["id"] = name
+
+
+def _from_path(route: dict[str, Any]) -> str:
+    methods = route.get("methods")
+    words = [word for word in methods if isinstance(word, str)] if isinstance(methods, list) else []
+    path = "route"
+    for key, form in (("path", "{}"), ("path_prefix", "{}/**"), ("path_regex", "~{}")):
+        if value := text(route, key):
+            path = form.format(value.rstrip("/") if key == "path_prefix" else value)
+            break
+    name = f"{','.join(words)} {path}"
+    printable = "".join("_" if character in "\"'" or not character.isprintable() else character for character in name)
+    return printable.strip()[:_LONGEST].strip() or "route"

@@ -11,26 +11,23 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gateway_core.config.catalog import PluginCatalog
-from gateway_core.config.checks.listeners import check_listeners, check_named_listeners
-from gateway_core.config.checks.named_values import (
+from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
+from gateway_core.config.checks.bindings import (
     check_config_files,
+    check_order_keys,
+    check_plugins,
+    check_switched_off,
     check_upstream_names,
     make_paths_absolute,
     section_files,
 )
-from gateway_core.config.checks.names import check_names
+from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
 from gateway_core.config.checks.order import OrderCheck
-from gateway_core.config.checks.plugin_configs import check_order_keys, check_plugins, check_switched_off
-from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_targets, check_upstreams
+from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_names, check_targets, check_upstreams
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.checks.trust import check_trust
-from gateway_core.config.collector import collector_paused
-from gateway_core.config.default_ids import fill_route_ids
-from gateway_core.config.document_view import bindings, mappings
+from gateway_core.config.document_view import bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
-from gateway_core.config.factory_config import ConfiguredFactory
-from gateway_core.config.loaded import LoadedConfig, config_version
+from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path, parse_path
 from gateway_core.config.merge_documents import Gatherer
 from gateway_core.config.model_errors import Hints, explain_model_errors

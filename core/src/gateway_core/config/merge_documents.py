@@ -27,13 +27,12 @@ from gateway_core.config.documents import (
     real_path,
 )
 from gateway_core.config.location import KeyPath, Place, format_path
-from gateway_core.config.locations import Locator
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.problems import ConfigProblem
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.suggestions import kind_of, quote
-from gateway_core.config.yaml_constructor import Constructor, ReportNode, node_place
+from gateway_core.config.yaml_constructor import Constructor, Locator, ReportNode, node_place
 from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")

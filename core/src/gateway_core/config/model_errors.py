@@ -10,10 +10,9 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway_core.config.explanations import EXPLANATIONS, code_of, not_one_of, wrong_kind
 from gateway_core.config.location import KeyPath
 from gateway_core.config.problems import ConfigFinding
-from gateway_core.config.suggestions import did_you_mean, quote, shown
+from gateway_core.config.suggestions import EXPLANATIONS, code_of, did_you_mean, not_one_of, quote, shown, wrong_kind
 from gateway_core.config.values import InvalidValueError
 
 Show = Callable[[KeyPath, object], str]

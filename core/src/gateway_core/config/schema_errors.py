@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_core.config.explanations import EXPLANATIONS, code_of, not_one_of, wrong_kind
 from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
-from gateway_core.config.suggestions import did_you_mean, kind_of, listed, quote, shown
+from gateway_core.config.suggestions import (
+    EXPLANATIONS,
+    code_of,
+    did_you_mean,
+    kind_of,
+    listed,
+    not_one_of,
+    quote,
+    shown,
+    wrong_kind,
+)
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gateway_core.config import ListenConfig, ListenTlsConfig
-from gateway_core.config.ciphers import openssl_ciphers
-from gateway_core.config.regular_files import read_regular
+from gateway_core.config.documents import read_regular
+from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
 from gateway_core.process.der import pem_blocks, read_element, skip_elements

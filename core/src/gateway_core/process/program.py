@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
-from gateway_core.config.configured_sources import configured_urls, with_configured
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
+from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops
 from gateway_core.process.commands import CommandReport

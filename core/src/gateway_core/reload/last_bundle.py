@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.config import ConfigProblem, render_problems
-from gateway_core.config.documents import LARGEST_FILE
-from gateway_core.config.regular_files import read_regular
+from gateway_core.config.documents import LARGEST_FILE, read_regular
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import check_owner, write_private
 from gateway_core.reload.bundle import ConfigBundle

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gateway_core.client_tls import make_client_context
 from gateway_core.config import Http1Config, KeepaliveConfig, UpstreamConfig, UpstreamTlsConfig
-from gateway_core.config.regular_files import read_regular
+from gateway_core.config.documents import read_regular
 
 
 @dataclass(frozen=True, slots=True)

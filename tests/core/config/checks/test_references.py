@@ -51,3 +51,62 @@ def test_config_of_the_dns_discovery_is_checked(load: Load) -> None:
 
     with pytest.raises(ConfigError, match=r'config.hots: unknown key "hots": did you mean "host"\? \(dns discovery\)'):
         load("upstreams: [{name: a, discovery: {name: dns, config: {hots: x}}}]")
+
+
+E = '{url: "http://127.0.0.1:8081"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "routes: [{id: a, path: /, target: 'http://h'}, {id: a, path: /b, target: 'http://h'}]",
+            '"a" is already a route\'s id at',
+        ),
+        (
+            f"upstreams: [{{name: a, endpoints: [{E}]}}, {{name: a, endpoints: [{E}]}}]",
+            '"a" is already an upstream\'s name at',
+        ),
+        (
+            "upstreams: [{name: a, endpoints: [{id: x, url: 'http://h'}, {id: x, url: 'http://i'}]}]",
+            "an endpoint's id at",
+        ),
+        ("plugins: [{name: logger}, {name: logger}]", '"logger" is already a binding in this list at'),
+        ("plugins: [{name: logger, id: a}, {name: cors, id: a}]", '"a" is already a binding in this list at'),
+        ("listen: [{name: a, address: ':80'}, {name: a, address: ':81'}]", '"a" is already a listener\'s name at'),
+        (
+            f"upstreams: [{{name: a, endpoints: [{E}], plugins: [{{name: logger}}, {{name: logger}}]}}]",
+            '"logger" is already a binding in this list at',
+        ),
+        (
+            "routes: [{path: /, targets: [{target: 'http://h', plugins: [{name: logger}, {name: logger}]}]}]",
+            '"logger" is already a binding in this list at',
+        ),
+        (
+            "upstreams: [{name: a, endpoints: [{url: 'unix:/run/a.sock'}, {url: 'unix:/run/a.sock'}]}]",
+            '"/run/a.sock" is already an endpoint\'s id at',
+        ),
+    ],
+)
+def test_names_are_unique(load: Load, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=r"gateway\.yaml:1:") as caught:
+        load(text)
+
+    assert [item.message for item in caught.value.problems if problem in item.message]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plugins: [{name: logger}, {name: logger, id: second}]",
+        "listen: ['127.0.0.1:0', '127.0.0.2:0']",
+        f"upstreams: [{{name: a, endpoints: [{E}]}}, {{name: b, endpoints: [{E}]}}]",
+    ],
+)
+def test_what_differs_or_may_repeat_is_fine(load: Load, text: str) -> None:
+    load(text)
+
+
+def test_same_url_twice_needs_ids(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r'"127\.0\.0\.1:8081" is already an endpoint'):
+        load(f"upstreams: [{{name: a, endpoints: [{E}, {E}]}}]")

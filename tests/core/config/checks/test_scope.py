@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gateway_core.config.checks.scope import Scope
-from gateway_core.config.locations import Locator
+from gateway_core.config.yaml_constructor import Locator
 from gateway_core.config.yaml_nodes import compose
 
 from tests.core.config.conftest import Catalogue

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from gateway_core.config import ClientAddressConfig, GatewayConfig, ListenConfig, ListenTlsConfig
 from gateway_core.config.address import ListenAddress
+from gateway_core.config.models.listen import openssl_ciphers
 from pydantic import ValidationError
 
 
@@ -77,3 +80,35 @@ def test_listeners_that_cannot_be_opened_are_refused(change: dict[str, object]) 
 def test_a_listener_without_trusted_proxies_is_not_one_that_trusts_no_peer() -> None:
     assert ListenConfig(address=":80").trusted_proxies is None
     assert ListenConfig.model_validate({"address": ":80", "trusted_proxies": []}).trusted_proxies == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["HIGH", "ALL", "DEFAULT", "ECDHE+AESGCM:ECDHE+CHACHA20", "HIGH:!aNULL:!MD5", "ECDHE-RSA-AES128-GCM-SHA256",
+     "aNULL:HIGH", "ALL:@SECLEVEL=0", "HIGH:!NoSuchCipherToExclude"],
+)  # fmt: skip
+def test_no_list_selects_ciphers_without_authentication_or_encryption(value: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    context.set_ciphers(openssl_ciphers(value))
+
+    for cipher in context.get_ciphers():
+        assert cipher["auth"] != "auth-null"
+        assert cipher["strength_bits"] > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("HIGH:BOGUS", '"BOGUS" is no cipher of TLS 1.2: use names'),
+        ("ECDHE-RSA-AES128-GCM-SHA265", '"ECDHE-RSA-AES128-GCM-SHA265" is no cipher'),
+        ("HIGH:TLS_AES_128_GCM_SHA256", "TLS 1.3 has suites of its own"),
+        ("aNULL", "leaves no cipher"),
+        ("HIGH:!ALL", "leaves no cipher"),
+        ("@STRENGTH", "leaves no cipher"),
+        (" : ", "leaves no cipher"),
+    ],
+)
+def test_a_list_that_names_what_is_none_is_refused(value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        openssl_ciphers(value)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 
 import pytest
 from gateway_core.clock import SystemClock
+from gateway_core.config import ConfigError, Document
 from gateway_core.config.sources import SourceContext, SourceState, SourceUrl, UnknownSourceError, make_source
+from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.config.sources.http_source import HttpSource
+
+from tests.core.config.conftest import Load
 
 
 def no_session() -> None:
@@ -35,3 +40,79 @@ def test_the_scheme_decides() -> None:
 def test_an_unknown_scheme_says_what_there_is() -> None:
     with pytest.raises(UnknownSourceError, match="'etcd' is no source of configuration: known are http, https, mine"):
         make_source(SourceUrl.parse("etcd://h/x"), CONTEXT, {"mine": Mine})
+
+
+ROUTE = "routes: [{path: /, target: 'http://127.0.0.1:1'}]\n"
+
+
+def test_local_files_name_sources_with_rights(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("include: inner/*.yaml\nsources: [{url: '${STORE}/a', allow: [env]}]\n")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "b.yaml").write_text("sources: [{url: 'etcd://h/b', allow: [files, env]}, {url: etcd://h/c}]")
+
+    found = configured_urls([tmp_path / "gateway.yaml"], {"STORE": "etcd://u:p@h"})
+
+    assert [(str(url), set(url.rights)) for url in found] == [
+        ("etcd://h/a", {"env"}),
+        ("etcd://h/b", {"env", "files"}),
+        ("etcd://h/c", set()),
+    ]
+    assert found[0].password == "p"
+
+
+def test_what_cannot_be_read_names_no_source(tmp_path: Path) -> None:
+    for name, text in {
+        "a.yaml": "sources: [",
+        "b.yaml": "sources: [{url: x}, {url: etcd://h/b}]",
+        "c.yaml": "x",
+    }.items():
+        (tmp_path / name).write_text(text)
+
+    assert [str(url) for url in configured_urls([tmp_path, tmp_path / "gone"], {})] == ["etcd://h/b"]
+
+
+def test_a_source_of_the_command_line_has_no_rights_unless_it_is_configured() -> None:
+    given = [SourceUrl.parse("etcd://h/a"), SourceUrl.parse("etcd://h/b")]
+    configured = [SourceUrl("etcd", ("h",), "/b", rights=frozenset({"env"})), SourceUrl("etcd", ("h",), "/c")]
+
+    found = with_configured(given, configured)
+
+    assert [(str(url), set(url.rights)) for url in found] == [
+        ("etcd://h/a", set()),
+        ("etcd://h/b", {"env"}),
+        ("etcd://h/c", set()),
+    ]
+
+
+def test_admin_and_sources_of_a_source_are_ignored_with_a_warning(load: Load) -> None:
+    remote = Document("etcd://h/a", "admin: {listen: ':9090'}\nsources: [{url: etcd://evil/x}]\n" + ROUTE)
+
+    loaded = load("workers: 1\n", extra_documents=[remote])
+
+    assert loaded.config.admin is None
+    assert loaded.config.sources == ()
+    assert [(each.code, each.key_path) for each in loaded.warnings] == [
+        ("source.key-ignored", "admin"),
+        ("source.key-ignored", "sources"),
+    ]
+
+
+def test_what_a_source_substituted_is_shown_in_no_problem(load: Load) -> None:
+    text = "routes: [{path: '/${A}', target: '${B}', methods: ['${C}']}]\n"
+    remote = Document("etcd://h/a", text, rights=frozenset({"env"}))
+
+    with pytest.raises(ConfigError) as caught:
+        load("workers: 1\n", extra_documents=[remote], environ={"A": "hush/x y", "B": "hushhush", "C": "hush-method"})
+
+    assert "hush" not in caught.value.render()
+
+
+def test_a_source_is_a_url_and_its_rights_are_known(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("sources: [{url: /etc/x}, {url: etcd://h/x, allow: [network]}, {}]\n" + ROUTE)
+
+    assert [(each.key_path, each.code) for each in caught.value.problems] == [
+        ("sources[0].url", "value.invalid"),
+        ("sources[1].allow[0]", "value.not-allowed"),
+        ("sources[2]", "key.missing"),
+    ]

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway_core.config.catalog import PluginCatalog, install_advice
-from gateway_core.config.factory_config import ConfiguredFactory
+from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
 from gateway_core.config.location import KeyPath, Place
-from gateway_core.config.locations import Locator
 from gateway_core.config.problems import ConfigFinding, ConfigProblem
 from gateway_core.config.suggestions import did_you_mean, quote, shown
+from gateway_core.config.yaml_constructor import Locator
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
-from gateway_core.config.models.path_policy import PathPolicyConfig
 from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, SourceConfig
+from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
 from gateway_core.config.values import TOKEN, Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer

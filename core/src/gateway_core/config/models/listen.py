@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -10,7 +11,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.address import ListenAddress, check_host_pattern, parse_listen
-from gateway_core.config.ciphers import openssl_ciphers
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import HeaderName, InvalidValueError, Name, PositiveCount, Switch, TrustedPeer
 
@@ -215,3 +215,36 @@ Listeners = Annotated[
     BeforeValidator(_as_list, json_schema_input_type=str | ListenConfig | list[str | ListenConfig]),
 ]
 """One listener or several; a text stands for ``{address: text}``."""
+
+
+_NEVER: Final = ":!aNULL:!eNULL"
+"""Ciphers without authentication or encryption, which lists like ``HIGH`` contain."""
+_REMOVES: Final = ("!", "-")
+_COMMANDS: Final = ("+", "@")
+
+
+def openssl_ciphers(value: str) -> str:
+    """Return what OpenSSL gets for a configured list.
+
+    :raises ValueError: an entry names no cipher, or none is left.
+    """
+    # OpenSSL ignores names that it does not know as long as one is left: a typo would go unnoticed.
+    for entry in re.split(r"[:, ;]+", value.strip()):
+        if entry and not entry.startswith((*_REMOVES, *_COMMANDS)) and not _selects(entry):
+            hint = "use names that `openssl ciphers` prints"
+            if entry.startswith("TLS_"):
+                hint = "TLS 1.3 has suites of its own, which are always on: leave it out"
+            raise ValueError(f'"{entry}" is no cipher of TLS 1.2: {hint}')
+    ciphers = value.strip() + _NEVER
+    if not _selects(ciphers):
+        raise ValueError(f'"{value}" leaves no cipher with encryption and authentication: name at least one')
+    return ciphers
+
+
+def _selects(ciphers: str) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.set_ciphers(ciphers)
+    except ssl.SSLError:
+        return False
+    return True

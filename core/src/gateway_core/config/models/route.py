@@ -12,9 +12,8 @@ from gateway_core.config.address import UNIX, is_host, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.listen import Host
-from gateway_core.config.models.path_policy import RoutePathPolicyConfig
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
-from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig
+from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig, RoutePathPolicyConfig
 from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
 from gateway_core.config.values import (
     NOT_EMPTY,

@@ -12,10 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gateway_core.config.address import Origin, is_host, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
-from gateway_core.config.models.health import CircuitBreakerConfig, HealthCheckConfig, OutlierDetectionConfig
 from gateway_core.config.models.resilience import (
+    CircuitBreakerConfig,
+    HealthCheckConfig,
     Http1Config,
     KeepaliveConfig,
+    OutlierDetectionConfig,
     RetriesConfig,
     TimeoutsConfig,
     UpstreamLimitsConfig,

@@ -2,9 +2,8 @@
 
 from gateway_core.config.source_url import ConfigRoot, SourceUrl, parse_root, paths_of, urls_of
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source
-from gateway_core.config.sources.fingerprint import Fingerprint, WatchSet
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory, SourceState
-from gateway_core.config.sources.watcher import FileWatcher
+from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, WatchSet
 
 __all__ = [
     "BUILT_IN",

@@ -1,10 +1,16 @@
-"""Sources by the scheme of their URL."""
+"""Which sources there are: those that the core and extensions have by scheme, and those that local files name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
+from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
+from gateway_core.config.models.process import SourceConfig
 from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory
 
@@ -36,3 +42,54 @@ def make_source(url: SourceUrl, context: SourceContext, extensions: Mapping[str,
             f"{url.scheme!r} is no source of configuration: known are {known}, or install gateway-plugin-{url.scheme}"
         )
     return factory(url, context)
+
+
+def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[SourceUrl, ...]:
+    """Return the sources that these files and directories name, in their order. Blocks.
+
+    What cannot be read is left out: loading the configuration reports it.
+    """
+    if not _may_name_sources(paths):
+        return ()
+    # A process that only serves does without the YAML parser.
+    from gateway_core.config.merge_documents import Gatherer  # noqa: PLC0415
+    from gateway_core.config.substitution import Substitution  # noqa: PLC0415
+    from gateway_core.config.yaml_constructor import Constructor  # noqa: PLC0415
+
+    gatherer = Gatherer(Substitution(environ))
+    gatherer.add_paths(paths)
+    found: dict[str, SourceUrl] = {}
+    constructor = Constructor(gatherer.substitution, gatherer.report, gatherer.document_of)
+    for root in gatherer.roots:
+        for key, node in root.value:
+            written = constructor.construct(node) if key.value == "sources" else None
+            for entry in written if isinstance(written, list) else ():
+                url = _url(entry)
+                if url is not None:
+                    found.setdefault(url.identity, url)
+    return tuple(found.values())
+
+
+def _may_name_sources(paths: Sequence[Path]) -> bool:
+    try:
+        files, _ = document_files(paths)
+    except OSError:
+        return False
+    texts = [read_bytes(file, limit=LARGEST_FILE) for file in files]
+    return any(not isinstance(text, ReadFailure) and (b"sources" in text or b"include" in text) for text in texts)
+
+
+def with_configured(urls: Sequence[SourceUrl], configured: Sequence[SourceUrl]) -> tuple[SourceUrl, ...]:
+    """Return the sources of the command line, then the configured ones; a source that is both has its rights."""
+    rights = {url.identity: url.rights for url in configured}
+    named = {url.identity for url in urls}
+    given = [replace(url, rights=rights.get(url.identity, url.rights)) for url in urls]
+    return (*given, *(url for url in configured if url.identity not in named))
+
+
+def _url(entry: object) -> SourceUrl | None:
+    try:
+        config = SourceConfig.model_validate(entry)
+    except ValidationError:
+        return None
+    return replace(SourceUrl.parse(config.url.reveal()), rights=frozenset(config.allow))

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.config.documents import LARGEST_FILE, Document, DocumentFormat
-from gateway_core.config.regular_files import read_regular
+from gateway_core.config.documents import LARGEST_FILE, Document, DocumentFormat, read_regular
 
 FORMAT: Final = 1
 
