@@ -13,8 +13,8 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
 from gateway_core.process.watcher_handle import FindingQueue, Watcher, WatcherRefusedError
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
+from gateway_core.snapshot.yielder import Yielder
 from gateway_core.upstreams.finding_store import FindingStore
 
 from tests.core.process.conftest import Canon
@@ -66,7 +66,7 @@ async def use(watcher: Watcher, bundle: ConfigBundle) -> None:
 
 
 async def config_of(bundle: ConfigBundle) -> GatewayConfig:
-    return (await from_lines(bundle.lines, Breather(SystemClock()))).config
+    return (await from_lines(bundle.lines, Yielder(SystemClock()))).config
 
 
 async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_watch(

@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.changes import Changes, Difference, changed_settings, compare, counted
+from gateway_core.snapshot.yielder import Yielder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ TABLES = st.dictionaries(st.integers(0, 9), st.integers(0, 2))
 
 
 def compared(old: dict[Any, int], new: dict[Any, int]) -> Difference:
-    return asyncio.run(compare(old, new, Breather(SystemClock())))
+    return asyncio.run(compare(old, new, Yielder(SystemClock())))
 
 
 def test_counts_what_is_new_gone_different_and_as_it_was() -> None:

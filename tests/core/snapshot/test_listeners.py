@@ -69,8 +69,8 @@ async def test_trust_is_that_of_the_listener_that_the_host_chose(load_text: Load
 
     assert isinstance(web, CompiledListener)
     assert isinstance(api, CompiledListener)
-    assert (web.trust.trusts("10.0.0.1"), web.trust.trusts("192.0.2.1")) == (True, False)
-    assert (api.trust.trusts("10.0.0.1"), api.trust.trusts("192.0.2.1")) == (False, True)
+    assert (web.trust.is_trusted("10.0.0.1"), web.trust.is_trusted("192.0.2.1")) == (True, False)
+    assert (api.trust.is_trusted("10.0.0.1"), api.trust.is_trusted("192.0.2.1")) == (False, True)
     await snapshot.aclose()
 
 

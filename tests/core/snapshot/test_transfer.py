@@ -7,7 +7,7 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import LoadedConfig
 from gateway_core.snapshot import from_lines, to_lines
-from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.yielder import Yielder
 
 Load = Callable[[str], LoadedConfig]
 
@@ -26,7 +26,7 @@ routes:
 async def test_arrives_as_it_was_sent(load_text: Load) -> None:
     sent = load_text(TEXT)
 
-    received = await from_lines(tuple(to_lines(sent)), Breather(SystemClock()))
+    received = await from_lines(tuple(to_lines(sent)), Yielder(SystemClock()))
 
     assert received.config == sent.config
     assert received.version == sent.version
@@ -46,4 +46,4 @@ async def test_another_format_is_refused(load_text: Load) -> None:
     other = json.dumps({**json.loads(first), "format": 99}).encode()
 
     with pytest.raises(ValueError, match="format 99"):
-        await from_lines((other, *rest), Breather(SystemClock()))
+        await from_lines((other, *rest), Yielder(SystemClock()))

@@ -12,17 +12,17 @@ NETWORKS = [parse_trusted_peer(text) for text in ("10.0.0.0/8", "fd00::/8", "192
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "fd00::1", "192.0.2.7", "198.51.100.7"])
 def test_trusts_addresses_of_its_networks(address: str) -> None:
-    assert Trust(NETWORKS).trusts(address)
+    assert Trust(NETWORKS).is_trusted(address)
     assert Trust(NETWORKS).believes(address, is_unix=False)
 
 
 @pytest.mark.parametrize("address", ["11.0.0.1", "fe80::1", "192.0.2.8", "", "nonsense", "198.51.101.1", "1" * 70000])
 def test_trusts_no_other_peer(address: str) -> None:
-    assert not Trust(NETWORKS).trusts(address)
+    assert not Trust(NETWORKS).is_trusted(address)
 
 
 def test_trusts_no_peer_without_networks() -> None:
-    assert not Trust().trusts("10.0.0.1")
+    assert not Trust().is_trusted("10.0.0.1")
     assert not Trust().believes("", is_unix=True)
 
 
@@ -54,10 +54,10 @@ def test_a_listener_has_the_documents_trust_unless_it_has_its_own() -> None:
     by_listener = {listener.address: listener_trust(config, listener, document) for listener in config.listen}
 
     assert by_listener[":1"] is document
-    assert not by_listener[":2"].trusts("10.0.0.1")
+    assert not by_listener[":2"].is_trusted("10.0.0.1")
     third = by_listener[":3"]
-    assert (third.trusts("10.0.0.1"), third.trusts("192.0.2.1")) == (False, True)
+    assert (third.is_trusted("10.0.0.1"), third.is_trusted("192.0.2.1")) == (False, True)
     assert (third.hops, third.header) == (0, b"true-client-ip")
     fourth = by_listener[":4"]
-    assert (fourth.trusts("10.0.0.1"), fourth.hops) == (True, 1)
+    assert (fourth.is_trusted("10.0.0.1"), fourth.hops) == (True, 1)
     assert all(trust.stripped is not None for trust in by_listener.values())

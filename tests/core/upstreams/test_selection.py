@@ -219,5 +219,5 @@ def test_without_panic_a_request_fails_at_once_while_no_endpoint_is_well(make_up
 
     assert upstream.pick(None, 100.0) is None
     refusal = upstream.refusal(100.0)
-    assert (refusal.reason, refusal.retry_after) == (RefusalReason.ALL_ILL, 30.0)
+    assert (refusal.reason, refusal.retry_after) == (RefusalReason.ALL_UNHEALTHY, 30.0)
     assert upstream.pick(None, 130.0) is upstream.endpoints[0]

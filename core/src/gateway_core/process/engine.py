@@ -45,7 +45,7 @@ from gateway_core.snapshot import (
     compile_snapshot,
     from_lines,
 )
-from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.monitor import Monitor
@@ -135,7 +135,7 @@ class Engine:
         :raises ConfigError: something in it cannot be made or started.
         :raises CertificateError: a certificate file cannot be used.
         """
-        loaded = await from_lines(bundle.lines, Breather(self.clock))
+        loaded = await from_lines(bundle.lines, Yielder(self.clock))
         current: Snapshot | None = self.holder.current
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)
@@ -148,7 +148,7 @@ class Engine:
             compiled = await compile_snapshot(loaded, self._environment)
         finally:
             logs.restore()
-        changes = await changes_between(None if current is None else current.config, compiled, Breather(self.clock))
+        changes = await changes_between(None if current is None else current.config, compiled, Yielder(self.clock))
         return Prepared(loaded, compiled, certificates, changes)
 
     async def _load_certificates(self, loaded: LoadedConfig) -> dict[str, list[Certificates]]:

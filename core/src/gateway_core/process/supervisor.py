@@ -34,8 +34,8 @@ from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
+from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks, spawn
 from gateway_core.upstreams.transport import tls_files
 
@@ -147,7 +147,7 @@ class Supervisor:
         return await self._roll(bundle, config)
 
     async def _read(self, bundle: ConfigBundle) -> LoadedConfig:
-        return await from_lines(bundle.lines, Breather(self._clock))
+        return await from_lines(bundle.lines, Yielder(self._clock))
 
     def _reasons_to_roll(self, bundle: ConfigBundle, config: GatewayConfig) -> list[str]:
         """Say why running workers cannot take the configuration as they are."""

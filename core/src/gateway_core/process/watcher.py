@@ -29,8 +29,8 @@ from gateway_core.process.channel_calls import REPLY
 from gateway_core.process.locked import is_locked
 from gateway_core.process.merge import collect
 from gateway_core.process.signals import HANDLED
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.transfer import from_lines
+from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.finding_store import Finding
@@ -90,7 +90,7 @@ class Watcher:
         ]
         refusal = None
         if not outdated:
-            config = (await from_lines(lines, Breather(self._clock))).config
+            config = (await from_lines(lines, Yielder(self._clock))).config
             logs.configure(config.log, process="watcher")
             try:
                 await self._load_extensions(config, message["plugins"].keys())

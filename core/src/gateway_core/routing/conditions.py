@@ -16,7 +16,7 @@ HeaderLookup = Callable[[str], Sequence[str]]
 
 
 class QueryValues:
-    """The parameters of one query string, parsed when the first condition asks."""
+    """The parameters of one query string, parsed when the first condition needs them."""
 
     __slots__ = ("_parsed", "_raw")
 
@@ -78,7 +78,7 @@ class Conditions:
     query: tuple[ValueTest, ...]
 
     def hold(self, header: HeaderLookup, query: QueryValues) -> bool:
-        """Say whether all are satisfied. ``header`` is asked only for names that have a condition."""
+        """Say whether all are satisfied. ``header`` is called only for names that have a condition."""
         for test in self.headers:
             if not test.passes(header(test.name)):
                 return False
@@ -88,7 +88,7 @@ class Conditions:
 def compile_conditions(headers: tuple[ValueCondition, ...], query: tuple[ValueCondition, ...]) -> Conditions | None:
     """Compile a route's conditions; ``None`` if it has none.
 
-    :raises ConditionError: a condition asks for nothing or for several things, or its regex does not compile.
+    :raises ConditionError: a condition has no test or several, or its regex does not compile.
     """
     if not headers and not query:
         return None

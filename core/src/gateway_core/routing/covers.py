@@ -53,15 +53,15 @@ Bucket = dict[tuple[ConditionSet, "str | None"], Candidate[P]]
 """For each set of conditions and each method the route that comes first."""
 
 
-class _Place(Generic[P]):
+class _Node(Generic[P]):
     """A node: what may follow, and the routes that end here exactly, as a prefix, or with ``*rest``."""
 
     __slots__ = ("affixed", "exact", "literals", "param", "prefix", "rest")
 
     def __init__(self) -> None:
-        self.literals: dict[str, _Place[P]] | None = None
-        self.affixed: dict[str, _Place[P]] | None = None
-        self.param: _Place[P] | None = None
+        self.literals: dict[str, _Node[P]] | None = None
+        self.affixed: dict[str, _Node[P]] | None = None
+        self.param: _Node[P] | None = None
         self.exact: Bucket[P] | None = None
         self.prefix: Bucket[P] | None = None
         self.rest: Bucket[P] | None = None
@@ -73,7 +73,7 @@ class CoverIndex(Generic[P]):
     __slots__ = ("_regexes", "_roots")
 
     def __init__(self) -> None:
-        self._roots: dict[str, _Place[P]] = {}
+        self._roots: dict[str, _Node[P]] = {}
         self._regexes: dict[tuple[str, str], Bucket[P]] = {}
 
     def add(self, candidate: Candidate[P]) -> None:
@@ -98,16 +98,16 @@ class CoverIndex(Generic[P]):
     def _bucket(self, host: str, pattern: Pattern) -> Bucket[P]:
         if pattern.shape is Shape.REGEX:
             return self._regexes.setdefault((host, pattern.text), {})
-        place = self._roots.setdefault(host, _Place())
+        node = self._roots.setdefault(host, _Node())
         for segment in pattern.segments:
             if segment.kind is Kind.REST:
-                place.rest = bucket = {} if place.rest is None else place.rest
+                node.rest = bucket = {} if node.rest is None else node.rest
                 return bucket
-            place = _grow(place, segment)
+            node = _grow(node, segment)
         if pattern.shape is Shape.PREFIX:
-            place.prefix = bucket = {} if place.prefix is None else place.prefix
+            node.prefix = bucket = {} if node.prefix is None else node.prefix
         else:
-            place.exact = bucket = {} if place.exact is None else place.exact
+            node.exact = bucket = {} if node.exact is None else node.exact
         return bucket
 
     def _buckets(self, host: str, pattern: Pattern) -> Iterator[Bucket[P]]:
@@ -117,50 +117,50 @@ class CoverIndex(Generic[P]):
             everything = [] if root is None else [root.prefix, root.rest]
             yield from [bucket for bucket in (found, *everything) if bucket]
         elif root is not None:
-            yield from _covering_places(root, pattern)
+            yield from _covering_nodes(root, pattern)
 
 
-def _covering_places(root: _Place[P], pattern: Pattern) -> Iterator[Bucket[P]]:
+def _covering_nodes(root: _Node[P], pattern: Pattern) -> Iterator[Bucket[P]]:
     fixed = [segment for segment in pattern.segments if segment.kind is not Kind.REST]
     ends_open = len(fixed) < len(pattern.segments)
     pending = [(root, 0)]
     while pending:
-        place, depth = pending.pop()
-        if place.prefix:
-            yield place.prefix
+        node, depth = pending.pop()
+        if node.prefix:
+            yield node.prefix
         # *rest needs a segment of its own: one is left, or the pattern takes one too; every path has a first one.
-        if place.rest and (depth < len(fixed) or ends_open or depth == 0):
-            yield place.rest
+        if node.rest and (depth < len(fixed) or ends_open or depth == 0):
+            yield node.rest
         if depth < len(fixed):
-            pending += [(child, depth + 1) for child in _wider_children(place, fixed[depth])]
-        elif place.exact and pattern.shape is Shape.EXACT and not ends_open:
-            yield place.exact
+            pending += [(child, depth + 1) for child in _wider_children(node, fixed[depth])]
+        elif node.exact and pattern.shape is Shape.EXACT and not ends_open:
+            yield node.exact
 
 
-def _wider_children(place: _Place[P], segment: Segment) -> Iterator[_Place[P]]:
+def _wider_children(node: _Node[P], segment: Segment) -> Iterator[_Node[P]]:
     literal = segment.kind is Kind.LITERAL
-    if literal and place.literals is not None and segment.text in place.literals:
-        yield place.literals[segment.text]
-    if place.affixed is not None:
+    if literal and node.literals is not None and segment.text in node.literals:
+        yield node.literals[segment.text]
+    if node.affixed is not None:
         # A start covers longer literals, and starts that are as long or longer.
         for length in range(1, len(segment.text) + (not literal)):
-            child = place.affixed.get(segment.text[:length])
+            child = node.affixed.get(segment.text[:length])
             if child is not None:
                 yield child
-    if place.param is not None and (segment.text or not literal):
-        yield place.param
+    if node.param is not None and (segment.text or not literal):
+        yield node.param
 
 
-def _grow(place: _Place[P], segment: Segment) -> _Place[P]:
+def _grow(node: _Node[P], segment: Segment) -> _Node[P]:
     if segment.kind is Kind.PARAM:
-        if place.param is None:
-            place.param = _Place()
-        return place.param
+        if node.param is None:
+            node.param = _Node()
+        return node.param
     if segment.kind is Kind.AFFIXED:
-        place.affixed = {} if place.affixed is None else place.affixed
-        return place.affixed.setdefault(segment.text, _Place())
-    place.literals = {} if place.literals is None else place.literals
-    return place.literals.setdefault(segment.text, _Place())
+        node.affixed = {} if node.affixed is None else node.affixed
+        return node.affixed.setdefault(segment.text, _Node())
+    node.literals = {} if node.literals is None else node.literals
+    return node.literals.setdefault(segment.text, _Node())
 
 
 def _order(candidate: Candidate[P]) -> tuple[int, int]:

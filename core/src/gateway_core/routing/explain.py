@@ -65,7 +65,7 @@ def explain(
     policy: PathPolicy = DEFAULT_POLICY,
     limit: int = 5,
 ) -> Explanation[P]:
-    """Match a request and say why the nearest other routes lost; arguments as for :meth:`Router.match`.
+    """Match a request and explain why the nearest other routes lost; arguments as for :meth:`Router.match`.
 
     :param path: as it was sent.
     :param router: the table of ``rules`` if the caller has it; otherwise it is built.

@@ -1,7 +1,7 @@
 """Which listener of an address a connection and its requests belong to.
 
 How it works. Listeners may share an address. A TLS handshake begins with the listener whose hosts have the name that
-the client asks for (SNI), so that its certificates and its client authentication count. Then the Host of each request
+the client sends as SNI, so that its certificates and its client authentication count. Then the Host of each request
 decides, which may be another name than the one of the handshake. Where the two listeners authenticate clients
 differently the request is misdirected (421, RFC 9110 section 15.5.20): the client that was authenticated for one must
 not reach what the other protects. A listener that is alone at its address takes every connection and every host.
@@ -27,7 +27,7 @@ class ListenerRule(Generic[P]):
     hosts: tuple[str, ...] = ()
     """As in the configuration; without any it takes what no other listener of the address names."""
     client_auth: Hashable = None
-    """What authenticating clients depends on; equal values authenticate alike, None asks for no certificate."""
+    """What client authentication depends on; equal values authenticate alike, None requests no certificate."""
     strict_sni: bool = False
     """Whether handshakes for no name, or for one of no listener, are refused."""
 
@@ -77,7 +77,7 @@ class ListenerTable(Generic[P]):
     def for_server_name(self, server_name: str | None) -> ListenerRule[P] | None:
         """Return the listener that a TLS handshake begins with; None if the handshake is to be refused.
 
-        :param server_name: what the client asks for (SNI); None or empty if it names no server.
+        :param server_name: the client's SNI; None or empty if it sends none.
         """
         if len(self.rules) == 1:
             # Its certificates decide whether the name is known.

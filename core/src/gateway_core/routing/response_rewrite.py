@@ -1,4 +1,4 @@
-"""What a response says of its upstream, in the client's words: the way back of `strip_path` and `rewrite`.
+"""Rewrite responses from the upstream's URLs to the client's: the inverse of `strip_path` and `rewrite`.
 
 How it works. A request's path loses or changes its start on the way to the upstream, and its Host may change. What the
 upstream then writes into Location, Content-Location and Set-Cookie is about what it saw. Here the same change is made

@@ -81,7 +81,8 @@ def compile_rewrite(pattern: Pattern, options: RewriteOptions) -> PathRewrite | 
 
 
 def upstream_path(rewrite: PathRewrite | None, path: str, query: str, params: Mapping[str, str]) -> str:
-    """Return the request-target for the upstream: the path, rewritten if the route says so, and the query untouched.
+    """Return the request-target for the upstream: the path, rewritten if the route has a rewrite, and the query
+    unchanged.
 
     :raises UnsafePathError: as :meth:`PathRewrite.apply`.
     """

@@ -196,7 +196,7 @@ def build_steps(rules: Iterable[RouteRule[P]], batch: int = 32) -> Generator[int
 def params_of(pattern: Pattern, path: str) -> Mapping[str, str] | None:
     """Return the parameters that a pattern finds in a match path; None if it does not match.
 
-    For routes that a plugin chose: their own conditions were not asked.
+    For routes that a plugin chose: their own conditions were not evaluated.
     """
     rule: RouteRule[None] = RouteRule(id="", payload=None)
     tree: Tree[None] = Tree()

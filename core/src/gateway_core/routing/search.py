@@ -1,4 +1,6 @@
-"""Walking a tree: the first route that admits a request, or every place that its path reaches, both in precedence."""
+"""Walking a tree: the first route that admits a request, or every node that its path reaches, in order of
+precedence.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def find_first(
                 if entry is not None:
                     return entry.match_for(segments)
     for pattern, entry in tree.regexes:
-        # A condition whose value is too long refuses the request, so it is only asked where the path fits.
+        # A condition whose value is too long refuses the request, so it is evaluated only where the path matches.
         if entry.methods is None or method in entry.methods:
             params = _regex_params(pattern, path)
             if params is not None and entry.admits(method, header, query or _NO_QUERY):
@@ -76,7 +78,7 @@ def find_best(
 
 
 def reachable(tree: Tree[P], path: str) -> Iterator[Leaf[P]]:
-    """Yield the routes at every place that a match path reaches, in precedence."""
+    """Yield the routes at every node that a match path reaches, in order of precedence."""
     leaf = tree.statics.get(path)
     if leaf is not None:
         yield leaf

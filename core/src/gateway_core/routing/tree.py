@@ -23,7 +23,7 @@ Leaf = list[Entry[P]]
 
 
 class Node(Generic[P]):
-    """A place in the tree: what may follow (children) and which routes are complete here.
+    """A node of the tree: what may follow (children) and which routes are complete here.
 
     ``leaf`` is for a path that ends here: exact routes, then prefixes, each in order of rank. ``tail`` is for a path
     that goes on: ``*rest`` routes and prefixes, in order of rank. ``forks`` says whether anything but a literal child

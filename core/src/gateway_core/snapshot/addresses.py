@@ -1,4 +1,4 @@
-"""Addresses that cannot be listened on together: what ``bind`` would say, without binding."""
+"""Addresses that cannot be listened on together: what ``bind`` would reject, without binding."""
 
 from __future__ import annotations
 

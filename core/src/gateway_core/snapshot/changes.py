@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from gateway_core.config import GatewayConfig
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.compile import Compiled
+from gateway_core.snapshot.yielder import Yielder
 
 K = TypeVar("K", bound=Hashable)
 
@@ -28,13 +28,13 @@ class Difference:
         return not (self.added or self.removed or self.changed)
 
 
-async def compare(old: Mapping[K, Any], new: Mapping[K, Any], breather: Breather) -> Difference:
+async def compare(old: Mapping[K, Any], new: Mapping[K, Any], yielder: Yielder) -> Difference:
     """Compare two tables entry by entry."""
     both = old.keys() & new.keys()
     kept = 0
     for key in both:
         kept += old[key] == new[key]
-        await breather.breathe()
+        await yielder.checkpoint()
     return Difference(len(new) - len(both), len(old) - len(both), len(both) - kept, kept)
 
 
@@ -51,15 +51,15 @@ class Changes:
     """Other keys of the document that are different: ``limits``."""
 
     def __str__(self) -> str:
-        told = [
-            *_told(self.routes, "route"),
-            *_told(self.upstreams, "upstream"),
-            *_told(self.endpoints, "endpoint"),
+        parts = [
+            *_difference_parts(self.routes, "route"),
+            *_difference_parts(self.upstreams, "upstream"),
+            *_difference_parts(self.endpoints, "endpoint"),
             *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
             f"{counted(self.bindings_rebuilt, 'binding')} rebuilt",
             f"{self.bindings_kept} kept",
         ]
-        return ", ".join(told)
+        return ", ".join(parts)
 
 
 def counted(number: int, noun: str) -> str:
@@ -67,7 +67,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _told(difference: Difference, noun: str) -> list[str]:
+def _difference_parts(difference: Difference, noun: str) -> list[str]:
     if difference.is_empty:
         return []
     parts = [
@@ -78,15 +78,15 @@ def _told(difference: Difference, noun: str) -> list[str]:
     return [f"{counted(number, noun)} {verb}" for number, verb in parts if number]
 
 
-async def changes_between(old: GatewayConfig | None, compiled: Compiled, breather: Breather) -> Changes:
+async def changes_between(old: GatewayConfig | None, compiled: Compiled, yielder: Yielder) -> Changes:
     """Compare a new snapshot with the configuration in force."""
     new = compiled.snapshot.config
     settings = () if old is None else changed_settings(old, new)
     old = old or GatewayConfig()
     return Changes(
-        routes=await compare(_routes(old), _routes(new), breather),
-        upstreams=await compare(_upstreams(old), _upstreams(new), breather),
-        endpoints=await compare(_endpoints(old), _endpoints(new), breather),
+        routes=await compare(_routes(old), _routes(new), yielder),
+        upstreams=await compare(_upstreams(old), _upstreams(new), yielder),
+        endpoints=await compare(_endpoints(old), _endpoints(new), yielder),
         bindings_rebuilt=compiled.bindings_made,
         bindings_kept=compiled.bindings_kept,
         settings=settings,

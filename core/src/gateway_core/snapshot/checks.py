@@ -1,4 +1,4 @@
-"""What the routing layer has to say about a configuration, with its places."""
+"""Problems of a configuration that routing finds, with their locations."""
 
 from __future__ import annotations
 
@@ -107,19 +107,19 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
         key_path = f"routes[{index}]"
         related: tuple[Place, ...] = ()
         if not counts:
-            told = (
+            message = (
                 f"route {config.routes[index].id!r} can never match: every listener has default: false: "
                 "name one of them in listeners"
             )
         elif len(found.get(index, ())) == len(counts):
-            told = _told(found[index][0], place_of)
+            message = _conflict_message(found[index][0], place_of)
             related = tuple(place_of(f"routes[{order}]") for order in found[index][0].other_orders)
         else:
             continue
-        yield ConfigProblem(place_of(key_path), key_path, told, code="route.unreachable", related=related)
+        yield ConfigProblem(place_of(key_path), key_path, message, code="route.unreachable", related=related)
 
 
-def _told(conflict: Conflict, place_of: PlaceOf) -> str:
+def _conflict_message(conflict: Conflict, place_of: PlaceOf) -> str:
     others = [
         f"{other!r} is at {place_of(f'routes[{order}]')}"
         for other, order in zip(conflict.others, conflict.other_orders, strict=True)

@@ -27,7 +27,6 @@ from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import Pattern, RuleError
-from gateway_core.snapshot.breathe import Breather
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
 from gateway_core.snapshot.route import CompiledRoute, Mirror, RouteTarget
@@ -42,6 +41,7 @@ from gateway_core.snapshot.rules import (
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.target_split import TargetSplit
 from gateway_core.snapshot.trust import document_trust, listener_trust
+from gateway_core.snapshot.yielder import Yielder
 from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import UpstreamRuntime
@@ -71,7 +71,7 @@ class Environment:
     clock: Clock
     metrics: Metrics
     timings: Timings | None = None
-    """Measures or records every hook, whatever the configuration says."""
+    """Measures or records every hook, whatever the configuration."""
 
     times: Timings = field(default_factory=Timings)
     """Measures every hook of configurations with ``server_timing: true``."""
@@ -98,7 +98,7 @@ class _Compiler:
         self.loaded = loaded
         self.config: GatewayConfig = loaded.config
         self.environment = environment
-        self.breather = Breather(environment.clock)
+        self.yielder = Yielder(environment.clock)
         self.bindings = Bindings(
             environment.registry,
             environment.instances,
@@ -142,7 +142,7 @@ class _Compiler:
                 raise self._problem(key_path, str(error), error.code) from error
             routes[config.id] = route
             made_of.append(rule)
-            await self.breather.breathe()
+            await self.yielder.checkpoint()
         # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
         self.scope.upstreams = {name: live.upstream for name, live in self.live.items()}
@@ -187,7 +187,7 @@ class _Compiler:
             tls = await self._read_tls(config, f"upstreams[{index}].tls")
             self._open(config, TransportSettings.of(config, tls), f"upstreams[{index}]")
             self.configured[config.name] = config
-            await self.breather.breathe()
+            await self.yielder.checkpoint()
 
     async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings:
         """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
@@ -259,7 +259,7 @@ class _Compiler:
     ) -> tuple[RouteTarget, ...]:
         """Return the targets of a route.
 
-        :param own: how requests are sent to those that do not say.
+        :param own: how requests are sent to those without a setting of their own.
         """
         written = config.targets
         if config.target is not None:

@@ -63,7 +63,7 @@ def _process(config: GatewayConfig) -> Found:
         where = f"listen[{index}]"
         tls = listen.tls
         if tls is not None and tls.client_ca and tls.client_auth == "none":
-            why = "client_auth is none, so no client is asked for a certificate: remove one of them"
+            why = "client_auth is none, so no client certificate is requested: remove one of them"
             yield from no_effect(f"{where}.tls", ["client_ca"], why)
         if tls is not None and tls.ciphers and tls.min_version == "1.3":
             yield from no_effect(f"{where}.tls", ["ciphers"], "it is about TLS 1.2, and min_version is 1.3")
@@ -122,12 +122,12 @@ def _endpoints(upstream: UpstreamConfig) -> Found:
     if upstream.discovery is None and not is_used:
         yield ".endpoints", "no endpoint gets requests: each has weight 0 or is not up"
     if upstream.panic_threshold and not _finds_ill(upstream):
-        why = "endpoints are never ill without health_check or outlier_detection: add one of them"
+        why = "endpoints are never unhealthy without health_check or outlier_detection: add one of them"
         yield from no_effect("", ["panic_threshold"], why)
     elif upstream.panic_threshold and not upstream.panic:
         yield from no_effect("", ["panic_threshold"], "panic is false")
     if not upstream.panic and not _finds_ill(upstream):
-        why = "endpoints are never ill without health_check or outlier_detection: add one of them"
+        why = "endpoints are never unhealthy without health_check or outlier_detection: add one of them"
         yield from no_effect("", ["panic"], why)
     if upstream.slow_start and _is_alone(upstream):
         yield from no_effect("", ["slow_start"], "there is no other endpoint to take the rest")

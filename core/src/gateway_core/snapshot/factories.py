@@ -74,7 +74,7 @@ def _certificate_problems(
         text = f"no installed extension offers certificates called {entry.name!r}: there are {known}"
         yield ConfigProblem(place_of(f"{key_path}.name"), f"{key_path}.name", text, code="certificates.unknown")
         return
-    context = CertificateContext(address, SystemClock(), Random(), _refuse)  # noqa: S311  # spreads load, keeps no secret
+    context = CertificateContext(address, SystemClock(), Random(), _refuse)  # noqa: S311 - spreads load, no secret
     make = partial(_certificates, factory, context)
     yield from _problems(factory, entry.config, make, f"{key_path}.config", place_of, "certificates.config-invalid")
 
@@ -111,7 +111,7 @@ def _problems(
 
 
 def _comes_of_a_missing_file(error: BaseException | None) -> bool:
-    # Also where the extension raised its own error ``from None``: then only the context tells.
+    # Also where the extension raised its own error ``from None``: then only the context shows it.
     while error is not None and not isinstance(error, FileNotFoundError):
         error = error.__cause__ or error.__context__
     return error is not None

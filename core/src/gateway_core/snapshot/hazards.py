@@ -1,4 +1,4 @@
-"""Settings that do what they say, and more than most who write them mean: pure decisions over a configuration."""
+"""Settings with side effects that are easy to overlook: pure decisions over a configuration."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class SnapshotHolder:
         self.current: Snapshot = cast("Snapshot", None)
         """The snapshot in force; there is one before the first listener opens."""
         self.on_swap: Callable[[], None] | None = None
-        """Called when another snapshot is in force, to let go of what was remembered of the one before."""
+        """Called when another snapshot is active, to drop what was cached of the previous one."""
         self.retirement = Retirement()
 
     def swap(self, snapshot: Snapshot) -> Snapshot | None:

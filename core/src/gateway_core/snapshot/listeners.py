@@ -34,7 +34,7 @@ class CompiledListener:
 
 
 def client_auth_of(tls: ListenTlsConfig | None) -> Hashable:
-    """Return what authenticating clients depends on: equal values authenticate alike, None asks for no certificate."""
+    """Return what client authentication depends on: equal values authenticate alike, None requests no certificate."""
     if tls is None or tls.verifies_clients == "none":
         return None
     return (tls.verifies_clients, tls.client_ca, tls.client_crl)

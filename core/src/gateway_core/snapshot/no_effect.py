@@ -1,4 +1,4 @@
-"""How settings without effect are told, and those that upstreams and routes have in common."""
+"""Settings without effect: the problem, and the checks that upstreams and routes have in common."""
 
 from __future__ import annotations
 

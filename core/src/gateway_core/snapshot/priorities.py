@@ -11,7 +11,7 @@ from gateway_core.routing.patterns import Kind, Shape
 from gateway_core.snapshot.rules import pattern_of
 
 _MOST_PAIRS: Final = 200_000
-"""Pairs of routes that are compared at most; beyond it nothing is said."""
+"""Pairs of routes that are compared at most; beyond it there is no warning."""
 
 
 def idle_priorities(config: GatewayConfig) -> Iterator[tuple[str, str]]:

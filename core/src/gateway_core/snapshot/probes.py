@@ -1,4 +1,4 @@
-"""Requests that meet or fail what a route asks for, to be tried with a router."""
+"""Requests that meet or fail a route's conditions, to be matched by a router."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def path_for(pattern: Pattern, text: str) -> str:
 
 
 def meeting(rule: RouteRule[P], probe: Probe) -> Probe:
-    """Return the request with what the conditions of a rule ask for."""
+    """Return the request with what the conditions of a rule require."""
     headers = {**probe.headers, **_values(rule.headers)}
     return replace(probe, headers=headers, query={**probe.query, **_values(rule.query)})
 

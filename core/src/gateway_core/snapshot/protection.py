@@ -50,7 +50,7 @@ _SEGMENTS: Final = ("1", "example", "x-gateway-example")
 """What stands for a parameter; the first that no other route takes."""
 
 _MOST_NEIGHBOURS: Final = 50
-"""Routes to the same target whose own conditions are tried on each protected route."""
+"""Routes to the same target whose conditions are compared with each protected route."""
 
 _STRANGER: Final = "other.example"
 
@@ -125,7 +125,7 @@ class _Weaker:
                 self._by_path.setdefault((target, _rewrites(route.config)), []).append(route)
 
     def than(self, route: _Route) -> bool:
-        """Whether some route sends to the same place with less protection."""
+        """Whether some route reaches the same target with less protection."""
         return any(not route.guards.keys() <= guards for target in route.targets for guards in self._guards[target])
 
     def with_conditions(self, route: _Route) -> list[_Route]:
@@ -145,7 +145,7 @@ class _Weaker:
 def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tuple[int, int]]:
     """Find routes that keep encoded slashes beside one that is protected more, with the same target.
 
-    An upstream that decodes ``%2F`` before it looks up what is asked for may find what the other route protects. Yields
+    An upstream that decodes ``%2F`` before it looks up the path may serve what the other route protects. Yields
     the positions of both, one pair for each route that keeps them.
     """
     if arrival_policy_of(config).encoded_slash == "reject":
@@ -177,7 +177,7 @@ def _around(
 
 
 def _lacks(other: _Route, route: _Route) -> bool:
-    """Whether ``other`` sends to the same place with less protection."""
+    """Whether ``other`` reaches the same target with less protection."""
     return bool(other.targets & route.targets) and not route.guards.keys() <= other.guards.keys()
 
 
@@ -299,7 +299,7 @@ def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Rou
 
 
 def _source(route: _Route, sent: str) -> str | None:
-    """Return a path that a route sends as another one, if it is that simple; the router says whether it takes it."""
+    """Return a path that a route rewrites to another one, in simple cases; the router decides whether it matches."""
     if not _rewrites(route.config):
         return sent
     rewrite, literals = route.config.rewrite, route.pattern.segments[: route.pattern.literal_count]

@@ -31,7 +31,7 @@ class RequestRewrite:
     host: bytes = b""
     """The Host that is sent, unless a plugin wrote one; empty for the client's or the endpoint's."""
     preserve_host: bool | None = None
-    """Whether the client's Host is sent; None is as the upstream says."""
+    """Whether the client's Host is sent; None is the upstream's default."""
     prefix: bytes = b""
     """X-Forwarded-Prefix: the start of the path that the client sees and the upstream does not; empty for none."""
     response: ResponseRewrite | None = None

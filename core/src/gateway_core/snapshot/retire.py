@@ -1,4 +1,4 @@
-"""The end of a snapshot: after its last exchange, its bindings are stopped and its endpoints let go."""
+"""The end of a snapshot: after its last exchange, its bindings are stopped and its endpoints released."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Retirement:
     async def _finish(self, snapshot: Snapshot) -> None:
         version = snapshot.version[:12]
         await snapshot.aclose()
-        pieces = snapshot.dismantle()
+        pieces = snapshot.clear()
         del snapshot
         # Freeing some hundred thousand objects at once would hold up the requests on the next snapshot.
         while pieces:

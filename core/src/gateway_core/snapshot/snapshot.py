@@ -124,7 +124,7 @@ class Snapshot:
         """Give back what this snapshot shares with others; plugins and endpoints that are not in use are closed."""
         await self._close()
 
-    def dismantle(self) -> list[object]:
+    def clear(self) -> list[object]:
         """Take the snapshot apart; it may not be used any more. The caller releases the parts little by little."""
         parts: list[object] = [*self._made_of, *self.config.routes, *self.config.upstreams, *self.routes.values()]
         self._made_of, self.routes, self.upstreams = (), {}, {}

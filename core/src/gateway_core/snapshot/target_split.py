@@ -1,8 +1,8 @@
 """Which of a route's targets gets a request.
 
 Without a key the targets take turns by a counter, which is exact. A cookie or a key (``sticky_cookie``, ``hash_on``)
-keeps a client on its target. Backups get requests only while no other target has an endpoint that is well; as long as
-they do, the clients of the others are theirs, and return with the next request after one of the others is well again.
+keeps a client on its target. Backups get requests only while no other target has a healthy endpoint; as long as they
+do, the clients of the others are theirs, and return with the next request after one of the others is healthy again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway_core.config import LoadedConfig
-from gateway_core.snapshot.breathe import Breather
+from gateway_core.snapshot.yielder import Yielder
 
 _ITEMS: Final = 20
 _PLACES: Final = 200
@@ -41,7 +41,7 @@ def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
         yield items[start : start + size]
 
 
-async def from_lines(lines: Sequence[bytes], breather: Breather) -> LoadedConfig:
+async def from_lines(lines: Sequence[bytes], yielder: Yielder) -> LoadedConfig:
     """Read what `to_lines` wrote, in slices.
 
     :raises ValueError: it was written by another version of the gateway, or is damaged.
@@ -54,7 +54,7 @@ async def from_lines(lines: Sequence[bytes], breather: Breather) -> LoadedConfig
         for key in ("routes", "upstreams"):
             config[key] += part.get(key, [])
         document["places"].update(part.get("places", {}))
-        await breather.breathe()
+        await yielder.checkpoint()
     steps = LoadedConfig.from_canonical_steps(document)
     while True:
         try:
@@ -62,4 +62,4 @@ async def from_lines(lines: Sequence[bytes], breather: Breather) -> LoadedConfig
         except StopIteration as done:
             loaded: LoadedConfig = done.value
             return loaded
-        await breather.breathe()
+        await yielder.checkpoint()

@@ -24,7 +24,7 @@ _LONGEST_ADDRESS: Final = 64
 
 
 class Trust:
-    """What one listener believes of what its peers say; compiled once for a snapshot."""
+    """Which forwarding fields of which peers a listener trusts; compiled once for a snapshot."""
 
     __slots__ = (
         "_is_inside",
@@ -64,7 +64,7 @@ class Trust:
         self.via = b"" if via is False else b"1.1 " + (b"gateway" if via is True else via.encode())
         """Our entry of Via; empty if none is added."""
         self.told: dict[tuple[object, ...], Any] = {}
-        """What trusted peers said lately, by the values that it was read from; kept by `origin_of`."""
+        """Recent origins of trusted peers, by the field values that they were read from; kept by `origin_of`."""
 
     @property
     def has_trusted_peers(self) -> bool:
@@ -76,9 +76,9 @@ class Trust:
 
         :param peer_ip: its address; empty for a unix socket.
         """
-        return self.is_open_to_unix if is_unix else self.trusts(peer_ip)
+        return self.is_open_to_unix if is_unix else self.is_trusted(peer_ip)
 
-    def trusts(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
         """Whether an address is a trusted proxy's; what is no address is not."""
         return self._is_inside is not None and len(address) <= _LONGEST_ADDRESS and self._is_inside(address)
 

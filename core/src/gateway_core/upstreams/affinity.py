@@ -108,7 +108,7 @@ class Identified(Protocol):
 
 
 class StickyCookie:
-    """Names endpoints in cookies by keyed hashes that tell the client nothing about them.
+    """Names endpoints in cookies by keyed hashes that reveal nothing about them to the client.
 
     Wraps any strategy: the strategy chooses for clients without a cookie, and for those whose endpoint is not usable
     at the moment. The latter get a new cookie.

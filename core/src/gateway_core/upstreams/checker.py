@@ -31,7 +31,7 @@ USER_AGENT: Final = "gateway-health-check"
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
 """RFC 8305 section 5."""
 _HAVE_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
-"""Methods whose requests say that they have none (RFC 9110 section 8.6)."""
+"""Methods whose requests carry ``Content-Length: 0`` (RFC 9110 section 8.6)."""
 
 
 class CheckFailedError(Exception):
@@ -74,7 +74,7 @@ class Checker:
         """Prepare the check.
 
         :param tls: how https endpoints are verified; unused for others.
-        :param server_name: name to ask for and to verify; empty is the endpoint's host.
+        :param server_name: name to send as SNI and to verify; empty is the endpoint's host.
         :param proxy_protocol: version of the header that connections begin with.
         :param local_errors: logs checks that failed for lack of something on this machine.
         :raises ValueError: for expected statuses that are none.

@@ -20,7 +20,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class EndpointStatus(Enum):
-    """What the configuration or a discovery says of an endpoint."""
+    """An endpoint as the configuration or a discovery describes it."""
 
     UP = "up"
     DOWN = "down"
@@ -66,7 +66,7 @@ class EndpointSpec:
         cls,
         url: str,
         *,
-        id: str = "",  # noqa: A002 - the word of the configuration
+        id: str = "",  # noqa: A002 - the key of the configuration
         weight: int = 1,
         status: EndpointStatus = EndpointStatus.UP,
     ) -> EndpointSpec:
@@ -87,7 +87,7 @@ class EndpointSpec:
 
     @property
     def is_open(self) -> bool:
-        """Whether it may get requests at all, if it is well."""
+        """Whether it may get requests at all, if it is healthy."""
         return self.status is EndpointStatus.UP and self.weight > 0
 
     @property
@@ -97,7 +97,7 @@ class EndpointSpec:
 
     @property
     def authority(self) -> bytes:
-        """What a Host header for this address says."""
+        """The Host header for this address."""
         is_default = DEFAULT_PORTS.get(self.scheme) == self.port
         host = f"[{self.host}]" if ":" in self.host else self.host
         text = "localhost" if self.path else host if is_default else f"{host}:{self.port}"
@@ -134,7 +134,7 @@ class Checked(Protocol):
 
     @property
     def health(self) -> HealthState:
-        """What the checks say."""
+        """The verdict of the health checks."""
         ...
 
 
@@ -187,7 +187,7 @@ class Endpoint:
         self.url = spec.url
         """Scheme, host and port, or ``unix:`` and the path."""
         self.authority = spec.authority
-        """What a Host header for this endpoint says; requests to a unix socket carry the client's if there is one."""
+        """The Host header for this endpoint; requests to a unix socket carry the client's if there is one."""
         self.active = 0
         """Requests in progress; the data path counts them."""
         self.closed = False
@@ -206,7 +206,7 @@ class Endpoint:
         self.is_calm = True
         """Whether a success changes nothing but the breaker's count: the short cut of ``Upstream.record``."""
         self.is_guarded = False
-        """Whether the breaker wants to be asked before each request."""
+        """Whether each request needs the breaker's permission."""
         self.last_error = ""
         """Why the last request that failed did so; for status pages, not for clients."""
         self._watchers: list[Watcher] = []

@@ -70,7 +70,7 @@ class FindingStore:
         return [*self.states, *self.results]
 
     def everything(self) -> list[Finding]:
-        """Return findings that tell a process that begins to serve all there is."""
+        """Return all findings, for a process that begins to serve."""
         found: list[Finding] = [
             {**state, "all": True, "put": list(self.endpoints.get(key, {}).values()), "remove": []}
             for key, state in self.states.items()

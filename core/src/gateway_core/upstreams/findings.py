@@ -1,4 +1,4 @@
-"""Watch what a configuration asks for in one process, and publish what is found for the others.
+"""Run the discoveries and checks of a configuration in one process, and publish the findings to the others.
 
 Discoveries and checks run once for the whole gateway: the process that watches has a `Publisher` over a `LocalMonitor`;
 those that serve have a `ReceivedMonitor`. Between them go findings (`finding_store`).
@@ -23,7 +23,7 @@ from gateway_core.upstreams.transport import TlsSettings, with_digest
 Publish = Callable[[Finding], None]
 
 GATHER_SECONDS: Final = 0.5
-"""Checks that changed nothing are told together, for status pages; those that did change something at once."""
+"""Checks without a change are published together, for status pages; changes at once."""
 
 
 class _PublishedFeed:
@@ -38,9 +38,9 @@ class _PublishedFeed:
         self._is_known = False
         self.feed = lease.value
         self.feed.subscribe(self._put)
-        self.feed.watch_status(self._tell_status)
+        self.feed.watch_status(self._publish_status)
         if self.feed.latest is None:
-            self._tell_status()
+            self._publish_status()
 
     @property
     def endpoints(self) -> tuple[EndpointSpec, ...]:
@@ -61,7 +61,7 @@ class _PublishedFeed:
         gone = [name for name in before if name not in self._told]
         self._publish({**self._finding(changed, gone), "all": is_first})
 
-    def _tell_status(self) -> None:
+    def _publish_status(self) -> None:
         self._publish(self._finding((), ()))
 
     def _finding(self, put: Iterable[EndpointSpec], remove: Iterable[str]) -> Finding:
@@ -82,10 +82,12 @@ class _PublishedFeed:
 class _PublishedCheck:
     """Publishes the results of the checks of one address."""
 
-    def __init__(self, key: str, lease: Lease[Checked], tell: Callable[[str, bool], None], publish: Publish) -> None:
+    def __init__(
+        self, key: str, lease: Lease[Checked], on_check: Callable[[str, bool], None], publish: Publish
+    ) -> None:
         self._key = key
         self._lease = lease
-        self._tell = tell
+        self._on_check = on_check
         self._publish = publish
         lease.value.health.subscribe(self._checked)
 
@@ -100,7 +102,7 @@ class _PublishedCheck:
         await self._lease.aclose()
 
     def _checked(self, has_changed: bool) -> None:
-        self._tell(self._key, has_changed)
+        self._on_check(self._key, has_changed)
 
 
 class _WatchedUpstream:
@@ -145,7 +147,7 @@ class _WatchedUpstream:
 
 
 class Publisher:
-    """Watches what a configuration asks for, and publishes what is found."""
+    """Runs the discoveries and checks of a configuration, and publishes the findings."""
 
     def __init__(self, monitor: LocalMonitor, publish: Publish) -> None:
         """Begin with nothing to watch.
@@ -179,7 +181,7 @@ class Publisher:
             raise
         old, self._watched = self._watched, fresh
         await self._close_all(old)
-        # Another process may have watched before this one, and told of more.
+        # Another process may have watched before this one, and published more.
         self._publish({"kind": "only", "keys": [*self._feeds.keys(), *self._checks.keys()]})
 
     async def aclose(self) -> None:
@@ -200,7 +202,7 @@ class Publisher:
         """Publish what the checks of an address find, as long as the lease is held."""
         key = check_key(spec, config, tls)
         return self._checks.acquire(
-            key, lambda: _PublishedCheck(key, self._monitor.check(spec, config, tls), self._tell_check, self._publish)
+            key, lambda: _PublishedCheck(key, self._monitor.check(spec, config, tls), self._on_check, self._publish)
         )
 
     async def _close_all(self, watched: Iterable[_WatchedUpstream]) -> None:
@@ -208,7 +210,7 @@ class Publisher:
             for each in watched:
                 stack.push_async_callback(each.aclose)
 
-    def _tell_check(self, key: str, has_changed: bool) -> None:
+    def _on_check(self, key: str, has_changed: bool) -> None:
         self._unpublished.add(key)
         if has_changed:
             self._publish_checks()

@@ -13,9 +13,9 @@ from gateway_core.config import Secret
 
 
 def fingerprint(*values: object) -> str:
-    """Return 32 hexadecimal digits, which tell these values from others: sections, mappings, sequences, plain values.
+    """Return a digest of sections, mappings, sequences and plain values, as 32 hexadecimal digits.
 
-    Secrets count with what they hold, which cannot be told from the digits unless it can be guessed: they are not for
+    Secrets count with their values, which the digits reveal only to a guess: they are not for
     logs.
     """
     text = json.dumps([_plain(value) for value in values], separators=(",", ":"), sort_keys=True)

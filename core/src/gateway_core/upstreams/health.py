@@ -1,4 +1,4 @@
-"""Health of one endpoint: what active checks and real requests say of it. Pure; the I/O is in ``checker``.
+"""Health of one endpoint: the results of active checks and of requests. Pure; the I/O is in ``checker``.
 
 Active checks (`HealthState`) and ejections (`EjectionState`) are counted apart: an endpoint is used while neither
 speaks against it.
@@ -19,7 +19,7 @@ HealthListener = Callable[[bool], None]
 class HealthState:
     """What is remembered of the checks of one address, for all endpoints that have it.
 
-    An endpoint is healthy until a check says otherwise, so that a gateway can serve before the first checks are
+    An endpoint is healthy until a check fails, so that a gateway can serve before the first checks are
     done. The first result decides alone, since nothing is known that it could contradict; later ones must repeat.
     """
 
@@ -58,7 +58,7 @@ class HealthState:
         self._listeners.remove(listener)
 
     def record(self, error: str, at: float, seconds: float, *, has_changed: bool) -> None:
-        """Note the last check, after ``healthy`` was settled, and tell the listeners."""
+        """Record the last check, once ``healthy`` is decided, and notify the listeners."""
         self.last_check, self.last_check_seconds, self.last_check_error = at, seconds, error
         for listener in list(self._listeners):
             listener(has_changed)
@@ -160,7 +160,7 @@ def note_failure(settings: OutlierDetectionConfig, state: EjectionState, outcome
 
     A failure counts as a 5xx response, too: to the client one is as bad as the other, and an endpoint that alternates
     between the two must not escape both counts. Requests that were started before the last ejection ended are not
-    counted: they tell what is known already.
+    counted: they show nothing new.
 
     :param outcome: a 5xx status or a failure (see `Outcome`).
     :param started: monotonic seconds at which the request was started.

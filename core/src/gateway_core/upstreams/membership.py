@@ -1,6 +1,6 @@
 """Which endpoints an upstream has, and how that changes.
 
-A change costs what changed: unchanged endpoints are neither touched nor asked. The list that strategies see is made
+A change costs what changed: unchanged endpoints are not touched. The list that strategies see is made
 at the next pick, so that a burst of changes costs one list.
 """
 

@@ -49,12 +49,12 @@ class Monitor(Protocol):
 
 
 def discovery_key(upstream: str, config: DiscoveryConfig) -> str:
-    """Return what tells a discovery of an upstream from others, in any process."""
+    """Return the key of a discovery of an upstream, the same in every process."""
     return fingerprint("discovery", upstream, config)
 
 
 def check_key(spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> str:
-    """Return what tells a check from others, in any process: equal ones of several upstreams are one."""
+    """Return the key of a check, the same in every process: equal checks of several upstreams are one."""
     address = (spec.scheme, spec.host, spec.port, spec.path)
     is_https = _is_https(spec, config)
     return fingerprint(

@@ -7,10 +7,10 @@ from typing import Final
 
 
 class Outcome(IntEnum):
-    """Ends without a usable response. A response is told by its status, so the two share one ``int``."""
+    """Ends without a usable response. A response is recorded by its status, so the two share one ``int``."""
 
     ABANDONED = 0
-    """The client left, or the gateway gave up for reasons of its own: says nothing about the endpoint."""
+    """The client left, or the gateway gave up for reasons of its own: not counted for or against the endpoint."""
     CONNECT_FAILURE = 1
     """No connection (refused, unreachable, TLS): nothing of the request was sent."""
     RESET = 2
@@ -18,7 +18,7 @@ class Outcome(IntEnum):
     TIMEOUT = 3
     """No head, or no more of the body, in time."""
     LOCAL = 4
-    """This process has no descriptor, port or memory for a connection: says nothing about the endpoint."""
+    """This process has no descriptor, port or memory for a connection: not counted against the endpoint."""
 
 
 FIRST_STATUS: Final = 100
@@ -26,7 +26,7 @@ FIRST_SERVER_ERROR: Final = 500
 
 
 BLAMELESS: Final = frozenset({Outcome.ABANDONED, Outcome.LOCAL})
-"""Outcomes that say nothing about the endpoint."""
+"""Outcomes that do not count for or against the endpoint."""
 
 
 def is_server_error(outcome: int) -> bool:

@@ -39,7 +39,7 @@ PATIENCE: Final = 10.0
 QUICK_THREADS: Final = 8
 SLOW_THREADS: Final = 24
 MOST_NAMES: Final = 4096
-"""Names that are remembered; plugins may ask for any number."""
+"""Names that are cached; plugins may look up any number."""
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, "" and socket address, as `socket.getaddrinfo` returns them."""
@@ -217,7 +217,7 @@ class Resolver:
             # The numbers of gaierror are not those of errno.
             number = None if isinstance(failure, socket.gaierror) else getattr(failure, "errno", None)
             error = number, getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
-        with contextlib.suppress(RuntimeError):  # the loop was closed while the system was asked
+        with contextlib.suppress(RuntimeError):  # the loop was closed during the look-up
             loop.call_soon_threadsafe(self._end, look_up, began, addresses, error)
 
     def _note_slow(self, look_up: _LookUp) -> None:
@@ -292,7 +292,7 @@ def _parse_literal(host: str, port: int) -> Sequence[AddressInfo] | None:
     if "%" not in host:
         return ((socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, 0, 0)),)
     try:
-        # Finds the number of the interface that a link-local address names; nothing is asked for.
+        # Finds the number of the interface that a link-local address names; no query is sent.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError as error:
         raise NameLookupError(f"cannot use {host!r}: {error.strerror}") from error

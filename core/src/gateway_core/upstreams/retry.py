@@ -102,7 +102,7 @@ _CONDITIONS: Final = {
 
 
 IDEMPOTENT_METHODS: Final = frozenset(IDEMPOTENT)
-"""Methods that may be sent twice unless the configuration says otherwise (RFC 9110 section 9.2.2)."""
+"""Methods that are retried by default (RFC 9110 section 9.2.2)."""
 
 NO_RETRIES: Final = RetriesConfig(attempts=0)
 

@@ -167,4 +167,4 @@ def frozen(value: object) -> Hashable:
         hash(value)
     except TypeError:
         return type(value), repr(value)
-    return type(value), value  # 1 == True == 1.0, which an option may tell apart
+    return type(value), value  # 1 == True == 1.0, which are different values of an option

@@ -34,7 +34,7 @@ class TlsSettings:
 
     @property
     def server_name(self) -> str:
-        """The name to ask for (SNI), and to verify unless there are ``sans``; empty is the endpoint's host."""
+        """The name sent as SNI, and verified unless there are ``sans``; empty is the endpoint's host."""
         return self.config.server_name
 
 
@@ -60,7 +60,7 @@ def unusable(settings: TlsSettings, error: Exception) -> str:
 
 
 def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Return the context for connections to https endpoints; they are verified unless the settings say otherwise.
+    """Return the context for connections to https endpoints; certificates are verified unless the settings disable it.
 
     With ``sans`` the context itself looks for the names during every handshake, and whatever name is
     asked for.

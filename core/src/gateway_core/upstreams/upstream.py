@@ -31,7 +31,7 @@ class RefusalReason(Enum):
 
     NO_ENDPOINTS = "no endpoint is configured or discovered"
     ALL_DOWN = "all endpoints are down or draining"
-    ALL_ILL = "no endpoint is well, and panic is off"
+    ALL_UNHEALTHY = "no endpoint is healthy, and panic mode is off"
     BREAKER_OPEN = "all circuit breakers are open"
 
 
@@ -104,7 +104,7 @@ class Upstream:
         self.transport = TransportSettings.of(settings) if transport is None else transport
         """How connections to its endpoints are made and kept."""
         self.resolver = resolver
-        """Resolves the names of its endpoints; None asks the system."""
+        """Resolves the names of its endpoints; None uses the system's resolver."""
         self.feed = feed
         """Where endpoints come from that are not configured, if anywhere; for status pages."""
         self.hash_key = compile_hash_key(settings.hash_on)
@@ -191,7 +191,7 @@ class Upstream:
         return self._selection
 
     def is_available(self, now: float) -> bool:
-        """Tell whether a request may go to an endpoint that is well."""
+        """Return whether a request may go to a healthy endpoint."""
         selection = self.selection(now)
         return selection.fit > 0 and bool(selection.candidates.endpoints)
 
@@ -264,7 +264,7 @@ class Upstream:
         if self._panic_threshold is None and not any(endpoint.is_fit(now) for endpoint in members):
             # Ejections end by themselves; when a health check passes again is unknown.
             ends = [e.ejection.until - now for e in members if e.healthy]
-            return Refusal(RefusalReason.ALL_ILL, max(0.0, min(ends, default=0.0)))
+            return Refusal(RefusalReason.ALL_UNHEALTHY, max(0.0, min(ends, default=0.0)))
         waits = [e.breaker.retry_after(now) for e in members if e.breaker is not None]
         if not waits:
             return Refusal(RefusalReason.ALL_DOWN, 0.0)
@@ -312,7 +312,7 @@ class Upstream:
     def _settle(
         self, endpoint: Endpoint, key: str | None, now: float, attempted: Collection[Endpoint]
     ) -> Endpoint | None:
-        """Go elsewhere when the first choice is full, and ask the breaker of the final one."""
+        """Go elsewhere when the first choice is full, and get the permission of the final one's breaker."""
         is_full = self.admission.is_full
         if self._limits_endpoints and is_full(endpoint) and (key is None or not self._strategy.is_keyed):
             free = self._without(attempted).where(lambda other: not is_full(other))

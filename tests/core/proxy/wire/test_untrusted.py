@@ -146,7 +146,7 @@ def test_what_clients_make_up_is_not_remembered_without_bounds() -> None:
         names = (b"X-Forwarded-For", b"X-Forwarded-Host", b"Forwarded", b"My-IP", b"X-" + text, b"X_" + text)
         _, found = read(b"".join(b"\r\n%b: %b" % (name, text) for name in names), arrived, trust)
         assert found.client_ip == "10.0.0.1"
-        trust.trusts(text.decode())
+        trust.is_trusted(text.decode())
 
     send(0)
     tracemalloc.start()

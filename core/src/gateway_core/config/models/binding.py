@@ -15,19 +15,19 @@ class QuarantineConfig(Section):
     """When to stop calling a binding that keeps failing."""
 
     failures: PositiveCount = 5
-    """Failures within ``window`` that take the binding out. Those that a client causes do not count: a body that is
+    """Failures within ``window`` that quarantine the binding. Those that a client causes do not count: a body that is
     too large or does not come in time, a client that leaves, a header field that its data make invalid."""
 
     clients: PositiveCount = 3
-    """Different clients that the failures must come from, so that what one of them sends does not take the binding away
-    from the others; of one client no more than its share of ``failures`` counts. An IPv6 network of 64 bits is one
-    client. Give 1 where all requests come from one address."""
+    """Different clients that the failures must come from, so that one client cannot switch the binding off for the
+    others; no more than its share of ``failures`` counts of one client. An IPv6 network of 64 bits is one client. Give
+    1 where all requests come from one address."""
 
     window: PositiveDuration = 60.0
     """How long a failure counts."""
 
     open_for: PositiveDuration = 30.0
-    """How long the binding stays out before one request tries it again."""
+    """How long the binding is quarantined before one request probes it."""
 
 
 def _own_name(data: dict[str, Any]) -> str:
@@ -41,8 +41,8 @@ class BindingConfig(Section):
     """Name of the plugin, as ``gateway plugins list`` shows it."""
 
     id: Name = Field(default_factory=_own_name)
-    """What tells two bindings of one plugin apart; the plugin's name unless given. On a route it replaces the
-    gateway-wide binding of the same id, in that one's place."""
+    """Distinguishes two bindings of one plugin; by default the plugin's name. A route's binding replaces the
+    gateway-wide binding of the same id, in its place in the order."""
 
     config: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     """The plugin's own configuration (``gateway plugins show NAME``)."""
@@ -55,7 +55,7 @@ class BindingConfig(Section):
     them. A route's binding that replaces it takes its place."""
 
     on_error: Literal["deny", "continue"] | None = None
-    """What happens to a request on which the plugin fails; the plugin declares what happens unless this says."""
+    """What happens to a request on which the plugin fails; by default what the plugin declares."""
 
     timeout: PositiveDuration | None = None
     """Longest time for one call of an asynchronous hook; none unless given."""

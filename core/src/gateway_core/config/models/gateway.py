@@ -62,23 +62,23 @@ class GatewayConfig(Section):
     """Sources of further documents; only in local files."""
 
     trusted_proxies: tuple[TrustedPeer, ...] = ()
-    """Networks of the proxies in front whose word on the client's address, scheme and host is believed; ``unix:`` is
-    every peer on a unix socket. From all others such fields are removed: see docs/behind-a-proxy.md."""
+    """Networks of the proxies whose forwarding fields (client address, scheme and host) are trusted; ``unix:`` is
+    every peer on a unix socket. Such fields of all other peers are removed; see docs/behind-a-proxy.md."""
 
     client_address: ClientAddressConfig | None = None
-    """Where trusted proxies say the client's address; X-Forwarded-For by ``trusted_proxies`` unless given."""
+    """Where trusted proxies put the client's address; by default X-Forwarded-For, by ``trusted_proxies``."""
 
     strip_headers: tuple[StrippedName, ...] = ()
     """Fields that are removed from every request before the first hook, from every peer; ``_`` counts as ``-``."""
 
     via: Via = True
     """The gateway's entry of Via (RFC 9110 section 7.6.3) in requests, by which it also finds requests that come back
-    to it, and responds with 508. A name stands in it in place of ``gateway``; give each gateway of a chain its own.
-    ``false`` adds none: an entry of CDN-Loop (RFC 8586) then tells that a request comes back."""
+    to it, and responds with 508. A name replaces ``gateway`` in it; give each gateway of a chain its own.
+    ``false`` adds none: loops are then detected by CDN-Loop (RFC 8586)."""
 
     drain_delay: Duration = 0.0
-    """How long ``/ready`` fails when the gateway stops while connections are still accepted, before it drains: for load
-    balancers to notice."""
+    """How long ``/ready`` fails while connections are still accepted before the gateway drains and stops, so that load
+    balancers notice."""
 
     shutdown_timeout: Duration = 30.0
     """How long requests may take to finish when the gateway stops."""
@@ -89,19 +89,19 @@ class GatewayConfig(Section):
 
     blocking_threshold: Duration = 0.05
     """How long a plugin may hold the event loop, and so every other request, before the log names plugin, hook, file
-    and line; ``0s`` looks at nothing."""
+    and line; ``0s`` switches the check off."""
 
     path_policy: PathPolicyConfig = PathPolicyConfig()
-    """Which spellings of a path are refused, and what goes upstream of them; routes may decide otherwise."""
+    """Which spellings of a path are refused, and what is sent upstream; routes can override it."""
 
     limits: LimitsConfig = LimitsConfig()
-    """What clients may ask of the gateway."""
+    """Limits on clients."""
 
     admin: AdminConfig | None = None
     """The admin listener; none unless given."""
 
     log: LogConfig = LogConfig()
-    """The gateway's own events."""
+    """The gateway's own log."""
 
     plugins: tuple[BindingConfig, ...] = ()
     """Gateway-wide bindings, in order, for every route."""

@@ -45,7 +45,7 @@ class CertificateConfig(Section):
     """File of the private key."""
 
     name: Name | None = None
-    """Instead of files: the name of what an installed extension offers, such as an ACME client."""
+    """Instead of files: name of a certificate source of an installed extension, such as an ACME client."""
 
     config: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     """Its configuration."""
@@ -65,27 +65,27 @@ class ListenTlsConfig(Section):
     """TLS on a listener."""
 
     cert: str = ""
-    """File of the certificate chain for clients that name no server, or one that no other certificate covers."""
+    """File of the certificate chain for clients that send no server name, or one that no other certificate covers."""
 
     key: str = ""
     """File of the private key of ``cert``."""
 
     certificates: tuple[CertificateConfig, ...] = ()
-    """Further certificates; the server name that a client sends (SNI) selects one. Two for the same name, one with an
-    RSA key and one with an ECDSA key, both serve: each client gets the one that it can use."""
+    """Further certificates; the server name that a client sends (SNI) selects one. Two certificates for one name, with
+    an RSA and an ECDSA key, are both used: each client gets the one that it supports."""
 
     client_ca: str = ""
     """File of the certificate authorities that sign client certificates."""
 
     client_auth: Literal["none", "optional", "required"] | None = None
-    """Whether clients must show a certificate; required when ``client_ca`` is given, unless said otherwise.
+    """Whether clients must present a certificate; by default ``required`` if ``client_ca`` is given.
 
-    Sessions are resumed only where no client certificate is asked for, so that each connection shows its own.
+    Sessions are resumed only where no client certificate is requested, so that each connection presents its own.
     """
 
     client_crl: str = ""
-    """File of revocation lists (PEM), one for each authority of the chain. A client whose certificate is on one is
-    refused, and every client while a list is missing or has expired."""
+    """File of revocation lists (PEM), one for each authority of the chain. A client whose certificate is revoked is
+    refused, and so is every client while a list is missing or expired."""
 
     min_version: Annotated[Literal["1.2", "1.3"], BeforeValidator(_version_text)] = "1.2"
     """Lowest version of TLS that clients may use."""
@@ -95,8 +95,8 @@ class ListenTlsConfig(Section):
     authentication are never used, and those of TLS 1.3 are always on."""
 
     strict_sni: Switch = False
-    """``true`` refuses clients that name no server (SNI), or one that no certificate covers; where listeners share an
-    address, one that is in no ``hosts``."""
+    """``true`` refuses clients that send no server name (SNI), or one that no certificate covers or, where listeners
+    share an address, that is in no ``hosts``."""
 
     @model_validator(mode="after")
     def _check(self) -> ListenTlsConfig:
@@ -122,16 +122,17 @@ MOST_HOPS: Final = 64
 
 
 class ClientAddressConfig(Section):
-    """Where trusted proxies say the client's address, if not in X-Forwarded-For by ``trusted_proxies``; exactly one.
+    """Where trusted proxies put the client's address, if not in X-Forwarded-For; give exactly one key.
 
-    What is no address, a field that is missing or there twice, and a list that is too short stand for the peer.
+    The peer's own address is used if the field is missing, repeated or not an address, or if the list is too short.
     """
 
     hops: Annotated[PositiveCount, Field(le=MOST_HOPS)] | None = None
     """The entry of X-Forwarded-For, counted from the right; 1 is what the peer itself saw."""
 
     header: HeaderName | None = None
-    """The field that holds the address, and nothing else: ``cf-connecting-ip``. It is removed when others send it."""
+    """The field that holds the address, and nothing else: ``cf-connecting-ip``. It is removed from requests of other
+    peers."""
 
     @model_validator(mode="after")
     def _check(self) -> ClientAddressConfig:
@@ -160,8 +161,8 @@ def _check_owner(value: str) -> str:
 
 
 class ListenConfig(Section):
-    """One address that is accepted on. Listeners may share an address: then the Host of a request decides among them,
-    the most specific first, and only that listener's routes count (docs/listeners.md).
+    """One address on which connections are accepted. Listeners may share an address: then the Host of a request decides
+    among them, the most specific first, and only that listener's routes count (docs/listeners.md).
     """
 
     address: Address
@@ -169,11 +170,12 @@ class ListenConfig(Section):
     that share an address agree on having ``tls``, and on ``proxy_protocol``, ``mode`` and ``owner``."""
 
     name: Name | None = None
-    """What the listener is called: in ``listeners`` of routes, and in logs."""
+    """Name of the listener: in ``listeners`` of routes, and in logs."""
 
     hosts: tuple[Host, ...] = ()
-    """Host names, or ``*.`` before one for every name below it, that it serves where it shares its address; those that
-    no other listener of the address serves unless given. A listener that is alone at its address serves every host."""
+    """Host names, or ``*.`` before one for every name below it, that the listener serves where it shares its address;
+    by default those that no other listener of the address serves. A listener that is alone at its address serves every
+    host."""
 
     default: Switch = True
     """``false`` serves only routes that name the listener in ``listeners``."""
@@ -187,17 +189,18 @@ class ListenConfig(Section):
     is closed: only the load balancer may reach the address."""
 
     mode: Annotated[str, AfterValidator(_check_mode)] | None = None
-    """Mode of the file of a unix socket, in octal digits such as ``"0660"``; that of the process's umask unless
-    given."""
+    """Mode of the file of a unix socket, in octal digits such as ``"0660"``; by default by the process's
+    umask."""
 
     owner: Annotated[str, AfterValidator(_check_owner)] | None = None
-    """Owner of the file of a unix socket: ``user`` or ``user:group``, names or numbers; the process's unless given."""
+    """Owner of the file of a unix socket: ``user`` or ``user:group``, names or numbers; by default the process's."""
 
     trusted_proxies: tuple[TrustedPeer, ...] | None = None
-    """Peers whose forwarding fields count here, instead of the document's ``trusted_proxies``; ``[]`` trusts none."""
+    """Peers whose forwarding fields are trusted here, instead of the document's ``trusted_proxies``; ``[]`` trusts
+    none."""
 
     client_address: ClientAddressConfig | None = None
-    """Where trusted proxies say the client's address here, instead of the document's ``client_address``."""
+    """Where trusted proxies put the client's address, instead of the document's ``client_address``."""
 
     @cached_property
     def parsed(self) -> ListenAddress:

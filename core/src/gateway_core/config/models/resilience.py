@@ -45,31 +45,32 @@ class RetriesConfig(Section):
     """When to send a request again, to another endpoint first."""
 
     attempts: Count = Field(default=1, le=10)
-    """Tries after the first one."""
+    """Attempts after the first one."""
 
     on: tuple[RetryConditionValue, ...] = (
         "connect-failure", "reset", "timeout", "502", "503", "504",
     )  # fmt: skip
-    """What is tried again: no connection, a connection reset before the answer began, no answer in time, a status."""
+    """What is retried: a failed connect, a connection reset before the response began, a timeout, a response's
+    status."""
 
     methods: tuple[Method, ...] = IDEMPOTENT_METHODS
-    """Methods that may be sent twice; those that are idempotent unless said otherwise (RFC 9110 section 9.2.2)."""
+    """Methods that may be sent twice; by default the idempotent ones (RFC 9110 section 9.2.2)."""
 
     per_try_timeout: Duration = 0.0
-    """Longest wait for one try's answer; 0 leaves the whole time to each try."""
+    """Longest wait for the response to one attempt; 0 leaves the whole time to each attempt."""
 
     backoff_base: Duration = 0.025
     """Longest pause before the first retry; it doubles with each further one, and is shortened at random."""
 
     backoff_max: Duration = 0.25
-    """Longest pause of all."""
+    """Longest pause before any retry."""
 
     budget_percent: Percent = 20.0
-    """Retries under way at most, as a share of the upstream's requests under way. As large a share of the answers so
-    far may be spent on a burst of retries, such as when an endpoint dies."""
+    """Retry budget: the largest share of the upstream's requests in flight that may be retries. An equal share of the
+    responses so far may be spent on a burst of retries, such as when an endpoint dies."""
 
     budget_minimum: Count = 3
-    """Retries under way that are allowed whatever the share."""
+    """Retries in flight that are allowed whatever the share."""
 
     max_body_bytes: Size = 65536
     """Longest request body that is kept for a retry; requests with a longer one are sent once."""
@@ -114,7 +115,7 @@ class RouteTimeoutsConfig(Section):
 
 
 class UpstreamLimitsConfig(Section):
-    """How much may be under way at an upstream at once, from each worker process; 0 is no limit."""
+    """How much may be in flight at an upstream at once, from each worker process; 0 is no limit."""
 
     max_connections: Count = 0
     """Connections to all endpoints together."""
@@ -135,8 +136,8 @@ class UpstreamLimitsConfig(Section):
 class KeepaliveConfig(Section):
     """Connections that are kept open between requests.
 
-    One over which a client has logged in by NTLM, Negotiate or Kerberos serves the connection of that client alone, and
-    is closed with it.
+    A connection over which a client has authenticated by NTLM, Negotiate or Kerberos serves only that client's
+    connection, and is closed with it.
     """
 
     max_idle: Count = 256
@@ -146,8 +147,8 @@ class KeepaliveConfig(Section):
     """How long an idle connection is kept; best shorter than the endpoints keep it. 0 is no limit."""
 
     max_age: Duration = 0.0
-    """How old a connection may become: an older one serves no further request; 0 is no limit. A name that has new
-    addresses is then followed by busy connections, too."""
+    """Maximum age of a connection: an older one serves no further request; 0 is no limit. With it, busy connections
+    follow a name to its new addresses as well."""
 
     max_requests: Count = 0
     """Requests after which a connection is closed; 0 is no limit."""
@@ -157,8 +158,8 @@ class Http1Config(Section):
     """How an upstream's HTTP/1 is read."""
 
     tolerant: Switch = False
-    """``true`` takes responses that break the rules of HTTP/1 in ways that are safe to repair (docs/upstreams.md): what
-    follows on the connection cannot be told then, so it is closed."""
+    """``true`` accepts responses that break the rules of HTTP/1 in ways that are safe to repair (docs/upstreams.md):
+    the connection is then closed, because what follows on it cannot be trusted."""
 
 
 def _check_san(value: str) -> str:
@@ -175,11 +176,11 @@ class UpstreamTlsConfig(Section):
     """File of the certificate authorities to trust; the system's unless given."""
 
     server_name: str = ""
-    """Name to ask for (SNI) and to find in the certificate; the endpoint's host unless given."""
+    """Name to send as SNI and to verify in the certificate; by default the endpoint's host."""
 
     sans: Annotated[tuple[Annotated[str, AfterValidator(_check_san)], ...], NOT_EMPTY] = ()
     """Names of which the certificate must have one as a subject alternative name: host names, IP addresses or URIs such
-    as ``spiffe://example.com/users``. They replace the check of the name: ``server_name`` is then only asked for."""
+    as ``spiffe://example.com/users``. They replace the check of the name: ``server_name`` is then only sent as SNI."""
 
     cert: str = ""
     """File of a client certificate."""
@@ -188,11 +189,12 @@ class UpstreamTlsConfig(Section):
     """File of the client certificate's key."""
 
     verify: Switch = True
-    """``false`` accepts any certificate: whoever answers at the address is believed."""
+    """``false`` accepts any certificate: nothing proves that the server is the one it claims to be."""
 
     tolerate_missing_close_notify: Switch = False
-    """``true`` takes a connection that an endpoint closes without TLS's close_notify as complete, where the end of the
-    connection is the end of the response: an attacker on the way may then cut such a response short unnoticed."""
+    """``true`` accepts a connection that an endpoint closes without TLS's close_notify as complete, where the end of
+    the connection is the end of the response: an attacker on the network can then truncate such a response
+    unnoticed."""
 
     @model_validator(mode="after")
     def _check(self) -> UpstreamTlsConfig:
@@ -228,37 +230,38 @@ RequestPath = Annotated[str, AfterValidator(_check_path)]
 
 
 class HealthCheckConfig(Section):
-    """Ask each endpoint from time to time whether it is well."""
+    """Active health check: probe each endpoint periodically."""
 
     enable: Switch = True
     """``false`` switches the checks off and keeps their settings."""
 
     type: Literal["http", "https", "tcp"] | None = None
-    """A request, a request over TLS, or only a connection; a request with the endpoint's own scheme unless given."""
+    """An HTTP request, an HTTPS request, or only a TCP connection; by default a request with the endpoint's own
+    scheme."""
 
     path: RequestPath = "/"
     """What to request."""
 
     port: Port = 0
-    """Port to ask; 0 is the endpoint's own."""
+    """Port to check; 0 is the endpoint's own."""
 
     interval: PositiveDuration = 5.0
     """Time between two checks of one endpoint."""
 
     timeout: PositiveDuration = 1.0
-    """Longest wait for an answer."""
+    """Longest wait for the response."""
 
     jitter: Ratio = 0.1
-    """Share of the interval by which each pause is longer or shorter at random, so that checks do not come in step."""
+    """Share of the interval by which each pause is longer or shorter at random, so that checks do not synchronize."""
 
     expected_statuses: tuple[StatusRange, ...] = Field(default=("200-399",), min_length=1)
-    """Statuses of a healthy answer; redirects are not followed."""
+    """Statuses of a healthy response; redirects are not followed."""
 
     healthy_threshold: PositiveCount = 2
-    """Successes in a row that make an ill endpoint well."""
+    """Consecutive successes that make an unhealthy endpoint healthy."""
 
     unhealthy_threshold: PositiveCount = 3
-    """Failures in a row that make a healthy endpoint ill."""
+    """Consecutive failures that make a healthy endpoint unhealthy."""
 
     method: Method = "GET"
     """Method of the request."""
@@ -271,25 +274,25 @@ class HealthCheckConfig(Section):
 
 
 class OutlierDetectionConfig(Section):
-    """Take an endpoint out for a while when real requests to it keep failing."""
+    """Outlier detection: eject an endpoint for a while when requests to it keep failing."""
 
     enable: Switch = True
     """``false`` switches it off and keeps the settings."""
 
     consecutive_failures: Count = 5
-    """Requests in a row that were not answered at all; 0 does not count them."""
+    """Consecutive requests without a response that eject the endpoint; 0 does not count them."""
 
     consecutive_5xx: Count = 5
-    """Requests in a row that were answered with 5xx or not at all; 0 does not count them."""
+    """Consecutive requests with a 5xx or no response that eject the endpoint; 0 does not count them."""
 
     base_ejection_time: PositiveDuration = 30.0
-    """How long the first ejection lasts; each further one lasts longer by as much."""
+    """How long the first ejection lasts; each further one lasts that much longer."""
 
     max_ejection_time: PositiveDuration = 300.0
     """The longest that an ejection lasts."""
 
     max_ejection_percent: Percent = 50.0
-    """Largest share of the endpoints that may be out at once."""
+    """Largest share of the endpoints that may be ejected at once."""
 
     @model_validator(mode="after")
     def _check(self) -> OutlierDetectionConfig:
@@ -305,7 +308,7 @@ class CircuitBreakerConfig(Section):
     """``false`` switches it off and keeps the settings."""
 
     failure_ratio: Ratio = 0.5
-    """Share of failures, 0 to 1, that opens the breaker."""
+    """Share of failures, from 0 to 1, that opens the breaker."""
 
     window: PositiveDuration = 10.0
     """How long a request counts."""
@@ -314,7 +317,7 @@ class CircuitBreakerConfig(Section):
     """Requests within the window below which the breaker stays closed."""
 
     open_for: PositiveDuration = 30.0
-    """How long an open breaker rejects before it lets requests try again."""
+    """How long an open breaker rejects requests before it becomes half-open."""
 
     half_open_requests: PositiveCount = 3
-    """Requests that may try at once, and successes in a row that close the breaker."""
+    """Requests that a half-open breaker lets through at once, and consecutive successes that close it."""

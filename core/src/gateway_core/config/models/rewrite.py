@@ -24,13 +24,13 @@ ParameterName = Annotated[str, AfterValidator(_check_parameter)]
 
 
 class RewriteQueryConfig(Section):
-    """What changes in the query; the parameters that are not named go on to the letter."""
+    """What changes in the query; other parameters are sent on unchanged."""
 
     set: Mapping[ParameterName, str] = Field(default_factory=dict)
-    """Parameters that stand once, at the end, with this value, whatever the client sent of them."""
+    """Parameters that are set to this value, at the end, whatever the client sent."""
 
     remove: tuple[ParameterName, ...] = ()
-    """Parameters that are left out, before others are set."""
+    """Parameters that are removed, before others are set."""
 
     @model_validator(mode="after")
     def _check(self) -> RewriteQueryConfig:
@@ -44,7 +44,7 @@ class RewriteConfig(Section):
 
     prefix: str | None = None
     """Replaces the prefix that matched, or the literal part of ``path`` before its first parameter. X-Forwarded-Prefix
-    tells the upstream what the client sees of the path's start and the upstream does not."""
+    gives the upstream the start of the path that only the client sees."""
 
     template: str | None = None
     """The whole new path, instead of ``prefix``; ``:name`` and ``*name`` stand for the parameters of ``path``."""
@@ -73,17 +73,17 @@ class RewriteConfig(Section):
 
 
 class RewriteResponseConfig(Section):
-    """Undo in responses what ``strip_path`` and ``rewrite`` changed, so that the client finds what they name.
+    """Undo in responses what ``strip_path`` and ``rewrite`` changed, so that URLs and cookies work for the client.
 
-    What is outside of the rewritten prefix, names another host or is relative stays.
+    URLs outside of the rewritten prefix, of another host, and relative ones stay as they are.
     """
 
     location: Switch = False
-    """Location and Content-Location: URLs of the endpoint or of ``rewrite.host`` become the client's, paths get back
-    the prefix."""
+    """Location and Content-Location: URLs of the endpoint or of ``rewrite.host`` become the client's, and paths get
+    the prefix back."""
 
     cookie_path: Switch = False
-    """Path of Set-Cookie gets back the prefix."""
+    """Path of Set-Cookie gets the prefix back."""
 
     cookie_domain: Switch = False
     """Domain of Set-Cookie becomes the client's host."""
@@ -108,10 +108,10 @@ class PathPolicyConfig(Section):
     """``%5C``: ``keep`` leaves it inside its segment."""
 
     duplicate_slash: Literal["keep", "merge", "reject"] = "keep"
-    """Runs of ``/`` on their way upstream; paths match as if there was one ``/``."""
+    """Runs of ``/`` in what is sent upstream; for matching they always count as one ``/``."""
 
     invalid_utf8: RejectOrKeep = "reject"
-    """Bytes that are not UTF-8 once they are decoded; forms that are longer than they need be are always refused."""
+    """Bytes that are not UTF-8 after decoding; overlong forms are always refused."""
 
     case: Literal["sensitive", "insensitive"] = "sensitive"
     """``insensitive``, for IIS and ASP.NET: paths match whatever their case, and segments that end in ``.`` or a space
@@ -119,7 +119,7 @@ class PathPolicyConfig(Section):
 
 
 class RoutePathPolicyConfig(Section):
-    """What a route refuses of a path's spelling, in place of the document's ``path_policy``."""
+    """Which spellings of a path a route refuses, in place of the document's ``path_policy``."""
 
     encoded_slash: RejectOrKeep | None = None
     """``%2F``: ``keep`` leaves it inside its segment."""
@@ -128,7 +128,7 @@ class RoutePathPolicyConfig(Section):
     """``%5C``: ``keep`` leaves it inside its segment."""
 
     duplicate_slash: Literal["keep", "merge", "reject"] | None = None
-    """Runs of ``/`` on their way upstream."""
+    """Runs of ``/`` in what is sent upstream."""
 
     invalid_utf8: RejectOrKeep | None = None
     """Bytes that are not UTF-8 once they are decoded."""

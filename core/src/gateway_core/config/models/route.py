@@ -88,11 +88,11 @@ class WeightedTargetConfig(Section):
     """Share of the requests relative to the other targets."""
 
     backup: Switch = False
-    """``true``: gets requests only while no other target has an endpoint that is well."""
+    """``true``: gets requests only while no other target has a healthy endpoint."""
 
     rewrite: RewriteConfig | None = None
-    """What requests to this target are sent as, instead of the route's ``rewrite``; a ``prefix`` or ``template`` also
-    stands in the place of the route's ``strip_path``."""
+    """Rewrite of requests to this target, instead of the route's ``rewrite``; a ``prefix`` or ``template`` also
+    replaces the route's ``strip_path``."""
 
     plugins: tuple[BindingConfig, ...] = ()
     """Bindings for requests to this target, after the route's own; they replace none."""
@@ -101,8 +101,8 @@ class WeightedTargetConfig(Section):
 class MirrorConfig(Section):
     """Where copies of requests go; their responses are dropped.
 
-    Copies never delay requests. The limits and timeouts of their upstream hold for them, and each ends after 30 seconds
-    at most; one for which there is no free connection, or that would be the 101st under way, is dropped. Requests with
+    Copies never delay requests. The limits and timeouts of their upstream apply to them, and each ends after 30 seconds
+    at most; a copy is dropped if no connection is free or 100 are in flight. Requests with
     bodies of more than 64 KiB, and those that ask for another protocol, are not copied.
     """
 
@@ -127,10 +127,10 @@ Mirrors = Annotated[
 
 
 class RedirectConfig(Section):
-    """Answer with a redirect; what is not given stays as in the request."""
+    """Respond with a redirect; what is not given stays as in the request."""
 
     status: Literal[301, 302, 303, 307, 308] = 308
-    """Status of the answer; 307 and 308 keep method and body."""
+    """Status of the response; 307 and 308 keep method and body."""
 
     scheme: Literal["http", "https"] | None = None
     """Scheme of the new location."""
@@ -153,7 +153,7 @@ class RedirectConfig(Section):
 
 
 class RouteConfig(Section):
-    """Which requests it takes, where they go, and what happens to them on the way."""
+    """Which requests match, where they go, and what happens to them on the way."""
 
     id: Name
     """Name in logs, metrics and commands; made from methods and path unless given."""
@@ -171,10 +171,10 @@ class RouteConfig(Section):
     """Regular expression that the whole path matches; see [patterns](patterns.md)."""
 
     methods: tuple[Method, ...] = ()
-    """Methods in capitals; every method unless given."""
+    """Methods in capitals; by default every method."""
 
     listeners: Annotated[tuple[Name, ...], NOT_EMPTY] = ()
-    """Names of the listeners at which it counts; those with ``default: true`` unless given."""
+    """Names of the listeners that serve the route; by default those with ``default: true``."""
 
     hosts: tuple[Host, ...] = ()
     """Host names, or ``*.`` before one for every name below it; every host unless given."""
@@ -199,16 +199,16 @@ class RouteConfig(Section):
     """Keep a client on one of ``targets`` by a cookie."""
 
     hash_on: HashOn = ()
-    """Keep requests that are equal in this on one of ``targets``: as in upstreams."""
+    """Keep requests with the same value of this on one of ``targets``; as ``hash_on`` of upstreams."""
 
     mirror: Mirrors = ()
-    """Where copies of requests go: one place or a list."""
+    """Where copies of requests go: one mirror or a list."""
 
     redirect: RedirectConfig | None = None
-    """Answer with a redirect instead of asking an upstream."""
+    """Respond with a redirect instead of sending the request upstream."""
 
     strip_path: Switch = False
-    """Leave out the prefix that matched, or the literal part of ``path`` before its first parameter."""
+    """Remove the prefix that matched, or the literal part of ``path`` before its first parameter."""
 
     rewrite: RewriteConfig | None = None
     """Send another path, Host or query upstream."""
@@ -217,14 +217,15 @@ class RouteConfig(Section):
     """Undo in responses what ``strip_path`` and ``rewrite`` changed."""
 
     path_policy: RoutePathPolicyConfig | None = None
-    """What this route refuses of a path's spelling, in place of the document's ``path_policy``."""
+    """Which spellings of a path this route refuses, in place of the document's ``path_policy``."""
 
     preserve_host: Switch | None = None
-    """Send the client's Host header upstream instead of the endpoint's; as the upstream says unless given."""
+    """Send the client's Host header upstream instead of the endpoint's; by default as the upstream's
+    ``preserve_host``."""
 
     buffer_request: PositiveSize | None = None
-    """Gather each request's body before an endpoint is picked, and send it with a Content-Length; a body that is longer
-    than this gets 413. It is kept in memory, so choose it small."""
+    """Buffer each request's body before an endpoint is picked, and send it with a Content-Length; a body that is longer
+    than this gets 413. Bodies are kept in memory, so choose a small size."""
 
     timeouts: RouteTimeoutsConfig | None = None
     """Timeouts in place of the upstream's."""

@@ -62,7 +62,7 @@ HashOn = Annotated[
     BeforeValidator(_as_tuple, json_schema_input_type=HashSource | list[HashSource]),
     NOT_EMPTY,
 ]
-"""One source or several: the first that a request has counts."""
+"""One source or several; the first that a request has is used."""
 
 
 def _check_origin(value: str) -> str:
@@ -96,10 +96,11 @@ class EndpointConfig(Section):
     """Share of the requests relative to the other endpoints; 0 gets none."""
 
     status: Literal["up", "down", "drain"] = "up"
-    """``down`` gets no requests; ``drain`` gets no new ones, those under way finish."""
+    """``down`` gets no requests; ``drain`` gets no new ones, those in flight finish."""
 
     backup: Switch = False
-    """``true``: gets requests only while no other endpoint is well, and retries once every other one was tried."""
+    """``true``: gets requests only while no other endpoint is healthy, and retries once every other one has had an
+    attempt."""
 
     @property
     def origin(self) -> Origin:
@@ -114,7 +115,7 @@ def _check_cookie_name(value: str) -> str:
 
 
 class StickyCookieConfig(Section):
-    """Keep a client on the endpoint that answered it first, by a cookie."""
+    """Keep a client on the endpoint that served it first, by a cookie."""
 
     name: Annotated[str, AfterValidator(_check_cookie_name)]
     """Name of the cookie."""
@@ -132,7 +133,7 @@ class StickyCookieConfig(Section):
     """Whether browsers send it with requests from other sites."""
 
     max_age: Duration = 0.0
-    """How long it lives; 0 is until the browser closes."""
+    """Lifetime of the cookie; 0 is until the browser closes."""
 
     @model_validator(mode="after")
     def _check(self) -> StickyCookieConfig:
@@ -142,7 +143,7 @@ class StickyCookieConfig(Section):
 
 
 class DiscoveryConfig(Section):
-    """Where endpoints come from besides the configuration."""
+    """Service discovery: where endpoints come from besides the configuration."""
 
     name: Name
     """``dns``, or the name of a discovery that an installed extension provides."""
@@ -177,7 +178,7 @@ class DnsDiscoveryConfig(Section):
     """Name to resolve; for ``srv`` the whole name, such as ``_http._tcp.users.example.com``."""
 
     record: Literal["address", "srv"] = "address"
-    """A and AAAA records, or SRV records, which bring ports and weights along."""
+    """A and AAAA records, or SRV records, which have ports and weights of their own."""
 
     port: Port = 0
     """Port of the endpoints; 0 is the scheme's. SRV records bring their own."""
@@ -186,31 +187,31 @@ class DnsDiscoveryConfig(Section):
     """Scheme of the endpoints."""
 
     family: Literal["any", "ipv4", "ipv6"] = "any"
-    """Which addresses to use."""
+    """Which address families to use."""
 
     interval: PositiveDuration = 10.0
-    """Time between two look-ups; the last addresses stay in force when one fails."""
+    """Time between two look-ups; the last addresses stay in use when one fails."""
 
     nameservers: tuple[Annotated[str, AfterValidator(_check_name_server)], ...] = ()
-    """Servers to ask, such as ``10.0.0.2`` or ``10.0.0.2:5353``; those of the machine unless given."""
+    """Name servers, such as ``10.0.0.2`` or ``10.0.0.2:5353``; by default those of the machine."""
 
     timeout: PositiveDuration = 2.0
-    """Longest wait for the response of one server."""
+    """Longest wait for the response of one name server."""
 
 
 class UpstreamConfig(Section):
-    """A named group of endpoints and how requests travel to them."""
+    """A named group of endpoints, and how requests are sent to them."""
 
     name: Name
-    """What a route's ``target`` says."""
+    """Name of the upstream, for ``target`` of routes."""
 
     description: str = ""
     """For people."""
 
     hash_on: HashOn = ()
-    """Keep requests that are equal in this on one endpoint: ``client_ip``, ``header:NAME``, ``cookie:NAME``,
+    """Keep requests with the same value of this on one endpoint: ``client_ip``, ``header:NAME``, ``cookie:NAME``,
     ``query:NAME`` or ``param:NAME``, or a list of them, of which the first that a request has counts. Requests with
-    none of them go to the endpoints in turn."""
+    none of them are balanced by weight."""
 
     strategy: str = Field(default_factory=_strategy)
     """How an endpoint is chosen: weighted-round-robin, round-robin (which ignores weights), random, least-requests,
@@ -230,54 +231,55 @@ class UpstreamConfig(Section):
     """Where further endpoints come from."""
 
     health_check: HealthCheckConfig | None = None
-    """Ask each endpoint whether it is well; off unless given."""
+    """Active health checks; off unless given."""
 
     outlier_detection: OutlierDetectionConfig | None = None
-    """Take endpoints out on which requests fail; off unless given."""
+    """Outlier detection; off unless given."""
 
     panic_threshold: Percent = 0.0
-    """Percent of the endpoints, backups apart, that must be well for the ill ones to be left out; 0 always leaves them
-    out unless all are ill. A backup that is well leaves them out as well."""
+    """Panic threshold: percent of the endpoints, backups apart, that must be healthy for the unhealthy ones to be left
+    out; 0 leaves them out unless all are unhealthy. They are also left out while a backup is healthy."""
 
     panic: Switch = True
-    """``false``: endpoints that are ill get nothing even when no other is left; requests then fail at once with 503."""
+    """``false``: unhealthy endpoints get no requests even when no other is left; requests then fail at once with
+    503."""
 
     slow_start: Duration = 0.0
     """How long an endpoint that joins or recovers takes to get its whole share: it begins with a tenth of it, which
-    grows evenly; 0 is at once. Endpoints that are there at the start have the whole from the beginning."""
+    grows linearly; 0 is at once. Endpoints that exist at the start get the whole share at once."""
 
     circuit_breaker: CircuitBreakerConfig | None = None
-    """Stop sending to an endpoint that fails too often; off unless given."""
+    """Circuit breaker for each endpoint; off unless given."""
 
     retries: RetriesConfig | None = None
-    """Send failed requests again; never unless given."""
+    """Retries of failed requests; none unless given."""
 
     timeouts: TimeoutsConfig = TimeoutsConfig()
     """How long the upstream may take."""
 
     limits: UpstreamLimitsConfig = UpstreamLimitsConfig()
-    """How much may be under way at once."""
+    """How much may be in flight at once."""
 
     keepalive: KeepaliveConfig = KeepaliveConfig()
     """Connections that are kept open between requests."""
 
     preserve_host: Switch = False
-    """Send the client's Host header instead of the endpoint's: what routes to this upstream do unless they say.
-    Endpoints on unix sockets get the client's in any case."""
+    """Send the client's Host header instead of the endpoint's: the default of routes to this upstream. Endpoints on
+    unix sockets always get the client's."""
 
     send_proxy_protocol: Literal["v1", "v2"] | None = None
     """Begin each connection with a header of the PROXY protocol that names the client; none unless given. A connection
     then serves only requests of one client address."""
 
     http1: Http1Config = Http1Config()
-    """How the responses of HTTP/1 are read."""
+    """How responses over HTTP/1 are read."""
 
     tls: UpstreamTlsConfig = UpstreamTlsConfig()
     """TLS to endpoints whose URL is https."""
 
     plugins: tuple[BindingConfig, ...] = ()
-    """Bindings whose attempt hooks run for every attempt here, after all others: for requests, mirrors and what plugins
-    fetch from it."""
+    """Bindings whose attempt hooks run for every attempt to this upstream, after all others: for requests, mirrors and
+    fetches of plugins."""
 
     @model_validator(mode="after")
     def _check(self) -> UpstreamConfig:

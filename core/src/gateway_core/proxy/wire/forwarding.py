@@ -297,7 +297,7 @@ def _place_of_client(addresses: list[str | None], trust: Trust) -> int:
     if trust.hops:
         return trust.hops - 1
     for place, address in enumerate(addresses):
-        if address is None or not trust.trusts(address):
+        if address is None or not trust.is_trusted(address):
             return place
     return max(len(addresses) - 1, 0)
 

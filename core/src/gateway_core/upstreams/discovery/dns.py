@@ -51,7 +51,7 @@ class DnsDiscovery:
     __slots__ = ("_config", "_known", "_resolver", "_rng", "_servers")
 
     def __init__(self, config: DnsDiscoveryConfig, rng: Random, resolver: Resolver) -> None:
-        """Prepare; nothing is asked yet.
+        """Prepare; no query is sent yet.
 
         :param resolver: the gateway's, for names that are not looked up at ``nameservers``.
         """
@@ -165,8 +165,8 @@ def by_priority(records: Iterable[SRV]) -> list[list[SRV]]:
 async def _query(servers: NameServers, host: str, kind: str) -> Answer:
     """Ask for one type of record.
 
-    :returns: an answer, which may have no ``rrset``.
-    :raises DnsError: if there is no such name, or no answer.
+    :returns: a DNS response, which may have no ``rrset``.
+    :raises DnsError: if there is no such name, or no response.
     """
     try:
         return await servers.resolve(from_text(host), kind, search=False, raise_on_no_answer=False)

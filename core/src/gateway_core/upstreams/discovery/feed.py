@@ -1,4 +1,4 @@
-"""Run a discovery, keep what it found last, and tell the upstreams that use it.
+"""Run a discovery, keep its last result, and notify the upstreams that use it.
 
 A feed is shared by the snapshots that have the same discovery configuration, so a reload neither queries again nor
 starts without endpoints. Changes that come fast are gathered: the first goes out at once, the rest at most every
@@ -148,10 +148,10 @@ class Feed:
         await self._tasks.aclose()
 
     def take(self, found: Discovered) -> None:
-        """Have this instead of what was known; listeners are told soon if it is something else."""
+        """Replace the last result; listeners are notified soon if it differs."""
         before = self.latest
         if before is None and found.is_stale and not found.endpoints:
-            # A registry that has not responded yet has not said that there is nothing.
+            # No response yet does not mean that there are no endpoints.
             self.fail(found.reason)
             return
         self.latest = found
@@ -202,7 +202,7 @@ class Feed:
                         backoff.reset()
                         self.take(found)
             except Exception as error:  # noqa: BLE001 - an extension's failure must not end the watch
-                # The name of the class helps where it is a bug, not where the extension says what is wrong.
+                # The name of the class helps with a bug, not where the extension's message explains the error.
                 reason = str(error) if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
             self.fail(reason)
             await asyncio.sleep(backoff.next_delay())

@@ -23,7 +23,7 @@ class Discovered:
     endpoints: tuple[EndpointSpec, ...]
     """All endpoints, not only the changed ones. Reusing the objects of unchanged ones makes large lists cheap."""
     is_stale: bool = False
-    """Whether the registry cannot be asked at present, so that this is what it found last."""
+    """Whether the registry is unreachable, so that this is the last known result."""
     reason: str = ""
     """Why it is stale, or why there are no endpoints: such as that there is no service of this name."""
     strategy: str = ""

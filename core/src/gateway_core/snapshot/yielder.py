@@ -10,7 +10,7 @@ from gateway_core.clock import Clock
 SLICE_SECONDS: Final = 0.003
 
 
-class Breather:
+class Yielder:
     """Lets the loop run whenever a slice is used up."""
 
     __slots__ = ("_clock", "_slice", "_until")
@@ -20,7 +20,7 @@ class Breather:
         self._slice = slice_seconds
         self._until = clock.monotonic() + slice_seconds
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         """Call between two pieces of work, each much shorter than a slice."""
         if self._clock.monotonic() >= self._until:
             await asyncio.sleep(0)
