@@ -12,8 +12,7 @@ connection has been idle for a while (`IdleHeads`). Only bindings add to it (`Re
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, Final
+from typing import Final
 
 from gateway_core.messages import Request
 from gateway_core.messages.fields import FieldNames
@@ -22,7 +21,7 @@ from gateway_core.proxy.request_phases import find_route
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, read_head
 from gateway_core.routing import Match
-from gateway_core.snapshot import CompiledRoute, Snapshot
+from gateway_core.snapshot import Snapshot
 
 _LARGEST: Final = 16384
 """Bytes of a remembered head at most."""
@@ -31,17 +30,13 @@ _LARGEST: Final = 16384
 class CachedHead(RequestHead):
     """A head that was repeated: with its route."""
 
-    __slots__ = ("_absent", "match", "repeated")
+    __slots__ = ("_absent",)
 
     def __init__(self, head: RequestHead, client: Client, snapshot: Snapshot) -> None:
         """Find out once what is the same for every request of a client with this head."""
         for name in RequestHead.__slots__:
-            # A dictionary, even an empty one, makes each look-up of a default slower.
-            if name != "__dict__" or head.__dict__:
-                setattr(self, name, getattr(head, name))
-        self.repeated: dict[Hashable, Any] | None = {}
-        """What bindings remember of it."""
-        self.match: Match[CompiledRoute] | None = None
+            setattr(self, name, getattr(head, name))
+        self.repeated = {}
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None or head.is_for_gateway:
