@@ -43,7 +43,7 @@ class GatewayServer(web.Server):
         read_little_over_tls()
 
     def __call__(self) -> ClientConnection:  # type: ignore[override]  # aiohttp's accept loop wants any protocol
-        return self.protocol_for(None)
+        return ClientConnection(self.proxy, self.listener)
 
     def protocol_for(self, accepted: AcceptedConnection | None) -> ClientConnection:
         """Return the protocol of a new connection.

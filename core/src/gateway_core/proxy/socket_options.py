@@ -21,6 +21,9 @@ KEEPALIVE_OPTIONS: Final = tuple(
     if hasattr(socket, name)
 )
 """Probe a connection after a minute of silence, four times, 15 s apart: a dead peer is noticed within two minutes."""
+_READS_AS_IT_LIKES: Final[set[type[asyncio.BaseTransport]]] = set()
+"""Transports without such a setting; each connection would look for it in vain."""
+
 _LINGER_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
 
 
@@ -116,7 +119,12 @@ def read_little(transport: asyncio.BaseTransport) -> None:
 
     TLS holds what it has not decrypted yet beside that: 256 KiB while reading is paused, unless configured.
     """
+    kind = type(transport)
+    if kind in _READS_AS_IT_LIKES:
+        return
     if hasattr(transport, "max_size"):
         cast("Any", transport).max_size = READ_SIZE
     elif hasattr(transport, "set_read_buffer_limits"):
         cast("Any", transport).set_read_buffer_limits(high=READ_SIZE)
+    else:
+        _READS_AS_IT_LIKES.add(kind)

@@ -28,6 +28,7 @@ class Trust:
 
     __slots__ = (
         "_is_inside",
+        "has_trusted_peers",
         "header",
         "hops",
         "is_open_to_unix",
@@ -49,6 +50,8 @@ class Trust:
         self._is_inside = _lookup(networks) if networks else None
         self.is_open_to_unix = UNIX_PEERS in peers
         """Whether peers on unix sockets are believed."""
+        self.has_trusted_peers = bool(peers)
+        """Whether there are peers that are believed."""
         self.hops = 0 if client_address is None or client_address.hops is None else client_address.hops
         """Which entry of X-Forwarded-For is the client's, from the right; 0 if that is not how it is found."""
         header = "" if client_address is None or client_address.header is None else client_address.header
@@ -65,11 +68,6 @@ class Trust:
         """Our entry of Via; empty if none is added."""
         self.told: dict[tuple[object, ...], Any] = {}
         """Recent origins of trusted peers, by the field values that they were read from; kept by `origin_of`."""
-
-    @property
-    def has_trusted_peers(self) -> bool:
-        """Whether there are peers that are believed."""
-        return self.is_open_to_unix or self._is_inside is not None
 
     def believes(self, peer_ip: str, *, is_unix: bool) -> bool:
         """Whether a connection's other end is a trusted proxy.

@@ -116,9 +116,11 @@ class Client:
         if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
             address, local, self.is_unix = accepted.source, accepted.destination, False
         self._address, self._local = address, local
-        self.ip = plain_ip(address[0]) if isinstance(address, tuple) else ""
-        """Empty for a unix socket."""
-        self.port: int = address[1] if isinstance(address, tuple) else 0
+        self.ip, self.port = "", 0
+        """Empty and 0 for a unix socket."""
+        if isinstance(address, tuple):
+            ip, self.port = address[:2]
+            self.ip = plain_ip(ip) if ":" in ip else ip
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
         self._secured = None if info("ssl_object") is None else transport
         self.scheme = "http" if self._secured is None else "https"
@@ -204,7 +206,7 @@ class Client:
     def _use(self, trust: Trust) -> None:
         if trust is not self._trust:
             self._trust = trust
-            self._is_trusted = trust.believes(self.ip, is_unix=self.is_unix)
+            self._is_trusted = trust.has_trusted_peers and trust.believes(self.ip, is_unix=self.is_unix)
             self._believes_names = not trust.looks_at_names
 
     def is_trusted_in(self, snapshot: Snapshot) -> bool:
@@ -290,11 +292,6 @@ class Client:
         if self.bound is None:
             self.bound = BoundConnections()
         self.bound.keep(endpoint, connection)
-
-    def close_bound(self) -> None:
-        """Close the upstream connections that belong to this one, which has ended."""
-        if self.bound is not None:
-            self.bound.close()
 
 
 def _tls_of(transport: asyncio.BaseTransport) -> TlsInfo:

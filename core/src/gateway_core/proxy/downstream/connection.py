@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
@@ -71,8 +71,7 @@ class ClientConnection(asyncio.Protocol):
         self._proxy = proxy
         self._listener = listener
         self._accepted = accepted
-        self.deadline = NEVER
-        """When the head in progress is late, or the idle connection is closed."""
+        self.deadline = NEVER  # when the head in progress is late, or the idle connection is closed
         self._exchange: Exchange | None = None
         self._has_begun_head = False  # the deadline is that of a head of which a part is held
         self._is_tunnel = self._is_waiting_for_turn = False
@@ -81,17 +80,17 @@ class ClientConnection(asyncio.Protocol):
         self._expects_more = False  # the client may send something behind the last request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = self._transport = cast("asyncio.Transport", transport)
+        stream: asyncio.Transport = transport  # type: ignore[assignment]  # uvloop's are none of asyncio's classes
+        self._transport, proxy, limits = stream, self._proxy, self._proxy.holder.current.limits
         self.client = Client(stream, self._listener, self._accepted)
         self._heads = HeadReader(self.client)
         read_little(stream)
-        proxy = self._proxy
         self._input = ClientInput(stream)
         self._writer = Http1ResponseWriter(self, stream, proxy.date)
         self.intake = BodyIntake(self.client, self._writer)
         self.shutdown = Shutdown(self, stream, proxy)
-        if proxy.connections.admit(self, self._accepted):
-            self.deadline = proxy.now() + proxy.limits.header_timeout
+        if proxy.connections.admit(self, self._accepted, limits):
+            self.deadline = proxy.now() + limits.header_timeout
         else:
             proxy.connections.turn_away(stream)
 
@@ -306,7 +305,8 @@ class ClientConnection(asyncio.Protocol):
 
     def stop_requests(self) -> None:
         self.deadline = NEVER
-        self.intake.stop()
+        if self.intake.body is not None:
+            self.intake.stop()
         self._input.drop()
 
     def cut(self, *, flush: bool) -> None:

@@ -98,7 +98,7 @@ class Connections:
 
     def reserve(self, accepted: AcceptedConnection) -> bool:
         """Count a connection that no protocol has yet; False if there are too many."""
-        if self._is_one_too_many(accepted.ip, is_unix=accepted.is_anonymous):
+        if self._is_one_too_many(self._limits(), accepted.ip, is_unix=accepted.is_anonymous):
             return False
         self._count_client(accepted.ip)
         self._reserved += 1
@@ -123,15 +123,16 @@ class Connections:
             self._reserved -= 1
             self._dismiss_client(accepted.ip)
 
-    def admit(self, connection: Connection, accepted: AcceptedConnection | None) -> bool:
+    def admit(self, connection: Connection, accepted: AcceptedConnection | None, limits: LimitsConfig) -> bool:
         """Count a new connection; False if there are too many.
 
         :param accepted: what its acceptor knows of it; None if the event loop accepted it.
+        :param limits: those in force.
         """
         client = connection.client
         if accepted is not None and accepted.is_counted:
             self.cancel(accepted)
-        elif self._is_one_too_many(client.ip, is_unix=client.is_unix):
+        elif self._is_one_too_many(limits, client.ip, is_unix=client.is_unix):
             return False
         self._count_client(client.ip)
         self.open.add(connection)
@@ -143,8 +144,7 @@ class Connections:
         most = self._limits().max_connections
         return self._default_limit if most is None else most
 
-    def _is_one_too_many(self, ip: str, *, is_unix: bool) -> bool:
-        limits = self._limits()
+    def _is_one_too_many(self, limits: LimitsConfig, ip: str, *, is_unix: bool) -> bool:
         most = self._default_limit if limits.max_connections is None else limits.max_connections
         if most and len(self.open) + self._switched + self._reserved >= most:
             return True
@@ -186,7 +186,8 @@ class Connections:
             return  # it was turned away
         client = connection.client
         self._dismiss_client(client.ip)
-        client.close_bound()
+        if client.bound is not None:
+            client.bound.close()
 
     def _count_client(self, ip: str) -> None:
         self._per_client[ip] = self._per_client.get(ip, 0) + 1

@@ -67,10 +67,6 @@ class HeadReader:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
         self.snapshot: Snapshot | None = None
         """What all that is remembered belongs to."""
         self.head_bytes = b""
@@ -81,6 +77,11 @@ class HeadReader:
         self._origin: Origin | None = None
         """Where requests come from that say nothing of it, for one host."""
         self._host = ""
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.snapshot = self._head = self.cached = self._origin = None
+        self.head_bytes, self._host = b"", ""
 
     @property
     def is_empty(self) -> bool:
@@ -112,7 +113,8 @@ class HeadReader:
         return head
 
     def _renew(self, snapshot: Snapshot) -> None:
-        self.clear()
+        if self.snapshot is not None:
+            self.clear()
         self.snapshot = snapshot
         limits = snapshot.limits
         self._max_bytes, self._max_headers = limits.max_head_bytes, limits.max_headers

@@ -135,7 +135,9 @@ class Shutdown:
         self.state, self.is_reading = State.FLUSHING, False
         self._connection.stop_requests()
         close_once(self._transport)
-        self._wait(self._host.limits.write_wait)
+        host = self._host
+        self.deadline = host.now() + host.limits.write_wait
+        host.ending.add(self)
 
     def abort(self) -> None:
         """Close at once."""

@@ -154,17 +154,15 @@ def origin_of(
 
 def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
     """Return the block of `_lines` for a client on IPv4 that sent none of these fields; empty for any other."""
-    peer, host = arrived.peer_ip.encode(), facts.host.encode("latin-1")
-    if facts.forwarding or not peer or b":" in peer or not host or not arrived.port:
+    peer, scheme, port, _ = arrived
+    host = facts.host
+    if facts.forwarding or not peer or ":" in peer or not host or not port:
         return b""
-    scheme = arrived.scheme.encode()
-    return b"".join(
-        (
-            b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %d"
-            b'\r\nForwarded: for=%b;proto=%b;host="%b"' % (peer, scheme, host, arrived.port, peer, scheme, host),
-            b"\r\nVia: " + trust.via if trust.via else b"\r\nCDN-Loop: " + CDN_ID,
-        )
+    fields = (
+        f"\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: {host}"
+        f'\r\nX-Forwarded-Port: {port}\r\nForwarded: for={peer};proto={scheme};host="{host}"'
     )
+    return fields.encode("latin-1") + (b"\r\nVia: " + trust.via if trust.via else b"\r\nCDN-Loop: " + CDN_ID)
 
 
 def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
