@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
-from gateway_core.errors import BodyTooLargeError
+from gateway_core.errors import BodyTooLargeError, ClientGoneError
 from gateway_core.messages import BodyFilter, HeaderError, Headers, Response
 from gateway_core.messages.headers import block_of
-from gateway_core.messages.response import reason_phrase
+from gateway_core.messages.response import close_bodies, reason_phrase
+from gateway_core.tasks import spawn
 
 
 @pytest.mark.parametrize("status", [99, 100, 101, 199, 1000, 0, -200])
@@ -198,3 +200,69 @@ def test_set_body_replaces_body_and_filters_and_removes_digests() -> None:
 
     assert (response.body, response.body_filters, response.is_filtered) == (b"other", (), False)
     assert response.headers.items() == [("Content-Encoding", "gzip")]
+
+
+class Ended(BodyFilter):
+    def __init__(self, ends: list[Exception | None]) -> None:
+        self._ends = ends
+
+    def close(self, error: Exception | None) -> None:
+        self._ends.append(error)
+
+
+async def test_a_body_that_failed_while_it_was_read_does_not_go_on_as_a_shorter_one() -> None:
+    async def numbers() -> AsyncIterator[bytes]:
+        yield b"1"
+        raise LookupError("boom")
+
+    response = Response(200, numbers())
+
+    for _ in range(2):
+        with pytest.raises(LookupError, match="boom"):
+            await response.read()
+
+
+async def test_a_read_that_is_cancelled_leaves_no_shorter_body() -> None:
+    started, closed = asyncio.Event(), []
+
+    async def numbers() -> AsyncIterator[bytes]:
+        try:
+            yield b"1"
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
+
+    response = Response(200, numbers())
+    reading = spawn(response.read(), name="a read")
+    await started.wait()
+    reading.cancel()
+    await asyncio.wait({reading})
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await response.read()
+    assert closed == [True]
+
+
+async def test_what_is_left_behind_a_read_is_closed_with_a_reason_though_nothing_of_it_was_read_again() -> None:
+    closed: list[bool] = []
+    ends: list[Exception | None] = []
+
+    async def numbers() -> AsyncIterator[bytes]:
+        try:
+            for _ in range(3):
+                yield b"123"
+        finally:
+            closed.append(True)
+
+    response = Response(200, numbers())
+    response.add_body_filter(lambda: Ended(ends))
+    with pytest.raises(BodyTooLargeError):
+        await response.read(4)
+    assert (closed, ends) == ([], [])
+
+    await close_bodies(response)
+
+    assert closed == [True]
+    assert isinstance(ends[0], ClientGoneError)
+    assert len(ends) == 1

@@ -110,11 +110,6 @@ def assigns_path(response: Response) -> None:
     response.body = Path("/nowhere/at/all")
 
 
-async def adds_filter_to_a_body_that_another_hook_reads(response: Response) -> None:
-    response.add_body_filter(Failing)
-    await response.read()
-
-
 @pytest.mark.parametrize(
     ("phase", "hook"),
     [

@@ -29,6 +29,8 @@ def no_effect(tmp_path: Path, text: str) -> list[str]:
         # strategy and weights
         (f"hash_on: client_ip, {TWO}", []),
         (f"strategy: consistent-hash, hash_on: client_ip, {TWO}", []),
+        (f"hash_on: 'param:id', {TWO}", ["hash_on"]),
+        (f"hash_on: ['param:id', client_ip], {TWO}", ["hash_on[0]"]),
         (f"strategy_options: {{a: 1}}, {TWO}", ["strategy_options"]),
         ("strategy: round-robin, " + TWO.replace("1'}", "1', weight: 8}"), ["endpoints[0].weight"]),
         ("strategy: round-robin, " + TWO.replace("1'}", "1', weight: 0}"), []),
@@ -94,6 +96,15 @@ def test_settings_of_an_upstream(tmp_path: Path, settings: str, keys: list[str])
     text = f"upstreams:\n  - {{name: u, {settings}}}\nroutes: [{{id: r, path: /, target: u}}]\n"
 
     assert no_effect(tmp_path, text) == [f"upstreams[0].{key}" for key in keys]
+
+
+@pytest.mark.parametrize(("second", "keys"), [("/x/:id", []), ("/:id/:x", []), ("/:y", ["upstreams[0].hash_on"])])
+def test_a_parameter_that_one_route_of_the_upstream_captures_is_something_to_hash_on(
+    tmp_path: Path, second: str, keys: list[str]
+) -> None:
+    routes = f"routes: [{{id: r, path: /, target: u}}, {{id: s, path: '{second}', target: u}}]\n"
+
+    assert no_effect(tmp_path, f"upstreams:\n  - {{name: u, hash_on: 'param:id', {TWO}}}\n{routes}") == keys
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def found(load_text: Load, route: str, more: str = "") -> list[str]:
         ("targets: [{target: a}], hash_on: client_ip", ["hash_on"]),
         ("targets: [{target: a}, {target: s}], hash_on: [client_ip, 'cookie:c']", ["hash_on[1]"]),
         ("targets: [{target: a}, {target: s}], hash_on: ['cookie:c', client_ip]", []),
+        ("targets: [{target: a}, {target: s}], hash_on: 'param:id'", ["hash_on"]),
+        ("targets: [{target: a}, {target: s}], hash_on: ['param:x', 'param:y']", ["hash_on[0]", "hash_on[1]"]),
         ("targets: [{target: a, rewrite: {prefix: /p}}, {target: s}]", ["targets[0].rewrite"]),
         (
             "rewrite: {host: h}, targets: [{target: a, rewrite: {host: i}}, {target: s, rewrite: {prefix: /x}}]",

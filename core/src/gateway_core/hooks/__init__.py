@@ -23,7 +23,7 @@ from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServic
 from gateway_core.hooks.server_timing import server_timing_binding
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStoreFull, SharedStores
-from gateway_core.hooks.upstream_scope import UpstreamScope, current_request, current_scope
+from gateway_core.hooks.upstream_scope import UpstreamScope, current_scope
 
 __all__ = [
     "Binding",
@@ -70,7 +70,6 @@ __all__ = [
     "build_chain",
     "command",
     "commands_of",
-    "current_request",
     "current_scope",
     "hookimpl_blocking",
     "reject_result",

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from gateway_core.errors import GatewayError
 from gateway_core.hookspecs import hookimpl
+from gateway_core.messages.hook_owner import awaited_hook, running_hook
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -69,7 +70,9 @@ class BlockingThreads:
             raise ThreadsBusyError(f"{self._taken} blocking hooks run or wait: make them faster or async")
         loop = asyncio.get_running_loop()
         # Like asyncio.to_thread: context variables (a trace, say) follow the call.
-        call = partial(contextvars.copy_context().run, function, *args)
+        context = contextvars.copy_context()
+        context.run(awaited_hook.set, running_hook())
+        call = partial(context.run, function, *args)
         done: Future[Any] = Future()
         self._taken += 1
         if self._taken > len(self._threads) and len(self._threads) < self._most_threads:

@@ -13,6 +13,7 @@ from gateway_core.hooks.wrap import hook_call
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.messages import Request, Response
 from gateway_core.messages.fields import FieldNames, field_names
+from gateway_core.messages.hook_owner import current_request, mark_counted
 from gateway_core.observe import HookObserver, RequestTimes
 
 BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre_proxy")
@@ -34,6 +35,8 @@ class Hook:
 
     def body_failed(self, request: Request | None, error: BaseException) -> None:
         """Count and log that a filter or a body of its making failed."""
+        mark_counted(error)
+        request = current_request.get() if request is None else request
         self.binding.faults.failed(self.binding, self.phase, request, error)
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from gateway_core.errors import (
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import HookResultError, HookTimeoutError, QuarantinedError
 from gateway_core.messages import Request, Response
+from gateway_core.messages.hook_owner import is_counted
 
 # SystemExit too: sys.exit() somewhere in a plugin must not end the gateway.
 FAILURES: Final = (Exception, SystemExit)
@@ -61,7 +62,10 @@ def handle_failure(hook: Hook, request: Request, error: BaseException) -> bool:
         if binding.quarantine is not None:
             binding.quarantine.abandoned()
         return False
-    if not isinstance(error, QuarantinedError):
+    if is_counted(error):
+        if binding.quarantine is not None:
+            binding.quarantine.abandoned()
+    elif not isinstance(error, QuarantinedError):
         binding.faults.failed(binding, hook.phase, request, error)
     if binding.is_shadow:
         return False

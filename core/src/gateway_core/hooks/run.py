@@ -30,7 +30,7 @@ from gateway_core.hooks.policy import (
     wrong_result,
 )
 from gateway_core.messages import Record, Request, Response, RouteInfo, UpstreamAttempt
-from gateway_core.messages.hook_owner import calls_hooks
+from gateway_core.messages.hook_owner import awaited_hook, calls_hooks
 from gateway_core.messages.response import close_bodies
 
 Hooks = tuple[Hook, ...]
@@ -72,6 +72,7 @@ class Suspended(Generic[OutcomeT]):
             awaitable, self._awaitable = self._awaitable, None
             assert awaitable is not None, "a phase is finished once"
             hook = self._hook  # by this name, for `running_hook`
+            awaited_hook.set(hook)
             try:
                 result = await awaited(awaitable, hook.binding.timeout)
             except FAILURES as error:
@@ -83,6 +84,7 @@ class Suspended(Generic[OutcomeT]):
                 is_over = result is not None and run.rules.settle(run, hook, result)
             found = None if is_over else run.advance()
             if found is None:
+                awaited_hook.set(None)
                 outcome: OutcomeT = run.rules.outcome(run)
                 return outcome
             self._hook, self._awaitable = found

@@ -25,7 +25,6 @@ from gateway_core.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:
     from gateway_core.hooks.chain import Hook
-    from gateway_core.messages import Request
 
 MOST_URLS: Final = 256
 """Upstreams named by URL that are kept open: a plugin may make URLs of what clients send."""
@@ -34,7 +33,7 @@ MOST_URLS: Final = 256
 class UpstreamScope:
     """The upstreams of one snapshot, by name or URL."""
 
-    __slots__ = ("_open", "_opened", "attempt_hooks", "context", "is_closed", "upstreams", "via")
+    __slots__ = ("_open", "_opened", "attempt_hooks", "context", "is_closed", "upstreams", "via", "via_line")
 
     def __init__(self, open_url: Callable[[str], LiveUpstream]) -> None:
         """Begin with none.
@@ -47,12 +46,17 @@ class UpstreamScope:
         """Those of the configuration; a target that is a URL is here under that URL."""
         self.attempt_hooks: Mapping[str, tuple[Hook, ...]] = {}
         """By upstream, the attempt hooks of its own bindings."""
-        self.via = b"1.1 gateway"
-        """Our entry of Via; empty if there is none."""
+        self.name_via(b"1.1 gateway")
         self.is_closed = False
         self.context = Context()
         """The context in which this scope counts; exchanges begin with copies of it."""
         self.context.run(current_scope.set, self)
+
+    def name_via(self, entry: bytes) -> None:
+        """Take the gateway's entry of Via; empty if there is none."""
+        self.via = entry
+        self.via_line = b"\r\nVia: " + entry if entry else b""
+        """The field as a block, for responses that are passed on (RFC 9110 section 7.6.3)."""
 
     def find(self, name: str) -> Upstream:
         """Return the upstream with a name or URL.
@@ -96,6 +100,3 @@ def _refuse(url: str) -> LiveUpstream:
 
 
 current_scope: Final[ContextVar[UpstreamScope | None]] = ContextVar("gateway upstreams", default=None)
-
-current_request: Final[ContextVar[Request | None]] = ContextVar("gateway request", default=None)
-"""The request whose hook is awaited: what a hook fetches carries its id and its trace."""

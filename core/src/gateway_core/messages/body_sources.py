@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
-from gateway_core.errors import GatewayError
+from gateway_core.errors import ClientGoneError, GatewayError
 from gateway_core.messages.body import BodySource
 from gateway_core.messages.headers import Headers
+from gateway_core.messages.hook_owner import mark_counted
 
 Body: TypeAlias = bytes | Path | AsyncIterator[bytes]
 
@@ -64,11 +65,54 @@ class IteratorSource:
         await self.aclose(None)
         return b""
 
-    async def aclose(self, error: Exception | None) -> None:  # noqa: ARG002 - a BodySource
+    async def aclose(self, error: Exception | None) -> None:
         iterator, self._iterator = self._iterator, None
+        if isinstance(iterator, SourceIterator):
+            await iterator.source.aclose(error or ClientGoneError("the body was not sent to its end"))
+            return
         end = getattr(iterator, "aclose", None)
         if end is not None:
             await end()
+
+
+class SourceIterator:
+    """A body that is read on from where a source stands, as the iterator that `Response.body` may be."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: BodySource) -> None:
+        self.source = source
+
+    def __aiter__(self) -> SourceIterator:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self.source.read()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+class BrokenBody:
+    """A body of which a part is lost: reading it raises the reason."""
+
+    __slots__ = ("_error", "_source", "trailers")
+
+    is_idle = False
+
+    def __init__(self, source: BodySource, error: BaseException) -> None:
+        self._source = source
+        if not isinstance(error, Exception):
+            error = RuntimeError("reading the body was cancelled")
+            mark_counted(error)  # that was its reader's end, and no failure of who made the body
+        self._error = error
+        self.trailers = Headers()
+
+    async def read(self) -> bytes:
+        raise self._error
+
+    async def aclose(self, error: Exception | None) -> None:
+        await self._source.aclose(error or self._error)
 
 
 class ClosingBehind:
@@ -78,7 +122,7 @@ class ClosingBehind:
 
     def __init__(self, source: BodySource, others: Sequence[AsyncIterator[bytes]]) -> None:
         self._source = source
-        self._others = [IteratorSource(each) for each in others]
+        self._others = [source_of(each) for each in others]
 
     @property
     def is_idle(self) -> bool:

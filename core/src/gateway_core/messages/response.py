@@ -19,10 +19,10 @@ from gateway_core.messages.body import (
     read_whole,
     remove_body_fields,
 )
-from gateway_core.messages.body_sources import Body, IteratorSource, source_of
+from gateway_core.messages.body_sources import Body, BrokenBody, SourceIterator, source_of
 from gateway_core.messages.fields import checked_value
 from gateway_core.messages.headers import Headers, block_of, headers_of_block
-from gateway_core.messages.hook_owner import HookOwner, running_hook
+from gateway_core.messages.hook_owner import HookOwner, is_counted, running_hook
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -227,11 +227,17 @@ class Response:
             return await self.operations.read_body(limit)
         source: BodySource = source_of(self.body)
         if self.body_filters:
-            source = FilteredBody(source, self.body_filters)
+            source = FilteredBody(source, self.body_filters, _report)
         self.body_filters = ()
-        found = await read_whole(source, limit, "response")
+        try:
+            found = await read_whole(source, limit, "response")
+        except BaseException as error:
+            if isinstance(error, Exception) and self.body_owner is not None and not is_counted(error):
+                self.body_owner.body_failed(None, error)
+            self._body = SourceIterator(BrokenBody(source, error))  # what was read of it is lost
+            raise
         if isinstance(found, TooLarge):
-            self._body = _pieces_of(found.rest)  # it closes what it reads from
+            self._body = SourceIterator(found.rest)
             raise found.error
         self._body = found
         return found
@@ -269,16 +275,9 @@ class Response:
         return f"<Response {self.status} {self.reason}>"
 
 
-async def _pieces_of(source: BodySource) -> AsyncIterator[bytes]:
-    error: Exception | None = None
-    try:
-        while data := await source.read():
-            yield data
-    except Exception as failure:
-        error = failure
-        raise
-    finally:
-        await source.aclose(error)
+def _report(spec: FilterSpec, error: BaseException) -> None:
+    if spec.owner is not None:
+        spec.owner.body_failed(None, error)
 
 
 async def close_bodies(response: Response, kept: Response | None = None) -> None:
@@ -290,7 +289,7 @@ async def close_bodies(response: Response, kept: Response | None = None) -> None
     async with AsyncExitStack() as stack:
         for each in ends:
             if kept is None or each is not kept.body:
-                stack.push_async_callback(IteratorSource(each).aclose, None)
+                stack.push_async_callback(source_of(each).aclose, None)
 
 
 def with_assigned_body(response: Response) -> Response:

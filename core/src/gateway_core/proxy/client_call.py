@@ -143,7 +143,7 @@ class ClientCall:
         sent, call = self._sent, self.call
         if sent.target.rewrite.response is not None:
             head = self._undone(head)
-        response = Response.streamed(head.status, head.reason, head.block)
+        response = Response.streamed(head.status, head.reason, head.block + sent.snapshot.scope.via_line)
         attempt, route, target = call.attempt, sent.route, sent.sticky_target
         sticky, endpoint = attempt.upstream.sticky, attempt.endpoint
         cookies = []

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple
 
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.hooks import FetchHead, FetchRequest, current_request, current_scope
+from gateway_core.hooks import FetchHead, FetchRequest, current_scope
 from gateway_core.messages import Headers, Request, Response
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.headers import block_of, headers_of_block
+from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.request import arrival_of
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner

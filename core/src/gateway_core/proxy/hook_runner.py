@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gateway_core.errors import ClientGoneError
-from gateway_core.hooks import Stop, Suspended, current_request
+from gateway_core.hooks import Stop, Suspended
 from gateway_core.messages import Response
+from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.response import close_bodies
 from gateway_core.tasks import spawn
 

@@ -21,7 +21,6 @@ from gateway_core.messages.body_sources import (
     BytesSource,
     ClosingBehind,
     ExactLength,
-    IteratorSource,
     source_of,
 )
 from gateway_core.messages.response import with_assigned_body
@@ -173,7 +172,7 @@ class OwnResponse:
         """Close a body that is not going to be read."""
         body, self._body = self._body, b""
         if isinstance(body, AsyncIterator):
-            close_source(IteratorSource(body), self._owner.runner())
+            close_source(source_of(body), self._owner.runner())
 
 
 def _stated_length(response: Response) -> int | None:

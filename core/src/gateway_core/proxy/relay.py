@@ -240,7 +240,7 @@ class Relay:
             return
         if exchange.body is not None or not exchange.proxy.keeps_alive:
             exchange.response_begins()
-        exchange.writer.relay(head, b"", exchange.id_line, body, complete)
+        exchange.writer.relay(head, exchange.snapshot.scope.via_line, exchange.id_line, body, complete)
         if complete:
             exchange.finish(self.attempt.responded_at)
         else:
@@ -300,7 +300,8 @@ class Relay:
             self.phase = ResponsePhase(exchange, attempt, head, self._sent_flags)
             self.phase.start_switch(connection, data)
             return
-        client = exchange.writer.switch(head.status, head.reason, head.block, attempt.terms.protocol_of(head))
+        block = head.block + exchange.snapshot.scope.via_line
+        client = exchange.writer.switch(head.status, head.reason, block, attempt.terms.protocol_of(head))
         join(exchange, client, connection, data)
 
     def crashed(self, error: BaseException) -> None:

@@ -47,6 +47,7 @@ class ResponsePhase:
         "_seen",
         "_switched",
         "_trailers",
+        "_via",
         "response",
     )
 
@@ -60,8 +61,10 @@ class ResponsePhase:
         self._head = head
         self._flags = flags
         # Hooks see what the writer adds; what they leave of it counts.
-        added = (b"" if head.has_date else owner.proxy.date.block()) + owner.id_line[:-4]
-        self._seen = head.block + added if owner.chain.response else head.block
+        added = self._via = owner.snapshot.scope.via_line
+        if owner.chain.response:
+            added = (b"" if head.has_date else owner.proxy.date.block()) + added + owner.id_line[:-4]
+        self._seen = head.block + added
         self.response = Response.streamed(head.status, head.reason, self._seen)
         """As hooks see it, and then as they left it."""
         self.response.operations = self
@@ -178,7 +181,7 @@ class ResponsePhase:
             added = b"" if block is known else block[len(known) :]
             # What does not begin a line went on with the last one: a value that a hook made longer.
             if not added or (added.startswith(b"\r\n") and not has_gateway_fields(added)):
-                owner.writer.relay(head, added, owner.id_line, body, complete)
+                owner.writer.relay(head, self._via + added, owner.id_line, body, complete)
                 return
         length = head.content_length
         if changes is not None:

@@ -20,7 +20,7 @@ from gateway_core.hooks.policy import problem_of
 from gateway_core.messages import Headers, Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource, ClosingBehind
-from gateway_core.messages.hook_owner import HookOwner
+from gateway_core.messages.hook_owner import HookOwner, is_counted
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.streamed_body import outside
@@ -182,7 +182,7 @@ class PluginBody:
             report_body(self._request, self._owner, "a body", failure)
             raise failure from error
         except Exception as error:
-            if not isinstance(error, ClientGoneError):
+            if not isinstance(error, ClientGoneError) and not is_counted(error):
                 report_body(self._request, self._owner, "a body", error)
             raise
 

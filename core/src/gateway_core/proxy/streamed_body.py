@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from gateway_core.errors import BodySide, BodyTooLargeError
 from gateway_core.messages import Headers
 from gateway_core.messages.body import BodySource, FilteredBody, FilterFailed, FilterSpec, Replayed
-from gateway_core.messages.body_sources import BytesSource
+from gateway_core.messages.body_sources import BrokenBody, BytesSource
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.tasks import spawn
 
@@ -210,7 +210,7 @@ class StreamedBody:
         except BaseException as error:
             # Where a filter stood when it was cancelled is unknown: its body cannot go on.
             if self._is_filtered or isinstance(error, Exception):
-                self._source = _Broken(source, error)
+                self._source = BrokenBody(source, error)
             else:
                 self._source = Replayed(pieces, source)
             raise
@@ -255,22 +255,3 @@ class StreamedBody:
     def trailers(self) -> Headers:
         """The fields behind the body, if it was read."""
         return self._source.trailers
-
-
-class _Broken:
-    """A body of which a part is lost: reading it raises the reason."""
-
-    __slots__ = ("_error", "_source", "trailers")
-
-    is_idle = False
-
-    def __init__(self, source: BodySource, error: BaseException) -> None:
-        self._source = source
-        self._error = error if isinstance(error, Exception) else RuntimeError("reading the body was cancelled")
-        self.trailers = Headers()
-
-    async def read(self) -> bytes:
-        raise self._error
-
-    async def aclose(self, error: Exception | None) -> None:
-        await self._source.aclose(error or self._error)

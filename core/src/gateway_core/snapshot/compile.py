@@ -120,7 +120,7 @@ class _Compiler:
     async def compile(self) -> Compiled:
         await self._open_upstreams()
         trust = document_trust(self.config)
-        self.scope.via = trust.via
+        self.scope.name_via(trust.via)
         chains = self._chains()
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(
             (*self.config.listen, DEFAULT_LISTENER), self.config.routes

@@ -7,13 +7,14 @@ together with its section (``enable: false``) is not reported: that form exists 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from gateway_core.config import (
     ConfigProblem,
     GatewayConfig,
     PlaceOf,
+    RouteConfig,
     UpstreamConfig,
 )
 from gateway_core.config.suggestions import quote
@@ -26,7 +27,7 @@ from gateway_core.snapshot.no_effect import (
     written,
 )
 from gateway_core.snapshot.priorities import idle_priorities
-from gateway_core.snapshot.route_effects import route_effects, targets_of
+from gateway_core.snapshot.route_effects import params_of, route_effects, targets_of
 
 _BUILT_IN: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
 _IGNORE_WEIGHTS: Final = frozenset({"round-robin", "consistent-hash"})
@@ -37,7 +38,10 @@ def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPr
     upstreams = {upstream.name: upstream for upstream in config.upstreams}
     found = [*_process(config), *idle_priorities(config)]
     for index, upstream in enumerate(config.upstreams):
+        params = _params_of(route for route in config.routes if upstream.name in targets_of(route))
         found += [(f"upstreams[{index}]{key}", message) for key, message in _upstream(upstream)]
+        hashed = hash_sources_without_effect(upstream.hash_on, params)
+        found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
     for index, route in enumerate(config.routes):
         used = [upstreams[name] for name in targets_of(route) if name in upstreams]
         found += [(f"routes[{index}]{key}", message) for key, message in route_effects(route, used, config.limits)]
@@ -93,13 +97,18 @@ def _upstream(upstream: UpstreamConfig) -> Found:
     yield from timeouts_without_effect(upstream.timeouts, upstream.timeouts.total)
 
 
+def _params_of(routes: Iterable[RouteConfig]) -> set[str] | None:
+    """Return what the paths of an upstream's routes capture; None if there are no routes, or that is not known."""
+    captured = [params_of(route) for route in routes]
+    return None if not captured or None in captured else {name for names in captured for name in names or ()}
+
+
 def _is_alone(upstream: UpstreamConfig) -> bool:
     return upstream.discovery is None and len(upstream.endpoints) == 1
 
 
 def _strategy(upstream: UpstreamConfig) -> Found:
     strategy = upstream.strategy
-    yield from hash_sources_without_effect(upstream.hash_on)
     if upstream.strategy_options and strategy in _BUILT_IN:
         why = f"{quote(strategy)} has no options, only strategies of extensions have"
         yield from no_effect("", ["strategy_options"], why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway_core.config import ConfigModel, RetriesConfig, RouteTimeoutsConfig, TimeoutsConfig
 
@@ -47,10 +47,17 @@ def timeouts_without_effect(timeouts: TimeoutsConfig | RouteTimeoutsConfig, tota
             yield f".timeouts.{name}", f"{value:g}s is never reached: total is {total:g}s"
 
 
-def hash_sources_without_effect(sources: Sequence[str]) -> Found:
-    """Find sources behind one that every request has."""
+def hash_sources_without_effect(sources: Sequence[str], params: Iterable[str] | None = None) -> Found:
+    """Find sources behind one that every request has, and those that no request has.
+
+    :param params: what the paths of the routes capture; None if that is not known.
+    """
     for index, source in enumerate(sources):
         if index and "client_ip" in sources[:index]:
             yield f".hash_on[{index}]", f"{source} is never looked at: every request has a client_ip"
         elif source in sources[:index]:
             yield f".hash_on[{index}]", f"{source} stands there already"
+        elif params is not None and source.startswith("param:") and source.removeprefix("param:") not in params:
+            where = ".hash_on" if len(sources) == 1 else f".hash_on[{index}]"
+            known = ", ".join(f"param:{name}" for name in sorted(params)) or "none"
+            yield where, f"no request has {source}: the paths of its routes capture {known}"

@@ -30,6 +30,14 @@ def targets_of(route: RouteConfig) -> list[str]:
     return named if route.target is None else [route.target, *named]
 
 
+def params_of(route: RouteConfig) -> tuple[str, ...] | None:
+    """Return the names that a route's path captures; None if its path has an error of its own."""
+    try:
+        return pattern_of(route).params
+    except RuleError:
+        return None
+
+
 def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limits: LimitsConfig) -> Found:
     """Yield what has no effect, by key paths below the route.
 
@@ -45,7 +53,7 @@ def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limit
             where = "mirror" if len(route.mirror) == 1 else f"mirror[{index}]"
             yield f".{where}", "mirror has no effect: percent is 0"
     yield from _targets(route)
-    yield from hash_sources_without_effect(route.hash_on)
+    yield from hash_sources_without_effect(route.hash_on, params_of(route))
     yield from _host(route, upstreams)
     most = limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
     if route.buffer_request and 0 < most < route.buffer_request:

@@ -72,9 +72,9 @@ class GatewayConfig(Section):
     """Fields that are removed from every request before the first hook, from every peer; ``_`` counts as ``-``."""
 
     via: Via = True
-    """The gateway's entry of Via (RFC 9110 section 7.6.3) in requests, by which it also finds requests that come back
-    to it, and responds with 508. A name replaces ``gateway`` in it; give each gateway of a chain its own.
-    ``false`` adds none: loops are then detected by CDN-Loop (RFC 8586)."""
+    """The gateway's entry of Via (RFC 9110 section 7.6.3) in requests and in upstreams' responses. By that of requests
+    it finds those that come back to it, and responds with 508. A name replaces ``gateway`` in it; give each gateway of
+    a chain its own. ``false`` adds none: loops are then detected by CDN-Loop (RFC 8586)."""
 
     drain_delay: Duration = 0.0
     """How long ``/ready`` fails while connections are still accepted before the gateway drains and stops, so that load
