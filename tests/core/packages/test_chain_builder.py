@@ -9,7 +9,8 @@ from gateway_core.hooks import Chain, Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
-from gateway_core.packages import Bindings, ChainBuilder, PluginRegistry, unreachable_bindings
+from gateway_core.packages import Bindings, ChainBuilder, PluginRegistry
+from gateway_core.snapshot.hazards import unreachable_bindings
 
 
 class Some(Plugin[Any]):

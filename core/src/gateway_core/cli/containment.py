@@ -21,8 +21,7 @@ from typing import Final, NoReturn
 import click
 
 from gateway_core.cli.options import set_output
-from gateway_core.packages.installed import Published
-from gateway_core.packages.loading import observe_imports
+from gateway_core.packages.installed import Published, observe_imports
 
 FAILED: Final = 1
 _SIZE: Final = 4096

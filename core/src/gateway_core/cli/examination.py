@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import ssl
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from pydantic import BaseModel
 
 from gateway_core.cli.reporting import fetch_sources, sources_of
-from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
-from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of
 from gateway_core.packages import PluginRegistry, installed_plugins
-from gateway_core.process.certificates import CertificateError, files_of, load_certificates
-from gateway_core.process.sockets import unknown_owner
 from gateway_core.snapshot import load
-from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +55,21 @@ def examine(
         )
     except ConfigError as error:
         return Examination(None, sort_problems([*error.problems, *error.warnings, *skipped]))
-    certificates = certificate_problems(loaded)
-    if offline:
-        certificates = missing_files_as_warnings(certificates)
-    owners = () if offline else owner_problems(loaded)
-    found = [*loaded.warnings, *skipped, *certificates, *owners, *_broken_distributions()]
+    found = [*loaded.warnings, *skipped, *_on_this_machine(loaded, offline=offline), *_broken_distributions()]
     return Examination(loaded, sort_problems(found))
+
+
+def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigProblem]:
+    config = loaded.config
+    is_needed = any(each.tls is not None or each.owner is not None for each in config.listen) or any(
+        each.tls.model_fields_set for each in config.upstreams
+    )
+    if not is_needed:
+        return ()
+    from gateway_core.cli.machine import certificate_problems, owner_problems  # noqa: PLC0415 - takes long to import
+
+    certificates = certificate_problems(loaded)
+    return missing_files_as_warnings(certificates) if offline else (*certificates, *owner_problems(loaded))
 
 
 def _broken_distributions() -> Iterator[ConfigProblem]:
@@ -81,64 +81,3 @@ def _broken_distributions() -> Iterator[ConfigProblem]:
 def _not_asked(url: SourceUrl) -> ConfigProblem:
     message = "was not asked: names that its documents may define are not checked"
     return ConfigProblem(Place(str(url)), "", message, code="source.not-asked", severity="warning")
-
-
-def owner_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    """Find owners of unix sockets that this machine does not know; a start would fail."""
-    for index, listen in enumerate(loaded.config.listen):
-        unknown = None if listen.owner is None else unknown_owner(listen.owner)
-        if unknown is not None:
-            key_path = f"listen[{index}].owner"
-            message = f"there is no {unknown} on this machine: create it, or give its number"
-            yield ConfigProblem(loaded.place_of(key_path), key_path, message, code="listen.owner-unknown")
-
-
-def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    """Find what is wrong with the certificate files of listeners and upstreams. Blocks.
-
-    A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
-    files that are missing.
-    """
-    for index, listen in enumerate(loaded.config.listen):
-        if listen.tls is None:
-            continue
-        key_path = f"listen[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, listen.tls, files_of(listen.tls)))
-        yield from failures
-        try:
-            if not failures and (text := load_certificates(listen.tls).warning(SystemClock().wall())):
-                place = loaded.place_of(f"{key_path}.client_crl")
-                code = "tls.revocation-expired"
-                yield ConfigProblem(place, f"{key_path}.client_crl", text, code=code, severity="warning")
-        except CertificateError as error:
-            yield ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
-    for index, upstream in enumerate(loaded.config.upstreams):
-        settings = TlsSettings.of(upstream.tls)
-        key_path = f"upstreams[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, upstream.tls, [Path(name) for name in settings.files]))
-        yield from failures
-        try:
-            if settings.files and not failures:
-                make_tls_context(settings)
-        except (OSError, ssl.SSLError) as error:
-            yield ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error), code="tls.unusable")
-
-
-def _unreadable(
-    loaded: LoadedConfig, section: str, settings: BaseModel, files: Collection[Path]
-) -> Iterator[ConfigProblem]:
-    """Find the keys of a TLS section whose files cannot be read."""
-    for key, text in _texts_in(settings.model_dump(), section):
-        if Path(text) in files and isinstance(data := read_bytes(Path(text), limit=LARGEST_FILE), ReadFailure):
-            yield ConfigProblem(loaded.place_of(key), key, f"the file {text!r} {data.reason}", code=data.code)
-
-
-def _texts_in(value: object, key_path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield key_path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts_in(item, f"{key_path}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _texts_in(item, f"{key_path}[{index}]")

@@ -23,7 +23,14 @@ from gateway_core.config.checks.bindings import (
 )
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
 from gateway_core.config.checks.order import OrderCheck
-from gateway_core.config.checks.references import DISCOVERIES, STRATEGIES, check_names, check_targets, check_upstreams
+from gateway_core.config.checks.references import (
+    DISCOVERIES,
+    STRATEGIES,
+    check_certificates,
+    check_names,
+    check_targets,
+    check_upstreams,
+)
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.document_view import bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
@@ -156,6 +163,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_plugins(scope)
     check_order_keys(scope)
     check_upstreams(scope)
+    check_certificates(scope)
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping, Sequence
 
-from gateway_core.config import BindingConfig, ConfigProblem, GatewayConfig, PlaceOf, effective_chain
-from gateway_core.config.suggestions import listed
+from gateway_core.config import BindingConfig, PlaceOf, effective_chain
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.observe.hook_times import Timings
 from gateway_core.packages.instances import Bindings
-from gateway_core.packages.registry import PluginRegistry
-
-if TYPE_CHECKING:
-    from gateway_core.config import ExtraCheck
 
 
 class ChainBuilder:
@@ -118,41 +112,3 @@ class ChainBuilder:
         return self._bindings.bind(
             config, route=route, upstream=upstream, is_after=is_after, place=place, key_path=key_path
         )
-
-
-def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
-    """Return a check that finds bindings whose plugin could never be called where they stand.
-
-    The hook gateway_request runs before a route is known, so a plugin that has no other is of use gateway-wide only; a
-    target is known when the route-match hooks have run; of an upstream's bindings only attempt hooks run.
-    """
-
-    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-        for where, binding, called, why in _outside_of_the_top(config):
-            info = registry.info(binding.name) if binding.enabled else None
-            if info is not None and info.kind == "plugin" and info.hooks and called.isdisjoint(info.hooks):
-                hooks = f"only the hook{'s' * (len(info.hooks) > 1)} {listed(list(info.hooks), last='and')}"
-                message = f"{binding.name} has {hooks}, {why}"
-                yield ConfigProblem(place_of(where), where, message, code="binding.unreachable")
-
-    return check
-
-
-_OF_TARGETS: Final = frozenset({"gateway_pre_proxy", "gateway_attempt", "gateway_response", "gateway_log"})
-
-
-def _outside_of_the_top(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig, frozenset[str], str]]:
-    """Yield key path and binding, the hooks that are called there, and what to say where the plugin has none."""
-    for position, upstream in enumerate(config.upstreams):
-        for index, binding in enumerate(upstream.plugins):
-            why = "and upstreams call gateway_attempt: list it on the routes, or under the top-level plugins"
-            yield f"upstreams[{position}].plugins[{index}]", binding, frozenset({"gateway_attempt"}), why
-    for position, route in enumerate(config.routes):
-        for index, binding in enumerate(route.plugins):
-            why = "which runs before a route is known: list it under the top-level plugins"
-            called = _OF_TARGETS | {"gateway_route_match"}
-            yield f"routes[{position}].plugins[{index}]", binding, called, why
-        for number, target in enumerate(route.targets):
-            for index, binding in enumerate(target.plugins):
-                why = "and a target is chosen only behind them: list it on the route, or under the top-level plugins"
-                yield f"routes[{position}].targets[{number}].plugins[{index}]", binding, _OF_TARGETS, why

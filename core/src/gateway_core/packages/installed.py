@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,6 +33,20 @@ class Published:
     """SHA-256 of the distribution's list of files, which has a hash of each: the same version may be other code."""
 
     entry_point: importlib_metadata.EntryPoint = field(repr=False, compare=False)
+
+
+_observers: list[Callable[[Published], None]] = []
+
+
+def observe_imports(observer: Callable[[Published], None]) -> None:
+    """Have every plugin reported before this process imports it, in case that is the last thing it does."""
+    _observers.append(observer)
+
+
+def report_import(published: Published) -> None:
+    """Tell the observers that a plugin is about to be imported."""
+    for observer in _observers:
+        observer(published)
 
 
 class BrokenDistribution(NamedTuple):

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from gateway_core.hooks.hook_inspection import PROCESS_HOOKS, PluginDefectError,
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.packages.code_digest import read_path_files
-from gateway_core.packages.installed import Published
+from gateway_core.packages.installed import Published, report_import
 from gateway_core.packages.schemas import schema_of
 
 Kind = Literal["plugin", "extension"]
@@ -54,22 +54,13 @@ class Loaded:
         return replace(self, schema=schema, secrets=schema_secret_paths(schema))
 
 
-_observers: list[Callable[[Published], None]] = []
-
-
-def observe_imports(observer: Callable[[Published], None]) -> None:
-    """Have every plugin reported before this process imports it, in case that is the last thing it does."""
-    _observers.append(observer)
-
-
 def load(published: Published, *, describes: bool = True) -> Loaded:
     """Import and check what an entry point names.
 
     :param describes: whether the schema of its configuration is made and checked, too, which takes time and memory.
     :raises PluginLoadError: for anything that goes wrong, ``SystemExit`` included.
     """
-    for observer in _observers:
-        observer(published)
+    report_import(published)
     try:
         try:
             target = published.entry_point.load()

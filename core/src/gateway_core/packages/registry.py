@@ -1,23 +1,23 @@
-"""The plugins of this environment: found by entry point, loaded on demand, each by itself."""
+"""The plugins of this environment: found by entry point, loaded on demand, each by itself.
+
+What it takes to load one is imported with the first that is loaded: many configurations and commands need none.
+"""
 
 from __future__ import annotations
 
-import inspect
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gateway_core.clock import SystemClock
 from gateway_core.config import PluginDescription, did_you_mean
 from gateway_core.errors import GatewayError
-from gateway_core.hooks.plugin import Plugin, PluginContext
-from gateway_core.metrics import Metrics
 from gateway_core.packages.code_digest import code_digest
 from gateway_core.packages.installed import Published, published_plugins
-from gateway_core.packages.loading import Loaded, PluginLoadError, inspect_target, load
 from gateway_core.packages.lock_file import LockedPlugin, LockError, distrust_byte_code, locked_plugins
-from gateway_core.packages.schemas import config_check, make_config
+
+if TYPE_CHECKING:
+    from gateway_core.hooks.plugin import Plugin
+    from gateway_core.packages.loading import Loaded
 
 State = Literal["found", "loaded", "broken", "changed", "orphaned"]
 
@@ -153,6 +153,8 @@ class PluginRegistry:
 
         :raises PluginDefectError: it cannot be used.
         """
+        from gateway_core.packages.loading import inspect_target  # noqa: PLC0415 - see above
+
         name = plugin.name if name is None else name
         loaded = inspect_target(name, plugin).described()
         published = Published(name, getattr(plugin, "__qualname__", ""), "", version, "", _NO_ENTRY_POINT)
@@ -186,23 +188,10 @@ class PluginRegistry:
         if loaded is None or loaded.kind != "plugin":
             error = entry.error or "it is an extension, which works without being bound: take it out of the list"
             return PluginDescription(name, distribution, version, load_error=error)
+        from gateway_core.packages.schemas import description_of  # noqa: PLC0415 - see above
+
         loaded = entry.loaded = loaded.described()
-        plugin: type[Plugin[Any]] = loaded.target
-        return PluginDescription(
-            name,
-            distribution,
-            version,
-            schema=loaded.schema or {},
-            is_sound=True,
-            default_on_error=plugin.default_on_error,
-            provides=frozenset(plugin.provides),
-            access_control=controls_access(plugin),
-            needs=frozenset(plugin.needs),
-            secret_paths=loaded.secrets,
-            check=config_check(plugin, loaded.secrets, loaded.schema),
-            needs_of=_by_config(plugin, "needs"),
-            provides_of=_by_config(plugin, "provides"),
-        )
+        return description_of(name, distribution, version, loaded.target, loaded.schema or {}, loaded.secrets)
 
     def plugin(self, name: str) -> type[Plugin[Any]]:
         """Load one plugin and return its class.
@@ -256,6 +245,8 @@ class PluginRegistry:
             by = " and ".join(f"{each.distribution} {each.version}" for each in entry.installed)
             entry.error = f"several distributions publish the name {name!r}: {by}: uninstall all but one"
             return entry
+        from gateway_core.packages.loading import PluginLoadError, load  # noqa: PLC0415 - see above
+
         try:
             # Before it is imported: if a file changes right now, what runs is newer than what we say, and is replaced.
             entry.digest = _digest(entry)
@@ -273,6 +264,8 @@ def _refuse_unlocked(published: Published, digest: str) -> None:
 
     :raises PluginLoadError: it is not.
     """
+    from gateway_core.packages.loading import PluginLoadError  # noqa: PLC0415 - see above
+
     try:
         locked = locked_plugins()
     except LockError as error:
@@ -319,27 +312,3 @@ def _info(name: str, entry: _Entry) -> PluginInfo:
         schema=None if loaded is None else loaded.schema,
         cls=loaded.target if loaded is not None and loaded.kind == "plugin" else None,
     )
-
-
-def controls_access(plugin: type[Plugin[Any]]) -> bool:
-    """Whether bindings of a plugin decide who may pass."""
-    return "identity" in plugin.provides if plugin.access_control is None else plugin.access_control
-
-
-def _by_config(
-    plugin: type[Plugin[Any]], what: Literal["needs", "provides"]
-) -> Callable[[Mapping[str, Any]], Iterable[str]] | None:
-    """Return what a binding needs or provides as a function of its raw configuration, unless it is a constant."""
-    own = (vars(each).values() for each in plugin.__mro__ if each not in Plugin.__mro__)
-    if not any(inspect.isfunction(part) and what in part.__code__.co_names for parts in own for part in parts):
-        return None
-
-    def of_config(raw: Mapping[str, Any]) -> Iterable[str]:
-        try:
-            log = logging.getLogger(f"gateway.plugins.{plugin.name}")
-            context = PluginContext(plugin.name, None, SystemClock(), log, Metrics())
-            return cast("Iterable[str]", getattr(plugin(make_config(plugin, raw), context), what))
-        except Exception:  # noqa: BLE001 - a config that the plugin refuses is reported as such elsewhere
-            return cast("Iterable[str]", getattr(plugin, what))
-
-    return of_config

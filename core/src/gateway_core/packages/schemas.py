@@ -1,19 +1,23 @@
-"""The JSON Schema of a plugin's configuration: taken from its model, checked once."""
+"""What a plugin declares for the configuration layer: the JSON Schema of its configuration, needs and checks."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, ValidationError
 
-from gateway_core.config import ConfigFinding, KeyPath, SchemaValidator
+from gateway_core.clock import SystemClock
+from gateway_core.config import ConfigFinding, KeyPath, PluginDescription, SchemaValidator
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.suggestions import shown
 from gateway_core.hooks.hook_inspection import PluginDefectError
-from gateway_core.hooks.plugin import Plugin
+from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.metrics import Metrics
 from gateway_core.packages.patterns import pattern_findings
 
 _NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -114,3 +118,53 @@ def config_check(
         return [*own, *pattern_findings(config, raw, schema or {})]
 
     return check
+
+
+def controls_access(plugin: type[Plugin[Any]]) -> bool:
+    """Whether bindings of a plugin decide who may pass."""
+    return "identity" in plugin.provides if plugin.access_control is None else plugin.access_control
+
+
+def description_of(
+    name: str,
+    distribution: str,
+    version: str,
+    plugin: type[Plugin[Any]],
+    schema: Mapping[str, Any],
+    secrets: frozenset[str],
+) -> PluginDescription:
+    """Return what the configuration layer needs to know about a plugin that loaded."""
+    return PluginDescription(
+        name,
+        distribution,
+        version,
+        schema=schema,
+        is_sound=True,
+        default_on_error=plugin.default_on_error,
+        provides=frozenset(plugin.provides),
+        access_control=controls_access(plugin),
+        needs=frozenset(plugin.needs),
+        secret_paths=secrets,
+        check=config_check(plugin, secrets, schema),
+        needs_of=_by_config(plugin, "needs"),
+        provides_of=_by_config(plugin, "provides"),
+    )
+
+
+def _by_config(
+    plugin: type[Plugin[Any]], what: Literal["needs", "provides"]
+) -> Callable[[Mapping[str, Any]], Iterable[str]] | None:
+    """Return what a binding needs or provides as a function of its raw configuration, unless it is a constant."""
+    own = (vars(each).values() for each in plugin.__mro__ if each not in Plugin.__mro__)
+    if not any(inspect.isfunction(part) and what in part.__code__.co_names for parts in own for part in parts):
+        return None
+
+    def of_config(raw: Mapping[str, Any]) -> Iterable[str]:
+        try:
+            log = logging.getLogger(f"gateway.plugins.{plugin.name}")
+            context = PluginContext(plugin.name, None, SystemClock(), log, Metrics())
+            return cast("Iterable[str]", getattr(plugin(make_config(plugin, raw), context), what))
+        except Exception:  # noqa: BLE001 - a config that the plugin refuses is reported as such elsewhere
+            return cast("Iterable[str]", getattr(plugin, what))
+
+    return of_config

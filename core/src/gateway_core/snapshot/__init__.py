@@ -1,14 +1,22 @@
-"""Snapshots: one configuration compiled to what serves requests, put in force, and retired when it has had its day."""
+"""Snapshots: one configuration compiled to what serves requests, put in force, and retired when it has had its day.
 
-from gateway_core.snapshot.chain_lease import ChainLease
-from gateway_core.snapshot.changes import Changes, Difference, changes_between
-from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
-from gateway_core.snapshot.holder import SnapshotHolder
+What serves requests is imported when it is asked for: a process that only checks a configuration does without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from gateway_core.snapshot.load import load
-from gateway_core.snapshot.route import CompiledRoute, Redirect, RouteTarget
-from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.transfer import from_lines, to_lines
-from gateway_core.snapshot.trust import Trust
+
+if TYPE_CHECKING:
+    from gateway_core.snapshot.chain_lease import ChainLease
+    from gateway_core.snapshot.changes import Changes, Difference, changes_between
+    from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
+    from gateway_core.snapshot.holder import SnapshotHolder
+    from gateway_core.snapshot.route import CompiledRoute, Redirect, RouteTarget
+    from gateway_core.snapshot.snapshot import Snapshot
+    from gateway_core.snapshot.trust import Trust
 
 __all__ = [
     "ChainLease",
@@ -18,7 +26,6 @@ __all__ = [
     "Difference",
     "Environment",
     "Redirect",
-    "Rewrite",
     "RouteTarget",
     "Snapshot",
     "SnapshotHolder",
@@ -29,3 +36,20 @@ __all__ = [
     "load",
     "to_lines",
 ]
+
+_MODULES: Final = {
+    **dict.fromkeys(("Changes", "Difference", "changes_between"), "changes"),
+    **dict.fromkeys(("Compiled", "Environment", "compile_snapshot"), "compile"),
+    **dict.fromkeys(("CompiledRoute", "Redirect", "RouteTarget"), "route"),
+    "ChainLease": "chain_lease",
+    "Snapshot": "snapshot",
+    "SnapshotHolder": "holder",
+    "Trust": "trust",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what serves requests."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

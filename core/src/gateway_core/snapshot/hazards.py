@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import (
@@ -16,8 +16,9 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.address import ListenAddress, parse_listen
-from gateway_core.config.suggestions import quote
+from gateway_core.config.suggestions import listed, quote
 from gateway_core.config.values import Network, TrustedPeer
+from gateway_core.packages.registry import PluginRegistry
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -178,3 +179,44 @@ def _only_in_shadow(config: GatewayConfig, catalog: PluginCatalog) -> Found:
                         f"{quote(route.id)}: write mode: enforce once its decisions are right"
                     ),
                 )
+
+
+# --- bindings that are never called ---------------------------------------------------------------------------------
+
+
+def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
+    """Return a check that finds bindings whose plugin could never be called where they stand.
+
+    The hook gateway_request runs before a route is known, so a plugin that has no other is of use gateway-wide only; a
+    target is known when the route-match hooks have run; of an upstream's bindings only attempt hooks run.
+    """
+
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
+        for where, binding, called, why in _outside_of_the_top(config):
+            info = registry.info(binding.name) if binding.enabled else None
+            if info is not None and info.kind == "plugin" and info.hooks and called.isdisjoint(info.hooks):
+                hooks = f"only the hook{'s' * (len(info.hooks) > 1)} {listed(list(info.hooks), last='and')}"
+                message = f"{binding.name} has {hooks}, {why}"
+                yield ConfigProblem(place_of(where), where, message, code="binding.unreachable")
+
+    return check
+
+
+_OF_TARGETS: Final = frozenset({"gateway_pre_proxy", "gateway_attempt", "gateway_response", "gateway_log"})
+
+
+def _outside_of_the_top(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig, frozenset[str], str]]:
+    """Yield key path and binding, the hooks that are called there, and what to say where the plugin has none."""
+    for position, upstream in enumerate(config.upstreams):
+        for index, binding in enumerate(upstream.plugins):
+            why = "and upstreams call gateway_attempt: list it on the routes, or under the top-level plugins"
+            yield f"upstreams[{position}].plugins[{index}]", binding, frozenset({"gateway_attempt"}), why
+    for position, route in enumerate(config.routes):
+        for index, binding in enumerate(route.plugins):
+            why = "which runs before a route is known: list it under the top-level plugins"
+            called = _OF_TARGETS | {"gateway_route_match"}
+            yield f"routes[{position}].plugins[{index}]", binding, called, why
+        for number, target in enumerate(route.targets):
+            for index, binding in enumerate(target.plugins):
+                why = "and a target is chosen only behind them: list it on the route, or under the top-level plugins"
+                yield f"routes[{position}].targets[{number}].plugins[{index}]", binding, _OF_TARGETS, why

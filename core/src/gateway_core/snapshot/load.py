@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gateway_core.config import ConfigError, Document, LoadedConfig
-from gateway_core.packages import Extensions, PluginRegistry, unreachable_bindings
+from gateway_core.config import ConfigError, ConfiguredFactory, Document, LoadedConfig
+from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot.addresses import check_addresses
 from gateway_core.snapshot.checks import check_routes
 from gateway_core.snapshot.effects import check_effects
-from gateway_core.snapshot.factories import check_factories
-from gateway_core.snapshot.hazards import check_hazards
+from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
 from gateway_core.snapshot.protection import check_protection
+
+if TYPE_CHECKING:
+    from gateway_core.config import ExtraCheck
+    from gateway_core.packages import Extensions
 
 
 def load(
@@ -44,6 +47,8 @@ def load(
         names = _missing_names(error)
         if not names:
             raise
+    from gateway_core.packages import Extensions  # noqa: PLC0415 - most configurations need none
+
     # What extensions offer may be what was missing. To load all that is installed takes seconds, so those that are
     # named like it come first.
     try:
@@ -74,7 +79,6 @@ def _load(
     is_partial: bool,
     patience: float,
 ) -> LoadedConfig:
-    offers = extensions or Extensions(())
     from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
 
     return load_config(
@@ -89,15 +93,25 @@ def _load(
             check_effects,
             check_hazards(registry),
             check_addresses,
-            check_factories(offers.discoveries, offers.strategies, offers.certificates),
+            *([] if extensions is None else [_factories_check(extensions)]),
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
-        factories={
-            **{("discovery", name): factory for name, factory in offers.discoveries.items()},
-            **{("certificates", name): factory for name, factory in offers.certificates.items()},
-        },
+        factories={} if extensions is None else _factories_of(extensions),
         offline=offline,
         is_partial=is_partial,
         patience=patience,
     )
+
+
+def _factories_of(extensions: Extensions) -> dict[tuple[str, str], ConfiguredFactory]:
+    return {
+        **{("discovery", name): factory for name, factory in extensions.discoveries.items()},
+        **{("certificates", name): factory for name, factory in extensions.certificates.items()},
+    }
+
+
+def _factories_check(extensions: Extensions) -> ExtraCheck:
+    from gateway_core.snapshot.factories import check_factories  # noqa: PLC0415 - only where extensions are named
+
+    return check_factories(extensions.discoveries, extensions.strategies, extensions.certificates)

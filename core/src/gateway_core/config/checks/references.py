@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.address import parse_origin
+from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.document_view import bindings, mappings, targets_of, text
 from gateway_core.config.location import KeyPath
@@ -70,6 +71,19 @@ def check_upstreams(scope: Scope) -> None:
         discovery = upstream.get("discovery")
         if isinstance(discovery, Mapping):
             _check_discovery(scope, (*path, "discovery"), discovery)
+
+
+def check_certificates(scope: Scope) -> None:
+    """Report certificates that no extension offers."""
+    offered = sorted(name for section, name in scope.factories if section == "certificates")
+    for path, listener in listeners(scope.document):
+        for inner, entry in mappings(listener.get("tls"), "certificates", (*path, "tls")):
+            name = text(entry, "name")
+            if name is not None and name not in offered:
+                where = (*inner, "name")
+                hint = scope.suggestion(name, offered) or f": there are {listed(offered, last='and') or 'none'}"
+                message = f"no installed extension offers certificates called {scope.shown(where, name)}{hint}"
+                scope.add(where, message, code="certificates.unknown")
 
 
 def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) -> None:
