@@ -20,8 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from gateway_core.clock import SystemClock
+from gateway_core.hooks import Plugin
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
@@ -125,9 +127,11 @@ class Wire(asyncio.Transport):
         return ("127.0.0.1", 40000) if name in {"peername", "sockname"} else default
 
 
-async def prepare(text: str = CONFIG) -> Proxy:
-    clock, metrics = SystemClock(), Metrics()
-    environment = Environment(PluginRegistry(), Leases(), UpstreamRuntime(clock), clock, metrics)
+async def prepare(text: str = CONFIG, plugins: Sequence[type[Plugin[Any]]] = ()) -> Proxy:
+    clock, metrics, registry = SystemClock(), Metrics(), PluginRegistry()
+    for plugin in plugins:
+        registry.register(plugin)
+    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
         path.write_text(text)

@@ -8,6 +8,9 @@ In `repeated` cases one client sends one request again and again. In `varied` on
 bearer token of its own; no target and no ``traceparent`` comes twice. `new tokens` are verified once each, beside
 PyJWT's ``decode`` of the same ones.
 
+Part of what a case adds is what the gateway takes to run hooks at all, so each plugin is also compared with one that
+does nothing in hooks of the same phases: `own` is the difference.
+
 Time is processor time of the process, with what is done in later turns of the loop and in other threads, such as log
 lines. A round measures the bare pipeline before and after each case; what is shown is the median of the differences.
 Compare figures of one run only.
@@ -30,6 +33,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import jwt
+from gateway_plugin_sdk import ConfigModel, Plugin, Record, Request, Response, hookimpl
 
 from benchmarks.pipeline import ANSWER, prepare, round_trip
 
@@ -39,11 +43,22 @@ RATELIMIT: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}"
 BY_IDENTITY: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000, key: identity}}"
 LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}}"
 PLUGINS: Final = {
+    "no-op pre-proxy": ["{name: decides}"],
+    "no-op pre-proxy and response": ["{name: decides_and_responds}"],
+    "no-op log": ["{name: logs}"],
+    "no-op all": ["{name: decides}", "{name: decides_and_responds}", "{name: logs}"],
     "auth": [AUTH],
     "ratelimit": [RATELIMIT],
     "logger": [LOGGER],
     "all": [AUTH, BY_IDENTITY, LOGGER],
 }
+SAME_PHASES: Final = {
+    "auth": "no-op pre-proxy",
+    "ratelimit": "no-op pre-proxy and response",
+    "logger": "no-op log",
+    "all": "no-op all",
+}
+"""The case with the same hooks that do nothing, by the name of the plugin's."""
 USERS: Final = 400
 REQUESTS: Final = 8000
 TURN: Final = 16
@@ -61,6 +76,46 @@ PROGRAM: Final = (
     "User-Agent: okhttp/4.%d.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nX-Api-Version: %d\r\n"
     "X-Client-Id: %016x\r\nX-Session-Id: %032x\r\n"
 )
+
+
+class Decides(Plugin[ConfigModel]):
+    """Has a hook before the upstream."""
+
+    name = "decides"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Do nothing."""
+
+
+class DecidesAndResponds(Plugin[ConfigModel]):
+    """Has a hook before the upstream and one behind it."""
+
+    name = "decides_and_responds"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Do nothing."""
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Do nothing."""
+
+
+class Logs(Plugin[ConfigModel]):
+    """Has a hook at the end."""
+
+    name = "logs"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        """Do nothing."""
+
+
+NO_OPS: Final = (Decides, DecidesAndResponds, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:
@@ -135,11 +190,15 @@ def decode_all(tokens: Sequence[str]) -> float:
 async def compare(traffic: dict[str, list[bytes]], wanted: str, rounds: int, count: int) -> None:
     for kind, requests in traffic.items():
         bare = round_trip(await prepare(config([])), requests, ANSWER)
-        for name, plugins in PLUGINS.items():
-            if wanted in f"{name}, {kind}":
-                run = round_trip(await prepare(config(plugins)), requests, ANSWER)
-                cost, more = await added(run, bare, rounds, count)
-                print(f"{name + ', ' + kind:22s} {more:+8.2f} us   (without {cost:.2f})")
+        names = [name for name in PLUGINS if wanted in f"{name}, {kind}"]
+        # Those without a plugin first, as the others are compared with them.
+        needed = dict.fromkeys([SAME_PHASES[name] for name in names if name in SAME_PHASES] + names)
+        costs: dict[str, float] = {}
+        for name in needed:
+            run = round_trip(await prepare(config(PLUGINS[name]), NO_OPS), requests, ANSWER)
+            cost, costs[name] = await added(run, bare, rounds, count)
+            own = f", own {costs[name] - costs[SAME_PHASES[name]]:+.2f}" if name in SAME_PHASES else ""
+            print(f"{name + ', ' + kind:40s} {costs[name]:+8.2f} us   (without {cost:.2f}{own})")
 
 
 async def new_tokens(seed: int, rounds: int, count: int) -> None:
@@ -153,11 +212,11 @@ async def new_tokens(seed: int, rounds: int, count: int) -> None:
         run = round_trip(proxy, varied(tokens, seed), ANSWER)
         costs.append(await measure(run, count) - await measure(bare, count))
         decodes.append(decode_all(tokens))
-    print(f"{'auth, new tokens':22s} {statistics.median(costs):+8.2f} us   (PyJWT {statistics.median(decodes):.2f})")
+    print(f"{'auth, new tokens':40s} {statistics.median(costs):+8.2f} us   (PyJWT {statistics.median(decodes):.2f})")
 
 
 async def profile(requests: list[bytes], plugins: Sequence[str], count: int) -> None:
-    run = round_trip(await prepare(config(plugins)), requests, ANSWER)
+    run = round_trip(await prepare(config(plugins), NO_OPS), requests, ANSWER)
     await measure(run, count)
     profiler = cProfile.Profile()
     profiler.enable()
