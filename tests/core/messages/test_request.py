@@ -155,6 +155,31 @@ def test_a_changed_head_is_what_goes_on() -> None:
     assert request.received.headers.items() == [("Host", "a")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["Accept: a"], None),
+        (["Authorization: Bearer x"], "Bearer x"),
+        (["authorization:  Basic y "], "Basic y"),
+        (["Authorization: Bearer x", "Accept: a", "AUTHORIZATION: Bearer y"], None),
+        (["Authorization: Bearer x", "authorization: Bearer x"], None),
+    ],
+)
+def test_authorization_is_the_value_of_the_one_field_there_is(lines: list[str], expected: str | None) -> None:
+    assert make("/", "Host: a", *lines).authorization == expected
+
+
+def test_authorization_is_what_a_plugin_left_of_it() -> None:
+    request = make("/", "Authorization: Bearer x")
+
+    request.headers["Authorization"] = "Bearer y"
+    changed = request.authorization
+    request.headers.remove("authorization")
+
+    assert changed == "Bearer y"
+    assert request.authorization is None
+
+
 def test_state_belongs_to_one_request() -> None:
     first, second = make(), make()
 

@@ -101,7 +101,20 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a field, in order."""
-        return [self._block[value:end].strip(b" \t").decode("latin-1") for _, value, end in self._find_all(name)]
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
+        needle = _needles.get(name) or _needle(name)
+        start = lowered.find(needle)
+        values: list[str] = []
+        while start >= 0:
+            start += len(needle)
+            end = lowered.find(CRLF, start)
+            if end < 0:
+                end = len(lowered)
+            values.append(self._block[start:end].strip(b" \t").decode("latin-1"))
+            start = lowered.find(needle, end)
+        return values
 
     def joined(self, name: str) -> str | None:
         """Return the values of a list field as one, joined by commas (RFC 9110 section 5.3), or None."""

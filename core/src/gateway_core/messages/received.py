@@ -97,6 +97,10 @@ class HeadFacts(Protocol):
         """The block that was read."""
 
     @property
+    def authorization(self) -> bytes | None:
+        """The value of Authorization, with white space around it, if it is known that there is exactly one."""
+
+    @property
     def sent(self) -> tuple[str, bytes] | None:
         """Request-target and block as they came, if the head was read as another one; else None."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Protocol, Unpack
 from urllib.parse import parse_qsl
@@ -24,25 +25,16 @@ _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class RequestOperations(Protocol):
-    """What a request in progress can be asked to do."""
+    """What a request in progress can be asked to do: see the methods of `Request` with these names."""
 
-    async def read_body(self, limit: int) -> bytes:
-        """See `Request.read`."""
-
-    def set_body(self, data: bytes) -> None:
-        """See `Request.set_body`."""
-
+    async def read_body(self, limit: int) -> bytes: ...
+    def set_body(self, data: bytes) -> None: ...
     def add_body_filter(self, spec: FilterSpec) -> bool:
-        """See `Request.add_body_filter`; return whether there is a body."""
+        """Return whether there is a body."""
 
-    async def forward(self) -> Response:
-        """See `Request.forward`."""
-
-    def detach(self) -> Request:
-        """See `Request.detach`."""
-
-    def abort(self, reason: str) -> None:
-        """See `Request.abort`."""
+    async def forward(self) -> Response: ...
+    def detach(self) -> Request: ...
+    def abort(self, reason: str) -> None: ...
 
 
 class Request:
@@ -232,6 +224,17 @@ class Request:
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
+    @property
+    def authorization(self) -> str | None:
+        """The value of the one Authorization field; None if there is none, or several. Quicker than `headers`."""
+        head, headers = self._received_head, self._headers
+        if (headers is None or headers._block is self._head_block) and not isinstance(head, tuple):
+            value = head.facts.authorization
+            if value is not None:
+                return value.strip(b" \t").decode("latin-1")
+        values = self.headers.get_all("authorization")
+        return values[0] if len(values) == 1 else None
+
     def header_values(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in order."""
         return self.headers.get_all(name)
@@ -391,6 +394,5 @@ def request_block(request: Request) -> bytes:
     return request._head_block if headers is None else headers._block
 
 
-def arrival_of(request: Request) -> Arrival | None:
-    """Return what is known of the connection that a request came over; None if it came over none."""
-    return request._arrival
+arrival_of: Final[Callable[[Request], Arrival | None]] = attrgetter("_arrival")
+"""Returns what is known of the connection that a request came over; None if it came over none."""

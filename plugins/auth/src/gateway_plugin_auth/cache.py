@@ -16,7 +16,7 @@ class VerifiedCache(Generic[EntryT]):
     credentials look different in two processes. Readers compare the times that entries carry.
     """
 
-    __slots__ = ("_bytes", "_entries", "_seed", "largest", "size")
+    __slots__ = ("_bytes", "_entries", "_seed", "_weights", "largest", "size")
 
     def __init__(self, size: int, bytes_per_entry: int = 2048) -> None:
         """Make an empty cache.
@@ -29,7 +29,8 @@ class VerifiedCache(Generic[EntryT]):
         """Bytes of all entries at most, as passed to `put`."""
         self._bytes = 0
         self._seed = hashlib.sha256(secrets.token_bytes(32))
-        self._entries: dict[bytes, tuple[EntryT, int]] = {}
+        self._entries: dict[bytes, EntryT] = {}
+        self._weights: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,9 +41,15 @@ class VerifiedCache(Generic[EntryT]):
         state.update(credentials.encode("utf-8", "surrogatepass") if isinstance(credentials, str) else credentials)
         return state.digest()
 
+    def find(self, credentials: str) -> tuple[bytes, EntryT | None]:
+        """Return what stands for the credentials, and what they gave; None if that is not known."""
+        state = self._seed.copy()
+        state.update(credentials.encode("utf-8", "surrogatepass"))
+        digest = state.digest()
+        return digest, self._entries.get(digest)
+
     def get(self, digest: bytes) -> EntryT | None:
-        found = self._entries.get(digest)
-        return None if found is None else found[0]
+        return self._entries.get(digest)
 
     def put(self, digest: bytes, entry: EntryT, weight: int = 0) -> None:
         """Remember an entry, and forget the oldest ones that there is no room for beside it.
@@ -55,14 +62,15 @@ class VerifiedCache(Generic[EntryT]):
         entries = self._entries
         while len(entries) >= self.size or self._bytes + weight > self.largest:
             self.drop(next(iter(entries)))
-        entries[digest] = (entry, weight)
+        entries[digest] = entry
+        self._weights[digest] = weight
         self._bytes += weight
 
     def drop(self, digest: bytes) -> None:
-        dropped = self._entries.pop(digest, None)
-        if dropped is not None:
-            self._bytes -= dropped[1]
+        if self._entries.pop(digest, None) is not None:
+            self._bytes -= self._weights.pop(digest)
 
     def clear(self) -> None:
         self._entries.clear()
+        self._weights.clear()
         self._bytes = 0

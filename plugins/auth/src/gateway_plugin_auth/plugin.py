@@ -37,12 +37,15 @@ class Auth(Plugin[AuthConfig]):
         configs, requirement = config.provider_configs(), config.requirement()
         self._providers = {name: make_provider(configs[name], context) for name in dict.fromkeys(names_in(requirement))}
         self._judge = compile_requirement(requirement, self._providers)
+        # Most bindings have one provider; it is asked without a tree around it.
+        self._check = self._providers[requirement].check if isinstance(requirement, str) else None
         everyone = self._providers.values()
         self._challenges = tuple(dict.fromkeys(provider.challenge for provider in everyone))
         names = [name for provider in everyone for name in provider.header_names]
         self._reserved = ReservedHeaders(names) if names else None
         self.reserved_headers = frozenset(names)
         self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
+        self._changes_head = bool(names or self._hides)
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
         self._refusals = self.metrics.counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
@@ -71,7 +74,18 @@ class Auth(Plugin[AuthConfig]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Respond with 401 or 403, or let the request go on with its caller's name."""
-        judgement = self._judge(request)
+        judgement: Judgement
+        if self._check is not None:
+            outcome = self._check(request)
+            if type(outcome) is Verified:
+                if self._changes_head:
+                    self._admit(request, (outcome,))
+                else:
+                    request.identity = outcome.identity
+                return None
+            judgement = outcome  # type: ignore[assignment]  # mypy does not narrow by an exact type
+        else:
+            judgement = self._judge(request)
         if type(judgement) is tuple:
             self._admit(request, judgement)
             return None

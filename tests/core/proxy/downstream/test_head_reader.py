@@ -330,3 +330,34 @@ async def test_each_request_says_where_it_comes_from_whatever_came_before(proxie
         (b"127.0.0.1", b"a", b"1.1 x, 1.1 gateway"),
         (b"127.0.0.1", b"a", b"1.1 gateway"),
     ]
+
+
+class Noting(Base):
+    """Notes the credentials that it sees, and hides some of them."""
+
+    seen: ClassVar[list[str | None]] = []
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        self.seen.append(request.authorization)
+        request.headers["Authorization"] = "Basic upstream"
+        self.seen.append(request.authorization)
+
+
+async def test_hooks_see_the_credentials_of_each_head_and_what_they_made_of_them(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy("plugins: [{name: p}]\n" + ROUTE.format(upstream.url, ""), plugins=[Noting])
+    client = await gateway.connect()
+    Noting.seen = []
+
+    for fields in (b"Authorization: Bearer a\r\n", b"Authorization: Bearer b\r\n", b"", b"Authorization: Basic c\r\n"):
+        await client.send(GET[:-2] + fields + b"\r\n")
+        await client.response()
+    await client.send(GET[:-2] + b"Authorization: Bearer a\r\nAUTHORIZATION: Bearer b\r\n\r\n")
+    await client.response()
+
+    assert Noting.seen[::2] == ["Bearer a", "Bearer b", None, "Basic c", None]
+    assert set(Noting.seen[1::2]) == {"Basic upstream"}
+    assert [field(head, b"authorization") for head in upstream.heads] == [b"Basic upstream"] * 5

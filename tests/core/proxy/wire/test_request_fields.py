@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, read_request_block
 from gateway_core.snapshot import Trust
 from hypothesis import given
@@ -92,6 +93,38 @@ def test_http_1_0_may_do_without_host() -> None:
     assert facts.host == ""
 
 
+FIELD_LINES = st.sampled_from(
+    [
+        *(b"Accept: a", b"x-custom: 1", b"X_Odd: 1", b"X-FORWARDED-FOR: 1.1.1.1", b"x-forwarded-for: 2.2.2.2"),
+        *(b"X-Forwarded-Proto: https", b"X_Forwarded_Proto: https", b"Via: 1.1 a", b"X-Real-IP: 3.3.3.3"),
+        *(b"X_Real_IP: 4.4.4.4", b"X.Real.IP: 5.5.5.5", b"Forwarded: for=6.6.6.6", b"X-Request-Id: i", b"close: 1"),
+        *(
+            b"Connection: close, Authorization",
+            b"Connection: X-Real-IP, x-custom, via, Max-Forwards",
+            b"Max-Forwards: 3",
+        ),
+        *(
+            b"Authorization: NTLM x",
+            b"authorization: Bearer y",
+            b"Authorization: Basic z",
+            b"AUTHORIZATION: Bearer w",
+            b"Content-Length: 3",
+            b"Upgrade: websocket",
+        ),
+    ]
+)
+
+
+@given(st.lists(FIELD_LINES, max_size=4), st.booleans())
+def test_authorization_is_noted_when_plugins_see_exactly_one(lines: list[bytes], is_trusted: bool) -> None:
+    facts = read_request_block(HOST + b"".join([b"\r\n" + line for line in lines]), is_trusted=is_trusted)
+
+    if facts is not None:
+        seen = headers_of_block(facts.block).get_all("authorization")
+        noted = [] if facts.authorization is None else [facts.authorization.strip().decode()]
+        assert noted == (seen if len(seen) == 1 else [])
+
+
 @pytest.mark.parametrize(
     ("http_1_0", "connection", "expected"),
     [
@@ -167,17 +200,6 @@ def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
         lines = facts.kept.split(b"\r\n")[1:]
         assert all(b":" in line and not line[:1].isspace() for line in lines)
         assert facts.kept.count(b"\n") == facts.kept.count(b"\r") == len(lines)
-
-
-FIELD_LINES = st.sampled_from(
-    [
-        *(b"Accept: a", b"x-custom: 1", b"X_Odd: 1", b"X-FORWARDED-FOR: 1.1.1.1", b"x-forwarded-for: 2.2.2.2"),
-        *(b"X-Forwarded-Proto: https", b"X_Forwarded_Proto: https", b"Via: 1.1 a", b"X-Real-IP: 3.3.3.3"),
-        *(b"X_Real_IP: 4.4.4.4", b"X.Real.IP: 5.5.5.5", b"Forwarded: for=6.6.6.6", b"X-Request-Id: i", b"close: 1"),
-        *(b"Connection: close", b"Connection: X-Real-IP, x-custom, via, Max-Forwards", b"Max-Forwards: 3"),
-        *(b"Authorization: NTLM x", b"authorization: Bearer y", b"Content-Length: 3", b"Upgrade: websocket"),
-    ]
-)
 
 
 METHODS = {"drop", "hide", "with_forwarding"}

@@ -8,7 +8,7 @@ is one reading of a message or none.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
@@ -43,6 +43,10 @@ TARGET_BYTES: Final = bytes([each for each in range(0x21, 0x7F) if each not in b
 _FEW_LINES: Final = 4
 _MOST_DIGITS: Final = 18
 """Digits of a Content-Length at most: what is longer than an exabyte is an attempt at an overflow."""
+
+_MOST_HOSTS: Final = 1024
+known_hosts: Final[dict[bytes, str]] = {}
+"""Values of Host that were found to be valid, with and without the space before them; a gateway serves few."""
 
 Field = tuple[bytes, bytes]
 """A field's name in lower case and its whole line, without CRLF."""
@@ -153,6 +157,19 @@ def valid_host(host: bytes) -> bool:
         return bool(bracket) and _is_ipv6(address) and (not port or (port[:1] == b":" and _is_port(port[1:])))
     name, colon, port = host.partition(b":")
     return _is_name(name) and (not colon or _is_port(port))
+
+
+def only_host(values: Sequence[bytes]) -> str | None:
+    """Return the value of Host; None if there is none, more than one, or one that is not valid."""
+    if len(values) != 1:
+        return None
+    value = values[0]
+    host = known_hosts.get(value)
+    if host is None and valid_host(value):
+        host = value.decode("latin-1")
+        if len(known_hosts) < _MOST_HOSTS:  # each is short, or it would not be valid
+            known_hosts[value] = known_hosts[b" " + value] = host
+    return host
 
 
 def _is_name(name: bytes) -> bool:

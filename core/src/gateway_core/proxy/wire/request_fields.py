@@ -19,8 +19,9 @@ from gateway_core.proxy.wire.fields import (
     announced_trailers,
     content_length,
     credential_binds,
+    known_hosts,
     list_members,
-    valid_host,
+    only_host,
     valid_lines,
     without_lines,
     without_names,
@@ -39,12 +40,8 @@ _CONNECTION_VALUES: Final = frozenset({b" keep-alive", b" close"})
 _FEW_OPTIONS: Final = 4
 """Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
-_MOST_HOSTS: Final = 1024
 # To look up a member of an Enum costs more than to compare it.
 _PLAIN, _SPECIAL, _UNTRUSTED = Kind.PLAIN, Kind.SPECIAL, Kind.UNTRUSTED
-
-_hosts: dict[bytes, str] = {}
-"""Values of Host that were found to be valid, with and without the space before them; a gateway serves few."""
 
 
 class RequestFacts:
@@ -54,8 +51,8 @@ class RequestFacts:
     """
 
     __slots__ = (
-        "__dict__", "_lowered", "block", "chunked", "content_length", "host", "is_bare", "is_silent", "keep_alive",
-        "kept", "raw",
+        "__dict__", "_lowered", "authorization", "block", "chunked", "content_length", "host", "is_bare", "is_silent",
+        "keep_alive", "kept", "raw",
     )  # fmt: skip
 
     # What few heads have, and few requests ask for, has its default here; a head that has it keeps it in ``__dict__``.
@@ -98,6 +95,8 @@ class RequestFacts:
         """Whether there is nothing but the fields: no body, no protocol to change to, no connection of its own."""
         self.is_silent = True
         """Whether nothing in the head says where the request comes from."""
+        self.authorization: bytes | None = None
+        """The value of Authorization, with white space around it, if it is known that there is exactly one."""
         self._lowered: bytes | None = None
 
     @property
@@ -115,9 +114,14 @@ class RequestFacts:
         return other
 
     def hide(self, names: Collection[bytes]) -> None:
-        """Leave out some fields of what plugins see."""
+        """Leave out some fields of what plugins see.
+
+        :param names: in lower case.
+        """
         self.block = without_names(self.block, names)
         self._lowered = None
+        if AUTHORIZATION in names:
+            self.authorization = None
 
     def drop(self, names: Collection[bytes]) -> None:
         """Leave out some fields, none of which frames the message; for who has just read the head.
@@ -177,12 +181,13 @@ def read_fields(
 
 def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]]) -> RequestFacts | None:
     """Return what a head says that has nothing but what most have; None if it has to be looked at closer."""
-    host, kept, keep_alive, length = None, block, True, -1
+    host, kept, keep_alive, length, authorization = None, block, True, -1, None
     for line, name, value in notable:
         if name in _HOST_NAMES:
-            if host is not None or (host := _hosts.get(value)) is None:
+            if host is not None or (host := known_hosts.get(value)) is None:
                 return None
-        elif name in _AUTHORIZATION_NAMES and value[:2] == b" B":  # Bearer, Basic: they bind no connection
+        elif name in _AUTHORIZATION_NAMES and value[:2] == b" B" and authorization is None:
+            authorization = value  # Bearer, Basic: they bind no connection
             continue
         elif name in _LENGTH_NAMES and length < 0:
             length = content_length(value[1:])
@@ -196,7 +201,7 @@ def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]]) -> Requ
     if host is None:
         return None
     facts = RequestFacts(block, block, kept, host)
-    facts.keep_alive = keep_alive
+    facts.keep_alive, facts.authorization = keep_alive, authorization
     if length >= 0:
         facts.content_length, facts.is_bare = length, False
     return facts
@@ -208,21 +213,21 @@ def facts_of_refused(block: bytes, *, is_trusted: bool) -> RequestFacts:
     :param block: fields each of which is valid by itself.
     """
     lines = [(line, *line.partition(b":")[::2]) for line in block.split(b"\r\n")[1:]]
-    special, _, forged, unusual, _ = _sort(lines, is_trusted) or ({}, [], [], {}, False)
-    facts = RequestFacts(block, without_lines(block, forged), b"", _host_of(special) or "")
+    special, _, forged, unusual, _ = _sort(lines, is_trusted) or ({}, [], [], {}, [])
+    facts = RequestFacts(block, without_lines(block, forged), b"", only_host(special.get(b"host", ())) or "")
     _read_unusual(facts, unusual)
     facts.keep_alive = False
     return facts
 
 
-_Sorted = tuple[dict[bytes, list[bytes]], list[bytes], list[bytes], dict[bytes, Kind], bool]
+_Sorted = tuple[dict[bytes, list[bytes]], list[bytes], list[bytes], dict[bytes, Kind], list[bytes]]
 
 
 def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted | None:
     """Sort lines that may mean something; None if one has a name that is not valid.
 
     Returns the values of the fields that the gateway reads, by their names in lower case, and the lines of those; the
-    lines that their sender may not send; the kinds of other names that mean something; whether a credential binds.
+    lines that their sender may not send; the kinds of other names that mean something; the values of Authorization.
 
     :param lines: each with its name and value.
     """
@@ -230,7 +235,8 @@ def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted 
     unusual: dict[bytes, Kind] = {}
     dropped: list[bytes] = []
     forged: list[bytes] = []
-    others, binds = other_names, False
+    credentials: list[bytes] = []
+    others = other_names
     for line, spelled, value in lines:
         found = others.get(spelled) or read_name(spelled)
         if found is None:
@@ -243,9 +249,9 @@ def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted 
             dropped.append(line)
         elif kind is not _PLAIN:
             unusual[name] = kind
-        elif name == AUTHORIZATION and credential_binds(value):
-            binds = True
-    return special, dropped, forged, unusual, binds
+        elif name == AUTHORIZATION:
+            credentials.append(value)
+    return special, dropped, forged, unusual, credentials
 
 
 def _read_notable(
@@ -262,15 +268,17 @@ def _read_notable(
     found = _sort(lines, is_trusted)
     if found is None:
         return None
-    special, dropped, forged, unusual, binds = found
-    host = _host_of(special)
+    special, dropped, forged, unusual, credentials = found
+    host = only_host(special.get(b"host", ()))
     if host is None and (not http_1_0 or b"host" in special):
         return None
     seen = without_lines(block, forged) if forged else block
     facts = RequestFacts(block, seen, without_lines(seen, dropped), host or "")
     if sent is not None:
         facts.sent = sent
-    if binds:
+    if len(credentials) == 1:
+        facts.authorization = credentials[0]
+    if binds := any(map(credential_binds, credentials)):
         facts.binds = True
     if unusual:
         _read_unusual(facts, unusual)
@@ -327,20 +335,6 @@ def _read_odd(facts: RequestFacts, odd: dict[bytes, Kind], claims: list[bytes]) 
     if dropped:
         facts.block = without_names(facts.block, dropped)
         facts.kept = without_names(facts.kept, dropped)
-
-
-def _host_of(special: dict[bytes, list[bytes]]) -> str | None:
-    """Return the value of Host; None if there is none, more than one, or one that is not valid."""
-    hosts = special.get(b"host", ())
-    if len(hosts) != 1:
-        return None
-    value = hosts[0]
-    host = _hosts.get(value)
-    if host is None and valid_host(value):
-        host = value.decode("latin-1")
-        if len(_hosts) < _MOST_HOSTS:  # each is short, or it would not be valid
-            _hosts[value] = _hosts[b" " + value] = host
-    return host
 
 
 def _read_framing(facts: RequestFacts, special: dict[bytes, list[bytes]], http_1_0: bool) -> bool:

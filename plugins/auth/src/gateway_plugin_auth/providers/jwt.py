@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -86,32 +86,28 @@ class Tokens:
     def check(self, request: Request) -> Outcome:
         """Judge the request's token."""
         repeated = request.repeated
-        if repeated is not None:
+        if repeated is not None and (kept := repeated.get(self)) is not None and self._holds(kept):
             # The same bytes came before: their token need not be searched for again, but all else must still be so.
-            entry = repeated.get(self)
-            if entry is not None and self._holds(entry):
-                outcome: Outcome = entry.outcome
-                return outcome
+            outcome: Outcome = kept.outcome
+            return outcome
+        text = None
         try:
             for source in self._sources:
-                text = source.find(request)
-                if text is not None:
-                    return self._check_token(request, text, repeated)
+                if (text := source.find(request)) is not None:
+                    break
         except AmbiguousError:
             return Refusal("ambiguous", "invalid_request")
-        return NO_CREDENTIALS
-
-    def _check_token(self, request: Request, text: str, repeated: dict[Hashable, Any] | None) -> Outcome:
+        if text is None:
+            return NO_CREDENTIALS
         if len(text) > self._most_characters:
             return _TOO_LARGE
         # Of the token alone: the scheme in front of it has many spellings, and each would take another one's place.
-        digest = self._cache.digest(text)
-        entry = self._cache.get(digest)
-        if entry is not None and self._holds(entry):
-            if repeated is not None:
-                repeated[self] = entry
-            return entry.outcome
-        return self._verify(request, text, digest)
+        digest, entry = self._cache.find(text)
+        if entry is None or not self._holds(entry):
+            return self._verify(request, text, digest)
+        if repeated is not None:
+            repeated[self] = entry
+        return entry.outcome
 
     def _holds(self, entry: Entry) -> bool:
         """Return whether what a token was accepted for is still so: its time, the keys, the revocation list."""
