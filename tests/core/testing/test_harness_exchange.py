@@ -8,8 +8,9 @@ import pytest
 from gateway_core.errors import BodyTooLargeError
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import BodyFilter, Request, Response
+from gateway_core.messages import BodyFilter, Record, Request, Response
 from gateway_core.testing import PluginHarness
+from gateway_core.testing.loop_thread import eventually
 
 
 class Upper(BodyFilter):
@@ -180,6 +181,52 @@ def test_a_detached_copy_runs_the_hooks_behind_the_one_that_made_it(fields: dict
 
     assert result.response.status == 299
     assert result.response.headers.get_all("x-seen") == ["inner", "outer"]
+
+
+class Copies(Plugin[Any]):
+    name = "copies"
+    records: ClassVar[list[tuple[str, int, int, int]]] = []
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response:
+        body = await request.read()
+        copied = request.detach()
+        if request.path == "/unsent":
+            return Response(299)
+        if request.path == "/later":
+            self.spawn(self._send(copied))
+            return Response(299)
+        response = await copied.forward()
+        return Response(299, body + await response.read() if request.path == "/read" else b"")
+
+    async def _send(self, copied: Request) -> None:
+        await (await copied.forward()).read()
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        self.records.append((request.path, response.status, record.bytes_received, record.bytes_sent))
+
+
+@pytest.mark.parametrize(
+    ("path", "copies"), [("/read", [("/read", 200, 3, 4)]), ("/dropped", [("/dropped", 200, 3, 0)]), ("/unsent", [])]
+)
+def test_a_detached_copy_has_a_log_record_of_its_own(path: str, copies: list[tuple[str, int, int, int]]) -> None:
+    Copies.records.clear()
+    with PluginHarness(Copies) as harness:
+        result = harness.request("POST", path, body=b"abc", upstream_response=Response(200, b"said"))
+
+    sent = len(result.response.body) if isinstance(result.response.body, bytes) else 0
+    assert sorted(Copies.records) == sorted([(path, 299, 3, sent), *copies])
+    assert [(each.bytes_received, each.bytes_sent) for each in result.detached] == [each[2:] for each in copies]
+
+
+def test_a_copy_that_is_sent_in_the_background_is_logged_when_it_is_over() -> None:
+    Copies.records.clear()
+    with PluginHarness(Copies) as harness:
+        harness.request("POST", "/later", body=b"abc", upstream_response=Response(200, b"said"))
+        eventually(lambda: len(Copies.records) == 2)
+
+    assert sorted(Copies.records) == [("/later", 200, 3, 4), ("/later", 299, 3, 0)]
 
 
 def test_in_shadow_mode_bodies_stay_and_forward_ends_the_hook_silently() -> None:

@@ -84,6 +84,9 @@ class HarnessResult:
     calls: list[HookCall] = field(default_factory=list)
     """The calls of this request's hooks, in the order in which they ended."""
 
+    detached: list[Record] = field(default_factory=list)
+    """The records of its detached copies that were sent, and whose responses were read or dropped by then."""
+
 
 class PluginHarness(Generic[PluginT]):
     """One binding of a plugin; requests go through every phase of it.
@@ -299,10 +302,11 @@ class PluginHarness(Generic[PluginT]):
 
     async def _exchange(self, request: Request, body: bytes | Iterable[bytes], answer: Response) -> HarnessResult:
         begun, chain = len(self.calls), self._chain
-        exchange = HarnessExchange(chain, request, body, answer, self._filter_failed)
+        exchange = HarnessExchange(chain, request, body, answer, self._filter_failed, self._log_detached)
         response = await exchange.run(self._snapshot.routes[ROUTE].info)
         record = self._record(exchange, request, response, len(body) if isinstance(body, bytes) else 0)
         await settled(start_log_phase(chain.log, request, response, record))
+        detached = [await each for each in exchange.detached]
         return HarnessResult(
             request,
             response,
@@ -312,7 +316,14 @@ class PluginHarness(Generic[PluginT]):
             exchange.attempt,
             exchange.sent_body,
             self.calls[begun:],
+            detached,
         )
+
+    async def _log_detached(self, exchange: HarnessExchange, response: Response, size: int) -> Record:
+        record = self._record(exchange, exchange.request, response, len(exchange.sent_body))
+        record.bytes_sent = size
+        await settled(start_log_phase(exchange.chain.log, exchange.request, response, record))
+        return record
 
     def _filter_failed(self, spec: FilterSpec, error: BaseException) -> None:
         if spec.owner is not None:

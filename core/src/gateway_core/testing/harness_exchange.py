@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from copy import copy
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from gateway_core import reasons
 from gateway_core.errors import BodySide
@@ -18,12 +19,15 @@ from gateway_core.hooks import (
     start_phase,
     start_response_phase,
 )
-from gateway_core.messages import Request, Response, RouteInfo, UpstreamAttempt
+from gateway_core.messages import Record, Request, Response, RouteInfo, UpstreamAttempt
 from gateway_core.messages.body import BodySource, FilteredBody, FilterFailed, FilterSpec, TooLarge, read_whole
 from gateway_core.messages.body_sources import BytesSource, IteratorSource, source_of
 from gateway_core.messages.headers import block_of
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.tasks import spawn
+
+LogDetached: TypeAlias = "Callable[[HarnessExchange, Response, int], Coroutine[Any, Any, Record]]"
+"""Runs the log phase of a detached copy, whose response had so many bytes."""
 
 LARGEST: Final = 1 << 30
 CLIENT_SEES_NOTHING: Final = 499
@@ -33,6 +37,10 @@ CLIENT_SEES_NOTHING: Final = 499
 async def settled(outcome: Any) -> Any:
     """Return what a phase came to, awaited if one of its hooks must be."""
     return await outcome.finish() if isinstance(outcome, Suspended) else outcome
+
+
+def _ignore(_size: int) -> None:
+    """Do nothing."""
 
 
 class StreamedBody:
@@ -45,6 +53,15 @@ class StreamedBody:
         self._failed = failed
         self.has_body = has_body
         self.was_read = not has_body
+        self.ended: Callable[[int], None] = _ignore
+        """Called once when it was read, failed or is dropped, with its size."""
+
+    def _end(self, size: int) -> None:
+        ended, self.ended = self.ended, _ignore
+        ended(size)
+
+    def __del__(self) -> None:
+        self._end(0)
 
     def _take(self) -> BodySource:
         source, specs = self._source, self._specs
@@ -53,11 +70,16 @@ class StreamedBody:
 
     async def read_body(self, limit: int) -> bytes:
         """Read the body through the filters so far; it is the body from then on."""
-        found = await read_whole(self._take(), limit, self._side)
+        try:
+            found = await read_whole(self._take(), limit, self._side)
+        except Exception:
+            self._end(0)
+            raise
         if isinstance(found, TooLarge):
             self._source = found.rest
             raise found.error
         self._source, self.was_read = BytesSource(found), True
+        self._end(len(found))
         return found
 
     def set_body(self, data: bytes) -> None:
@@ -81,11 +103,13 @@ class HarnessExchange:
         body: bytes | Iterable[bytes],
         upstream_response: Response,
         filter_failed: FilterFailed,
+        log: LogDetached,
     ) -> None:
         """Prepare.
 
         :param body: the request's, whole or in pieces.
         :param filter_failed: told of filters that fail.
+        :param log: runs the log phase of a detached copy.
         """
         self.chain = chain
         self.request = request
@@ -93,6 +117,9 @@ class HarnessExchange:
         self._body = StreamedBody(source, body != b"", "request", filter_failed)
         self._upstream_response = upstream_response
         self._filter_failed = filter_failed
+        self._log = log
+        self.detached: set[asyncio.Task[Record]] = set()
+        """The log phases of detached copies."""
         self._suspended: Suspended[Any] | None = None
         self._may_forward = False
         self._task: asyncio.Task[Response] | None = None
@@ -221,7 +248,8 @@ class HarnessExchange:
             raise RuntimeError("detach() needs the request's body to be read before")
         copied = copy(self.request)
         copied.headers = self.request.headers.copy()
-        detached = _Detached(self.chain, copied, b"", self._upstream_response, self._filter_failed)
+        detached = _Detached(self.chain, copied, b"", self._upstream_response, self._filter_failed, self._log)
+        detached.detached = self.detached
         hook = running_hook()
         detached.begin(self._body, hook if isinstance(hook, Hook) and hook.phase == "gateway_pre_proxy" else None)
         return copied
@@ -253,8 +281,18 @@ class _Detached(HarnessExchange):
         self._was_sent = True
         hooks = self.chain.pre_proxy
         later = hooks[hooks.index(self._hook) + 1 :] if self._hook in hooks else ()
-        self.forwarded = await self._forward(self._hook, later)
-        return self.forwarded
+        response = await self._forward(self._hook, later)
+        streamed, shown = response.operations, response.copy_head()
+        shown.operations = None
+        if isinstance(streamed, StreamedBody) and streamed.has_body:
+            streamed.ended = partial(self._over, shown)
+        else:
+            self._over(shown, len(response.body) if isinstance(response.body, bytes) else 0)
+        return response
+
+    def _over(self, response: Response, size: int) -> None:
+        """Run the log phase: the response was read, or is not read any more."""
+        self.detached.add(spawn(self._log(self, response, size), name="log of a detached copy"))
 
 
 async def _iterated(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
