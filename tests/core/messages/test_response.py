@@ -184,6 +184,25 @@ def test_a_filter_removes_what_is_true_of_the_old_body_unless_it_observes(observ
     assert response.headers.items() == ([*fields.items()] if observe else [("ETag", 'W/"a"')])
 
 
+@pytest.mark.parametrize("observe", [False, True])
+def test_an_empty_body_keeps_its_head(observe: bool) -> None:
+    response = Response(200, b"", {"ETag": '"a"'})
+    response.add_body_filter(Upper, observe=observe)
+    assert response.headers["ETag"] == '"a"'
+
+    response.set_body(b"abc")
+    assert response.headers["ETag"] == 'W/"a"'
+
+
+@pytest.mark.parametrize(("status", "is_for_head"), [(304, False), (200, True)])
+def test_a_response_that_has_no_body_gets_the_changes_of_the_head(status: int, is_for_head: bool) -> None:
+    response = Response(status, b"", {"ETag": '"a"', "Content-Length": "0"})
+    response.is_for_head = is_for_head
+    response.add_body_filter(Upper)
+
+    assert list(response.headers.items()) == [("ETag", 'W/"a"')]
+
+
 def test_a_content_length_of_0_is_no_body() -> None:
     response = Response.streamed(200, "OK", b"\r\nContent-Length: 0")
 

@@ -242,6 +242,7 @@ async def test_content_length_0_is_no_body(proxied: Proxied) -> None:
     status, head, body = await gateway.ask(GET)
 
     assert (status, body, field(head, b"content-length"), made) == (200, b"", b"0", [])
+    assert field(head, b"etag") == b'"1"'
 
 
 class Trailing(BodyFilter):

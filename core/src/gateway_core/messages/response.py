@@ -78,6 +78,8 @@ class Response:
     """Iterators that another body took the place of, which may read from them; for the data path."""
     is_for_head = False
     """Whether the request's method is HEAD; for the data path."""
+    came_empty = False
+    """Whether the upstream sent a body of no bytes; for the data path."""
     _headers: Headers | None = None
     _head_block = b""
 
@@ -116,6 +118,15 @@ class Response:
     def _has_assigned_body(self) -> bool:
         """Whether a body was assigned in place of an upstream's: that one is not sent any more, whatever follows."""
         return self.is_streamed and "_body" in self.__dict__
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether there could be a body, and is none."""
+        if not self.has_body:
+            return False
+        is_upstreams = self.is_streamed and not self._has_assigned_body
+        is_empty = self.came_empty if is_upstreams else self._body == b""
+        return is_empty or self.headers.get("Content-Length") == "0"
 
     def replaces(self, other: Response) -> None:
         """Have what another response's body holds closed behind this one's; for the data path."""
@@ -248,6 +259,7 @@ class Response:
         Length and digests of the old one are removed, and a strong ETag becomes weak; Content-Encoding is not touched.
         """
         remove_body_fields(self.headers)
+        self.came_empty = False
         if self.operations is not None and not self._has_assigned_body:
             self.operations.set_body(data)
         else:
@@ -258,12 +270,12 @@ class Response:
         """Send the body through a filter; several apply in the order in which they were added.
 
         Unless it observes, Content-Length and digests are removed, and a strong ETag becomes weak: also for HEAD and
-        304, which have no body to filter.
+        304, which have no body to filter, but not for a body that is known to be empty, which stays as it is.
 
         :param factory: makes the filter when the body begins.
         :param observe: the filter changes nothing: what it returns is ignored, and it is dropped when it fails.
         """
-        if not observe and (self.headers.get("Content-Length") != "0" or self.is_for_head):
+        if not observe and not self._is_empty:
             remove_body_fields(self.headers)
         spec = FilterSpec(factory, observe, running_hook())
         if self.operations is not None and not self._has_assigned_body:

@@ -154,6 +154,7 @@ class ClientCall:
         for cookie in cookies:
             if cookie is not None:
                 response.headers.add("Set-Cookie", cookie)
+        response.came_empty = head.length == 0
         if head.status != 101:
             failed = partial(report_filter, sent.request)
             response.operations = StreamedBody(call, "response", failed, head.content_length)

@@ -70,6 +70,8 @@ class ResponsePhase:
         self.response.operations = self
         if owner.head.method == "HEAD":
             self.response.is_for_head = True
+        elif head.length == 0:
+            self.response.came_empty = True
         self._is_decided = self._is_streaming = False
         self._held: list[bytes] = []  # what comes of the body while hooks decide
         self._trailers: bytes | None = None  # of a response that is complete while hooks decide
