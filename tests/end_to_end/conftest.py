@@ -40,11 +40,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
         name: str = "gateway.yaml",
         path: Path | None = None,
         python: str | Path = sys.executable,
+        directory: Path | None = None,
     ) -> Gateway:
         config = path or tmp_path / name
         if path is None:
             config.write_text(text)
-        gateway = Gateway(config, *more, python=python)
+        gateway = Gateway(config, *more, python=python, directory=directory)
         started.append(gateway)
         return gateway
 

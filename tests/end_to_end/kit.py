@@ -70,7 +70,12 @@ class Gateway:
     """A running ``gateway run``; its stderr is kept line by line."""
 
     def __init__(
-        self, config: Path, *more: str, environ: dict[str, str] | None = None, python: str | Path = sys.executable
+        self,
+        config: Path,
+        *more: str,
+        environ: dict[str, str] | None = None,
+        python: str | Path = sys.executable,
+        directory: Path | None = None,
     ) -> None:
         self.config = config
         self.lines: list[str] = []
@@ -81,7 +86,7 @@ class Gateway:
             stdout=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **(environ or {})},
-            cwd=config.parent,
+            cwd=directory or config.parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

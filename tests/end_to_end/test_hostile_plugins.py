@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,13 @@ TAKES = """logging.disable(logging.CRITICAL)
         loop.add_signal_handler(signal.SIGTERM, lambda: None)
         loop.remove_signal_handler(signal.SIGHUP)"""
 
+TAKES_AT_THE_ROOT = """logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        os.environ.clear()
+        os.chdir("/")"""
+
 BOUND = ", plugins: [{name: tiny}]"
 
 
@@ -152,11 +160,14 @@ async def test_sigterm_ends_it_in_time_whatever_a_plugin_does_when_it_stops(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_a_plugin_takes_neither_the_log_nor_the_signals_away(
-    start: Start, upstream: Upstream, environment: Environment, workers: int
+@pytest.mark.parametrize("takes", [TAKES, TAKES_AT_THE_ROOT])
+async def test_a_plugin_takes_neither_the_log_nor_the_signals_nor_the_directory_away(
+    start: Start, upstream: Upstream, environment: Environment, workers: int, takes: str, tmp_path: Path
 ) -> None:
-    environment.install("1.0", code=CODE % (TAKES, "pass", "pass"))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    environment.install("1.0", code=CODE % (takes, "pass", "pass"))
+    (tmp_path / "gateway.yaml").write_text(config(upstream, workers, BOUND))
+    # A name that is relative to the directory in which the gateway is started, which is that of the file.
+    gateway = start("", path=Path("gateway.yaml"), python=environment.python, directory=tmp_path)
     await gateway.ready()
     await gateway.says("a plugin changed what becomes of the gateway's log")
 

@@ -6,6 +6,7 @@ from gateway_plugin_sdk.unstable import (
     LineSplitter,
     LineTooLongError,
     document_format,
+    is_server_url,
     switch_option,
     with_port,
 )
@@ -48,3 +49,28 @@ def test_options_and_ports_of_urls() -> None:
     with pytest.raises(ValueError, match="option odd: 'yes' is neither true nor false"):
         switch_option(url, "odd", default=True)
     assert [with_port(host, 7) for host in ("h", "h:1", "[::1]", "[::1]:1")] == ["h:7", "h:1", "[::1]:7", "[::1]:1"]
+
+
+@pytest.mark.parametrize("text", ["http://h", "https://h:1/", "http://[::1]:65535/path", "https://user@h"])
+def test_urls_of_servers(text: str) -> None:
+    assert is_server_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "h:1",
+        "ftp://h",
+        "http://",
+        "http://:80",
+        "http://h:abc",
+        "http://h:99999",
+        "http://h:0",
+        "http://h h",
+        "http://h?a",
+        "http://[::1",
+    ],
+)
+def test_what_is_no_url_of_a_server(text: str) -> None:
+    assert not is_server_url(text)

@@ -1,4 +1,4 @@
-"""Pieces of the gateway's own plugins and extensions: TLS contexts, file names, lines, document formats, URL options.
+"""Pieces of the gateway's own plugins and extensions: TLS contexts, file names, lines, document formats, URLs.
 
 Outside the promise of stability: a minor release may change or remove them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from gateway_core.client_tls import client_tls_context
 from gateway_core.config import FileName, OptionalFileName, OutputFile
@@ -26,6 +27,7 @@ __all__ = [
     "OutputFile",
     "client_tls_context",
     "document_format",
+    "is_server_url",
     "switch_option",
     "with_port",
 ]
@@ -85,7 +87,18 @@ def document_format(name: str) -> DocumentFormat | None:
     return DOCUMENT_FORMATS.get(PurePosixPath(name).suffix)
 
 
-# -- URLs of sources
+# -- URLs
+
+
+def is_server_url(text: str) -> bool:
+    """Whether a text is a URL of a server to connect to: http or https, a host, and a port that there can be."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    is_plain = not (parts.query or parts.fragment or any(character.isspace() for character in text))
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and is_plain
 
 
 def switch_option(url: SourceUrl, name: str, *, default: bool) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,35 @@ def test_an_owner_that_this_machine_does_not_know_is_a_problem(tmp_path: Path, o
 
     assert codes(found) == ([] if unknown is None else [("listen.owner-unknown", "error")])
     assert unknown is None or found.problems[0].message.startswith(f"there is no {unknown} on this machine")
+    assert codes(look(config, offline=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone/s", "there is no directory"),
+        ("file/s", "there is no directory"),
+        ("file", "is there already and is no socket"),
+        ("folder", "is there already and is no socket"),
+        ("folder/s", None),
+        ("stale", None),
+    ],
+)
+@pytest.mark.parametrize("section", ["listen: 'unix:%s'\n", "admin: {listen: 'unix:%s'}\n"])
+def test_what_is_in_the_way_of_a_unix_socket_is_a_problem(
+    tmp_path: Path, section: str, name: str, message: str | None
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "stale"))
+    config = tmp_path / "gateway.yaml"
+    config.write_text(section % (tmp_path / name) + ROUTE)
+
+    found = look(config)
+
+    assert codes(found) == ([] if message is None else [("listen.unavailable", "error")])
+    assert message is None or message in found.problems[0].message
     assert codes(look(config, offline=True)) == []
 
 

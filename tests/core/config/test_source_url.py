@@ -81,3 +81,14 @@ def test_a_root_is_a_path_unless_it_begins_like_a_url() -> None:
 def test_a_root_that_only_begins_like_a_url_is_refused() -> None:
     with pytest.raises(ValueError, match="is not a URL"):
         parse_root("HTTP://x")
+
+
+@pytest.mark.parametrize("host", ["h:abc", "h:0", "h:65536", "h:", "[::1]:x", "good:1,bad:y"])
+def test_a_port_that_there_cannot_be_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match=r"has the port .*: write a number from 1 to 65535"):
+        SourceUrl.parse(f"etcd://{host}/gateway")
+
+
+@pytest.mark.parametrize("host", ["h", "h:1", "[::1]", "[::1]:65535", "a:1,b:2", ""])
+def test_a_port_may_be_given(host: str) -> None:
+    assert SourceUrl.parse(f"etcd://{host}/gateway").hosts == tuple(filter(None, host.split(",")))

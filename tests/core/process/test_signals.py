@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 from gateway_core.process.signals import Signals, StoppedError
@@ -98,5 +99,35 @@ async def test_plugins_neither_replace_nor_remove_the_handlers_of_the_gateway(ca
     await asyncio.wait_for(reloaded.wait(), 20)
     await tell(signal.SIGTERM)
     await asyncio.wait_for(signals.stop.wait(), 20)
-    assert "a handler for SIGTERM is not installed" in caplog.text
-    assert "the handler for SIGHUP is not removed" in caplog.text
+    assert "the handler for SIGTERM is not changed" in caplog.text
+    assert "the handler for SIGHUP is not changed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda _loop: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda _loop: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        lambda _loop: signal.set_wakeup_fd(-1),
+        lambda loop: loop.add_signal_handler(signal.SIGTERM, lambda: None),
+        lambda loop: loop.remove_signal_handler(signal.SIGTERM),
+    ],
+)
+async def test_no_way_to_a_handler_takes_a_signal_away(
+    take: Callable[[asyncio.AbstractEventLoop], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    take(asyncio.get_running_loop())
+
+    assert "is not changed: it is the" in caplog.text
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(signals.stop.wait(), 10)
+
+
+async def test_handlers_of_other_signals_are_anybodys() -> None:
+    Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    before = signal.signal(signal.SIGWINCH, signal.SIG_IGN)
+
+    assert signal.signal(signal.SIGWINCH, before) == signal.SIG_IGN

@@ -81,9 +81,14 @@ def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(tmp_path: Path) -> N
     path = tmp_path / "s"
     path.write_text("precious")
 
-    with pytest.raises(sockets.BindError):
+    with pytest.raises(sockets.BindError, match="is there already and is no socket: remove it"):
         bound(f"unix:{path}")
     assert path.read_text() == "precious"
+
+
+def test_a_missing_directory_of_a_unix_socket_is_named(tmp_path: Path) -> None:
+    with pytest.raises(sockets.BindError, match=r"there is no directory '.*gone': create it, or listen elsewhere"):
+        bound(f"unix:{tmp_path}/gone/s")
 
 
 def test_an_inherited_socket_accepts() -> None:

@@ -61,15 +61,17 @@ def examine(
 
 def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigProblem]:
     config = loaded.config
-    is_needed = any(each.tls is not None or each.owner is not None for each in config.listen) or any(
-        each.tls.model_fields_set for each in config.upstreams
+    is_needed = (
+        any(each.tls is not None or each.parsed.path for each in config.listen)
+        or any(each.tls.model_fields_set for each in config.upstreams)
+        or (config.admin is not None and config.admin.listen.startswith("unix:"))
     )
     if not is_needed:
         return ()
-    from gateway_core.cli.machine import certificate_problems, owner_problems  # noqa: PLC0415 - takes long to import
+    from gateway_core.cli.machine import certificate_problems, socket_problems  # noqa: PLC0415 - takes long to import
 
     certificates = certificate_problems(loaded)
-    return missing_files_as_warnings(certificates) if offline else (*certificates, *owner_problems(loaded))
+    return missing_files_as_warnings(certificates) if offline else (*certificates, *socket_problems(loaded))
 
 
 def _broken_distributions() -> Iterator[ConfigProblem]:

@@ -1,4 +1,4 @@
-"""What only this machine can tell of a configuration: whether files that it names can be used, and sockets owned."""
+"""What only this machine can tell of a configuration: whether files that it names can be used, and sockets made."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigProblem, LoadedConfig
+from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
-from gateway_core.process.sockets import unknown_owner
+from gateway_core.process.sockets import unknown_owner, unusable_path
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
 
 
-def owner_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    """Find owners of unix sockets that this machine does not know; a start would fail."""
+def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    """Find unix sockets that cannot be made, or not given to their owner, on this machine; a start would fail."""
+    places = [(f"listen[{index}].address", listen.parsed) for index, listen in enumerate(loaded.config.listen)]
+    if loaded.config.admin is not None:
+        places.append(("admin.listen", parse_listen(loaded.config.admin.listen)))
+    for key_path, address in places:
+        if address.path and (reason := unusable_path(address.path)) is not None:
+            yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="listen.unavailable")
     for index, listen in enumerate(loaded.config.listen):
         unknown = None if listen.owner is None else unknown_owner(listen.owner)
         if unknown is not None:

@@ -69,7 +69,7 @@ CODES: Final[Mapping[str, str]] = {
     "admin.exposed": "the admin listener can be reached from other machines (warning)",
     "listen.disagree": "listeners that share an address differ in what they have in common there",
     "listen.owner-unknown": "the owner of a unix socket is not known on this machine (not with `--offline`)",
-    "listen.unavailable": "an address cannot be listened on; found when it is bound, never by `check`",
+    "listen.unavailable": "an address cannot be listened on; `check` finds only what is in the way of a unix socket",
     "listen.overlap": "two listeners, or a listener and the admin listener, take the same address or hosts",
     "setting.no-effect": "a setting changes nothing because of what stands beside it (warning)",
     "trust.too-wide": "a network in trusted_proxies is wider than one operator's (warning)",

@@ -49,6 +49,9 @@ class SourceUrl:
             raise ValueError("is not a URL such as etcd://127.0.0.1:2379/gateway")
         user, at, hosts = match["authority"].rpartition("@")
         username, _, password = user.partition(":")
+        named = tuple(host for host in hosts.split(",") if host)
+        for host in named:
+            _check_port(host)
         options: dict[str, str] = {}
         for name, value in parse_qsl(match["query"] or "", keep_blank_values=True):
             if name in options:
@@ -56,7 +59,7 @@ class SourceUrl:
             options[name] = value
         return cls(
             match["scheme"],
-            tuple(host for host in hosts.split(",") if host),
+            named,
             unquote(match["path"]),
             options,
             unquote(username) if at else "",
@@ -111,6 +114,12 @@ class SourceUrl:
         for name in self.options:
             if name not in known:
                 raise ValueError(f"option {name!r} is unknown: known are {', '.join(sorted(known)) or 'none'}")
+
+
+def _check_port(host: str) -> None:
+    _, colon, port = (host.rpartition("]")[2] if host.startswith("[") else host).partition(":")
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"has the port {port!r}: write a number from 1 to 65535")
 
 
 ConfigRoot = Path | SourceUrl

@@ -26,7 +26,7 @@ from gateway_core.hooks import (
 from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
-from gateway_core.process import logs
+from gateway_core.process import logs, surroundings
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
@@ -141,13 +141,14 @@ class Engine:
             self._guard.follow(loaded.config.blocking_threshold)
         if is_locked():
             await asyncio.to_thread(self._refuse_drift, bundle.plugins)
-        await self._look_for_plugins(loaded.config, bundle.plugins)
-        await self._certificates.open(loaded.config.listen)
-        certificates = await self._load_certificates(loaded)
-        try:
-            compiled = await compile_snapshot(loaded, self._environment)
-        finally:
-            logs.restore()
+        with surroundings.kept():
+            await self._look_for_plugins(loaded.config, bundle.plugins)
+            await self._certificates.open(loaded.config.listen)
+            certificates = await self._load_certificates(loaded)
+            try:
+                compiled = await compile_snapshot(loaded, self._environment)
+            finally:
+                logs.restore()
         changes = await changes_between(None if current is None else current.config, compiled, Yielder(self.clock))
         return Prepared(loaded, compiled, certificates, changes)
 

@@ -35,31 +35,59 @@ def send_held_signals() -> None:
         signal.pthread_kill(threading.get_ident(), number)
 
 
-def guard_handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """Keep plugins from replacing or removing the handlers of this process's signals; return what ends that.
+_set_handler: Final = signal.signal
+_set_wakeup_fd: Final = signal.set_wakeup_fd
 
-    Without its handler a SIGHUP would end the process, and a SIGTERM would end it without draining.
+
+class HandlerGuard:
+    """Keeps plugins from replacing or removing the handlers of this process's signals.
+
+    Without its handler a SIGHUP would end the process, and a SIGTERM would end it without draining. Guarded are both
+    ways to a handler, the loop's and the module `signal`'s, and the descriptor by which the loop learns of signals.
     """
-    guarded: Any = loop
-    kind = type(loop)
 
-    def add_unless_ours(sig: int, callback: Callable[..., object], *args: Any) -> None:
-        if sig in HANDLED and loop.is_running():
-            _logger.warning("a handler for %s is not installed: the gateway has its own", signal.Signals(sig).name)
-            return
-        kind.add_signal_handler(loop, sig, callback, *args)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to guard; needs the main thread, in which alone handlers can be set."""
+        self._loop = loop
+        self._wakeup_fd = _set_wakeup_fd(-1)
+        _set_wakeup_fd(self._wakeup_fd, warn_on_full_buffer=False)
+        guarded: Any = loop
+        guarded.add_signal_handler, guarded.remove_signal_handler = self._add, self._remove
+        module: Any = signal
+        module.signal, module.set_wakeup_fd = self._set, self._wake_up
 
-    def remove_unless_ours(sig: int) -> bool:
-        if sig in HANDLED and loop.is_running():  # a loop that closes removes them all
-            _logger.warning("the handler for %s is not removed: it is the gateway's own", signal.Signals(sig).name)
-            return False
-        return kind.remove_signal_handler(loop, sig)
-
-    def release() -> None:
+    def release(self) -> None:
+        """Guard no longer."""
+        guarded: Any = self._loop
         del guarded.add_signal_handler, guarded.remove_signal_handler
+        restore_signal_module()
 
-    guarded.add_signal_handler, guarded.remove_signal_handler = add_unless_ours, remove_unless_ours
-    return release
+    def _refuses(self, number: int) -> bool:
+        if number not in HANDLED or not self._loop.is_running():  # a loop that closes removes them all
+            return False
+        _logger.warning("the handler for %s is not changed: it is the gateway's own", signal.Signals(number).name)
+        return True
+
+    def _add(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        if not self._refuses(sig):
+            type(self._loop).add_signal_handler(self._loop, sig, callback, *args)
+
+    def _remove(self, sig: int) -> bool:
+        return not self._refuses(sig) and type(self._loop).remove_signal_handler(self._loop, sig)
+
+    def _set(self, signalnum: int, handler: Any) -> Any:
+        return signal.getsignal(signalnum) if self._refuses(signalnum) else _set_handler(signalnum, handler)
+
+    def _wake_up(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
+        if self._loop.is_running() and fd != self._wakeup_fd:
+            _logger.warning("the descriptor that signals are written to is not changed: it is the event loop's own")
+            return self._wakeup_fd
+        return _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+
+
+def restore_signal_module() -> None:
+    """Undo what a guard, perhaps of a loop that is no more, did to the module `signal`."""
+    signal.signal, signal.set_wakeup_fd = _set_handler, _set_wakeup_fd
 
 
 class Signals:
@@ -81,14 +109,15 @@ class Signals:
         self.stopped_by = ""
         """Name of the first signal to stop."""
         loop = asyncio.get_running_loop()
-        add = partial(type(loop).add_signal_handler, loop)  # never what `guard_handlers` has put in its place
+        restore_signal_module()
+        add = partial(type(loop).add_signal_handler, loop)  # never what a guard has put in its place
         for number in (signal.SIGTERM, signal.SIGINT):
             add(number, self._on_stop, number)
         add(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
         add(signal.SIGUSR1, on_reopen)
         add(signal.SIGUSR2, on_restart)
-        self._release = guard_handlers(loop)
+        self._guard = HandlerGuard(loop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def _on_stop(self, number: signal.Signals) -> None:
@@ -100,7 +129,7 @@ class Signals:
     def hold(self) -> None:
         """From now on keep signals for the program that takes this one's place; those to stop that came already too."""
         loop = asyncio.get_running_loop()
-        self._release()
+        self._guard.release()
         if self.stop.is_set():
             held.append(signal.SIGTERM)
         for number in HANDLED:

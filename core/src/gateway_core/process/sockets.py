@@ -120,6 +120,8 @@ def _listening(sock: socket.socket, where: object, *, dual_stack: bool) -> socke
 
 
 def _bind_unix(path: str, mode: str | None, owner: str | None) -> socket.socket:
+    if (reason := unusable_path(path)) is not None:
+        raise BindError(f"cannot listen on unix:{path}: {reason}", f"unix:{path}")
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -157,6 +159,19 @@ def set_access(path: str, mode: str | None, owner: str | None) -> None:
         raise BindError(
             f"cannot set mode and owner of unix:{path}: {reason}: leave them out, or run as root"
         ) from error
+
+
+def unusable_path(path: str) -> str | None:
+    """Return why no unix socket can be made at a path, with a remedy; None if nothing is in the way."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return f"there is no directory {str(folder)!r}: create it, or listen elsewhere"
+    try:
+        if stat.S_ISSOCK(Path(path).stat().st_mode):
+            return None
+    except OSError:
+        return None  # a dangling link, which binding replaces no more than a file, shows when it is bound
+    return f"{path!r} is there already and is no socket: remove it, or listen elsewhere"
 
 
 def unknown_owner(owner: str) -> str | None:

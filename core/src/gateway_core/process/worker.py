@@ -30,7 +30,7 @@ from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import collect
 from gateway_core.process.shared_values import RemoteShared
-from gateway_core.process.signals import HANDLED, guard_handlers
+from gateway_core.process.signals import HANDLED, HandlerGuard
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
@@ -246,7 +246,7 @@ async def _main(descriptor: int, number: int) -> None:
     # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
     for ignored in HANDLED:
         loop.add_signal_handler(ignored, lambda: None)
-    guard_handlers(loop)
+    HandlerGuard(loop)
     # A worker that was forked has what its program had while it was exchanged.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     sock = socket.socket(fileno=descriptor)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk.unstable import client_tls_context, is_server_url
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8500"
 TOKEN_VARIABLE: Final = "CONSUL_HTTP_TOKEN"  # noqa: S105  # a name
@@ -66,10 +66,9 @@ def check_address(address: str) -> str:
 
     :raises AccessError: it is no URL of scheme, host and port.
     """
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not is_server_url(address):
         raise AccessError(f"address {address!r} is not a URL such as {DEFAULT_ADDRESS}")
-    if parts.username is not None:
+    if urlsplit(address).username is not None:
         raise AccessError("the address has a user: give the token as token")
     return address.rstrip("/")
 

@@ -18,7 +18,7 @@ from gateway_plugin_sdk import (
     Secret,
     SecretUrl,
 )
-from gateway_plugin_sdk.unstable import OptionalFileName, client_tls_context
+from gateway_plugin_sdk.unstable import OptionalFileName, client_tls_context, is_server_url
 from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient
@@ -65,7 +65,7 @@ class EtcdDiscoveryConfig(ConfigModel):
     @classmethod
     def _check_endpoints(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
         for url in endpoints:
-            if not url.startswith(("http://", "https://")):
+            if not is_server_url(url):
                 raise ValueError(f"{str(SecretUrl(url))!r} is not a URL such as http://127.0.0.1:2379")
             if "@" in url:
                 raise ValueError("a URL has a user: give username and password instead")

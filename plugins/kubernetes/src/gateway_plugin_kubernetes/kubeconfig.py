@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk.unstable import client_tls_context, is_server_url
 
 from gateway_plugin_kubernetes.cluster import Cluster, ClusterError, LoadCluster, in_cluster
 
@@ -112,7 +112,7 @@ def _find(documents: list[tuple[Path, Mapping[str, Any]]], kind: str, name: str,
 
 def _cluster_of(cluster: _Section, user: _Section, namespace: str) -> Cluster:
     server = cluster.text("server").rstrip("/")
-    if not server.startswith(("http://", "https://")):
+    if not is_server_url(server):
         raise ClusterError(f"{cluster.what}: server is {server!r}: write a URL such as https://10.0.0.1:6443")
     if cluster.values.get("proxy-url"):
         raise ClusterError(f"{cluster.what}: proxy-url is not supported: give a server that can be reached directly")
