@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.messages import FieldBlock, FieldTemplate, HeaderError, Headers
+from gateway_core.messages import FieldBlock, FieldNames, FieldTemplate, HeaderError, Headers
 from gateway_core.messages.fields import field_names
 from gateway_core.messages.headers import block_of
 from hypothesis import given
@@ -62,6 +62,18 @@ def test_lines_are_found_without_the_expression_in_heads_without_odd_names(
     assert found.are_in(lowered, has_odd_names=False) is (found.pattern.search(lowered) is not None)
 
 
+@given(st.sets(st.from_regex(r"[a-z_.-]{1,12}", fullmatch=True), min_size=1), st.sampled_from("-_."), st.booleans())
+def test_lines_are_found_by_a_word_before_the_expression_whatever_the_separators(
+    names: set[str], separator: str, is_there: bool
+) -> None:
+    found = FieldNames(names)
+    name = "".join(each if each.isalpha() else separator for each in min(names))
+
+    assert found.are_in(f"\r\nhost: {name}\r\n{name if is_there else 'q' + name}:".encode()) is (
+        is_there or found.pattern.search(f"\r\nq{name}:".encode()) is not None
+    )
+
+
 @given(st.lists(st.integers(0, 10**9), min_size=3, max_size=3))
 def test_a_template_puts_numbers_in_their_places(numbers: list[int]) -> None:
     first, second, third = numbers
@@ -70,6 +82,10 @@ def test_a_template_puts_numbers_in_their_places(numbers: list[int]) -> None:
     headers = Headers(template.fill(first, second, third))
 
     assert headers.items() == [("A%d", f"{third};{first}%"), ("B", f"{{x}} {{}} {first}"), ("C", "plain")]
+
+
+def test_a_template_may_have_one_number() -> None:
+    assert Headers(FieldTemplate([("A", "{1}"), ("B", "b")]).fill(1, 2)).items() == [("A", "2"), ("B", "b")]
 
 
 def test_a_template_without_numbers_is_a_block() -> None:

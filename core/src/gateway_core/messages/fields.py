@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -17,6 +18,8 @@ VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Bytes of a field value (RFC 9110 section 5.5): no control characters, so no CR, LF or NUL."""
 
 _SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
+_TELLING: Final = 4
+"""Letters of a word that few heads have by chance."""
 _NUMBER: Final = re.compile(r"\{([0-9]+)\}")
 
 
@@ -95,12 +98,14 @@ class FieldTemplate:
 
         escaped = [(name.replace("%", "%%"), _NUMBER.sub(place, value.replace("%", "%%"))) for name, value in fields]
         self._template = lines_of(escaped)
-        self._choose = itemgetter(*chosen, chosen[-1]) if chosen else None  # one index more: always a tuple
+        alone = slice(chosen[0], chosen[0] + 1) if chosen else slice(0)
+        # With a single index an itemgetter returns no tuple.
+        self._choose = itemgetter(*chosen) if len(chosen) > 1 else itemgetter(alone)
 
     def fill(self, *numbers: int) -> FieldBlock:
         """Return the fields with these numbers."""
         block = FieldBlock.__new__(FieldBlock)
-        block.lines = self._template % (() if self._choose is None else self._choose(numbers)[:-1])
+        block.lines = self._template % self._choose(numbers)
         return block
 
 
@@ -111,7 +116,7 @@ class FieldNames:
     `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
     """
 
-    __slots__ = ("_needles", "pattern")
+    __slots__ = ("_needles", "_words", "pattern")
 
     def __init__(self, names: Iterable[str]) -> None:
         names = [name.lower() for name in names]
@@ -120,19 +125,32 @@ class FieldNames:
         """Finds the beginning of a line in a lower-cased block, and the name; for the core."""
         plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
         self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
+        self._words = _words_in(plain)
 
     def are_in(self, lowered: bytes, has_odd_names: bool = True) -> bool:
         """Return whether there is such a line in a lower-cased block; for the core.
 
-        :param has_odd_names: whether names in it may have other separators than ``-``; without any, the regular
-            expression is spared, which takes ten times as long as a search for the names.
+        :param has_odd_names: whether names in it may have other separators than ``-``.
         """
-        if has_odd_names:
-            return self.pattern.search(lowered) is not None
-        for needle in self._needles:  # noqa: SIM110 - a generator would double the time
-            if needle in lowered:
-                return True
+        # The regular expression takes ten times as long as a search for texts.
+        for text in self._words if has_odd_names else self._needles:
+            if text in lowered:
+                return not has_odd_names or self.pattern.search(lowered) is not None
         return False
+
+
+def _words_in(names: Iterable[str]) -> tuple[bytes, ...]:
+    """Return few words of which each name has one, whatever its separators are.
+
+    :param names: in lower case, with ``-`` as separator.
+    """
+    left, words = [set(name.split("-")) for name in names], []
+    while left:
+        counts = Counter(word for each in left for word in each)
+        word = max(counts, key=lambda each: (len(each) >= _TELLING, counts[each], len(each), each))
+        words.append(word.encode())
+        left = [each for each in left if word not in each]
+    return tuple(words)
 
 
 def field_names(names: Iterable[str]) -> FieldNames | None:

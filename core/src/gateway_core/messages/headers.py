@@ -167,7 +167,10 @@ class Headers:
 
     def has_any(self, names: FieldNames) -> bool:
         """Return whether there is a field of one of these names."""
-        return names.are_in(self._lowered)
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
+        return names.are_in(lowered)
 
     def get_any(self, names: FieldNames) -> list[str]:
         """Return every value of the fields of these names, in order."""

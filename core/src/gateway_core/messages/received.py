@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol, TypedDict
+from typing import Any, Final, NoReturn, Protocol, TypedDict
 
 from gateway_core.messages.headers import Headers, frozen_headers
 from gateway_core.messages.path import ReadPath
@@ -140,7 +140,7 @@ class ReceivedHead:
 
     def __init__(self, head: RequestHead | tuple[str, str, bytes]) -> None:
         """Show a head that was read, or method, request-target and field block of one that was made."""
-        object.__setattr__(self, "_head", head)
+        _set_head(self, head)
 
     @property
     def method(self) -> str:
@@ -173,3 +173,6 @@ class ReceivedHead:
 
     def __repr__(self) -> str:
         return f"<ReceivedHead {self.method}>"
+
+
+_set_head: Final = vars(ReceivedHead)["_head"].__set__  # takes half the time of object.__setattr__

@@ -30,11 +30,6 @@ def make_header_reader(name: str) -> Callable[[Headers], str | None]:
     return read
 
 
-def traceparent(headers: Headers) -> bytes | None:
-    """Return the field that `trace_part` takes apart."""
-    return headers.get_bytes("traceparent")
-
-
 def header_list(headers: Headers, name: str) -> str | None:
     """Return every value of a field as one text."""
     value = headers.joined(name)
@@ -68,7 +63,10 @@ def path(target: str) -> str:
 
 
 def trace_part(value: bytes | None, part: int) -> str | None:
-    """Return a part of a valid ``traceparent`` (W3C Trace Context section 3.2): 1 is the trace, 2 the parent span."""
+    """Return a part of a ``traceparent`` if it is valid (W3C Trace Context section 3.2).
+
+    :param part: 1 for the trace, 2 for the parent span, 3 for the flags.
+    """
     found = None if value is None else _TRACEPARENT.match(value)
     if value is None or found is None:
         return None

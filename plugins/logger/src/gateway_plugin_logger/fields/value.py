@@ -1,10 +1,10 @@
 """A value of a line, as the Python expression that reads it.
 
 A line has twenty values and is made for every request, so calling twenty getters would cost as much as the line itself.
-Instead each value is a piece of source text over ``request``, ``response`` and ``record`` (and ``head``, the
-request's fields, ``target``, ``client_path`` and ``client_query``); what a binding needs is put
-together once, when it is made, and compiled to one function (`gateway_plugin_logger.formats.compiler`). The texts are
-ours: nothing of a configuration ever becomes source text, only names of things that are bound beside it.
+Instead each value is a piece of source text over ``request``, ``response`` and ``record`` (and ``head``, the request's
+fields, and ``target``, as the client sent it); what a binding needs is put together once, when it is made, and compiled
+to one function (`gateway_plugin_logger.formats.compiler`). The texts are ours: nothing of a configuration ever becomes
+source text, only names of things that are bound beside it.
 """
 
 from __future__ import annotations

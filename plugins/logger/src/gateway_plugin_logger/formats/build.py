@@ -14,7 +14,6 @@ from gateway_plugin_logger.fields.readers import (
     server_address,
     server_port,
     trace_flags,
-    traceparent,
 )
 from gateway_plugin_logger.fields.value import fresh_name
 from gateway_plugin_logger.formats import styles
@@ -35,10 +34,10 @@ _OTEL_ELSEWHERE: Final = frozenset({"time", "time_unix", "time_clf", "level", "t
 _SEVERITY: Final = {"info": 9, "warning": 13, "error": 17}  # SeverityNumber of the OpenTelemetry log data model
 
 _FLAGS: Final = Value(
-    "trace_flags(traceparent(head))",
+    "trace_flags(head.get_bytes('traceparent'))",
     Kind.INTEGER,
     optional=True,
-    names={"trace_flags": trace_flags, "traceparent": traceparent},
+    names={"trace_flags": trace_flags},
 )
 
 

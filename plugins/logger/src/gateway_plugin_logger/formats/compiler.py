@@ -26,19 +26,17 @@ Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
 _HEAD: Final = frozenset({"head"})
-_PATH_AND_QUERY: Final = frozenset({"client_path", "client_query"})
-_TARGET: Final = frozenset({"target"}) | _PATH_AND_QUERY
+_TARGET: Final = frozenset({"target"})
 _PRELUDES: Final = (
     (_HEAD, "head = request.headers"),
     (_TARGET, "target = request.received.target"),
-    (_PATH_AND_QUERY, "client_path, _, client_query = target.partition('?')"),
 )
 """What several values share, and what is done for it before."""
 _UNLESS_REPEATED: Final = """
 if (_repeated := request.repeated) is not None:
     return _write_repeated(request, response, record, _repeated)
 """
-_OF_THE_HEAD: Final = frozenset({"method", "path", "query"})
+_OF_THE_HEAD: Final = frozenset({"method", "path", "query", "received"})
 """Attributes of a request that are those of its head as long as it has `Request.repeated`."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
