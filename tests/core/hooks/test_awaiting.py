@@ -52,3 +52,31 @@ async def test_what_wraps_an_awaitable_throws_it_away_with_itself() -> None:
         gc.collect()
 
     assert future.cancelled()
+
+
+@pytest.mark.parametrize("timeout", [None, 10.0])
+async def test_what_a_cancelled_hook_held_is_freed_without_the_collector(
+    timeout: float | None,  # noqa: ASYNC109 - a value to test with
+) -> None:
+    freed = asyncio.Event()
+
+    class Held:
+        def __del__(self) -> None:
+            freed.set()
+
+    async def hook() -> None:
+        held = Held()
+        await asyncio.Event().wait()
+        del held
+
+    gc.disable()
+    try:
+        task = asyncio.get_running_loop().create_task(awaited(hook(), timeout))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        del task
+
+        await asyncio.wait_for(freed.wait(), 10)
+    finally:
+        gc.enable()

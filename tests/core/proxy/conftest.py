@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.proxy.abilities import Ability, Case, StartCase, records
 from tests.core.proxy.kit import (
     Handler,
     Peer,
@@ -98,3 +99,25 @@ routes:
         return await start_proxy(config, plugins), upstream
 
     return start
+
+
+@pytest.fixture
+def start_case(start_proxy: StartProxy, start_upstream: StartUpstream) -> StartCase:
+    """Start an upstream, and a gateway before it whose plugins are an ability, and more."""
+
+    async def started(
+        ability: Ability, script: bytes | Handler, extra: str = "", route: str = "", more: tuple[Ability, ...] = ()
+    ) -> Case:
+        records.clear()
+        upstream = await start_upstream(script)
+        bindings = ", ".join(f"{{name: {each.name}}}" for each in (*more, ability))
+        config = f"""
+{extra}
+upstreams: [{{name: u, endpoints: [{{url: "{upstream.url}"}}], retries: {{attempts: 1, methods: [GET, POST]}}}}]
+routes:
+  - {{id: r, path_prefix: /, target: u, plugins: [{bindings}]{route}}}
+  - {{id: other, path_prefix: /other, target: u, plugins: [{bindings}]{route}}}
+"""
+        return Case(await start_proxy(config, [ability, *more]), upstream)
+
+    return started

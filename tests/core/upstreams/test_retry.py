@@ -182,7 +182,9 @@ def test_a_try_ends_with_its_own_time_or_the_whole_request(per_try: float, limit
     )
 
 
-@pytest.mark.parametrize(("attempts", "length", "keeps"), [(0, 0, False), (1, 0, True), (1, 10, True), (1, 11, False)])
+@pytest.mark.parametrize(
+    ("attempts", "length", "keeps"), [(0, 0, False), (1, 0, True), (1, 10, True), (1, 11, False), (1, -1, True)]
+)
 def test_only_short_bodies_are_kept(attempts: int, length: int, keeps: bool) -> None:
     assert RetryPolicy(RetriesConfig.model_construct(attempts=attempts, max_body_bytes=10)).keeps_body(length) is keeps
 

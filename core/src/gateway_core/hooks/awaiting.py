@@ -45,6 +45,13 @@ def discard(awaitable: object) -> None:
         end()
 
 
+def _is_cancelled() -> bool:
+    # A function of its own: a local variable of `awaited` would make a cycle of the task, its CancelledError, and the
+    # frames in that, which keeps all that a cancelled hook held until the collector runs.
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object:  # noqa: ASYNC109 - a policy's value
     """Await a hook's result for so many seconds at most, in which it does not wait for what a client decides.
 
@@ -63,8 +70,7 @@ async def awaited(awaitable: Awaitable[object], timeout: float | None) -> object
             raise HookTimeoutError(f"no result within its timeout of {timeout:g}s") from error
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if _is_cancelled():
             raise
         raise HookCancelledError("it awaited something that was cancelled") from error
     except (Exception, SystemExit, GeneratorExit):

@@ -126,11 +126,13 @@ class RetryPolicy:
         return self.settings.attempts > 0
 
     def keeps_body(self, length: int) -> bool:
-        """Tell whether a body of ``length`` bytes is to be kept for a retry.
+        """Return whether a body is to be kept for a retry, as far as it is no longer than that.
+
+        :param length: its bytes; -1 if that is not known yet.
 
         That holds for any method, since after a connect failure each may be sent again.
         """
-        return self.is_enabled and 0 <= length <= self.settings.max_body_bytes
+        return self.is_enabled and length <= self.settings.max_body_bytes
 
     def decide(
         self,
