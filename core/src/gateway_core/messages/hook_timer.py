@@ -18,38 +18,37 @@ from typing import Final, Self
 class HookTimer:
     """A timeout in seconds that can be paused; cancels the task that entered it, as `asyncio.timeout` does."""
 
-    __slots__ = ("_left", "_pauses", "_scope", "_token", "seconds")
+    __slots__ = ("_left", "_pauses", "_scope", "_token", "expired", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._scope = asyncio.timeout(seconds)
+        self.expired = False
+        """Whether the time was over, once the hook has ended."""
+        self._scope: asyncio.Timeout | None = asyncio.timeout(seconds)
         self._pauses = 0
         self._left = seconds
-
-    @property
-    def expired(self) -> bool:
-        """Whether the time was over."""
-        return self._scope.expired()
 
     def pause(self) -> None:
         """Stand still; several pauses at once end with the last `resume`."""
         self._pauses += 1
-        when = self._scope.when()
-        if self._pauses == 1 and when is not None and not self.expired:
+        scope = self._scope
+        if self._pauses == 1 and scope is not None and not scope.expired() and (when := scope.when()) is not None:
             self._left = max(0.0, when - asyncio.get_running_loop().time())
             self._reschedule(None)
 
     def resume(self) -> None:
         """Go on with the time that was left."""
         self._pauses -= 1
-        if not self._pauses and not self.expired:
+        if not self._pauses and self._scope is not None and not self._scope.expired():
             self._reschedule(asyncio.get_running_loop().time() + self._left)
 
     def _reschedule(self, when: float | None) -> None:
-        with suppress(RuntimeError):  # the hook has ended; what it left running still reads
-            self._scope.reschedule(when)
+        if self._scope is not None:
+            with suppress(RuntimeError):  # the hook is about to end; what it left running still reads
+                self._scope.reschedule(when)
 
     async def __aenter__(self) -> Self:
+        assert self._scope is not None, "a timer is entered once"
         await self._scope.__aenter__()
         self._token = _current.set(self)
         return self
@@ -58,7 +57,14 @@ class HookTimer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _current.reset(self._token)
-        await self._scope.__aexit__(kind, error, trace)
+        scope = self._scope
+        assert scope is not None, "a timer is left once"
+        try:
+            await scope.__aexit__(kind, error, trace)
+        finally:
+            self.expired = scope.expired()
+            # It knows the task, and who awaits the hook knows this timer: a cycle with a CancelledError of the task.
+            self._scope = None
 
 
 _current: Final[ContextVar[HookTimer | None]] = ContextVar("gateway hook timer", default=None)
