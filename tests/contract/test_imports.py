@@ -30,6 +30,13 @@ def test_plugins_know_only_the_sdk(plugin: object) -> None:
     assert offenders(sources, lambda module: is_in(module, "gateway_core")) == []
 
 
+@pytest.mark.parametrize("name", ["gateway-plugin-auth", "gateway-plugin-logger", "gateway-plugin-ratelimit"])
+def test_the_plugins_of_the_request_path_need_nothing_that_is_not_promised(name: str) -> None:
+    sources = next(each for each in PLUGINS if each.name == name).sources
+
+    assert offenders(sources, lambda module: module == "gateway_plugin_sdk.unstable") == []
+
+
 def test_the_core_knows_neither_the_sdk_nor_a_plugin() -> None:
     assert offenders(CORE.sources, lambda module: module.startswith("gateway_plugin_")) == []
 

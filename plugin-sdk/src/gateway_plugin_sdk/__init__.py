@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway_core.backoff import Backoff
+    from gateway_core.client_tls import client_tls_context
     from gateway_core.clock import Clock
     from gateway_core.config import (
         ConfigFile,
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
         Document,
         DocumentFormat,
         Duration,
+        FileName,
         HeaderName,
         HeaderValue,
+        OutputFile,
         Secret,
         SecretHeaderValue,
         SecretUrl,
@@ -125,6 +128,7 @@ __all__ = [
     "FieldBlock",
     "FieldNames",
     "FieldTemplate",
+    "FileName",
     "GatewayError",
     "HeaderError",
     "HeaderName",
@@ -134,6 +138,7 @@ __all__ = [
     "Identity",
     "Match",
     "Metrics",
+    "OutputFile",
     "Pattern",
     "Plugin",
     "PluginContext",
@@ -166,6 +171,7 @@ __all__ = [
     "Upstreams",
     "claim_path",
     "client_network",
+    "client_tls_context",
     "command",
     "hookimpl",
     "hookimpl_blocking",
@@ -180,6 +186,7 @@ _HOMES = (
     "gateway_core.tasks",
     "gateway_core.metrics",
     "gateway_core.backoff",
+    "gateway_core.client_tls",
     "gateway_core.messages",
     "gateway_core.messages.addresses",
     "gateway_core.hooks",

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway_plugin_sdk import ConfigFile, ConfigFinding
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk import ConfigFile, ConfigFinding, client_tls_context
 
 ConfigPath = tuple[str | int, ...]
 

@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from gateway_core.client_tls import client_tls_context
-from gateway_core.config import FileName, OptionalFileName, OutputFile
+from gateway_core.config import OptionalFileName
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
@@ -20,12 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DOCUMENT_FORMATS",
-    "FileName",
     "LineSplitter",
     "LineTooLongError",
     "OptionalFileName",
-    "OutputFile",
-    "client_tls_context",
     "document_format",
     "is_server_url",
     "switch_option",

@@ -9,8 +9,7 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-from gateway_plugin_sdk import SecretUrl
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk import SecretUrl, client_tls_context
 
 from gateway_plugin_auth.config.fetch import FetchOptions
 from gateway_plugin_auth.config.texts import shown_url, url_problem

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk.unstable import client_tls_context, is_server_url
+from gateway_plugin_sdk import client_tls_context
+from gateway_plugin_sdk.unstable import is_server_url
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8500"
 TOKEN_VARIABLE: Final = "CONSUL_HTTP_TOKEN"  # noqa: S105  # a name

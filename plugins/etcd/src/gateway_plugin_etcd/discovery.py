@@ -17,8 +17,9 @@ from gateway_plugin_sdk import (
     EndpointStatus,
     Secret,
     SecretUrl,
+    client_tls_context,
 )
-from gateway_plugin_sdk.unstable import OptionalFileName, client_tls_context, is_server_url
+from gateway_plugin_sdk.unstable import OptionalFileName, is_server_url
 from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient

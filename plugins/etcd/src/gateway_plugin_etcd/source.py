@@ -7,14 +7,8 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-from gateway_plugin_sdk import Document, DocumentFormat, SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.unstable import (
-    DOCUMENT_FORMATS,
-    client_tls_context,
-    document_format,
-    switch_option,
-    with_port,
-)
+from gateway_plugin_sdk import Document, DocumentFormat, SourceContext, SourceState, SourceUrl, client_tls_context
+from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, document_format, switch_option, with_port
 
 from gateway_plugin_etcd.client import Access, EtcdClient
 from gateway_plugin_etcd.keyspace import Scope

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk import client_tls_context
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its credentials (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod)."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from gateway_plugin_sdk.unstable import client_tls_context, is_server_url
+from gateway_plugin_sdk import client_tls_context
+from gateway_plugin_sdk.unstable import is_server_url
 
 from gateway_plugin_kubernetes.cluster import Cluster, ClusterError, LoadCluster, in_cluster
 

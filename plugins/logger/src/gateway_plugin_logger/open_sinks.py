@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import Clock, Metrics, Record, Request, Response
-from gateway_plugin_sdk.unstable import client_tls_context
+from gateway_plugin_sdk import Clock, Metrics, Record, Request, Response, client_tls_context
 
 from gateway_plugin_logger.bodies.capture import BODY_FIELDS, BodyCapture, make_capture
 from gateway_plugin_logger.config import HttpSink, LoggerConfig, OtlpSink, Redaction, SinkConfig, SyslogSink

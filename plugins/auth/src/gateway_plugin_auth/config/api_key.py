@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from gateway_plugin_sdk import ConfigModel, Secret
-from gateway_plugin_sdk.unstable import FileName
+from gateway_plugin_sdk import ConfigModel, FileName, Secret
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration, Secret
-from gateway_plugin_sdk.unstable import FileName
+from gateway_plugin_sdk import ConfigModel, Duration, FileName, Secret
 from pydantic import Field, field_validator, model_validator
 
 from gateway_plugin_auth.config.rules import AccessOptions

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Final
 
-from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
-from gateway_plugin_sdk.unstable import FileName
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, FileName, SecretHeaderValue, SecretUrl, Size
 from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.texts import Header, proxy_problem

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import Duration, Secret, SecretUrl, Size
-from gateway_plugin_sdk.unstable import FileName
+from gateway_plugin_sdk import Duration, FileName, Secret, SecretUrl, Size
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from gateway_plugin_auth.algorithms import SECRET_ALGORITHMS, Algorithm

@@ -6,8 +6,16 @@ import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, HeaderName, SecretHeaderValue, SecretUrl, Size
-from gateway_plugin_sdk.unstable import OutputFile
+from gateway_plugin_sdk import (
+    ConfigFile,
+    ConfigModel,
+    Duration,
+    HeaderName,
+    OutputFile,
+    SecretHeaderValue,
+    SecretUrl,
+    Size,
+)
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_logger.config.names import Template
