@@ -7,6 +7,7 @@ from gateway_core.packages.lock_file import (
     LOCK_VARIABLE,
     LockedPlugin,
     LockError,
+    is_locked,
     locked_plugins,
     read_lock,
     write_lock,
@@ -45,3 +46,12 @@ def test_each_difference_but_that_of_the_schema_is_named() -> None:
     ]
     changed = LockedPlugin("a", "dist-a", "1", "e" * 64, "")
     assert [*LOCKED.differences(changed)] == ["the files of dist-a 1 are not those that were locked"]
+
+
+def test_a_process_is_locked_by_a_path_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for path in ("", "plugins.lock"):
+        monkeypatch.setenv(LOCK_VARIABLE, path)
+        found.append(is_locked())
+
+    assert found == [False, True]

@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.packages import PluginRegistry
+from gateway_core.process.model import ProcessModel
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines
 
@@ -38,3 +39,13 @@ async def ask(url: str, path: str) -> tuple[int, str]:
     """Ask once, on a connection of its own."""
     async with aiohttp.ClientSession() as session, session.get(url + path) as answer:
         return answer.status, await answer.text()
+
+
+async def put_in_force(model: ProcessModel, bundle: ConfigBundle) -> str:
+    """Prepare and commit a configuration, as the pipeline does, and return what changed."""
+    change = await model.prepare(bundle)
+    try:
+        return await change.commit()
+    except BaseException:
+        await change.discard()
+        raise

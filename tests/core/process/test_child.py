@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
-from gateway_core.process.child import AdoptedProcess, kill, wait_for_exit
+from gateway_core.process.child import Child, Forked, wait_for_exit
+from gateway_core.process.roles import OTHER_PROTOCOL, WATCHER
+from gateway_core.reload.bundle import PROTOCOL
 
 HOLDS_ITS_OUTPUT = """
 import os, time
@@ -43,10 +47,73 @@ async def test_without_descriptors_a_thread_waits(monkeypatch: pytest.MonkeyPatc
 async def test_a_child_that_was_forked_is_reaped_with_its_status() -> None:
     arguments = [sys.executable, "-c", "import time; time.sleep(600)"]
     pid = await asyncio.to_thread(os.posix_spawn, sys.executable, arguments, os.environ)
-    waiting = asyncio.ensure_future(wait_for_exit(AdoptedProcess(pid)))  # noqa: TID251  # a test's own
+    ours, theirs = socket.socketpair()
+    child = await Child.take("it", Forked(pid, ours))
 
-    kill(pid)
+    child.kill()
 
-    assert await asyncio.wait_for(waiting, 30) == -signal.SIGKILL
-    kill(pid)  # it has ended, which is no fault
-    assert await wait_for_exit(AdoptedProcess(pid)) == 0
+    await asyncio.wait_for(child.gone.wait(), 30)
+    assert child.exit_status == -signal.SIGKILL
+    child.kill()  # it has ended, which is no fault
+    theirs.close()
+
+
+async def test_what_a_child_cannot_be_started_for_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+
+    with pytest.raises(OSError, match="/nowhere/python"):
+        await Child.spawn(WATCHER, "the watcher")
+
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_a_child_of_another_version_says_so_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway_core.process.child.PROTOCOL", PROTOCOL + 1)
+
+    child = await Child.spawn(WATCHER, "the watcher")
+
+    await asyncio.wait_for(child.gone.wait(), 30)
+    assert child.exit_status == OTHER_PROTOCOL
+    assert f"speaks protocol {PROTOCOL}, the one that runs {PROTOCOL + 1}" in capfd.readouterr().err
+
+
+# A process of its own: only one without threads may fork.
+PROGRAM = """
+import asyncio, os, socket, sys
+from gateway_core.clock import SystemClock
+from gateway_core.process.child import fork
+from gateway_core.process.worker_handle import WorkerHandle, WorkerServices
+
+listener = socket.create_server(("127.0.0.1", 0))
+secret = open(sys.executable)
+first, second, third = [fork("worker", number=number, inherited=[listener.fileno()]) for number in range(3)]
+
+async def main():
+    listeners = {"a:1": listener.fileno()}
+    worker = await WorkerHandle.start(1, listeners, WorkerServices(SystemClock()), forked=second)
+    status = await worker.ask("status")
+    print(status["status"]["version"])
+    open_there = os.listdir(f"/proc/{second.pid}/fd")
+    its = [os.readlink(f"/proc/{second.pid}/fd/{number}") for number in open_there]
+    print(os.path.realpath(sys.executable) in its, os.readlink(f"/proc/self/fd/{listener.fileno()}") in its)
+    # Nobody else holds its channel: it ends although the others are there.
+    first.sock.close()
+    print(os.waitpid(first.pid, 0)[1])
+    await worker.drain(1)
+    print(worker.child.exit_status)
+
+asyncio.run(main())
+third.sock.close()
+print(os.waitpid(third.pid, 0)[1])
+"""
+
+
+def test_a_forked_worker_serves_and_has_only_what_is_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.stdout.splitlines(), done.stderr) == (["None", "False True", "0", "0", "0"], "")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 from gateway_core.hooks import Shared, SharedStoreFull, SharedStores
 from gateway_core.process.channel import Channel, ChannelClosedError
-from gateway_core.process.channel_calls import REPLY, ChannelCalls
 from gateway_core.process.shared_values import RemoteShared, apply_message, from_plain, to_plain
 from gateway_core.tasks import Tasks
 
@@ -22,27 +21,27 @@ async def shared(stores: SharedStores) -> AsyncIterator[Shared]:
     """What a plugin of a worker has, over a channel to a process that has the stores."""
     one, other = socket.socketpair()
     worker, supervisor = await Channel.over(one), await Channel.over(other)
-    calls, tasks = ChannelCalls(worker), Tasks()
+    tasks = Tasks()
 
     async def serve() -> None:
         try:
             while True:
                 message = await supervisor.receive()
                 fields, body = apply_message(stores, message, now=5.0)
-                await supervisor.send(REPLY, body, call=message["call"], **fields)
+                await supervisor.reply(message, body, **fields)
         except ChannelClosedError:
             return
 
     async def read() -> None:
         try:
             while True:
-                calls.resolve(await worker.receive())
+                await worker.receive()
         except ChannelClosedError:
             return
 
     tasks.spawn(serve(), name="serve")
     tasks.spawn(read(), name="read")
-    yield Shared(RemoteShared(calls), "p:b")
+    yield Shared(RemoteShared(worker), "p:b")
     worker.close()
     supervisor.close()
     await tasks.aclose()

@@ -8,7 +8,7 @@ from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.process.cpus import available_cpus
 from gateway_core.process.supervisor import Supervisor, count_of
 
-from tests.core.process.conftest import Canon, ask
+from tests.core.process.conftest import Canon, ask, put_in_force
 
 
 def config(upstream: str, path: str = "/a", workers: int = 2, more: str = "", listen: str = "127.0.0.1:0") -> str:
@@ -37,15 +37,15 @@ async def test_a_refusal_of_one_keeps_the_old_configuration_in_all(
     supervisor: Supervisor, canon: Canon, upstream: str
 ) -> None:
     first = canon(config(upstream))
-    await supervisor.start(first)
+    await put_in_force(supervisor, first)
     before = await versions(supervisor)
     assert list(before.values()) == [first.version] * 2
 
     with pytest.raises(ConfigError, match=r"upstreams\[0\].tls"):
-        await supervisor.apply(canon(config(upstream, "/b", more=BROKEN)))
+        await put_in_force(supervisor, canon(config(upstream, "/b", more=BROKEN)))
 
     assert await versions(supervisor) == before
-    told = await supervisor.apply(canon(config(upstream, "/b")))
+    told = await put_in_force(supervisor, canon(config(upstream, "/b")))
     assert told.endswith("; 2 workers")
     assert (await versions(supervisor)).keys() == before.keys()
     assert await ask(supervisor.urls()[0], "/b") == (200, "up GET /b HTTP/1.1")
@@ -54,11 +54,13 @@ async def test_a_refusal_of_one_keeps_the_old_configuration_in_all(
 async def test_a_replacement_that_is_refused_keeps_the_old_workers_and_listeners(
     supervisor: Supervisor, canon: Canon, upstream: str
 ) -> None:
-    await supervisor.start(canon(config(upstream)))
+    await put_in_force(supervisor, canon(config(upstream)))
     before = await versions(supervisor)
 
     with pytest.raises(ConfigError):
-        await supervisor.apply(canon(config(upstream, workers=1, more=BROKEN, listen="['127.0.0.1:0', '[::1]:0']")))
+        await put_in_force(
+            supervisor, canon(config(upstream, workers=1, more=BROKEN, listen="['127.0.0.1:0', '[::1]:0']"))
+        )
 
     assert await versions(supervisor) == before
     assert len(supervisor.urls()) == 1
@@ -66,10 +68,10 @@ async def test_a_replacement_that_is_refused_keeps_the_old_workers_and_listeners
 
 
 async def test_a_new_listener_is_served_by_new_workers(supervisor: Supervisor, canon: Canon, upstream: str) -> None:
-    await supervisor.start(canon(config(upstream)))
+    await put_in_force(supervisor, canon(config(upstream)))
     before = await versions(supervisor)
 
-    told = await supervisor.apply(canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
+    told = await put_in_force(supervisor, canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
 
     assert "since there is a new listener" in told
     assert not before.keys() & (await versions(supervisor)).keys()
@@ -81,7 +83,7 @@ async def test_a_configuration_that_cannot_be_started_does_not_start(
     supervisor: Supervisor, canon: Canon, upstream: str
 ) -> None:
     with pytest.raises(ConfigError):
-        await supervisor.start(canon(config(upstream, more=BROKEN)))
+        await put_in_force(supervisor, canon(config(upstream, more=BROKEN)))
 
 
 async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, canon: Canon, upstream: str) -> None:
@@ -89,10 +91,10 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
 
     limited = "plugins: [{name: ratelimit, config: {rate: 100, burst: 100}}]\n"
     first = replace(canon(config(upstream, workers=1, more=limited)), plugins={"ratelimit": "1"})
-    await supervisor.start(first)
+    await put_in_force(supervisor, first)
     before = await versions(supervisor)
 
-    told = await supervisor.apply(replace(first, plugins={"ratelimit": "2"}))
+    told = await put_in_force(supervisor, replace(first, plugins={"ratelimit": "2"}))
 
     assert "since ratelimit is 2 now" in told
     assert not before.keys() & (await versions(supervisor)).keys()

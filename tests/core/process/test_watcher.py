@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from gateway_core.process.supervisor import Supervisor
 
-from tests.core.process.conftest import Canon, ask
+from tests.core.process.conftest import Canon, ask, put_in_force
 
 
 class Checked:
@@ -69,7 +69,7 @@ async def shown(supervisor: Supervisor, holds: Callable[[dict[str, object]], boo
 async def test_an_endpoint_is_checked_once_whatever_the_number_of_workers_and_upstreams(
     supervisor: Supervisor, canon: Canon, checked: Checked
 ) -> None:
-    await supervisor.start(canon(config(checked.port)))
+    await put_in_force(supervisor, canon(config(checked.port)))
 
     endpoints = await shown(supervisor, lambda endpoint: endpoint["last_check_at"] is not None)
 
@@ -80,7 +80,7 @@ async def test_an_endpoint_is_checked_once_whatever_the_number_of_workers_and_up
 async def test_workers_serve_by_what_is_known_while_the_watcher_is_gone_and_follow_the_next_one(
     supervisor: Supervisor, canon: Canon, checked: Checked
 ) -> None:
-    await supervisor.start(canon(config(checked.port, "100ms")))
+    await put_in_force(supervisor, canon(config(checked.port, "100ms")))
     await shown(supervisor, lambda endpoint: endpoint["last_check_at"] is not None)
     status = await supervisor.status()
 
@@ -97,10 +97,10 @@ async def test_workers_serve_by_what_is_known_while_the_watcher_is_gone_and_foll
 async def test_a_reload_that_checks_elsewhere_ends_the_checks_of_before(
     supervisor: Supervisor, canon: Canon, checked: Checked
 ) -> None:
-    await supervisor.start(canon(config(checked.port)))
+    await put_in_force(supervisor, canon(config(checked.port)))
     await shown(supervisor, lambda endpoint: endpoint["last_check_at"] is not None)
 
-    await supervisor.apply(canon(config(checked.port, "2h")))
+    await put_in_force(supervisor, canon(config(checked.port, "2h")))
 
     await shown(supervisor, lambda endpoint: endpoint["last_check_at"] is not None)
     assert checked.connections == 2, "one of each configuration"

@@ -28,8 +28,7 @@ async def table() -> AsyncIterator[SocketTable]:
 async def worker(table: SocketTable) -> AsyncIterator[WorkerHandle]:
     worker = await WorkerHandle.start(3, table.descriptors(), WorkerServices(SystemClock()))
     yield worker
-    worker.kill()
-    await worker.gone.wait()
+    await worker.child.end()
 
 
 def config(upstream: str, more: str = "") -> str:
@@ -43,15 +42,15 @@ async def test_serves_after_prepare_and_commit_and_ends_when_told(
     bundle = canon(config(upstream))
 
     await worker.prepare(bundle)
-    message = await worker.commit(bundle.version)
+    changes = await worker.commit(bundle.version)
 
-    assert message["changes"].startswith("1 route added")
+    assert changes.startswith("1 route added")
     assert worker.version == bundle.version
     assert await ask(url, "/a") == (200, "up GET /a HTTP/1.1")
-    assert (await worker.ask("status", "status"))["status"]["version"] == bundle.version
-    assert (await worker.ask("metrics", "samples"))["samples"]
+    assert (await worker.ask("status"))["status"]["version"] == bundle.version
+    assert (await worker.ask("metrics"))["samples"]
     await worker.drain(5)
-    assert worker.exit_status == 0
+    assert worker.child.exit_status == 0
 
 
 async def test_says_why_it_refuses_and_goes_on(worker: WorkerHandle, canon: Canon, upstream: str) -> None:
@@ -71,14 +70,14 @@ async def test_says_why_it_refuses_and_goes_on(worker: WorkerHandle, canon: Cano
 
 
 async def test_a_killed_worker_is_noticed(worker: WorkerHandle, canon: Canon, upstream: str) -> None:
-    worker.kill()
-    await worker.gone.wait()
+    worker.child.kill()
+    await worker.child.gone.wait()
 
-    assert worker.exit_status == -9
+    assert worker.child.exit_status == -9
     with pytest.raises(WorkerRefusedError, match="ended while it prepared"):
         await worker.prepare(canon(config(upstream)))
     with pytest.raises(ChannelClosedError):
-        await worker.ask("status", "status")
+        await worker.ask("status")
 
 
 def test_lines_are_packed_into_pieces_that_keep_their_order() -> None:

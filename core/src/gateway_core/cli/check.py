@@ -20,19 +20,13 @@ from gateway_core.packages import PluginRegistry
 @json_option
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--offline", is_flag=True, help="Ask no source, and only warn of files that are missing.")
-@click.option("--canonical", is_flag=True, hidden=True, help="Do jobs on stdin for the serving process.")
-def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, strict: bool, offline: bool, canonical: bool) -> None:
+def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, strict: bool, offline: bool) -> None:
     """Check a configuration as `run` and a reload do, and print every problem with its place.
 
     Warnings do not reject a configuration: it is valid, and something in it is unlikely to be meant.
 
     Exit status: 0 if it is good, 1 if there are errors, 3 if a source did not respond or a file could not be read.
     """
-    if canonical:
-        from gateway_core.cli.validator import serve  # noqa: PLC0415  # people who check need none of it
-
-        serve()
-        return
     found = examine(roots, PluginRegistry(), offline=offline)
     found = found.strict() if strict else found
     if as_json:

@@ -73,8 +73,7 @@ def gateway() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 problems found, 2 wrong usage, 3 undecidable."""
     given = sys.argv[1:] if arguments is None else arguments
-    # `check --canonical` serves the gateway, which contains each of its jobs.
-    if given[:1] and given[0] in _CONTAINED and "--canonical" not in given:
+    if given[:1] and given[0] in _CONTAINED:
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 
         # A command that comes to its end has no garbage worth looking for; imports make many objects.

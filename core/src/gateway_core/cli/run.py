@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 from gateway_core.cli.options import LOCK_FILE, config_option
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
-from gateway_core.process.locked import LOCK_VARIABLE
+from gateway_core.packages.lock_file import LOCK_VARIABLE
 
 
 @click.command("run", short_help="Start the gateway.")
@@ -45,6 +46,7 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
 
     Exit status: 0 after a stop, 1 if it could not start.
     """
+    gc.disable()  # what is made until the gateway serves lives as long as it does
     from gateway_core.process.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
     if locked is not None:

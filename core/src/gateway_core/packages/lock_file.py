@@ -51,6 +51,11 @@ class LockedPlugin:
             yield f"the files of {now.distribution} {now.version} are not those that were locked"
 
 
+def is_locked() -> bool:
+    """Tell whether this process was started with ``--locked``, or by one that was."""
+    return bool(os.environ.get(LOCK_VARIABLE))
+
+
 def locked_plugins() -> dict[str, LockedPlugin] | None:
     """Return the plugins that this process may import; None if it may import any.
 

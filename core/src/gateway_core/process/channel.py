@@ -1,7 +1,8 @@
-"""Messages between the supervisor and a worker, over a socket pair.
+"""Messages between two processes of the gateway, over a socket pair.
 
 A frame is the length of a JSON head and of a body (4 bytes each, big-endian), the head, the body. The other end going
-away is `ChannelClosedError`.
+away is `ChannelClosedError`. A message may be a call: it has a number, which its reply repeats, so that calls are
+pipelined and replies come in any order. `Channel` is an end in an event loop, `BlockingChannel` one without.
 
 An end can be given up without losing a byte (`release`): reading stops, and what came and was not taken as a message
 is returned, for the end that the program's successor opens on the same socket.
@@ -18,6 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from gateway_core.errors import GatewayError
+from gateway_core.hooks import SharedStoreFull
+
+REPLY: Final = "reply"
+"""Kind of the message that ends a call."""
+
+_ERRORS: Final[Mapping[str, type[Exception]]] = {"full": SharedStoreFull, "value": ValueError}
+"""Errors that are raised at the caller's end as what they were; all others are `GatewayError`."""
 
 _SIZES: Final = struct.Struct("!II")
 _LONGEST: Final = 64 << 20
@@ -42,6 +50,22 @@ class Message:
         return self.fields[name]
 
 
+def _frame(kind: str, fields: Mapping[str, Any], body: bytes) -> bytes:
+    head = json.dumps({"kind": kind, **fields}).encode()
+    return _SIZES.pack(len(head), len(body)) + head + body
+
+
+def _message(head: bytes, body: bytes) -> Message:
+    fields = json.loads(head)
+    return Message(fields.pop("kind"), fields, body)
+
+
+def error_fields(error: Exception) -> dict[str, Any]:
+    """Return the fields of a reply that raises this error at the other end."""
+    kind = next((name for name, each in _ERRORS.items() if isinstance(error, each)), "")
+    return {"error": str(error), "error_kind": kind}
+
+
 class Channel(asyncio.Protocol):
     """One end of a socket pair."""
 
@@ -58,6 +82,9 @@ class Channel(asyncio.Protocol):
         self._can_write.set()
         self._is_paused = False
         self._is_released = False
+        self._last_call = 0
+        self._calls: dict[int, asyncio.Future[Message]] = {}
+        """The calls made here that are not over, by their numbers."""
 
     @classmethod
     async def over(cls, sock: socket.socket, unread: bytes = b"") -> Channel:
@@ -79,9 +106,12 @@ class Channel(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closed = ChannelClosedError(str(exc or "the other end is closed"))
+        self._closed = ChannelClosedError(str(exc or "the process at the other end is gone"))
         self._can_write.set()
         self._wake()
+        for reply in self._calls.values():
+            if not reply.done():
+                reply.set_exception(self._closed)
 
     def pause_writing(self) -> None:
         self._can_write.clear()
@@ -98,17 +128,49 @@ class Channel(asyncio.Protocol):
         """
         if self._closed is not None or self._transport is None or self._transport.is_closing():
             raise ChannelClosedError("the channel is closed")
-        head = json.dumps({"kind": kind, **fields}).encode()
-        self._transport.write(_SIZES.pack(len(head), len(body)) + head + body)
+        self._transport.write(_frame(kind, fields, body))
         await self._can_write.wait()
         if self._closed is not None:
             raise self._closed
 
+    async def call(self, kind: str, /, body: bytes = b"", **fields: Any) -> Message:
+        """Send a message with a number, and return its reply, which comes while somebody waits in `receive`.
+
+        :raises ChannelClosedError: the other end is gone, before or while it worked on it.
+        """
+        self._last_call += 1
+        number = self._last_call
+        reply = self._calls[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self.send(kind, body, call=number, **fields)
+            message: Message = await reply
+        finally:
+            self._calls.pop(number, None)
+            if reply.done() and not reply.cancelled():
+                reply.exception()  # seen, even if sending failed first
+        if (error := message.fields.get("error")) is not None:
+            raise _ERRORS.get(message["error_kind"], GatewayError)(error)
+        return message
+
+    async def reply(self, call: Message, /, body: bytes = b"", **fields: Any) -> None:
+        """End a call of the other end.
+
+        :raises ChannelClosedError: nobody reads any more.
+        """
+        await self.send(REPLY, body, call=call["call"], **fields)
+
     async def receive(self) -> Message:
-        """Return the next message; one task at a time may wait for it.
+        """Return the next message that is no reply; one task at a time may wait for it.
 
         :raises ChannelClosedError: the other end is closed.
         """
+        while (message := await self._next()).kind == REPLY:
+            waiting = self._calls.get(message["call"])
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        return message
+
+    async def _next(self) -> Message:
         while (message := self._take()) is None:
             if self._closed is not None:
                 raise self._closed
@@ -135,12 +197,11 @@ class Channel(asyncio.Protocol):
             self._resume()  # the rest of it has to come, however long it is
             return None
         head_end = _SIZES.size + _SIZES.unpack_from(self._received)[0]
-        fields = json.loads(bytes(self._received[_SIZES.size : head_end]))
-        body = bytes(self._received[head_end:wanted])
+        message = _message(bytes(self._received[_SIZES.size : head_end]), bytes(self._received[head_end:wanted]))
         del self._received[:wanted]
         if len(self._received) <= _HIGH_WATER:
             self._resume()
-        return Message(fields.pop("kind"), fields, body)
+        return message
 
     def _resume(self) -> None:
         if self._is_paused and self._closed is None and not self._is_released:
@@ -173,9 +234,52 @@ class Channel(asyncio.Protocol):
         return unread
 
     def close(self) -> None:
-        """Close this end."""
+        """Close this end once everything is sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close this end at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class BlockingChannel:
+    """One end of a socket pair in a process without an event loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(True)
+        self.sock = sock
+
+    def send(self, kind: str, /, body: bytes = b"", **fields: Any) -> None:
+        """Send one message.
+
+        :raises ChannelClosedError: nobody reads any more.
+        """
+        try:
+            self.sock.sendall(_frame(kind, fields, body))
+        except OSError as error:
+            raise ChannelClosedError(str(error)) from error
+
+    def receive(self) -> Message:
+        """Wait for the next message.
+
+        :raises ChannelClosedError: the other end is closed, perhaps in the middle of a message.
+        """
+        head, body = _SIZES.unpack(self._read(_SIZES.size))
+        return _message(self._read(head), self._read(body))
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            try:
+                part = self.sock.recv(min(size - len(data), _PART_BYTES))
+            except OSError as error:
+                raise ChannelClosedError(str(error)) from error
+            if not part:
+                raise ChannelClosedError("the process at the other end is gone")
+            data += part
+        return bytes(data)
 
 
 def parts(lines: Sequence[bytes]) -> list[bytes]:

@@ -1,41 +1,275 @@
-"""Child processes: waited for by the process itself, never by the end of a pipe or a socket.
+"""Child processes: spawned, forked or adopted, told things over a channel, and waited for.
 
-What a child has open may be open in children of its own (a plugin that forks), so that no end-of-file ever comes. Linux
-tells the end of a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
+Every process that the gateway starts is a `Child` in a role (`gateway_core.process.roles`): a worker, the watcher, or
+the one that validates. A child is waited for by its process itself, never by the end of a pipe or a socket: what it has
+open may be open in children of its own (a plugin that forks), so that no end-of-file ever comes. Linux tells the end of
+a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
+
+* *Spawned* is a fresh interpreter, which runs what is installed then.
+* *Forked* is a copy of a program that has just begun (`fork`), before it has threads, an event loop or a plugin. It
+  takes milliseconds where an interpreter takes a second. Later on the program has threads, and a fork may find their
+  locks taken for ever.
+* *Adopted* is one that an earlier program in this very process had started.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import importlib
+import logging
 import os
+import resource
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, NoReturn, Protocol, cast
+
+from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.process.channel import Channel, ChannelClosedError, Message
+from gateway_core.process.forks import handing_on
+from gateway_core.reload.bundle import PROTOCOL
+from gateway_core.tasks import spawn
+
+KILL_AFTER: Final = 3.0
+"""Seconds in which a child has to end whose channel has ended."""
+
+_LAST_WORDS: Final = 0.5
+"""Seconds in which what a child sent before its end is read."""
+
+_MOST_OUTPUT: Final = 2000
+
+_logger = logging.getLogger("gateway.supervisor")
+
+Handle = Callable[[Message], Awaitable[None]]
+"""Does what a message from a child says; the next one waits until it is done."""
 
 
 class Waitable(Protocol):
-    """A child process."""
+    """A process that can be waited for."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def wait(self) -> int:
+        """Block until it has ended and return its exit status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A process that waits to be told what to do, of a program that has no event loop yet."""
 
     pid: int
+    sock: socket.socket
+    """Our end of its channel; the process ends when this is closed."""
+    output: BinaryIO | None = None
+    """What it prints, if that is not shown."""
 
     def wait(self) -> int:
-        """Block until it has ended and return its exit status."""
-        ...
-
-
-class AdoptedProcess:
-    """A child that was forked, or that an earlier program in this very process had started."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def wait(self) -> int:
-        """Block until it has ended and return its exit status."""
+        """Block until it has ended and return its exit status; 0 if it was waited for elsewhere."""
         try:
             return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
             return 0
+
+
+class Child:
+    """One child process."""
+
+    def __init__(
+        self,
+        name: str,
+        process: Waitable,
+        sock: socket.socket,
+        channel: Channel,
+        *,
+        output: BinaryIO | None = None,
+    ) -> None:
+        """Watch a process that has begun.
+
+        :param name: what it is called in the log, such as ``worker 2``.
+        :param output: the file that it prints to, if it has one; its process group is then its own.
+        """
+        self.name = name
+        self.pid = process.pid
+        self.channel = channel
+        self.exit_status: int | None = None
+        """Negative is the number of a signal."""
+        self.is_leaving = False
+        """Whether it was told to end."""
+        self.gone = asyncio.Event()
+        """Set once it has ended and what it sent is taken in."""
+        self.printed = ""
+        """The end of what it printed, once it has ended, if that was captured."""
+        self._process = process
+        self._socket = sock
+        self._output = output
+        self._reading: asyncio.Task[None] | None = None
+        self._watching = spawn(self._watch(), name=f"watch {name}")
+
+    @classmethod
+    async def spawn(
+        cls, role: str, name: str, *, number: int = 0, inherited: Collection[int] = (), captures: bool = False
+    ) -> Child:
+        """Start a fresh interpreter.
+
+        :param inherited: the descriptors that it has beside its channel.
+        :param captures: keep what it prints, and end it with the processes that it starts.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                ours.setblocking(False)
+                output = scratch_file() if captures else None
+                command = [
+                    sys.executable,
+                    "-m",
+                    "gateway_core.process.roles",
+                    *_arguments(role, theirs.fileno(), number),
+                ]
+                process = await _start(command, (theirs.fileno(), *inherited), output)
+        except BaseException:
+            ours.close()
+            if output is not None:
+                output.close()
+            raise
+        return cls(name, process, ours, await Channel.over(ours), output=output)
+
+    @classmethod
+    async def take(cls, name: str, forked: Forked) -> Child:
+        """Have a process that was forked."""
+        forked.sock.setblocking(False)
+        return cls(name, forked, forked.sock, await Channel.over(forked.sock), output=forked.output)
+
+    @classmethod
+    async def adopt(cls, name: str, pid: int, descriptor: int, unread: bytes) -> Child:
+        """Take over a process that an earlier program in this very process had started.
+
+        :param descriptor: our end of its channel.
+        :param unread: what had come from it and was not taken.
+        """
+        sock = socket.socket(fileno=descriptor)
+        os.set_inheritable(descriptor, False)
+        sock.setblocking(False)
+        return cls(name, Forked(pid, sock), sock, await Channel.over(sock, unread))
+
+    def listen(self, handle: Handle) -> None:
+        """Take in what it sends from now on; a message that cannot be handled ends it."""
+        self._reading = spawn(self._read(handle), name=f"read what {self.name} sends")
+
+    async def call(self, kind: str, /, body: bytes = b"", *, timeout: float, **fields: Any) -> Message:  # noqa: ASYNC109  # the child's, not ours
+        """Send a message and return its reply.
+
+        :raises ChannelClosedError: the process is gone, before or while it worked on it.
+        :raises TimeoutError: it did not reply.
+        """
+        async with asyncio.timeout(timeout):
+            return await self.channel.call(kind, body, **fields)
+
+    async def leave(self) -> tuple[int, bytes]:
+        """Return what `adopt` takes it over with; nothing is read from it any more."""
+        unread = await self.channel.release()
+        return os.dup(self._socket.fileno()), unread
+
+    async def _read(self, handle: Handle) -> None:
+        try:
+            while True:
+                await handle(await self.channel.receive())
+        except ChannelClosedError:
+            pass
+        except Exception:
+            _logger.exception("%s sent what is not understood, and is ended", self)
+            self.kill()
+        self.channel.close()
+        # It is gone or about to be; if it is neither, nothing can be asked of it any more.
+        asyncio.get_running_loop().call_later(KILL_AFTER, self.kill)
+
+    async def _watch(self) -> None:
+        """Wait for the end of the process, and take in what it said last."""
+        self.exit_status = await wait_for_exit(self._process)
+        self._kill_group()
+        if self._reading is not None:
+            # A child of a plugin may hold the other end of the channel open, so that its end never shows.
+            await asyncio.wait({self._reading}, timeout=_LAST_WORDS)
+            self._reading.cancel()
+        self.channel.abort()
+        if self._output is not None:
+            with self._output as output:
+                output.seek(0)
+                self.printed = output.read().decode(errors="replace").strip()[-_MOST_OUTPUT:]
+        self.gone.set()
+
+    def kill(self) -> None:
+        """End the process at once; nothing happens if it has ended already."""
+        if self.exit_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        """End the processes that it has started, if it is in a group of its own."""
+        if self._output is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """End the process at once, and wait for its end."""
+        self.is_leaving = True
+        self.kill()
+        await self.gone.wait()
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+def _arguments(role: str, channel: int, number: int) -> list[str]:
+    """Return what `gateway_core.process.roles.main` takes."""
+    return [role, str(channel), str(number), str(PROTOCOL)]
+
+
+async def _start(
+    command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None
+) -> subprocess.Popen[bytes]:
+    """Start a process in a thread, as that takes a while; whoever is cancelled meanwhile leaves none behind."""
+    starting = spawn(
+        asyncio.to_thread(_popen, command, descriptors, output), name="start a process", on_error=lambda _: None
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            process = await starting
+            process.kill()
+            await wait_for_exit(process)
+        raise
+
+
+def _popen(command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None) -> subprocess.Popen[bytes]:
+    with handing_on():
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            command,
+            pass_fds=tuple(descriptors),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=output is not None,
+        )
+
+
+def scratch_file() -> BinaryIO:
+    """Return a file without a name; no file system is needed for it, where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("gateway"), "w+b")
+    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 async def wait_for_exit(process: Waitable) -> int:
@@ -66,7 +300,54 @@ async def _wait_in_thread(process: Waitable) -> int:
         threads.shutdown(wait=False)
 
 
-def kill(pid: int) -> None:
-    """End a child at once; nothing happens if it has ended already."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+# -- forking
+
+
+def fork(role: str, *, number: int = 0, inherited: Collection[int] = (), captures: bool = False) -> Forked:
+    """Fork a child that has these descriptors beside its channel. Needs a process with one thread.
+
+    :param captures: as in `Child.spawn`.
+    """
+    gc.freeze()  # a collection in a child would copy all that it shares with this process
+    ours, theirs = socket.socketpair()
+    output = scratch_file() if captures else None
+    with theirs:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _be(_arguments(role, theirs.detach(), number), {*inherited}, output)
+    return Forked(pid, ours, output)
+
+
+def _be(arguments: list[str], inherited: set[int], output: BinaryIO | None) -> NoReturn:
+    """Have the role in this child, and end."""
+    status = 1
+    try:
+        raise_descriptor_limit()  # which forking has undone
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        if output is not None:
+            os.setsid()
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        # Other children's channels above all: they end when nobody has the other end any more.
+        _close_all_but({0, 1, 2, int(arguments[1]), *inherited})
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sent, signal.SIG_IGN)
+        importlib.import_module("gateway_core.process.roles").main(arguments)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the top of this process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounds = sorted(kept)
+    for low, high in zip(bounds, [*bounds[1:], min(most, 1 << 20)], strict=True):
+        os.closerange(low + 1, high)

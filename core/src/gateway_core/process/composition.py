@@ -6,23 +6,24 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
-from gateway_core.process import logs, loops
+from gateway_core.process import logs, loops, validator
+from gateway_core.process.child import Forked, fork
 from gateway_core.process.handover import Handover, take_over
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.program import Program, say
+from gateway_core.process.roles import VALIDATOR, WORKER
 from gateway_core.process.signals import StoppedError
+from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.validation import Verdict
-
-if TYPE_CHECKING:
-    from gateway_core.process.preforked import PreforkedWorker
+from gateway_core.reload.verdict import Verdict
 
 
 def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> NoReturn:
@@ -39,37 +40,46 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     except GatewayError as error:
         say(f"gateway: {error}")
         loops.leave(1)
-    spares = () if left is None else _spares_for(left)
-    result = loops.run(_run(roots, state, left, spares, last_good=last_good))
+    validator.warm_up()
+    forked = _Forked(
+        # What it imports is imported here as well, once for both, and it is there for the first edit.
+        fork(VALIDATOR, captures=True),
+        () if left is None else _workers_for(left),
+    )
+    result = loops.run(_run(roots, state, left, forked, last_good=last_good))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state, last_good=last_good))
     loops.leave(result)
 
 
-def _spares_for(left: Handover) -> Sequence[PreforkedWorker]:
-    """Fork the workers that are to take the place of those that are left."""
-    from gateway_core.process.cpus import available_cpus  # noqa: PLC0415  # likewise
-    from gateway_core.process.preforked import fork_workers  # noqa: PLC0415  # a first start does without
+@dataclass(frozen=True, slots=True)
+class _Forked:
+    """Processes that were forked before there was an event loop."""
 
-    return fork_workers(left.bundle.workers or available_cpus(), left.listeners.values())
+    validator: Forked
+    workers: Sequence[Forked]
+
+
+def _workers_for(left: Handover) -> Sequence[Forked]:
+    """Fork the workers that are to take the place of those that are left."""
+    from gateway_core.process.cpus import available_cpus  # noqa: PLC0415  # a first start does without
+
+    importlib.import_module("gateway_core.process.worker")  # once for all of them
+    count = left.bundle.workers or available_cpus()
+    return [fork(WORKER, number=number, inherited=left.listeners.values()) for number in range(count)]
 
 
 async def _run(
-    roots: Sequence[ConfigRoot],
-    state: Path,
-    left: Handover | None,
-    spares: Sequence[PreforkedWorker],
-    *,
-    last_good: bool,
+    roots: Sequence[ConfigRoot], state: Path, left: Handover | None, forked: _Forked, *, last_good: bool
 ) -> int | Handover:
-    program = Program(roots, state, last_good=last_good)
+    program = Program(roots, state, ValidatorProcess(forked.validator), last_good=last_good)
     try:
         if left is not None:
             await program.follow(left.bundle)
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)
-        return await program.run(lambda bundle: _model_for(bundle, left, spares), verdict)
+        return await program.run(lambda bundle: _model_for(bundle, left, forked.workers), verdict)
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
@@ -80,13 +90,13 @@ async def _run(
 
 
 async def _first(program: Program) -> Verdict:
-    """Validate, and load the data path meanwhile: both take a second."""
+    """Validate, and load the data path meanwhile: both take a while."""
     loading = asyncio.to_thread(importlib.import_module, "gateway_core.process.in_process")
     verdict, _ = await asyncio.gather(program.first(), loading)
     return verdict
 
 
-def _model_for(bundle: ConfigBundle, left: Handover | None, spares: Sequence[PreforkedWorker]) -> ProcessModel:
+def _model_for(bundle: ConfigBundle, left: Handover | None, workers: Sequence[Forked]) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
         from gateway_core.process.in_process import InProcessServer  # noqa: PLC0415  # a supervisor does without the data path
@@ -94,7 +104,7 @@ def _model_for(bundle: ConfigBundle, left: Handover | None, spares: Sequence[Pre
         return InProcessServer()
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
 
-    return Supervisor(left, spares)
+    return Supervisor(left, workers)
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:

@@ -26,12 +26,12 @@ from gateway_core.hooks import (
 from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
-from gateway_core.process import logs, surroundings
+from gateway_core.packages.lock_file import is_locked
+from gateway_core.process import gc_control, logs, surroundings
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
-from gateway_core.process.locked import is_locked
 from gateway_core.process.merge import Collected, task_samples
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
@@ -92,6 +92,7 @@ class Engine:
         services: PluginServices | None = None,
         ticket_secret: bytes = b"",
         monitor: Monitor | None = None,
+        owns_process: bool = False,
     ) -> None:
         """Begin without a configuration; needs a running event loop.
 
@@ -99,6 +100,7 @@ class Engine:
         :param services: what plugins share values and reach other workers by; unless given this is the only process.
         :param ticket_secret: what the keys of TLS session tickets are derived from in all workers.
         :param monitor: where endpoints are discovered and checked; here unless given.
+        :param owns_process: the process is for this alone, so that the garbage collector can follow reloads.
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
@@ -111,6 +113,7 @@ class Engine:
         self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, ticket_secret)
         self._tasks = Tasks()
         self.is_draining = False
+        self._owns_process = owns_process
         self._guard = BlockingGuard(metrics=self.metrics)
         self._times = timings or Timings(self.metrics)
         self.stores = SharedStores()
@@ -135,6 +138,19 @@ class Engine:
         :raises ConfigError: something in it cannot be made or started.
         :raises CertificateError: a certificate file cannot be used.
         """
+        if not self._owns_process:
+            return await self._build(bundle)
+        gc_control.disable()
+        try:
+            prepared = await self._build(bundle)
+        except BaseException:
+            gc_control.enable()
+            raise
+        if not self.is_serving:
+            gc_control.tidy()
+        return prepared
+
+    async def _build(self, bundle: ConfigBundle) -> Prepared:
         loaded = await from_lines(bundle.lines, Yielder(self.clock))
         current: Snapshot | None = self.holder.current
         if current is None:
@@ -210,6 +226,8 @@ class Engine:
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         await self._certificates.keep_only(prepared.config.listen)
         self._guard.follow(prepared.config.blocking_threshold)
+        if self._owns_process:
+            gc_control.freeze()
         return prepared.changes
 
     @property
@@ -219,7 +237,11 @@ class Engine:
         return current is not None
 
     async def discard(self, prepared: Prepared) -> None:
-        """Give up a prepared configuration."""
+        """Give up a prepared configuration; nothing happens to one that is in force."""
+        if self._owns_process:
+            gc_control.enable()
+        if prepared.compiled.snapshot is self.holder.current:
+            return
         await prepared.compiled.snapshot.aclose()
         current: Snapshot | None = self.holder.current
         await self._certificates.keep_only(() if current is None else current.config.listen)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Set
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
-from gateway_core.process import gc_control
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.commands import CommandReport
-from gateway_core.process.engine import Engine
+from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners
 from gateway_core.process.merge import collect, lasting
 from gateway_core.process.shared_values import to_plain
-from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
-from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.pipeline import Change
 
 
 class InProcessServer:
@@ -31,57 +31,48 @@ class InProcessServer:
         """Begin with nothing; needs a running event loop."""
         self.config = GatewayConfig()
         self._sockets = SocketTable()
-        self._engine = Engine(self._sockets)
+        self._engine = Engine(self._sockets, owns_process=True)
         self._plugins: Set[str] = frozenset()
         """Names of the plugins that the configuration in force uses."""
 
-    async def start(self, bundle: ConfigBundle) -> None:
-        """Put the first configuration in force and accept connections."""
-        await self._take(bundle)
-        self._plugins = bundle.plugins.keys()
+    async def prepare(self, bundle: ConfigBundle) -> Change:
+        """Build and start a configuration beside the one in force.
 
-    async def apply(self, bundle: ConfigBundle) -> str:
-        """Put another configuration in force and say what changed.
-
+        :raises ConfigError: something in it cannot be made or started.
         :raises RestartNeededError: it was checked with other versions of plugins than run here.
         """
         outdated = self._engine.changed_plugins(bundle.plugins)
         if outdated:
             raise RestartNeededError(f"new code of {', '.join(outdated)}")
-        if new := bundle.plugins.keys() - self._plugins:
-            await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._engine.clock, seconds=TRIAL_TIMEOUT)
+        new = bundle.plugins.keys() - self._plugins if self._engine.is_serving else frozenset()
+        if new:
+            await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._engine.clock)
         try:
-            told = [await self._take(bundle)]
+            prepared = await self._engine.prepare(bundle)
         except ConfigError as error:
-            if bundle.plugins.keys() <= self._plugins:
+            if not new:
                 raise
             # It may need what was upgraded along with it, and is imported here as it was.
             raise RestartNeededError(f"what a plugin that is new may need: {error}") from error
-        self._plugins = bundle.plugins.keys()
+        try:
+            await asyncio.to_thread(bind_listeners, self._sockets, prepared.loaded)
+        except BaseException:
+            await self._engine.discard(prepared)
+            raise
+        return Change(partial(self._commit, bundle, prepared), partial(self._discard, prepared))
+
+    async def _commit(self, bundle: ConfigBundle, prepared: Prepared) -> str:
+        told = [str(await self._engine.commit(prepared))]
+        self._sockets.keep_only(prepared.config.listen)
+        self.config, self._plugins = prepared.config, bundle.plugins.keys()
+        self._engine.stores.keep_only(self._engine.shared_owners())
         if bundle.workers != 1:
             told.append(f"still one process although workers is {bundle.workers}: send SIGUSR2 to restart")
         return "; ".join(told)
 
-    async def _take(self, bundle: ConfigBundle) -> str:
-        gc_control.disable()
-        try:
-            prepared = await self._engine.prepare(bundle)
-            if not self._engine.is_serving:
-                gc_control.tidy()
-            try:
-                await asyncio.to_thread(bind_listeners, self._sockets, prepared.loaded)
-            except BaseException:
-                await self._engine.discard(prepared)
-                raise
-            changes = await self._engine.commit(prepared)
-            self._sockets.keep_only(prepared.config.listen)
-            self.config = prepared.config
-            self._engine.stores.keep_only(self._engine.shared_owners())
-        except BaseException:
-            gc_control.enable()
-            raise
-        gc_control.freeze()
-        return str(changes)
+    async def _discard(self, prepared: Prepared) -> None:
+        await self._engine.discard(prepared)
+        self._sockets.keep_only(self.config.listen if self._engine.is_serving else ())
 
     async def restart(self, bundle: ConfigBundle) -> Handover:
         """Let a worker take over, finish what is under way here, and return what a supervisor goes on with.
@@ -95,8 +86,7 @@ class InProcessServer:
             await worker.prepare(bundle)
             await worker.commit(bundle.version)
         except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
-            worker.kill()
-            await worker.gone.wait()
+            await worker.child.end()
             if isinstance(error, WorkerRefusedError) and error.problems:
                 raise ConfigError(error.problems) from error
             raise GatewayError(f"the new program cannot serve: {error}") from error

@@ -10,6 +10,7 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.handover import Handover
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.pipeline import Change
 
 
 class ProcessModel(Protocol):
@@ -18,13 +19,12 @@ class ProcessModel(Protocol):
     config: GatewayConfig
     """The configuration in force."""
 
-    async def start(self, bundle: ConfigBundle) -> None:
-        """Put the first configuration in force and accept connections."""
+    async def prepare(self, bundle: ConfigBundle) -> Change:
+        """Have every process build a configuration beside the one in force, if there is one.
 
-    async def apply(self, bundle: ConfigBundle) -> str:
-        """Put another configuration in force and say what changed; raises if the old one has to stay.
-
+        :raises ConfigError: something in it cannot be made or started.
         :raises RestartNeededError: it can be in force only after `restart`.
+        :raises GatewayError: it cannot be in force for another reason.
         """
 
     async def restart(self, bundle: ConfigBundle) -> Handover:

@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway_core.process.channel import Message
 from gateway_core.process.merge import Samples, task_samples
 from gateway_core.process.worker_handle import WorkerHandle
-from gateway_core.reload.record import ReloadRecord
+from gateway_core.reload.pipeline import ReloadRecord
 from gateway_core.tasks import supervised
-
-Answers = Sequence[tuple[WorkerHandle, Any]]
-
-
-async def query_workers(
-    workers: Iterable[WorkerHandle],
-    kind: str,
-    answer: str,
-    *,
-    timeout: float,  # noqa: ASYNC109 - the workers'
-) -> Answers:
-    """Query all workers; return the replies that arrive in time."""
-    there = [worker for worker in workers if not worker.gone.is_set()]
-    answers = await asyncio.gather(
-        *(worker.ask(kind, answer, timeout=timeout) for worker in there), return_exceptions=True
-    )
-    return [(w, a) for w, a in zip(there, answers, strict=True) if not isinstance(a, BaseException)]
 
 
 def status_of(
-    version: str | None, answers: Answers, serving: Iterable[int], missing: Sequence[Mapping[str, Any]]
+    version: str | None,
+    replies: Sequence[tuple[WorkerHandle, Message]],
+    serving: Iterable[int],
+    missing: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the version in force, each worker's state, and why others are missing.
 
     :param serving: the numbers of the workers that accept connections.
     """
     numbers = sorted(serving)
-    silent = sorted(set(numbers) - {worker.number for worker, _ in answers})
+    silent = sorted(set(numbers) - {worker.number for worker, _ in replies})
     workers = [
-        {"number": worker.number, "pid": worker.pid, **_without_upstreams(answer["status"])}
-        for worker, answer in answers
+        {"number": worker.number, "pid": worker.child.pid, **_without_upstreams(reply["status"])}
+        for worker, reply in replies
     ]
     upstreams = [
-        {"worker": worker.number, **upstream}
-        for worker, answer in answers
-        for upstream in answer["status"]["upstreams"]
+        {"worker": worker.number, **upstream} for worker, reply in replies for upstream in reply["status"]["upstreams"]
     ]
     return {
         "version": version,

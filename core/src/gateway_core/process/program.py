@@ -18,7 +18,7 @@ from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, ren
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
-from gateway_core.process import logs, loops
+from gateway_core.process import gc_control, logs, loops
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
@@ -26,13 +26,13 @@ from gateway_core.process.model import ProcessModel
 from gateway_core.process.notify import ServiceManager
 from gateway_core.process.overview import config_samples
 from gateway_core.process.signals import Signals, StoppedError
+from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.last_bundle import LastBundle
+from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
 from gateway_core.reload.plugin_watch import PluginWatch
-from gateway_core.reload.reloader import Reloader, check_protocol
 from gateway_core.reload.sources import Sources
-from gateway_core.reload.standby import ValidatorProcess
-from gateway_core.reload.validation import Verdict, validate
+from gateway_core.reload.verdict import Verdict
 from gateway_core.tasks import Tasks, supervised
 
 if TYPE_CHECKING:
@@ -46,17 +46,16 @@ _STOP_MARGIN: Final = 5.0
 """Seconds beside `drain_delay` and `shutdown_timeout` after which the process ends whatever plugins do."""
 
 
-KEPT_WARM: Final = 60.0
-"""Seconds after an edit of files in which the next one is validated without waiting for an interpreter."""
-
-
 class Program:
     """Starts a model, keeps its configuration in step with the files, and stops it."""
 
-    def __init__(self, roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> None:
+    def __init__(
+        self, roots: Sequence[ConfigRoot], state: Path, validator: ValidatorProcess, *, last_good: bool = False
+    ) -> None:
         """Listen to signals; needs a running event loop.
 
         :param state: the directory for what has to outlast the process.
+        :param validator: ended with the program.
         :param last_good: start with the configuration that was in force last if this one cannot be.
         """
         self._last_good = LastBundle(state, roots, is_used=last_good)
@@ -69,23 +68,22 @@ class Program:
         self._control = ControlSocket(path, self, lambda: self._is_draining)
         self._restart_wanted = asyncio.Event()
         self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
-        self._exchanging = asyncio.Lock()
         self._plugins = PluginWatch()
         self._tasks = Tasks()
         self._paths = paths_of(tuple(roots))
         self._configured = configured_urls(self._paths, os.environ)
         urls = with_configured(urls_of(tuple(roots)), self._configured)
-        self._standby = ValidatorProcess(kept_for=None if urls else KEPT_WARM)
-        self._sources = Sources(urls, state, self._standby) if urls else None
-        self.reloader = Reloader(
-            paths_of(tuple(roots)),
-            self._apply,
-            also_watch=self._files,
+        self._validator = validator
+        self._sources = Sources(urls, state, validator) if urls else None
+        self.pipeline = Pipeline(
+            self._paths,
             validate=self._validate,
+            prepare=self._prepare,
             fall_back=self._fall_back,
+            also_watch=self._files,
         )
         self.signals = Signals(
-            on_reload=lambda: self.reloader.request("SIGHUP"),
+            on_reload=lambda: self.pipeline.request("SIGHUP"),
             on_restart=self._restart_wanted.set,
             on_reopen=self._reopen_files,
         )
@@ -99,23 +97,20 @@ class Program:
         :raises GatewayError: a source cannot be used, or there is no verdict.
         """
         if self._sources is not None:
-            await self._sources.start(self.reloader.request)
+            await self._sources.start(self.pipeline.request)
             await self.signals.unless_stopped(self._sources.ready())
         return await self.signals.unless_stopped(self._first_verdict())
 
     async def _first_verdict(self) -> Verdict:
         # What is installed is read while the validating process starts: whatever it finds cannot be older.
-        verdict, _ = await asyncio.gather(self.reloader.first(), self._plugins.start())
+        verdict, _ = await asyncio.gather(self.pipeline.first(), self._plugins.start())
         return verdict
 
     async def _validate(self, paths: Sequence[Path]) -> Verdict:
         if await self._plugins.settle():
             # It may have looked around already.
-            await self._standby.discard()
-        if self._sources is not None:
-            return await self._sources.validate(paths)
-        # After a start there may be nothing to validate for days, after an edit there often is soon.
-        return await (validate(paths) if self.model is None else self._standby.validate(paths))
+            await self._validator.discard()
+        return await (self._validator if self._sources is None else self._sources).validate(paths)
 
     async def _fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
         return None if self._sources is None else await self._sources.fall_back(problems)
@@ -127,11 +122,11 @@ class Program:
         """
         self._has_followed = True
         await self._plugins.start()
-        await self.reloader.follow(bundle.watch())
+        await self.pipeline.follow(bundle.watch())
         if self._sources is not None:
-            await self._sources.start(self.reloader.request)
+            await self._sources.start(self.pipeline.request)
         elif bundle.has_remote_documents():
-            self.reloader.request("sources are no longer configured")
+            self.pipeline.request("sources are no longer configured")
 
     def given_up(self) -> int:
         """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
@@ -142,7 +137,7 @@ class Program:
         """Let go of the sources, and of what validates."""
         if self._sources is not None:
             await self._sources.aclose()
-        await self._standby.aclose()
+        await self._validator.aclose()
 
     async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return what the admin listener shows."""
@@ -151,7 +146,7 @@ class Program:
         return {
             **await self.model.status(timeout),
             "warnings": [problem_as_json(warning) for warning in self.warnings],
-            "last_reload": self.reloader.record.describe(),
+            "last_reload": self.pipeline.record.describe(),
             "failing_tasks": dict(supervised.failing),
             **sources,
         }
@@ -166,7 +161,7 @@ class Program:
         assert self.model is not None
         from gateway_core.process.merge import exposition  # noqa: PLC0415  # Prometheus' client costs time
 
-        return await self.model.exposition() + exposition(config_samples(len(self.warnings), self.reloader.record))
+        return await self.model.exposition() + exposition(config_samples(len(self.warnings), self.pipeline.record))
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
@@ -196,9 +191,9 @@ class Program:
         for url in self.model.urls():
             say(f"listening on {url}")
         self._tell_ready()
-        self._tasks.supervise(self.reloader.watch, name="watch the configuration")
-        self._tasks.supervise(self.reloader.run, name="reload the configuration")
-        self._tasks.supervise(partial(self._plugins.follow, self.reloader.request), name="watch the installed plugins")
+        self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
+        self._tasks.supervise(self.pipeline.run, name="reload the configuration")
+        self._tasks.supervise(partial(self._plugins.follow, self.pipeline.request), name="watch the installed plugins")
         self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
         self._tasks.supervise(self._manager.keep_alive, name="keep the service manager's watchdog")
         try:
@@ -217,31 +212,40 @@ class Program:
         :raises ConfigError: nothing is left.
         """
 
-        async def start(bundle: ConfigBundle) -> ConfigBundle:
+        async def prepare(bundle: ConfigBundle) -> Change:
             model = model_for(bundle)
             try:
-                await model.start(bundle)
-                self.model = model
-                await self._settle()
+                change = await model.prepare(bundle)
             except BaseException:
-                self.model = None
                 await model.stop(0)
                 raise
-            self._take(bundle)
-            return bundle
+            self.model = model
+            return Change(partial(self._commit_first, bundle, change), partial(self._discard_first, model, change))
 
         try:
-            started, problems = await self.reloader.put_in_force(verdict, start)
+            _, problems = await self.pipeline.put_in_force(verdict, prepare)
         except ConfigError as error:
             kept = await self._last_good.load_after(error.problems)
             if kept is None:
                 raise
-            await start(kept)
-            self.reloader.record.fail(SystemClock().wall(), "the last good configuration was started", error.problems)
+            await self.pipeline.put_in_force(Verdict(kept.watch(), kept), prepare)
+            self.pipeline.record.fail(SystemClock().wall(), "the last good configuration was started", error.problems)
         else:
-            await self._keep(started)
-            self.reloader.record.succeed(SystemClock().wall(), problems=problems)
+            self.pipeline.record.succeed(SystemClock().wall(), problems=problems)
         await self._control.open()
+        gc_control.freeze()
+
+    async def _commit_first(self, bundle: ConfigBundle, change: Change) -> str:
+        told = await change.commit()
+        await self._settle()
+        self._take(bundle)
+        await self._keep(bundle)
+        return told
+
+    async def _discard_first(self, model: ProcessModel, change: Change) -> None:
+        self.model = None
+        await change.discard()
+        await model.stop(0)
 
     def _tell_ready(self) -> None:
         assert self.model is not None
@@ -267,8 +271,7 @@ class Program:
             return
         _logger.info("the files name other sources: a new process is to take over")
         try:
-            async with self._exchanging:
-                await self._restart(bundle)
+            await self._restart(bundle)
         except GatewayError as error:
             _logger.error("the sources stay as they were until a restart: %s", error)
 
@@ -286,18 +289,22 @@ class Program:
             address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
             await self._admin.open(address, self, hosts)
 
-    async def _apply(self, bundle: ConfigBundle) -> str:
+    async def _prepare(self, bundle: ConfigBundle) -> Change:
         assert self.model is not None
-        async with self._exchanging:
-            self._manager.reloading()
-            try:
-                told = await self.model.apply(bundle)
-            except RestartNeededError as needed:
-                _logger.info("a new process is to take over, with %s", needed)
-                await self._restart(bundle)
-                return f"taken over by a new process with {needed}"
-            finally:
-                self._manager.ready("serving")
+        self._manager.reloading()
+        try:
+            change = await self.model.prepare(bundle)
+        except RestartNeededError as needed:
+            _logger.info("a new process is to take over, with %s", needed)
+            return Change(partial(self._exchange, bundle, str(needed)), self._settled)
+        except BaseException:
+            self._manager.ready("serving")
+            raise
+        return Change(partial(self._commit, bundle, change), partial(self._discard, change))
+
+    async def _commit(self, bundle: ConfigBundle, change: Change) -> str:
+        told = await change.commit()
+        self._manager.ready("serving")
         self._take(bundle)
         await self._follow_other_sources(bundle)
         if self.warnings:
@@ -308,6 +315,20 @@ class Program:
         except GatewayError as error:
             return f"{told}; but the admin listener is not open: {error}"
         return told
+
+    async def _discard(self, change: Change) -> None:
+        try:
+            await change.discard()
+        finally:
+            await self._settled()
+
+    async def _exchange(self, bundle: ConfigBundle, needed: str) -> str:
+        await self._restart(bundle)
+        await self._settled()
+        return f"taken over by a new process with {needed}"
+
+    async def _settled(self) -> None:
+        self._manager.ready("serving")
 
     def _reopen_files(self) -> None:
         if self.model is not None:
@@ -331,17 +352,17 @@ class Program:
             await self._restart_wanted.wait()
             self._restart_wanted.clear()
             try:
-                # By the code that is installed now: if that is broken, it is better found out before the exchange.
-                await self._standby.discard()
-                verdict = await self.reloader.first()
-                if verdict.bundle is not None:
-                    check_protocol(verdict.bundle)
-                    _logger.info("SIGUSR2: restarting")
-                    async with self._exchanging:
+                async with self.pipeline.turn:
+                    # By the code that is installed now: if that is broken, it is better found out before the exchange.
+                    await self._validator.discard()
+                    verdict = await self.pipeline.first()
+                    if verdict.bundle is not None:
+                        check_protocol(verdict.bundle)
+                        _logger.info("SIGUSR2: restarting")
                         await self._restart(verdict.bundle)
-                    return
+                        return
                 _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render_problems(verdict.problems))
-            except GatewayError as error:
+            except (GatewayError, OSError) as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)
 
     async def _stop(self) -> int:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway_core.hooks import SharedCall, SharedResult, SharedStoreFull, SharedStores
-from gateway_core.process.channel import Message
-from gateway_core.process.channel_calls import ChannelCalls, error_fields
+from gateway_core.process.channel import Channel, Message, error_fields
 
 SHARED = "shared"
 """Kind of the message that is one operation."""
@@ -21,8 +20,8 @@ SHARED = "shared"
 class RemoteShared:
     """Values in the process at the other end of a channel, a `gateway_core.hooks.SharedBackend`."""
 
-    def __init__(self, calls: ChannelCalls) -> None:
-        self._calls = calls
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     async def call(self, call: SharedCall) -> SharedResult:
         """Do what a call says.
@@ -32,7 +31,7 @@ class RemoteShared:
         :raises GatewayError: the supervisor is gone.
         """
         _, operation, key, value, by, ttl = call
-        reply = await self._calls.call(SHARED, value, owner=call.owner, operation=operation, key=key, by=by, ttl=ttl)
+        reply = await self._channel.call(SHARED, value, owner=call.owner, operation=operation, key=key, by=by, ttl=ttl)
         if reply["is_bytes"]:
             return reply.body
         result: SharedResult = reply["result"]

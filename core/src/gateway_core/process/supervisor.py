@@ -10,37 +10,36 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, GatewayConfig, LoadedConfig
+from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import SharedStores
 from gateway_core.process import shared_folder, sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
-from gateway_core.process.child import AdoptedProcess, wait_for_exit
-from gateway_core.process.commands import CommandReport, outcome_of
+from gateway_core.process.child import Forked
+from gateway_core.process.commands import CommandReport
 from gateway_core.process.cpus import available_cpus
-from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
-from gateway_core.process.merge import exposition, lasting, merge
-from gateway_core.process.overview import own_samples, query_workers, status_of
+from gateway_core.process.merge import exposition, merge
+from gateway_core.process.overview import own_samples, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
-from gateway_core.process.trial import TRIAL_TIMEOUT, start_in_sandbox
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
-from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
+from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.pipeline import Change
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
-from gateway_core.tasks import Tasks, spawn
+from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
-
-if TYPE_CHECKING:
-    from gateway_core.process.preforked import PreforkedWorker
 
 _logger = logging.getLogger("gateway.supervisor")
 
@@ -48,11 +47,31 @@ _LAUNCHED_AHEAD: Final = 2
 _QUERY_TIMEOUT: Final = 5.0
 
 
+@dataclass(slots=True)
+class _Plan:
+    """A configuration on its way into the workers."""
+
+    bundle: ConfigBundle
+    config: GatewayConfig
+    reasons: list[str] = field(default_factory=list)
+    """Why the running workers are replaced instead of taking it."""
+    sockets: Sequence[str] = ()
+    """Addresses that were bound for it."""
+    ready: dict[int, WorkerHandle] = field(default_factory=dict)
+    """Workers that have prepared it and do not serve yet."""
+    is_together: bool = False
+    """Whether the running workers take it, all at once."""
+    is_takeover: bool = False
+    """Whether the running workers are those of an earlier program."""
+    is_refused: bool = False
+    """Whether those serve on, as new ones cannot."""
+
+
 class Supervisor:
     """A model of workers."""
 
     def __init__(
-        self, handover: Handover | None = None, spares: Sequence[PreforkedWorker] = (), *, clock: Clock | None = None
+        self, handover: Handover | None = None, spares: Sequence[Forked] = (), *, clock: Clock | None = None
     ) -> None:
         """Begin with nothing, or with what an earlier program left.
 
@@ -60,274 +79,219 @@ class Supervisor:
         """
         self.config = GatewayConfig()
         self._inherited = handover
-        self._spares = list(spares)
         inherited = {} if handover is None else handover.listeners
         self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
         self._clock = clock or SystemClock()
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
+        self._ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
         self._watcher = Watcher(self._clock)
-        self._services = WorkerServices(self._clock, self._stores, self.run_command, ticket_secret, self._watcher)
-        self._bundle: ConfigBundle | None = None
-        self._workers: dict[int, WorkerHandle] = {}
-        self._leaving: set[WorkerHandle] = set()
-        self._lost: list[Any] = [] if handover is None else list(handover.counts)
-        self._crashes = Crashes()
-        self._changing = asyncio.Lock()
-        self._is_stopping = False
-        self._tasks = Tasks()
+        services = WorkerServices(self._clock, self._stores, self.run_command, self._ticket_secret, self._watcher)
+        self._pool = WorkerPool(self._sockets, services, spares, () if handover is None else handover.counts)
 
     # -- configurations
 
-    async def start(self, bundle: ConfigBundle) -> None:
-        """Start all workers; with workers of an earlier program, replace them one by one."""
-        loaded = await self._read(bundle)
-        config = loaded.config
+    async def prepare(self, bundle: ConfigBundle) -> Change:
+        """Have every worker build a configuration, or the first of those that are to replace them.
+
+        Nothing else changes the workers until it is committed or discarded.
+
+        :raises ConfigError: something in it cannot be made or started.
+        :raises GatewayError: a worker or the watcher does not take it for another reason.
+        """
+        loaded = await from_lines(bundle.lines, Yielder(self._clock))
+        plan = _Plan(bundle, loaded.config)
+        await self._pool.changing.acquire()
+        try:
+            if self._pool.bundle is None:
+                await self._begin(plan)
+            plan.sockets = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
+            await self._watcher.use(bundle, loaded.config)
+            await self._prepare(plan)
+        except BaseException as error:
+            await self._discard(plan)
+            raise _as_config_error(error) from error
+        return Change(partial(self._commit, plan), partial(self._discard, plan))
+
+    async def _begin(self, plan: _Plan) -> None:
+        """Make what workers share, and take over those of the program that was here before."""
         try:
             await asyncio.to_thread(shared_folder.provide)
         except OSError as error:
             _logger.warning("there is no folder for what workers share, such as counters of rate limits: %s", error)
-        new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
-        async with self._changing:
-            self._bundle, self.config = bundle, config
-            if self._inherited is not None:
-                await self._watcher.use(bundle, config)
-                await self._take_over(self._inherited, bundle, has_new_listeners=bool(new))
-                return
-            watching, *started = await asyncio.gather(
-                self._watcher.use(bundle, config),
-                *(self._start_worker(number, bundle) for number in range(count_of(config))),
-                return_exceptions=True,
-            )
-            for number, worker in enumerate(started):
-                if isinstance(worker, WorkerHandle):
-                    self._keep(number, worker)
-            failed = [each for each in (watching, *started) if isinstance(each, BaseException)]
+        left, self._inherited = self._inherited, None
+        if left is not None:
+            self._take(plan)
+            plan.is_takeover = True
+            for number, worker in enumerate(left.workers):
+                await self._pool.adopt(number, worker)
+
+    async def _prepare(self, plan: _Plan) -> None:
+        if plan.is_takeover:
+            if plan.sockets:
+                self._pool.drop_spares()  # they were forked without them
+            plan.reasons.append("the program is new")
+        elif self._pool.bundle is None:
+            numbers = range(count_of(plan.config))
+            started = await asyncio.gather(*(self._launch(each, plan) for each in numbers), return_exceptions=True)
+            failed = [each for each in started if isinstance(each, BaseException)]
             if failed:
-                raise _as_config_error(failed[0])
+                raise failed[0]
+            return
+        else:
+            plan.reasons += self._reasons_to_roll(plan)
+            if not plan.reasons and await self._prepare_together(plan, self._pool.bundle):
+                return
+        try:
+            await self._launch(0, plan)
+        except (WorkerRefusedError, ChannelClosedError) as error:
+            self._go_on_with_old_workers(plan, error)
 
-    async def apply(self, bundle: ConfigBundle) -> str:
-        """Have every worker take a configuration, or none of them."""
-        loaded = await self._read(bundle)
-        config = loaded.config
-        async with self._changing:
-            reasons = self._reasons_to_roll(bundle, config)
-            new = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
-            try:
-                await self._watcher.use(bundle, config)
-                told = await self._take(bundle, config, reasons)
-            except (WatcherRefusedError, WorkerRefusedError, ChannelClosedError) as error:
-                await self._restore()
-                self._sockets.close(new)
-                raise _as_config_error(error) from error
-            self._bundle, self.config = bundle, config
-            self._sockets.keep_only(config.listen)
-            self._stores.keep_only({owner for worker in self._workers.values() for owner in worker.shared_owners})
-        if reasons:
-            return f"{told}; {len(self._workers)} workers replaced one by one, since {' and '.join(reasons)}"
-        return f"{told}; {len(self._workers)} workers"
+    async def _prepare_together(self, plan: _Plan, running: ConfigBundle) -> bool:
+        """Have all workers prepare; return False, and say why in the plan, if they have to be replaced instead."""
+        new = plan.bundle.plugins.keys() - running.plugins.keys()
+        if new:
+            await start_in_sandbox(plan.bundle, new, self._sockets.descriptors(), self._clock)
+        plan.is_together = True
+        workers = list(self._pool)
+        replies = await asyncio.gather(*(each.prepare(plan.bundle) for each in workers), return_exceptions=True)
+        refused = [each for each in replies if isinstance(each, BaseException)]
+        if not refused:
+            return True
+        plan.is_together = False
+        await asyncio.gather(*(worker.discard() for worker in workers))
+        if isinstance(refused[0], RestartNeededError):
+            plan.reasons.append(f"they lack {refused[0]}")
+        elif isinstance(refused[0], WorkerRefusedError) and new:
+            # A plugin that is new may need what was upgraded along with it, and is imported there as it was.
+            plan.reasons.append(f"they refused a plugin that is new: {refused[0]}")
+        else:
+            raise refused[0]
+        return False
 
-    async def _take(self, bundle: ConfigBundle, config: GatewayConfig, reasons: list[str]) -> str:
-        assert self._bundle is not None
-        new = bundle.plugins.keys() - self._bundle.plugins.keys()
-        if not reasons and new:
-            await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._clock, seconds=TRIAL_TIMEOUT)
-        if not reasons:
-            try:
-                return await self._together(bundle)
-            except RestartNeededError as needed:
-                reasons.append(f"they lack {needed}")
-            except WorkerRefusedError as error:
-                if not new:
-                    raise
-                # A plugin that is new may need what was upgraded along with it, and is imported there as it was.
-                reasons.append(f"they refused a plugin that is new: {error}")
-        return await self._roll(bundle, config)
-
-    async def _read(self, bundle: ConfigBundle) -> LoadedConfig:
-        return await from_lines(bundle.lines, Yielder(self._clock))
-
-    def _reasons_to_roll(self, bundle: ConfigBundle, config: GatewayConfig) -> list[str]:
+    def _reasons_to_roll(self, plan: _Plan) -> list[str]:
         """Say why running workers cannot take the configuration as they are."""
-        assert self._bundle is not None
-        running = self._bundle.plugins
+        assert self._pool.bundle is not None
+        running = self._pool.bundle.plugins
         reasons = [
             f"{name} is {version} now"
-            for name, version in bundle.plugins.items()
+            for name, version in plan.bundle.plugins.items()
             if name in running and running[name] != version
         ]
-        if any(listen.address not in self._sockets for listen in config.listen):
+        if plan.sockets:
             reasons.append("there is a new listener")
-        if count_of(config) != len(self._workers):
-            reasons.append(f"their number is {count_of(config)} now")
+        if count_of(plan.config) != len(self._pool):
+            reasons.append(f"their number is {count_of(plan.config)} now")
         return reasons
 
-    async def _together(self, bundle: ConfigBundle) -> str:
-        workers = list(self._workers.values())
-        answers = await asyncio.gather(*(worker.prepare(bundle) for worker in workers), return_exceptions=True)
-        refused = [answer for answer in answers if isinstance(answer, BaseException)]
-        if refused:
-            await asyncio.gather(*(worker.discard() for worker in workers))
-            raise refused[0]
-        committed = await asyncio.gather(*(worker.commit(bundle.version) for worker in workers), return_exceptions=True)
-        # A worker that died in between is replaced by one that starts with the new configuration.
-        told = [answer["changes"] for answer in committed if not isinstance(answer, BaseException)]
-        return str(told[0]) if told else "no worker left to tell what changed"
+    async def _commit(self, plan: _Plan) -> str:
+        """Have every worker serve what is prepared.
 
-    async def _roll(self, bundle: ConfigBundle, config: GatewayConfig) -> str:
+        :raises ConfigError: a later worker does not, and those that do already are replaced by `_discard`.
+        """
+        try:
+            told = await self._commit_together(plan) if plan.is_together else await self._roll(plan)
+        except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
+            if not plan.is_takeover or not len(self._pool):
+                raise _as_config_error(error) from error
+            self._go_on_with_old_workers(plan, error)
+            told = "the workers are those of before"
+        await self._end_unused(plan)
+        self._pool.drop_spares()
+        self._take(plan)
+        if not plan.is_refused:
+            self._sockets.keep_only(plan.config.listen)
+        self._stores.keep_only({owner for worker in self._pool for owner in worker.shared_owners})
+        self._pool.changing.release()
+        why = f" replaced one by one, since {' and '.join(plan.reasons)}" if plan.reasons else ""
+        return f"{told}; {len(self._pool)} workers{why}"
+
+    async def _commit_together(self, plan: _Plan) -> str:
+        workers = list(self._pool)
+        replies = await asyncio.gather(*(each.commit(plan.bundle.version) for each in workers), return_exceptions=True)
+        # A worker that died in between is replaced by one that starts with the new configuration.
+        told = [each for each in replies if isinstance(each, str)]
+        return told[0] if told else "no worker left to tell what changed"
+
+    async def _roll(self, plan: _Plan) -> str:
         """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""
-        wanted = count_of(config)
-        launched: deque[asyncio.Task[WorkerHandle]] = deque()
+        wanted = 0 if plan.is_refused else count_of(plan.config)
+        launched: deque[asyncio.Task[None]] = deque()
         try:
             for number in range(wanted):
-                # Interpreters take a while to start, so the next one does while this worker gets ready.
+                # Interpreters take a while to start, so the next ones do while this worker gets ready.
                 for ahead in range(number + len(launched), min(number + _LAUNCHED_AHEAD, wanted)):
-                    launched.append(spawn(self._launch(ahead), name=f"launch worker {ahead}", on_error=lambda _: None))
-                self._keep(number, await self._make_ready(await launched.popleft(), bundle))
+                    starting = self._launch(ahead, plan)
+                    launched.append(spawn(starting, name=f"launch worker {ahead}", on_error=lambda _: None))
+                await launched.popleft()
+                await plan.ready[number].commit(plan.bundle.version)
+                self._pool.keep(number, plan.ready.pop(number))
         finally:
-            for worker in await asyncio.gather(*launched, return_exceptions=True):
-                if isinstance(worker, WorkerHandle):
-                    await _end(worker)
-        for number in [number for number in self._workers if number >= wanted]:
-            self._drain(self._workers.pop(number))
+            await asyncio.gather(*launched, return_exceptions=True)
+        if not plan.is_refused:
+            self._pool.shrink(wanted)
         return "all workers are new"
 
-    async def _restore(self) -> None:
-        """Bring back the old configuration where a replacement got through before another one failed."""
-        assert self._bundle is not None
-        with contextlib.suppress(WatcherRefusedError):
-            await self._watcher.use(self._bundle, self.config)
-        for number in [number for number, worker in self._workers.items() if worker.version != self._bundle.version]:
-            try:
-                self._keep(number, await self._start_worker(number, self._bundle))
-            except WorkerRefusedError as error:
-                _logger.error("worker %d cannot go back to the old configuration: %s", number, error)
+    def _go_on_with_old_workers(self, plan: _Plan, error: Exception) -> None:
+        """Have the workers of the program that was here before serve; if there are none, that is an error."""
+        if not plan.is_takeover or not len(self._pool):
+            raise error
+        plan.is_refused = True
+        _logger.error("the workers of the new program cannot serve, the old ones go on: %s", error)
 
-    # -- workers
+    async def _launch(self, number: int, plan: _Plan) -> None:
+        if number not in plan.ready:
+            plan.ready[number] = await self._pool.launch(number, plan.bundle)
 
-    async def _start_worker(self, number: int, bundle: ConfigBundle) -> WorkerHandle:
-        """Start a worker and have it serve.
+    async def _end_unused(self, plan: _Plan) -> None:
+        for worker in plan.ready.values():
+            await worker.child.end()
+        plan.ready.clear()
 
-        :raises WorkerRefusedError: it cannot.
-        """
-        return await self._make_ready(await self._launch(number), bundle)
+    def _take(self, plan: _Plan) -> None:
+        self.config = plan.config
+        self._pool.bundle, self._pool.shutdown_timeout = plan.bundle, plan.config.shutdown_timeout
 
-    async def _launch(self, number: int) -> WorkerHandle:
-        """Start a process, or take one that waits."""
-        listeners = self._sockets.descriptors()
-        if self._spares:
-            return await WorkerHandle.fill(number, self._spares.pop(0), listeners, self._services)
-        return await WorkerHandle.start(number, listeners, self._services)
-
-    async def _make_ready(self, worker: WorkerHandle, bundle: ConfigBundle) -> WorkerHandle:
-        try:
-            await worker.prepare(bundle)
-            await worker.commit(bundle.version)
-        except BaseException as error:
-            await _end(worker)
-            if isinstance(error, ChannelClosedError | TimeoutError):
-                raise WorkerRefusedError(f"{worker} ended before it was ready") from error
-            raise
-        return worker
-
-    def _keep(self, number: int, worker: WorkerHandle) -> None:
-        """Have a ready worker in this place; the one that was there finishes and ends."""
-        before = self._workers.get(number)
-        self._workers[number] = worker
-        self._crashes.note_start(number)
-        self._tasks.spawn(self._watch(number, worker), name=f"watch {worker}")
-        if before is not None:
-            self._drain(before)
-
-    def _drain(self, worker: WorkerHandle) -> None:
-        worker.is_leaving = True
-        self._leaving.add(worker)
-        self._tasks.spawn(worker.drain(self.config.shutdown_timeout), name=f"drain {worker}")
-
-    async def _watch(self, number: int, worker: WorkerHandle) -> None:
-        """Wait for a worker's end, remember its counts, and replace it if nobody told it to end."""
-        await worker.gone.wait()
-        self._leaving.discard(worker)
-        self._lost = merge([self._lost, lasting(worker.samples)])
-        if worker.is_leaving or self._is_stopping:
-            return
-        _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.exit_status))
-        how = f"it ended with {exit_text(worker.exit_status)}"
-        self._crashes.note_end(number, self._clock.monotonic() - worker.started_at, how)
-        await self._replace(number, worker)
-
-    async def _replace(self, number: int, worker: WorkerHandle) -> None:
-        while self._workers.get(number) is worker and not self._is_stopping:
-            await asyncio.sleep(self._crashes.pause(number))
-            async with self._changing:
-                if self._workers.get(number) is not worker or self._is_stopping:
-                    return
-                assert self._bundle is not None
+    async def _discard(self, plan: _Plan) -> None:
+        """Bring back what was in force, also where a replacement got through before another one failed."""
+        await self._end_unused(plan)
+        if plan.is_together:
+            await asyncio.gather(*(worker.discard() for worker in self._pool))
+        if self._pool.bundle is not None:
+            with contextlib.suppress(WatcherRefusedError):
+                await self._watcher.use(self._pool.bundle, self.config)
+            for worker in [each for each in self._pool if each.version != self._pool.bundle.version]:
                 try:
-                    self._keep(number, await self._start_worker(number, self._bundle))
-                except Exception as error:
-                    # Whatever it is, no descriptors or no memory too, the place must not stay empty for ever.
-                    is_new = self._crashes.note_refusal(number, str(error) or repr(error))
-                    trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
-                    _logger.error("worker %d cannot be replaced yet: %s", number, error, exc_info=trace)
+                    await self._pool.start(worker.number, self._pool.bundle)
+                except (GatewayError, OSError) as error:
+                    _logger.error("%s cannot go back to the old configuration: %s", worker, error)
+        self._sockets.close(plan.sockets)
+        self._pool.changing.release()
 
     # -- the program
-
-    async def _take_over(self, handover: Handover, bundle: ConfigBundle, *, has_new_listeners: bool) -> None:
-        """Replace the workers of the program that was here before; if the new ones cannot serve, those go on."""
-        await self._adopt(handover)
-        if has_new_listeners:
-            self._drop_spares()  # they were forked without them
-        try:
-            await self._roll(bundle, self.config)
-        except (WorkerRefusedError, ChannelClosedError) as error:
-            if not self._workers:
-                raise _as_config_error(error) from error
-            _logger.error("the workers of the new program cannot serve, the old ones go on: %s", error)
-        else:
-            self._sockets.keep_only(self.config.listen)
-        self._drop_spares()
-
-    def _drop_spares(self) -> None:
-        while self._spares:
-            spare = self._spares.pop()
-            spare.sock.close()
-            self._tasks.spawn(wait_for_exit(AdoptedProcess(spare.pid)), name="reap a spare worker")
-
-    async def _adopt(self, handover: Handover) -> None:
-        for number, left in enumerate(handover.workers):
-            worker = await WorkerHandle.adopt(number, left, self._services)
-            self._keep(number, worker)
 
     async def restart(self, bundle: ConfigBundle) -> Handover:
         """Return what a new program takes over; it replaces the workers, which serve until then."""
         # Never released: nothing is to change any more.
-        await self._changing.acquire()
+        await self._pool.changing.acquire()
         # First no worker changes a shared value any more, then they are written down.
         await self._watcher.aclose()
-        left = [await worker.leave() for worker in self._workers.values()]
+        left = await self._pool.leave()
         shared = to_plain(self._stores, self._clock.monotonic())
-        secret = self._services.ticket_secret
-        return Handover(self._sockets.duplicates(), left, bundle, self._lost, shared, secret)
+        return Handover(self._sockets.duplicates(), left, bundle, self._pool.lost, shared, self._ticket_secret)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
-        self._is_stopping = True
-        self._drop_spares()
-        workers = [*self._workers.values(), *self._leaving]
         # The workers have copies, and close them once they have taken in who has connected already.
         self._sockets.keep_only(())
-        await asyncio.gather(*(worker.drain(deadline) for worker in workers))
+        await self._pool.stop(deadline)
         await self._watcher.aclose()
-        await self._tasks.aclose()
         await asyncio.to_thread(shared_folder.remove)
 
     def reopen_files(self) -> None:
         """Pass SIGUSR1 on: plugins, and so their files, live in the workers."""
-        for worker in [*self._workers.values(), *self._leaving]:
-            worker.reopen_files()
+        self._pool.reopen_files()
 
     def urls(self) -> Sequence[str]:
         """Return where it listens."""
@@ -344,45 +308,33 @@ class Supervisor:
 
     # -- what the admin listener shows
 
-    async def status(self, timeout: float = _QUERY_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+    async def status(self, timeout: float = QUERY_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return the version in force, each worker's state, and why others are missing."""
-        serving = [number for number, worker in self._workers.items() if not worker.gone.is_set()]
-        answers = await query_workers(self._workers.values(), "status", "status", timeout=timeout)
-        version = None if self._bundle is None else self._bundle.version
-        status = status_of(version, answers, serving, self._crashes.missing())
+        serving = list(self._pool.serving)
+        replies = await self._pool.query("status", timeout=timeout)
+        version = None if self._pool.bundle is None else self._pool.bundle.version
+        status = status_of(version, replies, serving, self._pool.crashes.missing())
         return {**status, "watcher": self._watcher.pid}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
-        workers = sorted((number, worker) for number, worker in self._workers.items() if not worker.gone.is_set())
-        running = (outcome_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
-        return CommandReport(await asyncio.gather(*running))
+        return await self._pool.run_command(binding, command, arguments)
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins, by worker."""
-        answers = await query_workers(self._workers.values(), "plugins", "plugins", timeout=_QUERY_TIMEOUT)
-        return {"workers": [{"number": each.number, "pid": each.pid, **answer["plugins"]} for each, answer in answers]}
+        replies = await self._pool.query("plugins")
+        return {"workers": [{"number": n.number, "pid": n.child.pid, **reply["plugins"]} for n, reply in replies]}
 
     async def exposition(self) -> bytes:
         """Return the sum of the workers' metrics, those that are gone included."""
-        await query_workers(self._workers.values(), "metrics", "samples", timeout=_QUERY_TIMEOUT)
-        serving = sum(not worker.gone.is_set() for worker in self._workers.values())
-        own = own_samples(count_of(self.config), serving, self._crashes.total)
-        watched = await self._watcher.samples()
-        parts = [own, watched, self._lost, *(worker.samples for worker in [*self._workers.values(), *self._leaving])]
+        own = own_samples(count_of(self.config), len(self._pool.serving), self._pool.crashes.total)
+        parts = [own, await self._watcher.samples(), await self._pool.samples()]
         return await asyncio.to_thread(lambda: exposition(merge(parts)))
 
 
 def count_of(config: GatewayConfig) -> int:
     """Return the number of workers that a configuration asks for."""
     return config.workers or available_cpus()
-
-
-async def _end(worker: WorkerHandle) -> None:
-    """End a worker that does not serve yet."""
-    worker.is_leaving = True
-    worker.kill()
-    await worker.gone.wait()
 
 
 def _as_config_error(error: BaseException) -> BaseException:

@@ -1,7 +1,6 @@
-"""The watcher process: ``python -m gateway_core.process.watcher CHANNEL``, started by the supervisor.
+"""The role of the watcher: discoveries and health checks of the configuration run once for all workers.
 
-It runs the discoveries and health checks of the configuration once for all workers, and sends what is found over its
-channel. It ends with the channel.
+What is found is sent over the channel.
 """
 
 from __future__ import annotations
@@ -9,26 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
 import ssl
-import sys
 from collections.abc import Collection
-from typing import NoReturn
+from typing import Final
 
-from gateway_core import memory
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
-from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.extensions import Extensions
-from gateway_core.process import logs, loops
+from gateway_core.packages.lock_file import is_locked
+from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.channel_calls import REPLY
-from gateway_core.process.locked import is_locked
 from gateway_core.process.merge import collect
-from gateway_core.process.signals import HANDLED
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks
@@ -44,6 +36,9 @@ _logger = logging.getLogger("gateway.watcher")
 
 class Watcher:
     """Watches what the supervisor says, until it is gone."""
+
+    deadline: Final = 0.0
+    """Seconds: nothing is under way that has to be finished."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -70,7 +65,7 @@ class Watcher:
                     await self._use(message)
                 elif message.kind == "metrics":
                     samples = await asyncio.to_thread(collect, self._metrics.registry)
-                    await self._channel.send(REPLY, call=message["call"], samples=samples)
+                    await self._channel.reply(message, samples=samples)
         await self._tasks.aclose()
         await self._publisher.aclose()
         await self._session.aclose()
@@ -100,7 +95,7 @@ class Watcher:
             except Exception as error:  # an extension's
                 _logger.exception("preparing to watch failed")
                 refusal = repr(error)
-        await self._channel.send(REPLY, call=message["call"], refusal=refusal, outdated=outdated)
+        await self._channel.reply(message, refusal=refusal, outdated=outdated)
 
     async def _load_extensions(self, config: GatewayConfig, checked: Collection[str]) -> None:
         wanted = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
@@ -111,27 +106,3 @@ class Watcher:
         usable = checked if is_locked() else None
         extensions = await asyncio.to_thread(lambda: Extensions(self._registry.loaded(usable)))
         self._monitor.extend(extensions.discoveries)
-
-
-async def _main(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    # Signals are the supervisor's, as for workers.
-    for ignored in HANDLED:
-        loop.add_signal_handler(ignored, lambda: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-    sock = socket.socket(fileno=descriptor)
-    sock.setblocking(False)
-    await Watcher(await Channel.over(sock)).run()
-
-
-def main(arguments: list[str]) -> NoReturn:
-    """Run the watcher."""
-    memory.share_one_arena()
-    raise_descriptor_limit()
-    logs.configure(process="watcher")
-    loops.run(_main(int(arguments[0])))
-    loops.leave(0)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

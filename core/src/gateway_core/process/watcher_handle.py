@@ -9,29 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from gateway_core.clock import Clock
 from gateway_core.config import GatewayConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
-from gateway_core.process.channel import Channel, ChannelClosedError, parts
-from gateway_core.process.channel_calls import REPLY, ChannelCalls
-from gateway_core.process.child import kill, wait_for_exit
+from gateway_core.process.channel import ChannelClosedError, Message, parts
+from gateway_core.process.child import Child
 from gateway_core.process.crashes import Crashes, exit_text
+from gateway_core.process.roles import WATCHER
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.tasks import Tasks, spawn
+from gateway_core.tasks import Tasks
 from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.monitor import is_checked
 from gateway_core.upstreams.transport import tls_files
 
 USE_TIMEOUT: Final = 60.0
 METRICS_TIMEOUT: Final = 5.0
-_KILL_AFTER: Final = 5.0
 _LONGEST_QUEUE: Final = 1000
 _PLACE: Final = 0
 """The number of the only watcher among `Crashes`."""
@@ -71,87 +68,6 @@ class FindingQueue:
         return self._findings.popleft()
 
 
-class _Child:
-    """One watcher process."""
-
-    def __init__(self, process: subprocess.Popen[bytes], channel: Channel, receive: Callable[[Finding], None]) -> None:
-        self.pid = process.pid
-        self.gone = asyncio.Event()
-        self.exit_status: int | None = None
-        self.is_leaving = False
-        self._process = process
-        self._channel = channel
-        self._receive = receive
-        self._calls = ChannelCalls(channel)
-        self._reading = spawn(self._read(), name="the watcher's channel")
-        self._watching = spawn(self._watch(), name="the watcher's process")
-
-    @classmethod
-    async def start(cls, receive: Callable[[Finding], None]) -> _Child:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            command = [sys.executable, "-m", "gateway_core.process.watcher", str(theirs.fileno())]
-            process = await asyncio.to_thread(
-                subprocess.Popen, command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-            )
-        return cls(process, await Channel.over(ours), receive)
-
-    async def use(self, bundle: ConfigBundle) -> Sequence[str]:
-        """Have it watch what a configuration needs.
-
-        :returns: plugins of which it runs another version.
-        :raises WatcherRefusedError: it cannot.
-        """
-        try:
-            async with asyncio.timeout(USE_TIMEOUT):
-                for part in parts(bundle.lines):
-                    await self._channel.send("part", body=part)
-                reply = await self._calls.call("use", version=bundle.version, plugins=dict(bundle.plugins))
-        except ChannelClosedError:
-            raise WatcherRefusedError("the watcher ended while it took the configuration") from None
-        except TimeoutError:
-            raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
-        if reply["refusal"] is not None:
-            raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
-        outdated: Sequence[str] = reply["outdated"]
-        return outdated
-
-    async def metrics(self) -> Sequence[Any]:
-        async with asyncio.timeout(METRICS_TIMEOUT):
-            samples: Sequence[Any] = (await self._calls.call("metrics"))["samples"]
-            return samples
-
-    async def aclose(self) -> None:
-        self.is_leaving = True
-        self._channel.close()
-        await self.gone.wait()
-
-    def kill(self) -> None:
-        if self.exit_status is None:
-            kill(self.pid)
-
-    async def _read(self) -> None:
-        with contextlib.suppress(ChannelClosedError):
-            while True:
-                message = await self._channel.receive()
-                if message.kind == REPLY:
-                    self._calls.resolve(message)
-                elif message.kind == "finding" and not self.is_leaving:
-                    self._receive(message["finding"])
-        self._channel.close()
-        self._calls.close("the watcher is gone")
-        asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
-
-    async def _watch(self) -> None:
-        # Not by the end of the channel, which a child of an extension may hold open.
-        self.exit_status = await wait_for_exit(self._process)
-        self._reading.cancel()
-        self._channel.close()
-        self._calls.close("the watcher is gone")
-        self.gone.set()
-
-
 class Watcher:
     """Discovers and checks for all workers, in a process of its own."""
 
@@ -160,7 +76,7 @@ class Watcher:
         self._clock = clock
         self._store = FindingStore()
         self._queues: set[FindingQueue] = set()
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._bundle: ConfigBundle | None = None
         self._watched: tuple[UpstreamConfig, ...] = ()
         self._crashes = Crashes()
@@ -201,7 +117,8 @@ class Watcher:
         """Return its metrics; none while there is no process."""
         if self._child is not None:
             with contextlib.suppress(ChannelClosedError, TimeoutError):
-                return await self._child.metrics()
+                samples: Sequence[Any] = (await self._child.call("metrics", timeout=METRICS_TIMEOUT))["samples"]
+                return samples
         return ()
 
     async def aclose(self) -> None:
@@ -209,33 +126,38 @@ class Watcher:
         child, self._child = self._child, None
         await self._tasks.aclose()
         if child is not None:
-            await child.aclose()
+            child.is_leaving = True
+            child.channel.close()
+            await child.gone.wait()
 
     async def _have_watched(self, bundle: ConfigBundle) -> None:
         child = self._child
-        if child is not None and not child.gone.is_set() and not await child.use(bundle):
+        if child is not None and not child.gone.is_set() and not await _use(child, bundle):
             return
         # There is none, or it runs other versions of plugins than the configuration was checked with.
-        fresh = await _Child.start(self._take)
+        fresh = await Child.spawn(WATCHER, "the watcher")
+        fresh.listen(partial(self._receive, fresh))
         try:
-            await fresh.use(bundle)
+            await _use(fresh, bundle)
         except BaseException:
-            fresh.kill()
-            await fresh.aclose()
+            await fresh.end()
             raise
         self._child = fresh
         self._crashes.note_start(_PLACE)
         self._tasks.spawn(self._mind(fresh), name="mind the watcher")
         if child is not None:
-            child.kill()  # what it says no longer counts
-            await child.aclose()
+            await child.end()
+
+    async def _receive(self, child: Child, message: Message) -> None:
+        if not child.is_leaving:
+            self._take(message["finding"])
 
     def _take(self, finding: Finding) -> None:
         self._store.apply(finding)
         for queue in self._queues:
             queue.put(finding)
 
-    async def _mind(self, child: _Child) -> None:
+    async def _mind(self, child: Child) -> None:
         """Wait for the end of the process, and start another one unless it was stopped on purpose."""
         started_at = self._clock.monotonic()
         await child.gone.wait()
@@ -256,3 +178,23 @@ class Watcher:
                 except (GatewayError, OSError) as error:
                     self._crashes.note_refusal(_PLACE, str(error))
                     _logger.error("the watcher cannot be started again yet: %s", error)
+
+
+async def _use(child: Child, bundle: ConfigBundle) -> Sequence[str]:
+    """Have a process watch what a configuration needs.
+
+    :returns: plugins of which it runs another version.
+    :raises WatcherRefusedError: it cannot.
+    """
+    try:
+        for part in parts(bundle.lines):
+            await child.channel.send("part", body=part)
+        reply = await child.call("use", timeout=USE_TIMEOUT, version=bundle.version, plugins=dict(bundle.plugins))
+    except ChannelClosedError:
+        raise WatcherRefusedError("the watcher ended while it took the configuration") from None
+    except TimeoutError:
+        raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
+    if reply["refusal"] is not None:
+        raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
+    outdated: Sequence[str] = reply["outdated"]
+    return outdated

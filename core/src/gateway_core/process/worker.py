@@ -1,8 +1,8 @@
-"""A worker process: ``python -m gateway_core.process.worker CHANNEL NUMBER``, started by the supervisor.
+"""The role of a worker: it serves what the supervisor tells it to.
 
-One task reads the channel to the end. Replies to this worker's own calls (shared values, commands of all workers) go to
-whoever waits for them at once, commands run in tasks of their own; everything else is done one after the other by
-`Worker.run`. So a plugin that is stopped, which holds that up, can still use shared values.
+One task reads the channel to the end, so that replies to this worker's own calls (shared values, commands of all
+workers) reach who waits for them at once. Commands run in tasks of their own; everything else is done one after the
+other by `Worker.run`. So a plugin that is stopped, which holds that up, can still use shared values.
 """
 
 from __future__ import annotations
@@ -10,27 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
-from gateway_core import memory
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, problem_to_json
-from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, PluginServices, as_json
-from gateway_core.process import forks, gc_control, logs, loops, sockets
-from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.channel_calls import REPLY, ChannelCalls
+from gateway_core.process import logs, sockets
+from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import collect
 from gateway_core.process.shared_values import RemoteShared
-from gateway_core.process.signals import HANDLED, HandlerGuard
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
@@ -47,7 +40,6 @@ class Worker:
 
     def __init__(self, channel: Channel, number: int) -> None:
         self._channel = channel
-        self._calls = ChannelCalls(channel)
         self._number = number
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
         """What is to be done one after the other; None at the end of the channel."""
@@ -59,7 +51,8 @@ class Worker:
         self._prepared: Prepared | None = None
         self._tasks = Tasks()
         self._reading = Tasks()
-        self._deadline = 30.0
+        self.deadline = 30.0
+        """Seconds that requests may take once it is to end."""
 
     @property
     def engine(self) -> Engine:
@@ -83,7 +76,7 @@ class Worker:
         try:
             while (message := await self._messages.get()) is not None:
                 if message.kind == "drain":
-                    self._deadline = message["deadline"]
+                    self.deadline = message["deadline"]
                     break
                 await self._handle(handlers[message.kind], message)
             else:
@@ -100,25 +93,23 @@ class Worker:
             await handler(message)
         except ChannelClosedError:
             raise
-        except Exception:
+        except Exception as error:
             if message.kind not in _LOOKS:
                 raise
             _logger.exception("%s cannot be told to the supervisor", message.kind)
+            await self._channel.reply(message, **error_fields(error))
 
     async def _read(self) -> None:
         try:
             while True:
                 message = await self._channel.receive()
-                if message.kind == REPLY:
-                    self._calls.resolve(message)
-                elif message.kind == "finding":
+                if message.kind == "finding":
                     self._receive(message)
                 elif message.kind == COMMAND:
                     self._reading.spawn(self._command(message), name="run a command")
                 else:
                     self._messages.put_nowait(message)
         except ChannelClosedError:
-            self._calls.close("the supervisor is gone")
             self._messages.put_nowait(None)
 
     def _receive(self, message: Message) -> None:
@@ -128,17 +119,19 @@ class Worker:
             _logger.exception("what the watcher has found cannot be used")
 
     async def _hello(self, message: Message) -> None:
+        self._number = message["number"]
         self._table = SocketTable({address: sockets.adopt(number) for address, number in message["listeners"].items()})
-        services = PluginServices(RemoteShared(self._calls), self._everywhere)
+        services = PluginServices(RemoteShared(self._channel), self._everywhere)
         self._engine = Engine(
             self._table,
             services=services,
             ticket_secret=bytes.fromhex(message["ticket_secret"]),
             monitor=self._monitor if message["is_watched"] else None,
+            owns_process=True,
         )
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
-        reply = await self._calls.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))
+        reply = await self._channel.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))
         if reply["failure"] is not None:
             raise CommandError(reply["failure"])
         results: list[Any] = reply["results"]
@@ -147,7 +140,7 @@ class Worker:
     async def _command(self, message: Message) -> None:
         outcome = await self.engine.run_command(message["binding"], message["command"], message["arguments"])
         with contextlib.suppress(ChannelClosedError):
-            await self._channel.send(REPLY, call=message["call"], outcome=outcome_to_plain(outcome))
+            await self._channel.reply(message, outcome=outcome_to_plain(outcome))
 
     async def _part(self, message: Message) -> None:
         self._parts.append(message.body)
@@ -157,19 +150,16 @@ class Worker:
         self._parts.clear()
         # In a task, so that the supervisor can ask for status and metrics meanwhile.
         bundle = ConfigBundle(message["version"], lines, plugins=message["plugins"])
-        self._tasks.spawn(self._build(bundle), name="prepare a configuration")
+        self._tasks.spawn(self._build(message, bundle), name="prepare a configuration")
 
-    async def _build(self, bundle: ConfigBundle) -> None:
+    async def _build(self, message: Message, bundle: ConfigBundle) -> None:
         outdated = self.engine.changed_plugins(bundle.plugins)
         if outdated:
-            await self._answer(bundle, outdated=outdated)
+            await self._channel.reply(message, outdated=outdated, refusal=None, problems=[])
             return
         refusal, problems = None, []
-        gc_control.disable()
         try:
             self._prepared = await self.engine.prepare(bundle)
-            if not self.engine.is_serving:
-                gc_control.tidy()
         except ConfigError as error:
             refusal, problems = "it cannot be started", [problem_to_json(problem) for problem in error.problems]
         except (GatewayError, ValueError, OSError) as error:
@@ -177,45 +167,32 @@ class Worker:
         except Exception as error:
             _logger.exception("preparing a configuration failed")
             refusal = repr(error)
-        if refusal is not None:
-            gc_control.enable()
-        await self._answer(bundle, refusal=refusal, problems=problems)
+        await self._channel.reply(message, outdated=[], refusal=refusal, problems=problems)
 
-    async def _answer(
-        self,
-        bundle: ConfigBundle,
-        *,
-        refusal: str | None = None,
-        problems: Sequence[Mapping[str, Any]] = (),
-        outdated: Sequence[str] = (),
-    ) -> None:
-        told: dict[str, Any] = {"refusal": refusal, "problems": list(problems), "outdated": list(outdated)}
-        await self._channel.send("prepared", version=bundle.version, **told)
-
-    async def _commit(self, _message: Message) -> None:
+    async def _commit(self, message: Message) -> None:
         prepared, self._prepared = self._prepared, None
         assert prepared is not None
         changes = await self.engine.commit(prepared)
         logs.configure(prepared.config.log, process=f"worker {self._number}")
-        self._deadline = prepared.config.shutdown_timeout
-        gc_control.freeze()
-        await self._channel.send("committed", changes=str(changes), shared_owners=self.engine.shared_owners())
+        self.deadline = prepared.config.shutdown_timeout
+        await self._channel.reply(message, changes=str(changes), shared_owners=self.engine.shared_owners())
 
     async def _discard(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             await self.engine.discard(prepared)
-        gc_control.enable()
 
-    async def _status(self, _message: Message) -> None:
-        await self._channel.send("status", status=self.engine.status())
+    async def _status(self, message: Message) -> None:
+        await self._channel.reply(message, status=self.engine.status())
 
-    async def _plugins(self, _message: Message) -> None:
-        await self._channel.send("plugins", plugins=self.engine.plugins())
+    async def _plugins(self, message: Message) -> None:
+        await self._channel.reply(message, plugins=self.engine.plugins())
 
-    async def _metrics(self, _message: Message) -> None:
-        samples = await asyncio.to_thread(collect, self.engine.metrics.registry)
-        await self._channel.send("samples", samples=samples)
+    async def _metrics(self, message: Message) -> None:
+        await self._channel.reply(message, samples=await self._samples())
+
+    async def _samples(self) -> list[Any]:
+        return await asyncio.to_thread(collect, self.engine.metrics.registry)
 
     async def _end(self) -> None:
         """Finish what is under way; keep telling numbers meanwhile, and tell the last ones."""
@@ -224,10 +201,10 @@ class Worker:
             return
         answering = Tasks()
         answering.spawn(self._answer_while_ending(), name="answer while ending")
-        await self._engine.stop(self._deadline, self._table.forget)
+        await self._engine.stop(self.deadline, self._table.forget)
         await answering.aclose()
         try:
-            await self._metrics(Message("metrics", {}))
+            await self._channel.send("samples", samples=await self._samples())
         except ChannelClosedError:
             return
         self._channel.close()
@@ -238,32 +215,3 @@ class Worker:
             while (message := await self._messages.get()) is not None:
                 if message.kind in handlers:
                     await self._handle(handlers[message.kind], message)
-
-
-async def _main(descriptor: int, number: int) -> None:
-    loop = asyncio.get_running_loop()
-    # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains. It passes on
-    # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
-    for ignored in HANDLED:
-        loop.add_signal_handler(ignored, lambda: None)
-    HandlerGuard(loop)
-    # A worker that was forked has what its program had while it was exchanged.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-    sock = socket.socket(fileno=descriptor)
-    sock.setblocking(False)
-    forks.keep_from_children(sock)
-    await Worker(await Channel.over(sock), number).run()
-
-
-def main(arguments: list[str]) -> NoReturn:
-    """Run a worker."""
-    descriptor, number = int(arguments[0]), int(arguments[1])
-    memory.share_one_arena()
-    raise_descriptor_limit()
-    logs.configure(process=f"worker {number}")
-    loops.run(_main(descriptor, number))
-    loops.leave(0)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

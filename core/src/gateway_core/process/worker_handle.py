@@ -1,4 +1,4 @@
-"""A worker process as the supervisor sees it: started, told things, waited for."""
+"""A worker as the supervisor sees it: started, told configurations, waited for."""
 
 from __future__ import annotations
 
@@ -7,38 +7,29 @@ import contextlib
 import logging
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gateway_core.clock import Clock
-from gateway_core.config import ConfigProblem, problem_from_json
+from gateway_core.config import ConfigError, ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, SharedStores
-from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
-from gateway_core.process.channel_calls import REPLY, ChannelCalls
-from gateway_core.process.child import AdoptedProcess, Waitable, kill, wait_for_exit
+from gateway_core.process.channel import ChannelClosedError, Message, parts
+from gateway_core.process.child import KILL_AFTER, Child, Forked
 from gateway_core.process.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
-from gateway_core.process.forks import handing_on
 from gateway_core.process.handover import RestartNeededError, WorkerLeft
+from gateway_core.process.roles import WORKER
 from gateway_core.process.shared_values import SHARED, apply_message
 from gateway_core.process.watcher_handle import Watcher
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.tasks import Tasks, spawn
-
-if TYPE_CHECKING:
-    from gateway_core.process.preforked import PreforkedWorker
+from gateway_core.tasks import Tasks
 
 _logger = logging.getLogger("gateway.supervisor")
 
 READY_TIMEOUT: Final = 120.0
-_KILL_AFTER: Final = 3.0
-"""Seconds beyond its deadline in which a worker has to end; less than what the whole program has."""
-_LAST_WORDS: Final = 0.5
-"""Seconds in which what a worker sent before its end is read."""
+TRIAL_TIMEOUT: Final = 45.0
+"""Seconds; a plugin that awaits has thirty of them to start."""
 
 
 class WorkerRefusedError(GatewayError):
@@ -69,192 +60,106 @@ class WorkerServices:
 class WorkerHandle:
     """One worker."""
 
-    def __init__(
-        self, number: int, process: Waitable, sock: socket.socket, channel: Channel, services: WorkerServices
-    ) -> None:
+    def __init__(self, number: int, child: Child, services: WorkerServices) -> None:
         self.number = number
-        self.pid = process.pid
+        self.child = child
         self.version = ""
         """Version of the configuration that it runs."""
         self.shared_owners: Sequence[str] = ()
         """Whose shared values the configuration that it runs has to keep."""
-        self.is_leaving = False
-        """Whether it was told to end."""
         self.started_at = services.clock.monotonic()
         self.samples: Sequence[Any] = ()
         """What its metrics were when it was last asked."""
-        self.exit_status: int | None = None
-        self.gone = asyncio.Event()
-        self._process = process
-        self._socket = sock
-        self._channel = channel
         self._services = services
-        self._calls = ChannelCalls(channel)
-        self._running: set[int] = set()
-        """Numbers of the worker's calls that run commands everywhere."""
+        self._running: dict[int, Message] = {}
+        """The worker's calls that run commands everywhere, by their numbers."""
         self._tasks = Tasks()
-        self._answers: dict[str, asyncio.Future[Message]] = {}
-        self._passing: asyncio.Task[None] | None = None
-        """Passes on what the watcher finds."""
-        self._reading = spawn(self._read(), name=f"worker {number} channel")
-        self._watching = spawn(self._watch(), name=f"worker {number} process")
+        child.listen(self._handle)
+        if services.watcher is not None:
+            self._tasks.spawn(self._pass_findings(services.watcher), name=f"pass findings to {child}")
+        self._tasks.spawn(self._end_with_child(), name=f"end with {child}")
 
     @classmethod
-    async def start(cls, number: int, listeners: Mapping[str, int], services: WorkerServices) -> WorkerHandle:
-        """Start a process that inherits these listening sockets. It waits to be told what to do."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptors = (theirs.fileno(), *listeners.values())
-            command = [sys.executable, "-m", "gateway_core.process.worker", str(theirs.fileno()), str(number)]
-            process = await asyncio.to_thread(_popen, command, descriptors)
-        worker = cls(number, process, ours, await Channel.over(ours), services)
-        await worker._greet(listeners)
-        return worker
-
-    @classmethod
-    async def fill(
-        cls, number: int, spare: PreforkedWorker, listeners: Mapping[str, int], services: WorkerServices
+    async def start(
+        cls, number: int, listeners: Mapping[str, int], services: WorkerServices, *, forked: Forked | None = None
     ) -> WorkerHandle:
-        """Tell a process that waits for it which listening sockets it has inherited."""
-        worker = cls(number, AdoptedProcess(spare.pid), spare.sock, await Channel.over(spare.sock), services)
-        await worker._greet(listeners)
-        return worker
+        """Start a process that inherits these listening sockets. It waits to be told what to do.
+
+        :param forked: one that waits already, and has the sockets.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        :raises ChannelClosedError: it ended at once.
+        """
+        name = f"worker {number}"
+        if forked is None:
+            child = await Child.spawn(WORKER, name, number=number, inherited=listeners.values())
+        else:
+            child = await Child.take(name, forked)
+        secret, is_watched = services.ticket_secret, services.watcher is not None
+        try:
+            await child.channel.send(
+                "hello", listeners=dict(listeners), number=number, ticket_secret=secret, is_watched=is_watched
+            )
+        except ChannelClosedError:
+            await child.end()
+            raise
+        return cls(number, child, services)
 
     @classmethod
     async def adopt(cls, number: int, left: WorkerLeft, services: WorkerServices) -> WorkerHandle:
         """Take over a worker that an earlier program in this very process had started."""
-        sock = socket.socket(fileno=left.channel)
-        os.set_inheritable(left.channel, False)
-        sock.setblocking(False)
-        worker = cls(number, AdoptedProcess(left.pid), sock, await Channel.over(sock, left.unread), services)
+        worker = cls(number, await Child.adopt(f"worker {number}", left.pid, left.channel, left.unread), services)
         worker.version = left.version
-        worker._pass_findings()
         return worker
-
-    async def _greet(self, listeners: Mapping[str, int]) -> None:
-        services = self._services
-        is_watched = services.watcher is not None
-        await self._channel.send(
-            "hello", listeners=dict(listeners), ticket_secret=services.ticket_secret, is_watched=is_watched
-        )
-        self._pass_findings()
-
-    def _pass_findings(self) -> None:
-        if self._services.watcher is not None:
-            self._passing = self._tasks.spawn(
-                self._send_findings(self._services.watcher), name=f"pass findings to {self}"
-            )
-
-    def _pass_no_more(self) -> None:
-        if self._passing is not None:
-            self._passing.cancel()
-
-    async def _send_findings(self, watcher: Watcher) -> None:
-        queue = watcher.subscribe()
-        try:
-            with contextlib.suppress(ChannelClosedError):
-                while True:
-                    await self._channel.send("finding", finding=await queue.get())
-        finally:
-            watcher.unsubscribe(queue)
 
     async def leave(self) -> WorkerLeft:
         """Return what the next program takes the worker over with; nothing is read from it here any more."""
-        self._pass_no_more()
-        for number in self._running:
+        await self._tasks.aclose()
+        for call in self._running.values():
             with contextlib.suppress(ChannelClosedError):
-                await self._channel.send(REPLY, call=number, results=[], failure="the gateway is being restarted")
-        self._running.clear()
-        unread = await self._channel.release()
-        return WorkerLeft(self.pid, os.dup(self._socket.fileno()), self.version, unread)
+                await self.child.channel.reply(call, results=[], failure="the gateway is being restarted")
+        descriptor, unread = await self.child.leave()
+        return WorkerLeft(self.child.pid, descriptor, self.version, unread)
 
-    async def _read(self) -> None:
-        try:
-            while True:
-                message = await self._channel.receive()
-                if message.kind == REPLY:
-                    self._calls.resolve(message)
-                    continue
-                if message.kind == SHARED:
-                    fields, body = apply_message(self._services.stores, message, self._services.clock.monotonic())
-                    await self._channel.send(REPLY, body, call=message["call"], **fields)
-                    continue
-                if message.kind == EVERYWHERE:
-                    self._running.add(message["call"])
-                    self._tasks.spawn(self._run_everywhere(message), name=f"command for {self}")
-                    continue
-                waiting = self._answers.pop(message.kind, None)
-                if message.kind == "samples":
-                    self.samples = message["samples"]
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
-        except ChannelClosedError:
-            pass
-        except Exception:
-            _logger.exception("%s sent what is not understood, and is ended", self)
-            self.kill()
-        self._channel.close()
-        self._pass_no_more()
-        self._calls.close(f"worker {self.number} is gone")
-        # It is gone or about to be; if it is neither, nothing can be asked of it any more.
-        asyncio.get_running_loop().call_later(_KILL_AFTER, self.kill)
+    # -- what it sends
 
-    async def _watch(self) -> None:
-        """Wait for the end of the process, and take in what it said last."""
-        self.exit_status = await wait_for_exit(self._process)
-        # A child of a plugin may hold the other end of the channel open, so that its end never shows.
-        await asyncio.wait({self._reading}, timeout=_LAST_WORDS)
-        self._reading.cancel()
-        self._channel.close()
-        self._pass_no_more()
-        self._calls.close(f"worker {self.number} is gone")
-        self.gone.set()
-        for waiting in self._answers.values():
-            if not waiting.done():
-                waiting.set_exception(ChannelClosedError(f"worker {self.number} is gone"))
+    async def _handle(self, message: Message) -> None:
+        if message.kind == SHARED:
+            fields, body = apply_message(self._services.stores, message, self._services.clock.monotonic())
+            await self.child.channel.reply(message, body, **fields)
+        elif message.kind == EVERYWHERE:
+            self._running[message["call"]] = message
+            self._tasks.spawn(self._run_everywhere(message), name=f"command for {self}")
+        elif message.kind == "samples":
+            self.samples = message["samples"]
 
     async def _run_everywhere(self, message: Message) -> None:
         """Run a command in all workers for one of them, and tell it the results."""
-        number, results, failure = message["call"], [], None
+        results, failure = [], None
         report = await self._services.run_command(message["binding"], message["command"], message["arguments"])
         try:
             results = report.results()
         except CommandError as error:
             failure = str(error)
-        if number in self._running:
-            self._running.discard(number)
-            with contextlib.suppress(ChannelClosedError):
-                await self._channel.send(REPLY, call=number, results=results, failure=failure)
+        del self._running[message["call"]]
+        with contextlib.suppress(ChannelClosedError):
+            await self.child.channel.reply(message, results=results, failure=failure)
 
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Have the worker run a command, and return what `gateway_core.process.commands` makes an outcome of.
-
-        :raises ChannelClosedError: it is gone, perhaps while it ran the command.
-        """
-        message = await self._calls.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
-        outcome: Mapping[str, Any] = message["outcome"]
-        return outcome
-
-    async def ask(self, kind: str, answer: str, *, timeout: float = READY_TIMEOUT, **fields: Any) -> Message:  # noqa: ASYNC109  # the worker's, not ours
-        """Send a message and wait for its answer.
-
-        :raises ChannelClosedError: the worker is gone.
-        :raises TimeoutError: it did not answer.
-        """
-        waiting = self._answers[answer] = asyncio.get_running_loop().create_future()
+    async def _pass_findings(self, watcher: Watcher) -> None:
+        queue = watcher.subscribe()
         try:
-            if self.gone.is_set():
-                raise ChannelClosedError(f"worker {self.number} is gone")
-            await self._channel.send(kind, **fields)
-            async with asyncio.timeout(timeout):
-                answered: Message = await waiting
-                return answered
+            with contextlib.suppress(ChannelClosedError):
+                while True:
+                    await self.child.channel.send("finding", finding=await queue.get())
         finally:
-            self._answers.pop(answer, None)
-            if waiting.done() and not waiting.cancelled():
-                waiting.exception()
+            watcher.unsubscribe(queue)
 
-    async def prepare(self, bundle: ConfigBundle, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's
+    async def _end_with_child(self) -> None:
+        await self.child.gone.wait()
+        await self._tasks.aclose()
+
+    # -- what it is told
+
+    async def prepare(self, bundle: ConfigBundle, *, timeout: float = READY_TIMEOUT) -> None:  # noqa: ASYNC109  # the worker's
         """Have the worker build a configuration beside the one it runs.
 
         :raises WorkerRefusedError: it cannot.
@@ -262,9 +167,9 @@ class WorkerHandle:
         """
         try:
             for part in parts(bundle.lines):
-                await self._channel.send("part", body=part)
-            message = await self.ask(
-                "prepare", "prepared", timeout=timeout, version=bundle.version, plugins=dict(bundle.plugins)
+                await self.child.channel.send("part", body=part)
+            message = await self.child.call(
+                "prepare", timeout=timeout, version=bundle.version, plugins=dict(bundle.plugins)
             )
         except ChannelClosedError:
             raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None
@@ -277,52 +182,86 @@ class WorkerHandle:
         if message["refusal"] is not None:
             problems = [problem_from_json(entry) for entry in message["problems"]]
             raise WorkerRefusedError(f"worker {self.number}: {message['refusal']}", problems)
-        return message
 
-    async def commit(self, version: str) -> Message:
-        """Have the worker put in force what it prepared.
+    async def commit(self, version: str) -> str:
+        """Have the worker put in force what it prepared; return what that changed.
 
         :raises ChannelClosedError: it is gone; its successor starts with the new configuration.
+        :raises TimeoutError: it did not reply.
         """
-        message = await self.ask("commit", "committed", version=version)
-        self.version = version
-        self.shared_owners = message["shared_owners"]
-        return message
+        message = await self.child.call("commit", timeout=READY_TIMEOUT, version=version)
+        self.version, self.shared_owners = version, message["shared_owners"]
+        return str(message["changes"])
 
     async def discard(self) -> None:
         """Have the worker forget what it prepared."""
         with contextlib.suppress(ChannelClosedError):
-            await self._channel.send("discard")
+            await self.child.channel.send("discard")
+
+    async def ask(self, kind: str, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's, not ours
+        """Ask for its ``status``, ``plugins`` or ``metrics``.
+
+        :raises ChannelClosedError: the worker is gone.
+        :raises TimeoutError: it did not reply.
+        """
+        message = await self.child.call(kind, timeout=timeout)
+        if kind == "metrics":
+            self.samples = message["samples"]
+        return message
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have the worker run a command, and return what `gateway_core.process.commands` makes an outcome of.
+
+        :raises ChannelClosedError: it is gone, perhaps while it ran the command.
+        """
+        message = await self.child.channel.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
+        outcome: Mapping[str, Any] = message["outcome"]
+        return outcome
 
     async def drain(self, deadline: float) -> None:
         """Have the worker finish and end, and wait for it; it is killed if it takes much longer than it may."""
-        self.is_leaving = True
+        self.child.is_leaving = True
         with contextlib.suppress(ChannelClosedError):
-            await self._channel.send("drain", deadline=deadline)
+            await self.child.channel.send("drain", deadline=deadline)
         try:
-            async with asyncio.timeout(deadline + _KILL_AFTER):
-                await self.gone.wait()
+            async with asyncio.timeout(deadline + KILL_AFTER):
+                await self.child.gone.wait()
         except TimeoutError:
-            _logger.warning("worker %d (pid %d) did not end in time and is killed", self.number, self.pid)
-            self.kill()
-            await self.gone.wait()
+            _logger.warning("%s did not end in time and is killed", self)
+            await self.child.end()
 
     def reopen_files(self) -> None:
         """Have the process open its files anew."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGUSR1)
-
-    def kill(self) -> None:
-        """End the process at once."""
-        if not self.gone.is_set() and self.exit_status is None:
-            kill(self.pid)
+            os.kill(self.child.pid, signal.SIGUSR1)
 
     def __str__(self) -> str:
-        return f"worker {self.number} (pid {self.pid})"
+        return str(self.child)
 
 
-def _popen(command: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
-    with handing_on():
-        return subprocess.Popen(  # noqa: S603 - ourselves
-            command, pass_fds=descriptors, stdin=subprocess.DEVNULL
-        )
+async def start_in_sandbox(
+    bundle: ConfigBundle,
+    names: Collection[str],
+    listeners: Mapping[str, int],
+    clock: Clock,
+    *,
+    seconds: float = TRIAL_TIMEOUT,
+) -> None:
+    """Have a worker that never serves load plugins that no process has run yet, and start their bindings.
+
+    There a hang or an end does no harm.
+
+    :raises ConfigError: a binding cannot be made or started.
+    :raises GatewayError: the process ended, or did not come to an end.
+    """
+    worker = await WorkerHandle.start(0, listeners, WorkerServices(clock))
+    try:
+        await worker.prepare(bundle, timeout=seconds)
+    except (WorkerRefusedError, ChannelClosedError) as error:
+        if isinstance(error, WorkerRefusedError) and error.problems:
+            raise ConfigError(error.problems) from error
+        raise GatewayError(
+            f"{', '.join(sorted(names))} was tried in a process of its own, which failed: {error}"
+        ) from error
+    finally:
+        await worker.child.end()

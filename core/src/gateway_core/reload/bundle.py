@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway_core.config import ConfigProblem, problem_from_json
 from gateway_core.config.sources import WatchSet
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Of what processes of the gateway say to each other: bundles, messages over channels, and what a program hands to the
 one that takes its place. Another number is not understood; raise it with any change that the other side must know."""
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, Document, Place
@@ -19,7 +19,7 @@ from gateway_core.config.sources.fallback import Trial
 from gateway_core.config.sources.feed import SourceFeed
 from gateway_core.config.sources.last_good import LastGood
 from gateway_core.reload.source_opening import Sessions, open_sources
-from gateway_core.reload.validation import Verdict
+from gateway_core.reload.verdict import Validator, Verdict
 from gateway_core.tasks import Tasks
 
 QUIET: Final = 0.1
@@ -35,16 +35,6 @@ _logger = logging.getLogger("gateway.config")
 
 
 OpenSources = Callable[[Sequence[SourceUrl], SourceContext], Awaitable[Sequence[ConfigSource]]]
-
-
-class Validator(Protocol):
-    """What comes to a verdict; raises `ValidationFailedError` if it cannot."""
-
-    async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
-        """Validate a configuration."""
-
-    async def aclose(self) -> None:
-        """End everything."""
 
 
 class Sources:
@@ -201,7 +191,6 @@ class Sources:
     async def aclose(self) -> None:
         """Let go of the sources."""
         await self._tasks.aclose()
-        await self._validator.aclose()
         await self._sessions.aclose()
 
     # -- inside

@@ -11,16 +11,15 @@ from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.record import Stage
-from gateway_core.reload.reloader import Reloader
-from gateway_core.reload.validation import ValidationFailedError, ValidationNotStartedError, Verdict
+from gateway_core.reload.pipeline import Change, Pipeline, ReloadRecord, State
+from gateway_core.reload.verdict import ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
 PROBLEM = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong", code="value.invalid")
 
 
 class Bench:
-    """A reloader with a validation and an application that do as the test says."""
+    """A pipeline with a validation and processes that do as the test says."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,10 +27,12 @@ class Bench:
         self.applied: list[str] = []
         self.answer: Verdict | Exception = Verdict(WatchSet.of([path]), ConfigBundle("v", ()))
         self.failure: Exception | None = None
+        self.late_failure: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.changed = asyncio.Event()
-        self.reloader = Reloader([path], self.apply, validate=self.validate)
+        self.steps: list[str] = []
+        self.pipeline = Pipeline([path], validate=self.validate, prepare=self.prepare, fall_back=self.fall_back)
 
     async def validate(self, paths: Sequence[Path]) -> Verdict:
         self.validated += 1
@@ -41,12 +42,26 @@ class Bench:
             raise self.answer
         return self.answer
 
-    async def apply(self, bundle: ConfigBundle) -> str:
+    async def fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
+        self.steps.append(f"without {len(problems)}")
+        return None
+
+    async def prepare(self, bundle: ConfigBundle) -> Change:
         if self.failure is not None:
             raise self.failure
-        self.applied.append(bundle.version)
-        self.changed.set()
-        return "3 routes changed"
+        self.steps.append("prepared")
+
+        async def commit() -> str:
+            if self.late_failure is not None:
+                raise self.late_failure
+            self.applied.append(bundle.version)
+            self.changed.set()
+            return "3 routes changed"
+
+        async def discard() -> None:
+            self.steps.append("discarded")
+
+        return Change(commit, discard)
 
     async def until(self, reloads: int) -> None:
         async with asyncio.timeout(20):
@@ -64,13 +79,13 @@ def bench(tmp_path: Path) -> Bench:
 
 async def test_requests_during_a_reload_make_one_more(bench: Bench) -> None:
     tasks = Tasks()
-    tasks.spawn(bench.reloader.run(), name="reload")
+    tasks.spawn(bench.pipeline.run(), name="reload")
     bench.gate.clear()
-    bench.reloader.request("first")
+    bench.pipeline.request("first")
     await bench.changed.wait()
 
     for _ in range(10):
-        bench.reloader.request("again")
+        bench.pipeline.request("again")
     bench.gate.set()
     await bench.until(2)
     await asyncio.sleep(0)
@@ -81,9 +96,9 @@ async def test_requests_during_a_reload_make_one_more(bench: Bench) -> None:
 
 async def test_a_change_of_a_file_reloads(bench: Bench) -> None:
     tasks = Tasks()
-    await bench.reloader.first()
-    tasks.spawn(bench.reloader.run(), name="reload")
-    tasks.spawn(bench.reloader.watch(), name="watch")
+    await bench.pipeline.first()
+    tasks.spawn(bench.pipeline.run(), name="reload")
+    tasks.spawn(bench.pipeline.watch(), name="watch")
 
     bench.path.write_text("b")
     await bench.until(1)
@@ -108,11 +123,11 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
     told: str,
 ) -> None:
     tasks = Tasks()
-    tasks.spawn(bench.reloader.run(), name="reload")
+    tasks.spawn(bench.pipeline.run(), name="reload")
     good = bench.answer
     bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
-        bench.reloader.request("SIGHUP")
+        bench.pipeline.request("SIGHUP")
         async with asyncio.timeout(20):
             while not caplog.records:  # noqa: ASYNC110  # a log has no event
                 await asyncio.sleep(0.01)
@@ -120,7 +135,7 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
     assert told in caplog.text
 
     bench.answer, bench.failure = good, None
-    bench.reloader.request("SIGHUP")
+    bench.pipeline.request("SIGHUP")
     await bench.until(1)
 
     await tasks.aclose()
@@ -129,7 +144,6 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
-        (ValidationNotStartedError("out of descriptors"), None),
         (OSError(errno.EMFILE, "Too many open files"), None),
         (None, OSError(errno.ENOMEM, "Out of memory")),
     ],
@@ -141,13 +155,13 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
     answer: Exception | None,
     failure: Exception | None,
 ) -> None:
-    monkeypatch.setattr("gateway_core.reload.reloader.TRY_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
     tasks = Tasks()
-    tasks.supervise(bench.reloader.run, name="reload")
+    tasks.supervise(bench.pipeline.run, name="reload")
     good = bench.answer
     bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
-        bench.reloader.request("SIGHUP")
+        bench.pipeline.request("SIGHUP")
         async with asyncio.timeout(20):
             while "tried again" not in caplog.text:  # noqa: ASYNC110  # a log has no event
                 await asyncio.sleep(0.01)
@@ -161,12 +175,12 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
 async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_core.reload.reloader.TRY_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
     tasks = Tasks()
-    tasks.supervise(bench.reloader.run, name="reload")
+    tasks.supervise(bench.pipeline.run, name="reload")
     bench.failure = GatewayError("cannot read 'c.pem': too many open files")
     bench.failure.__cause__ = OSError(errno.EMFILE, "Too many open files")
-    bench.reloader.request("SIGHUP")
+    bench.pipeline.request("SIGHUP")
     async with asyncio.timeout(20):
         while bench.validated < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -182,10 +196,10 @@ async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(
 ) -> None:
     monkeypatch.setattr("gateway_core.tasks._FIRST_DELAY", 0.01)
     tasks = Tasks()
-    tasks.supervise(bench.reloader.run, name="reload")
+    tasks.supervise(bench.pipeline.run, name="reload")
     good = bench.answer
     bench.answer = ValueError("a defect")
-    bench.reloader.request("SIGHUP")
+    bench.pipeline.request("SIGHUP")
     async with asyncio.timeout(20):
         while bench.validated < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -201,19 +215,37 @@ def verdict(version: str, *problems: ConfigProblem) -> Verdict:
 
 
 async def put_in_force(path: Path, following: Verdict | None, bad: set[str]) -> tuple[str, tuple[ConfigProblem, ...]]:
-    """Apply configurations of which some cannot be prepared, with one validation to fall back to."""
+    """Put configurations in force of which some cannot be prepared, with one validation to fall back to."""
 
-    async def apply(bundle: ConfigBundle) -> str:
+    async def prepare(bundle: ConfigBundle) -> Change:
         if bundle.version in bad:
             raise ConfigError([PROBLEM])
-        return bundle.version
+
+        async def commit() -> str:
+            return bundle.version
+
+        return Change(commit, commit)  # type: ignore[arg-type]  # what discarding returns is not used
 
     async def fall_back(problems: Collection[ConfigProblem]) -> Verdict | None:
         assert list(problems) == [PROBLEM]
         return following
 
-    reloader = Reloader([path], apply, fall_back=fall_back)
-    return await reloader.put_in_force(verdict("new"), apply)
+    async def validate(_: Sequence[Path]) -> Verdict:
+        raise AssertionError
+
+    pipeline = Pipeline([path], validate=validate, prepare=prepare, fall_back=fall_back)
+    return await pipeline.put_in_force(verdict("new"), prepare)
+
+
+@pytest.mark.parametrize("failure", [ConfigError([PROBLEM]), GatewayError("a worker ended"), ValueError("a defect")])
+async def test_what_cannot_be_committed_is_discarded(bench: Bench, failure: Exception) -> None:
+    bench.late_failure = failure
+
+    with pytest.raises(type(failure)):
+        await bench.pipeline.put_in_force(verdict("new"), bench.prepare)
+
+    assert bench.steps[:2] == ["prepared", "discarded"]
+    assert bench.pipeline.record.state is State.PREPARED
 
 
 async def test_what_cannot_be_prepared_is_left_out_like_what_is_not_valid(tmp_path: Path) -> None:
@@ -228,21 +260,55 @@ async def test_a_change_of_which_nothing_can_be_prepared_is_rejected(tmp_path: P
 
 async def test_the_last_reload_is_recorded(bench: Bench) -> None:
     tasks = Tasks()
-    tasks.supervise(bench.reloader.run, name="reload")
-    bench.reloader.request("SIGHUP")
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.pipeline.request("SIGHUP")
     await bench.until(1)
     async with asyncio.timeout(20):
-        while not bench.reloader.record.counts["ok"]:  # noqa: ASYNC110
+        while not bench.pipeline.record.counts["ok"]:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-    assert str(bench.reloader.record.stage) == Stage.COMMITTED
+    assert str(bench.pipeline.record.state) == State.COMMITTED
 
     bench.answer = Verdict(WatchSet(), problems=(PROBLEM,))
-    bench.reloader.request("SIGHUP")
+    bench.pipeline.request("SIGHUP")
     async with asyncio.timeout(20):
-        while not bench.reloader.record.counts["rejected"]:  # noqa: ASYNC110
+        while not bench.pipeline.record.counts["rejected"]:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
-    assert not bench.reloader.record.is_ok
-    assert str(bench.reloader.record.stage) == Stage.CHANGED
-    assert bench.reloader.record.problems == (PROBLEM,)
+    assert not bench.pipeline.record.is_ok
+    assert str(bench.pipeline.record.state) == State.CHANGED
+    assert bench.pipeline.record.problems == (PROBLEM,)
     await tasks.aclose()
+
+
+def test_nothing_is_told_before_the_first_reload() -> None:
+    assert ReloadRecord().describe() is None
+
+
+def test_the_last_reload_is_told_with_its_time_and_problems() -> None:
+    record = ReloadRecord()
+    record.succeed(1_700_000_000.0, "3 routes changed")
+    assert record.describe() == {
+        "ok": True,
+        "at": "2023-11-14T22:13:20.000+00:00",
+        "stage": "committed",
+        "reason": "3 routes changed",
+        "problems": [],
+    }
+
+    record.state = State.CHANGED
+    record.fail(1_700_000_060.0, "rejected", [PROBLEM])
+
+    told = record.describe()
+    assert told is not None
+    assert (told["ok"], told["stage"], [each["key"] for each in told["problems"]]) == (False, "changed", ["workers"])
+    assert record.in_force_at == 1_700_000_000.0
+
+
+def test_reloads_are_counted_by_what_became_of_them() -> None:
+    record = ReloadRecord()
+    record.succeed(1.0)
+    record.fail(2.0, "rejected", [PROBLEM])
+    record.fail(3.0, "no descriptors")
+    record.fail(4.0, "no descriptors")
+
+    assert record.counts == {"ok": 1, "rejected": 1, "failed": 2}

@@ -1,0 +1,193 @@
+"""The workers of a gateway, by their places: started, drained, and started anew when they crash."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gateway_core.config import ConfigError
+from gateway_core.errors import GatewayError
+from gateway_core.process.channel import ChannelClosedError, Message
+from gateway_core.process.child import Forked, wait_for_exit
+from gateway_core.process.commands import CommandReport, outcome_of
+from gateway_core.process.crashes import Crashes, exit_text
+from gateway_core.process.handover import WorkerLeft
+from gateway_core.process.listeners import SocketTable
+from gateway_core.process.merge import Samples, lasting, merge
+from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.tasks import Tasks
+
+QUERY_TIMEOUT: Final = 5.0
+
+_logger = logging.getLogger("gateway.supervisor")
+
+
+class WorkerPool:
+    """Has a worker in each place, or goes on trying to."""
+
+    def __init__(
+        self, sockets: SocketTable, services: WorkerServices, spares: Sequence[Forked], counts: Iterable[Any]
+    ) -> None:
+        """Begin without workers.
+
+        :param spares: processes that wait, and are taken before others are started.
+        :param counts: metrics of workers of an earlier program.
+        """
+        self.changing = asyncio.Lock()
+        """Held by what changes the workers: a configuration on its way, or the replacement of one that crashed."""
+        self.bundle: ConfigBundle | None = None
+        """What workers that crash are replaced with."""
+        self.shutdown_timeout = 0.0
+        """Seconds that a worker's requests may take when it is replaced."""
+        self.crashes = Crashes()
+        self._sockets = sockets
+        self._services = services
+        self._spares = list(spares)
+        self._workers: dict[int, WorkerHandle] = {}
+        self._leaving: set[WorkerHandle] = set()
+        self._lost = list(counts)
+        self._is_stopping = False
+        self._tasks = Tasks()
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __iter__(self) -> Iterator[WorkerHandle]:
+        return iter(tuple(self._workers.values()))
+
+    @property
+    def serving(self) -> dict[int, WorkerHandle]:
+        """The workers that are there, by their places."""
+        return {number: each for number, each in sorted(self._workers.items()) if not each.child.gone.is_set()}
+
+    # -- one worker
+
+    async def adopt(self, number: int, left: WorkerLeft) -> None:
+        """Take over a worker of the program that was here before."""
+        self.keep(number, await WorkerHandle.adopt(number, left, self._services))
+
+    async def launch(self, number: int, bundle: ConfigBundle) -> WorkerHandle:
+        """Start a process, or take one that waits, and have it prepare a configuration.
+
+        :raises GatewayError: it does not take it.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        """
+        forked = self._spares.pop(0) if self._spares else None
+        worker = await WorkerHandle.start(number, self._sockets.descriptors(), self._services, forked=forked)
+        try:
+            await worker.prepare(bundle)
+        except BaseException:
+            await worker.child.end()
+            raise
+        return worker
+
+    async def start(self, number: int, bundle: ConfigBundle) -> None:
+        """Have a worker serve in a place.
+
+        :raises GatewayError: it does not take the configuration.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        """
+        worker = await self.launch(number, bundle)
+        try:
+            await worker.commit(bundle.version)
+        except BaseException as error:
+            await worker.child.end()
+            if isinstance(error, ChannelClosedError | TimeoutError):
+                raise WorkerRefusedError(f"worker {number} ended before it was ready") from error
+            raise
+        self.keep(number, worker)
+
+    def keep(self, number: int, worker: WorkerHandle) -> None:
+        """Have a ready worker in this place; the one that was there finishes and ends."""
+        before = self._workers.get(number)
+        self._workers[number] = worker
+        self.crashes.note_start(number)
+        self._tasks.spawn(self._watch(number, worker), name=f"watch {worker}")
+        if before is not None:
+            self._drain(before)
+
+    def shrink(self, count: int) -> None:
+        """Let the workers in further places than these finish and end."""
+        for number in [number for number in self._workers if number >= count]:
+            self._drain(self._workers.pop(number))
+
+    def _drain(self, worker: WorkerHandle) -> None:
+        worker.child.is_leaving = True
+        self._leaving.add(worker)
+        self._tasks.spawn(worker.drain(self.shutdown_timeout), name=f"drain {worker}")
+
+    async def _watch(self, number: int, worker: WorkerHandle) -> None:
+        """Wait for a worker's end, remember its counts, and replace it if nobody told it to end."""
+        await worker.child.gone.wait()
+        self._leaving.discard(worker)
+        self._lost = merge([self._lost, lasting(worker.samples)])
+        if worker.child.is_leaving or self._is_stopping:
+            return
+        _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.child.exit_status))
+        how = f"it ended with {exit_text(worker.child.exit_status)}"
+        self.crashes.note_end(number, self._services.clock.monotonic() - worker.started_at, how)
+        while self._workers.get(number) is worker and not self._is_stopping:
+            await asyncio.sleep(self.crashes.pause(number))
+            async with self.changing:
+                if self._workers.get(number) is worker and not self._is_stopping:
+                    await self._replace(number)
+
+    async def _replace(self, number: int) -> None:
+        assert self.bundle is not None
+        try:
+            await self.start(number, self.bundle)
+        except Exception as error:
+            # Whatever it is, no descriptors or no memory too, the place must not stay empty for ever.
+            is_new = self.crashes.note_refusal(number, str(error) or repr(error))
+            trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
+            _logger.error("worker %d cannot be replaced yet: %s", number, error, exc_info=trace)
+
+    def drop_spares(self) -> None:
+        """End the processes that wait."""
+        while self._spares:
+            spare = self._spares.pop()
+            spare.sock.close()
+            self._tasks.spawn(wait_for_exit(spare), name="reap a spare worker")
+
+    # -- all workers
+
+    async def leave(self) -> list[WorkerLeft]:
+        """Return what the next program takes the workers over with."""
+        return [await worker.leave() for worker in self]
+
+    async def stop(self, deadline: float) -> None:
+        """Let requests finish for at most so many seconds, then end all."""
+        self._is_stopping = True
+        self.drop_spares()
+        await asyncio.gather(*(worker.drain(deadline) for worker in [*self, *self._leaving]))
+        await self._tasks.aclose()
+
+    def reopen_files(self) -> None:
+        """Have all processes open their files anew."""
+        for worker in [*self, *self._leaving]:
+            worker.reopen_files()
+
+    async def query(self, kind: str, *, timeout: float = QUERY_TIMEOUT) -> list[tuple[WorkerHandle, Message]]:  # noqa: ASYNC109 - the workers'
+        """Query all workers; return the replies that arrive in time."""
+        there = list(self.serving.values())
+        replies = await asyncio.gather(*(each.ask(kind, timeout=timeout) for each in there), return_exceptions=True)
+        return [(each, reply) for each, reply in zip(there, replies, strict=True) if isinstance(reply, Message)]
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+        workers = self.serving.items()
+        running = (outcome_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
+        return CommandReport(await asyncio.gather(*running))
+
+    async def samples(self) -> Samples:
+        """Return the sum of the workers' metrics, those that are gone included."""
+        await self.query("metrics")
+        return merge([self._lost, *(worker.samples for worker in [*self, *self._leaving])])
+
+    @property
+    def lost(self) -> Samples:
+        """What stays true of workers that are gone."""
+        return self._lost
