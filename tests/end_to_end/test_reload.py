@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
 
@@ -174,6 +177,50 @@ async def test_listeners_come_and_go(start: Start, upstream: Upstream, tmp_path:
     assert not socket_path.exists()
     assert (await get(url, "/a"))[0] == 200
     await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_listener_that_is_gone_refuses_connections(start: Start, upstream: Upstream, workers: int) -> None:
+    """Not one process may keep its socket: the system would take connections in that nobody accepts."""
+    one = f"workers: {workers}\n" + config(upstream)
+    other = free_port()
+    two = one.replace("listen: 127.0.0.1:0", f'listen: ["127.0.0.1:0", "127.0.0.1:{other}"]')
+    gateway = start(two)
+    await gateway.ready()
+    assert (await get(f"http://127.0.0.1:{other}", "/a"))[0] == 200
+
+    await gateway.rewrites(one)
+
+    with pytest.raises(ConnectionRefusedError):
+        await get(f"http://127.0.0.1:{other}", "/a")
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("127.0.0.1", ""), ("", "127.0.0.1"), ("0.0.0.0", "")],
+)
+async def test_a_listener_moves_to_an_address_that_overlaps_its_own(
+    start: Start, upstream: Upstream, workers: int, before: str, after: str
+) -> None:
+    text = f"workers: {workers}\n" + config(upstream)
+    port = free_port()
+    gateway = start(text.replace("listen: 127.0.0.1:0", f"listen: '{before}:{port}'"))
+    await gateway.ready()
+
+    await gateway.rewrites(text.replace("listen: 127.0.0.1:0", f"listen: '{after}:{port}'").replace("/a", "/b"))
+
+    for _ in range(4):  # whichever worker takes the connection
+        assert (await get(f"http://127.0.0.1:{port}", "/b"))[0] == 200
+    await gateway.stops()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 async def test_an_address_that_cannot_be_had_keeps_the_old_configuration(start: Start, upstream: Upstream) -> None:

@@ -129,12 +129,16 @@ class SocketTable:
         wanted = {config.address for config in listen}
         self.close([address for address in self._sockets if address not in wanted])
 
-    def forget(self) -> None:
-        """Close this process's copies; processes that share the sockets go on listening."""
-        for sock in self._sockets.values():
+    def forget(self, but: Sequence[ListenConfig] = ()) -> None:
+        """Close this process's copies of all others; processes that share the sockets go on listening.
+
+        A socket that nobody accepts on any more must be open nowhere: the system would go on taking connections in.
+        """
+        wanted = {config.address for config in but}
+        for address in [address for address in self._sockets if address not in wanted]:
+            sock = self._sockets.pop(address)
             forks.release(sock)
             sock.close()
-        self._sockets.clear()
 
 
 def bind_listeners(table: SocketTable, loaded: LoadedConfig) -> list[str]:
