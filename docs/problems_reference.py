@@ -18,7 +18,7 @@ INTRODUCTION: Final = """\
 # Problems
 
 What `gateway check` finds, and what a start and a reload refuse. Each problem has a place, a key path, a message with
-the remedy, a severity and a code (this page is made by `python docs/problems_reference.py`).
+a remedy, a severity and a code (this page is made by `python docs/problems_reference.py`).
 
 - **Errors** reject the configuration: `gateway check` exits with 1, a start fails, a reload leaves the old
   configuration in force.
@@ -46,7 +46,7 @@ Codes are stable, messages are not: programs compare codes. `gateway check --jso
   "ok": false,
   "problems": [
     {"file": "gateway.yaml", "line": 3, "column": 12, "key": "routes[0].path", "severity": "error",
-     "code": "route.path-invalid", "message": "..."}
+     "code": "route.path-invalid", "message": "...", "remedy": "..."}
   ]
 }
 ```
@@ -76,8 +76,8 @@ def page() -> str:
 def _tables() -> Iterator[str]:
     for area, codes in groupby(sorted(CODES), key=lambda code: code.partition(".")[0]):
         yield f"## {area}\n"
-        yield "| code | meaning |\n| --- | --- |"
-        yield from (f"| `{code}` | {CODES[code]} |" for code in codes)
+        yield "| code | meaning | what to do |\n| --- | --- | --- |"
+        yield from (f"| `{code}` | {CODES[code].meaning} | {CODES[code].remedy} |" for code in codes)
         yield ""
 
 

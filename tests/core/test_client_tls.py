@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from gateway_core.client_tls import client_tls_context
+from gateway_core.client_tls import client_tls_context, make_client_context, tls_reason
 
 from tests.core.process import certificates
 
@@ -65,3 +65,21 @@ def test_all_who_want_the_same_share_one_context_until_a_file_is_replaced(tmp_pa
     assert replaced is not None
     assert first is not None
     assert replaced.get_ca_certs() != first.get_ca_certs()
+
+
+def reason_for(cert: Path, key: Path) -> str:
+    with pytest.raises((OSError, ValueError)) as caught:
+        make_client_context(cert=str(cert), key=str(key))
+    return tls_reason(caught.value, str(cert), str(key))
+
+
+def test_what_openssl_refuses_is_said_in_plain_words(tmp_path: Path) -> None:
+    made, other = (certificates.make(tmp_path, name) for name in ("one", "two"))
+    notes, damaged = tmp_path / "notes.txt", tmp_path / "damaged.pem"
+    notes.write_text("no certificate\n")
+    damaged.write_bytes(made.cert.read_bytes()[:400])
+
+    assert reason_for(made.cert, other.key) == "the key does not belong to the certificate"
+    assert reason_for(notes, made.key) == f"there is no PEM certificate in {notes}"
+    assert reason_for(made.cert, notes) == f"there is no PEM key in {notes}"
+    assert reason_for(damaged, made.key) == f"the PEM text in {damaged} or {made.key} is damaged"

@@ -43,7 +43,7 @@ def test_the_page_is_that_of_the_table() -> None:
 
 def test_codes_look_like_codes_and_are_described_in_a_line() -> None:
     assert [code for code in CODES if CODE.fullmatch(code) is None or "." not in code] == []
-    assert [text for text in CODES.values() if not re.fullmatch(r"[^\n|]+[^.\s|]", text)] == []
+    assert [text for code in CODES.values() for text in code if not re.fullmatch(r"[^\n|]+[^.\s|]", text)] == []
 
 
 def test_every_code_that_the_core_gives_is_in_the_table() -> None:

@@ -85,8 +85,50 @@ def client_tls_context(
     except (OSError, ValueError) as error:
         named = ", ".join(name for name, value in (("ca", ca), ("cert", cert), ("key", key)) if value)
         what = f"the files of {named} cannot be used" if named else "the certificates cannot be used"
-        raise ValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what}: {tls_reason(error, cert, key)}") from None
     return context
+
+
+def tls_reason(error: Exception, cert: str = "", key: str = "") -> str:
+    """Say in plain words why OpenSSL, or reading a file, failed.
+
+    OpenSSL says no more than "PEM lib" of a file that is not what it should be, so the files are looked at.
+
+    :param cert: file of the certificate that was loaded, if one was.
+    :param key: file of its key, unless it is in ``cert``.
+    """
+    if isinstance(error, ssl.SSLError):
+        code = getattr(error, "reason", None) or ""
+        found = _REASONS.get(code) or _what_is_wrong(cert, key or cert)
+        return found or code.lower().replace("_", " ") or "it is not PEM"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} cannot be read: {(error.strerror or str(error)).lower()}"
+    return str(error)
+
+
+_REASONS: Final = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "KEY_TYPE_MISMATCH": "the key is of another kind than the certificate's",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no PEM certificate in it",
+    "EE_KEY_TOO_SMALL": "the key of the certificate is too short to be secure",
+    "CA_KEY_TOO_SMALL": "the key of an authority in it is too short to be secure",
+    "CA_MD_TOO_WEAK": "a signature in it uses a digest that is not secure any more",
+    "UNKNOWN_CERTIFICATE_TYPE": "its key is of a kind that TLS does not use",
+}
+"""What OpenSSL's reasons mean."""
+
+
+def _what_is_wrong(cert: str, key: str) -> str:
+    for file, mark, what in ((cert, b"-----BEGIN CERTIFICATE-----", "certificate"), (key, b"PRIVATE KEY-----", "key")):
+        try:
+            data = Path(file).read_bytes() if file else mark
+        except OSError:
+            return ""
+        if mark not in data:
+            return f"there is no PEM {what} in {file}"
+        if what == "key" and b"ENCRYPTED" in data:
+            return f"the key in {file} is encrypted"
+    return f"the PEM text in {' or '.join(dict.fromkeys((cert, key)))} is damaged" if cert else ""
 
 
 def _digest(file: str) -> bytes:

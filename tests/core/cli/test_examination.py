@@ -132,7 +132,7 @@ def test_an_owner_that_this_machine_does_not_know_is_a_problem(tmp_path: Path, o
     found = look(config)
 
     assert codes(found) == ([] if unknown is None else [("listen.owner-unknown", "error")])
-    assert unknown is None or found.problems[0].message.startswith(f"there is no {unknown} on this machine")
+    assert unknown is None or found.problems[0].text.startswith(f"there is no {unknown} on this machine")
     assert codes(look(config, offline=True)) == []
 
 
@@ -175,5 +175,5 @@ def test_a_distribution_that_cannot_be_read_is_a_warning(tmp_path: Path, monkeyp
     found = examine((parse_root(str(tmp_path / "gateway.yaml")),), PluginRegistry())
 
     assert [each.code for each in found.problems] == ["plugin.distribution-broken"]
-    assert "half_installed" in found.problems[0].message
+    assert "half_installed" in found.problems[0].text
     assert found.is_fine

@@ -16,7 +16,7 @@ SCHEMA = {
     "properties": {
         "key": {"type": "string", "default": "client_ip", "description": "What is limited."},
         "limits": {"type": "array", "items": {"$ref": "#/$defs/Limit"}},
-        "per": {"anyOf": [{"x-expected": "a duration: write 5s", "anyOf": []}, {"type": "null"}], "default": None},
+        "per": {"anyOf": [{"x-expected": "a duration", "anyOf": []}, {"type": "null"}], "default": None},
         "mode": {"enum": ["a", "b"]},
         "is_on": {"type": "boolean"},
         "loop": {"$ref": "#/$defs/Loop"},

@@ -66,7 +66,7 @@ def test_what_a_model_refuses_is_told_by_key(config: dict[str, Any], path: tuple
     (finding,) = factory_findings(Modelled, config)
 
     assert finding.path == path
-    assert message in finding.message
+    assert message in finding.text
     with pytest.raises(ValueError, match=path[0]):
         factory_config(Modelled, config)
 
@@ -74,7 +74,7 @@ def test_what_a_model_refuses_is_told_by_key(config: dict[str, Any], path: tuple
 def test_a_secret_is_not_shown() -> None:
     (finding,) = factory_findings(Modelled, {"name": "a", "token": 12345678})
 
-    assert "12345678" not in finding.message
+    assert "12345678" not in finding.text
 
 
 def test_without_a_model_every_key_is_unknown() -> None:

@@ -89,7 +89,7 @@ def test_includes_that_cannot_be_followed_are_problems(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "g.yaml")
 
-    assert message in caught.value.problems[0].message
+    assert message in caught.value.problems[0].text
 
 
 def test_document_that_is_no_file_includes_nothing(load: Load) -> None:
@@ -157,7 +157,7 @@ def test_problems_of_other_documents_are_still_found_beside_a_syntax_error(load:
 
     # What "gone" is may be written in the document that cannot be read.
     assert [problem.place.file for problem in caught.value.problems] == ["a", "b"]
-    assert 'unknown key "prio"' in caught.value.problems[1].message
+    assert 'unknown key "prio"' in caught.value.problems[1].text
 
 
 SECRETS = {

@@ -63,7 +63,7 @@ class Model(ConfigModel):
     ],
 )
 def test_errors_are_told_in_our_words(value: dict[str, Any], expected: str) -> None:
-    problems = [f"{format_path(found.path)}: {found.message}" for found in model_problems(Model, value)]
+    problems = [f"{format_path(found.path)}: {found.text}" for found in model_problems(Model, value)]
 
     assert problems == [expected]
 
@@ -78,7 +78,7 @@ def test_list_is_not_called_too_short_for_its_invalid_items() -> None:
 
     assert [found.path for found in model_problems(Listed, {"items": [{"name": 1}]})] == [("items", 0, "name")]
     assert model_problems(Listed, {"items": []}) == [
-        ConfigFinding(("items",), "is empty: give at least one, or leave it out", code="value.out-of-range")
+        ConfigFinding(("items",), "is empty", code="value.out-of-range", remedy="give at least one, or leave it out")
     ]
 
 

@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from gateway_core.config import (
     ConfigError,
     ConfigFinding,
+    ConfigModel,
     ConfigProblem,
     LoadedConfig,
     Place,
     PluginDescription,
+    SchemaValidator,
+    model_problems,
+    problem_as_json,
     problem_from_json,
     problem_to_json,
     render_problems,
 )
+from gateway_core.config.codes import CODES
 from gateway_core.config.problems import missing_files_as_warnings
+from pydantic import Field
 
 from tests.core.config.conftest import Catalogue, Load
 
@@ -26,6 +32,34 @@ def test_problem_names_place_key_path_and_message() -> None:
 
     assert str(problem) == "gateway.yaml:41:17: routes[3].priority: 1.5 is a number"
     assert problem.render() == str(problem)
+
+
+def test_remedy_and_reporter_read_on_behind_the_message() -> None:
+    problem = ConfigProblem(
+        Place("g.yaml", 1, 1), "a", "5 is text", code="value.wrong-type", remedy="put it in quotes", reporter="auth 1.0"
+    )
+
+    assert problem.text == "5 is text: put it in quotes (auth 1.0)"
+    assert problem_from_json(problem_to_json(problem)) == problem
+
+
+def test_a_problem_without_a_remedy_of_its_own_has_that_of_its_code_for_programs() -> None:
+    problem = ConfigProblem(Place("g.yaml", 1, 1), "a", '"a" is missing', code="key.missing")
+
+    assert problem_as_json(problem)["remedy"] == CODES["key.missing"].remedy
+    assert problem_as_json(dataclasses.replace(problem, remedy="write a: 1"))["remedy"] == "write a: 1"
+
+
+def test_a_missing_key_is_told_alike_by_a_schema_and_by_a_model() -> None:
+    class Model(ConfigModel):
+        name: str
+        size: int = Field(1, ge=1)
+        kind: Literal["a", "bb"] = "a"
+
+    validator = SchemaValidator(Model.model_json_schema())
+
+    for value in ({}, {"name": 1}, {"name": "x", "size": 0}, {"name": "x", "kind": "b"}, {"name": "x", "nam": 1}):
+        assert validator.problems(value) == list(model_problems(Model, value)), value
 
 
 def test_rendered_problem_points_at_the_column() -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 def told(schema: dict[str, Any], value: Any, **more: Any) -> list[str]:
     problems = SchemaValidator(schema, **more).problems(value)
-    return [f"{format_path(problem.path)}: {problem.message}" for problem in problems]
+    return [f"{format_path(problem.path)}: {problem.text}" for problem in problems]
 
 
 def prop(schema: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_secrets_are_not_shown() -> None:
 def test_values_are_named_as_the_caller_says() -> None:
     problems = SchemaValidator(prop({"enum": ["x"]})).problems({"a": "y"}, lambda path, value: f"<{path} {value}>")
 
-    assert problems[0].message == "<('a',) y> is not one of x"
+    assert problems[0].text == "<('a',) y> is not one of x"
 
 
 def test_broken_schemas_say_where() -> None:

@@ -43,7 +43,7 @@ def test_counts_agree_with_their_nouns() -> None:
 
 
 def test_suggestions_ignore_case_and_dashes() -> None:
-    assert did_you_mean("Strip-Path", ["strip_path", "path"]) == ': did you mean "strip_path"?'
+    assert did_you_mean("Strip-Path", ["strip_path", "path"]) == 'did you mean "strip_path"?'
     assert did_you_mean("zzz", ["strip_path"]) == ""
 
 

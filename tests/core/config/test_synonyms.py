@@ -26,15 +26,15 @@ SECTIONS: dict[str, KeyPath] = {
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        (("routes", 0, "strip_prefix"), ": write strip_path: true"),
-        (("routes", 3, "upstream"), ": write target, with the name of an upstream or a URL"),
-        (("routes", 0, "service"), ": write target, with the name of an upstream or a URL"),
-        (("routes", 0, "health_check"), ": it belongs on an upstream, under upstreams"),
-        (("routes", 0, "websocket"), ": leave it out, WebSockets pass without a setting"),
-        (("upstreams", 0, "nodes"), ": write endpoints: [{url: http://127.0.0.1:8081}]"),
-        (("listen", "port"), ': write address: ":8080"'),
-        (("routes", 0, "plugins", 1, "conf"), ": write config"),
-        (("tls",), ': write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'),
+        (("routes", 0, "strip_prefix"), "write strip_path: true"),
+        (("routes", 3, "upstream"), "write target, with the name of an upstream or a URL"),
+        (("routes", 0, "service"), "write target, with the name of an upstream or a URL"),
+        (("routes", 0, "health_check"), "it belongs on an upstream, under upstreams"),
+        (("routes", 0, "websocket"), "leave it out, WebSockets pass without a setting"),
+        (("upstreams", 0, "nodes"), "write endpoints: [{url: http://127.0.0.1:8081}]"),
+        (("listen", "port"), 'write address: ":8080"'),
+        (("routes", 0, "plugins", 1, "conf"), "write config"),
+        (("tls",), 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'),
         (("routes", 0, "nonsense"), ""),
     ],
 )
@@ -50,14 +50,14 @@ def test_no_word_of_ours_is_a_synonym_where_it_is_known(section: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "hint"),
     [
-        (("listen",), 8080, ': write ":8080" for every interface, or "127.0.0.1:8080"'),
-        (("listen", 1), 8080, ': write ":8080" for every interface, or "127.0.0.1:8080"'),
+        (("listen",), 8080, 'write ":8080" for every interface, or "127.0.0.1:8080"'),
+        (("listen", 1), 8080, 'write ":8080" for every interface, or "127.0.0.1:8080"'),
         (("listen",), 99999, ""),
         (("listen",), True, ""),
-        (("admin",), "127.0.0.1:9090", ': write {listen: "127.0.0.1:9090"}'),
-        (("admin",), 9090, ": write {listen: 127.0.0.1:9090}"),
-        (("upstreams", 0, "endpoints", 0), "http://a", ': write {url: "http://a"}'),
-        (("routes", 0, "plugins", 0), "auth", ': write {name: "auth"}'),
+        (("admin",), "127.0.0.1:9090", 'write {listen: "127.0.0.1:9090"}'),
+        (("admin",), 9090, "write {listen: 127.0.0.1:9090}"),
+        (("upstreams", 0, "endpoints", 0), "http://a", 'write {url: "http://a"}'),
+        (("routes", 0, "plugins", 0), "auth", 'write {name: "auth"}'),
         (("limits",), 5, ""),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_problem_ends_with_the_hint(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load("listen: 8080\nadmin: 127.0.0.1:9090\nroutes: [{path: /, upstream: a}]\n")
 
-    messages = [problem.message for problem in caught.value.problems]
+    messages = [problem.text for problem in caught.value.problems]
     assert messages == [
         '8080 is a number, where a mapping is expected: write ":8080" for every interface, or "127.0.0.1:8080"',
         '"127.0.0.1:9090" is text, where a mapping is expected: write {listen: "127.0.0.1:9090"}',

@@ -65,7 +65,7 @@ def test_syntax_errors_name_line_and_column(text: str, line: int, column: int) -
         compose("g.toml", text)
 
     assert caught.value.place == Place("g.toml", line, column)
-    assert caught.value.message.startswith("is not valid TOML: ")
+    assert str(caught.value).startswith("is not valid TOML: ")
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -19,9 +19,12 @@ Compose = Callable[[str, str], yaml.Node | None]
 def construct(text: str, environ: dict[str, str] | None = None, compose: Compose = compose) -> tuple[object, list[str]]:
     problems: list[str] = []
 
-    def report(node: yaml.Node, path: KeyPath, message: str, *, code: str, related: object = ()) -> None:
+    def report(
+        node: yaml.Node, path: KeyPath, message: str, *, code: str, remedy: str = "", related: object = ()
+    ) -> None:
         place = node_place(node)
-        problems.append(f"{place.line}:{place.column} {format_path(path)}: {message}")
+        text = f"{message}: {remedy}" if remedy else message
+        problems.append(f"{place.line}:{place.column} {format_path(path)}: {text}")
 
     root = compose("g.yaml", text)
     assert root is not None
@@ -42,7 +45,7 @@ def test_every_duplicate_key_is_reported_with_both_places() -> None:
 
     assert value == {"a": 1, "b": {"c": 1}}
     assert [problem.split(": this")[0] for problem in problems] == ["2:11 b.c", "3:1 a", "4:1 a"]
-    assert problems[1].endswith("the first time at g.yaml:1:1")
+    assert problems[1].endswith("the first time at g.yaml:1:1: keep one of them")
 
 
 @pytest.mark.parametrize(

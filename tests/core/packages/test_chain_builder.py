@@ -131,7 +131,7 @@ def test_a_plugin_that_only_looks_at_unrouted_requests_is_a_problem_on_a_route(r
     (problem,) = unreachable_bindings(registry)(config, place_of)
 
     assert problem.key_path == "routes[1].plugins[1]"
-    assert problem.message == (
+    assert problem.text == (
         "early has only the hook gateway_request, which runs before a route is known: "
         "list it under the top-level plugins"
     )

@@ -45,7 +45,7 @@ def test_patterns_of_the_sdk_are_found_where_they_stand(
     (finding,) = found(raw)
 
     assert (finding.path, finding.code, finding.severity) == (path, "regex.not-linear", "warning")
-    assert "install gateway-core[re2]" in finding.message
+    assert "install gateway-core[re2]" in finding.text
 
 
 def test_with_re2_nothing_is_to_be_said() -> None:
@@ -78,7 +78,7 @@ def test_texts_that_a_schema_calls_regex_are_examined_whatever_is_installed(
     (finding,) = found(raw, SCHEMA)
 
     assert (finding.path, finding.code, finding.severity) == (path, "regex.not-linear", "warning")
-    assert "without a bound" in finding.message
+    assert "without a bound" in finding.text
 
 
 def test_texts_that_are_no_patterns_are_left_alone() -> None:

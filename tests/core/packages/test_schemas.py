@@ -91,7 +91,7 @@ def test_a_recursive_schema_has_an_end() -> None:
     ],
 )
 def test_what_only_the_model_knows_is_checked_too(raw: dict[str, Any], problems: list[Any]) -> None:
-    assert [(found.path, found.message) for found in config_check(Made, frozenset())(raw)] == problems
+    assert [(found.path, found.text) for found in config_check(Made, frozenset())(raw)] == problems
 
 
 def test_secrets_do_not_show_in_problems() -> None:

@@ -31,7 +31,7 @@ def test_a_missing_file_is_named(tmp_path: Path, a: Pair) -> None:
 
 
 def test_a_key_of_another_certificate_is_refused(a: Pair, b: Pair) -> None:
-    with pytest.raises(CertificateError, match="key values mismatch"):
+    with pytest.raises(CertificateError, match="the key does not belong to the certificate"):
         load_certificates(config(cert=str(a.cert), key=str(b.key)))
 
 

@@ -11,7 +11,7 @@ Load = Callable[[str], LoadedConfig]
 def problems(load_text: Load, text: str) -> list[str]:
     with pytest.raises(ConfigError) as failed:
         load_text(text)
-    return [f"{problem.place.line}:{problem.key_path}: {problem.message}" for problem in failed.value.problems]
+    return [f"{problem.place.line}:{problem.key_path}: {problem.text}" for problem in failed.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_with_re2_only_what_it_lacks_is_a_warning(load_text: Load) -> None:
     assert load_text(PATTERNS).warnings == ()
 
     (warning,) = load_text("routes:\n  - {id: a, path_regex: '/(.)*\\1x', target: 'http://127.0.0.1:1'}\n").warnings
-    assert "RE2 cannot take a back-reference" in warning.message
+    assert "RE2 cannot take a back-reference" in warning.text
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_pattern_that_is_too_slow_is_an_error(load_text: Load, without_re2: No
 
     (problem,) = failed.value.problems
     assert (problem.key_path, problem.code) == (f"routes[0].{key}", "regex.slow")
-    assert "install gateway-core[re2]" in problem.message
+    assert "install gateway-core[re2]" in problem.text
 
 
 SAME = """listen: [{name: web, address: ":1"}, {name: other, address: ":2"}, {name: in, address: ":3", default: false}]
@@ -141,7 +141,7 @@ def test_a_route_that_counts_at_no_listener_can_never_match(load_text: Load) -> 
     (problem,) = problems(load_text, text)
 
     assert problem == (
-        "2:routes[0]: route 'a' can never match: every listener has default: false: name one of them in listeners"
+        "2:routes[0]: route 'a' can never match, as every listener has default: false: name one of them in listeners"
     )
 
 

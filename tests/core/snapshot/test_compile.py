@@ -153,7 +153,7 @@ async def test_a_certificate_of_an_upstream_that_cannot_be_read_is_a_problem(
         "upstreams:\n  - {name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: /nowhere/ca.pem}}\n"
     )
 
-    with pytest.raises(ConfigError, match=r"gateway.yaml:2:5: upstreams\[0\]\.tls: /nowhere/ca.pem: cannot be used"):
+    with pytest.raises(ConfigError, match=r"gateway.yaml:2:5: upstreams\[0\]\.tls: /nowhere/ca.pem cannot be read"):
         await compile_snapshot(loaded, environment)
 
 
@@ -170,7 +170,7 @@ async def test_a_plugin_that_does_not_start_is_a_problem_with_its_place_and_stop
     (problem,) = failed.value.problems
     assert problem.key_path == "plugins[1]"
     assert problem.place.line == 3
-    assert "no luck today" in problem.message
+    assert "no luck today" in problem.text
     assert noted == ["start fine", "stop fine"]
     assert len(environment.instances) == 0
 

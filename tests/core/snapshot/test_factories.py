@@ -37,7 +37,7 @@ def test_options_that_a_discovery_refuses_are_problems(
 
     (problem,) = caught.value.problems
     assert problem.key_path == f"upstreams[0].discovery.config{key}"
-    assert message in problem.message
+    assert message in problem.text
     assert problem.place.line == 1
 
 

@@ -51,7 +51,7 @@ def check(tmp_path: Path, text: str) -> LoadedConfig:
 
 def warnings(tmp_path: Path, text: str) -> list[str]:
     loaded = check(tmp_path, text)
-    return [each.message for each in loaded.warnings if each.code == "route.protection-bypassed"]
+    return [each.text for each in loaded.warnings if each.code == "route.protection-bypassed"]
 
 
 def routes(*lines: str) -> str:
@@ -233,7 +233,7 @@ def test_encoded_slashes_kept_beside_a_protected_route_with_the_same_target_are_
     told = [each for each in check(tmp_path, document + text).warnings if each.code == "route.encoded-slash-kept"]
 
     assert [each.key_path for each in told] == (["routes[1]"] if is_told else [])
-    assert all("find what route 'admin'" in each.message.replace('"', "'") for each in told)
+    assert all("find what route 'admin'" in each.text.replace('"', "'") for each in told)
 
 
 LISTEN = "listen: [{name: web, address: ':1'}, {name: in, address: ':2', default: false}]\n"

@@ -18,7 +18,7 @@ SECRET = "s" * 32
 def found_in(**config: Any) -> list[tuple[str, str, str, str]]:
     """Path, code, severity and message of each finding."""
     findings = Auth.check_config(AuthConfig.model_validate(config))
-    return [(".".join(map(str, each.path)), each.code, each.severity, each.message) for each in findings]
+    return [(".".join(map(str, each.path)), each.code, each.severity, each.text) for each in findings]
 
 
 def people(**options: Any) -> dict[str, Any]:

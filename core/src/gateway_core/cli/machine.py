@@ -28,8 +28,14 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         unknown = None if listen.owner is None else unknown_owner(listen.owner)
         if unknown is not None:
             key_path = f"listen[{index}].owner"
-            message = f"there is no {unknown} on this machine: create it, or give its number"
-            yield ConfigProblem(loaded.place_of(key_path), key_path, message, code="listen.owner-unknown")
+            message = f"there is no {unknown} on this machine"
+            yield ConfigProblem(
+                loaded.place_of(key_path),
+                key_path,
+                message,
+                code="listen.owner-unknown",
+                remedy="create it, or give its number",
+            )
 
 
 def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
@@ -50,7 +56,8 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
                 code = "tls.revocation-expired"
                 yield ConfigProblem(place, f"{key_path}.client_crl", text, code=code, severity="warning")
         except CertificateError as error:
-            yield ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
+            place = loaded.place_of(key_path)
+            yield ConfigProblem(place, key_path, error.reason, code="tls.unusable", remedy=error.remedy)
     for index, upstream in enumerate(loaded.config.upstreams):
         settings = TlsSettings.of(upstream.tls)
         key_path = f"upstreams[{index}].tls"
@@ -60,7 +67,8 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             if settings.files and not failures:
                 make_tls_context(settings)
         except (OSError, ssl.SSLError) as error:
-            yield ConfigProblem(loaded.place_of(key_path), key_path, unusable(settings, error), code="tls.unusable")
+            reason, remedy = unusable(settings, error)
+            yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="tls.unusable", remedy=remedy)
 
 
 def _unreadable(

@@ -102,7 +102,7 @@ def _kind(option: Any, definitions: Mapping[str, Any], depth: int = 0) -> str:
     if not isinstance(option, Mapping) or depth > _DEEPEST:
         return "any"
     if "x-expected" in option:
-        return str(option["x-expected"]).partition(":")[0]
+        return str(option["x-expected"])
     if "const" in option:
         return json.dumps(option["const"])
     if "enum" in option:

@@ -82,8 +82,8 @@ def show(name: str, *, as_json: bool) -> None:
     info = registry.info(name)
     if info is None:
         advice = install_advice(name)
-        hint = f": {advice}" if advice else did_you_mean(name, registry.names())
-        click.echo(f"no installed distribution publishes a plugin {name!r}{hint}", err=True)
+        hint = advice or did_you_mean(name, registry.names())
+        click.echo(f"no installed distribution publishes a plugin {name!r}" + (f": {hint}" if hint else ""), err=True)
         raise SystemExit(PROBLEMS)
     if as_json:
         print_json(_as_json(info))

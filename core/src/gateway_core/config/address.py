@@ -62,12 +62,12 @@ def parse_listen(text: str) -> ListenAddress:
     if text.startswith(UNIX):
         return ListenAddress(path=_socket_path(text, "unix:/run/gateway.sock"))
     if "://" in text:
-        raise InvalidValueError("is a URL: write only host:port, and tls beside it for https")
+        raise InvalidValueError("is a URL", remedy="write only host:port, and tls beside it for https")
     host, colon, port_text = text.rpartition(":")
     if text.isascii() and text.isdigit() and int(text[:6]) <= 65535:
-        raise InvalidValueError(f'is only a port: write ":{text}" for every interface, or "127.0.0.1:{text}"')
+        raise InvalidValueError("is only a port", remedy=f'write ":{text}" for every interface, or "127.0.0.1:{text}"')
     if not colon or (":" in host and not _is_bracketed(host)):
-        raise InvalidValueError("is not an address: write host:port, :port, [::1]:port or unix:/path")
+        raise InvalidValueError("is not an address", remedy="write host:port, :port, [::1]:port or unix:/path")
     if host and not (_is_ipv6(host[1:-1]) if _is_bracketed(host) else is_host(host)):
         raise InvalidValueError("is not an address: the host is neither a name nor an IP address")
     return ListenAddress(host.strip("[]"), _port(port_text, least=0))
@@ -76,7 +76,7 @@ def parse_listen(text: str) -> ListenAddress:
 def _socket_path(text: str, example: str) -> str:
     path = text.removeprefix(UNIX)
     if not path.startswith("/") or any(ord(character) < 0x20 for character in path):
-        raise InvalidValueError(f"has no absolute path after unix: write for example {example}")
+        raise InvalidValueError("has no absolute path after unix", remedy=f"write for example {example}")
     if len(path.encode()) > _LONGEST_SOCKET_PATH:
         raise InvalidValueError(f"has a path of more than {_LONGEST_SOCKET_PATH} bytes, which no socket can have")
     return path
@@ -101,10 +101,10 @@ def parse_origin(text: str) -> Origin:
         parts = urlsplit(text)
         host = parts.hostname or ""
     except ValueError:
-        raise InvalidValueError("is not a URL: write for example http://127.0.0.1:8081") from None
+        raise InvalidValueError("is not a URL", remedy="write for example http://127.0.0.1:8081") from None
     if parts.scheme not in DEFAULT_PORTS or not text.startswith(f"{parts.scheme}://"):
         raise InvalidValueError(
-            "is not an http or https URL: write for example http://127.0.0.1:8081, or unix:/run/users.sock"
+            "is not an http or https URL", remedy="write for example http://127.0.0.1:8081, or unix:/run/users.sock"
         )
     if text != text.strip() or any(ord(character) <= 0x20 for character in text):
         raise InvalidValueError("holds a space or a control character")
@@ -112,7 +112,7 @@ def parse_origin(text: str) -> Origin:
     bracketed = parts.netloc.startswith("[")
     if not is_host(host) or (":" in host) != bracketed:
         raise InvalidValueError(
-            f"has no valid host: {punycode_hint(host) or 'write for example http://127.0.0.1:8081'}"
+            "has no valid host", remedy=punycode_hint(host) or "write for example http://127.0.0.1:8081"
         )
     _, colon, port_text = parts.netloc.rpartition("]" if bracketed else ":")
     port_text = port_text.removeprefix(":") if bracketed else (port_text if colon else "")
@@ -121,12 +121,12 @@ def parse_origin(text: str) -> Origin:
 
 def _refuse_extras(text: str, path: str, has_user: bool) -> None:
     if has_user:
-        raise InvalidValueError("carries credentials: leave them out of the URL")
+        raise InvalidValueError("carries credentials", remedy="leave them out of the URL")
     if "?" in text or "#" in text:
-        raise InvalidValueError("has a query or a fragment: write only scheme, host and port")
+        raise InvalidValueError("has a query or a fragment", remedy="write only scheme, host and port")
     if path not in {"", "/"}:
         raise InvalidValueError(
-            "has a path: write only scheme, host and port, and use rewrite on the route for the path"
+            "has a path", remedy="write only scheme, host and port, and use rewrite on the route for the path"
         )
 
 
@@ -148,14 +148,14 @@ def check_host_pattern(value: str) -> str:
     :raises InvalidValueError: naming what is wrong.
     """
     if "://" in value or "/" in value:
-        raise InvalidValueError(f"is a URL, where a host is expected: {_HOST_REMEDY}")
+        raise InvalidValueError("is a URL, where a host is expected", remedy=_HOST_REMEDY)
     name = value.removeprefix("*.").strip("[]")
     if "*" in name:
-        raise InvalidValueError("has a * that is not the first label: write it as in *.example.com")
+        raise InvalidValueError("has a * that is not the first label", remedy="write it as in *.example.com")
     if ":" in name and not is_host(name):
-        raise InvalidValueError("has a port, which is ignored when hosts are compared: leave it out")
+        raise InvalidValueError("has a port, which is ignored when hosts are compared", remedy="leave it out")
     if not is_host(name):
-        raise InvalidValueError(f"is not a host: {punycode_hint(value) or _HOST_REMEDY}")
+        raise InvalidValueError("is not a host", remedy=punycode_hint(value) or _HOST_REMEDY)
     return value
 
 
@@ -182,7 +182,7 @@ def check_authority(value: str) -> str:
     is_bracketed = _is_bracketed(host)
     if not is_host(host[1:-1] if is_bracketed else host) or (":" in host) is not is_bracketed:
         remedy = punycode_hint(host) or "write for example users.internal"
-        raise InvalidValueError(f"is not a host, with or without a port: {remedy}")
+        raise InvalidValueError("is not a host, with or without a port", remedy=remedy)
     if port and not 0 < int(port) <= 65535:
         raise InvalidValueError("has no port between 1 and 65535 at its end")
     return value

@@ -96,7 +96,7 @@ def factory_config(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Any:
     """
     findings, config = _read(factory, raw)
     if findings:
-        told = (f"{format_path(each.path)}: {each.message}" if each.path else each.message for each in findings)
+        told = (f"{format_path(each.path)}: {each.text}" if each.path else each.text for each in findings)
         raise ValueError("; ".join(told))
     return config
 
@@ -109,7 +109,7 @@ def factory_findings(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Sequ
 def _read(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> tuple[Sequence[ConfigFinding], Any]:
     model: type[BaseModel] | None = getattr(factory, "config_model", None)
     if model is None:
-        return [ConfigFinding((key,), _takes_none(key), code="key.unknown", is_key=True) for key in raw], {}
+        return [_unknown(key) for key in raw], {}
     try:
         return (), model.model_validate(raw)
     except ValidationError as error:
@@ -127,5 +127,6 @@ def _show_for(model: type[BaseModel]) -> Any:
     return show
 
 
-def _takes_none(key: str) -> str:
-    return f"unknown key {quote(key)}: it takes no keys, so leave it out"
+def _unknown(key: str) -> ConfigFinding:
+    remedy = "it takes no keys, so leave it out"
+    return ConfigFinding((key,), f"unknown key {quote(key)}", code="key.unknown", remedy=remedy, is_key=True)

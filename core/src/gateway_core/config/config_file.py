@@ -90,7 +90,7 @@ def _checked(value: object) -> ConfigFile:
     try:
         file.read_bytes()
     except FileNotFoundError:
-        raise InvalidValueError("names no file: create it, or correct the path", code="file.missing") from None
+        raise InvalidValueError("names no file", code="file.missing", remedy="create it, or correct the path") from None
     except NotRegularError as error:
         raise InvalidValueError(f"names {error.strerror}", code="file.not-a-file") from None
     except OSError as error:
@@ -146,7 +146,9 @@ def _is_file_type(annotation: Any, seen: frozenset[Any]) -> bool:
 
 def _named(text: str) -> str:
     if not text:
-        raise InvalidValueError("names no upstream: give the name of one, or a URL such as http://127.0.0.1:8081")
+        raise InvalidValueError(
+            "names no upstream", remedy="give the name of one, or a URL such as http://127.0.0.1:8081"
+        )
     return text
 
 

@@ -111,8 +111,10 @@ def read_document(path: Path) -> Document | ConfigProblem:
         return ConfigProblem(Place(name), "", data.reason, code=data.code)
     text = decode(data)
     if isinstance(text, int):
-        message = "is not UTF-8 text: save the file as UTF-8"
-        return ConfigProblem(_place_of_byte(name, data, text), "", message, code="file.not-utf8")
+        message = "is not UTF-8 text"
+        return ConfigProblem(
+            _place_of_byte(name, data, text), "", message, code="file.not-utf8", remedy="save the file as UTF-8"
+        )
     return Document(name, text, FORMATS.get(path.suffix.lower(), DocumentFormat.YAML), path.parent, ALL_RIGHTS)
 
 

@@ -149,6 +149,7 @@ def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem
         replace(
             problem,
             message=masked_words(problem.message, secrets),
+            remedy=masked_words(problem.remedy, secrets),
             excerpt=masked(problem.excerpt, secrets) if problem.excerpt else problem.excerpt,
             value=None if problem.value in scope.secrets else problem.value,
         )

@@ -88,7 +88,7 @@ class Gatherer:
         try:
             roots = _compose(document)
         except DocumentSyntaxError as error:
-            self._fail(self._problem(error.place, (), error.message, code="document.syntax"))
+            self._fail(self._problem(error.place, (), error.reason, code="document.syntax", remedy=error.remedy))
             return
         # Between two lines of "---" there may be nothing, or only comments.
         for root in [root for root in roots if not _is_null(root)] or [*roots[:1], None][:1]:
@@ -99,27 +99,33 @@ class Gatherer:
     ) -> None:
         place = Place(document.name, 1, 1) if root is None else node_place(root)
         if isinstance(root, yaml.MappingNode) and not is_ours and not _has_plain_keys(root):
-            message = "is no configuration: it has none of its keys, such as routes"
-            self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
+            message = "is no configuration, as it has none of its keys"
+            remedy = "write a mapping of keys such as routes"
+            self._fail(self._problem(place, (), message, code="document.not-a-mapping", remedy=remedy))
         elif isinstance(root, yaml.MappingNode):
             if not document.is_local:
                 self._ignore_local_keys(root)
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
-            message = "is empty: write at least a route, or remove the file"
-            self._fail(ConfigProblem(place, "", message, code="document.empty"))
+            message = "is empty"
+            self._fail(
+                ConfigProblem(
+                    place, "", message, code="document.empty", remedy="write at least a route, or remove the file"
+                )
+            )
         else:
             kind = kind_of([]) if isinstance(root, yaml.SequenceNode) else kind_of("")
-            message = f"is {kind}: a configuration is a mapping of keys such as routes"
-            self._fail(self._problem(place, (), message, code="document.not-a-mapping"))
+            remedy = "write a mapping of keys such as routes"
+            self._fail(self._problem(place, (), f"is {kind}", code="document.not-a-mapping", remedy=remedy))
 
     def _ignore_local_keys(self, root: yaml.MappingNode) -> None:
         """Take out what counts in local files only, and say so."""
         for key, _ in [pair for pair in root.value if pair[0].value in LOCAL_KEYS]:
             place = node_place(key)
-            message = f"{key.value} is ignored here: it counts in files of this machine only"
-            problem = self._problem(place, (str(key.value),), message, code="source.key-ignored")
+            message = f"{key.value} is ignored here, it counts in files of this machine only"
+            remedy = "move it to one"
+            problem = self._problem(place, (str(key.value),), message, code="source.key-ignored", remedy=remedy)
             self.problems.append(replace(problem, severity="warning"))
         root.value = [pair for pair in root.value if pair[0].value not in LOCAL_KEYS]
 
@@ -127,12 +133,21 @@ class Gatherer:
         """Return a document by its name; one without rights if there is none."""
         return self._documents.get(name) or Document(name, "")
 
-    def report(self, node: yaml.Node, path: KeyPath, message: str, *, code: str, related: Iterable[Place] = ()) -> None:
+    def report(
+        self,
+        node: yaml.Node,
+        path: KeyPath,
+        message: str,
+        *,
+        code: str,
+        remedy: str = "",
+        related: Iterable[Place] = (),
+    ) -> None:
         """Take in a problem that was found while values were made."""
         if (id(node), message) in self._reported:
             return  # The same text reached through another alias.
         self._reported.add((id(node), message))
-        problem = self._problem(node_place(node), path, message, code=code)
+        problem = self._problem(node_place(node), path, message, code=code, remedy=remedy)
         self.problems.append(replace(problem, related=tuple(related)))
 
     def merged(self) -> Locator:
@@ -178,8 +193,8 @@ class Gatherer:
         for path in _matches(directory, pattern) if is_glob else [directory / pattern]:
             if real_path(path) in parents:
                 if not is_glob:
-                    message = f"{quote(pattern)} includes itself: remove one of the includes"
-                    self.report(node, ("include",), message, code="include.cycle")
+                    message = f"{quote(pattern)} includes itself"
+                    self.report(node, ("include",), message, code="include.cycle", remedy="remove one of the includes")
             elif not is_glob and not path.exists():
                 self.files.append(path)
                 self.is_complete = False
@@ -190,10 +205,10 @@ class Gatherer:
     def _quiet_constructor(self) -> Constructor:
         return Constructor(self.substitution, lambda *_, **__: None, self.document_of)
 
-    def _problem(self, place: Place, path: KeyPath, message: str, *, code: str) -> ConfigProblem:
+    def _problem(self, place: Place, path: KeyPath, message: str, *, code: str, remedy: str = "") -> ConfigProblem:
         lines = self.texts.get(place.file, [])
         excerpt = lines[place.line - 1] if 0 < place.line <= len(lines) else None
-        return ConfigProblem(place, format_path(path), message, excerpt, code=code)
+        return ConfigProblem(place, format_path(path), message, excerpt, code=code, remedy=remedy)
 
     def _fail(self, problem: ConfigProblem) -> None:
         self.is_complete = False
@@ -311,9 +326,16 @@ def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, construct
             elif (both := _concatenated(key.value, first[1], value)) is not None:
                 merged[key.value] = (first[0], both)
             elif constructor.construct(first[1]) != constructor.construct(value):
-                message = f"is given again with another value than at {node_place(first[1])}: keep one of them"
+                message = f"is given again with another value than at {node_place(first[1])}"
                 related = [node_place(first[1])]
-                report(value, (str(key.value),), message, code="document.conflict", related=related)
+                report(
+                    value,
+                    (str(key.value),),
+                    message,
+                    code="document.conflict",
+                    related=related,
+                    remedy="keep one of them",
+                )
     start, end = marks or (yaml.Mark("", 0, 0, 0, None, 0),) * 2
     return yaml.MappingNode(MAP_TAG, [*merged.values(), *rest], start, end)
 

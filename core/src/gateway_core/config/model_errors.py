@@ -5,15 +5,25 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway_core.config.location import KeyPath
 from gateway_core.config.problems import ConfigFinding
-from gateway_core.config.suggestions import EXPLANATIONS, code_of, did_you_mean, not_one_of, quote, shown, wrong_kind
-from gateway_core.config.values import InvalidValueError
+from gateway_core.config.suggestions import (
+    EXPLANATIONS,
+    Fault,
+    code_of,
+    did_you_mean,
+    not_one_of,
+    quote,
+    shown,
+    wrong_kind,
+)
+from gateway_core.config.values import InconsistentError, InvalidValueError
 
 Show = Callable[[KeyPath, object], str]
 """Names a value in a message, or what stands for it if it must not be shown."""
@@ -46,26 +56,29 @@ def explain_model_errors(
         if _is_consequence(details, errors):
             continue
         if details["type"] == "extra_forbidden":
-            hint = (
+            remedy = (
                 hints.of_key(path)
                 or _known_elsewhere(model, path)
                 or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
             )
-            yield ConfigFinding(path, f"unknown key {quote(str(path[-1]))}{hint}", code="key.unknown", is_key=True)
+            message = f"unknown key {quote(str(path[-1]))}"
+            yield ConfigFinding(path, message, code="key.unknown", remedy=remedy, is_key=True)
         elif details["type"] == "missing":
             yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
         else:
             is_key = details["loc"][-1:] == ("[key]",)
-            message = _explain(details, show(path, details["input"]) if not is_key else quote(str(path[-1])))
+            value = show(path, details["input"]) if not is_key else quote(str(path[-1]))
+            fault = _fault(model, path, details, value)
+            remedy = fault.remedy
             if details["type"] in _MODEL_TYPES:
-                message += hints.of_value(path, details["input"])
-            yield ConfigFinding(path, message, code=_code(details), is_key=is_key)
+                remedy = hints.of_value(path, details["input"]) or remedy
+            yield ConfigFinding(path, fault.reason, code=_code(details), remedy=remedy, is_key=is_key)
 
 
 def _known_elsewhere(model: type[BaseModel], path: KeyPath) -> str:
     """Return a hint for a key that the top level knows, and the section at ``path`` does not."""
     is_known = len(path) > 1 and path[-1] in fields_at(model, ())
-    return f": it belongs beside {quote(str(path[0]))}, at the top level" if is_known else ""
+    return f"it belongs beside {quote(str(path[0]))}, at the top level" if is_known else ""
 
 
 def _is_consequence(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
@@ -108,26 +121,31 @@ def _code(details: ErrorDetails) -> str:
     return code_of("enum") if kind in {"literal_error", "enum"} else "value.invalid"
 
 
-def _explain(details: ErrorDetails, value: str) -> str:
+def _fault(model: type[BaseModel], path: KeyPath, details: ErrorDetails, value: str) -> Fault:
     context: dict[str, Any] = details.get("ctx", {})
     kind = details["type"]
     if kind == "value_error":
         cause = context.get("error")
         if isinstance(cause, InvalidValueError):
-            return f"{value} {cause}"
-        return str(cause) if cause is not None else details["msg"]
+            is_alone = isinstance(cause, InconsistentError)
+            return Fault(cause.reason if is_alone else f"{value} {cause.reason}", cause.remedy)
+        return Fault(str(cause) if cause is not None else details["msg"])
     if kind in _KEYWORDS:
         keyword, limit = _KEYWORDS[kind]
         return EXPLANATIONS[keyword](value, context.get(limit))
     if (expected := _EXPECTED.get(kind)) is not None:
         return wrong_kind(details["input"], value, expected)
     if kind in {"literal_error", "enum"}:
-        return not_one_of(details["input"], value, _expected_values(str(context.get("expected", ""))))
-    return f"{value} is refused: {details['msg'][:1].lower()}{details['msg'][1:]}"
+        allowed = [str(one) for kind in _kinds_at(model, path) for one in _values_of(kind)]
+        return not_one_of(details["input"], value, allowed or [str(context.get("expected", ""))])
+    return Fault(f"{value} is refused: {details['msg'][:1].lower()}{details['msg'][1:]}")
 
 
-def _expected_values(text: str) -> list[str]:
-    return [part.strip("'") for part in text.replace(" or ", ", ").split(", ")]
+def _values_of(kind: Any) -> Sequence[object]:
+    """Return the values that a type lists."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [one.value for one in kind]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 _MODEL_TYPES: Final = frozenset({"model_type", "model_attributes_type"})
@@ -169,10 +187,15 @@ _KEYWORDS: Final = {
 
 def fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     """Return the keys that the model at ``path`` knows; none if there is no model."""
+    return [name for kind in _kinds_at(model, path) if _is_model(kind) for name in kind.model_fields]
+
+
+def _kinds_at(model: type[BaseModel], path: KeyPath) -> list[Any]:
+    """Return the types that a value at ``path`` may have."""
     kinds: list[Any] = [model]
     for part in path:
         kinds = [inner for kind in kinds for inner in _inside(kind, part)]
-    return [name for kind in kinds if _is_model(kind) for name in kind.model_fields]
+    return kinds
 
 
 def _is_model(kind: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from gateway_core.config.codes import remedy_of
 from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.redaction import masked_line, without_credentials
 from gateway_core.config.suggestions import counted
@@ -20,7 +21,7 @@ _CONTEXT_BEFORE: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing wrong with the configuration, and where to look.
+    """One thing wrong with the configuration, where to look, and what to do.
 
     ``excerpt`` is the source line at ``place``, or ``None`` when it is unknown or would show a secret. ``code`` names
     the kind for programs: one of `gateway_core.config.codes`, or ``PLUGIN.what`` from a plugin's own check. Programs
@@ -36,6 +37,10 @@ class ConfigProblem:
     severity: Severity = "error"
     related: tuple[Place, ...] = ()
     """Other places that have a part in it, such as the first of two routes with one id."""
+    remedy: str = ""
+    """What to do about it; reads on behind the message. `codes.py` has what there is to say in general."""
+    reporter: str = ""
+    """Plugin or discovery that found it, with its version; empty for the gateway itself."""
     value: str | None = None
     """The text of the value as it is written, references as such; None for mappings, lists and secrets."""
 
@@ -44,18 +49,23 @@ class ConfigProblem:
         """Whether the configuration cannot be used because of it."""
         return self.severity == "error"
 
+    @property
+    def text(self) -> str:
+        """Message, remedy and reporter as one line for people."""
+        return _sentence(self.message, self.remedy, self.reporter)
+
     def __str__(self) -> str:
         where = f"{self.place}: {self.key_path}" if self.key_path else str(self.place)
-        return f"{where}: {self.message}" if self.is_error else f"{where}: warning: {self.message}"
+        return f"{where}: {self.text}" if self.is_error else f"{where}: warning: {self.text}"
 
     def redacted(self) -> ConfigProblem:
         """Return the problem without what its texts seem to have as secrets."""
-        message = without_credentials(self.message)
+        message, remedy = without_credentials(self.message), without_credentials(self.remedy)
         excerpt = None if self.excerpt is None else masked_line(self.excerpt)
-        if message == self.message and excerpt == self.excerpt and self.value is None:
+        if (message, remedy, excerpt) == (self.message, self.remedy, self.excerpt) and self.value is None:
             return self
         value = None if self.value is None or excerpt != self.excerpt else without_credentials(self.value)
-        return replace(self, message=message, excerpt=excerpt, value=value)
+        return replace(self, message=message, remedy=remedy, excerpt=excerpt, value=value)
 
     def render(self) -> str:
         """Return the problem as one line, followed by the source line with a caret under the place."""
@@ -74,6 +84,11 @@ def _crop(line: str, column: int) -> tuple[str, int]:
     prefix = "..." if start else ""
     suffix = "..." if start + _WIDTH < len(line) else ""
     return prefix + cropped + suffix, column - start + len(prefix)
+
+
+def _sentence(message: str, remedy: str, reporter: str) -> str:
+    text = f"{message}: {remedy}" if remedy else message
+    return f"{text} ({reporter})" if reporter else text
 
 
 class ConfigError(Exception):
@@ -127,7 +142,8 @@ def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:
         "line": problem.place.line,
         "column": problem.place.column,
         "key": problem.key_path,
-        "message": problem.message,
+        "message": problem.text,
+        "remedy": problem.remedy or remedy_of(problem.code),
         "severity": problem.severity,
         "code": problem.code,
         "value": problem.value,
@@ -148,6 +164,8 @@ def problem_to_json(problem: ConfigProblem) -> dict[str, Any]:
         "code": problem.code,
         "severity": problem.severity,
         "related": [[place.file, place.line, place.column] for place in problem.related],
+        "remedy": problem.remedy,
+        "reporter": problem.reporter,
         "value": problem.value,
     }
 
@@ -163,6 +181,8 @@ def problem_from_json(entry: Mapping[str, Any]) -> ConfigProblem:
         code=entry["code"],
         severity=entry["severity"],
         related=tuple(Place(*position) for position in entry["related"]),
+        remedy=entry["remedy"],
+        reporter=entry["reporter"],
         value=entry["value"],
     )
 
@@ -181,5 +201,12 @@ class ConfigFinding:
     _: KW_ONLY
     code: str
     severity: Severity = "error"
+    remedy: str = ""
+    """What to do about it, where that is not part of the message; it reads on behind it."""
     is_key: bool = False
     """It is about the last key of the path, not about its value."""
+
+    @property
+    def text(self) -> str:
+        """Message and remedy as one line for people."""
+        return _sentence(self.message, self.remedy, "")

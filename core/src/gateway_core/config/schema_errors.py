@@ -12,6 +12,7 @@ from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
 from gateway_core.config.suggestions import (
     EXPLANATIONS,
+    Fault,
     code_of,
     did_you_mean,
     kind_of,
@@ -80,7 +81,8 @@ class SchemaValidator:
         except Unresolvable as error:
             raise ValueError(f"refers to {quote(str(error.ref))}, which is not in it") from None
         explainer = _Explainer(shown_at or (lambda _path, item: shown(item)), self.is_secret)
-        return [problem for error in errors for problem in explainer.explain(error)]
+        # An error of its own comes for each key that is missing, and each tells of all of them.
+        return list(dict.fromkeys(problem for error in errors for problem in explainer.explain(error)))
 
     def is_secret(self, path: KeyPath) -> bool:
         """Whether the value at ``path`` must not be shown."""
@@ -95,7 +97,8 @@ class _Explainer:
     def explain(self, error: ValidationError) -> Iterator[ConfigFinding]:
         path: KeyPath = tuple(error.absolute_path)
         if (expected := _expected(error)) is not None:
-            yield ConfigFinding(path, f"{self._show(error, path)} is not {expected}", code="value.invalid")
+            fault = Fault(f"{self._show(error, path)} is not {expected.reason}", expected.remedy)
+            yield _finding(path, fault, "value.invalid")
             return
         if "propertyNames" in list(error.schema_path)[-2:-1]:
             yield self._key(error, path)
@@ -113,9 +116,9 @@ class _Explainer:
             case "additionalProperties" | "unevaluatedProperties":
                 yield from self._unknown_keys(error, path)
             case _:
-                yield ConfigFinding(path, self._message(error, path), code=code_of(str(error.validator)))
+                yield _finding(path, self._fault(error, path), code_of(str(error.validator)))
 
-    def _message(self, error: ValidationError, path: KeyPath) -> str:
+    def _fault(self, error: ValidationError, path: KeyPath) -> Fault:
         value = self._show(error, path)
         limit = _limit(error)
         explain = EXPLANATIONS.get(str(error.validator))
@@ -126,8 +129,8 @@ class _Explainer:
         if error.validator == "enum":
             return not_one_of(self._found(error, path), value, [_plain(item) for item in limit])
         if error.schema is False:
-            return f"{value} is not allowed here"
-        return f"{value} does not fit the schema ({error.validator})"
+            return Fault(f"{value} is not allowed here")
+        return Fault(f"{value} does not fit the schema ({error.validator})")
 
     def _show(self, error: ValidationError, path: KeyPath) -> str:
         if self._hides(error, path):
@@ -146,21 +149,21 @@ class _Explainer:
             if key in _instance(error):
                 for other in needed:
                     if other not in _instance(error):
-                        message = f"{quote(other)} is missing: {quote(key)} needs it"
-                        yield ConfigFinding((*path, other), message, code="key.missing")
+                        fault = Fault(f"{quote(other)} is missing", f"{quote(key)} needs it")
+                        yield _finding((*path, other), fault, "key.missing")
 
     def _unknown_keys(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
         for key in _instance(error):
             if key not in known and not _matches_pattern(key, error.schema):
-                message = f"unknown key {quote(key)}{did_you_mean(key, known)}"
-                yield ConfigFinding((*path, key), message, code="key.unknown", is_key=True)
+                fault = Fault(f"unknown key {quote(key)}", did_you_mean(key, known))
+                yield _finding((*path, key), fault, "key.unknown", is_key=True)
 
     def _key(self, error: ValidationError, path: KeyPath) -> ConfigFinding:
         key = str(_instance(error))
         explain = EXPLANATIONS.get(str(error.validator))
-        reason = explain(quote(key), _limit(error)) if explain else f"{quote(key)} is not a key that fits here"
-        return ConfigFinding((*path, key), reason, code="key.invalid", is_key=True)
+        fault = explain(quote(key), _limit(error)) if explain else Fault(f"{quote(key)} is not a key that fits here")
+        return _finding((*path, key), fault, "key.invalid", is_key=True)
 
     def _alternatives(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         """Explain the alternative that was most likely meant: one whose type and constants fit."""
@@ -177,19 +180,22 @@ class _Explainer:
             first, allowed = tags
             where = tuple(first.absolute_path)
             value = self._show(first, where)
-            message = not_one_of(self._found(first, where), value, allowed)
-            yield ConfigFinding(where, message, code="value.not-allowed")
+            yield _finding(where, not_one_of(self._found(first, where), value, allowed), "value.not-allowed")
             return
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
         if options:
             is_scalar = isinstance(_instance(error), int | float)
-            hint = ": put it in quotes" if "text" in options and is_scalar else ""
-            message = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected{hint}"
-            yield ConfigFinding(path, message, code="value.wrong-type")
+            remedy = "put it in quotes" if "text" in options and is_scalar else ""
+            reason = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected"
+            yield _finding(path, Fault(reason, remedy), "value.wrong-type")
         else:
-            message = f"{value} fits none of the {len(branches)} forms that are allowed here"
-            yield ConfigFinding(path, message, code="value.invalid")
+            fault = Fault(f"{value} fits none of the {len(branches)} forms that are allowed here")
+            yield _finding(path, fault, "value.invalid")
+
+
+def _finding(path: KeyPath, fault: Fault, code: str, *, is_key: bool = False) -> ConfigFinding:
+    return ConfigFinding(path, fault.reason, code=code, remedy=fault.remedy, is_key=is_key)
 
 
 def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:
@@ -208,10 +214,11 @@ def _instance(error: ValidationError) -> Any:
     return error.instance
 
 
-def _expected(error: ValidationError) -> str | None:
-    """Return what our own value types say that they expect (``x-expected`` beside the rule that failed)."""
-    expected = error.schema.get("x-expected") if isinstance(error.schema, Mapping) else None
-    return expected if isinstance(expected, str) else None
+def _expected(error: ValidationError) -> Fault | None:
+    """Return what our own value types say that they expect (``x-expected`` and ``x-remedy`` beside the rule)."""
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    expected = schema.get("x-expected")
+    return Fault(expected, str(schema.get("x-remedy", ""))) if isinstance(expected, str) else None
 
 
 def _excludes(error: ValidationError) -> bool:
@@ -234,8 +241,7 @@ def _options(errors: Iterable[ValidationError]) -> list[str]:
 
 
 def _missing(error: ValidationError) -> list[str]:
-    # jsonschema reports each missing key as an error of its own; the message begins with the key.
-    return [key for key in _limit(error) if key not in _instance(error) and error.message.startswith(repr(key))]
+    return [key for key in _limit(error) if key not in _instance(error)]
 
 
 def _matches_pattern(key: str, schema: Any) -> bool:

@@ -23,11 +23,13 @@ from typing import Final
 from gateway_core.config.documents import ALL_RIGHTS, ReadFailure, Right, decode, read_bytes
 from gateway_core.config.redaction import is_named_secret
 from gateway_core.config.suggestions import did_you_mean, quote
+from gateway_core.config.values import InvalidValueError
 
 _MARK: Final = re.compile(r"\$\$\{|\$\{|[{}]")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)
 _LITERAL: Final = 'write "$${" for a literal "${"'
 _FILE: Final = "file:"
+_QUOTES: Final = "if text is meant, put it in quotes"
 _DEEPEST: Final = 20
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes that ``${file:...}`` may bring in."""
@@ -36,8 +38,10 @@ LARGEST_VALUE: Final = 1024 * 1024
 class SubstitutionError(ValueError):
     """A reference that stands for nothing; carries the code of the problem."""
 
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, *, code: str, remedy: str = "") -> None:
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
         self.code = code
 
 
@@ -56,10 +60,8 @@ class _Reference:
         match = _NAME.fullmatch(inner)
         if match is None:
             form = quote("${" + inner + "}")
-            message = (
-                f"{form} is none of ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} and ${{file:/path}}: {_LITERAL}"
-            )
-            raise SubstitutionError(message, code="substitution.syntax")
+            reason = f"{form} is none of ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} and ${{file:/path}}"
+            raise SubstitutionError(reason, code="substitution.syntax", remedy=_LITERAL)
         name, operator, rest = match.groups()
         return cls(name, operator or "", rest or "")
 
@@ -103,8 +105,8 @@ class _Resolver:
         :param is_used: False only looks whether the references are well-formed.
         """
         if depth > _DEEPEST:
-            message = f"{quote(self.whole)} nests more than {_DEEPEST} references: {_LITERAL}"
-            raise SubstitutionError(message, code="substitution.syntax")
+            reason = f"{quote(self.whole)} nests more than {_DEEPEST} references"
+            raise SubstitutionError(reason, code="substitution.syntax", remedy=_LITERAL)
         parts: list[str] = []
         position, open_braces, has_reference = 0, 0, False
         while (match := _MARK.search(text, position)) is not None:
@@ -114,8 +116,8 @@ class _Resolver:
             if mark == "${":
                 end = _closing(text, position)
                 if end < 0:
-                    message = f'{quote(self.whole)} has no closing "}}": {_LITERAL}'
-                    raise SubstitutionError(message, code="substitution.syntax")
+                    reason = f'{quote(self.whole)} has no closing "}}"'
+                    raise SubstitutionError(reason, code="substitution.syntax", remedy=f"close it, or {_LITERAL}")
                 inner = text[position:end]
                 has_reference = True
                 parts.append(self._value(inner, depth, is_used=is_used))
@@ -123,11 +125,12 @@ class _Resolver:
                 continue
             open_braces += -1 if mark == "}" else 1
             if open_braces < 0 and has_reference and not parts[-1].endswith("\\"):
-                message = (
-                    f'{quote(self.whole)} has a "}}" left over behind a reference: '
-                    "the braces of a default must balance, so remove one, or put the whole value into the variable"
+                message = f'{quote(self.whole)} has a "}}" left over behind a reference'
+                raise SubstitutionError(
+                    message,
+                    code="substitution.syntax",
+                    remedy="remove one, as braces of a default must balance, or put the whole value into the variable",
                 )
-                raise SubstitutionError(message, code="substitution.syntax")
             open_braces = max(open_braces, 0)
             parts.append("${" if mark == "$${" else mark)
         return "".join([*parts, text[position:]])
@@ -146,34 +149,36 @@ class _Resolver:
             return ""
         if reference.operator == "?" and not value:
             what = reference.rest.strip() or "it is needed"
-            message = f"{reference.name} is not set in the environment: {what}"
-            raise SubstitutionError(message, code="substitution.unset")
+            reason = f"{reference.name} is not set in the environment"
+            raise SubstitutionError(reason, code="substitution.unset", remedy=what)
         if value is None:
-            raise SubstitutionError(self._unset(reference.name), code="substitution.unset")
+            raise self._unset(reference.name)
         return value
 
-    def _unset(self, name: str) -> str:
+    def _unset(self, name: str) -> SubstitutionError:
         # Three letters resemble anything.
         hint = did_you_mean(name, self.owner.environ) if len(name) > 3 else ""
         # A default would be a secret that everyone with the file knows.
         other_form = "read a file: ${file:/path}" if is_named_secret(name) else f"give a default: ${{{name}:-default}}"
-        return f"{name} is not set in the environment{hint or ': set it,'} or {other_form}"
+        reason = f"{name} is not set in the environment"
+        return SubstitutionError(reason, code="substitution.unset", remedy=f"{hint or 'set it,'} or {other_form}")
 
     def _check(self, right: Right, reference: str) -> None:
         if right not in self.rights:
-            message = (
-                f"{quote(reference)} is not allowed in a document of this source: "
-                f"write the value, or name the source in sources of a local file with allow: [{right}]"
+            message = f"{quote(reference)} is not allowed in a document of this source"
+            raise SubstitutionError(
+                message,
+                code="substitution.not-allowed",
+                remedy=f"write the value, or name the source in sources of a local file with allow: [{right}]",
             )
-            raise SubstitutionError(message, code="substitution.not-allowed")
 
     def _read(self, name: str) -> str:
         reference = "${file:" + name + "}"
         self._check("files", reference)
         path = Path(name)
         if not name or (self.directory is None and not path.is_absolute()):
-            message = f"{quote(reference)} names no absolute path: write ${{file:/path/of/the/file}}"
-            raise SubstitutionError(message, code="substitution.syntax")
+            message = f"{quote(reference)} names no absolute path"
+            raise SubstitutionError(message, code="substitution.syntax", remedy="write ${file:/path/of/the/file}")
         path = path if self.directory is None else self.directory / path
         self.has_file = True
         self.owner.files.append(path)
@@ -216,7 +221,7 @@ _LONGEST_NUMBER: Final = 400
 def read_plain(text: str) -> Scalar:
     """Return the value of a plain scalar.
 
-    :raises ValueError: for a number that has two readings or none; the message follows the quoted value.
+    :raises InvalidValueError: for a number that has two readings or none.
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
@@ -229,10 +234,10 @@ def read_plain(text: str) -> Scalar:
     if _FLOAT.fullmatch(text):
         number = float(text)
         if number in {float("inf"), float("-inf")}:
-            raise ValueError("is too large for a number")
+            raise InvalidValueError("is too large for a number", remedy=_QUOTES)
         return number
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError("is not a finite number, and nothing here takes one: if text is meant, put it in quotes")
+        raise InvalidValueError("is not a finite number, and nothing here takes one", remedy=_QUOTES)
     return text
 
 
@@ -246,20 +251,20 @@ def read_environment(text: str) -> Scalar:
         return text if constant is None else constant
     try:
         return read_plain(text)
-    except ValueError:
+    except InvalidValueError:
         return text
 
 
 def _integer(text: str) -> int:
     if _LEADING_ZERO.fullmatch(text):
-        raise ValueError(
-            f"is octal in YAML 1.1 and {text.lstrip('+-0') or '0'} in YAML 1.2: write it without "
-            "the leading zero, or put it in quotes if text is meant"
+        raise InvalidValueError(
+            f"is octal in YAML 1.1 and {text.lstrip('+-0') or '0'} in YAML 1.2",
+            remedy="write it without the leading zero, or put it in quotes if text is meant",
         )
     return _bounded(int(text))
 
 
 def _bounded(number: int) -> int:
     if not -_LARGEST <= number < _LARGEST:
-        raise ValueError("is too large for a number: if text is meant, put it in quotes")
+        raise InvalidValueError("is too large for a number", remedy=_QUOTES)
     return number

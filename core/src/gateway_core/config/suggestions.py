@@ -8,11 +8,19 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway_core.config.redaction import without_credentials
 
-EMPTY: Final = "is empty: give at least one, or leave it out"
+
+class Fault(NamedTuple):
+    """What is said of a value that breaks a rule: what is wrong, and what to do, which may be empty."""
+
+    reason: str
+    remedy: str = ""
+
+
+EMPTY: Final = Fault("is empty", "give at least one, or leave it out")
 """What is wrong with a list that may not be empty."""
 
 _LONGEST_QUOTE: Final = 60
@@ -78,33 +86,40 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def there_are(names: Collection[str], none: str = "there is none") -> str:
+    """Return which names there are, where no other remedy is known."""
+    if not names:
+        return none
+    return f"there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"
+
+
 def did_you_mean(name: str, candidates: Collection[str]) -> str:
-    """Return ``: did you mean "x"?`` if a candidate is close, else an empty text."""
+    """Return ``did you mean "x"?`` if a candidate is close, else an empty text."""
     if len(candidates) > _MOST_CANDIDATES or len(name) > _LONGEST_QUOTE:
         return ""
     folded = {candidate.casefold().replace("-", "_"): candidate for candidate in candidates}
     close = difflib.get_close_matches(name.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return f": did you mean {quote(folded[close[0]])}?" if close else ""
+    return f"did you mean {quote(folded[close[0]])}?" if close else ""
 
 
-EXPLANATIONS: Final[dict[str, Callable[[str, Any], str]]] = {
-    "minimum": lambda value, limit: f"{value} is less than the minimum of {_number(limit)}",
-    "maximum": lambda value, limit: f"{value} is greater than the maximum of {_number(limit)}",
-    "exclusiveMinimum": lambda value, limit: f"{value} is not greater than {_number(limit)}",
-    "exclusiveMaximum": lambda value, limit: f"{value} is not less than {_number(limit)}",
-    "multipleOf": lambda value, limit: f"{value} is not a multiple of {_number(limit)}",
-    "minLength": lambda value, limit: f"{value} is shorter than {counted(limit, 'character')}",
-    "maxLength": lambda value, limit: f"{value} is longer than {counted(limit, 'character')}",
-    "pattern": lambda value, limit: f"{value} does not match the pattern {limit}",
-    "format": lambda value, limit: f"{value} is not of the format {limit}",
-    "const": lambda value, limit: f"{value} is not {shown(limit)}",
-    "minItems": lambda _value, limit: EMPTY if limit == 1 else f"has fewer than {counted(limit, 'item')}",
-    "maxItems": lambda _value, limit: f"has more than {counted(limit, 'item')}",
-    "uniqueItems": lambda *_: "holds the same item twice",
-    "contains": lambda *_: "lacks an item that is needed",
-    "minProperties": lambda _value, limit: f"has fewer than {counted(limit, 'key')}",
-    "maxProperties": lambda _value, limit: f"has more than {counted(limit, 'key')}",
-    "not": lambda value, _limit: f"{value} is not allowed here",
+EXPLANATIONS: Final[Mapping[str, Callable[[str, Any], Fault]]] = {
+    "minimum": lambda value, limit: Fault(f"{value} is less than the minimum of {_number(limit)}"),
+    "maximum": lambda value, limit: Fault(f"{value} is greater than the maximum of {_number(limit)}"),
+    "exclusiveMinimum": lambda value, limit: Fault(f"{value} is not greater than {_number(limit)}"),
+    "exclusiveMaximum": lambda value, limit: Fault(f"{value} is not less than {_number(limit)}"),
+    "multipleOf": lambda value, limit: Fault(f"{value} is not a multiple of {_number(limit)}"),
+    "minLength": lambda value, limit: Fault(f"{value} is shorter than {counted(limit, 'character')}"),
+    "maxLength": lambda value, limit: Fault(f"{value} is longer than {counted(limit, 'character')}"),
+    "pattern": lambda value, limit: Fault(f"{value} does not match the pattern {limit}"),
+    "format": lambda value, limit: Fault(f"{value} is not of the format {limit}"),
+    "const": lambda value, limit: Fault(f"{value} is not {shown(limit)}"),
+    "minItems": lambda _value, limit: EMPTY if limit == 1 else Fault(f"has fewer than {counted(limit, 'item')}"),
+    "maxItems": lambda _value, limit: Fault(f"has more than {counted(limit, 'item')}"),
+    "uniqueItems": lambda *_: Fault("holds the same item twice"),
+    "contains": lambda *_: Fault("lacks an item that is needed"),
+    "minProperties": lambda _value, limit: Fault(f"has fewer than {counted(limit, 'key')}"),
+    "maxProperties": lambda _value, limit: Fault(f"has more than {counted(limit, 'key')}"),
+    "not": lambda value, _limit: Fault(f"{value} is not allowed here"),
 }
 """By keyword: what is said of a value and the limit that it breaks."""
 
@@ -127,28 +142,28 @@ _CODES: Final = {"type": "value.wrong-type", "enum": "value.not-allowed", "const
 )
 
 
-def wrong_kind(found: object, value: str, expected: str) -> str:
+def wrong_kind(found: object, value: str, expected: str) -> Fault:
     """Say that a value is of another kind than expected, and what is likely meant."""
     if found is None:
-        return f"has no value, where {expected} is expected"
+        return Fault(f"has no value, where {expected} is expected")
     if isinstance(found, (Mapping, list, tuple)):
-        return f"is {kind_of(found)}, where {expected} is expected"
-    hint = ""
+        return Fault(f"is {kind_of(found)}, where {expected} is expected")
+    remedy = ""
     if expected == "text":
-        hint = ": put it in quotes"
+        remedy = "put it in quotes"
     elif expected == "true or false" and isinstance(found, str):
-        answer = _SPELLINGS.get(found.lower())
-        hint = f": write {answer}" if answer else ""
+        meant = _SPELLINGS.get(found.lower())
+        remedy = f"write {meant}" if meant else ""
     elif expected in {"a number", "a whole number"} and isinstance(found, str) and _is_number(found):
-        hint = _number_hint(found, value)
-    return f"{value} is {kind_of(found)}, where {expected} is expected{hint}"
+        remedy = _number_remedy(found, value)
+    return Fault(f"{value} is {kind_of(found)}, where {expected} is expected", remedy)
 
 
-def _number_hint(found: str, value: str) -> str:
+def _number_remedy(found: str, value: str) -> str:
     if value == shown(found):
-        return f": write {found.replace('_', '')} without quotes"
+        return f"write {found.replace('_', '')} without quotes"
     # From the environment: what it stands for is not shown, and inside brackets YAML needs the quotes.
-    return f": write {value.strip(chr(34))} without quotes, outside of {{ }} and [ ]"
+    return f"write {value.strip(chr(34))} without quotes, outside of {{ }} and [ ]"
 
 
 _SPELLINGS: Final = {"yes": "true", "on": "true", "y": "true", "true": "true", "1": "true"} | dict.fromkeys(
@@ -161,7 +176,7 @@ def _is_number(text: str) -> bool:
     return bare.isascii() and bare.replace(".", "", 1).isdigit()
 
 
-def not_one_of(found: object, value: str, allowed: Sequence[str]) -> str:
+def not_one_of(found: object, value: str, allowed: Sequence[str]) -> Fault:
     """Say that a value is none of a few."""
-    hint = did_you_mean(found, allowed) if isinstance(found, str) else ""
-    return f"{value} is not one of {listed(allowed, last='and')}{hint}"
+    remedy = did_you_mean(found, allowed) if isinstance(found, str) else ""
+    return Fault(f"{value} is not one of {listed(allowed, last='and')}", remedy)

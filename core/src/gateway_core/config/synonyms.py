@@ -299,8 +299,7 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
 def synonym_hint(path: KeyPath) -> str:
     """Return a hint for the unknown key at the end of ``path``, or an empty text."""
     section = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
-    hint = _HINTS.get(section, {}).get(str(path[-1]), "")
-    return f": {hint}" if hint else ""
+    return _HINTS.get(section, {}).get(str(path[-1]), "")
 
 
 def shorthand_hint(path: KeyPath, value: object) -> str:
@@ -308,15 +307,15 @@ def shorthand_hint(path: KeyPath, value: object) -> str:
     section = next((part for part in reversed(path) if isinstance(part, str)), "")
     match section, value:
         case "listen", int() if not isinstance(value, bool) and 0 < value < 65536:
-            return f': write ":{value}" for every interface, or "127.0.0.1:{value}"'
+            return f'write ":{value}" for every interface, or "127.0.0.1:{value}"'
         case "admin", int() if not isinstance(value, bool) and 0 < value < 65536:
-            return f": write {{listen: 127.0.0.1:{value}}}"
+            return f"write {{listen: 127.0.0.1:{value}}}"
         case "admin", str():
-            return f": write {{listen: {quote(value)}}}"
+            return f"write {{listen: {quote(value)}}}"
         case "endpoints", str():
-            return f": write {{url: {quote(value)}}}"
+            return f"write {{url: {quote(value)}}}"
         case "plugins", str():
-            return f": write {{name: {quote(value)}}}"
+            return f"write {{name: {quote(value)}}}"
         case "tls", bool():
-            return ": write {cert: ..., key: ...} on a listener, and https in the url of an endpoint"
+            return "write {cert: ..., key: ...} on a listener, and https in the url of an endpoint"
     return ""

@@ -36,7 +36,7 @@ def compose(name: str, text: str) -> yaml.Node | None:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_problem(name, text, str(error)) from None
+        raise _syntax_problem(name, text, error) from None
     except (RecursionError, ValueError) as error:
         raise DocumentSyntaxError(Place(name), f"is not TOML: {type(error).__name__}") from None
     if not value:
@@ -44,10 +44,14 @@ def compose(name: str, text: str) -> yaml.Node | None:
     return _Builder(name, dict(_scan(text))).node(value, ())
 
 
-def _syntax_problem(name: str, text: str, message: str) -> DocumentSyntaxError:
-    match = _ERROR.fullmatch(message)
+def _syntax_problem(name: str, text: str, error: tomllib.TOMLDecodeError) -> DocumentSyntaxError:
+    # The exception has attributes from Python 3.14 on; before, its text is all that knows the position.
+    if (line := getattr(error, "lineno", None)) is not None:
+        reason = f"is not valid TOML: {_lower(str(getattr(error, 'msg', error)))}"
+        return DocumentSyntaxError(Place(name, line, getattr(error, "colno", 1)), reason)
+    match = _ERROR.fullmatch(str(error))
     if match is None:
-        return DocumentSyntaxError(Place(name), f"is not valid TOML: {_lower(message)}")
+        return DocumentSyntaxError(Place(name), f"is not valid TOML: {_lower(str(error))}")
     lines = text.splitlines() or [""]
     line = int(match["line"] or len(lines))
     column = int(match["column"] or len(lines[-1]) + 1)

@@ -18,7 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway_core.config.suggestions import EMPTY
+from gateway_core.config.suggestions import EMPTY, Fault
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
 CANONICAL: Final = {"canonical": True}
@@ -26,11 +26,34 @@ CANONICAL: Final = {"canonical": True}
 
 
 class InvalidValueError(ValueError):
-    """A value that is refused; the text reads on after the quoted value (``is not a duration: ...``)."""
+    """A value that is refused: the reason, which reads on after the quoted value, and the remedy behind it.
 
-    def __init__(self, text: str, *, code: str = "value.invalid") -> None:
-        super().__init__(text)
+    As a text it is both: ``is not a duration: write for example 5s``.
+    """
+
+    def __init__(self, reason: str, *, remedy: str = "", code: str = "value.invalid") -> None:
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
         self.code = code
+
+
+class InconsistentError(InvalidValueError):
+    """A section whose keys do not go together; the reason stands alone."""
+
+    def __init__(self, reason: str, *, remedy: str = "", code: str = "value.inconsistent") -> None:
+        super().__init__(reason, remedy=remedy, code=code)
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Refuse a section for what is wrong between its keys, if anything is.
+
+    :raises InconsistentError: with all of it.
+    """
+    if len(faults) == 1:
+        raise InconsistentError(faults[0].reason, remedy=faults[0].remedy)
+    if faults:
+        raise InconsistentError("; ".join(f"{reason}: {remedy}" if remedy else reason for reason, remedy in faults))
 
 
 def is_canonical(info: ValidationInfo) -> bool:
@@ -49,7 +72,7 @@ def _reader(read: Callable[[object], Any], kinds: tuple[type, ...]) -> Callable[
 
 def _not_empty(value: Sequence[object], info: ValidationInfo) -> Sequence[object]:
     if not value and not is_canonical(info):
-        raise InvalidValueError(EMPTY)
+        raise InvalidValueError(EMPTY.reason, remedy=EMPTY.remedy)
     return value
 
 
@@ -82,13 +105,13 @@ def parse_duration(value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value == 0:
             return 0.0
-        raise InvalidValueError(f"has no unit: write {value}s for seconds or {value}ms for milliseconds")
-    raise InvalidValueError("is not a duration: write for example 250ms, 5s, 2m, 1h or 1d")
+        raise InvalidValueError("has no unit", remedy=f"write {value}s for seconds or {value}ms for milliseconds")
+    raise InvalidValueError("is not a duration", remedy="write for example 250ms, 5s, 2m, 1h or 1d")
 
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise InvalidValueError("is not longer than 0")
+        raise InvalidValueError("is not longer than 0", remedy="write a longer one, or leave it out")
     return value
 
 
@@ -98,7 +121,8 @@ Duration = Annotated[
     WithJsonSchema(
         {
             "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": [0, _ZERO]}],
-            "x-expected": "a duration: write for example 250ms, 5s, 2m, 1h or 1d",
+            "x-expected": "a duration",
+            "x-remedy": "write for example 250ms, 5s, 2m, 1h or 1d",
         }
     ),
 ]
@@ -112,7 +136,8 @@ PositiveDuration = Annotated[
         {
             "type": "string",
             "pattern": DURATION_PATTERN,
-            "x-expected": "a duration: write for example 250ms, 5s, 2m, 1h or 1d",
+            "x-expected": "a duration",
+            "x-remedy": "write for example 250ms, 5s, 2m, 1h or 1d",
         }
     ),
 ]
@@ -140,7 +165,7 @@ def parse_size(value: object) -> int:
     elif isinstance(value, str) and (match := _SIZE.fullmatch(value)):
         size = round(float(match[1]) * _BYTES[match[3]])
     else:
-        raise InvalidValueError("is not a size: write bytes, or for example 64KiB, 1MiB or 10MB")
+        raise InvalidValueError("is not a size", remedy="write bytes, or for example 64KiB, 1MiB or 10MB")
     if not 0 <= size <= LARGEST_SIZE:
         raise InvalidValueError("is not a size between 0 and 1024 PiB")
     return size
@@ -152,7 +177,8 @@ Size = Annotated[
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}],
-            "x-expected": "a size: write bytes, or for example 64KiB, 1MiB or 10MB",
+            "x-expected": "a size",
+            "x-remedy": "write bytes, or for example 64KiB, 1MiB or 10MB",
         }
     ),
 ]
@@ -172,7 +198,8 @@ PositiveSize = Annotated[
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN}],
-            "x-expected": "a size: write bytes, or for example 64KiB, 1MiB or 10MB",
+            "x-expected": "a size",
+            "x-remedy": "write bytes, or for example 64KiB, 1MiB or 10MB",
         }
     ),
 ]
@@ -203,11 +230,12 @@ _LONGEST_NAME: Final = 200
 
 def _check_name(value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidValueError("is not a name" + ("" if isinstance(value, (dict, list)) else ": put it in quotes"))
+        raise InvalidValueError("is not a name", remedy="" if isinstance(value, (dict, list)) else "put it in quotes")
     if not value:
         raise InvalidValueError("is empty, where a name is expected")
     if len(value) > _LONGEST_NAME or not _NAME.fullmatch(value):
-        raise InvalidValueError(f"is not a name: up to {_LONGEST_NAME} printable characters, without quotes")
+        remedy = f"write up to {_LONGEST_NAME} printable characters, without quotes in it"
+        raise InvalidValueError("is not a name", remedy=remedy)
     return value
 
 
@@ -226,7 +254,7 @@ def _check_method(value: str) -> str:
     if not TOKEN.fullmatch(value):
         raise InvalidValueError("is not a request method")
     if value != value.upper():
-        raise InvalidValueError(f"is not a request method, they are case-sensitive: write {value.upper()}")
+        raise InvalidValueError("is not a request method, they are case-sensitive", remedy=f"write {value.upper()}")
     return value
 
 
@@ -272,22 +300,27 @@ Regex = Annotated[str, AfterValidator(_check_regex), WithJsonSchema({"type": "st
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def parse_network(value: object) -> Network:
+_NETWORK_HINT: Final = "write for example 10.0.0.0/8, ::1 or 192.168.1.7"
+
+
+def parse_network(value: object, remedy: str = _NETWORK_HINT) -> Network:
     """Read an address or CIDR network.
 
+    :param remedy: what to write instead of something that is none.
     :raises InvalidValueError: also for host bits that are set, naming the network that was probably meant.
     """
     if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
         return value
     if not isinstance(value, str):
-        raise InvalidValueError("is not a network: write for example 10.0.0.0/8, ::1 or 192.168.1.7")
+        raise InvalidValueError("is not a network", remedy=remedy)
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
-        raise InvalidValueError("is not a network: write for example 10.0.0.0/8, ::1 or 192.168.1.7") from None
+        raise InvalidValueError("is not a network", remedy=remedy) from None
     if "/" in value and str(network.network_address) != str(ipaddress.ip_address(value.split("/")[0])):
         raise InvalidValueError(
-            f"is an address inside a network: write {network} for the network, or drop the /{network.prefixlen}"
+            "is an address inside a network",
+            remedy=f"write {network} for the network, or drop the /{network.prefixlen}",
         )
     return network
 
@@ -296,7 +329,9 @@ IpNetwork = Annotated[
     Network,
     PlainValidator(parse_network),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "x-expected": "a network: write for example 10.0.0.0/8, ::1 or 192.168.1.7"}),
+    WithJsonSchema(
+        {"type": "string", "x-expected": "a network", "x-remedy": "write for example 10.0.0.0/8, ::1 or 192.168.1.7"}
+    ),
 ]
 """An IPv4 or IPv6 network; a single address is a network of one."""
 
@@ -311,19 +346,16 @@ def parse_trusted_peer(value: object) -> Network | Literal["unix:"]:
     if value == "unix:":
         return "unix:"
     if isinstance(value, str) and value.lower().startswith("unix"):
-        raise InvalidValueError("is not a network: write unix: alone, it stands for every peer on a unix socket")
-    try:
-        return parse_network(value)
-    except InvalidValueError as error:
-        if str(error).startswith("is not a network"):
-            raise InvalidValueError(f"is not a network: {_TRUSTED_HINT}") from None
-        raise
+        raise InvalidValueError(
+            "is not a network", remedy="write unix: alone, it stands for every peer on a unix socket"
+        )
+    return parse_network(value, _TRUSTED_HINT)
 
 
 TrustedPeer = Annotated[
     Network | Literal["unix:"],
     PlainValidator(parse_trusted_peer),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "x-expected": f"a network: {_TRUSTED_HINT}"}),
+    WithJsonSchema({"type": "string", "x-expected": "a network", "x-remedy": _TRUSTED_HINT}),
 ]
 """A network whose peers are believed, or ``unix:`` for all peers on unix sockets."""

@@ -20,6 +20,7 @@ from gateway_core.config.location import KeyPath, Place, format_path, parse_path
 from gateway_core.config.problems import ConfigProblem, Severity
 from gateway_core.config.substitution import Scalar, Substitution, SubstitutionError, read_plain
 from gateway_core.config.suggestions import quote
+from gateway_core.config.values import InvalidValueError
 from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG
 
 MERGE_KEY: Final = "<<"
@@ -36,7 +37,14 @@ class ReportNode(Protocol):
     """Takes in what is wrong with a node."""
 
     def __call__(
-        self, node: yaml.Node, path: KeyPath, message: str, *, code: str, related: Iterable[Place] = ()
+        self,
+        node: yaml.Node,
+        path: KeyPath,
+        message: str,
+        *,
+        code: str,
+        remedy: str = "",
+        related: Iterable[Place] = (),
     ) -> None: ...
 
 
@@ -95,8 +103,8 @@ class Constructor:
             self._refuse(node, message, code="document.alias")
             return None
         if node.tag not in {MAP_TAG, SEQ_TAG}:
-            message = f"the tag {quote(_short_tag(node.tag))} is not supported: remove it"
-            self._refuse(node, message, code="document.tag")
+            message = f"the tag {quote(_short_tag(node.tag))} is not supported"
+            self._refuse(node, message, code="document.tag", remedy="remove it")
         self._open.add(key)
         try:
             return self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
@@ -123,7 +131,7 @@ class Constructor:
             path.append(key)
             if (first := keys.get(key)) is not None:
                 message = f"this key is given twice in one mapping, the first time at {node_place(first)}"
-                self._refuse(key_node, message, code="key.duplicate")
+                self._refuse(key_node, message, code="key.duplicate", remedy="keep one of them")
             else:
                 keys[key] = key_node
                 values[key] = self._value(value_node)
@@ -159,8 +167,8 @@ class Constructor:
             if node.tag == PLAIN_TAG:
                 return read_plain(text)
             return text if node.tag == STR_TAG else _tagged(node)
-        except ValueError as error:
-            self._refuse(node, f"{quote(text)} {error}", code="value.invalid")
+        except InvalidValueError as error:
+            self._refuse(node, f"{quote(text)} {error.reason}", code=error.code, remedy=error.remedy)
             return text
 
     def _substituted(self, node: yaml.ScalarNode) -> Scalar:
@@ -174,13 +182,11 @@ class Constructor:
                 self.hidden.add(str(value))
             return value
         except SubstitutionError as error:
-            self._refuse(node, str(error), code=error.code)
-        except ValueError as error:
-            self._refuse(node, str(error), code="value.invalid")
+            self._refuse(node, error.reason, code=error.code, remedy=error.remedy)
         return str(node.value)
 
-    def _refuse(self, node: yaml.Node, message: str, *, code: str) -> None:
-        self.report(node, tuple(self._path), message, code=code)
+    def _refuse(self, node: yaml.Node, message: str, *, code: str, remedy: str = "") -> None:
+        self.report(node, tuple(self._path), message, code=code, remedy=remedy)
 
 
 def is_merge(key_node: yaml.Node) -> bool:
@@ -196,10 +202,12 @@ def merge_sources(value_node: yaml.Node) -> list[yaml.Node]:
 def _tagged(node: yaml.ScalarNode) -> Scalar:
     kinds = _SCALAR_TAGS.get(node.tag)
     if kinds is None:
-        raise ValueError(f"has the tag {quote(_short_tag(node.tag))}, which is not supported: remove it")
+        raise InvalidValueError(
+            f"has the tag {quote(_short_tag(node.tag))}, which is not supported", remedy="remove it"
+        )
     value = read_plain(node.value)
     if type(value) not in kinds:
-        raise ValueError(f"is not what its tag {quote(_short_tag(node.tag))} says")
+        raise InvalidValueError(f"is not what its tag {quote(_short_tag(node.tag))} says")
     return value
 
 
@@ -247,18 +255,27 @@ class Locator:
         return self.place(parse_path(key_path))
 
     def problem(
-        self, path: KeyPath, message: str, *, code: str, severity: Severity = "error", related: Iterable[Place] = ()
+        self,
+        path: KeyPath,
+        message: str,
+        *,
+        code: str,
+        remedy: str = "",
+        severity: Severity = "error",
+        related: Iterable[Place] = (),
     ) -> ConfigProblem:
         """Make a problem about the value at ``path``."""
         found = self.find(path)
         problem = self._at(found.node, found.path, message, code=code, severity=severity)
-        return replace(problem, related=tuple(related), value=self._value(found, path))
+        return replace(problem, remedy=remedy, related=tuple(related), value=self._value(found, path))
 
-    def key_problem(self, path: KeyPath, message: str, *, code: str, severity: Severity = "error") -> ConfigProblem:
+    def key_problem(
+        self, path: KeyPath, message: str, *, code: str, remedy: str = "", severity: Severity = "error"
+    ) -> ConfigProblem:
         """Make a problem about the last key of ``path`` itself."""
         found = self.find(path)
         node = found.key if found.key is not None and len(found.path) == len(path) else found.node
-        return self._at(node, path, message, code=code, severity=severity)
+        return replace(self._at(node, path, message, code=code, severity=severity), remedy=remedy)
 
     def value(self, path: KeyPath) -> str | None:
         """Return the text of the scalar at ``path`` as it is written."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from gateway_core.config.location import Place
+from gateway_core.config.suggestions import Fault
 
 if TYPE_CHECKING:
     _Base = yaml.SafeLoader
@@ -37,10 +38,11 @@ TOO_DEEP: Final = f"is nested more than {DEEPEST} levels deep"
 class DocumentSyntaxError(Exception):
     """The text is not a document; carries where and why."""
 
-    def __init__(self, place: Place, message: str) -> None:
+    def __init__(self, place: Place, reason: str, *, remedy: str = "") -> None:
         self.place = place
-        self.message = message
-        super().__init__(message)
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
 
 
 class _NamedText(io.StringIO):
@@ -108,7 +110,9 @@ def compose_all(name: str, text: str) -> list[yaml.Node]:
     except yaml.MarkedYAMLError as error:
         raise _syntax_problem(name, text, error) from None
     except yaml.reader.ReaderError as error:
-        raise DocumentSyntaxError(_first_control(name, text), _control_message(error)) from None
+        reason = f"control character U+{_code_point(error):04X} is not allowed in a document"
+        remedy = "write it as an escape in double quotes"
+        raise DocumentSyntaxError(_first_control(name, text), reason, remedy=remedy) from None
     except UnicodeEncodeError as error:
         raise DocumentSyntaxError(
             place_at(name, text, error.start), "half of a surrogate pair is not a character"
@@ -163,18 +167,18 @@ def _first_control(name: str, text: str) -> Place:
     return place_at(name, text, match.start()) if match else Place(name)
 
 
-def _control_message(error: yaml.reader.ReaderError) -> str:
+def _code_point(error: yaml.reader.ReaderError) -> int:
     character = error.character
-    code = ord(character) if isinstance(character, (str, bytes)) else int(character)
-    return f"control character U+{code:04X} is not allowed in a document: write it as an escape in double quotes"
+    return ord(character) if isinstance(character, (str, bytes)) else int(character)
 
 
 def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> DocumentSyntaxError:
     mark = error.problem_mark or error.context_mark
     place = _place(name, mark)
     if error.context_mark is not None and _is_at_end(text, mark):
-        if _OPENING.search(error.context or ""):
-            return DocumentSyntaxError(_place(name, error.context_mark), "what opens here is never closed")
+        if any(text in str(error.context) for text in _OPENING):
+            where = _place(name, error.context_mark)
+            return DocumentSyntaxError(where, "what opens here is never closed", remedy="close it")
         if "flow node" in str(error.context):
             return DocumentSyntaxError(
                 _end(name, text), "the document ends where a value is expected, inside an open bracket"
@@ -184,13 +188,14 @@ def _syntax_problem(name: str, text: str, error: yaml.MarkedYAMLError) -> Docume
     lines = text.splitlines()
     line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
     problem = str(error.problem or error.context or "cannot be parsed")
-    for pattern, explain in _EXPLANATIONS:
-        if pattern.search(problem):
-            return DocumentSyntaxError(place, explain(line, place.column, _context(error)))
-    return DocumentSyntaxError(place, f"is not valid YAML: {problem}{_context(error)}")
+    context = _context(error)
+    unknown = _always(f"is not valid YAML: {problem}{context}")
+    explain = next((found for text, found in _FAULTS.items() if text in problem), unknown)
+    fault = explain(line, place.column, context)
+    return DocumentSyntaxError(place, fault.reason, remedy=fault.remedy)
 
 
-_OPENING: Final = re.compile("flow (?:sequence|mapping)|quoted")
+_OPENING: Final = ("flow sequence", "flow mapping", "quoted")
 
 
 def _is_at_end(text: str, mark: yaml.Mark | None) -> bool:
@@ -219,49 +224,56 @@ _CONTEXTS: Final = {
 }
 
 
-def _cannot_start(line: str, column: int, _context: str) -> str:
+_TAB: Final = Fault("a tab cannot indent YAML", "use spaces")
+
+
+def _cannot_start(line: str, column: int, _context: str) -> Fault:
     character = line[column - 1 : column]
     if character == "\t":
-        return "a tab cannot indent YAML: use spaces"
-    return f'a value cannot start with "{character}": put it in quotes' if character else "is not valid YAML"
+        return _TAB
+    return Fault(f'a value cannot start with "{character}"', "put it in quotes")
 
 
-def _colon(line: str, _column: int, _context: str) -> str:
+def _colon(line: str, _column: int, _context: str) -> Fault:
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "a tab cannot indent YAML: use spaces"
-    return 'a second ": " on this line: put the value in quotes, or begin a new line and indent it'
+        return _TAB
+    return Fault('a second ": " on this line', "put the value in quotes, or begin a new line and indent it")
 
 
-def _no_key(line: str, column: int, context: str) -> str:
+def _no_key(line: str, column: int, context: str) -> Fault:
     if line[column - 1 :].startswith("- "):
-        return f"a list item where a key is expected: check the indentation{context}"
-    return f"a key that fits no level above it: check the indentation{context}"
+        return Fault("a list item where a key is expected", f"check the indentation{context}")
+    return Fault("a key that fits no level above it", f"check the indentation{context}")
 
 
-def _flow(line: str, column: int, context: str) -> str:
+def _flow(line: str, column: int, context: str) -> Fault:
     if "${" in line[: column + 1]:
-        return 'not "," or the closing bracket: inside { } or [ ] a ${NAME} must be in double quotes'
-    return f'not "," or the closing bracket{context}'
+        return Fault('not "," or the closing bracket', "inside { } or [ ] a ${NAME} must be in double quotes")
+    return Fault(f'not "," or the closing bracket{context}')
 
 
-_EXPLANATIONS: Final[tuple[tuple[re.Pattern[str], Callable[[str, int, str], str]], ...]] = (
-    (re.compile("cannot start any token"), _cannot_start),
-    (re.compile("tab character that violates indentation"), lambda *_: "a tab cannot indent YAML: use spaces"),
-    (re.compile("mapping values are not allowed"), _colon),
-    (re.compile("did not find expected key"), _no_key),
-    (re.compile("did not find expected ',' or|expected ',' or"), _flow),
-    (re.compile("did not find expected '-' indicator|expected <block end>"), _no_key),
-    (
-        re.compile("could not find expected ':'"),
-        lambda *_: 'a key without ":" after it, or a line that is not indented',
-    ),
-    (
-        re.compile("did not find expected node content"),
-        lambda *_: "a value is missing before this",
-    ),
-    (re.compile("undefined alias"), lambda *_: "an alias (*name) without an anchor (&name) before it"),
-    (re.compile("duplicate anchor"), lambda *_: "an anchor (&name) that was already defined"),
-)
+_Explain = Callable[[str, int, str], Fault]
+"""Takes the line, the column and what the place is inside of."""
+
+
+def _always(reason: str, remedy: str = "") -> _Explain:
+    return lambda *_: Fault(reason, remedy)
+
+
+# The parser's exceptions have no kinds: its constant texts are what tells them apart, those of libyaml and of PyYAML.
+_FAULTS: Final[Mapping[str, _Explain]] = {
+    "cannot start any token": _cannot_start,
+    "tab character that violates indentation": _always(*_TAB),
+    "mapping values are not allowed": _colon,
+    "did not find expected key": _no_key,
+    "expected ',' or": _flow,
+    "did not find expected '-' indicator": _no_key,
+    "expected <block end>": _no_key,
+    "could not find expected ':'": _always('a key without ":" after it, or a line that is not indented'),
+    "did not find expected node content": _always("a value is missing before this"),
+    "undefined alias": _always("an alias (*name) without an anchor (&name) before it"),
+    "duplicate anchor": _always("an anchor (&name) that was already defined"),
+}
 
 _JSON_ESCAPE: Final = re.compile(r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|.)", re.IGNORECASE | re.DOTALL)
 

@@ -207,8 +207,10 @@ class Bindings:
                 ConfigProblem(
                     place,
                     f"{key_path}.{format_path(('config', *finding.path))}",
-                    f"{finding.message} ({self._label(config)})",
+                    finding.message,
                     code=finding.code,
+                    remedy=finding.remedy,
+                    reporter=self._label(config),
                 )
                 for finding in config_check(plugin, secrets)(config.config)
             ) from error

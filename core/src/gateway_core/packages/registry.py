@@ -201,7 +201,7 @@ class PluginRegistry:
         entry = self._loaded(name)
         if entry is None:
             hint = did_you_mean(name, self.names())
-            raise PluginUnavailableError(f"plugin {name!r} is not installed{hint}")
+            raise PluginUnavailableError(f"plugin {name!r} is not installed" + (f": {hint}" if hint else ""))
         if entry.loaded is None:
             raise PluginUnavailableError(f"plugin {name!r} does not load: {entry.error}")
         if entry.loaded.kind != "plugin":

@@ -16,6 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from gateway_core.client_tls import tls_reason
 from gateway_core.config import ListenConfig, ListenTlsConfig
 from gateway_core.config.documents import read_regular
 from gateway_core.config.models.listen import openssl_ciphers
@@ -39,10 +40,15 @@ _KEY_KINDS: Final = {
 
 
 class CertificateError(GatewayError):
-    """A certificate, key or authority file that cannot be used; the message names the file."""
+    """A certificate, key or authority file that cannot be used; the reason names the file."""
 
     listener: ListenConfig | None = None
     """Whose it is, where that is known."""
+
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +128,11 @@ def _as_files(certificate: Certificate) -> Iterator[_Pair]:
             server_names(file.name)
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=_no_password)
         except (CertificateError, ssl.SSLError, ValueError) as error:
-            reason = "it is not PEM" if isinstance(error, CertificateError) else _reason(error)
+            reason = "it is not PEM" if isinstance(error, CertificateError) else tls_reason(error)
+            names = ", ".join(certificate.names) or "no name"
             raise CertificateError(
-                f"the certificate for {', '.join(certificate.names) or 'no name'} that was provided cannot be used: "
-                f"{reason}: its chain and key in PEM have to belong together, the key without a password"
+                f"the certificate for {names} that was provided cannot be used: {reason}",
+                remedy="its chain and key in PEM have to belong together, the key without a password",
             ) from error
         yield file.name, file.name
 
@@ -168,7 +175,8 @@ def _by_name_and_kind(certificates: Sequence[_Named]) -> dict[str, dict[str, _Pa
         if names and len(earlier) == len(names) and not is_provided:
             raise CertificateError(
                 f"{pair[0]!r} is a second {kind} certificate for {names[0]!r} beside {earlier[0][0]!r}, and would "
-                "never be shown: leave one out; only certificates with other kinds of keys serve beside each other"
+                "never be shown",
+                remedy="leave one out; only certificates with other kinds of keys serve beside each other",
             )
         for name in names:
             found.setdefault(name, {}).setdefault(kind, pair)
@@ -195,8 +203,8 @@ def _context(pairs: Sequence[_Pair], config: ListenTlsConfig) -> ssl.SSLContext:
             context.load_cert_chain(cert, key, password=_no_password)
         except (ssl.SSLError, ValueError) as error:
             raise CertificateError(
-                f"certificate {cert!r} with key {key!r} cannot be used: {_reason(error)}: "
-                "give PEM files that belong together, the key without a password"
+                f"certificate {cert!r} with key {key!r} cannot be used: {tls_reason(error, cert, key)}",
+                remedy="give PEM files that belong together, the key without a password",
             ) from error
     if config.client_ca:
         try:
@@ -219,10 +227,6 @@ def _revocation_ends(config: ListenTlsConfig) -> float:
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted")
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
 
 
 def plain_context(config: ListenTlsConfig) -> ssl.SSLContext:
@@ -252,7 +256,7 @@ def server_names(cert: str) -> list[str]:
         # Undocumented, and all that the standard library has to read a certificate that no peer sent.
         decoded: Mapping[str, Any] = ssl._ssl._test_decode_cert(cert)  # type: ignore[attr-defined]  # noqa: SLF001
     except (ssl.SSLError, OSError) as error:
-        raise CertificateError(f"{cert!r} is not a PEM certificate: {_reason(error)}") from error
+        raise CertificateError(f"{cert!r} is not a PEM certificate: {tls_reason(error, cert)}") from error
     names = [value for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS"]
     if not names:
         names = [value for part in decoded.get("subject", ()) for kind, value in part if kind == "commonName"]
@@ -273,5 +277,5 @@ def key_kind(cert: str) -> str:
             identifier = read_element(algorithm).content
             return _KEY_KINDS.get(identifier, identifier.hex())
     except (OSError, ValueError) as error:
-        raise CertificateError(f"{cert!r} is not a PEM certificate: {_reason(error)}") from error
+        raise CertificateError(f"{cert!r} is not a PEM certificate: {tls_reason(error, cert)}") from error
     raise CertificateError(f"{cert!r} is not a PEM certificate")

@@ -88,7 +88,9 @@ def _to_ascii(name: str, text: str) -> str:
     try:
         return name.encode("idna").decode("ascii")
     except UnicodeError:
-        raise HostError(f"host {text!r} is not a valid international name: write it as punycode (xn--...)") from None
+        raise HostError(
+            f"host {text!r} is not a valid international name", remedy="write it as punycode (xn--...)"
+        ) from None
 
 
 def _fault(name: str) -> str:

@@ -28,10 +28,10 @@ Slashes = Literal["keep", "merge", "reject"]
 Case = Literal["sensitive", "insensitive"]
 
 _PROBLEMS: Final = (
-    (ENCODED_SLASH, "path has %2F: path_policy.encoded_slash"),
-    (ENCODED_BACKSLASH, "path has %5C: path_policy.encoded_backslash"),
-    (INVALID_UTF8, "path has bytes that are not UTF-8: path_policy.invalid_utf8"),
-    (DUPLICATE_SLASH, "path has '//': path_policy.duplicate_slash"),
+    (ENCODED_SLASH, "path has %2F", "path_policy.encoded_slash"),
+    (ENCODED_BACKSLASH, "path has %5C", "path_policy.encoded_backslash"),
+    (INVALID_UTF8, "path has bytes that are not UTF-8", "path_policy.invalid_utf8"),
+    (DUPLICATE_SLASH, "path has '//'", "path_policy.duplicate_slash"),
 )
 _SLASHES: Final = re.compile("//+")
 
@@ -61,12 +61,17 @@ class PathPolicy:
         """Whether paths match whatever their case."""
         return self.case == "insensitive"
 
-    def problem(self, flags: int) -> str | None:
-        """Return why a path with these flags is refused, with the key that decides it; None if it is not."""
+    def refusal(self, flags: int) -> tuple[str, str] | None:
+        """Return why a path with these flags is refused, and the key that decides it; None if it is not."""
         refused = flags & self.refused
         if not refused:
             return None
-        return next(problem for flag, problem in _PROBLEMS if refused & flag)
+        return next((what, key) for flag, what, key in _PROBLEMS if refused & flag)
+
+    def problem(self, flags: int) -> str | None:
+        """Return `refusal` as one text."""
+        found = self.refusal(flags)
+        return None if found is None else f"{found[0]}: {found[1]}"
 
     def read(self, raw: str) -> tuple[str, int]:
         """Return match path and flags of a path as it was sent.

@@ -170,11 +170,12 @@ def parse_regex(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
 
 def _check_text(text: str) -> None:
     if not text.startswith("/"):
-        raise PatternError(f"path {text!r} does not start with '/': write {'/' + text!r}")
+        raise PatternError(f"path {text!r} does not start with '/'", remedy=f"write {'/' + text!r}")
     if "//" in text:
         merged = re.sub("//+", "/", text)
         raise PatternError(
-            f"path {text!r} can never match: runs of '/' are merged before paths are matched: write {merged!r}"
+            f"path {text!r} can never match: runs of '/' are merged before paths are matched",
+            remedy=f"write {merged!r}",
         )
     if "?" not in text and "#" not in text:
         return
@@ -207,7 +208,8 @@ def _param_name(part: str, name: str, text: str) -> str:
     if not name:
         mark = part.rstrip("/")[-1]
         raise PatternError(
-            f"path {text!r} has {part!r} without a name: write '{mark}name', or '%{ord(mark):X}' for a literal"
+            f"path {text!r} has {part!r} without a name",
+            remedy=f"write '{mark}name', or '%{ord(mark):X}' for a literal",
         )
     if ":" in name:
         raise PatternError(
@@ -227,17 +229,22 @@ def _literal(part: str, text: str, policy: PathPolicy) -> str:
     for parameters in (";", "%3b", "%3B"):
         if parameters in encoded:
             raise PatternError(
-                f"path {text!r} can never match: {parameters!r} begins path parameters, which are cut off before paths "
-                f"are matched: leave out {encoded[encoded.index(parameters) :]!r}"
+                (
+                    f"path {text!r} can never match: {parameters!r} begins path parameters, which are cut off "
+                    "before paths are matched"
+                ),
+                remedy=f"leave out {encoded[encoded.index(parameters) :]!r}",
             )
     try:
         literal, flags = read_path("/" + encoded, policy.folds_case)
     except BadPathError as error:
         raise PatternError(f"path {text!r} can never match: a request whose {error} is refused") from None
-    problem = policy.problem(flags)
-    if problem is not None:
-        what, _, key = problem.partition(": ")
-        raise PatternError(f"path {text!r} can never match: a request whose {what} is refused: write {key}: keep")
+    refusal = policy.refusal(flags)
+    if refusal is not None:
+        what, key = refusal
+        raise PatternError(
+            f"path {text!r} can never match: a request whose {what} is refused", remedy=f"write {key}: keep"
+        )
     return literal[1:]
 
 
@@ -251,4 +258,4 @@ def _check_names_differ(segments: tuple[Segment, ...], text: str) -> None:
     names = [segment.name for segment in segments if segment.name]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
-        raise PatternError(f"path {text!r} has the parameter {twice!r} twice: give each its own name")
+        raise PatternError(f"path {text!r} has the parameter {twice!r} twice", remedy="give each its own name")

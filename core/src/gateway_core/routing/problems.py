@@ -1,4 +1,4 @@
-"""Errors in a route's configuration; each message names the value and the remedy."""
+"""Errors in a route's configuration."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from typing import ClassVar
 
 
 class RuleError(ValueError):
-    """A route that cannot be compiled: the message names the value and the remedy, the caller adds the place."""
+    """A route that cannot be compiled: says what is wrong and what to do; the caller adds the place.
+
+    As a text it is the reason with the remedy behind it.
+    """
 
     code: ClassVar[str] = "route.invalid"
+
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
 
 
 class PatternError(RuleError):

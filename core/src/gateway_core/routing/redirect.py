@@ -71,7 +71,7 @@ def compile_redirect(pattern: Pattern, options: RedirectOptions) -> Redirect:
         raise RewriteError(f"redirect host {options.host!r} is not a host name, with or without a port")
     rewrite = compile_rewrite(pattern, options.path)
     if rewrite is None and options.scheme is None and options.host is None:
-        raise RewriteError("redirect changes nothing, so it leads to itself: give a scheme, a host or a path")
+        raise RewriteError("redirect changes nothing, so it leads to itself", remedy="give a scheme, a host or a path")
     return Redirect(options.status, options.scheme, options.host, rewrite)
 
 

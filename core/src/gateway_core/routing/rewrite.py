@@ -65,13 +65,17 @@ def compile_rewrite(pattern: Pattern, options: RewriteOptions) -> PathRewrite | 
     """
     ways = (options.strip, options.prefix is not None, options.template is not None)
     if sum(ways) > 1:
-        raise RewriteError("strip_path and a rewrite of the prefix or the whole path exclude each other: keep one")
+        raise RewriteError(
+            "strip_path and a rewrite of the prefix or the whole path exclude each other", remedy="keep one"
+        )
     if options.template is not None:
         return compile_template(pattern, options.template)
     if not options.strip and options.prefix is None:
         return None
     if pattern.shape is Shape.REGEX:
-        raise RewriteError(f"regex {pattern.text!r} has no prefix to remove: rewrite to a path with its named groups")
+        raise RewriteError(
+            f"regex {pattern.text!r} has no prefix to remove", remedy="rewrite to a path with its named groups"
+        )
     prefix = "" if options.prefix is None else _check_target("prefix", options.prefix)
     count = pattern.literal_count
     start = pattern.segments[count].text if count < len(pattern.segments) else ""
@@ -214,9 +218,11 @@ def _checked(path: str, folds_case: bool) -> str:
 
 def _check_target(what: str, text: str) -> str:
     if text and not text.startswith("/"):
-        raise RewriteError(f"rewrite {what} {text!r} does not start with '/': write {'/' + text!r}")
+        raise RewriteError(f"rewrite {what} {text!r} does not start with '/'", remedy=f"write {'/' + text!r}")
     if text.startswith("//"):
-        raise RewriteError(f"rewrite {what} {text!r} starts with '//', which names a host: write {text[1:]!r}")
+        raise RewriteError(
+            f"rewrite {what} {text!r} starts with '//', which names a host", remedy=f"write {text[1:]!r}"
+        )
     for character in "?#":
         if character in text:
             raise RewriteError(f"rewrite {what} {text!r} has {character!r}: it replaces the path only, leave it out")

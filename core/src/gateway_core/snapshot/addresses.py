@@ -19,12 +19,16 @@ def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[Config
         for earlier, other in wanted[:position]:
             # The same text twice among the listeners is reported as a name that is given twice.
             if overlap(parse_listen(text), parse_listen(other)) and (text != other or key_path == "admin.listen"):
-                message = (
-                    f"{quote(text)} is taken by {quote(other)} at {place_of(earlier)}: "
-                    "give one of them another port, or leave one out"
-                )
+                message = f"{quote(text)} is taken by {quote(other)} at {place_of(earlier)}"
                 related = (place_of(earlier),)
-                yield ConfigProblem(place_of(key_path), key_path, message, code="listen.overlap", related=related)
+                yield ConfigProblem(
+                    place_of(key_path),
+                    key_path,
+                    message,
+                    code="listen.overlap",
+                    related=related,
+                    remedy="give one of them another port, or leave one out",
+                )
                 break
 
 

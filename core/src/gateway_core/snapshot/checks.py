@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from gateway_core.config import ConfigProblem, GatewayConfig, Place, PlaceOf, RouteConfig, format_path
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
-    ConditionError,
     Conflict,
-    HostError,
-    RouterBuilder,
     RouteRule,
     RuleError,
     find_conflicts,
+    parse_host,
     rule_pattern,
 )
+from gateway_core.routing.conditions import compile_conditions
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.request_rewrite import request_rewrite
 from gateway_core.snapshot.rules import redirect_of, route_rule
@@ -30,7 +30,7 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
         errors = list(_errors_in(route, rule))
         for key, error in errors:
             key_path = f"routes[{index}]{key}"
-            yield ConfigProblem(place_of(key_path), key_path, str(error), code=error.code)
+            yield ConfigProblem(place_of(key_path), key_path, error.reason, code=error.code, remedy=error.remedy)
         if not errors:
             sound.append(rule)
             yield from _bounded_patterns(rule, f"routes[{index}]", place_of)
@@ -46,8 +46,10 @@ def _same_cookie(
     for target in route.targets:
         if name is not None and cookies.get(target.target) == name:
             where = f"{key_path}.sticky_cookie.name"
-            message = f"{name!r} is the sticky_cookie of upstream {target.target!r} as well: give them different names"
-            yield ConfigProblem(place_of(where), where, message, code="value.inconsistent")
+            message = f"{name!r} is the sticky_cookie of upstream {target.target!r} as well"
+            yield ConfigProblem(
+                place_of(where), where, message, code="value.inconsistent", remedy="give them different names"
+            )
             return
 
 
@@ -65,34 +67,40 @@ def _bounded_patterns(rule: RouteRule[int], key_path: str, place_of: PlaceOf) ->
 
 def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, RuleError]]:
     """Yield what cannot be compiled, with the key under the route that it is about."""
-    try:
-        RouterBuilder[int]().add(rule)
-        pattern = rule_pattern(rule)
-        request_rewrite(route, None, pattern)
-        redirect_of(route, pattern)
-    except RuleError as error:
-        yield _key_of(error, route), error
-        return
-    for index, target in enumerate(route.targets):
+    error: RuleError | None = None
+    for key, compile_part in _conditions(route, rule):
         try:
-            request_rewrite(route, target.rewrite, pattern)
-        except RuleError as error:
-            yield f".targets[{index}].rewrite", error
+            compile_part()
+        except RuleError as found:
+            error = found
+            yield f".{key}", found
+    if error is not None:
+        return
+    pattern = rule_pattern(rule)
+    changes: list[tuple[str, Callable[[], object]]] = [
+        ("rewrite" if route.rewrite else "strip_path", lambda: request_rewrite(route, None, pattern)),
+        ("redirect", lambda: redirect_of(route, pattern)),
+    ]
+    for index, target in enumerate(route.targets):
+        changes.append((f"targets[{index}].rewrite", partial(request_rewrite, route, target.rewrite, pattern)))
+    for key, compile_part in changes:
+        try:
+            compile_part()
+        except RuleError as found:
+            yield f".{key}", found
+            return
 
 
-def _key_of(error: RuleError, route: RouteConfig) -> str:
-    """Return the key under a route that an error is about."""
-    if isinstance(error, HostError):
-        return ".hosts"
-    if isinstance(error, ConditionError):
-        return ".headers" if route.headers and not route.query else ".query" if not route.headers else ""
-    for key in ("rewrite", "redirect", "strip_path") if type(error).__name__ == "RewriteError" else ():
-        if getattr(route, key):
-            return f".{key}"
-    for key in ("path", "path_prefix", "path_regex"):
-        if getattr(route, key) is not None:
-            return f".{key}"
-    return ""
+def _conditions(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the keys that say when a route matches, each with what compiles it."""
+    path = next((key for key in ("path", "path_prefix", "path_regex") if getattr(route, key) is not None), "path")
+    yield path, lambda: rule_pattern(rule)
+    for index, host in enumerate(rule.hosts):
+        yield f"hosts[{index}]", partial(parse_host, host)
+    for condition in rule.headers:
+        yield format_path(("headers", condition.name)), partial(compile_conditions, (condition,), ())
+    for condition in rule.query:
+        yield format_path(("query", condition.name)), partial(compile_conditions, (), (condition,))
 
 
 def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -106,17 +114,16 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
     for index, counts in views.items():
         key_path = f"routes[{index}]"
         related: tuple[Place, ...] = ()
+        remedy = "name one of them in listeners"
         if not counts:
-            message = (
-                f"route {config.routes[index].id!r} can never match: every listener has default: false: "
-                "name one of them in listeners"
-            )
+            message = f"route {config.routes[index].id!r} can never match, as every listener has default: false"
         elif len(found.get(index, ())) == len(counts):
-            message = _conflict_message(found[index][0], place_of)
+            message, remedy = _conflict_message(found[index][0], place_of), "remove it or change one of them"
             related = tuple(place_of(f"routes[{order}]") for order in found[index][0].other_orders)
         else:
             continue
-        yield ConfigProblem(place_of(key_path), key_path, message, code="route.unreachable", related=related)
+        place, code = place_of(key_path), "route.unreachable"
+        yield ConfigProblem(place, key_path, message, code=code, remedy=remedy, related=related)
 
 
 def _conflict_message(conflict: Conflict, place_of: PlaceOf) -> str:
@@ -125,4 +132,4 @@ def _conflict_message(conflict: Conflict, place_of: PlaceOf) -> str:
         for other, order in zip(conflict.others, conflict.other_orders, strict=True)
     ]
     where = f" ({', '.join(others)})" if others else ""
-    return f"route {conflict.route!r} can never match: {conflict.reason}{where}: remove it or change one of them"
+    return f"route {conflict.route!r} can never match: {conflict.reason}{where}"

@@ -139,7 +139,7 @@ class _Compiler:
                 rule = route_rule(config, index, route, self.config.path_policy)
                 tables.add(config, rule)
             except RuleError as error:
-                raise self._problem(key_path, str(error), error.code) from error
+                raise self._problem(key_path, error.reason, error.code, error.remedy) from error
             routes[config.id] = route
             made_of.append(rule)
             await self.yielder.checkpoint()
@@ -177,8 +177,9 @@ class _Compiler:
             server_timing = server_timing_binding(environment.clock, environment.metrics)
         return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing)
 
-    def _problem(self, key_path: str, message: str, code: str) -> ConfigError:
-        return ConfigError([ConfigProblem(self.loaded.place_of(key_path), key_path, message, code=code)])
+    def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:
+        place = self.loaded.place_of(key_path)
+        return ConfigError([ConfigProblem(place, key_path, message, code=code, remedy=remedy)])
 
     # -- upstreams
 
@@ -199,7 +200,8 @@ class _Compiler:
             settings = await asyncio.to_thread(with_digest, settings)
             await asyncio.to_thread(make_tls_context, settings)
         except (OSError, ssl.SSLError) as error:
-            raise self._problem(key_path, unusable(settings, error), "tls.unusable") from error
+            reason, remedy = unusable(settings, error)
+            raise self._problem(key_path, reason, "tls.unusable", remedy) from error
         return settings
 
     def _open(self, config: UpstreamConfig, transport: TransportSettings, key_path: str) -> Upstream:

@@ -94,7 +94,7 @@ def _problems(
     findings = factory_findings(factory, raw)
     for finding in findings:
         path = f"{key_path}.{format_path(finding.path)}" if finding.path else key_path
-        yield ConfigProblem(place_of(path), path, finding.message, code=finding.code)
+        yield ConfigProblem(place_of(path), path, finding.message, code=finding.code, remedy=finding.remedy)
     if findings:
         return
     try:

@@ -16,7 +16,7 @@ from gateway_core.config import (
     effective_chain,
 )
 from gateway_core.config.address import ListenAddress, parse_listen
-from gateway_core.config.suggestions import listed, quote
+from gateway_core.config.suggestions import Fault, listed, quote
 from gateway_core.config.values import Network, TrustedPeer
 from gateway_core.packages.registry import PluginRegistry
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 _WIDEST: Final = {4: 8, 6: 7}
 """Bits of the widest networks that one operator has: 10.0.0.0/8 and fc00::/7."""
 
-Found = Iterator[tuple[str, str, str]]
-"""Key paths, codes and messages."""
+Found = Iterator[tuple[str, str, Fault]]
+"""Key paths, codes, and what is said."""
 
 
 def check_hazards(catalog: PluginCatalog) -> ExtraCheck:
     """Return a check that warns of settings which open more than they seem to."""
 
     def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
-        for key_path, code, message in (*_peers(config), *_admin(config), *_bindings(config, catalog)):
-            yield ConfigProblem(place_of(key_path), key_path, message, code=code, severity="warning")
+        for key_path, code, (message, remedy) in (*_peers(config), *_admin(config), *_bindings(config, catalog)):
+            place = place_of(key_path)
+            yield ConfigProblem(place, key_path, message, code=code, severity="warning", remedy=remedy)
 
     return check
 
@@ -58,14 +59,16 @@ def _trusted(key_path: str, peers: Sequence[TrustedPeer]) -> Found:
                 where,
                 "trust.too-wide",
                 (
-                    f"{network} holds addresses of strangers, who may then claim any client address and scheme: "
-                    "name the networks of your own proxies"
+                    Fault(
+                        f"{network} holds addresses of strangers, who may then claim any client address and scheme",
+                        "name the networks of your own proxies",
+                    )
                 ),
             )
             continue
         for other_index, other in networks:
             if index != other_index and _holds(other, network) and (other != network or other_index < index):
-                yield where, "setting.no-effect", f"{network} has no effect: {other} holds it already"
+                yield where, "setting.no-effect", Fault(f"{network} has no effect: {other} holds it already")
                 break
 
 
@@ -84,8 +87,13 @@ def _admin(config: GatewayConfig) -> Found:
         "admin.listen",
         "admin.exposed",
         (
-            f"{quote(config.admin.listen)} can be reached from other machines, and the admin listener has no access "
-            "control of its own: listen on 127.0.0.1 or on a unix socket, or let only your own network reach it"
+            Fault(
+                (
+                    f"{quote(config.admin.listen)} can be reached from other machines, and the admin listener has "
+                    "no access control of its own"
+                ),
+                "listen on 127.0.0.1 or on a unix socket, or let only your own network reach it",
+            )
         ),
     )
 
@@ -121,8 +129,10 @@ def _bindings(config: GatewayConfig, catalog: PluginCatalog) -> Found:
                     where,
                     "binding.replaces",
                     (
-                        f"replaces the gateway-wide binding {quote(binding.id)}, which does not run on this route: "
-                        f"write id: {binding.id} if that is meant, or another id for both to run"
+                        Fault(
+                            f"replaces the gateway-wide binding {quote(binding.id)}, which does not run on this route",
+                            f"write id: {binding.id} if that is meant, or another id for both to run",
+                        )
                     ),
                 )
     yield from _only_in_shadow(config, catalog)
@@ -139,12 +149,12 @@ def _binding(where: str, binding: BindingConfig, catalog: PluginCatalog) -> Foun
     if not binding.enabled:
         return
     if binding.on_timeout is not None and binding.timeout is None:
-        yield f"{where}.on_timeout", "setting.no-effect", "on_timeout has no effect: no timeout is given"
+        yield f"{where}.on_timeout", "setting.no-effect", Fault("on_timeout has no effect: no timeout is given")
     if binding.mode == "shadow":
         for name in ("on_error", "on_timeout"):
             if name in binding.model_fields_set:
                 message = f"{name} has no effect: in shadow mode nothing is enforced, failures neither"
-                yield f"{where}.{name}", "setting.no-effect", message
+                yield f"{where}.{name}", "setting.no-effect", Fault(message)
         return
     guard = _guard(binding, catalog)
     if guard is None:
@@ -155,7 +165,7 @@ def _binding(where: str, binding: BindingConfig, catalog: PluginCatalog) -> Foun
             key_path = f"{where}.{name}" if name in binding.model_fields_set else where
             cause = "fails" if name == "on_error" else "takes too long"
             what = f"{quote(binding.id)} decides who may pass, and lets every request pass when it {cause}"
-            yield key_path, "binding.fails-open", f"{what}: write {name}: deny"
+            yield key_path, "binding.fails-open", Fault(f"{what}", f"write {name}: deny")
 
 
 def _only_in_shadow(config: GatewayConfig, catalog: PluginCatalog) -> Found:
@@ -171,14 +181,9 @@ def _only_in_shadow(config: GatewayConfig, catalog: PluginCatalog) -> Found:
             where = each.key_path(position)
             if where not in reported:
                 reported.add(where)
-                yield (
-                    f"{where}.mode",
-                    "binding.only-in-shadow",
-                    (
-                        f"{quote(each.binding.id)} refuses no request in shadow mode, and nothing else protects route "
-                        f"{quote(route.id)}: write mode: enforce once its decisions are right"
-                    ),
-                )
+                reason = f"{quote(each.binding.id)} refuses no request in shadow mode, and nothing else protects route "
+                fault = Fault(reason + quote(route.id), "write mode: enforce once its decisions are right")
+                yield f"{where}.mode", "binding.only-in-shadow", fault
 
 
 # --- bindings that are never called ---------------------------------------------------------------------------------
@@ -192,12 +197,12 @@ def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
     """
 
     def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-        for where, binding, called, why in _outside_of_the_top(config):
+        for where, binding, called, (why, remedy) in _outside_of_the_top(config):
             info = registry.info(binding.name) if binding.enabled else None
             if info is not None and info.kind == "plugin" and info.hooks and called.isdisjoint(info.hooks):
                 hooks = f"only the hook{'s' * (len(info.hooks) > 1)} {listed(list(info.hooks), last='and')}"
                 message = f"{binding.name} has {hooks}, {why}"
-                yield ConfigProblem(place_of(where), where, message, code="binding.unreachable")
+                yield ConfigProblem(place_of(where), where, message, code="binding.unreachable", remedy=remedy)
 
     return check
 
@@ -205,18 +210,19 @@ def unreachable_bindings(registry: PluginRegistry) -> ExtraCheck:
 _OF_TARGETS: Final = frozenset({"gateway_pre_proxy", "gateway_attempt", "gateway_response", "gateway_log"})
 
 
-def _outside_of_the_top(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig, frozenset[str], str]]:
+def _outside_of_the_top(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig, frozenset[str], Fault]]:
     """Yield key path and binding, the hooks that are called there, and what to say where the plugin has none."""
     for position, upstream in enumerate(config.upstreams):
         for index, binding in enumerate(upstream.plugins):
-            why = "and upstreams call gateway_attempt: list it on the routes, or under the top-level plugins"
+            why = Fault("and upstreams call gateway_attempt", "list it on the routes, or under the top-level plugins")
             yield f"upstreams[{position}].plugins[{index}]", binding, frozenset({"gateway_attempt"}), why
     for position, route in enumerate(config.routes):
         for index, binding in enumerate(route.plugins):
-            why = "which runs before a route is known: list it under the top-level plugins"
+            why = Fault("which runs before a route is known", "list it under the top-level plugins")
             called = _OF_TARGETS | {"gateway_route_match"}
             yield f"routes[{position}].plugins[{index}]", binding, called, why
         for number, target in enumerate(route.targets):
             for index, binding in enumerate(target.plugins):
-                why = "and a target is chosen only behind them: list it on the route, or under the top-level plugins"
+                remedy = "list it on the route, or under the top-level plugins"
+                why = Fault("and a target is chosen only behind them", remedy)
                 yield f"routes[{position}].targets[{number}].plugins[{index}]", binding, _OF_TARGETS, why

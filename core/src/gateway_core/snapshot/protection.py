@@ -334,9 +334,9 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
             bindings = listed([quote(binding) for binding in found.missing], last="and")
             it = "it" if len(found.missing) == 1 else "them"
             message = (
-                f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is taken by "
-                f"route {quote(other)} at {place_of(other_path)}, which sends it to the same target without {it}: "
-                f"bind {bindings} there too, or add a route with {it} for these requests"
+                f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is "
+                f"taken by route {quote(other)} at {place_of(other_path)}, which sends it to the same target "
+                f"without {it}"
             )
             yield ConfigProblem(
                 place_of(key_path),
@@ -345,13 +345,14 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
                 code="route.protection-bypassed",
                 severity="warning",
                 related=(place_of(other_path),),
+                remedy=f"bind {bindings} there too, or add a route with {it} for these requests",
             )
         for index, protected in kept_slashes(config, catalog):
             key_path, other_path = f"routes[{index}]", f"routes[{protected}]"
             message = (
-                f"route {quote(config.routes[index].id)} keeps encoded slashes, and an upstream that decodes them may "
-                f"find what route {quote(config.routes[protected].id)} at {place_of(other_path)} protects at the same "
-                "target: bind the same plugins here, or write path_policy: {encoded_slash: reject}"
+                f"route {quote(config.routes[index].id)} keeps encoded slashes, and an upstream that decodes "
+                f"them may find what route {quote(config.routes[protected].id)} at {place_of(other_path)} "
+                "protects at the same target"
             )
             yield ConfigProblem(
                 place_of(key_path),
@@ -360,6 +361,7 @@ def check_protection(catalog: PluginCatalog) -> ExtraCheck:
                 code="route.encoded-slash-kept",
                 severity="warning",
                 related=(place_of(other_path),),
+                remedy="bind the same plugins here, or write path_policy: {encoded_slash: reject}",
             )
 
     return check

@@ -101,7 +101,7 @@ def _open_objects(schema: object, place: str) -> Iterator[str]:
 
 def _config_problems(plugin: type[Plugin[Any]], config: dict[str, Any]) -> Iterator[str]:
     for problem in SchemaValidator(schema_of(plugin)).problems(config):
-        yield f"its schema refuses the configuration {config!r}: {problem.message}"
+        yield f"its schema refuses the configuration {config!r}: {problem.text}"
     if not list(SchemaValidator(schema_of(plugin)).problems({**config, _UNKNOWN: 1})):
         yield f"its schema accepts the unknown key {_UNKNOWN!r}"
     try:

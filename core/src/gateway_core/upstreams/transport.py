@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from gateway_core.client_tls import make_client_context
+from gateway_core.client_tls import make_client_context, tls_reason
 from gateway_core.config import Http1Config, KeepaliveConfig, UpstreamConfig, UpstreamTlsConfig
 from gateway_core.config.documents import read_regular
+from gateway_core.config.suggestions import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,13 @@ def with_digest(settings: TlsSettings) -> TlsSettings:
     return replace(settings, digest=digest.hexdigest() if settings.files else "")
 
 
-def unusable(settings: TlsSettings, error: Exception) -> str:
-    """Say that the files cannot be used."""
-    return f"{', '.join(settings.files)}: cannot be used: {error}"
+def unusable(settings: TlsSettings, error: Exception) -> Fault:
+    """Say why the files cannot be used, and what to do."""
+    reason = tls_reason(error, settings.config.cert, settings.config.key)
+    if not isinstance(error, ssl.SSLError):
+        return Fault(reason)
+    remedy = "give PEM files that belong together, the key without a password"
+    return Fault(f"{', '.join(settings.files)} cannot be used: {reason}", remedy)
 
 
 def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:

@@ -38,7 +38,7 @@ def test_bindings_that_cannot_run_are_refused(load: Load, binding: str, message:
     with pytest.raises(ConfigError) as caught:
         load(f"plugins: [{binding}]")
 
-    assert message in caught.value.problems[0].message
+    assert message in caught.value.problems[0].text
 
 
 def test_binding_that_is_switched_off_needs_no_plugin_and_no_config(load: Load) -> None:
@@ -134,7 +134,7 @@ def test_a_missing_file_is_a_problem_with_a_place_and_is_watched(tmp_path: Path,
     (problem,) = refused.value.problems
     assert (problem.code, problem.place.line) == ("file.missing", 6)
     assert problem.key_path == "routes[0].plugins[0].config.files[0]"
-    assert "create it, or correct the path" in problem.message
+    assert "create it, or correct the path" in problem.text
     assert tmp_path / "gone" in refused.value.files
 
 
@@ -147,7 +147,7 @@ def test_a_document_from_elsewhere_names_no_files(tmp_path: Path, registry: Plug
 
     (problem,) = refused.value.problems
     assert problem.code == "file.not-allowed"
-    assert "etcd://h/gateway/a.yaml may not: give it in a file of this machine" in problem.message
+    assert "etcd://h/gateway/a.yaml may not: give it in a file of this machine" in problem.text
     assert tmp_path / "list" not in refused.value.files
 
 
@@ -161,7 +161,7 @@ def test_an_upstream_is_one_of_the_document_or_a_url(tmp_path: Path, registry: P
 
     (problem,) = refused.value.problems
     assert (problem.code, problem.key_path) == ("upstream.unknown", "routes[0].plugins[0].config.ask")
-    assert problem.message == '"user" is not an upstream: did you mean "users"?'
+    assert problem.text == '"user" is not an upstream: did you mean "users"?'
 
 
 def test_part_of_a_configuration_may_name_upstreams_of_another_part(tmp_path: Path, registry: PluginRegistry) -> None:

@@ -76,7 +76,7 @@ LISTEN = 'listen: [{address: ":80"}, {address: "unix:/run/g.sock"%s}]\n'
 def warnings(load: Load, text: str) -> list[str]:
     found = load(text).warnings
     assert {problem.code.partition(".")[0] for problem in found} <= {"trust"}
-    return [f"{problem.key_path}: {problem.message}" for problem in found]
+    return [f"{problem.key_path}: {problem.text}" for problem in found]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def route(*bindings: str, name: str = "a") -> str:
 def messages(load: Load, text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(text)
-    return [f"{problem.key_path}: {problem.message}" for problem in caught.value.problems]
+    return [f"{problem.key_path}: {problem.text}" for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_a_target_may_bring_what_a_later_binding_needs(load: Load) -> None:
 
     assert messages(load, last + split(AUTH, "")) == [
         (
-            'plugins[0]: "ratelimit" needs "identity", which no binding before it provides: '
-            'add one of auth before it (on route "a")'
+            'plugins[0]: "ratelimit" needs "identity", which no binding before it provides (on route "a"): '
+            "add one of auth before it"
         )
     ]
 
@@ -84,8 +84,8 @@ def test_switching_off_what_provides_leaves_the_need_open(load: Load) -> None:
 
     assert messages(load, text) == [
         (
-            'plugins[1]: "ratelimit" needs "identity", which no binding before it provides: add one of auth before it '
-            '(on route "open")'
+            'plugins[1]: "ratelimit" needs "identity", which no binding before it provides (on route "open"): '
+            "add one of auth before it"
         )
     ]
 

@@ -92,7 +92,7 @@ def test_names_are_unique(load: Load, text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.yaml:1:") as caught:
         load(text)
 
-    assert [item.message for item in caught.value.problems if problem in item.message]
+    assert [item.text for item in caught.value.problems if problem in item.text]
 
 
 @pytest.mark.parametrize(

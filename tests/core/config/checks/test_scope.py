@@ -30,7 +30,7 @@ def test_suggestions_end_when_too_many_names_were_compared() -> None:
     it = scope()
     it.comparisons_left = 3
 
-    assert it.suggestion("usrs", ["users", "orders"]) == ': did you mean "users"?'
+    assert it.suggestion("usrs", ["users", "orders"]) == 'did you mean "users"?'
     assert it.suggestion("usrs", ["users", "orders"]) == ""
 
 

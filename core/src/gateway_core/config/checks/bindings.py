@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from gateway_core.config.models.route import is_url
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.suggestions import listed, quote
+from gateway_core.config.suggestions import listed, quote, there_are
 
 
 def check_plugins(scope: Scope) -> None:
@@ -55,9 +54,9 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     path = (*binding.path, "name")
     if description is None:
         names = sorted(scope.catalog.names())
-        hint = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names) or _installed(names)
-        message = f"no plugin {scope.shown(path, binding.name)} is installed{hint}"
-        scope.add(path, message, code="plugin.not-installed")
+        advice = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names)
+        message = f"no plugin {scope.shown(path, binding.name)} is installed"
+        scope.add(path, message, code="plugin.not-installed", remedy=advice or _installed(names))
     elif description.load_error is not None:
         label = f"{description.distribution} {description.version}".strip()
         message = f"the plugin {quote(binding.name)} of {label} does not load: {description.load_error}"
@@ -68,7 +67,7 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
 
 
 def _installed(names: list[str]) -> str:
-    return f": installed {'is' if len(names) == 1 else 'are'} {listed(names, last='and')}" if names else ": none is"
+    return f"installed {'is' if len(names) == 1 else 'are'} {listed(names, last='and')}" if names else "none is"
 
 
 def _validator(scope: Scope, binding: BindingView, description: PluginDescription) -> SchemaValidator | None:
@@ -80,8 +79,8 @@ def _validator(scope: Scope, binding: BindingView, description: PluginDescriptio
 
 
 def _broken_schema(scope: Scope, binding: BindingView, description: PluginDescription, error: ValueError) -> None:
-    message = f"the plugin's own schema is broken: {error} ({description.label})"
-    scope.add((*binding.path, "name"), message, code="plugin.schema-broken")
+    finding = ConfigFinding((), f"the plugin's own schema is broken: {error}", code="plugin.schema-broken")
+    scope.report(finding, (*binding.path, "name"), description.label)
 
 
 def _check_config(
@@ -109,7 +108,7 @@ def _check_config(
     if any(problem.severity == "error" for problem in problems):
         scope.broken.add(binding.path)
     for problem in problems:
-        scope.report(replace(problem, message=f"{problem.message} ({description.label})"), base)
+        scope.report(problem, base, description.label)
     return not problems
 
 
@@ -127,8 +126,8 @@ def check_order_keys(scope: Scope) -> None:
     for path, parent, what in _own_bindings(scope.document):
         for inner, binding in mappings(parent, "plugins", path):
             if binding.get("order") is not None:
-                message = f"order is for gateway-wide bindings: {what} run in the order of their list, so remove it"
-                scope.add_key((*inner, "order"), message, code="binding.order-not-here")
+                message = f"order is for gateway-wide bindings, and {what} run in the order of their list"
+                scope.add_key((*inner, "order"), message, code="binding.order-not-here", remedy="remove it")
 
 
 def _own_bindings(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any], str]]:
@@ -145,22 +144,19 @@ def check_switched_off(scope: Scope) -> None:
     for path, parent in (*targets_of(scope.document), *mappings(scope.document, "upstreams")):
         for binding in bindings(parent, path):
             if not binding.enabled:
-                message = f"switches off nothing: it replaces no other binding called {quote(binding.id)}, so remove it"
-                scope.add((*binding.path, "enabled"), message, code="binding.nothing-to-switch-off")
+                message = f"switches off nothing, as it replaces no other binding called {quote(binding.id)}"
+                code = "binding.nothing-to-switch-off"
+                scope.add((*binding.path, "enabled"), message, code=code, remedy="remove it")
     inherited = {binding.id for binding in bindings(scope.document)}
     for path, route in mappings(scope.document, "routes"):
         for binding in bindings(route, path):
             if not binding.enabled and binding.id not in inherited:
-                hint = scope.suggestion(binding.id, inherited) or _gateway_wide(inherited)
                 scope.add(
                     (*binding.path, "enabled"),
-                    f"switches off {quote(binding.id)}, which no gateway-wide binding is called{hint}",
+                    f"switches off {quote(binding.id)}, which no gateway-wide binding is called",
                     code="binding.nothing-to-switch-off",
+                    remedy=scope.suggestion(binding.id, inherited) or there_are(inherited),
                 )
-
-
-def _gateway_wide(ids: set[str]) -> str:
-    return f": there {'is' if len(ids) == 1 else 'are'} {listed(sorted(ids), last='and')}" if ids else ": there is none"
 
 
 def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> list[Path]:
@@ -177,11 +173,13 @@ def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str]
     document = document_of(scope.place(path).file)
     if "files" in document.rights:
         return True
-    message = (
-        f"{scope.shown(path, name)} names a file, which {document.name} may not: give it in a file of this machine, "
-        "or name the source in sources there with allow: [files]"
+    message = f"{scope.shown(path, name)} names a file, which {document.name} may not"
+    scope.add(
+        path,
+        message,
+        code="file.not-allowed",
+        remedy="give it in a file of this machine, or name the source in sources there with allow: [files]",
     )
-    scope.add(path, message, code="file.not-allowed")
     return False
 
 
@@ -249,8 +247,8 @@ def check_upstream_names(scope: Scope) -> None:
     names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
     for path, name in _values(scope, UPSTREAM_KEY):
         if name and not is_url(name) and name not in names:
-            hint = scope.suggestion(name, names) or known_upstreams(names)
-            scope.add(path, f"{scope.shown(path, name)} is not an upstream{hint}", code="upstream.unknown")
+            remedy = scope.suggestion(name, names) or known_upstreams(names)
+            scope.add(path, f"{scope.shown(path, name)} is not an upstream", code="upstream.unknown", remedy=remedy)
 
 
 def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:

@@ -12,7 +12,7 @@ from gateway_core.config.checks.scope import Scope
 from gateway_core.config.document_view import mappings, text
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
-from gateway_core.config.suggestions import listed
+from gateway_core.config.suggestions import there_are
 
 _OF_UNIX: Final = ("mode", "owner")
 _OFF: Final = {"proxy_protocol": False}
@@ -28,13 +28,13 @@ def check_listeners(scope: Scope) -> None:
         by_address.setdefault(address, []).append((path, item))
         for key in _OF_UNIX if not address.startswith(UNIX) else ():
             if item.get(key) is not None:
-                message = (
-                    f"{key} is for unix sockets, and {scope.shown((*path, 'address'), address)} is none: remove it"
-                )
-                scope.add_key((*path, key), message, code="value.inconsistent")
+                message = f"{key} is for unix sockets, and {scope.shown((*path, 'address'), address)} is none"
+                scope.add_key((*path, key), message, code="value.inconsistent", remedy="remove it")
         if item.get("default") is False and text(item, "name") is None:
-            message = "serves only routes that name it, and it has no name: give it one, or leave default out"
-            scope.add((*path, "default"), message, code="value.inconsistent")
+            message = "serves only routes that name it, and it has no name"
+            scope.add(
+                (*path, "default"), message, code="value.inconsistent", remedy="give it one, or leave default out"
+            )
     for group in by_address.values():
         first_path, first = group[0]
         for path, item in group[1:]:
@@ -61,16 +61,14 @@ def _check_agreement(
     place = scope.place(first_path)
     if (item.get("tls") is None) is not (first.get("tls") is None):
         has, other = ("no tls", "has it") if item.get("tls") is None else ("tls", "has none")
-        message = f"has {has}, and the listener at {place}, which shares its address, {other}: give both or neither"
-        scope.add(path, message, code="listen.disagree", related=[first_path])
+        message = f"has {has}, and the listener at {place}, which shares its address, {other}"
+        scope.add(path, message, code="listen.disagree", related=[first_path], remedy="give both or neither")
     for key in ("proxy_protocol", *_OF_UNIX) if str(item["address"]).startswith(UNIX) else ("proxy_protocol",):
         mine, others = [one.get(key) if one.get(key) is not None else _OFF.get(key) for one in (item, first)]
         if mine != others:
-            message = (
-                f"{key} differs from that of the listener at {place}, which shares its address: "
-                "it is one socket, so write the same on both"
-            )
-            scope.add((*path, key), message, code="listen.disagree", related=[first_path])
+            message = f"{key} differs from that of the listener at {place}, which shares its address and so its socket"
+            remedy = "write the same on both"
+            scope.add((*path, key), message, code="listen.disagree", remedy=remedy, related=[first_path])
 
 
 def _check_hosts(scope: Scope, group: list[tuple[KeyPath, Mapping[str, Any]]]) -> None:
@@ -82,15 +80,24 @@ def _check_hosts(scope: Scope, group: list[tuple[KeyPath, Mapping[str, Any]]]) -
             key = host.lower().removesuffix(".")
             if key in first:
                 shown = scope.shown((*path, "hosts", index), host)
-                message = f"{shown} is already served at {scope.place(first[key])}: name it at one listener only"
-                scope.add((*path, "hosts", index), message, code="name.duplicate", related=[first[key]])
+                message = f"{shown} is already served at {scope.place(first[key])}"
+                scope.add(
+                    (*path, "hosts", index),
+                    message,
+                    code="name.duplicate",
+                    related=[first[key]],
+                    remedy="name it at one listener only",
+                )
             first.setdefault(key, (*path, "hosts", index))
         if not written and "" in first:
-            message = (
-                f"takes the same address as the listener at {scope.place(first[''])}, and the same hosts: "
-                "give one of them hosts, or another address"
+            message = f"takes the same address as the listener at {scope.place(first[''])}, and the same hosts"
+            scope.add(
+                path,
+                message,
+                code="listen.overlap",
+                related=[first[""]],
+                remedy="give one of them hosts, or another address",
             )
-            scope.add(path, message, code="listen.overlap", related=[first[""]])
         if not written:
             first.setdefault("", path)
 
@@ -103,14 +110,10 @@ def check_named_listeners(scope: Scope) -> None:
         for index, name in enumerate(written if isinstance(written, list) else ()):
             if isinstance(name, str) and name not in names:
                 where = (*path, "listeners", index)
-                hint = scope.suggestion(name, names) or _known(names)
-                scope.add(where, f"{scope.shown(where, name)} is not a listener{hint}", code="listener.unknown")
-
-
-def _known(names: set[str]) -> str:
-    if not names:
-        return ": none has a name, give it one in listen"
-    return f": there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"
+                remedy = scope.suggestion(name, names) or there_are(names, "none has a name, give it one in listen")
+                scope.add(
+                    where, f"{scope.shown(where, name)} is not a listener", code="listener.unknown", remedy=remedy
+                )
 
 
 _PEERS: Final = "trusted_proxies"
@@ -145,21 +148,20 @@ def check_trust(scope: Scope) -> None:
     for client in dict.fromkeys(each.client_address for each in listeners):
         users = [each for each in listeners if each.client_address == client]
         if client is not None and not any(each.has_trusted_peers for each in users):
-            message = "has no effect, because no peer is trusted: give the proxies in trusted_proxies"
-            scope.warn(client, message, code="trust.no-effect")
+            message = "has no effect, because no peer is trusted"
+            scope.warn(client, message, code="trust.no-effect", remedy="give the proxies in trusted_proxies")
 
 
 def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_Listener]) -> None:
     shown = scope.shown(path, peer)
     if _is_every_address(peer):
-        message = f"{shown} trusts every peer, so clients can claim any address: name only the networks of the proxies"
-        scope.warn(path, message, code="trust.every-address")
+        message = f"{shown} trusts every peer, so clients can claim any address"
+        scope.warn(path, message, code="trust.every-address", remedy="name only the networks of the proxies")
     elif listeners and not any((peer == _UNIX) in each.kinds for each in listeners):
-        reason = "peers on a unix socket have no address: write unix:"
+        reason, remedy = "peers on a unix socket have no address", "write unix:"
         if peer == _UNIX:
-            reason = "no listener that it counts for is a unix socket: remove it or move it to one"
-        message = f"{shown} has no effect, {reason}"
-        scope.warn(path, message, code="trust.no-effect")
+            reason, remedy = "no listener that it counts for is a unix socket", "remove it or move it to one"
+        scope.warn(path, f"{shown} has no effect, {reason}", code="trust.no-effect", remedy=remedy)
 
 
 def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:

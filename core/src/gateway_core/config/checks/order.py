@@ -9,7 +9,9 @@ from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.config.chain import effective_chain
 from gateway_core.config.checks.scope import Scope
 from gateway_core.config.document_view import BindingView, bindings, mappings, text
-from gateway_core.config.suggestions import listed, quote
+from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import ConfigFinding
+from gateway_core.config.suggestions import Fault, listed, quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class OrderCheck:
 
     scope: Scope
     _links: dict[tuple[str | int, ...], _Link | None] = field(default_factory=dict)
-    _reported: set[tuple[object, ...]] = field(default_factory=set)
+    _reported: set[tuple[KeyPath, str]] = field(default_factory=set)
 
     def run(self) -> None:
         """Check the chain of every route, or the gateway-wide one if there are no routes."""
@@ -53,30 +55,28 @@ class OrderCheck:
         if len(links) < len(chain):
             return  # A plugin that is missing or broken may be the one that provides.
         for position, link in enumerate(links):
-            for key, message in self._misplaced(link, links[:position], links[position + 1 :]):
+            for need, fault in self._misplaced(link, links[:position], links[position + 1 :]):
+                key = (link.binding.path, need)
                 if key not in self._reported:
                     self._reported.add(key)
                     is_shared = link.binding.path[0] == "plugins" and route is not None
                     where = f" (on route {quote(route or '')})" if is_shared else ""
-                    self.scope.add(link.binding.path, message + where, code="binding.order")
+                    reason = f"{quote(link.binding.id)} needs {quote(need)}, which {fault.reason}{where}"
+                    self.scope.add(link.binding.path, reason, code="binding.order", remedy=fault.remedy)
 
-    def _misplaced(
-        self, link: _Link, earlier: list[_Link], later: list[_Link]
-    ) -> Iterator[tuple[tuple[object, ...], str]]:
-        me = quote(link.binding.id)
+    def _misplaced(self, link: _Link, earlier: list[_Link], later: list[_Link]) -> Iterator[tuple[str, Fault]]:
+        """Yield what a binding needs and no earlier one provides, with why that is so."""
         for need in sorted(link.needs):
-            if any(need in other.provides for other in earlier):
-                continue
-            provider = next((other for other in later if need in other.provides), None)
-            yield (link.binding.path, "needs", need), f"{me} needs {quote(need)}, which {self._source(need, provider)}"
+            if not any(need in other.provides for other in earlier):
+                yield need, self._source(need, next((other for other in later if need in other.provides), None))
 
-    def _source(self, need: str, provider: _Link | None) -> str:
+    def _source(self, need: str, provider: _Link | None) -> Fault:
         if provider is not None:
-            return f"{self._named(provider)} provides only later: put that one first"
+            return Fault(f"{self._named(provider)} provides only later", "put that one first")
         known = [name for name in sorted(self.scope.catalog.names()) if self._may_provide(name, need)]
         if known:
-            return f"no binding before it provides: add one of {listed(known)} before it"
-        return "no installed plugin provides"
+            return Fault("no binding before it provides", f"add one of {listed(known)} before it")
+        return Fault("no installed plugin provides")
 
     def _may_provide(self, name: str, need: str) -> bool:
         description = self.scope.catalog.describe(name)
@@ -99,7 +99,7 @@ class OrderCheck:
             needs = description.needs_of(config) if description.needs_of else description.needs
             provides = description.provides_of(config) if description.provides_of else description.provides
         except Exception as error:  # noqa: BLE001 - the plugin's own code
-            message = f"the plugin fails on this config: {error} ({description.label})"
-            self.scope.add(binding.path, message, code="plugin.check-failed")
+            finding = ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")
+            self.scope.report(finding, binding.path, description.label)
             return None
         return _Link(binding, frozenset(needs) - {HOOK_TIMES}, frozenset(provides))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -16,7 +15,7 @@ from gateway_core.config.location import KeyPath
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
-from gateway_core.config.suggestions import listed, quote
+from gateway_core.config.suggestions import listed, quote, there_are
 from gateway_core.config.values import InvalidValueError
 
 STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
@@ -32,15 +31,13 @@ def check_targets(scope: Scope) -> None:
     for path, target in _targets(scope.document):
         if is_url(target) or target.startswith("//") or target in names:
             continue
-        hint = scope.suggestion(target, names) or known_upstreams(names)
-        scope.add(path, f"{scope.shown(path, target)} is not an upstream{hint}", code="upstream.unknown")
+        remedy = scope.suggestion(target, names) or known_upstreams(names)
+        scope.add(path, f"{scope.shown(path, target)} is not an upstream", code="upstream.unknown", remedy=remedy)
 
 
 def known_upstreams(names: set[str]) -> str:
     """Return what there is, or what to do where there is nothing, for the end of a problem."""
-    if not names:
-        return ": none is configured, add it under upstreams or write a URL such as http://127.0.0.1:8081"
-    return f": there {'is' if len(names) == 1 else 'are'} {listed(sorted(names), last='and')}"
+    return there_are(names, "none is configured, add it under upstreams or write a URL such as http://127.0.0.1:8081")
 
 
 def _targets(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -63,11 +60,9 @@ def check_upstreams(scope: Scope) -> None:
     for path, upstream in mappings(scope.document, "upstreams"):
         strategy = text(upstream, "strategy")
         if strategy is not None and strategy not in scope.strategies:
-            hint = scope.suggestion(strategy, scope.strategies)
-            known = listed(sorted(scope.strategies), last="and")
-            shown = scope.shown((*path, "strategy"), strategy)
-            message = f"{shown} is not a strategy{hint or f': there are {known}'}"
-            scope.add((*path, "strategy"), message, code="strategy.not-installed")
+            remedy = scope.suggestion(strategy, scope.strategies) or there_are(scope.strategies)
+            message = f"{scope.shown((*path, 'strategy'), strategy)} is not a strategy"
+            scope.add((*path, "strategy"), message, code="strategy.not-installed", remedy=remedy)
         discovery = upstream.get("discovery")
         if isinstance(discovery, Mapping):
             _check_discovery(scope, (*path, "discovery"), discovery)
@@ -81,9 +76,9 @@ def check_certificates(scope: Scope) -> None:
             name = text(entry, "name")
             if name is not None and name not in offered:
                 where = (*inner, "name")
-                hint = scope.suggestion(name, offered) or f": there are {listed(offered, last='and') or 'none'}"
-                message = f"no installed extension offers certificates called {scope.shown(where, name)}{hint}"
-                scope.add(where, message, code="certificates.unknown")
+                remedy = scope.suggestion(name, offered) or there_are(offered)
+                message = f"no installed extension offers certificates called {scope.shown(where, name)}"
+                scope.add(where, message, code="certificates.unknown", remedy=remedy)
 
 
 def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) -> None:
@@ -94,11 +89,11 @@ def _check_discovery(scope: Scope, path: KeyPath, discovery: Mapping[str, Any]) 
         _check_dns(scope, (*path, "config"), discovery.get("config") or {})
     elif name not in scope.discoveries:
         installed = listed(sorted(scope.discoveries), last="and")
-        all_of_them = f": installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}"
+        all_of_them = f"installed {'is' if len(scope.discoveries) == 1 else 'are'} {installed}"
         advice = scope.install_hint((*path, "name"), name)
-        hint = advice or scope.suggestion(name, scope.discoveries) or all_of_them
-        message = f"no discovery {scope.shown((*path, 'name'), name)} is installed{hint}"
-        scope.add((*path, "name"), message, code="discovery.not-installed")
+        remedy = advice or scope.suggestion(name, scope.discoveries) or all_of_them
+        message = f"no discovery {scope.shown((*path, 'name'), name)} is installed"
+        scope.add((*path, "name"), message, code="discovery.not-installed", remedy=remedy)
 
 
 def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:
@@ -112,7 +107,7 @@ def _check_dns(scope: Scope, path: KeyPath, config: object) -> None:
             return scope.shown((*path, *inner), value)
 
         for finding in explain_model_errors(DnsDiscoveryConfig, error, show):
-            scope.report(replace(finding, message=f"{finding.message} (dns discovery)"), path)
+            scope.report(finding, path, "dns discovery")
 
 
 def check_names(scope: Scope) -> None:
@@ -140,7 +135,8 @@ def _unique(scope: Scope, key: str, items: Iterable[tuple[KeyPath, str | None]],
         if name in first:
             value = scope.shown((*path, key), name)
             message = f"{value} is already {what} at {scope.place((*first[name], key))}"
-            scope.add((*path, key), message, code="name.duplicate", related=[(*first[name], key)])
+            remedy = "give one of them another"
+            scope.add((*path, key), message, code="name.duplicate", remedy=remedy, related=[(*first[name], key)])
         else:
             first[name] = path
 
@@ -160,7 +156,13 @@ def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
     for binding in bindings(parent, path):
         if binding.id in first:
             place = scope.place(first[binding.id])
-            message = f"{quote(binding.id)} is already a binding in this list at {place}: give one of them another id"
-            scope.add((*binding.path, "id"), message, code="name.duplicate", related=[first[binding.id]])
+            message = f"{quote(binding.id)} is already a binding in this list at {place}"
+            scope.add(
+                (*binding.path, "id"),
+                message,
+                code="name.duplicate",
+                related=[first[binding.id]],
+                remedy="give one of them another id",
+            )
         else:
             first[binding.id] = binding.path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
@@ -34,31 +34,32 @@ class Scope:
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
 
-    def add(self, path: KeyPath, message: str, *, code: str, related: Iterable[KeyPath] = ()) -> None:
+    def add(self, path: KeyPath, message: str, *, code: str, remedy: str = "", related: Iterable[KeyPath] = ()) -> None:
         """Report an error in a value, and the paths of what else has a part in it."""
         places = [self.place(other) for other in related]
-        self.problems.append(self.locator.problem(path, message, code=code, related=places))
+        self.problems.append(self.locator.problem(path, message, code=code, remedy=remedy, related=places))
 
-    def add_key(self, path: KeyPath, message: str, *, code: str) -> None:
+    def add_key(self, path: KeyPath, message: str, *, code: str, remedy: str = "") -> None:
         """Report an error in a key."""
-        self.problems.append(self.locator.key_problem(path, message, code=code))
+        self.problems.append(self.locator.key_problem(path, message, code=code, remedy=remedy))
 
-    def warn(self, path: KeyPath, message: str, *, code: str) -> None:
+    def warn(self, path: KeyPath, message: str, *, code: str, remedy: str = "") -> None:
         """Report a value that is valid and unlikely to be meant."""
-        self.problems.append(self.locator.problem(path, message, code=code, severity="warning"))
+        self.problems.append(self.locator.problem(path, message, code=code, remedy=remedy, severity="warning"))
 
-    def report(self, finding: ConfigFinding, base: KeyPath = ()) -> None:
-        """Report what was found about the value at ``base``."""
+    def report(self, finding: ConfigFinding, base: KeyPath = (), reporter: str = "") -> None:
+        """Report what was found about the value at ``base``, by the plugin or discovery that found it if one did."""
         make = self.locator.key_problem if finding.is_key else self.locator.problem
         path = (*base, *finding.path)
-        self.problems.append(make(path, finding.message, code=finding.code, severity=finding.severity))
+        problem = make(path, finding.message, code=finding.code, remedy=finding.remedy, severity=finding.severity)
+        self.problems.append(replace(problem, reporter=reporter))
 
     def place(self, path: KeyPath) -> Place:
         """Return where a value is written."""
         return self.locator.place(path)
 
     def suggestion(self, name: str, candidates: Collection[str]) -> str:
-        """Return ``: did you mean "x"?`` if a candidate is close and there is time to look."""
+        """Return ``did you mean "x"?`` if a candidate is close and there is time to look, else an empty text."""
         if self.comparisons_left < len(candidates):
             return ""
         self.comparisons_left -= len(candidates)
@@ -68,8 +69,7 @@ class Scope:
         """Return how a plugin or extension could be installed, if its name may be shown."""
         if self.shown(path, name) != shown(name):
             return ""
-        advice = install_advice(name)
-        return f": {advice}" if advice else ""
+        return install_advice(name)
 
     def shown(self, path: KeyPath, value: object) -> str:
         """Name a value in a message; what came from the environment is named as it is written."""

@@ -24,14 +24,14 @@ def _check_stripped(value: str) -> str:
     if value.lower() in _FRAMING:
         raise InvalidValueError("cannot be removed: the request cannot be read without it")
     if "*" in value:  # allowed in a name by the grammar, and never sent
-        raise InvalidValueError("has a *, which is no wildcard here: write whole names")
+        raise InvalidValueError("has a *, which is no wildcard here", remedy="write whole names")
     return value
 
 
 def _check_via(value: object) -> bool | str:
     if isinstance(value, bool) or (isinstance(value, str) and TOKEN.fullmatch(value)):
         return value
-    raise InvalidValueError("is not a name for Via: write true, false, or a word such as edge-1")
+    raise InvalidValueError("is not a name for Via", remedy="write true, false, or a word such as edge-1")
 
 
 Via = Annotated[

@@ -12,7 +12,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.address import ListenAddress, check_host_pattern, parse_listen
 from gateway_core.config.models.base import Section
-from gateway_core.config.values import HeaderName, InvalidValueError, Name, PositiveCount, Switch, TrustedPeer
+from gateway_core.config.values import (
+    HeaderName,
+    InconsistentError,
+    InvalidValueError,
+    Name,
+    PositiveCount,
+    Switch,
+    TrustedPeer,
+)
 
 
 def _check_address(value: str) -> str:
@@ -53,11 +61,18 @@ class CertificateConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> CertificateConfig:
         if self.name is not None and (self.cert or self.key):
-            raise ValueError("has a name and files: give cert and key, or the name of an extension's certificates")
+            raise InconsistentError(
+                "has a name and files", remedy="give cert and key, or the name of an extension's certificates"
+            )
         if self.name is None and not (self.cert and self.key):
-            raise ValueError("has no certificate: give cert and key, or the name of an extension's certificates")
+            raise InconsistentError(
+                "has no certificate", remedy="give cert and key, or the name of an extension's certificates"
+            )
         if self.name is None and self.config:
-            raise ValueError("has a config without a name: config is for certificates of an extension")
+            raise InconsistentError(
+                "has a config without a name",
+                remedy="give the name of an extension's certificates, or leave config out",
+            )
         return self
 
 
@@ -101,14 +116,17 @@ class ListenTlsConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> ListenTlsConfig:
         if bool(self.cert) != bool(self.key):
-            raise ValueError("cert and key belong together: give both")
+            raise InconsistentError("cert and key belong together", remedy="give both")
         if not self.cert and not self.certificates:
-            raise ValueError("has no certificate: give cert and key, or certificates")
+            raise InconsistentError("has no certificate", remedy="give cert and key, or certificates")
         if self.client_auth in {"optional", "required"} and not self.client_ca:
-            raise ValueError(f"client_auth is {self.client_auth}, but no client_ca says whom to trust: give client_ca")
+            raise InconsistentError(
+                f"client_auth is {self.client_auth}, but no client_ca says whom to trust", remedy="give client_ca"
+            )
         if self.client_crl and self.verifies_clients == "none":
-            raise ValueError(
-                "client_crl is given, but no client certificate is asked for: give client_ca, or leave client_crl out"
+            raise InconsistentError(
+                "client_crl is given, but no client certificate is asked for",
+                remedy="give client_ca, or leave client_crl out",
             )
         return self
 
@@ -137,7 +155,7 @@ class ClientAddressConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> ClientAddressConfig:
         if (self.hops is None) is (self.header is None):
-            raise ValueError("needs one of hops and header: give exactly one")
+            raise InconsistentError("needs one of hops and header", remedy="give exactly one")
         return self
 
 
@@ -150,13 +168,13 @@ _OWNER: Final = re.compile(r"[^\s:/]+(:[^\s:/]+)?")
 
 def _check_mode(value: str) -> str:
     if not _MODE.fullmatch(value):
-        raise InvalidValueError('is not a mode of a file in octal digits: write for example "0660"')
+        raise InvalidValueError("is not a mode of a file in octal digits", remedy='write for example "0660"')
     return value
 
 
 def _check_owner(value: str) -> str:
     if not _OWNER.fullmatch(value):
-        raise InvalidValueError("is not an owner: write USER or USER:GROUP, each a name or a number")
+        raise InvalidValueError("is not an owner", remedy="write USER or USER:GROUP, each a name or a number")
     return value
 
 
@@ -237,10 +255,14 @@ def openssl_ciphers(value: str) -> str:
             hint = "use names that `openssl ciphers` prints"
             if entry.startswith("TLS_"):
                 hint = "TLS 1.3 has suites of its own, which are always on: leave it out"
-            raise ValueError(f'"{entry}" is no cipher of TLS 1.2: {hint}')
+            raise InconsistentError(f'"{entry}" is no cipher of TLS 1.2', remedy=hint, code="value.invalid")
     ciphers = value.strip() + _NEVER
     if not _selects(ciphers):
-        raise ValueError(f'"{value}" leaves no cipher with encryption and authentication: name at least one')
+        raise InconsistentError(
+            f'"{value}" leaves no cipher with encryption and authentication',
+            remedy="name at least one",
+            code="value.invalid",
+        )
     return ciphers
 
 

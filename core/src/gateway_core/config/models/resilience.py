@@ -17,6 +17,7 @@ from gateway_core.config.values import (
     Duration,
     HeaderName,
     HeaderValue,
+    InconsistentError,
     InvalidValueError,
     Method,
     Percent,
@@ -78,7 +79,7 @@ class RetriesConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> RetriesConfig:
         if self.backoff_max < self.backoff_base:
-            raise ValueError("backoff_max is shorter than backoff_base")
+            raise InconsistentError("backoff_max is shorter than backoff_base")
         return self
 
 
@@ -165,7 +166,7 @@ class Http1Config(Section):
 def _check_san(value: str) -> str:
     is_uri = "://" in value and all("!" <= character <= "~" for character in value)
     if not is_host(value) and not is_uri:
-        raise InvalidValueError("is not a name in a certificate: write a host name, an IP address or a URI")
+        raise InvalidValueError("is not a name in a certificate", remedy="write a host name, an IP address or a URI")
     return value
 
 
@@ -199,7 +200,7 @@ class UpstreamTlsConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> UpstreamTlsConfig:
         if bool(self.cert) != bool(self.key):
-            raise ValueError("cert and key belong together: give both")
+            raise InconsistentError("cert and key belong together", remedy="give both")
         return self
 
 
@@ -209,7 +210,7 @@ _STATUS_RANGE: Final = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 def _check_statuses(value: str) -> str:
     match = _STATUS_RANGE.fullmatch(value)
     if match is None or (match[2] is not None and match[1] > match[2]):
-        raise InvalidValueError("is not a status or a range of statuses: write for example 200 or 200-399")
+        raise InvalidValueError("is not a status or a range of statuses", remedy="write for example 200 or 200-399")
     return value
 
 
@@ -221,7 +222,7 @@ StatusRange = Annotated[
 
 def _check_path(value: str) -> str:
     if not value.startswith("/") or any(ord(character) <= 0x20 or ord(character) > 0x7E for character in value):
-        raise InvalidValueError("is not a path: begin with / and percent-encode what is not ASCII")
+        raise InvalidValueError("is not a path", remedy="begin with / and percent-encode what is not ASCII")
     return value
 
 
@@ -297,7 +298,7 @@ class OutlierDetectionConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> OutlierDetectionConfig:
         if self.max_ejection_time < self.base_ejection_time:
-            raise ValueError("max_ejection_time is shorter than base_ejection_time")
+            raise InconsistentError("max_ejection_time is shorter than base_ejection_time")
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway_core.config.address import check_authority
 from gateway_core.config.models.base import Section
-from gateway_core.config.values import InvalidValueError, Switch
+from gateway_core.config.values import InconsistentError, InvalidValueError, Switch
 
 
 def _check_parameter(value: str) -> str:
@@ -35,7 +35,7 @@ class RewriteQueryConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> RewriteQueryConfig:
         if not self.set and not self.remove:
-            raise ValueError("changes nothing: give set or remove")
+            raise InconsistentError("changes nothing", remedy="give set or remove")
         return self
 
 
@@ -63,12 +63,14 @@ class RewriteConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> RewriteConfig:
         if self.prefix is not None and self.template is not None:
-            raise ValueError("prefix and template are given: keep one of them")
+            raise InconsistentError("prefix and template are given", remedy="keep one of them")
         if not self.changes_path and self.host is None and self.query is None:
-            raise ValueError("changes nothing: give prefix, template, host or query")
+            raise InconsistentError("changes nothing", remedy="give prefix, template, host or query")
         for name, text in (("prefix", self.prefix), ("template", self.template)):
             if text is not None and (not text.startswith("/") or re.search(r"[\s?#\\\x00-\x1f\x7f]", text)):
-                raise ValueError(f"the {name} is not a path: begin with / and leave out spaces, ?, # and \\")
+                raise InconsistentError(
+                    f"the {name} is not a path", remedy="begin with / and leave out spaces, ?, # and \\"
+                )
         return self
 
 
@@ -91,7 +93,7 @@ class RewriteResponseConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> RewriteResponseConfig:
         if not (self.location or self.cookie_path or self.cookie_domain):
-            raise ValueError("changes nothing: give location, cookie_path or cookie_domain")
+            raise InconsistentError("changes nothing", remedy="give location, cookie_path or cookie_domain")
         return self
 
 

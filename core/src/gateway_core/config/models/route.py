@@ -15,9 +15,11 @@ from gateway_core.config.models.listen import Host
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
 from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig, RoutePathPolicyConfig
 from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
+from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import (
     NOT_EMPTY,
     HeaderName,
+    InconsistentError,
     Integer,
     InvalidValueError,
     Method,
@@ -28,6 +30,7 @@ from gateway_core.config.values import (
     Size,
     Switch,
     Weight,
+    refuse,
 )
 
 
@@ -65,13 +68,13 @@ class ConditionConfig(Section):
         given = [name for name in ("value", "regex", "present") if getattr(self, name) is not None]
         if len(given) != 1:
             what = " and ".join(given) + " are given" if given else "nothing is given"
-            raise ValueError(f"{what}: give exactly one of value, regex and present")
+            raise InconsistentError(f"{what}", remedy="give exactly one of value, regex and present")
         return self
 
 
 def _as_condition(value: Any) -> Any:
     if isinstance(value, (int, float)):
-        raise InvalidValueError("is not text: put it in quotes")
+        raise InvalidValueError("is not text", remedy="put it in quotes")
     return {"value": value} if isinstance(value, str) else value
 
 
@@ -144,11 +147,11 @@ class RedirectConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> RedirectConfig:
         if self.scheme is None and self.host is None and self.path is None:
-            raise ValueError("leads back to the same place: give scheme, host or path")
+            raise InconsistentError("leads back to the same place", remedy="give scheme, host or path")
         if self.path is not None and (not self.path.startswith("/") or re.search(r"[\s\\\x00-\x1f\x7f]", self.path)):
-            raise ValueError("the path does not begin with / or holds a space, a \\ or a control character")
+            raise InconsistentError("the path does not begin with / or holds a space, a \\ or a control character")
         if self.host is not None and not is_host(re.sub(r":\d{1,5}$", "", self.host).strip("[]")):
-            raise ValueError("the host is not a host name, with or without a port")
+            raise InconsistentError("the host is not a host name, with or without a port")
         return self
 
 
@@ -246,50 +249,60 @@ class RouteConfig(Section):
         problems = [*_not_exactly_one(paths), *_not_exactly_one(targets)]
         problems += [*self._check_targets(), *self._check_rewrites()]
         if self.redirect is not None and self.mirror:
-            problems.append("redirect and mirror contradict each other: a redirect sends nothing upstream")
-        if problems:
-            raise ValueError("; ".join(problems))
+            problems.append(
+                Fault(
+                    "redirect and mirror contradict each other, as a redirect sends nothing upstream",
+                    "keep one of them",
+                )
+            )
+        refuse(problems)
         return self
 
-    def _check_targets(self) -> Iterator[str]:
+    def _check_targets(self) -> Iterator[Fault]:
         given = [name for name, value in (("sticky_cookie", self.sticky_cookie), ("hash_on", self.hash_on)) if value]
         if len(given) > 1:
-            yield "sticky_cookie and hash_on contradict each other: keep one of them"
+            yield Fault("sticky_cookie and hash_on contradict each other", "keep one of them")
         if not self.targets:
             for name in given:
-                yield f"{name} keeps clients on one of several targets: give targets, or write {name} on the upstream"
+                yield Fault(
+                    f"{name} keeps clients on one of several targets", f"give targets, or write {name} on the upstream"
+                )
             return
         first: dict[str, WeightedTargetConfig] = {}
         for index, item in enumerate(self.targets):
             if first.setdefault(item.target, item).plugins != item.plugins:
                 earlier = f"an earlier target {item.target!r}"
-                yield f"targets[{index}] has other plugins than {earlier}: write the same on both"
+                yield Fault(f"targets[{index}] has other plugins than {earlier}", "write the same on both")
         if not any(item.weight for item in self.targets):
-            yield "every weight in targets is 0: give at least one of them a share"
+            yield Fault("every weight in targets is 0", "give at least one of them a share")
         elif all(item.backup or not item.weight for item in self.targets):
-            yield "every target with a share is a backup: leave out backup on those that are to get the requests"
+            yield Fault(
+                "every target with a share is a backup", "leave out backup on those that are to get the requests"
+            )
 
-    def _check_rewrites(self) -> Iterator[str]:
+    def _check_rewrites(self) -> Iterator[Fault]:
         own = [
             ("rewrite", self.rewrite),
             *((f"targets[{i}].rewrite", item.rewrite) for i, item in enumerate(self.targets)),
         ]
         if self.strip_path and self.rewrite is not None and self.rewrite.changes_path:
             key = "prefix" if self.rewrite.template is None else "template"
-            yield f"strip_path and rewrite.{key} contradict each other: keep one of them"
+            yield Fault(f"strip_path and rewrite.{key} contradict each other", "keep one of them")
         for name, rewrite in own:
             if rewrite is None:
                 continue
             if rewrite.host is not None and self.preserve_host:
-                yield f"preserve_host and {name}.host contradict each other: keep one of them"
+                yield Fault(f"preserve_host and {name}.host contradict each other", "keep one of them")
             if rewrite.template is not None and self.rewrite_response is not None:
-                yield f"rewrite_response cannot undo {name}.template: write a prefix, or leave rewrite_response out"
+                yield Fault(
+                    f"rewrite_response cannot undo {name}.template", "write a prefix, or leave rewrite_response out"
+                )
 
 
-def _not_exactly_one(options: Mapping[str, object]) -> list[str]:
+def _not_exactly_one(options: Mapping[str, object]) -> list[Fault]:
     given = [name for name, value in options.items() if value is not None]
     names = list(options)
     choice = f"{', '.join(names[:-1])} and {names[-1]}"
     if len(given) > 1:
-        return [f"{' and '.join(given)} are given: keep exactly one of {choice}"]
-    return [] if given else [f"give exactly one of {choice}"]
+        return [Fault(f"{' and '.join(given)} are given", f"keep exactly one of {choice}")]
+    return [] if given else [Fault("lacks a key", f"give exactly one of {choice}")]

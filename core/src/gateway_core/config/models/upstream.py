@@ -23,10 +23,12 @@ from gateway_core.config.models.resilience import (
     UpstreamLimitsConfig,
     UpstreamTlsConfig,
 )
+from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import (
     NOT_EMPTY,
     TOKEN,
     Duration,
+    InconsistentError,
     InvalidValueError,
     Name,
     Percent,
@@ -34,6 +36,7 @@ from gateway_core.config.values import (
     PositiveDuration,
     Switch,
     Weight,
+    refuse,
 )
 
 _DO_NOT_HASH: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests"})
@@ -45,7 +48,7 @@ _HASH_ON: Final = re.compile(rf"client_ip|(?:{'|'.join(HASH_SOURCES)}):.+")
 def _check_hash_on(value: str) -> str:
     if not _HASH_ON.fullmatch(value):
         raise InvalidValueError(
-            "is nothing to hash on: write client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME"
+            "is nothing to hash on", remedy="write client_ip, header:NAME, cookie:NAME, query:NAME or param:NAME"
         )
     return value
 
@@ -138,7 +141,7 @@ class StickyCookieConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> StickyCookieConfig:
         if self.same_site == "none" and not self.secure:
-            raise ValueError("same_site is none, which browsers accept only with secure: true")
+            raise InconsistentError("same_site is none, which browsers accept only with secure: true")
         return self
 
 
@@ -167,7 +170,7 @@ def _check_name_server(value: str) -> str:
     except ValueError:
         raise InvalidValueError("is not the address of a name server such as 10.0.0.2 or 10.0.0.2:53") from None
     if port and not (port.removeprefix(":").isdecimal() and 0 < int(port.removeprefix(":")) < 1 << 16):
-        raise InvalidValueError("has no valid port: write for example 10.0.0.2:53")
+        raise InvalidValueError("has no valid port", remedy="write for example 10.0.0.2:53")
     return value
 
 
@@ -283,22 +286,27 @@ class UpstreamConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> UpstreamConfig:
-        problems = []
+        problems: list[Fault] = []
         if self.strategy == "consistent-hash" and not self.hash_on:
-            problems.append("consistent-hash needs hash_on: give for example hash_on: client_ip")
+            problems.append(Fault("consistent-hash needs hash_on", "give for example hash_on: client_ip"))
         elif self.hash_on and self.strategy in _DO_NOT_HASH:
             problems.append(
-                f"hash_on and the strategy {self.strategy} contradict each other: leave out one of them, "
-                "hash_on alone means consistent-hash"
+                Fault(
+                    f"hash_on and the strategy {self.strategy} contradict each other",
+                    "leave out one of them, hash_on alone means consistent-hash",
+                )
             )
         if not self.endpoints and self.discovery is None:
-            problems.append("has neither endpoints nor discovery: give one of them")
+            problems.append(Fault("has neither endpoints nor discovery", "give one of them"))
         if self.endpoints and self.discovery is None and all(endpoint.backup for endpoint in self.endpoints):
-            problems.append("every endpoint is a backup: leave out backup on those that are to get the requests")
+            problems.append(
+                Fault("every endpoint is a backup", "leave out backup on those that are to get the requests")
+            )
         if self.health_check is not None and self.health_check.type == "https":
             sockets = [endpoint.id for endpoint in self.endpoints if endpoint.origin.is_unix]
             if sockets:
-                problems.append(f"health_check asks {sockets[0]} by https, which is for URLs: write type: http")
-        if problems:
-            raise ValueError("; ".join(problems))
+                problems.append(
+                    Fault(f"health_check asks {sockets[0]} by https, which is for URLs", "write type: http")
+                )
+        refuse(problems)
         return self

@@ -21,12 +21,12 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from gateway_plugin_logger.config.names import Template
 
 _HTTP_URL: Final = r"^https?://[^/?#\s]+(/[^\s]*)?$"
-_HTTP_URL_EXPECTED: Final = "a URL: write for example https://logs.example.com/in"
+_HTTP_URL_REMEDY: Final = "write for example https://logs.example.com/in"
 
 
 def _check_url(url: str) -> None:
     if not re.match(_HTTP_URL, url) or not _has_port(url):
-        raise ValueError(f"the value is not {_HTTP_URL_EXPECTED}")
+        raise ValueError(f"the value is not a URL: {_HTTP_URL_REMEDY}")
 
 
 def _has_port(url: str) -> bool:
@@ -41,7 +41,7 @@ def _has_port(url: str) -> bool:
 HttpUrl = Annotated[
     SecretUrl,
     AfterValidator(SecretUrl.checked(_check_url)),
-    Field(json_schema_extra={"pattern": _HTTP_URL, "x-expected": _HTTP_URL_EXPECTED}),
+    Field(json_schema_extra={"pattern": _HTTP_URL, "x-expected": "a URL", "x-remedy": _HTTP_URL_REMEDY}),
 ]
 """Where a server takes lines; may hold a user and a password, which are never shown."""
 
@@ -141,7 +141,9 @@ class FileSink(_WriterSink):
     path: OutputFile
     """Path, relative to the document that says it; its directory must be there."""
     mode: str = Field(
-        default="0640", pattern=r"^0[0-7]{3}$", json_schema_extra={"x-expected": 'a mode: write for example "0640"'}
+        default="0640",
+        pattern=r"^0[0-7]{3}$",
+        json_schema_extra={"x-expected": "a mode", "x-remedy": 'write for example "0640"'},
     )
     """Permissions of a new file, in octal."""
     rotate: Rotation | None = None

@@ -16,8 +16,8 @@ COST_PATTERN = r"^(content-length|(header|query|response-header):.+)$"
 _SOURCE_SCHEMA: Final = {
     "type": "string",
     "pattern": SOURCE_PATTERN,
-    "x-expected": f"a property of requests: use {', '.join(PLAIN_SOURCES)}, or header:NAME, cookie:NAME, query:NAME, "
-    "param:NAME or claim:NAME",
+    "x-expected": "a property of requests",
+    "x-remedy": f"use {', '.join(PLAIN_SOURCES)}, or header:NAME, cookie:NAME, query:NAME, param:NAME or claim:NAME",
 }
 
 
@@ -68,7 +68,8 @@ Condition = Annotated[Mapping[Source, Texts], Field(min_length=1), AfterValidato
 _COST_SCHEMA: Final = {
     "type": "string",
     "pattern": COST_PATTERN,
-    "x-expected": "a cost: use a number, header:NAME, query:NAME, content-length or response-header:NAME",
+    "x-expected": "a cost",
+    "x-remedy": "use a number, header:NAME, query:NAME, content-length or response-header:NAME",
 }
 
 
