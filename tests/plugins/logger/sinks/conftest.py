@@ -13,7 +13,7 @@ from gateway_plugin_sdk import Metrics
 
 @dataclass
 class Counted:
-    """An stats and what it counted."""
+    """A `SinkStats` and what it counted."""
 
     clock: Any
     metrics: Metrics = field(default_factory=Metrics)
@@ -33,6 +33,10 @@ class Counted:
     @property
     def retries(self) -> int:
         return self._value("retries")
+
+    @property
+    def failures(self) -> int:
+        return self._value("writer_failures")
 
     def dropped(self, reason: str) -> int:
         return self._value("dropped", reason=reason)

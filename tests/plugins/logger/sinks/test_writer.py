@@ -7,6 +7,8 @@ import pytest
 from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.writer import LineWriter
 
+ENDS_THREADS = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 
 class Paper:
     """A target that can be held up and torn."""
@@ -16,7 +18,7 @@ class Paper:
         self.may_write.set()
         self.is_writing = threading.Event()
         self.written: list[bytes] = []
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.calls: list[str] = []
 
     def write(self, data: bytes) -> None:
@@ -104,15 +106,88 @@ def test_what_could_not_be_written_is_counted_and_the_next_lines_are_written(cou
     paper.failure = OSError(28, "no space left")
     writer.extend(["lost\n"])
     assert writer.flush(30)
-    paper.failure = RuntimeError("odd")
-    writer.extend(["lost\n"])
-    assert writer.flush(30)
     paper.failure = None
     writer.extend(["kept\n"])
     writer.close(30)
 
-    assert counted.dropped("write-error") == 2
+    assert counted.dropped("write-error") == 1
     assert paper.text == "kept\n"
+
+
+def test_a_failure_of_the_thread_is_logged_once_and_counted_and_the_next_lines_are_written(
+    counted: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.stats)
+
+    paper.failure = RuntimeError("odd")
+    for _ in range(3):
+        writer.extend(["lost\n", "lost\n"])
+        assert writer.flush(30)
+    paper.failure = None
+    writer.extend(["kept\n"])
+    writer.close(30)
+
+    assert counted.dropped("writer-failed") == 6
+    assert counted.failures == 3
+    said = [record.getMessage() for record in caplog.records if "begins again" in record.getMessage()]
+    assert said == ["access log: the writer of sink failed and begins again: RuntimeError('odd')"]
+    assert paper.text == "kept\n"
+
+
+@ENDS_THREADS
+def test_another_thread_takes_the_place_of_one_that_has_ended_and_what_it_had_is_counted(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.stats, flush_interval=0.0)
+
+    paper.failure = SystemExit()
+    writer.extend(["lost\n"])
+    writer._thread.join(30)
+    paper.failure = None
+    writer.extend(["kept\n"])
+    assert writer.flush(30)
+    written = paper.text
+    writer.close(30)
+
+    assert written == "kept\n"
+    assert (counted.lines, counted.dropped("writer-failed"), counted.failures) == (1, 1, 1)
+    assert paper.calls == ["close"]
+
+
+@ENDS_THREADS
+def test_what_waits_when_the_thread_has_ended_is_written_by_a_stop(counted: Any) -> None:
+    paper = Paper()
+    writer = make_writer(paper, counted.stats, flush_interval=0.0)
+    paper.may_write.clear()
+    paper.failure = SystemExit()
+
+    writer.extend(["lost\n"])
+    assert paper.is_writing.wait(30)
+    writer.extend(["kept\n"])
+    paper.may_write.set()
+    writer._thread.join(30)
+    paper.failure = None
+    writer.close(30)
+
+    assert paper.text == "kept\n"
+    assert counted.dropped("writer-failed") == 1
+
+
+def test_a_target_that_cannot_be_closed_or_reopened_costs_no_line(counted: Any) -> None:
+    paper = Paper()
+
+    def fail() -> None:
+        raise RuntimeError
+
+    paper.reopen = paper.close = fail  # type: ignore[method-assign]
+    writer = make_writer(paper, counted.stats)
+
+    writer.reopen()
+    writer.extend(["line\n"])
+    writer.close(30)
+
+    assert paper.text == "line\n"
+    assert counted.failures == 2
 
 
 def test_closing_writes_the_last_lines_and_closes_the_target(counted: Any) -> None:

@@ -22,7 +22,9 @@ class SinkStats:
     __slots__ = (
         "_clock",
         "_dropped",
+        "_failures",
         "_label",
+        "_last_failure",
         "_lock",
         "_log",
         "_quiet_until",
@@ -40,15 +42,28 @@ class SinkStats:
         self._unreported: dict[str, tuple[int, Callable[[], str] | str]] = {}
         self._written = metrics.counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
         self._dropped = metrics.counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
+        self._last_failure = ""
+        self._failures = metrics.counter(
+            "gateway_logger_writer_failures", "Failures of the thread that writes lines", ("sink",)
+        )
         self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
 
     def wrote(self, lines: int) -> None:
         """Count lines that the sink took."""
+        self._last_failure = ""
         self._written.labels(self._label).inc(lines)
 
     def retried(self) -> None:
         """Count a batch that is sent again."""
         self._retries.labels(self._label).inc()
+
+    def failed(self, why: str) -> None:
+        """Count a failure of what writes lines, which begins again; the same one is logged once until lines go out."""
+        self._failures.labels(self._label).inc()
+        with self._lock:
+            is_new, self._last_failure = why != self._last_failure, why
+        if is_new:
+            self._log.error("access log: the writer of %s failed and begins again: %s", self._label, why)
 
     def refused(self, lines: int, why: str) -> None:
         """Count lines of a batch that the other side took otherwise; with none of them it is a warning of its own."""

@@ -1,11 +1,20 @@
-"""Writes lines from a thread of its own, so that a slow disk or a full pipe never holds up a request."""
+"""Writes lines from a thread of its own, so that a slow disk or a full pipe never holds up a request.
+
+Event loops append batches under a lock; the thread takes them from the front, several at once, and writes them. A batch
+is settled when it is written or lost, whichever it was is counted, and `flush` waits for that. Nothing that the target
+raises ends the thread: what was under way is counted as lost, and the thread begins again after a delay. If it ends all
+the same (``SystemExit``, no memory), the next lines start another one.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
+from random import Random
 from typing import Final, Protocol
+
+from gateway_plugin_sdk import Backoff
 
 from gateway_plugin_logger.sinks.stats import SinkStats
 
@@ -41,7 +50,8 @@ class LineWriter:
         self._flush_interval = flush_interval
         self._max_pending = max_pending
         self._batches: list[_Batch] = []
-        self._lines_under_way = 0
+        self._lines_under_way = self._size_under_way = 0
+        """Lines, and characters of them, that the thread has taken and not yet settled."""
         self._appended = 0
         self._settled = 0
         """Characters that came in, and those that are written or lost; the lock is for several event loops."""
@@ -52,8 +62,14 @@ class LineWriter:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._progress = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=f"access-log {name}", daemon=True)
-        self._thread.start()
+        self._name = name
+        self._backoff = Backoff(Random(), longest=5.0)  # noqa: S311 - a delay, no secret
+        self._thread = self._start()
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._supervise, name=f"access-log {self._name}", daemon=True)
+        thread.start()
+        return thread
 
     def configure(self, *, flush_interval: float, max_pending: int) -> None:
         """Change the options while lines come in."""
@@ -71,9 +87,20 @@ class LineWriter:
         if not has_room:
             self._stats.dropped(len(lines), "overflow", "the sink takes lines more slowly than they come")
             return
+        self._revive()
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
+
+    def _revive(self) -> None:
+        """Start another thread if there is none that would write what waits."""
+        if self._thread.is_alive() or self._is_closing:
+            return
+        with self._lock:
+            if not self._thread.is_alive():  # not started by another event loop meanwhile
+                self._thread_failed("the thread has ended")
+                self._thread = self._start()
+                self._wake.set()
 
     def reopen(self) -> None:
         """Open the target anew before the next line; safe in a signal handler."""
@@ -83,23 +110,53 @@ class LineWriter:
     def flush(self, timeout: float) -> bool:
         """Wait until the lines taken so far are written or lost; return whether that was in time."""
         goal, deadline = self._appended, time.monotonic() + timeout
+        self._revive()
         self._wake_up()
         with self._progress:
             return self._progress.wait_for(lambda: self._settled >= goal, max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> None:
         """Write what is left, let go of the target and end the thread; lines that are not out in time are lost."""
+        self._revive()
         self._is_closing = True
         self._wake_up()
         self._thread.join(timeout)
-        if self._thread.is_alive():
-            lost = self._lines_under_way + sum(count for _, count in self._batches)
-            self._stats.dropped(lost, "stop", "the sink did not take them in time")
+        lost = self._lines_under_way + sum(count for _, count in self._batches)
+        self._stats.dropped(lost, "stop", "the sink did not take them in time")
         self._stats.report()
 
     def _wake_up(self) -> None:
         self._hurry.set()
         self._wake.set()
+
+    def _supervise(self) -> None:
+        while True:
+            try:
+                self._run()
+            except Exception as error:  # noqa: BLE001 - the thread's top: nothing that a target does ends it
+                self._thread_failed(repr(error))
+                if not self._is_closing:
+                    self._hurry.wait(self._backoff.next_delay())
+                self._wake.set()  # for what is waiting
+            else:
+                break
+        try:
+            self.target.close()
+        except Exception as error:  # noqa: BLE001 - the thread's top
+            self._stats.failed(repr(error))
+
+    def _thread_failed(self, why: str) -> None:
+        """Count a failure of the thread, and what it had taken as lost."""
+        lines, self._lines_under_way = self._lines_under_way, 0
+        size, self._size_under_way = self._size_under_way, 0
+        self._stats.failed(why)
+        self._stats.dropped(lines, "writer-failed", why)
+        self._settle(size)
+
+    def _settle(self, size: int) -> None:
+        self._settled += size
+        with self._progress:
+            self._progress.notify_all()
 
     def _run(self) -> None:
         while True:
@@ -117,7 +174,6 @@ class LineWriter:
             while self._batches:
                 self._write_some()
             if is_last and not self._batches:
-                self.target.close()
                 return
 
     def _write_some(self) -> None:
@@ -129,15 +185,14 @@ class LineWriter:
             if size >= _PIECE:
                 break
         texts = [text for text, _ in self._batches[:batches]]
-        self._lines_under_way = count
+        self._lines_under_way, self._size_under_way = count, size
         del self._batches[:batches]
         try:
             self.target.write("".join(texts).encode("utf-8", "backslashreplace"))
-        except Exception as error:  # noqa: BLE001 - the thread's top: whatever happens, the next lines have their turn
+        except OSError as error:
             self._stats.dropped(count, "write-error", str(error))
         else:
             self._stats.wrote(count)
-        self._lines_under_way = 0
-        self._settled += size
-        with self._progress:
-            self._progress.notify_all()
+            self._backoff.reset()
+        self._lines_under_way = self._size_under_way = 0
+        self._settle(size)
