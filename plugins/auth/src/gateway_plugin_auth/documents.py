@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final, Generic, TypeVar
 
 from gateway_plugin_sdk import Clock, Metrics, Tasks
@@ -74,7 +74,7 @@ class Document(Generic[ValueT]):
         self.loads = 0
         """Loads that were tried."""
         self._load = load
-        self._freshness = Freshness(terms)
+        self._freshness = Freshness(terms, Random())  # noqa: S311 - spreads retries, guards nothing
         self._clock = clock
         self._log = log
         self._value: ValueT | None = None
@@ -162,7 +162,7 @@ class Document(Generic[ValueT]):
         try:
             loaded = await self._load()
         except Exception as error:  # noqa: BLE001 - a task's top: whatever it was, the next load is planned
-            freshness.failed(clock.monotonic(), random.random())  # noqa: S311 - spreads retries, guards nothing
+            freshness.failed(clock.monotonic())
             self._failed(str(error) if isinstance(error, FetchError) else repr(error))
         else:
             freshness.succeeded(clock.monotonic(), loaded.lifetime)

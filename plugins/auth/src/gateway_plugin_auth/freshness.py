@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from random import Random
 from typing import Final
+
+from gateway_plugin_sdk import Backoff
 
 SHORTEST_LIFETIME: Final = 10.0
 """Seconds; a server that asks for less is not asked more often."""
 
+FIRST_RETRY: Final = 1.0
 LONGEST_RETRY: Final = 60.0
 
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
@@ -35,17 +39,20 @@ def lifetime_of(cache_control: str, terms: Terms) -> float:
 class Freshness:
     """The history of one document's fetches."""
 
-    __slots__ = ("due_at", "expires_at", "failures", "last_attempt", "terms")
+    __slots__ = ("_backoff", "due_at", "expires_at", "last_attempt", "terms")
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, rng: Random) -> None:
+        """Begin without a fetch.
+
+        :param rng: draws the jitter of the delays after failures: many gateways do not come at the same moment.
+        """
         self.terms = terms
         self.due_at = float("-inf")
         """When the next fetch is due."""
         self.expires_at = float("-inf")
         """When the document that is there may not be used any more."""
-        self.failures = 0
-        """Fetches that failed since one succeeded."""
         self.last_attempt = float("-inf")
+        self._backoff = Backoff(rng, first=FIRST_RETRY, longest=LONGEST_RETRY)
 
     def began(self, now: float) -> None:
         """Note that a fetch begins."""
@@ -53,18 +60,13 @@ class Freshness:
 
     def succeeded(self, now: float, lifetime: float) -> None:
         """Note that a fetch gave a document."""
-        self.failures = 0
+        self._backoff.reset()
         self.due_at = now + lifetime
         self.expires_at = self.due_at + self.terms.stale_for
 
-    def failed(self, now: float, spread: float) -> None:
-        """Note that a fetch failed: the next is due after a time that doubles.
-
-        :param spread: 0 to 1, at random, so that many gateways do not come at the same moment.
-        """
-        pause = min(LONGEST_RETRY, float(2 ** min(self.failures, 10)))
-        self.failures += 1
-        self.due_at = now + pause * (0.5 + spread / 2)
+    def failed(self, now: float) -> None:
+        """Note that a fetch failed: the next is due after a delay that doubles."""
+        self.due_at = now + self._backoff.next_delay()
 
     def is_due(self, now: float) -> bool:
         return now >= self.due_at

@@ -110,6 +110,16 @@ async def test_a_batch_that_is_too_old_is_given_up(counted: Any) -> None:
     assert counted.dropped("gave-up") == 1
 
 
+async def test_a_batch_is_given_up_if_the_other_side_asks_for_a_delay_in_which_it_gets_too_old(counted: Any) -> None:
+    receiver = Receiver(DeliveryError("503", retry_after=61.0))
+    sender = make_sender(receiver, counted, retries={"initial_delay": "1ms", "give_up_after": "60s"})
+
+    sender.extend(["a"])
+    await sender.aclose(30)
+
+    assert counted.dropped("gave-up") == 1
+
+
 @pytest.mark.parametrize(("limits", "line"), [({"max_lines": 10}, "x"), ({"max_bytes": 1024}, "x" * 100)])
 async def test_what_waits_is_bounded_and_what_is_too_much_is_counted(
     counted: Any, limits: dict[str, int], line: str

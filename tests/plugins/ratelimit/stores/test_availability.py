@@ -1,47 +1,40 @@
 from __future__ import annotations
 
-from typing import Any
+from random import Random
 
-from gateway_plugin_ratelimit.stores.availability import LONGEST_PAUSE, Availability
+from gateway_plugin_ratelimit.stores.availability import FIRST_DELAY, LONGEST_DELAY, Availability
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def test_goes_down_at_the_first_failure_and_up_with_the_first_success() -> None:
-    server = Availability()
+    server = Availability(Random(1))
 
-    assert server.failed(100.0, 0.5)
+    assert server.failed(0.0)
     assert not server.is_up
-    assert not server.failed(100.0, 0.5)
+    assert not server.failed(0.0)
     assert server.succeeded()
     assert server.is_up
     assert not server.succeeded()  # type: ignore[unreachable]  # mypy does not see that the calls change is_up
 
 
-def test_pauses_between_probes_grow_and_begin_anew_after_a_success() -> None:
-    server, pauses = Availability(), []
+@given(st.randoms(use_true_random=False))
+def test_delays_between_probes_grow_up_to_the_longest_and_begin_again_after_a_success(rng: Random) -> None:
+    server, delays = Availability(rng), []
 
-    for _ in range(8):
-        server.failed(100.0, 0.5)
-        pauses.append(round(server.wait(100.0), 3))
-
-    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    for _ in range(9):
+        server.failed(0.0)
+        delays.append(server.wait(0.0))
     server.succeeded()
-    server.failed(100.0, 0.5)
-    assert round(server.wait(100.0), 3) == 0.1
+    server.failed(0.0)
 
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_no_pause_is_zero_or_longer_than_the_longest_with_its_spread(draws: Any) -> None:
-    server = Availability()
-
-    for draw in draws:
-        server.failed(100.0, draw)
-        assert 0 < server.wait(100.0) <= 1.5 * LONGEST_PAUSE
+    wholes = [min(FIRST_DELAY * 2**count, LONGEST_DELAY) for count in range(9)]
+    assert all(whole / 2 <= delay <= whole for delay, whole in zip(delays, wholes, strict=True))
+    assert server.wait(0.0) <= FIRST_DELAY
 
 
 def test_answers_that_are_late_together_are_one_failure_and_no_outage() -> None:
-    server = Availability()
+    server = Availability(Random(1))
     numbers = [server.asked() for _ in range(5)]
 
     assert not any(server.late(number) for number in numbers)
@@ -49,14 +42,14 @@ def test_answers_that_are_late_together_are_one_failure_and_no_outage() -> None:
 
 
 def test_an_answer_that_is_late_after_another_was_means_that_the_server_is_down() -> None:
-    server = Availability()
+    server = Availability(Random(1))
     server.late(server.asked())
 
     assert server.late(server.asked())
 
 
 def test_an_answer_in_time_ends_the_suspicion() -> None:
-    server = Availability()
+    server = Availability(Random(1))
     for _ in range(5):
         assert not server.late(server.asked())
         server.asked()

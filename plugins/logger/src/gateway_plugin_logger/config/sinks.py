@@ -87,13 +87,13 @@ class Retries(ConfigModel):
     """What happens to a batch that could not be sent."""
 
     initial_delay: Duration = Field(default=0.1, gt=0)
-    """Time before the second try; it doubles from try to try, and a random part of it is taken off."""
+    """Delay before the second attempt; it doubles each time, and up to half of it is taken off at random."""
     max_delay: Duration = Field(default=10.0, gt=0)
-    """Longest time between two tries."""
+    """Longest delay between two attempts, unless the other side asks for a longer one."""
     give_up_after: Duration = Field(default=60.0, ge=0)
-    """Age at which a batch is dropped; 0 is after one try."""
-    max_tries: int = Field(default=0, ge=0)
-    """Tries after which it is dropped; 0 is no limit."""
+    """Age at which a batch is dropped; 0 is after one attempt."""
+    max_attempts: int = Field(default=0, ge=0)
+    """Attempts after which it is dropped; 0 is no limit."""
 
 
 class Queue(ConfigModel):

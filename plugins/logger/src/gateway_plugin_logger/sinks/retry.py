@@ -1,4 +1,4 @@
-"""When a batch is tried again: a decision over values."""
+"""Whether a batch is sent again: a decision over values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway_plugin_logger.config.sinks import Retries
 
 
 class DeliveryError(Exception):
-    """A batch that was not taken, and may be tried again."""
+    """A batch that was not taken, and may be sent again."""
 
     def __init__(self, why: str, *, retry_after: float | None = None) -> None:
         super().__init__(why)
@@ -18,19 +18,11 @@ class RejectedError(Exception):
     """A batch that the other side will never take."""
 
 
-def next_delay(
-    retries: Retries, *, tries: int, age: float, asked: float | None = None, chance: float = 1.0
-) -> float | None:
-    """Return the seconds until the next try; None to give up.
+def gives_up(retries: Retries, *, attempts: int, age: float, delay: float) -> bool:
+    """Return whether a batch is dropped rather than sent again.
 
-    :param tries: tries so far, at least 1.
-    :param age: seconds since the first try began.
-    :param asked: seconds that the other side asked for; they count if they are longer.
-    :param chance: from 0 to 1; 0 halves the delay, so that many gateways do not come back at once.
+    :param attempts: attempts so far, at least 1.
+    :param age: seconds since the first attempt began.
+    :param delay: seconds until the next attempt.
     """
-    if retries.max_tries and tries >= retries.max_tries:
-        return None
-    delay = min(retries.max_delay, retries.initial_delay * 2 ** min(tries - 1, 32)) * (0.5 + 0.5 * chance)
-    if asked is not None and asked > delay:
-        delay = asked
-    return delay if age + delay < retries.give_up_after else None
+    return bool(retries.max_attempts and attempts >= retries.max_attempts) or age + delay >= retries.give_up_after

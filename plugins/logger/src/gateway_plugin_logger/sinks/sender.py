@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from random import Random
 
-from gateway_plugin_sdk import Clock, Tasks
+from gateway_plugin_sdk import Backoff, Clock, Tasks
 
 from gateway_plugin_logger.config.sinks import Queue
-from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError, next_delay
+from gateway_plugin_logger.sinks.retry import DeliveryError, RejectedError, gives_up
 from gateway_plugin_logger.sinks.stats import SinkStats
 
 Deliver = Callable[[Sequence[str]], Awaitable[None]]
 """Sends a batch.
 
-:raises DeliveryError: it may be tried again.
+:raises DeliveryError: it may be sent again.
 :raises RejectedError: it will never be taken.
 """
 
@@ -39,6 +39,7 @@ class Sender:
         self._enough = asyncio.Event()
         self._settled = asyncio.Event()
         self._tasks = Tasks()
+        self._rng = Random()  # noqa: S311 - spreads attempts, hides nothing
 
     def start(self) -> None:
         """Begin to send."""
@@ -127,24 +128,19 @@ class Sender:
 
     async def _send(self, batch: list[str]) -> None:
         """Send a batch until it is taken, refused or too old."""
-        began, tries = self._clock.monotonic(), 0
+        retries, began, attempts = self._queue.retries, self._clock.monotonic(), 0
+        backoff = Backoff(self._rng, first=retries.initial_delay, longest=retries.max_delay)
         while True:
-            tries += 1
+            attempts += 1
             try:
                 await self._deliver(batch)
             except RejectedError as error:
                 self._stats.dropped(len(batch), "rejected", str(error))
                 return
             except DeliveryError as error:
-                delay = next_delay(
-                    self._queue.retries,
-                    tries=tries,
-                    age=self._clock.monotonic() - began,
-                    asked=error.retry_after,
-                    chance=random.random(),  # noqa: S311 - spreads tries, hides nothing
-                )
-                if delay is None:
-                    self._stats.dropped(len(batch), "gave-up", f"{error} ({tries} tries)")
+                delay = backoff.next_delay(error.retry_after or 0.0)
+                if gives_up(retries, attempts=attempts, age=self._clock.monotonic() - began, delay=delay):
+                    self._stats.dropped(len(batch), "gave-up", f"{error} ({attempts} attempts)")
                     return
                 self._stats.retried()
                 await asyncio.sleep(delay)

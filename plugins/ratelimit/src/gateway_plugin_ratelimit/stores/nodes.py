@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from random import random
+from random import Random
 from typing import Any, Final, Protocol
 
 from gateway_plugin_sdk import Tasks
@@ -49,7 +49,7 @@ class Node:
         """
         self.name = name
         self.batcher = batcher
-        self.availability = Availability()
+        self.availability = Availability(Random())  # noqa: S311 - spreads probes, guards nothing
         self.found_at = NEVER
         """When it was found after it had been away; what it knew may be lost since."""
         self._server = server
@@ -92,7 +92,7 @@ class Node:
             self._report(error)
 
     def _goes_down(self) -> bool:
-        if not self.availability.failed(self._now(), random()):  # noqa: S311 - spreads probes, guards nothing
+        if not self.availability.failed(self._now()):
             return False
         self._tasks.supervise(self._recover, name="ratelimit: wait for redis")
         return True
