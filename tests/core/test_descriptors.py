@@ -114,6 +114,6 @@ def test_local_errors_are_logged_once_a_minute_with_their_number(caplog: pytest.
         errors.note("too many open files", now)
 
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        "endpoints cannot be connected to: too many open files (1 times since the last such line",
-        "endpoints cannot be connected to: too many open files (3 times since the last such line",
+        "endpoints cannot be connected to: too many open files",
+        "endpoints cannot be connected to: too many open files (3 times since the last such line)",
     ]

@@ -35,7 +35,7 @@ async def test_a_failure_is_logged_once_with_the_task_name(caplog: pytest.LogCap
         gc.collect()
 
     assert [(r.name, r.getMessage()) for r in caplog.records] == [
-        ("gateway.tasks", "task refresh keys failed: ValueError('broken')")
+        ("gateway.task", "task refresh keys failed: ValueError('broken')")
     ]
 
 

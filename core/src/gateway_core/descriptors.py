@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import resource
 import subprocess
 from functools import wraps
 from typing import Any, Final
+
+from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, Repeats, emit, repeated
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say that the system or the process has no more of something, whatever was asked for."""
@@ -33,8 +34,6 @@ _FEW: Final = 256
 """Fewer descriptors than this are worth a warning."""
 
 _LOG_EVERY: Final = 60.0
-
-_logger = logging.getLogger("gateway.descriptors")
 
 
 class _Inherited:
@@ -102,11 +101,12 @@ def default_max_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections = connections_for(soft)
     if soft != resource.RLIM_INFINITY and soft < _FEW:
-        _logger.warning(
-            "the process may open %d files only, so that limits.max_connections is %d unless given: raise the limit "
-            "(ulimit -n, LimitNOFILE= of systemd)",
-            soft,
-            connections,
+        emit(
+            DESCRIPTORS_FEW,
+            f"the process may open {soft} files only, so that limits.max_connections is {connections} unless given: "
+            "raise the limit (ulimit -n, LimitNOFILE= of systemd)",
+            descriptor_limit=soft,
+            max_connections=connections,
         )
     return connections
 
@@ -114,28 +114,30 @@ def default_max_connections() -> int:
 class LocalErrors:
     """Logs failures that come from a shortage on this machine, once a minute with their number."""
 
-    def __init__(self, subject: str = "endpoints cannot be connected to", remedy: str = "") -> None:
+    def __init__(
+        self,
+        subject: str = "endpoints cannot be connected to",
+        remedy: str = "",
+        event: Event = UPSTREAM_LOCAL_ERROR,
+    ) -> None:
+        self._event = event
         self._subject = subject
         self._remedy = remedy and ": " + remedy
-        self._logged_at = float("-inf")
-        self._failures = 0
+        self._repeats = Repeats(_LOG_EVERY)
 
     def note(self, reason: str, now: float) -> None:
         """Count a failure; log it with those before it if the last line is a minute old.
 
         :param now: monotonic seconds.
         """
-        self._failures += 1
-        if now < self._logged_at + _LOG_EVERY:
+        if not (count := self._repeats.count(self._subject, now)):
             return
-        self._logged_at = now
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        _logger.error(
-            "%s: %s (%d times since the last such line, RLIMIT_NOFILE is %d)%s",
-            self._subject,
-            reason or "no descriptor, port or memory",
-            self._failures,
-            most,
-            self._remedy,
+        reason = reason or "no descriptor, port or memory"
+        emit(
+            self._event,
+            f"{self._subject}: {reason}{repeated(count)}, RLIMIT_NOFILE is {most}{self._remedy}",
+            reason=reason,
+            count=count,
+            descriptor_limit=most,
         )
-        self._failures = 0

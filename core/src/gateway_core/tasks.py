@@ -10,7 +10,6 @@ begins again after a backoff. So nothing that a client, an upstream, a registry 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from random import Random
 from typing import Final, TypeVar
 
 from gateway_core.backoff import Backoff
+from gateway_core.events import TASK_FAILED, emit
 
 T = TypeVar("T")
 _FIRST_DELAY: Final = 1.0
@@ -28,7 +28,6 @@ _STEADY_AFTER: Final = 5.0
 
 OnError = Callable[[BaseException], None]
 
-_logger = logging.getLogger("gateway.tasks")
 _running: set[asyncio.Task[object]] = set()
 
 
@@ -58,7 +57,8 @@ def _finish(on_error: OnError | None, task: asyncio.Task[object]) -> None:
     if on_error is not None:
         on_error(error)
         return
-    _logger.error("task %s failed: %r", task.get_name(), error, exc_info=error)
+    name = task.get_name()
+    emit(TASK_FAILED, f"task {name} failed: {error!r}", error=error, task=name, reason=repr(error))
 
 
 @dataclass(slots=True)
@@ -113,16 +113,17 @@ async def supervise(
         while True:
             try:
                 await work()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a task's top
                 if mended is not None:
                     mended.cancel()
                 is_new, delay = supervised.note_failure(name, error), backoff.next_delay()
-                _logger.error(
-                    "task %s failed, and begins again in %.1f s: %r",
-                    name,
-                    delay,
-                    error,
-                    exc_info=error if is_new else None,
+                emit(
+                    TASK_FAILED,
+                    f"task {name} failed, and begins again in {delay:.1f} s: {error!r}",
+                    error=error if is_new else None,
+                    task=name,
+                    reason=repr(error),
+                    seconds=round(delay, 1),
                 )
                 await asyncio.sleep(delay)
                 mended = loop.call_later(steady_after, steady)

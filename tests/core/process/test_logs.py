@@ -143,7 +143,7 @@ def test_a_log_that_a_plugin_took_away_is_brought_back(
     texts = [each["message"] for each in told]
     assert "lost" not in texts
     assert texts[-1] == "found"
-    assert "a plugin changed what becomes of the gateway's log" in texts[-2]
+    assert "a plugin changed the gateway's log" in texts[-2]
     assert told[-1]["process"] == "worker 1"
 
 

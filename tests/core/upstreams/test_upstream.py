@@ -73,15 +73,15 @@ def test_ejections_and_breakers_are_told_to_the_operator(
 ) -> None:
     upstream = make_upstream(outlier_detection=OUTLIERS, circuit_breaker=BREAKER)
     picks(upstream, 3)
-    with caplog.at_level("INFO", "gateway.upstreams"):
+    with caplog.at_level("INFO"):
         fail(upstream, "b", 2, 100.0)
         assert picks(upstream, 12, 130.0).count("b") == 1
         upstream.record(by_id(upstream, "b"), 200, 130.0, 130.0)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "endpoint b is ejected for 10 s: reset",
-        "circuit breaker of endpoint b is open",
-        "circuit breaker of endpoint b is closed",
+        "endpoint b of upstream 'u' is ejected for 10 s: reset",
+        "circuit breaker of endpoint b of upstream 'u' is open: reset",
+        "circuit breaker of endpoint b of upstream 'u' is closed",
     ]
 
 

@@ -8,7 +8,6 @@ and the stack says where it sits.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 import time
@@ -17,10 +16,9 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
+from gateway_core.events import PLUGIN_BLOCKED_LOOP, emit
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
-
-_log = logging.getLogger("gateway.guard")
 
 _LOG_INTERVAL: Final = 60.0
 _LONG: Final = 1.0
@@ -153,7 +151,14 @@ class BlockingGuard:
         logged_at = self._logged_at.get(key)
         if logged_at is None or now - logged_at >= _LOG_INTERVAL:
             self._logged_at[key] = now
-            _log.warning("%s: %s", blockage, _remedy(blockage.hook))
+            emit(
+                PLUGIN_BLOCKED_LOOP,
+                f"{blockage}: {_remedy(blockage.hook)}",
+                plugin=blockage.plugin,
+                phase=blockage.hook,
+                seconds=round(blockage.seconds, 3),
+                file=blockage.place,
+            )
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
+from gateway_core.events import PLUGIN_FAILED, PLUGIN_QUARANTINED, emit
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
@@ -32,6 +33,8 @@ class FailingBinding(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def path(self) -> str: ...
     @property
     def plugin(self) -> str: ...
     @property
@@ -94,14 +97,20 @@ class Faults:
             return
         self._kinds |= {kind}
         held_back, self._held_back, self._logged_at = self._held_back, 0, now
-        binding.instance.log.error(
-            "%s failed in %s, request %s: %s%s",
-            binding,
-            phase,
-            request.request_id if request is not None and request.request_id else "-",
-            describe(error),
-            f" ({held_back} more since the last line)" if held_back else "",
-            exc_info=error if is_new and not isinstance(error, GatewayError) else None,
+        request_id = request.request_id if request is not None and request.request_id else None
+        reason = describe(error)
+        more = f" ({held_back} more since the last line)" if held_back else ""
+        emit(
+            PLUGIN_FAILED,
+            f"{binding} failed in {phase}, request {request_id or '-'}: {reason}{more}",
+            error=error if is_new and not isinstance(error, GatewayError) else None,
+            logger=binding.instance.log,
+            plugin=binding.plugin,
+            binding=binding.path,
+            phase=phase,
+            request_id=request_id,
+            reason=reason,
+            count=held_back + 1,
         )
 
     @staticmethod
@@ -109,7 +118,15 @@ class Faults:
         count(binding, phase, "gateway_plugin_quarantines", "Times that a binding was put into quarantine.")
         assert binding.quarantine is not None
         policy = binding.quarantine.policy
-        binding.instance.log.error("%s is in quarantine for %gs: %s keeps failing", binding, policy.open_for, phase)
+        emit(
+            PLUGIN_QUARANTINED,
+            f"{binding} is in quarantine for {policy.open_for:g}s: {phase} keeps failing",
+            logger=binding.instance.log,
+            plugin=binding.plugin,
+            binding=binding.path,
+            phase=phase,
+            seconds=policy.open_for,
+        )
 
 
 _ERRORS: Final = ("gateway_plugin_errors", "Hooks that raised, or returned what they must not.")

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway_core.clock import SystemClock
 from gateway_core.errors import GatewayError
+from gateway_core.events import PLUGIN_TASK_FAILED, emit
 from gateway_core.hooks.failure_log import describe
 from gateway_core.hooks.fetch import Fetcher, Upstreams, no_upstreams
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
@@ -130,7 +131,16 @@ class PluginRuntime:
             text = "Background tasks of plugins that ended with an exception."
             counter = self._metrics.counter("gateway_plugin_task_errors", text, ("plugin", "binding"))
             counter.labels(self._plugin, self.path).inc()
-        self._log.error("a background task of binding %r failed: %s", self.path, describe(error), exc_info=error)
+        reason = describe(error)
+        emit(
+            PLUGIN_TASK_FAILED,
+            f"a background task of binding {self.path!r} failed: {reason}",
+            error=error,
+            logger=self._log,
+            plugin=self._plugin,
+            binding=self.path,
+            reason=reason,
+        )
 
     async def once(self, key: Hashable, factory: Callable[[], Awaitable[T]]) -> T:
         """Run a factory once for all callers that wait; see `Plugin.once`."""

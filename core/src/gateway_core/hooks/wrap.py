@@ -11,6 +11,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from gateway_core.events import PLUGIN_RECOVERED, emit
 from gateway_core.hooks.awaiting import Deferred
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.blocking import THREADS
@@ -141,4 +142,5 @@ async def _tried(awaitable: Awaitable[Any], binding: Binding, quarantine: Quaran
 def _settle(result: object, binding: Binding, quarantine: Quarantine) -> None:
     # A result of a wrong type is a failure, which the caller finds and counts.
     if (result is None or isinstance(result, Response | str)) and quarantine.succeeded():
-        binding.instance.log.warning("%s works again and left quarantine", binding)
+        text = f"{binding} works again and left quarantine"
+        emit(PLUGIN_RECOVERED, text, logger=binding.instance.log, plugin=binding.plugin, binding=binding.path)

@@ -22,6 +22,7 @@ from gateway_core.config import (
     format_path,
     names_files,
 )
+from gateway_core.events import PLUGIN_START_FAILED, emit
 from gateway_core.hooks.awaiting import awaited
 from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
@@ -265,9 +266,11 @@ class Bindings:
         except HookTimeoutError:
             message = f"{plugin.name} did not start within {self._start_timeout:g}s"
             return ConfigProblem(place, key_path, message, code="plugin.start-failed")
-        except (Exception, SystemExit) as error:
-            plugin.log.error("%r failed to start", plugin, exc_info=error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
             message = f"{plugin.name} failed to start: {describe(error)}"
+            emit(
+                PLUGIN_START_FAILED, message, error=error, logger=plugin.log, plugin=plugin.name, reason=describe(error)
+            )
             return ConfigProblem(place, key_path, message, code="plugin.start-failed")
         return None
 

@@ -13,6 +13,7 @@ import socket
 from typing import Any, Final, Protocol
 
 from gateway_core.descriptors import EXHAUSTED, LocalErrors
+from gateway_core.events import CONNECTION_NOT_ACCEPTED
 from gateway_core.tasks import Tasks
 
 _ACCEPTS_PER_TURN: Final = 64
@@ -25,7 +26,9 @@ _logger = logging.getLogger("gateway.server")
 
 
 _shortage: Final = LocalErrors(
-    "connections cannot be accepted", "raise that limit, or set limits.max_connections below it"
+    "connections cannot be accepted",
+    "raise that limit, or set limits.max_connections below it",
+    CONNECTION_NOT_ACCEPTED,
 )
 """Of all listeners together."""
 

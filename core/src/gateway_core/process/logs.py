@@ -1,17 +1,40 @@
-"""The gateway's own events on stderr, as lines for people or as JSON."""
+"""The gateway's own log on stderr, as lines for people or as JSON objects.
+
+How it works: one handler on the root of all loggers formats each record at once, in the thread that logs, and hands the
+line to a `LogWriter`, whose thread writes it. Lines for people have the time in UTC, the level, and the event's name or
+the logger's. Nothing that a record carries can begin a line of its own or change the terminal: control characters are
+escaped, and what belongs to a line (details, a traceback) follows indented.
+
+**Before the configuration is known** its format is not known either: records are held, and written with the first
+`configure` that has a configuration, or at the end of the process.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from functools import partial
+from typing import Any, Final
 
 from gateway_core.config import LogConfig
+from gateway_core.events import LOG_CHANGED, LOG_DROPPED, Event, emit
+from gateway_core.process.log_writer import LogWriter
 
 ROOT = "gateway"
 """Every logger of the gateway is below this one; others are those of plugins' libraries."""
+
+_FLUSH_SECONDS: Final = 1.0
+_MOST_HELD: Final = 1000
+"""Records that are held until the configuration is known."""
+
+_ESCAPES: Final = {
+    number: f"\\x{number:02x}" for number in (*range(0x20), *range(0x7F, 0xA0))
+} | {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}  # fmt: skip
+"""Characters that end a line or change a terminal, for `str.translate`."""
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -21,16 +44,33 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg!s} (arguments {record.args!r} do not fit: {error})"
 
 
+def _details(record: logging.LogRecord, formatter: logging.Formatter) -> list[str]:
+    """Return what belongs to a record beside its message, by paragraphs."""
+    details = [str(getattr(record, "details", ""))]
+    if record.exc_info:
+        details.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        details.append(formatter.formatStack(record.stack_info))
+    return [text for text in details if text]
+
+
 class TextFormatter(logging.Formatter):
-    """``2026-11-22 10:11:12,345 warning gateway.config: text``."""
+    """``2026-11-22T10:11:12.345Z warning upstream.reset[worker 2]: text``."""
 
     def __init__(self, process: str = "") -> None:
-        super().__init__(f"%(asctime)s %(word)s %(name)s{process and f'[{process}]'}: %(message)s")
+        super().__init__()
+        self._process = process and f"[{process}]"
 
     def format(self, record: logging.LogRecord) -> str:
-        record.word = record.levelname.lower()
-        record.msg, record.args = _message(record), None
-        return super().format(record)
+        """Return the line, with further ones indented below it."""
+        name = getattr(record, "event", record.name)
+        if getattr(record, "is_bare", False):
+            return "\n".join([_message(record).translate(_ESCAPES), *_details(record, self)])
+        head = f"{_time(record)} {record.levelname.lower()} {name}{self._process}: "
+        # A message of several lines is one of a library's or of a plugin's.
+        first, *more = _message(record).split("\n")
+        rest = [line for text in _details(record, self) for line in text.split("\n")]
+        return "\n  ".join([head + first.translate(_ESCAPES), *(line.translate(_ESCAPES) for line in (*more, *rest))])
 
 
 class JsonFormatter(logging.Formatter):
@@ -41,24 +81,89 @@ class JsonFormatter(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        event = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-        }
+        """Return the object: ``time``, ``level``, ``logger``, ``event``, ``message``, and the event's fields."""
+        line: dict[str, Any] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        if (event := getattr(record, "event", None)) is not None:
+            line["event"] = event
+        line["message"] = _message(record)
         if self._process:
-            event["process"] = self._process
+            line["process"] = self._process
+        line |= getattr(record, "fields", {})
+        if details := str(getattr(record, "details", "")):
+            line["details"] = details
         if record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
-            event["stack"] = self.formatStack(record.stack_info)
+            line["stack"] = self.formatStack(record.stack_info)
         # ASCII: U+2028 and its kind end a line for some readers, and half a surrogate pair cannot be written at all.
-        return json.dumps(event, default=str)
+        return json.dumps(line, default=str)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _dropped_line(formatter: logging.Formatter, count: int) -> str:
+    record = logging.LogRecord(
+        ROOT, logging.WARNING, "", 0, "%d lines were dropped: stderr was not read", (count,), None
+    )
+    record.event, record.fields = LOG_DROPPED.name, {"count": count}
+    return formatter.format(record) + "\n"
+
+
+class _Handler(logging.Handler):
     """The handler that `configure` made, as opposed to those of a test or of a plugin."""
+
+    def __init__(self, formatter: logging.Formatter, *, holds: bool) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self._held: list[logging.LogRecord] | None = [] if holds else None
+        self._writer = _writer_for(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record soon."""
+        if self._held is not None and len(self._held) < _MOST_HELD:
+            self._held.append(record)
+            return
+        line = self.format(record) + "\n"
+        if self._writer is not None:
+            self._writer.put(line)
+        elif sys.stderr is not None:
+            sys.stderr.write(line)  # of a test, in memory
+            sys.stderr.flush()
+
+    def release(self) -> None:
+        """Write what is held, and hold nothing more."""
+        self.pass_to(self)
+
+    def pass_to(self, other: _Handler) -> None:
+        """Have another handler write what is held."""
+        held, self._held = self._held or [], None
+        for record in held:
+            other.emit(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, for a second at most."""
+        self.release()
+        if self._writer is not None:
+            self._writer.flush(_FLUSH_SECONDS)
+
+
+_writers: Final[dict[int, LogWriter]] = {}
+"""By descriptor: one thread writes, however often the log is configured."""
+
+
+def _writer_for(formatter: logging.Formatter) -> LogWriter | None:
+    """Return what writes to stderr; None if that is no file but an object of a test."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, io.UnsupportedOperation, ValueError):
+        return None
+    writer = _writers.get(descriptor)
+    if writer is None:
+        writer = _writers[descriptor] = LogWriter(descriptor)
+    writer.dropped_line = partial(_dropped_line, formatter)
+    return writer
 
 
 def _is_ours(handler: logging.Handler) -> bool:
@@ -81,9 +186,7 @@ def restore() -> None:
     for _, logger in _own_loggers():
         logger.disabled = False
     configure(_current.config, process=_current.process)
-    logging.getLogger(f"{ROOT}.plugins").warning(
-        "a plugin changed what becomes of the gateway's log (logging.disable or logging.config): that is undone"
-    )
+    emit(LOG_CHANGED, "a plugin changed the gateway's log (logging.disable or logging.config): that is undone")
 
 
 def _own_loggers() -> list[tuple[str, logging.Logger]]:
@@ -105,16 +208,18 @@ class _Current:
 _current: Final = _Current()
 
 
-def configure(config: LogConfig | None = None, *, process: str = "") -> None:
+def configure(config: LogConfig | None = None, *, process: str = "", holds: bool = False) -> None:
     """Send the gateway's events to stderr; may be called again when the configuration changes.
 
+    :param config: unless given that of the process that started this one, or the default.
     :param process: what tells this process's lines apart when several write, such as ``worker 2``.
+    :param holds: keep records until this is called with a configuration: their format is not known yet.
     """
-    config = config or LogConfig()
+    config = _hand_on(config) if config is not None else _handed_on()
     _current.is_set, _current.config, _current.process = True, config, process
-    handler = _Handler(sys.stderr)
-    handler.setFormatter(JsonFormatter(process) if config.format == "json" else TextFormatter(process))
     gateway = logging.getLogger(ROOT)
+    before = [each for each in gateway.handlers if isinstance(each, _Handler)]
+    handler = _Handler(JsonFormatter(process) if config.format == "json" else TextFormatter(process), holds=holds)
     gateway.handlers[:] = [handler]
     gateway.setLevel(config.level.upper())
     gateway.propagate = False
@@ -128,3 +233,44 @@ def configure(config: LogConfig | None = None, *, process: str = "") -> None:
     # configuration, an access log included: useful only when debugging the gateway.
     for name in ("aiohttp", "asyncio", "watchfiles"):
         logging.getLogger(name).setLevel("DEBUG" if config.level == "debug" else "WARNING")
+    for each in before:
+        each.pass_to(handler)
+
+
+def release() -> None:
+    """Write what is held, as lines for people: the configuration's format will not be known soon."""
+    for handler in logging.getLogger(ROOT).handlers:
+        if isinstance(handler, _Handler):
+            handler.release()
+
+
+def announce(event: Event, text: str, *, details: str = "", **fields: object) -> None:
+    """Tell the operator who starts the gateway: as bare text for people, as an event in JSON lines.
+
+    The first lines of a start are read by people and scripts; ``listening on URL`` is one of them.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    extra = {"event": event.name, "fields": given, "details": details, "is_bare": True}
+    logging.getLogger(event.logger).log(event.level, "%s", text, extra=extra)
+
+
+def dropped() -> int:
+    """Return how many lines of this process were dropped because stderr was not read."""
+    return sum(each.dropped for each in _writers.values())
+
+
+_VARIABLE: Final = "GATEWAY_LOG"
+"""Hands format and level on to the processes that this one starts, which write before they have a configuration."""
+
+
+def _hand_on(config: LogConfig) -> LogConfig:
+    os.environ[_VARIABLE] = f"{config.format}:{config.level}"
+    return config
+
+
+def _handed_on() -> LogConfig:
+    form, _, level = os.environ.get(_VARIABLE, "").partition(":")
+    try:
+        return LogConfig.model_validate({"format": form, "level": level})
+    except ValueError:
+        return LogConfig()

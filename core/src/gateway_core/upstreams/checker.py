@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import ssl
 from random import Random
 from typing import Final
@@ -19,13 +18,12 @@ from aiohappyeyeballs import start_connection
 from gateway_core.clock import Clock
 from gateway_core.config import HealthCheckConfig
 from gateway_core.descriptors import EXHAUSTED, LocalErrors
+from gateway_core.events import ENDPOINT_HEALTHY, ENDPOINT_UNHEALTHY, Event, emit
 from gateway_core.proxy_protocol import ProxyVersion, proxy_header
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.endpoint import EndpointSpec, authority_of
 from gateway_core.upstreams.health import HealthState, StatusRanges, first_delay, next_delay, note_result
 from gateway_core.upstreams.resolver import Resolver
-
-_logger = logging.getLogger("gateway.upstreams")
 
 USER_AGENT: Final = "gateway-health-check"
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
@@ -54,6 +52,7 @@ class Checker:
         "_spec",
         "_tasks",
         "_tls",
+        "_upstreams",
         "health",
         "scheme",
     )
@@ -95,6 +94,7 @@ class Checker:
         self._expected = StatusRanges(config.expected_statuses)
         self._tasks = Tasks()
         self._head = _request_head(spec, config)
+        self._upstreams: set[str] = set()
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
@@ -167,9 +167,19 @@ class Checker:
         has_changed = note_result(self._config, self.health, self._clock.monotonic(), passed=not error)
         self.health.record(error, self._clock.wall(), seconds, has_changed=has_changed)
         if has_changed and error:
-            _logger.warning("endpoint %s is unhealthy: %s", self._spec.id, error)
+            self._emit(ENDPOINT_UNHEALTHY, f"is unhealthy: {error}", reason=error)
         elif has_changed:
-            _logger.info("endpoint %s is healthy again", self._spec.id)
+            self._emit(ENDPOINT_HEALTHY, "is healthy again")
+
+    def _emit(self, event: Event, text: str, reason: str | None = None) -> None:
+        names = sorted(self._upstreams)
+        whose = f" of upstream{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}" if names else ""
+        message = f"endpoint {self._spec.id}{whose} {text} ({self.scheme} check)"
+        emit(event, message, upstreams=names, endpoint=self._spec.id, check=self.scheme, reason=reason)
+
+    def name_upstream(self, name: str) -> None:
+        """Name an upstream that uses the check, for the log: several share the check of one address."""
+        self._upstreams.add(name)
 
 
 def _status_of(line: bytes) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from gateway_core.events import DISCOVERY_STRATEGY_REFUSED, emit
 from gateway_core.leases import Lease, LeaseHolder
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import Discovered, Feed
@@ -15,8 +15,6 @@ from gateway_core.upstreams.strategies import Strategy
 from gateway_core.upstreams.upstream import Upstream
 
 DEFAULT_STRATEGY: Final = "weighted-round-robin"
-
-_logger = logging.getLogger("gateway.discovery")
 
 
 class DiscoveredStrategy:
@@ -43,19 +41,19 @@ class DiscoveredStrategy:
         try:
             lease = self._lease_strategy(name or own)
         except ValueError as error:
-            _logger.warning("discovery of %s: the strategy is left as it is: %s", self._upstream.name, error)
+            self._refuse(name, str(error))
             return
         if lease.value.is_keyed and self._upstream.hash_key is None:
             lease.release()
-            _logger.warning(
-                "discovery of %s: the strategy is left as it is: %r needs hash_on in the configuration",
-                self._upstream.name,
-                name,
-            )
+            self._refuse(name, f"{name!r} needs hash_on in the configuration")
             return
         self._upstream.use_strategy(lease.value, name or own)
         self.release()
         self._lease = lease
+
+    def _refuse(self, strategy: str, reason: str) -> None:
+        text = f"discovery of {self._upstream.name}: the strategy is left as it is: {reason}"
+        emit(DISCOVERY_STRATEGY_REFUSED, text, upstream=self._upstream.name, strategy=strategy, reason=reason)
 
     def release(self) -> None:
         """Give the strategy back."""

@@ -136,7 +136,10 @@ class LocalMonitor:
             checker.start()
             return checker
 
-        return self._checks.acquire(check_key(spec, config, tls), start)
+        lease = self._checks.acquire(check_key(spec, config, tls), start)
+        if isinstance(lease.value, Checker):
+            lease.value.name_upstream(config.name)
+        return lease
 
     def make_checker(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Checker:
         """Return what checks an address, which does not run yet."""

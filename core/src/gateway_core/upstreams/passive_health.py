@@ -6,11 +6,11 @@ addresses of one name (RFC 8305): one that cannot be connected to is passed over
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from gateway_core.config import OutlierDetectionConfig
+from gateway_core.events import BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPENED, ENDPOINT_EJECTED, emit
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.endpoint import Endpoint
@@ -20,20 +20,28 @@ from gateway_core.upstreams.outcome import BLAMELESS, FIRST_SERVER_ERROR, FIRST_
 UNREACHABLE_SECONDS: Final = 10.0
 """How long a discovered endpoint is left out after a connect failure, while another is usable."""
 
-_logger = logging.getLogger("gateway.upstreams")
+_BREAKER_EVENTS: Final = {
+    BreakerState.OPEN: BREAKER_OPENED,
+    BreakerState.HALF_OPEN: BREAKER_HALF_OPEN,
+    BreakerState.CLOSED: BREAKER_CLOSED,
+}
 
 
 class PassiveHealth:
     """What one upstream learns from how its requests ended: ejections, breakers, unreachable addresses."""
 
-    __slots__ = ("_configured", "_load", "_outliers")
+    __slots__ = ("_configured", "_load", "_outliers", "_upstream")
 
-    def __init__(self, outliers: OutlierDetectionConfig | None, load: Load, configured: Collection[str]) -> None:
+    def __init__(
+        self, upstream: str, outliers: OutlierDetectionConfig | None, load: Load, configured: Collection[str]
+    ) -> None:
         """Learn for an upstream.
 
+        :param upstream: its name, for the log.
         :param outliers: when to eject; None never does.
         :param configured: ids of the endpoints that were not discovered.
         """
+        self._upstream = upstream
         self._outliers = outliers
         self._load = load
         self._configured = configured
@@ -63,10 +71,22 @@ class PassiveHealth:
             endpoint.notify()
         if endpoint.ejection.until != was_until:
             out_for = endpoint.ejection.until - now
-            _logger.warning("endpoint %s is ejected for %g s: %s", endpoint.id, out_for, endpoint.last_error)
+            emit(
+                ENDPOINT_EJECTED,
+                f"endpoint {endpoint.id} of upstream {self._upstream!r} is ejected for {out_for:g} s: "
+                f"{endpoint.last_error}",
+                upstream=self._upstream,
+                endpoint=endpoint.id,
+                reason=endpoint.last_error,
+                seconds=out_for,
+            )
         if breaker is not None and breaker.state is not was_state:
-            level = logging.INFO if breaker.state is BreakerState.CLOSED else logging.WARNING
-            _logger.log(level, "circuit breaker of endpoint %s is %s", endpoint.id, breaker.state.value)
+            event, reason = _BREAKER_EVENTS[breaker.state], None
+            text = f"circuit breaker of endpoint {endpoint.id} of upstream {self._upstream!r} is {breaker.state.value}"
+            if breaker.state is BreakerState.OPEN:
+                reason = endpoint.last_error
+                text += f": {reason}"
+            emit(event, text, upstream=self._upstream, endpoint=endpoint.id, reason=reason)
 
     def _learn_failure(
         self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str, members: Sequence[Endpoint]

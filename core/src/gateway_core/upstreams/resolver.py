@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import threading
 from collections import deque
@@ -25,6 +24,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
+from gateway_core.events import NAME_RESOLVED, NAME_UNRESOLVED, emit
 
 FRESH_SECONDS: Final = 10.0
 """How long the addresses of a name are used without asking again."""
@@ -45,8 +45,6 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, "" and socket address, as `socket.getaddrinfo` returns them."""
 LookUp = Callable[[str], Sequence[AddressInfo]]
 """Resolves a name; may block."""
-
-_logger = logging.getLogger("gateway.upstreams")
 
 
 class NameLookupError(OSError):
@@ -258,7 +256,7 @@ class Resolver:
         name.is_slow = now - began > SLOW_SECONDS
         if error is None and addresses:
             if name.error is not None and name.addresses:
-                _logger.info("%s is resolved again", name.host)
+                emit(NAME_RESOLVED, f"{name.host!r} resolves again", name=name.host)
             name.addresses, name.error = tuple(addresses), None
             name.resolved_at, name.refresh_at = now, now + FRESH_SECONDS
         else:
@@ -270,7 +268,7 @@ class Resolver:
     def _note_failure(self, name: _Name, error: tuple[int | None, str]) -> None:
         if name.error is None:
             kept = "; its last addresses stay in use" if name.addresses else ""
-            _logger.warning("cannot resolve %r: %s%s", name.host, error[1], kept)
+            emit(NAME_UNRESOLVED, f"cannot resolve {name.host!r}: {error[1]}{kept}", name=name.host, reason=error[1])
         name.error = error
         name.refresh_at = self._clock.monotonic() + ERROR_SECONDS
 

@@ -14,6 +14,7 @@ from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
+from gateway_core.upstreams.failure_events import FailureEvents
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
 from gateway_core.upstreams.passive_health import PassiveHealth
@@ -68,6 +69,7 @@ class Upstream:
         "_strategy",
         "_usable",
         "admission",
+        "failures",
         "feed",
         "hash_key",
         "is_plain",
@@ -119,6 +121,8 @@ class Upstream:
         self.is_plain = self.hash_key is None and self.sticky is None
         """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
+        self.failures = FailureEvents(self.name)
+        """What the log says of requests that fail."""
         self._local_errors = LocalErrors() if local_errors is None else local_errors
         self._configured = frozenset(endpoint.id for endpoint in settings.endpoints)
         self._membership = Membership(acquire, self)
@@ -128,7 +132,7 @@ class Upstream:
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         outliers = settings.outlier_detection
         self._passive_health = PassiveHealth(
-            outliers if outliers is not None and outliers.enable else None, self._load, self._configured
+            self.name, outliers if outliers is not None and outliers.enable else None, self._load, self._configured
         )
         self._panic_threshold = settings.panic_threshold if settings.panic else None
         self._limits_endpoints = settings.limits.max_connections_per_endpoint > 0

@@ -60,13 +60,16 @@ async def test_changes_are_told_and_repetitions_are_not() -> None:
 
 
 async def test_a_failure_is_not_the_end_and_leaves_what_was_known(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "gateway.config")
+    caplog.set_level(logging.INFO)
     bench = Bench([SourceState(A), OSError("gone")], [SourceState(B)])
 
     await bench.until(2)
 
     assert bench.feed.documents == B
-    assert caplog.messages == ["etcd://h/x is away, what it said last stays in force: gone", "etcd://h/x answers"]
+    assert caplog.messages == [
+        "etcd://h/x is unreachable, its last documents stay in force: gone",
+        "etcd://h/x responds again",
+    ]
     await bench.tasks.aclose()
 
 
@@ -79,7 +82,7 @@ async def test_a_source_that_never_answered_is_stale_and_has_no_documents(caplog
     assert (bench.feed.is_stale, bench.feed.reason) == (True, "refused")
     await asyncio.wait_for(bench.feed.answered.wait(), 20)
 
-    assert caplog.messages.count("etcd://h/x has not answered yet: refused") == 1
+    assert caplog.messages.count("etcd://h/x has not responded yet: refused") == 1
     await bench.tasks.aclose()
 
 
@@ -90,7 +93,7 @@ async def test_what_a_source_calls_stale_is_said_once(caplog: pytest.LogCaptureF
     await bench.until(2)
 
     assert [message for message in caplog.messages if "no answer" in message] == [
-        "etcd://h/x is away, what it said last stays in force: no answer"
+        "etcd://h/x is unreachable, its last documents stay in force: no answer"
     ]
     await bench.tasks.aclose()
 

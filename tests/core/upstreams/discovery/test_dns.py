@@ -149,7 +149,7 @@ async def test_a_target_that_does_not_resolve_does_not_block_the_others(
     endpoints, _ = await make(name_server, host=SERVICE, record="srv").resolve()
 
     assert [endpoint.id for endpoint in endpoints] == ["10.0.0.2:8082"]
-    assert "SRV targets of _http._tcp.users.test are left out: A of 'gone.users.test': no such name" in caplog.text
+    assert "SRV targets of '_http._tcp.users.test' are left out: A of 'gone.users.test': no such name" in caplog.text
 
 
 async def test_the_next_priority_serves_where_no_target_of_the_best_resolves(name_server: Any) -> None:

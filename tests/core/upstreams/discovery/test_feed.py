@@ -144,7 +144,7 @@ async def test_what_the_discovery_calls_stale_is_stale(
     await seen.wait_for("b")
 
     assert feed.is_stale
-    told = "discovery of users is stale, what it found last stays in force: no leader"
+    told = "discovery of users is stale, the endpoints that it found last stay in use: no leader"
     assert caplog.text.count(told) == 1
     assert caplog.text.count("stale") == 1
 
@@ -184,7 +184,7 @@ async def test_a_failure_that_goes_on_is_logged_once_and_so_is_its_end(caplog: p
     assert caplog.messages == [
         "discovery of users has found no endpoints yet: refused",
         "discovery of users is up to date again",
-        "discovery of users is stale, what it found last stays in force: refused",
+        "discovery of users is stale, the endpoints that it found last stay in use: refused",
         "discovery of users is up to date again",
     ]
 

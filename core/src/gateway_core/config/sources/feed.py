@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,11 +12,10 @@ from typing import Final
 from gateway_core.backoff import Backoff
 from gateway_core.config.documents import Document, Right, with_rights
 from gateway_core.config.sources.interface import ConfigSource, SourceState
+from gateway_core.events import SOURCE_RECOVERED, SOURCE_STALE, emit
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
-
-_logger = logging.getLogger("gateway.config")
 
 
 class SourceFeed:
@@ -84,8 +82,8 @@ class SourceFeed:
     def _note(self, *, is_stale: bool, reason: str) -> None:
         """Say it once when the source goes away, when the reason is another one, and when it is back."""
         if is_stale and (not self.is_stale or reason != self.reason):
-            held = "has not answered yet" if self.state is None else "is away, what it said last stays in force"
-            _logger.warning("%s %s: %s", self.name, held, reason)
+            held = "has not responded yet" if self.state is None else "is unreachable, its last documents stay in force"
+            emit(SOURCE_STALE, f"{self.name} {held}: {reason}", source=self.name, reason=reason)
         elif self.is_stale and not is_stale:
-            _logger.info("%s answers", self.name)
+            emit(SOURCE_RECOVERED, f"{self.name} responds again", source=self.name)
         self.is_stale, self.reason = is_stale, reason if is_stale else ""

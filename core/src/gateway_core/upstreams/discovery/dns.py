@@ -11,7 +11,6 @@ AAAA altogether, RFC 4074), with the IPv6 addresses that were known; an SRV targ
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Iterable
 from ipaddress import IPv6Address, ip_address
@@ -28,6 +27,7 @@ from dns.rdtypes.IN.SRV import SRV
 from dns.resolver import NXDOMAIN, Answer
 
 from gateway_core.config import DnsDiscoveryConfig
+from gateway_core.events import DISCOVERY_PARTIAL, emit
 from gateway_core.upstreams.discovery.interface import Discovered
 from gateway_core.upstreams.endpoint import DEFAULT_PORTS, EndpointSpec
 from gateway_core.upstreams.resolver import Resolver
@@ -37,8 +37,6 @@ JITTER: Final = 0.1
 
 _FAMILIES: Final = {"any": (socket.AF_INET, socket.AF_INET6), "ipv4": (socket.AF_INET,), "ipv6": (socket.AF_INET6,)}
 _RECORDS: Final = {"any": ("A", "AAAA"), "ipv4": ("A",), "ipv6": ("AAAA",)}
-
-_logger = logging.getLogger("gateway.discovery")
 
 
 class DnsError(Exception):
@@ -150,7 +148,13 @@ class DnsDiscovery:
                     spec = EndpointSpec(config.scheme, address, service.port, weight=max(1, service.weight))
                     endpoints[spec.id] = spec
             if errors:
-                _logger.warning("SRV targets of %s are left out: %s", config.host, "; ".join(errors))
+                reason = "; ".join(errors)
+                emit(
+                    DISCOVERY_PARTIAL,
+                    f"SRV targets of {config.host!r} are left out: {reason}",
+                    name=config.host,
+                    reason=reason,
+                )
             if endpoints:
                 return tuple(endpoints[name] for name in sorted(endpoints)), ttl
         raise DnsError("; ".join(errors) or f"SRV of {config.host!r}: no service is offered")

@@ -11,7 +11,6 @@ nothing. Both are logged when they begin and when they end, not in between, and 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -21,6 +20,7 @@ from typing import Any, Final
 from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.errors import GatewayError
+from gateway_core.events import DISCOVERY_EMPTY, DISCOVERY_FOUND, DISCOVERY_RECOVERED, DISCOVERY_STALE, Event, emit
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery
@@ -31,9 +31,6 @@ LONGEST_PAUSE: Final = 10.0
 
 Listener = Callable[[Discovered], None]
 StatusListener = Callable[[], None]
-
-_logger = logging.getLogger("gateway.discovery")
-_silence = logging.Logger("gateway.discovery.silent", logging.CRITICAL + 1)
 
 
 class Feed:
@@ -46,7 +43,7 @@ class Feed:
         "_flush",
         "_flushed_at",
         "_listeners",
-        "_log",
+        "_logs",
         "_metrics",
         "_rng",
         "_status_listeners",
@@ -86,7 +83,7 @@ class Feed:
         self._rng = rng
         self._clock = SystemClock() if clock is None else clock
         self._metrics = metrics
-        self._log = _logger if logs else _silence
+        self._logs = logs
         self.started_at = self.since = self._clock.monotonic()
         """Monotonic seconds; ``since`` is when it became stale or up to date."""
         self._listeners: list[Listener] = []
@@ -161,9 +158,10 @@ class Feed:
         if not found.endpoints and not found.is_stale:
             if before is None or before.endpoints or before.reason != found.reason:
                 why = f": {found.reason}" if found.reason else ""
-                self._log.warning("discovery of %s finds no endpoints%s", self.name, why)
+                self._emit(DISCOVERY_EMPTY, f"finds no endpoints{why}", reason=found.reason or None)
         elif found.endpoints and before is not None and not before.endpoints:
-            self._log.info("discovery of %s finds endpoints again: %d", self.name, len(found.endpoints))
+            number = len(found.endpoints)
+            self._emit(DISCOVERY_FOUND, f"finds endpoints again: {number}", endpoints=number)
         self._first.set()
         is_new = before is None or _contents(before) != _contents(found)
         if not is_new or self._flush is not None:
@@ -207,6 +205,11 @@ class Feed:
             self.fail(reason)
             await asyncio.sleep(backoff.next_delay())
 
+    def _emit(self, event: Event, text: str, *, reason: str | None = None, endpoints: int | None = None) -> None:
+        if self._logs:
+            message = f"discovery of {self.name} {text}"
+            emit(event, message, upstream=self.name, reason=reason, endpoints=endpoints)
+
     def _count_failure(self) -> None:
         if self._metrics is not None:
             self._metrics.count_failure(self.name)
@@ -218,11 +221,11 @@ class Feed:
         if is_stale != was_stale:
             self.since = now
         if is_stale and (not was_stale or is_first):
-            known = "is stale, what it found last stays in force"
+            known = "is stale, the endpoints that it found last stay in use"
             what = known if self.latest is not None else "has found no endpoints yet"
-            self._log.warning("discovery of %s %s: %s", self.name, what, reason)
+            self._emit(DISCOVERY_STALE, f"{what}: {reason}", reason=reason, endpoints=self.count)
         elif was_stale and was_reason and not is_stale:
-            self._log.info("discovery of %s is up to date again", self.name)
+            self._emit(DISCOVERY_RECOVERED, "is up to date again", endpoints=self.count)
         if self._metrics is not None:
             self._metrics.show(self.name, is_stale=is_stale, endpoints=self.count)
         if (is_stale, reason) != (was_stale, was_reason):

@@ -1,0 +1,259 @@
+"""The events of the gateway's log: one catalogue of stable names, with the level and the fields of each.
+
+    emit(WORKER_ENDED, f"{worker} ended unexpectedly: {why}", worker=2, pid=812, reason=why)
+
+An event is one line on stderr. Its name and its fields are for programs: alerts and searches may depend on them. The
+text is for people, and may change. docs/events.md is made from this table. Names are ``subject.what_happened``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class Event(NamedTuple):
+    """A kind of line in the gateway's log."""
+
+    name: str
+    """Stable; the value of ``event`` in JSON lines."""
+    level: int
+    """Of `logging`."""
+    text: str
+    """When it happens; for documentation."""
+    fields: tuple[str, ...]
+    """Names of the values that come with it; one that does not apply to a line is left out of it."""
+
+    @property
+    def logger(self) -> str:
+        """Name of the logger that it is written with: ``gateway.upstream``."""
+        return f"gateway.{self.name.partition('.')[0]}"
+
+
+RESERVED_FIELDS: Final = frozenset({"time", "level", "logger", "event", "message", "details", "process", "exception"})
+"""Keys of every JSON line, which no event has as fields of its own."""
+
+_table: dict[str, Event] = {}
+
+
+def _event(name: str, level: int, text: str, *fields: str) -> Event:
+    event = _table[name] = Event(name, level, text, fields)
+    return event
+
+
+def emit(
+    event: Event,
+    message: str,
+    *,
+    details: str = "",
+    error: BaseException | None = None,
+    logger: logging.Logger | None = None,
+    **fields: object,
+) -> None:
+    """Write an event.
+
+    :param message: one line for people, without the name of the event.
+    :param details: further lines, such as an excerpt of a configuration.
+    :param error: its traceback follows.
+    :param logger: writes it in place of the event's own, such as a plugin's.
+    :param fields: those of the event; None is left out.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    extra = {"event": event.name, "fields": given, "details": details}
+    logger = logger or logging.getLogger(event.logger)
+    logger.log(event.level, "%s", message, exc_info=error, extra=extra, stacklevel=2)
+
+
+class Repeats:
+    """Decides which of many equal events are written: for each key one within some seconds. Pure.
+
+    The number of those that were left out goes with the next line of the key, so that nothing is hidden.
+    """
+
+    __slots__ = ("_keys", "_seconds")
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._keys: dict[object, list[float]] = {}
+        """By key: monotonic seconds of the last line, and how many were left out since."""
+
+    def count(self, key: object, now: float) -> int:
+        """Return how many events the line that is due stands for, itself included; 0 if none is due.
+
+        :param now: monotonic seconds.
+        """
+        kept = self._keys.get(key)
+        if kept is None:
+            if len(self._keys) >= _MOST_KEYS:
+                self._keys = {each: entry for each, entry in self._keys.items() if now < entry[0] + self._seconds}
+            if len(self._keys) < _MOST_KEYS:
+                self._keys[key] = [now, 0]
+            return 1
+        if now < kept[0] + self._seconds:
+            kept[1] += 1
+            return 0
+        count, kept[0], kept[1] = int(kept[1]) + 1, now, 0
+        return count
+
+
+_MOST_KEYS: Final = 1024
+"""Keys that are remembered at once: memory must not grow with what clients or registries make up."""
+
+
+def repeated(count: int) -> str:
+    """Return what a line says of those that it stands for; empty for one."""
+    return "" if count <= 1 else f" ({count} times since the last such line)"
+
+
+_INFO: Final = logging.INFO
+_WARNING: Final = logging.WARNING
+_ERROR: Final = logging.ERROR
+
+# -- upstreams
+
+_FAILURE: Final = ("upstream", "endpoint", "reason", "count")
+UPSTREAM_CONNECT_FAILED: Final = _event(
+    "upstream.connect_failed", _WARNING, "no connection: refused, unreachable, a name that does not resolve, or TLS "
+    "failed; `reason` is the system's or OpenSSL's own text", *_FAILURE,
+)  # fmt: skip
+UPSTREAM_CONNECT_TIMEOUT: Final = _event(
+    "upstream.connect_timeout", _WARNING, "no connection within `timeouts.connect`, TLS included", *_FAILURE
+)
+UPSTREAM_RESPONSE_TIMEOUT: Final = _event(
+    "upstream.response_timeout", _WARNING, "no response within `timeouts.response` or `retries.per_try_timeout`, or "
+    "no more of it within `timeouts.idle`", *_FAILURE,
+)  # fmt: skip
+UPSTREAM_RESET: Final = _event(
+    "upstream.reset", _WARNING, "the endpoint closed the connection before its response began", *_FAILURE
+)
+UPSTREAM_BAD_RESPONSE: Final = _event(
+    "upstream.bad_response", _WARNING, "the response is not HTTP that has one meaning; `reason` says where", *_FAILURE
+)
+UPSTREAM_TRUNCATED: Final = _event(
+    "upstream.truncated", _WARNING, "the endpoint closed the connection within a response", *_FAILURE
+)
+UPSTREAM_UNAVAILABLE: Final = _event(
+    "upstream.unavailable", _WARNING, "requests get 503: no endpoint may get them", "upstream", "reason", "count"
+)
+UPSTREAM_OVERLOADED: Final = _event(
+    "upstream.overloaded", _WARNING, "requests get 503: `limits` of the upstream are reached", "upstream", "reason",
+    "count",
+)  # fmt: skip
+UPSTREAM_LOCAL_ERROR: Final = _event(
+    "upstream.local_error", _ERROR, "this process has no descriptor, port or memory for a connection; the endpoint is "
+    "not to blame", "reason", "count", "descriptor_limit",
+)  # fmt: skip
+
+CONNECTION_NOT_ACCEPTED: Final = _event(
+    "connection.not_accepted", _ERROR, "this process has no descriptor or memory to accept connections of clients",
+    "reason", "count", "descriptor_limit",
+)  # fmt: skip
+
+# -- endpoints: what the gateway decides from checks and from requests
+
+ENDPOINT_UNHEALTHY: Final = _event(
+    "endpoint.unhealthy", _WARNING, "active checks failed `unhealthy_threshold` times in a row", "upstreams",
+    "endpoint", "check", "reason",
+)  # fmt: skip
+ENDPOINT_HEALTHY: Final = _event(
+    "endpoint.healthy", _INFO, "active checks of an unhealthy endpoint pass again", "upstreams", "endpoint", "check"
+)
+ENDPOINT_EJECTED: Final = _event(
+    "endpoint.ejected", _WARNING, "outlier detection, or a dead discovered address, took an endpoint out for a while",
+    "upstream", "endpoint", "reason", "seconds",
+)  # fmt: skip
+BREAKER_OPENED: Final = _event(
+    "breaker.opened", _WARNING, "a circuit breaker rejects requests to an endpoint", "upstream", "endpoint", "reason"
+)
+BREAKER_HALF_OPEN: Final = _event(
+    "breaker.half_open", _INFO, "an open circuit breaker lets a few requests probe the endpoint", "upstream", "endpoint"
+)
+BREAKER_CLOSED: Final = _event(
+    "breaker.closed", _INFO, "a circuit breaker lets all requests through again", "upstream", "endpoint"
+)
+
+# -- discovery and names
+
+DISCOVERY_STALE: Final = _event(
+    "discovery.stale", _WARNING, "a registry does not confirm the endpoints of an upstream, which keeps the last ones",
+    "upstream", "reason", "endpoints",
+)  # fmt: skip
+DISCOVERY_RECOVERED: Final = _event(
+    "discovery.recovered", _INFO, "a registry confirms the endpoints again", "upstream", "endpoints"
+)
+DISCOVERY_EMPTY: Final = _event(
+    "discovery.empty", _WARNING, "a registry says that an upstream has no endpoints", "upstream", "reason"
+)
+DISCOVERY_FOUND: Final = _event(
+    "discovery.found", _INFO, "an upstream without discovered endpoints has some again", "upstream", "endpoints"
+)
+DISCOVERY_PARTIAL: Final = _event(
+    "discovery.partial", _WARNING, "some of what a registry names cannot be used and is left out", "name", "reason"
+)
+DISCOVERY_STRATEGY_REFUSED: Final = _event(
+    "discovery.strategy_refused", _WARNING, "a registry names a strategy that the upstream cannot use", "upstream",
+    "strategy", "reason",
+)  # fmt: skip
+NAME_UNRESOLVED: Final = _event(
+    "name.unresolved", _WARNING, "a name of an endpoint does not resolve; its last addresses stay in use", "name",
+    "reason",
+)  # fmt: skip
+NAME_RESOLVED: Final = _event("name.resolved", _INFO, "a name that did not resolve does again", "name")
+
+# -- configuration
+
+SOURCE_STALE: Final = _event(
+    "source.stale", _WARNING, "a source of configuration is unreachable; its last documents stay in force", "source",
+    "reason",
+)  # fmt: skip
+SOURCE_RECOVERED: Final = _event("source.recovered", _INFO, "a source of configuration responds again", "source")
+
+# -- plugins
+
+PLUGIN_FAILED: Final = _event(
+    "plugin.failed", _ERROR, "a hook raised, took too long, or returned what it may not", "plugin", "binding", "phase",
+    "request_id", "reason", "count",
+)  # fmt: skip
+PLUGIN_QUARANTINED: Final = _event(
+    "plugin.quarantined", _ERROR, "a binding keeps failing, and is not called for a while", "plugin", "binding",
+    "phase", "seconds",
+)  # fmt: skip
+PLUGIN_RECOVERED: Final = _event(
+    "plugin.recovered", _WARNING, "a binding in quarantine works again", "plugin", "binding"
+)
+PLUGIN_BLOCKED_LOOP: Final = _event(
+    "plugin.blocked_loop", _WARNING, "a hook held up every other request for longer than `blocking_threshold`",
+    "plugin", "phase", "seconds", "file",
+)  # fmt: skip
+PLUGIN_TASK_FAILED: Final = _event(
+    "plugin.task_failed", _ERROR, "a background task that a plugin started ended with an exception", "plugin",
+    "binding", "reason",
+)  # fmt: skip
+PLUGIN_START_FAILED: Final = _event(
+    "plugin.start_failed", _ERROR, "`start` of a plugin raised; the configuration is not applied", "plugin", "reason"
+)
+
+# -- requests and tasks
+
+REQUEST_FAILED: Final = _event(
+    "request.failed", _ERROR, "the gateway itself failed over a request, which gets 500: a defect, or what a plugin "
+    "left", "request_id", "reason",
+)  # fmt: skip
+TASK_FAILED: Final = _event(
+    "task.failed", _ERROR, "a background task of the gateway failed; endless ones begin again after `seconds`", "task",
+    "reason", "seconds",
+)  # fmt: skip
+DESCRIPTORS_FEW: Final = _event(
+    "descriptors.few", _WARNING, "RLIMIT_NOFILE is low, and so is the default of `limits.max_connections`",
+    "descriptor_limit", "max_connections",
+)  # fmt: skip
+
+# -- the log itself
+
+LOG_DROPPED: Final = _event("log.dropped", _WARNING, "lines were dropped: stderr was not read in time", "count")
+LOG_CHANGED: Final = _event("log.changed", _WARNING, "a plugin changed the log of the gateway, which was undone")
+
+EVENTS: Final[Mapping[str, Event]] = MappingProxyType(_table)
+"""All of them, by name."""

@@ -1,0 +1,154 @@
+"""Write the gateway's log without ever making the event loop wait.
+
+How it works: `put` appends a line to a bounded queue; a thread takes the lines out and writes them. A reader of stderr
+that does not read (a stopped terminal, a full pipe) makes only this thread wait. Lines that find the queue full are
+dropped and counted, and the first line that is written afterwards says how many.
+
+All processes of the gateway write to one stderr. A write to a pipe is atomic up to 4 KiB only, so the thread holds a
+POSIX lock on the descriptor while it writes: the lines of several processes never interleave. The system releases the
+lock of a process that ends.
+
+A process that forks must have one thread only at that moment: the thread ends before a fork, and begins again with the
+next line, in the parent as in the child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import os
+import select
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+MOST_BYTES: Final = 4 << 20
+"""Bytes that wait to be written at most."""
+_BATCH: Final = 64 << 10
+"""Bytes that are written while the lock is held once."""
+_STOP_WITHIN: Final = 0.2
+"""Seconds that a fork waits for the thread: one that cannot write does not end sooner."""
+
+
+class LogWriter:
+    """Writes lines to a descriptor, in a thread of its own."""
+
+    def __init__(self, descriptor: int, *, most_bytes: int = MOST_BYTES) -> None:
+        """Write nothing yet; the thread begins with the first line."""
+        self._descriptor = descriptor
+        self.dropped_line: Callable[[int], str] = "{} lines were dropped\n".format
+        """Makes the line that says how many others were dropped."""
+        self._most_bytes = most_bytes
+        self.dropped = 0
+        """Lines that were dropped since the beginning."""
+        self._unsaid = 0  # of these, those that no line has named yet
+        self._reset()
+        _writers.add(self)
+
+    def _reset(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._state = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self._is_writing = False
+
+    def put(self, line: str) -> None:
+        """Write a line soon, or drop it if too much is waiting already."""
+        data = line.encode(errors="backslashreplace")
+        with self._state:
+            if self._waiting_bytes and self._waiting_bytes + len(data) > self._most_bytes:
+                self.dropped += 1
+                self._unsaid += 1
+                return
+            self._lines.append(data)
+            self._waiting_bytes += len(data)
+            if self._thread is None:
+                self._is_stopping = False
+                self._thread = threading.Thread(target=self._run, name="gateway-log", daemon=True)
+                self._thread.start()
+            self._state.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until every line is written, at most so long; return whether it is."""
+        with self._state:
+            return self._state.wait_for(lambda: not self._lines and not self._is_writing, seconds)
+
+    def stop(self, seconds: float) -> bool:
+        """Write what waits and end the thread, if that takes no longer; it begins again with the next line."""
+        with self._state:
+            thread, self._is_stopping = self._thread, True
+            self._state.notify_all()
+        if thread is not None:
+            thread.join(seconds)
+        return thread is None or not thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._take()) is not None:
+            try:
+                self._write(batch)
+            except OSError:  # the reader is gone, or the disk is full
+                with self._state:
+                    self.dropped += batch.count(b"\n")
+            with self._state:
+                self._is_writing = False
+                self._state.notify_all()
+
+    def _take(self) -> bytes | None:
+        """Wait for lines, and return the next ones; None if the thread is to end."""
+        with self._state:
+            self._state.wait_for(lambda: self._lines or self._is_stopping)
+            if not self._lines:
+                self._thread = None
+                return None
+            batch = bytearray()
+            while self._lines and len(batch) < _BATCH:
+                batch += self._lines.popleft()
+            self._waiting_bytes -= len(batch)
+            unsaid, self._unsaid = self._unsaid, 0
+            self._is_writing = True
+        return bytes(batch) + (self.dropped_line(unsaid).encode() if unsaid else b"")
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # what cannot be locked is no pipe and no file of several writers
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+                stack.callback(fcntl.lockf, self._descriptor, fcntl.LOCK_UN)
+            while rest:
+                try:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                except BlockingIOError:  # another program has set O_NONBLOCK on the terminal or pipe that it shares
+                    _wait_writable(self._descriptor)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: what waits is the parent's to write."""
+        self._unsaid = 0
+        self._reset()
+
+
+def _wait_writable(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
+
+
+_writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
+
+
+def stop_all(seconds: float = _STOP_WITHIN) -> None:
+    """Write what waits in this process, at most so long."""
+    for writer in list(_writers):
+        writer.stop(seconds)
+
+
+def _after_fork() -> None:
+    for writer in list(_writers):
+        writer.after_fork()
+
+
+os.register_at_fork(before=stop_all, after_in_child=_after_fork)
+atexit.register(stop_all, 1.0)

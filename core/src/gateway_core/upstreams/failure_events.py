@@ -1,0 +1,43 @@
+"""One line in the log for each kind of failure of an endpoint, however many requests fail.
+
+A failing endpoint fails every request that is sent to it. The first failure of a kind is written at once; after that
+one line in ten seconds says how many there were.
+"""
+
+from __future__ import annotations
+
+from gateway_core.events import UPSTREAM_OVERLOADED, UPSTREAM_UNAVAILABLE, Event, Repeats, emit, repeated
+
+
+class FailureEvents:
+    """The failures of one upstream's requests; shared by the snapshots that have the upstream."""
+
+    __slots__ = ("_repeats", "_upstream")
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._repeats = Repeats()
+
+    def failed(self, event: Event, endpoint: str, reason: str, now: float) -> None:
+        """Report an attempt that failed.
+
+        :param endpoint: its id.
+        :param reason: what the system, OpenSSL or the reader of responses says.
+        :param now: monotonic seconds.
+        """
+        if count := self._repeats.count((event.name, endpoint), now):
+            text = f"upstream {self._upstream!r}: endpoint {endpoint}: {reason}{repeated(count)}"
+            emit(event, text, upstream=self._upstream, endpoint=endpoint, reason=reason, count=count)
+
+    def unavailable(self, reason: str, now: float) -> None:
+        """Report a request for which there was no endpoint."""
+        self._refused(UPSTREAM_UNAVAILABLE, reason, now)
+
+    def overloaded(self, reason: str, now: float) -> None:
+        """Report a request for which there was no connection within the upstream's limits."""
+        self._refused(UPSTREAM_OVERLOADED, reason, now)
+
+    def _refused(self, event: Event, reason: str, now: float) -> None:
+        if count := self._repeats.count((event.name, reason), now):
+            text = f"upstream {self._upstream!r}: {reason}{repeated(count)}"
+            emit(event, text, upstream=self._upstream, reason=reason, count=count)
