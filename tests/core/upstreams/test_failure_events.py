@@ -33,9 +33,10 @@ def test_requests_without_an_endpoint_or_a_connection_are_named_by_their_reason(
 ) -> None:
     failures = FailureEvents("users")
 
-    failures.unavailable("no endpoint is healthy", 0.0)
-    failures.overloaded("has no free connection", 0.0)
-    failures.overloaded("has no free connection", 1.0)
+    failures.refused("upstream.unavailable", "no endpoint is healthy", 0.0)
+    failures.refused("upstream.overloaded", "has no free connection", 0.0)
+    failures.refused("upstream.overloaded", "has no free connection", 1.0)
+    failures.refused("upstream.reset", "is reported by the attempt", 1.0)
 
     assert events(caplog) == [
         ("upstream.unavailable", "upstream 'users': no endpoint is healthy", 1),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
 from gateway_core.proxy.attempt_owner import (
     ENDINGS,
     STALE,
@@ -53,10 +54,7 @@ class Attempt:
     _terms: AttemptTerms | None = None
 
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
-        """Send nothing yet.
-
-        :param retries: the attempts before this one.
-        """
+        """Send nothing yet; ``retries`` are the attempts before this one."""
         self._owner = owner
         self.upstream = owner.upstream
         self.retries = retries
@@ -244,7 +242,7 @@ class Attempt:
         if owner.body is not None:
             owner.body.detach()
         if self.responded_at:
-            self._leave(ending.outcome, detail)
+            self._leave(ending.outcome, detail, ending.event)
             owner.on_broken(ending.reason, detail)
         elif failure in STALE and connection is not None and connection.uses > 1 and self._history().takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
@@ -281,7 +279,7 @@ class Attempt:
         """Make another attempt if the policy allows it, or report the failure."""
         endpoint, retries, ending = self.picked, self._history(), ENDINGS[failure]
         retries.note(endpoint, ending.word, self.picked_at)
-        self._leave(ending.outcome, detail)
+        self._leave(ending.outcome, detail, ending.event)
         can_fail_over = self.upstream.can_fail_over(endpoint, retries.attempted)
         delay = retries.delay(ending.outcome, can_fail_over=can_fail_over)
         if delay is not None:
@@ -308,6 +306,7 @@ class Attempt:
         """End the request without a response."""
         if self.retries is not None:
             self.retries.end()
+        self.upstream.failures.refused(reason, detail, self._owner.directory.now())
         self._owner.on_failed(
             UpstreamFailure(status, reason, f"upstream {self.upstream.name!r}: {detail}", retry_after)
         )
@@ -368,18 +367,21 @@ class Attempt:
         if not self.responded_at:
             self._leave(Outcome.ABANDONED)
         elif self._connection is not None:
-            self._leave(Outcome.TIMEOUT if timed_out else self._outcome)
+            if timed_out:
+                self._leave(Outcome.TIMEOUT, "the rest did not come in time", UPSTREAM_RESPONSE_TIMEOUT)
+            else:
+                self._leave(self._outcome)
         else:
             self._count_out(self.picked)
 
-    def _leave(self, outcome: int | None, detail: str = "") -> None:
-        """End the attempt; the upstream learns from its outcome unless it did already."""
+    def _leave(self, outcome: int | None, detail: str = "", event: Event | None = None) -> None:
+        """End the attempt; the upstream learns from its outcome unless it did already, the log of its event."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
         if outcome is not None:
             now = self._owner.directory.now()
-            self.upstream.record(self.picked, outcome, self.picked_at, now, detail)
+            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event)
         self._count_out(self.picked)
 
     def _count_out(self, endpoint: Endpoint) -> None:

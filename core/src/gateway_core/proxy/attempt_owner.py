@@ -18,6 +18,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from gateway_core.events import (
+    UPSTREAM_BAD_RESPONSE,
+    UPSTREAM_CONNECT_FAILED,
+    UPSTREAM_CONNECT_TIMEOUT,
+    UPSTREAM_RESET,
+    UPSTREAM_RESPONSE_TIMEOUT,
+    UPSTREAM_TRUNCATED,
+    Event,
+)
 from gateway_core.messages import Attempt as AttemptRecord
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
@@ -47,16 +56,22 @@ class Ending(NamedTuple):
     """A code of `gateway_core.reasons`."""
     word: str
     """For the record of the attempt."""
+    event: Event | None = None
+    """In the log; None if the failure is reported elsewhere."""
 
 
 ENDINGS: Final = {
-    Failure.CONNECT: Ending(Outcome.CONNECT_FAILURE, 502, "upstream.connect-failure", "connect-failure"),
-    Failure.CONNECT_TIMEOUT: Ending(Outcome.CONNECT_FAILURE, 504, "upstream.connect-timeout", "connect-failure"),
-    Failure.RESET: Ending(Outcome.RESET, 502, "upstream.reset", "reset"),
-    Failure.TIMEOUT: Ending(Outcome.TIMEOUT, 504, "upstream.timeout", "timeout"),
-    Failure.BAD_RESPONSE: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-response"),
-    Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset"),
-    Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset"),
+    Failure.CONNECT: Ending(
+        Outcome.CONNECT_FAILURE, 502, "upstream.connect-failure", "connect-failure", UPSTREAM_CONNECT_FAILED
+    ),
+    Failure.CONNECT_TIMEOUT: Ending(
+        Outcome.CONNECT_FAILURE, 504, "upstream.connect-timeout", "connect-failure", UPSTREAM_CONNECT_TIMEOUT
+    ),
+    Failure.RESET: Ending(Outcome.RESET, 502, "upstream.reset", "reset", UPSTREAM_RESET),
+    Failure.TIMEOUT: Ending(Outcome.TIMEOUT, 504, "upstream.timeout", "timeout", UPSTREAM_RESPONSE_TIMEOUT),
+    Failure.BAD_RESPONSE: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-response", UPSTREAM_BAD_RESPONSE),
+    Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset", UPSTREAM_TRUNCATED),
+    Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset", UPSTREAM_RESET),
     Failure.LOCAL: Ending(Outcome.LOCAL, 503, "upstream.local-error", "cancelled"),
 }
 

@@ -6,7 +6,12 @@ one line in ten seconds says how many there were.
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway_core.events import UPSTREAM_OVERLOADED, UPSTREAM_UNAVAILABLE, Event, Repeats, emit, repeated
+from gateway_core.reasons import OVERLOADED, UNAVAILABLE
+
+_REFUSALS: Final = {UNAVAILABLE: UPSTREAM_UNAVAILABLE, OVERLOADED: UPSTREAM_OVERLOADED}
 
 
 class FailureEvents:
@@ -29,15 +34,12 @@ class FailureEvents:
             text = f"upstream {self._upstream!r}: endpoint {endpoint}: {reason}{repeated(count)}"
             emit(event, text, upstream=self._upstream, endpoint=endpoint, reason=reason, count=count)
 
-    def unavailable(self, reason: str, now: float) -> None:
-        """Report a request for which there was no endpoint."""
-        self._refused(UPSTREAM_UNAVAILABLE, reason, now)
+    def refused(self, code: str, reason: str, now: float) -> None:
+        """Report a request for which there was no endpoint, or no connection within the upstream's limits.
 
-    def overloaded(self, reason: str, now: float) -> None:
-        """Report a request for which there was no connection within the upstream's limits."""
-        self._refused(UPSTREAM_OVERLOADED, reason, now)
-
-    def _refused(self, event: Event, reason: str, now: float) -> None:
-        if count := self._repeats.count((event.name, reason), now):
+        :param code: of `gateway_core.reasons`; others are reported by `failed`.
+        """
+        event = _REFUSALS.get(code)
+        if event is not None and (count := self._repeats.count((event.name, reason), now)):
             text = f"upstream {self._upstream!r}: {reason}{repeated(count)}"
             emit(event, text, upstream=self._upstream, reason=reason, count=count)

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway_core.config import UpstreamConfig
 from gateway_core.descriptors import LocalErrors
+from gateway_core.events import Event
 from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.discovery.feed import Feed
@@ -231,13 +232,22 @@ class Upstream:
         breaker = endpoint.breaker
         return endpoint if breaker is None or not endpoint.is_guarded or breaker.enter(now) else None
 
-    def record(self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str = "") -> None:
+    def record(
+        self,
+        endpoint: Endpoint,
+        outcome: int,
+        started: float,
+        now: float,
+        error: str = "",
+        event: Event | None = None,
+    ) -> None:
         """Learn from how a request has ended.
 
         :param outcome: an HTTP status or an `Outcome`.
         :param started: monotonic seconds of the pick; what began before a breaker or an ejection changed its state
             says nothing about the new one.
-        :param error: why it failed, for status pages.
+        :param error: why it failed, for status pages and the log.
+        :param event: what the log calls the failure; None writes nothing.
         """
         if FIRST_STATUS <= outcome < FIRST_SERVER_ERROR and endpoint.is_calm:
             self._load.earned += 1
@@ -245,6 +255,8 @@ class Upstream:
             if breaker is not None:
                 breaker.record_success(started, now)
             return
+        if event is not None:
+            self.failures.failed(event, endpoint.id, error, now)
         if outcome == Outcome.LOCAL:
             self._local_errors.note(error, now)
         self._passive_health.learn(endpoint, outcome, started, now, error, self._all_members.endpoints)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -85,6 +86,14 @@ class ProxyClient(NamedTuple):
 
 NO_CLIENT: Final = ProxyClient()
 """No client: what takes and makes connections without a PROXY header."""
+
+
+def _describe(error: Exception) -> str:
+    """Return why there is no connection: the system's own words, in place of those of the event loop."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, ssl.SSLError) or not isinstance(number, int) or number not in errno.errorcode:
+        return str(error) or type(error).__name__
+    return os.strerror(number)
 
 
 class Pool:
@@ -270,7 +279,7 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
         except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
-            reason = f"cannot connect: {error}"
+            reason = f"cannot connect: {_describe(error)}"
             if not isinstance(error, ssl.SSLError) and getattr(error, "errno", None) in _LOCAL_ERRORS:
                 failure = Failure.LOCAL
         connected(connection, failure, reason)
