@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from gateway_core.config import LogConfig
+from gateway_core.events import REQUEST_FAILED, emit
 from gateway_core.process import logs
 
 
@@ -16,6 +17,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in (logs.ROOT, "", "aiohttp", "asyncio", "watchfiles", "library")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     monkeypatch.setattr(logs, "_current", type(logs._current)())
+    monkeypatch.setenv("GATEWAY_LOG", "")
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
@@ -162,3 +164,89 @@ def test_a_log_that_was_never_configured_here_is_left_alone(caplog: pytest.LogCa
 
     assert [type(handler) for handler in logging.getLogger("gateway").handlers] == [logging.NullHandler]
     assert not caplog.records
+
+
+def test_nothing_in_a_record_begins_a_line_of_its_own_or_changes_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure()
+    try:
+        raise ValueError("x\n2026-01-01T00:00:00.000Z error gateway.config: forged \x1b[31m")
+    except ValueError as error:
+        emit(REQUEST_FAILED, "bad \x1b]0;title\x07 \x00 \u2028 \x9b", details="one\ntwo", error=error)
+
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first.endswith(r"bad \x1b]0;title\x07 \x00 \u2028 \x9b")
+    assert more[:2] == ["  one", "  two"]
+    assert [line for line in more if not line.startswith("  ")] == []
+    assert "\x1b" not in "".join(more)
+
+
+def test_times_are_in_utc_in_both_formats(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.LogRecord("gateway.x", logging.INFO, "", 0, "text", None, None)
+    record.created = 1_800_000_000.25
+
+    assert logs.TextFormatter().format(record) == "2027-01-15T08:00:00.250Z info gateway.x: text"
+    assert json.loads(logs.JsonFormatter().format(record))["time"] == "2027-01-15T08:00:00.250Z"
+
+
+def test_an_event_has_its_name_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogConfig(format="json"), process="worker 1")
+
+    emit(REQUEST_FAILED, "it failed", request_id="r-1", reason="odd", details="more")
+
+    line = json.loads(capsys.readouterr().err)
+    assert {**line, "time": ""} == {
+        "time": "",
+        "level": "error",
+        "logger": "gateway.request",
+        "event": "request.failed",
+        "message": "it failed",
+        "process": "worker 1",
+        "request_id": "r-1",
+        "reason": "odd",
+        "details": "more",
+    }
+
+
+def test_lines_from_before_the_configuration_have_its_format(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(holds=True)
+    logging.getLogger("gateway.config").warning("early")
+    assert capsys.readouterr().err == ""
+
+    logs.configure(LogConfig(format="json"))
+
+    assert json.loads(capsys.readouterr().err)["message"] == "early"
+
+
+def test_lines_that_are_held_are_written_at_the_latest_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(holds=True)
+    logging.getLogger("gateway.config").warning("early")
+
+    logs.write_held()
+
+    assert capsys.readouterr().err.endswith("warning gateway.config: early\n")
+
+
+def test_a_process_that_is_started_has_the_format_of_the_one_that_started_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_LOG", "")
+    logs.configure(LogConfig(format="json", level="error"))
+
+    logs.configure(process="worker 1")
+    logging.getLogger("gateway.config").warning("left out")
+    logging.getLogger("gateway.config").error("early")
+
+    assert json.loads(capsys.readouterr().err)["message"] == "early"
+
+
+def test_what_is_announced_is_bare_text_for_people_and_an_event_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    logs.announce(REQUEST_FAILED, "listening on http://x")
+    logs.configure(LogConfig(format="json"))
+    logs.announce(REQUEST_FAILED, "listening on http://x", reason="y")
+
+    text, line = capsys.readouterr().err.splitlines()
+    assert text == "listening on http://x"
+    assert (json.loads(line)["event"], json.loads(line)["reason"]) == ("request.failed", "y")

@@ -254,7 +254,7 @@ async def test_a_start_without_anything_kept_waits_for_the_source(make: Make, ca
     await asyncio.wait_for(ready, 20)
 
     assert await bench.take() == "{'a': '1'}"
-    assert "mine://h/one has not answered yet: connection refused" in caplog.text
+    assert "mine://h/one has not responded yet: connection refused" in caplog.text
 
 
 async def test_several_sources_are_one_configuration(make: Make) -> None:

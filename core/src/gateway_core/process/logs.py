@@ -132,7 +132,7 @@ class _Handler(logging.Handler):
             sys.stderr.write(line)  # of a test, in memory
             sys.stderr.flush()
 
-    def release(self) -> None:
+    def write_held(self) -> None:
         """Write what is held, and hold nothing more."""
         self.pass_to(self)
 
@@ -144,7 +144,7 @@ class _Handler(logging.Handler):
 
     def flush(self) -> None:
         """Wait until all is written, for a second at most."""
-        self.release()
+        self.write_held()
         if self._writer is not None:
             self._writer.flush(_FLUSH_SECONDS)
 
@@ -161,7 +161,8 @@ def _writer_for(formatter: logging.Formatter) -> LogWriter | None:
         return None
     writer = _writers.get(descriptor)
     if writer is None:
-        writer = _writers[descriptor] = LogWriter(descriptor)
+        # A descriptor of its own: a plugin may close or replace standard error.
+        writer = _writers[descriptor] = LogWriter(os.dup(descriptor))
     writer.dropped_line = partial(_dropped_line, formatter)
     return writer
 
@@ -237,11 +238,11 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
         each.pass_to(handler)
 
 
-def release() -> None:
+def write_held() -> None:
     """Write what is held, as lines for people: the configuration's format will not be known soon."""
     for handler in logging.getLogger(ROOT).handlers:
         if isinstance(handler, _Handler):
-            handler.release()
+            handler.write_held()
 
 
 def announce(event: Event, text: str, *, details: str = "", **fields: object) -> None:

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from docs.events_reference import PAGE, render
+
+
+def test_the_page_is_made_from_the_catalogue() -> None:
+    assert PAGE.read_text("utf-8") == render(), "run: python docs/events_reference.py"
