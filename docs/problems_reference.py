@@ -30,7 +30,9 @@ a remedy, a severity and a code (this page is made by `python docs/problems_refe
 | --- | --- |
 | `--strict` | warnings are errors |
 | `--offline` | no source is asked; files that are missing are warnings, broken ones stay errors |
-| `--json` | problems as JSON on stdout |
+| `--json`, `--output json` | problems as JSON on stdout |
+| `--output github` | annotations of GitHub Actions on stdout, which show problems beside the lines of a pull request |
+| `--output sarif` | a SARIF 2.1.0 log on stdout, for code scanners and editors |
 
 | exit status | meaning |
 | --- | --- |
@@ -38,6 +40,16 @@ a remedy, a severity and a code (this page is made by `python docs/problems_refe
 | 1 | errors; a file that is missing is one |
 | 2 | wrong usage |
 | 3 | undecided: a source did not respond, or a file that exists could not be read |
+
+What is read as data goes to standard output, all else to standard error. In GitHub Actions:
+
+```yaml
+steps:
+  - run: gateway check --offline --output github gateway.yaml
+```
+
+`gateway explain CODE` says what a code means and what to do about it, also for the [reasons](reasons.md) of responses;
+without a code it lists all of them.
 
 Codes are stable, messages are not: programs compare codes. `gateway check --json` prints both:
 

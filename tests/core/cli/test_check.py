@@ -96,3 +96,20 @@ def test_files_for_connections_to_upstreams_that_cannot_be_used_are_problems(
 
     assert result.exit_code == 1
     assert f"upstreams[0].tls.ca: the file '{tmp_path}/missing.pem' does not exist" in result.stderr
+
+
+def test_a_file_may_be_named_without_its_option(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("routes: [{id: more, path: /more, target: users}]")
+
+    assert invoke("check", config).stdout == invoke("check", "-c", config).stdout
+    assert invoke("check", config, more).stdout == invoke("check", "-c", config, more).stdout
+    assert "6 routes" in invoke("check", config, more).stdout
+
+
+def test_the_codes_to_explain_are_named(invoke: Invoke, config: Path) -> None:
+    config.write_text("routes: [{path: /, target: nope}]")
+
+    assert invoke("check", config).stderr.endswith(
+        "`gateway explain CODE` says more: upstream.unknown\n1 problem found\n"
+    )

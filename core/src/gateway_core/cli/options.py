@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, TextIO, TypeVar
+from functools import wraps
+from typing import Any, Final, TextIO, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from gateway_core.config.source_url import ConfigRoot, parse_root
 
@@ -48,9 +50,25 @@ def config_option(function: CommandT) -> CommandT:
     )(function)
 
 
-def _roots(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[ConfigRoot, ...]:
+def config_argument(function: CommandT) -> CommandT:
+    """Add ``-c``, and take what is named without it in the same way, as other servers' commands do."""
+
+    @wraps(function)
+    def with_named(*args: Any, named: tuple[ConfigRoot, ...], roots: tuple[ConfigRoot, ...], **options: Any) -> Any:
+        given = click.get_current_context().get_parameter_source("roots") is not ParameterSource.DEFAULT
+        return function(*args, roots=(*roots, *named) if given or not named else named, **options)
+
+    argument = click.argument("named", nargs=-1, metavar="[PATH|URL]...", callback=_parsed)
+    return cast("CommandT", argument(config_option(with_named)))
+
+
+def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[ConfigRoot, ...]:
+    return _parsed(context, parameter, value or (DEFAULT_CONFIG,))
+
+
+def _parsed(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[ConfigRoot, ...]:
     try:
-        return tuple(parse_root(each) for each in value or (DEFAULT_CONFIG,))
+        return tuple(parse_root(each) for each in value)
     except ValueError as error:
         raise click.BadParameter(f"a source {error}") from None
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from gateway_core import __version__
 
@@ -17,6 +19,7 @@ COMMANDS: Final = {
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",
+    "explain": "Explain the code of a problem or of a response's reason.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show, make, install and lock plugins.",
     "routes": "List the routes of a configuration.",
@@ -25,6 +28,9 @@ COMMANDS: Final = {
 }
 """Commands of the gateway itself, with what the overview says of them."""
 
+
+_COMPLETION: Final = "_GATEWAY_COMPLETE"
+"""What a shell's completion script sets (docs/command-line.md)."""
 
 _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 """Commands that import plugins, and run in a child process (`gateway_core.cli.containment`)."""
@@ -43,7 +49,14 @@ class Commands(click.Group):
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(f"gateway_core.cli.{cmd_name}").command
             return command
-        return super().get_command(ctx, cmd_name) or _extension_commands().get(cmd_name)
+        found = super().get_command(ctx, cmd_name)
+        # A shell that completes a line must not run the code of plugins.
+        return found if found is not None or _COMPLETION in os.environ else _extension_commands().get(cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing them."""
+        names = [name for name in sorted(COMMANDS) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name]) for name in names] or super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click calls it so
         """Write the overview without importing every command."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway_core.cli.options import config_option, echo, json_option, print_json
+from gateway_core.cli.options import config_argument, echo, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
 from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
 from gateway_core.config.sources import ConfigRoot
@@ -15,7 +15,7 @@ from gateway_core.packages import PluginRegistry
 
 
 @click.command("routes", short_help="List the routes of a configuration.")
-@config_option
+@config_argument
 @json_option
 def command(roots: tuple[ConfigRoot, ...], *, as_json: bool) -> None:
     """List the routes of a configuration with their targets and effective chains."""

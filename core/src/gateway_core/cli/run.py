@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from gateway_core.cli.options import LOCK_FILE, config_option
+from gateway_core.cli.options import LOCK_FILE, config_argument
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.config.sources.last_good import default_state_directory
 from gateway_core.packages.lock_file import LOCK_VARIABLE
 
 
 @click.command("run", short_help="Start the gateway.")
-@config_option
+@config_argument
 @click.option(
     "--state",
     metavar="DIR",

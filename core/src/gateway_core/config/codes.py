@@ -242,14 +242,15 @@ CODES: Final[Mapping[str, Code]] = {
     "route.host-invalid": Code("a host cannot be matched", "write a host name, or `*.` before one"),
     "route.invalid": Code("a route cannot be compiled", "correct the route"),
     "route.path-invalid": Code(
-        "a path, prefix or regular expression cannot be matched", "correct the path: docs/routing.md has the forms"
+        "a path, prefix or regular expression cannot be matched", "correct the path: docs/paths.md has the forms"
     ),
     "route.protection-bypassed": Code(
         "a request can reach what a route protects by another route, without it (warning)",
         "bind the same plugins to the other route, or take these requests with a route that has them",
     ),
     "route.rewrite-invalid": Code(
-        "a rewrite or redirect cannot be carried out", "correct the rewrite or redirect: docs/routing.md has the forms"
+        "a rewrite or redirect cannot be carried out",
+        "correct it: docs/rewriting.md has the forms",
     ),
     "route.unreachable": Code("a route can never match", "remove the route, or change its conditions or priority"),
     # what the machine says

@@ -129,10 +129,15 @@ def sort_problems(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...
 
 def render_problems(problems: Sequence[ConfigProblem]) -> str:
     """Return problems with their source lines, and how many there are of each severity."""
+    return "\n".join([*(problem.render() for problem in problems), count_problems(problems)])
+
+
+def count_problems(problems: Sequence[ConfigProblem]) -> str:
+    """Return how many problems of each severity there are, as ``2 problems, 1 warning found``."""
     errors = sum(problem.is_error for problem in problems)
     numbers = [(errors, "problem"), (len(problems) - errors, "warning")]
     counts = [counted(number, noun) for number, noun in numbers if number]
-    return "\n".join([*(problem.render() for problem in problems), f"{', '.join(counts) or 'no problems'} found"])
+    return f"{', '.join(counts) or 'no problems'} found"
 
 
 def problem_as_json(problem: ConfigProblem) -> dict[str, Any]:

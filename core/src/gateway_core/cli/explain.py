@@ -1,0 +1,67 @@
+"""``gateway explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import click
+
+from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
+from gateway_core.config.catalog import FIRST_PARTY
+from gateway_core.config.codes import CODES
+from gateway_core.config.suggestions import did_you_mean
+from gateway_core.reasons import REASONS
+
+
+class Explanation(NamedTuple):
+    """What there is to say of one code."""
+
+    code: str
+    kind: str
+    """``problem`` of a configuration, or ``reason`` of a response."""
+    meaning: str
+    remedy: str
+
+
+_WIDTH: Final = 34
+
+
+@click.command("explain", short_help="Explain the code of a problem or of a response's reason.")
+@click.argument("code", required=False)
+@json_option
+def command(code: str | None, *, as_json: bool) -> None:
+    """Explain a code: of a problem that `gateway check` or a reload found (such as upstream.unknown), or the reason of
+    a response (such as no-route) in logs and metrics. Without a code all of them are listed.
+
+    Exit status: 0, or 1 if there is no such code.
+    """
+    found = [each for each in explanations() if code in {None, each.code}]
+    if not found:
+        assert code is not None
+        click.echo(_unknown(code), err=True)
+        raise SystemExit(PROBLEMS)
+    if as_json:
+        print_json([each._asdict() for each in found] if code is None else found[0]._asdict())
+    elif code is None:
+        for each in found:
+            echo(f"{each.code:<{_WIDTH}}  {each.meaning}")
+    else:
+        for each in found:
+            echo(f"{each.code} ({each.kind})\n  {each.meaning}\n  {each.remedy}")
+
+
+def explanations() -> Iterator[Explanation]:
+    """Yield every code that the gateway itself gives."""
+    for code, (meaning, remedy) in CODES.items():
+        yield Explanation(code, "problem of a configuration", meaning, f"What to do: {remedy}.")
+    for code, (status, meaning) in REASONS.items():
+        yield Explanation(code, "reason of a response", meaning, f"Status: {status or 'none, the response is cut'}.")
+
+
+def _unknown(code: str) -> str:
+    plugin, dot, _ = code.partition(".")
+    if dot and plugin in FIRST_PARTY:
+        return f"{code!r} is a code of the plugin {plugin}: its README lists them"
+    hint = did_you_mean(code, [each.code for each in explanations()])
+    return f"{code!r} is not a code of the gateway: {hint or 'run gateway explain for all of them'}"
