@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -69,6 +70,8 @@ class RawServer:
         """
         self._serve = serve if callable(serve) else _responds_with(serve)
         self.requests: list[bytes] = []
+        self.ended = 0
+        """How many connections have ended."""
         self._accepted: list[socket.socket] = []
         if address is None:
             self._socket = socket.create_server(("127.0.0.1", 0))
@@ -103,11 +106,13 @@ class RawServer:
             pass  # the other side left, or the test is over
         finally:
             connection.socket.close()
+            self.ended += 1
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for each in self._accepted:
+        """Listen no more, and end every connection. Safe to call twice."""
+        for each in (self._socket, *self._accepted):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def __enter__(self) -> Self:
