@@ -238,3 +238,17 @@ async def test_the_service_manager_is_told(upstream: Upstream, tmp_path: Path) -
 async def told(manager: socket.socket, state: bytes) -> None:
     while not (await asyncio.to_thread(manager.recv, 500)).startswith(state):
         pass
+
+
+@pytest.mark.parametrize("files", [20, 24])
+def test_a_start_that_the_system_has_no_descriptors_for_is_one_line_and_status_1(files: int, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("listen: 127.0.0.1:0\nworkers: 2\nroutes: [{id: a, path: /, redirect: {path: /b}}]\n")
+    command = f"ulimit -n {files}; exec {sys.executable} -m gateway_core.cli run -c {config}"
+
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 1
+    assert "Too many open files" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("gateway: ")
+    assert "Traceback" not in done.stderr

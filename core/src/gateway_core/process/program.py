@@ -180,7 +180,7 @@ class Program:
             is_valid = verdict.bundle is not None and len(error.problems) == 1
             say(str(error.problems[0]) if is_valid else render_problems(error.problems))
             return 1
-        except GatewayError as error:
+        except (GatewayError, OSError) as error:  # the system may have no process, memory or descriptors for it
             say(f"gateway: {error}")
             return 1
         except StoppedError:
