@@ -170,7 +170,7 @@ _FIELDS: Final = (
         "upstream_status(record)",
         Kind.INTEGER,
         "gateway.upstream.status_code",
-        "status of the last try",
+        "status of the last attempt",
         optional=True,
     ),
     _field(
@@ -213,7 +213,7 @@ _FIELDS: Final = (
     ),
     _field("upstream", "record.upstream or None", Kind.WORD, "gateway.upstream", "name of the upstream", optional=True),
     _field(
-        "endpoint", "record.endpoint", Kind.WORD, "gateway.endpoint", "id of the last endpoint tried", optional=True
+        "endpoint", "record.endpoint", Kind.WORD, "gateway.endpoint", "id of the last attempt's endpoint", optional=True
     ),
     _field(
         "endpoint_address", "address(record)", Kind.WORD, "gateway.endpoint.address", "its host and port", optional=True
