@@ -119,7 +119,7 @@ class Exchange:
         """Begin with the response, the connection's last one: there is no request that could be read."""
         self.snapshot.active += 1
         self.proxy.exchanges.add(self)
-        self.writer.keep_alive = False
+        self.writer.make_last()
         phases = self.phases = RequestPhases(self)
         phases.refuse(status, reason, detail, allow=allow)
 
@@ -178,7 +178,7 @@ class Exchange:
         """Take no more of the request's body, and respond with a status if that is still possible."""
         if self.is_over:
             return
-        self.writer.keep_alive = False
+        self.writer.make_last()
         self._stop()
         if self.writer.head_sent:
             self.break_off("gateway" if status == 413 else "client", reason, detail)
@@ -235,7 +235,7 @@ class Exchange:
     def response_begins(self) -> None:
         """Decide whether the connection may be used again: not if the request's body is still to come."""
         if not self.proxy.keeps_alive or (self.body is not None and not self.body.is_complete):
-            self.writer.keep_alive = False
+            self.writer.make_last()
 
     def snapshot_replaced(self) -> None:
         """Keep the chain alone if another snapshot is in force and the head is written: the rest may take hours."""
@@ -320,7 +320,7 @@ class Exchange:
         if self.writer.head_sent:
             self.break_off(by, reason, detail, flush=flush)
             return
-        self.writer.keep_alive = False
+        self.writer.make_last()
         self.note_failure(reason, detail)
         self.write_response(gateway_response(status, reason))
 

@@ -99,7 +99,7 @@ class RequestPhases:
         if head.is_for_gateway:
             if head.facts.chunked or head.facts.content_length > 0:
                 # The body is not read, so where the next request begins is unknown.
-                self._owner.writer.keep_alive = False
+                self._owner.writer.make_last()
             self.refuse(200, "", "", allow=ALLOWED_METHODS)
         elif head.refusal is not None:
             self.refuse(*head.refusal)
@@ -119,7 +119,7 @@ class RequestPhases:
         """
         owner = self._owner
         if status == 400:
-            owner.writer.keep_alive = False
+            owner.writer.make_last()
         owner.note_failure(reason, detail)
         response = gateway_response(status, reason, allow=allow, retry_after=retry_after)
         owner.respond_with(response, owner.chain.response_to_all)

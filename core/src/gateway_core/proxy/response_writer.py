@@ -26,14 +26,15 @@ class ResponseWriter(Protocol):
 
     version: str
     """``1.1`` or ``1.0``."""
-    keep_alive: bool
-    """Whether the connection may be used for another request; may be set to False until the head is written."""
     head_sent: bool
     """Whether the final head is written."""
     bytes_sent: int
     """Bytes of the response's body so far, without what frames them."""
     is_paused: bool
     """Whether the client does not keep up: produce no more until the exchange's ``resume_response`` is called."""
+
+    def make_last(self) -> None:
+        """Have the connection serve no other request behind this one; has no effect behind the head."""
 
     def interim(self, status: int, reason: str, block: bytes) -> None:
         """Write a 1xx head, unless the client's version has none (RFC 9110 section 15.2) or the final head is sent."""

@@ -163,7 +163,7 @@ async def test_whatever_comes_on_an_idle_connection_closes_it(start_server: Star
 
     pool = make_pool(await start_server(script))
     await ask(pool)
-    connection = pool.idle[0]
+    connection = next(iter(pool.idle))
     goes_on.set()
     async with asyncio.timeout(10):
         while pool.idle:  # noqa: ASYNC110 - the pool has no event

@@ -189,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
                 if not body.is_complete:
                     self._expect_body(is_all=position == len(data))
             elif self.shutdown.state and position == len(data):
-                self._writer.keep_alive = False  # the client has closed its half, and this is its last request
+                self._writer.make_last()  # the client has closed its half, and this is its last request
             exchange.start(body)
         except BadChunkError:
             self._expects_more = True
@@ -219,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
         writer.begin(head)
         self.served += 1
         if 0 < snapshot.limits.max_requests_per_connection <= self.served:
-            writer.keep_alive = False
+            writer.make_last()
         self._expects_more = head.facts.keep_alive
         self.deadline, self._has_begun_head = NEVER, False
         request = Request.for_head(head, head.origin.request_id or proxy.next_id(), proxy.now())
@@ -262,12 +262,12 @@ class ClientConnection(asyncio.Protocol):
         return not self._input.is_paused
 
     def pause_writing(self) -> None:
-        self._writer.is_paused = True
+        self._writer.pause()
         if self._exchange is not None:
             self._exchange.pause_response()
 
     def resume_writing(self) -> None:
-        self._writer.is_paused = False
+        self._writer.resume()
         if self._exchange is not None:
             self._exchange.resume_response()
         elif self._takes_next:
@@ -380,7 +380,7 @@ class ClientConnection(asyncio.Protocol):
         elif not self._input.size:
             if self.intake.body is not None:
                 return False  # the rest of the body will not come
-            self._writer.keep_alive = False
+            self._writer.make_last()
         self.shutdown.eof()
         return True
 

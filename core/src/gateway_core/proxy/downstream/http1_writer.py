@@ -116,6 +116,17 @@ class Http1ResponseWriter:
         self._is_head = head.method == "HEAD"
         self._framing = _NONE
 
+    def make_last(self) -> None:
+        self.keep_alive = False
+
+    def pause(self) -> None:
+        """Called when the client does not keep up."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Called when the client takes more."""
+        self.is_paused = False
+
     def disown(self) -> None:
         """Tell the owner nothing more: the connection is lost."""
         self._owner = _NO_OWNER

@@ -52,7 +52,7 @@ class UpstreamConnection(asyncio.Protocol):
     """A connection to an endpoint; its pool owns it while it is idle, a `ResponseHandler` while it is in use."""
 
     __slots__ = (
-        "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_state", "bound", "client", "deadline",
+        "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_state", "bound", "client",
         "expires_at", "flags", "handler", "pool", "transport", "upload_complete", "uses",
     )  # fmt: skip
 
@@ -70,8 +70,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.handler: Handler | None = None
         self.uses = 0
         """Requests that were sent over it, the one in progress included."""
-        self.deadline = float("inf")
-        """When it has been idle for too long."""
         self.upload_complete = True
         self.flags = 0
         self.bound = 0

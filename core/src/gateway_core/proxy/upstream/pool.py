@@ -152,7 +152,8 @@ class Pool:
         self.port = port
         self.path = path
         self.settings = settings
-        self.idle: list[UpstreamConnection] = []
+        self.idle: dict[UpstreamConnection, float] = {}
+        """The idle connections in the order of their last use, each with when it has been idle for too long."""
         self.closed = closed
         self.last_head: ResponseHead | None = None
         self.leniency = Leniency.TOLERANT if settings.http1.tolerant else Leniency.REPAIR
@@ -194,16 +195,16 @@ class Pool:
             return self._select(client.key)
         idle = self.idle
         while idle:
-            connection = idle.pop()
+            connection, _ = idle.popitem()
             if not connection.transport.is_closing():
                 return connection
         return None
 
     def _select(self, client: str) -> UpstreamConnection | None:
         """Return the idle connection that was used last for this client and is not too old."""
-        for connection in reversed(self.idle):
+        for connection in reversed(list(self.idle)):
             if connection.client == client:
-                self.idle.remove(connection)
+                del self.idle[connection]
                 if not connection.transport.is_closing() and connection.expires_at > self._sweeper.time:
                     return connection
                 connection.abort()
@@ -219,9 +220,8 @@ class Pool:
             if not self.sends_proxy_header or not idle:
                 connection.abort()
                 return
-            idle[0].abort()  # of another client, most likely, who may not come again
-        connection.deadline = self._sweeper.time + self._idle_timeout
-        idle.append(connection)
+            next(iter(idle)).abort()  # of another client, most likely, who may not come again
+        idle[connection] = self._sweeper.time + self._idle_timeout
 
     def remember(self, head: ResponseHead) -> None:
         """Recognise the next head like this one, on any connection; not one by which a client has logged in."""
@@ -229,20 +229,20 @@ class Pool:
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Drop a connection that is closed or has become a tunnel."""
-        if connection in self.idle:
-            self.idle.remove(connection)
+        self.idle.pop(connection, None)
 
     @property
     def deadline(self) -> float:
         """When the next idle connection is to be closed."""
         if not self.settings.keepalive.max_age:
-            return self.idle[0].deadline if self.idle else NEVER
-        return min([min(each.deadline, each.expires_at) for each in self.idle], default=NEVER)
+            return next(iter(self.idle.values()), NEVER)
+        return min([min(deadline, each.expires_at) for each, deadline in self.idle.items()], default=NEVER)
 
     def expire(self, now: float) -> None:
         """Close the connections that have been idle for too long, or are too old."""
-        for connection in [each for each in self.idle if each.deadline <= now or each.expires_at <= now]:
-            connection.abort()
+        for connection, deadline in list(self.idle.items()):
+            if deadline <= now or connection.expires_at <= now:
+                connection.abort()
 
     # -- connecting
 
