@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 from gateway_core.clock import SystemClock
@@ -20,9 +20,11 @@ from gateway_core.proxy import Proxy
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
+from gateway_core.tasks import spawn
 from gateway_core.upstreams.runtime import UpstreamRuntime
 
 Plugins = Iterable[type[Plugin[Any]]]
+T = TypeVar("T")
 Handler = Callable[["Peer"], Awaitable[None]]
 
 
@@ -195,6 +197,13 @@ class RunningProxy:
             await until(lambda: probe.deadline == NEVER)
         finally:
             self.proxy.exchanges.discard(probe)
+
+    async def passing(self, seconds: float, awaited: Coroutine[Any, Any, T]) -> T:
+        """Return what something comes to while the clock moves on by so many seconds again and again."""
+        task = spawn(awaited, name="waits for time to pass")
+        while not task.done():
+            await self.pass_time(seconds)
+        return await task
 
     async def close_clients(self) -> None:
         for peer in self._clients:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateway_core.tasks import spawn
 
 from tests.core.proxy.abilities import (
     ABILITIES,
@@ -106,10 +105,7 @@ async def test_a_response_body_that_stalls_is_504_or_a_visible_cut(start_case: S
     else:
         await client.reader.readuntil(b"abc")
 
-    reading = spawn(client.rest(), name="the rest of a response")
-    while not reading.done():  # what came of the body may begin its time later than the first move of the clock
-        await case.gateway.pass_time(61)
-    data = await reading
+    data = await case.gateway.passing(61, client.rest())
 
     if ability in WHOLE:
         assert data.startswith(b"HTTP/1.1 504 ")

@@ -134,11 +134,11 @@ async def test_each_try_has_its_own_time(start_proxy: StartProxy, start_upstream
 
     silent, upstream = await start_upstream(never), await start_upstream()
     gateway = await start_proxy(
-        upstream_of(silent.port, upstream.port, more="retries: {attempts: 1, per_try_timeout: 200ms}")
+        upstream_of(silent.port, upstream.port, more="retries: {attempts: 1, per_try_timeout: 10s}")
     )
 
     for _ in range(2):
-        assert (await gateway.ask(GET))[0] == 200
+        assert (await gateway.passing(11, gateway.ask(GET)))[0] == 200
     assert silent.connections == 1
 
 
@@ -147,10 +147,10 @@ async def test_the_whole_request_has_its_time(proxied: Proxied) -> None:
         await peer.rest()
 
     gateway, _ = await proxied(
-        never, upstream_extra="    retries: {attempts: 9, per_try_timeout: 200ms}\n    timeouts: {total: 500ms}"
+        never, upstream_extra="    retries: {attempts: 9, per_try_timeout: 10s}\n    timeouts: {total: 25s}"
     )
 
-    assert (await gateway.ask(GET))[0] == 504
+    assert (await gateway.passing(11, gateway.ask(GET)))[0] == 504
 
 
 async def test_a_budget_bounds_the_retries(proxied: Proxied) -> None:
@@ -205,14 +205,14 @@ async def test_a_stale_connection_does_not_lose_a_probe_of_the_breaker(proxied: 
 
     gateway, _ = await proxied(
         stale_after_two,
-        upstream_extra="    circuit_breaker: {minimum_requests: 2, open_for: 200ms, half_open_requests: 1}",
+        upstream_extra="    circuit_breaker: {minimum_requests: 2, open_for: 10s, half_open_requests: 1}",
     )
     [upstream] = gateway.proxy.holder.current.upstreams.values()
     breaker = upstream.endpoints[0].breaker
     assert breaker is not None
     assert [(await gateway.ask(GET))[0] for _ in range(2)] == [200, 503]
     assert breaker.state.value == "open"
-    await until(lambda: breaker.allows(gateway.proxy.now()))
+    await gateway.pass_time(11)
 
     assert (await gateway.ask(GET))[0] == 200
 
@@ -283,12 +283,12 @@ async def test_requests_over_the_limit_wait_their_turn(proxied: Proxied) -> None
 async def test_waiting_for_a_connection_comes_to_an_end(proxied: Proxied) -> None:
     gate = Gate()
     gateway, _ = await proxied(
-        gate, upstream_extra="    limits: {max_connections: 1, max_pending: 3, pending_timeout: 200ms}"
+        gate, upstream_extra="    limits: {max_connections: 1, max_pending: 3, pending_timeout: 10s}"
     )
     first = spawn(gateway.ask(GET), name="test")
     await until(lambda: gate.waiting == 1)
 
-    status, _, _ = await gateway.ask(GET)
+    status, _, _ = await gateway.passing(11, gateway.ask(GET))
     gate.let_go()
 
     assert status == 503

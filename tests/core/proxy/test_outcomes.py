@@ -23,11 +23,12 @@ async def test_a_response_without_its_end_is_one_failure_and_no_success(proxied:
 
     gateway, _ = await proxied(
         break_off,
-        upstream_extra="    timeouts: {idle: 200ms}\n    circuit_breaker: {minimum_requests: 3, failure_ratio: 0.9}",
+        upstream_extra="    timeouts: {idle: 1s}\n"
+        "    circuit_breaker: {minimum_requests: 3, failure_ratio: 0.9, window: 1h, open_for: 1h}",
     )
 
     for _ in range(3):
-        assert (await gateway.send(GET)).endswith(b"only")
+        assert (await gateway.passing(2, gateway.send(GET))).endswith(b"only")
 
     assert (await gateway.ask(GET))[0] == 503
 

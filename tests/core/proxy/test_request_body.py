@@ -111,9 +111,10 @@ async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> 
 
 
 async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
-    gateway, _ = await proxied(extra="limits: {body_timeout: 200ms}")
+    gateway, _ = await proxied(extra="limits: {body_timeout: 10s}")
 
-    response = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+    response = await gateway.passing(11, gateway.send(request))
 
     assert response.startswith(b"HTTP/1.1 408 ")
     assert b"Connection: close\r\n" in response

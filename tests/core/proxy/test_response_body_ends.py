@@ -137,9 +137,9 @@ async def test_an_upstream_that_stalls_runs_into_its_idle_timeout(proxied: Proxi
         else:
             response.add_body_filter(Upper)
 
-    gateway, _ = await proxied(script, extra=BIND, upstream_extra="    timeouts: {idle: 200ms}", plugins=hook(run))
+    gateway, _ = await proxied(script, extra=BIND, upstream_extra="    timeouts: {idle: 10s}", plugins=hook(run))
 
-    data = await gateway.send(GET)
+    data = await gateway.passing(11, gateway.send(GET))
 
     if reads:
         assert data.startswith(b"HTTP/1.1 504")

@@ -72,17 +72,24 @@ async def test_requests_behind_an_awaited_hook_get_their_responses_in_order(prox
 
 
 class SlowResponse(Base):
+    sent = asyncio.Event()
+    """Set when the upstream has sent all that it sends."""
+
     @hookimpl
     async def gateway_response(self, request: Request, response: Response) -> None:
-        await asyncio.sleep(0.1)
+        await self.sent.wait()
+        await turns()
 
 
 async def test_a_body_that_comes_while_a_hook_thinks_is_not_lost(proxied: Proxied) -> None:
     body = bytes(range(256)) * 2000
 
+    SlowResponse.sent = asyncio.Event()
+
     async def response(peer: Peer) -> None:
         await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        peer.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        SlowResponse.sent.set()
         await peer.rest()
 
     gateway, _ = await proxied(response, extra=BIND, plugins=[SlowResponse])
@@ -91,10 +98,13 @@ async def test_a_body_that_comes_while_a_hook_thinks_is_not_lost(proxied: Proxie
 
 
 async def test_a_response_cut_off_while_a_hook_thinks_is_a_visible_break(proxied: Proxied) -> None:
+    SlowResponse.sent = asyncio.Event()
+
     async def truncate(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
         peer.close()
+        SlowResponse.sent.set()
 
     gateway, upstream = await proxied(
         truncate, extra=BIND, plugins=[SlowResponse], upstream_extra="    retries: {attempts: 2}"
@@ -143,9 +153,10 @@ async def test_a_body_over_the_limit_of_a_hook_is_a_413(proxied: Proxied) -> Non
 
 
 async def test_a_body_that_stalls_while_a_hook_reads_it_is_a_408(proxied: Proxied) -> None:
-    gateway, upstream = await proxied(extra=BIND + "\nlimits: {body_timeout: 200ms}", plugins=[ReadsBody])
+    gateway, upstream = await proxied(extra=BIND + "\nlimits: {body_timeout: 10s}", plugins=[ReadsBody])
 
-    response = await gateway.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc"
+    response = await gateway.passing(11, gateway.send(request))
 
     assert response.startswith(b"HTTP/1.1 408 ")
     assert upstream.heads == []
