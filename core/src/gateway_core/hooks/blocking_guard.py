@@ -19,12 +19,17 @@ from typing import Final
 from gateway_core.events import PLUGIN_BLOCKED_LOOP, emit
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
+from gateway_core.tasks import supervised
 
 _LOG_INTERVAL: Final = 60.0
 _LONG: Final = 1.0
 """Seconds after which a blockage is reported again when it is over."""
 
 _LOOKS_PER_THRESHOLD: Final = 2
+
+_NAME: Final = "watch for hooks that block"
+_AGAIN: Final = 1.0
+"""Seconds after a failure until the next look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,20 @@ class BlockingGuard:
         self._stopped.set()
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.join()
+            thread.join(_LONG)  # what reports may hang
 
     def _watch(self) -> None:
+        """Look until the guard is stopped; whatever goes wrong is logged once, counted, and the next look is taken."""
+        while not self._stopped.is_set():
+            try:
+                self._look_on()
+            except Exception as error:  # noqa: BLE001 - the top of this thread
+                is_new = supervised.note_failure(_NAME, error)
+                _log.error("task %s failed, and begins again: %r", _NAME, error, exc_info=error if is_new else None)
+                self._stopped.wait(_AGAIN)
+        supervised.note_steady(_NAME)
+
+    def _look_on(self) -> None:
         suspect: _Suspect | None = None
         looked_at, cpu = time.monotonic(), time.process_time()
         while not self._stopped.wait(pause := self.threshold / _LOOKS_PER_THRESHOLD):

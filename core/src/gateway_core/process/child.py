@@ -35,6 +35,7 @@ from typing import Any, BinaryIO, Final, NoReturn, Protocol, cast
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
 from gateway_core.process.forks import handing_on
+from gateway_core.process.loops import exit_now
 from gateway_core.reload.bundle import PROTOCOL
 from gateway_core.tasks import spawn
 
@@ -343,7 +344,7 @@ def _be(arguments: list[str], inherited: set[int], output: BinaryIO | None) -> N
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)
+        exit_now(status)
 
 
 def _close_all_but(kept: set[int]) -> None:

@@ -46,6 +46,7 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
         fork(VALIDATOR, captures=True),
         () if left is None else _workers_for(left),
     )
+    loops.name_exits()
     result = loops.run(_run(roots, state, left, forked, last_good=last_good))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state, last_good=last_good))

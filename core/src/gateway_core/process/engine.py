@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig
@@ -53,6 +53,9 @@ from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
 from gateway_core.upstreams.transport import tls_files
+
+_KEEP_LOG_EVERY: Final = 1.0
+"""Seconds; a look takes some microseconds."""
 
 _logger = logging.getLogger("gateway.server")
 
@@ -114,6 +117,7 @@ class Engine:
         self._tasks = Tasks()
         self.is_draining = False
         self._owns_process = owns_process
+        self._keeps_log = False
         self._guard = BlockingGuard(metrics=self.metrics)
         self._times = timings or Timings(self.metrics)
         self.stores = SharedStores()
@@ -228,7 +232,16 @@ class Engine:
         self._guard.follow(prepared.config.blocking_threshold)
         if self._owns_process:
             gc_control.freeze()
+            if not self._keeps_log:
+                self._keeps_log = True
+                self._tasks.supervise(self._keep_log, name="keep the log")
         return prepared.changes
+
+    async def _keep_log(self) -> None:
+        """Undo what hooks do to the log of a process that serves."""
+        while True:
+            await asyncio.sleep(_KEEP_LOG_EVERY)
+            logs.restore()
 
     @property
     def is_serving(self) -> bool:

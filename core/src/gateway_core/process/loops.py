@@ -14,11 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn, TypeVar
 
 from gateway_core.hooks.failure_log import describe
+from gateway_core.process import logs
 
 T = TypeVar("T")
 
 _WIND_UP: Final = 2.0
 """Seconds for which what plugins left behind may go on."""
+
+exit_now: Final = os._exit
+"""End the process without a trace, see `name_exits`."""
 
 _logger = logging.getLogger("gateway.server")
 
@@ -80,13 +84,30 @@ def _end_after(seconds: float, status: int) -> None:
     time.sleep(seconds)
     with contextlib.suppress(Exception):  # a handler of a plugin may do anything
         _logger.error("the process did not end in time, and is ended")
-    os._exit(status)
+    exit_now(status)
+
+
+def name_exits() -> None:
+    """From now on say in the log which code ends this process by `os._exit`, which leaves no trace otherwise."""
+    process = os.getpid()
+
+    def named(status: int) -> NoReturn:
+        if os.getpid() == process:  # a child that a plugin forks ends like this as a matter of course
+            caller = sys._getframe(1)  # noqa: SLF001 - as logging finds the caller
+            place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+            with contextlib.suppress(Exception):
+                logs.restore()
+                _logger.error("the process is ended with status %s by os._exit at %s", status, place)
+        exit_now(status)
+
+    module: Any = os
+    setattr(module, "_exit", named)  # noqa: B010 - a name of the module, though it begins like a private one
 
 
 def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
+    end_within(_WIND_UP, status)  # before handlers of plugins are asked to flush
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    end_within(_WIND_UP, status)
     raise SystemExit(status)

@@ -18,7 +18,7 @@ from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, ren
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
-from gateway_core.process import gc_control, logs, loops
+from gateway_core.process import gc_control, logs
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
@@ -86,6 +86,7 @@ class Program:
             on_reload=lambda: self.pipeline.request("SIGHUP"),
             on_restart=self._restart_wanted.set,
             on_reopen=self._reopen_files,
+            limit=self._time_to_stop,
         )
         self.model: ProcessModel | None = None
         self.warnings: tuple[ConfigProblem, ...] = ()
@@ -365,11 +366,15 @@ class Program:
             except (GatewayError, OSError) as error:
                 _logger.error("SIGUSR2: not restarted: %s", error)
 
+    def _time_to_stop(self) -> float:
+        """Return the seconds in which the process ends from a signal on."""
+        config = None if self.model is None else self.model.config
+        return _STOP_MARGIN if config is None else config.drain_delay + config.shutdown_timeout + _STOP_MARGIN
+
     async def _stop(self) -> int:
         assert self.model is not None
         delay, deadline = self.model.config.drain_delay, self.model.config.shutdown_timeout
         _logger.info("stopping, requests may take %g s to finish", deadline)
-        loops.end_within(delay + deadline + _STOP_MARGIN, 0)
         self._manager.stopping()
         self._is_draining = True
         if self._admin is not None:

@@ -73,6 +73,7 @@ def main(arguments: list[str]) -> None:
 
         validator.serve(BlockingChannel(sock))
         return
+    loops.name_exits()
     loops.run(_serve(role, sock, number))
     loops.leave(0)
 

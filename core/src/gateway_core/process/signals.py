@@ -8,14 +8,19 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
+from types import FrameType
 from typing import Any, Final, TypeVar
 
+from gateway_core.process import loops
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
 
 _logger = logging.getLogger("gateway.server")
 
+
+HURRIED: Final = 5.0
+"""Seconds in which the process ends that is to stop at once, or has not begun to serve."""
 
 HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
 
@@ -103,22 +108,43 @@ class Signals:
         on_reload: Callable[[], None],
         on_restart: Callable[[], None],
         on_reopen: Callable[[], None] = lambda: None,
+        limit: Callable[[], float] = lambda: HURRIED,
     ) -> None:
+        """Listen to signals; needs a running event loop in the main thread.
+
+        :param limit: seconds after a signal to stop in which the process ends, whatever plugins do.
+        """
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self.stopped_by = ""
         """Name of the first signal to stop."""
+        self._limit = limit
         loop = asyncio.get_running_loop()
         restore_signal_module()
         add = partial(type(loop).add_signal_handler, loop)  # never what a guard has put in its place
         for number in (signal.SIGTERM, signal.SIGINT):
             add(number, self._on_stop, number)
+            self._end_in_time(number)
         add(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
         add(signal.SIGUSR1, on_reopen)
         add(signal.SIGUSR2, on_restart)
         self._guard = HandlerGuard(loop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+    def _end_in_time(self, number: signal.Signals) -> None:
+        """Begin to count down when the signal comes, which a loop that a hook holds up takes no notice of."""
+        loops_own: Any = signal.getsignal(number)
+        count = 0
+
+        def handle(sent: int, frame: FrameType | None) -> None:
+            nonlocal count
+            count += 1
+            loops.end_within(self._limit() if count == 1 else HURRIED, 0)
+            if callable(loops_own):
+                loops_own(sent, frame)
+
+        _set_handler(number, handle)
 
     def _on_stop(self, number: signal.Signals) -> None:
         if self.stop.is_set():

@@ -144,7 +144,7 @@ class Watcher:
             raise
         self._child = fresh
         self._crashes.note_start(_PLACE)
-        self._tasks.spawn(self._mind(fresh), name="mind the watcher")
+        self._tasks.supervise(partial(self._mind, fresh), name="replace the watcher")
         if child is not None:
             await child.end()
 

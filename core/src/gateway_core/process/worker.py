@@ -110,6 +110,9 @@ class Worker:
                 else:
                     self._messages.put_nowait(message)
         except ChannelClosedError:
+            pass
+        finally:
+            # Whatever it was: who hears nothing any more must not serve on.
             self._messages.put_nowait(None)
 
     def _receive(self, message: Message) -> None:

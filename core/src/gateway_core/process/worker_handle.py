@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from gateway_core.clock import Clock
@@ -76,7 +77,7 @@ class WorkerHandle:
         self._tasks = Tasks()
         child.listen(self._handle)
         if services.watcher is not None:
-            self._tasks.spawn(self._pass_findings(services.watcher), name=f"pass findings to {child}")
+            self._tasks.supervise(partial(self._pass_findings, services.watcher), name=f"pass findings to {child.name}")
         self._tasks.spawn(self._end_with_child(), name=f"end with {child}")
 
     @classmethod

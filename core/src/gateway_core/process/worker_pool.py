@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from gateway_core.config import ConfigError
@@ -105,7 +106,7 @@ class WorkerPool:
         before = self._workers.get(number)
         self._workers[number] = worker
         self.crashes.note_start(number)
-        self._tasks.spawn(self._watch(number, worker), name=f"watch {worker}")
+        self._tasks.supervise(partial(self._watch, number, worker), name=f"replace {worker.child.name}")
         if before is not None:
             self._drain(before)
 

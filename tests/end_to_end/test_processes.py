@@ -1,0 +1,201 @@
+"""Processes that are killed, held up or left behind: the gateway goes on, or ends cleanly and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.environment import Environment
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+
+Start = Callable[..., Gateway]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+PLUGIN = """
+import asyncio, atexit, logging, os, signal, subprocess, sys, threading, time
+from gateway_plugin_sdk import Plugin, hookimpl
+
+class Tiny(Plugin[dict]):
+    name = "tiny"
+    config_schema = {"type": "object"}
+
+    async def start(self):
+        %s
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        %s
+"""
+
+LEAVES = """threading.Thread(target=time.sleep, args=(600,)).start()
+        atexit.register(time.sleep, 600)
+        logging.getLogger().addHandler(Slow())
+
+class Slow(logging.Handler):
+    def flush(self):
+        time.sleep(600)
+
+if True:
+    if True:
+        pass"""
+
+BOUND = ", plugins: [{name: tiny}]"
+
+
+def config(upstream: Upstream, workers: int, plugins: str = "", path: str = "/fine") -> str:
+    return (
+        f"listen: 127.0.0.1:0\nworkers: {workers}\nshutdown_timeout: 1s\nroutes:\n"
+        f"  - {{id: fine, path: {path}, target: '{upstream.url}'}}\n"
+        f"  - {{id: load, path: /load, target: '{upstream.url}'{plugins}}}\n"
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(each) for thread in threads for each in (thread / "children").read_text().split()]
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def sockets_of(pid: int) -> list[str]:
+    files = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return [each for each in files if each.startswith("socket:")]
+
+
+async def ends(pid: int) -> None:
+    """Wait until a process has ended, whoever reaps it."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(descriptor, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), 30)
+    finally:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def hold(gateway: Gateway, url: str, hint: str) -> asyncio.Task[tuple[int, str]]:
+    """Send a request whose hook does not return, and wait until that is noticed."""
+    held = asyncio.ensure_future(get(url, "/load"))  # noqa: TID251  # a test's own
+    await gateway.says(hint)
+    return held
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("hook", ["time.sleep(600)", "while True: pass"])
+async def test_sigterm_ends_it_in_time_while_a_hook_holds_the_loop(
+    start: Start, upstream: Upstream, environment: Environment, workers: int, hook: str
+) -> None:
+    environment.install("1.0", code=PLUGIN % ("pass", hook))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    held = await hold(gateway, await gateway.ready(), "blocks the event loop")
+
+    await gateway.stops()  # which has less patience than the plugin
+
+    with pytest.raises((OSError, EOFError)):
+        await held
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_ends_it_in_time_whatever_plugins_leave_behind(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    environment.install("1.0", code=PLUGIN % (LEAVES, "pass"))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    assert (await get(await gateway.ready(), "/load"))[0] == 200
+    pids = children_of(gateway.process.pid)
+
+    await gateway.stops()
+
+    for pid in pids:
+        await ends(pid)
+
+
+async def test_nothing_is_left_when_the_supervisor_is_killed_while_a_hook_holds_a_worker(
+    start: Start, upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0", code=PLUGIN % ("pass", "time.sleep(600)"))
+    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    held = await hold(gateway, await gateway.ready(), "blocks the event loop")
+    pids = children_of(gateway.process.pid)
+
+    gateway.process.kill()
+
+    assert len(pids) == 3, "two workers and the process that validates"
+    for pid in pids:
+        await ends(pid)
+    with pytest.raises((OSError, EOFError)):
+        await held
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_next_edit_works_whatever_child_is_killed(start: Start, upstream: Upstream, workers: int) -> None:
+    gateway = start(config(upstream, workers))
+    url = await gateway.ready()
+
+    for number, pid in enumerate(children_of(gateway.process.pid)):
+        os.kill(pid, signal.SIGKILL)
+        await ends(pid)
+        await gateway.rewrites(config(upstream, workers, path=f"/edit{number}"))
+        await eventually(url, f"/edit{number}", f"one GET /edit{number}")
+
+    await gateway.stops()
+
+
+async def test_a_program_that_a_plugin_starts_inherits_no_socket(
+    start: Start, upstream: Upstream, environment: Environment
+) -> None:
+    starts = "self.child = subprocess.Popen(['sleep', '60'], close_fds=False)"
+    environment.install("1.0", code=PLUGIN % (starts, "pass"))
+    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    url = await gateway.ready()
+
+    sleeping = [
+        pid
+        for worker in children_of(gateway.process.pid)
+        for pid in children_of(worker)
+        if command_of(pid).startswith("sleep")
+    ]
+    try:
+        assert len(sleeping) == 2
+        for pid in sleeping:
+            assert sockets_of(pid) == []
+        await gateway.stops()
+        with pytest.raises(ConnectionRefusedError):
+            await get(url, "/fine")
+    finally:
+        for pid in sleeping:
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_what_a_hook_does_to_the_log_is_undone_and_an_end_by_a_plugin_is_named(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    hook = "logging.disable(); request.query_string and os._exit(9)"
+    environment.install("1.0", code=PLUGIN % ("pass", hook))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    url = await gateway.ready()
+
+    assert (await get(url, "/load"))[0] == 200
+    await gateway.says("a plugin changed what becomes of the gateway's log")
+    with pytest.raises((OSError, EOFError)):
+        await get(url, "/load?end")
+
+    assert "gateway_plugin_tiny.py:" in await gateway.says("ended with status 9 by os._exit at ")
+    if workers > 1:
+        await gateway.says("ended unexpectedly .status 9. and is replaced")
+        await gateway.stops()
+    else:
+        assert await gateway.ends() == 9
