@@ -18,7 +18,7 @@ Start = Callable[..., Gateway]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 PLUGIN = """
-import asyncio, atexit, logging, os, signal, subprocess, sys, threading, time
+import asyncio, atexit, logging, os, re, signal, subprocess, sys, threading, time
 from gateway_plugin_sdk import Plugin, hookimpl
 
 class Tiny(Plugin[dict]):
@@ -93,13 +93,14 @@ async def hold(gateway: Gateway, url: str, hint: str) -> asyncio.Task[tuple[int,
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("hook", ["time.sleep(600)", "while True: pass"])
+@pytest.mark.parametrize("hook", ["time.sleep(600)", "while True: pass", "re.match('(a+)+$', 'a' * 50 + 'b')"])
 async def test_sigterm_ends_it_in_time_while_a_hook_holds_the_loop(
     start: Start, upstream: Upstream, environment: Environment, workers: int, hook: str
 ) -> None:
-    environment.install("1.0", code=PLUGIN % ("pass", hook))
+    says = "open('/proc/self/fd/2', 'a').write('the hook has begun\\n')"
+    environment.install("1.0", code=PLUGIN % ("pass", f"{says}\n        {hook}"))
     gateway = start(config(upstream, workers, BOUND), python=environment.python)
-    held = await hold(gateway, await gateway.ready(), "blocks the event loop")
+    held = await hold(gateway, await gateway.ready(), "the hook has begun")
 
     await gateway.stops()  # which has less patience than the plugin
 
@@ -189,7 +190,7 @@ async def test_what_a_hook_does_to_the_log_is_undone_and_an_end_by_a_plugin_is_n
     url = await gateway.ready()
 
     assert (await get(url, "/load"))[0] == 200
-    await gateway.says("a plugin changed what becomes of the gateway's log")
+    await gateway.says("a plugin changed the gateway.s log")
     with pytest.raises((OSError, EOFError)):
         await get(url, "/load?end")
 

@@ -14,6 +14,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
+from gateway_core.tasks import supervised
 
 Bind = Callable[..., Binding]
 
@@ -224,3 +225,27 @@ async def test_a_guard_can_be_stopped_and_started_again() -> None:
         guard.stop()
 
     assert "gateway-guard" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_look_that_fails_is_counted_and_the_next_one_is_taken(
+    bind: Bind, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.hooks.blocking_guard._AGAIN", 0.01)
+    name, seen = "watch for hooks that block", queue.SimpleQueue[str]()
+
+    def report(blockage: Blockage) -> None:
+        seen.put(supervised.failing.get(name, ""))
+        if seen.qsize() > 1:
+            Sitting.release.set()
+        raise OSError("the log cannot be written")
+
+    Sitting.release = threading.Event()
+    guard = BlockingGuard(threshold=0.02, report=report)
+    guard.start()
+    try:
+        chain = build_chain([bind(Sitting)])
+        start_phase(chain.pre_proxy, request_)
+        assert [seen.get(timeout=30) for _ in range(2)] == ["", "OSError: the log cannot be written"]
+    finally:
+        guard.stop()
+    assert name not in supervised.failing

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
-from gateway_core.events import PLUGIN_BLOCKED_LOOP, emit
+from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, emit
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
 from gateway_core.tasks import supervised
@@ -113,7 +113,9 @@ class BlockingGuard:
                 self._look_on()
             except Exception as error:  # noqa: BLE001 - the top of this thread
                 is_new = supervised.note_failure(_NAME, error)
-                _log.error("task %s failed, and begins again: %r", _NAME, error, exc_info=error if is_new else None)
+                text = f"task {_NAME} failed, and begins again in {_AGAIN:g} s: {error!r}"
+                shown = error if is_new else None
+                emit(TASK_FAILED, text, error=shown, task=_NAME, reason=repr(error), seconds=_AGAIN)
                 self._stopped.wait(_AGAIN)
         supervised.note_steady(_NAME)
 

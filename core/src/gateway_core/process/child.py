@@ -33,8 +33,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NoReturn, Protocol, cast
 
 from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
 from gateway_core.process.forks import handing_on
+from gateway_core.process.log_writer import stop_all
 from gateway_core.process.loops import exit_now
 from gateway_core.reload.bundle import PROTOCOL
 from gateway_core.tasks import spawn
@@ -334,6 +336,7 @@ def _be(arguments: list[str], inherited: set[int], output: BinaryIO | None) -> N
             os.dup2(output.fileno(), 2)
         # Other children's channels above all: they end when nobody has the other end any more.
         _close_all_but({0, 1, 2, int(arguments[1]), *inherited})
+        logs.forget_writers()
         for sent in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sent, signal.SIG_IGN)
         importlib.import_module("gateway_core.process.roles").main(arguments)
@@ -344,6 +347,7 @@ def _be(arguments: list[str], inherited: set[int], output: BinaryIO | None) -> N
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        stop_all()  # of the log, as no function for the end of an interpreter runs
         exit_now(status)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
+from gateway_core.process.log_writer import stop_all
 from gateway_core.process.signals import send_held_signals
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 
@@ -59,6 +60,7 @@ class Handover:
             os.set_inheritable(inherited, True)
         sys.stdout.flush()
         sys.stderr.flush()
+        stop_all(1.0)  # of the log: what is not written by then would never be
         # Signals that come before the new program can take them wait instead of ending it.
         send_held_signals()
         restore_descriptor_limit()  # so that the new program knows what this one was started with

@@ -238,6 +238,11 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
         each.pass_to(handler)
 
 
+def forget_writers() -> None:
+    """Have `configure` open a descriptor for the log again, in a forked process that has closed those that it had."""
+    _writers.clear()
+
+
 def write_held() -> None:
     """Write what is held, as lines for people: the configuration's format will not be known soon."""
     for handler in logging.getLogger(ROOT).handlers:

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from gateway_core.hooks.failure_log import describe
 from gateway_core.process import logs
+from gateway_core.process.log_writer import stop_all
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ def _end_after(seconds: float, status: int) -> None:
     time.sleep(seconds)
     with contextlib.suppress(Exception):  # a handler of a plugin may do anything
         _logger.error("the process did not end in time, and is ended")
+        stop_all()
     exit_now(status)
 
 
@@ -98,6 +100,7 @@ def name_exits() -> None:
             with contextlib.suppress(Exception):
                 logs.restore()
                 _logger.error("the process is ended with status %s by os._exit at %s", status, place)
+                stop_all()
         exit_now(status)
 
     module: Any = os

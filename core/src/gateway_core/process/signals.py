@@ -140,7 +140,11 @@ class Signals:
         def handle(sent: int, frame: FrameType | None) -> None:
             nonlocal count
             count += 1
-            loops.end_within(self._limit() if count == 1 else HURRIED, 0)
+            seconds = self._limit() if count == 1 else HURRIED
+            loops.end_within(seconds, 0)
+            # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
+            _set_handler(signal.SIGALRM, lambda *_: loops.exit_now(0))
+            signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
             if callable(loops_own):
                 loops_own(sent, frame)
 

@@ -28,6 +28,7 @@ from gateway_core.packages.locking import drift, installed_plugins
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
 from gateway_core.process.child import scratch_file
+from gateway_core.process.log_writer import stop_all
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.verdict import Verdict, read_job, verdict_fields
 from gateway_core.snapshot import load, to_lines
@@ -95,6 +96,7 @@ def _work(channel: BlockingChannel, job: Message, said: int) -> NoReturn:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
+        stop_all()
         os._exit(status)
 
 
