@@ -22,11 +22,13 @@ def test_states_are_told_to_the_socket_of_the_environment(manager: socket.socket
     told = ServiceManager({"NOTIFY_SOCKET": manager.getsockname()})
 
     told.ready("serving")
-    told.reloading()
+    with told.during_reload():
+        pass
     told.stopping()
 
     assert manager.recv(500) == b"READY=1\nSTATUS=serving"
     assert manager.recv(500).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    assert manager.recv(500) == b"READY=1\nSTATUS=serving"
     assert manager.recv(500) == b"STOPPING=1"
 
 

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from gateway_core.clock import SystemClock
 
@@ -34,10 +35,15 @@ class ServiceManager:
         """Tell that requests are served, with a line for people."""
         self._send(f"READY=1\nSTATUS={status}")
 
-    def reloading(self) -> None:
-        """Tell that a reload has begun; `ready` ends it."""
+    @contextmanager
+    def during_reload(self) -> Iterator[None]:
+        """Tell that a reload has begun, and at the end that requests are served by what is in force then."""
         microseconds = int(SystemClock().monotonic() * 1_000_000)
         self._send(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
+        try:
+            yield
+        finally:
+            self.ready("serving")
 
     def stopping(self) -> None:
         """Tell that the gateway ends."""

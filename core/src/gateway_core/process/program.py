@@ -81,6 +81,7 @@ class Program:
             prepare=self._prepare,
             fall_back=self._fall_back,
             also_watch=self._files,
+            during=self._manager.during_reload,
         )
         self.signals = Signals(
             on_reload=lambda: self.pipeline.request("SIGHUP"),
@@ -292,20 +293,15 @@ class Program:
 
     async def _prepare(self, bundle: ConfigBundle) -> Change:
         assert self.model is not None
-        self._manager.reloading()
         try:
             change = await self.model.prepare(bundle)
         except RestartNeededError as needed:
             _logger.info("a new process is to take over, with %s", needed)
-            return Change(partial(self._exchange, bundle, str(needed)), self._settled)
-        except BaseException:
-            self._manager.ready("serving")
-            raise
-        return Change(partial(self._commit, bundle, change), partial(self._discard, change))
+            return Change(partial(self._exchange, bundle, str(needed)), _nothing)
+        return Change(partial(self._commit, bundle, change), change.discard)
 
     async def _commit(self, bundle: ConfigBundle, change: Change) -> str:
         told = await change.commit()
-        self._manager.ready("serving")
         self._take(bundle)
         await self._follow_other_sources(bundle)
         if self.warnings:
@@ -317,19 +313,9 @@ class Program:
             return f"{told}; but the admin listener is not open: {error}"
         return told
 
-    async def _discard(self, change: Change) -> None:
-        try:
-            await change.discard()
-        finally:
-            await self._settled()
-
     async def _exchange(self, bundle: ConfigBundle, needed: str) -> str:
         await self._restart(bundle)
-        await self._settled()
         return f"taken over by a new process with {needed}"
-
-    async def _settled(self) -> None:
-        self._manager.ready("serving")
 
     def _reopen_files(self) -> None:
         if self.model is not None:
@@ -396,6 +382,10 @@ class Program:
         await self._control.aclose()
         if self._admin is not None:
             await self._admin.aclose()
+
+
+async def _nothing() -> None:
+    """Discard what left nothing behind."""
 
 
 def say(text: str) -> None:

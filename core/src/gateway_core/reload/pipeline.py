@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -126,12 +126,14 @@ class Pipeline:
         prepare: Prepare,
         fall_back: FallBack,
         also_watch: Callable[[], WatchSet] = WatchSet,
+        during: Callable[[], AbstractContextManager[None]] = nullcontext,
         watcher: FileWatcher | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Prepare to watch.
 
         :param also_watch: further files that the configuration in force depends on, such as certificates.
+        :param during: entered for each reload.
         """
         self.record = ReloadRecord()
         self.turn = asyncio.Lock()
@@ -140,6 +142,7 @@ class Pipeline:
         self._prepare = prepare
         self._fall_back = fall_back
         self._also_watch = also_watch
+        self._during = during
         self._clock = clock or SystemClock()
         self._paths = tuple(paths)
         self._watcher = watcher or FileWatcher()
@@ -173,7 +176,8 @@ class Pipeline:
             self._wanted.clear()
             try:
                 async with self.turn:
-                    await self._reload(self._why)
+                    with self._during():
+                        await self._reload(self._why)
             except Exception as error:
                 self.record.fail(self._clock.wall(), f"a defect: {error!r}")
                 self._wanted.set()  # what was asked for is still to be done, once this has begun again
