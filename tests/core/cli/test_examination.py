@@ -79,6 +79,29 @@ def test_the_url_of_a_source_that_cannot_work_is_a_problem() -> None:
     assert exit_status(found.problems) == 1
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_options_of_the_urls_of_sources_are_checked_without_asking(tmp_path: Path, offline: bool) -> None:
+    bad = [
+        "etcd://127.0.0.1:1/x?nonsense=1",
+        "http://127.0.0.1:1/x?interval=5x",
+        "http://elsewhere.example/x",
+        "consul://127.0.0.1:1/x?wait=1h",
+    ]
+    path = tmp_path / "gateway.yaml"
+
+    for url in bad:
+        path.write_text(f"sources: [{{url: '{url}'}}]\n" + ROUTE)
+        assert ("source.invalid", "error") in codes(look(url, offline=offline)), url
+        assert ("source.invalid", "error") in codes(look(path, offline=offline)), url
+
+
+def test_a_missing_file_of_a_sources_url_is_a_warning_offline() -> None:
+    url = "etcd://127.0.0.1:1/x?ca=/nowhere/ca.pem"
+
+    assert codes(look(url)) == [("file.missing", "error")]
+    assert ("file.missing", "warning") in codes(look(url, offline=True))
+
+
 def test_offline_no_source_is_asked_and_names_that_it_may_define_are_not_checked(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(ROUTE.replace("'http://127.0.0.1:1'", "elsewhere"))

@@ -47,7 +47,13 @@ def examine(
     skipped = [_not_asked(url) for url in urls] if offline else []
     documents: Sequence[Document] = ()
     try:
-        documents = [] if offline else fetch_sources(urls)
+        try:
+            documents = fetch_sources(urls, offline=offline)
+        except ConfigError as error:
+            softened = list(missing_files_as_warnings(error.problems))
+            if not offline or any(problem.is_error for problem in softened):
+                raise
+            skipped += softened
         if not paths and not documents and skipped:
             return Examination(None, tuple(skipped))
         loaded = load(

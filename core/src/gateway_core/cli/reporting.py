@@ -19,6 +19,7 @@ from gateway_core.config import (
     render_problems,
     sort_problems,
 )
+from gateway_core.config.documents import comes_of_a_missing_file
 from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.packages import PluginRegistry
@@ -59,9 +60,10 @@ def sources_of(roots: Sequence[ConfigRoot], environ: Mapping[str, str]) -> tuple
     return with_configured(urls_of(tuple(roots)), configured_urls(paths_of(tuple(roots)), environ))
 
 
-def fetch_sources(urls: Sequence[SourceUrl]) -> Sequence[Document]:
+def fetch_sources(urls: Sequence[SourceUrl], *, offline: bool = False) -> Sequence[Document]:
     """Return what sources say at this moment. Blocks.
 
+    :param offline: ask none, and only see that their URLs can be used.
     :raises ConfigError: one of them cannot be used, or does not respond.
     """
     if not urls:
@@ -70,11 +72,13 @@ def fetch_sources(urls: Sequence[SourceUrl]) -> Sequence[Document]:
     from gateway_core.reload.source_opening import (  # noqa: PLC0415
         SourceError,
         SourceUnavailableError,
+        check_options,
         fetch_documents,
     )
 
     try:
-        return fetch_documents(urls)
+        return check_options(urls) if offline else fetch_documents(urls)
     except SourceError as error:
         code = "source.unavailable" if isinstance(error, SourceUnavailableError) else "source.invalid"
+        code = "file.missing" if code == "source.invalid" and comes_of_a_missing_file(error) else code
         raise ConfigError([ConfigProblem(Place(error.source), "", error.reason, code=code)]) from error

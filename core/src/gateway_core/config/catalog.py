@@ -16,6 +16,7 @@ from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, schema_secret_paths
+from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.suggestions import quote, shown
 
 HOOK_TIMES: Final = "hook-times"
@@ -102,8 +103,12 @@ def factory_config(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Any:
 
 
 def factory_findings(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Sequence[ConfigFinding]:
-    """Return what a factory's model refuses about a configuration."""
-    return _read(factory, raw)[0]
+    """Return what is wrong with the configuration of a factory: by the schema of its model, then by the model."""
+    model: type[BaseModel] | None = getattr(factory, "config_model", None)
+    if model is None:
+        return _read(factory, raw)[0]
+    validator = SchemaValidator(model.model_json_schema(), is_sound=True)
+    return validator.problems(raw) or _read(factory, raw)[0]
 
 
 def _read(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> tuple[Sequence[ConfigFinding], Any]:

@@ -211,3 +211,10 @@ def _check(mode: int, path: Path | str) -> None:
         raise NotRegularError(errno.EISDIR, "a directory, where a file is expected", str(path))
     if not stat.S_ISREG(mode):
         raise NotRegularError(errno.EINVAL, "a pipe, a socket or a device, where a regular file is expected", str(path))
+
+
+def comes_of_a_missing_file(error: BaseException | None) -> bool:
+    """Whether an error was raised because a file is not there, also where it was raised ``from None``."""
+    while error is not None and not isinstance(error, FileNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error is not None

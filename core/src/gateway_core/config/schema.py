@@ -1,16 +1,19 @@
-"""One JSON Schema of the whole document, with the schemas of all installed plugins, for editors."""
+"""One JSON Schema of the whole document, with those of all installed plugins and extensions, for editors."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from gateway_core.config.catalog import PluginCatalog, PluginDescription
+from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, PluginDescription
+from gateway_core.config.checks.references import STRATEGIES
 from gateway_core.config.models.gateway import GatewayConfig
+from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.schema_errors import SchemaValidator
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -30,10 +33,18 @@ class _Generator(GenerateJsonSchema):
         return result
 
 
-def config_schema(catalog: PluginCatalog) -> dict[str, Any]:
+def config_schema(
+    catalog: PluginCatalog,
+    factories: Mapping[tuple[str, str], ConfiguredFactory] = MappingProxyType({}),
+    schemes: Iterable[str] = (),
+) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a configuration document.
 
-    In a binding, the value of ``name`` decides which plugin's schema its ``config`` must fit.
+    In a binding, the value of ``name`` decides which plugin's schema its ``config`` must fit; in the same way the names
+    of a discovery, a strategy and certificates decide about theirs.
+
+    :param factories: what extensions make, by ``discovery``, ``strategy`` or ``certificates`` and its name.
+    :param schemes: what URLs of sources may begin with.
     """
     schema = GatewayConfig.model_json_schema(schema_generator=_Generator)
     definitions = schema["$defs"]
@@ -45,7 +56,37 @@ def config_schema(catalog: PluginCatalog) -> dict[str, Any]:
     for description in usable:
         definitions[_PLUGIN + description.name] = _rooted(description)
     _bind(definitions["BindingConfig"], usable)
+    for section, model, name_key, config_key in _NAMED:
+        made = {name: _factory_schema(factory) for (kind, name), factory in factories.items() if kind == section}
+        if section == "discovery":
+            made = {"dns": DnsDiscoveryConfig.model_json_schema(schema_generator=_Generator), **made}
+        for name, inner in sorted(made.items()):
+            definitions[f"{section}_{name}"] = _rewritten(inner, f"#/$defs/{section}_{name}")
+            rule = {
+                "if": {"properties": {name_key: {"const": name}}, "required": [name_key]},
+                "then": {"properties": {config_key: {"$ref": f"#/$defs/{section}_{name}"}}},
+            }
+            definitions[model].setdefault("allOf", []).append(rule)
+        own = STRATEGIES if section == "strategy" else ()
+        definitions[model]["properties"][name_key]["examples"] = sorted({*made, *own})
+    definitions["SourceConfig"]["properties"]["url"]["examples"] = [f"{scheme}://" for scheme in sorted(schemes)]
     return {"$schema": DIALECT, **schema, "title": "Gateway configuration"}
+
+
+_NAMED: Final = (
+    ("discovery", "DiscoveryConfig", "name", "config"),
+    ("strategy", "UpstreamConfig", "strategy", "strategy_options"),
+    ("certificates", "CertificateConfig", "name", "config"),
+)
+"""Sections of what extensions make: the model, its key with the name, and its key with the configuration."""
+
+
+def _factory_schema(factory: ConfiguredFactory) -> Mapping[str, Any]:
+    model = getattr(factory, "config_model", None)
+    return _NO_KEYS if model is None else model.model_json_schema(schema_generator=_Generator)
+
+
+_NO_KEYS: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": False}
 
 
 def _usable(catalog: PluginCatalog, name: str) -> PluginDescription | None:

@@ -16,6 +16,7 @@ from gateway_core.packages.registry import PluginRegistry
 if TYPE_CHECKING:
     import click
 
+    from gateway_core.config import ConfiguredFactory
     from gateway_core.config.sources import SourceFactory
     from gateway_core.hooks.certificates import CertificateFactory
     from gateway_core.upstreams.discovery import DiscoveryFactory
@@ -59,6 +60,14 @@ class Extensions:
     def of(cls, registry: PluginRegistry, taken: Mapping[str, Iterable[str]] | None = None) -> Extensions:
         """Load everything that is installed and collect what it offers."""
         return cls(registry.loaded(), taken)
+
+    def factories(self) -> dict[tuple[str, str], ConfiguredFactory]:
+        """Return what makes things by name from a configuration, by the section that names it and its name."""
+        return {
+            **{("discovery", name): factory for name, factory in self.discoveries.items()},
+            **{("strategy", name): factory for name, factory in self.strategies.items()},
+            **{("certificates", name): factory for name, factory in self.certificates.items()},
+        }
 
     def commands(self) -> Sequence[click.Command]:
         """Return the commands that extensions offer."""

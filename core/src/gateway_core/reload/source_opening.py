@@ -93,6 +93,19 @@ def fetch_documents(urls: Sequence[SourceUrl], *, timeout: float = FETCH_TIMEOUT
     return asyncio.run(_fetch(urls, timeout)) if urls else []
 
 
+def check_options(urls: Sequence[SourceUrl]) -> list[Document]:
+    """See that sources can be made of their URLs, without asking any; returns no documents. Blocks.
+
+    :raises SourceError: one of them cannot be used.
+    """
+
+    async def make() -> None:
+        await open_sources(urls, SourceContext(SystemClock(), Random(), os.environ, Sessions().get))  # noqa: S311
+
+    asyncio.run(make())
+    return []
+
+
 async def _fetch(urls: Sequence[SourceUrl], seconds: float) -> list[Document]:
     sessions = Sessions()
     context = SourceContext(SystemClock(), Random(), os.environ, sessions.get)  # noqa: S311  # keeps no secret

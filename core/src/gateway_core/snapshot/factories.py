@@ -18,6 +18,7 @@ from gateway_core.config import (
     factory_findings,
     format_path,
 )
+from gateway_core.config.documents import comes_of_a_missing_file
 from gateway_core.hooks import CertificateContext, CertificateFactory
 from gateway_core.upstreams import DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.strategies import StrategyFactory
@@ -101,15 +102,8 @@ def _problems(
         make(factory_config(factory, raw))
     except Exception as error:  # noqa: BLE001 - the extension's own code
         message = str(error) if isinstance(error, ValueError) else f"the extension fails on it: {error!r}"
-        code = "file.missing" if _comes_of_a_missing_file(error) else code
+        code = "file.missing" if comes_of_a_missing_file(error) else code
         yield ConfigProblem(place_of(key_path), key_path, message, code=code)
-
-
-def _comes_of_a_missing_file(error: BaseException | None) -> bool:
-    # Also where the extension raised its own error ``from None``: then only the context shows it.
-    while error is not None and not isinstance(error, FileNotFoundError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _context(upstream: str) -> DiscoveryContext:

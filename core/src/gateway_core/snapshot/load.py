@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.config import ConfigError, ConfiguredFactory, Document, LoadedConfig
+from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot.addresses import check_addresses
 from gateway_core.snapshot.checks import check_routes
@@ -97,18 +97,11 @@ def _load(
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
-        factories={} if extensions is None else _factories_of(extensions),
+        factories={} if extensions is None else extensions.factories(),
         offline=offline,
         is_partial=is_partial,
         patience=patience,
     )
-
-
-def _factories_of(extensions: Extensions) -> dict[tuple[str, str], ConfiguredFactory]:
-    return {
-        **{("discovery", name): factory for name, factory in extensions.discoveries.items()},
-        **{("certificates", name): factory for name, factory in extensions.certificates.items()},
-    }
 
 
 def _factories_check(extensions: Extensions) -> ExtraCheck:
