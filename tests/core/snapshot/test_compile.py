@@ -153,7 +153,7 @@ async def test_a_certificate_of_an_upstream_that_cannot_be_read_is_a_problem(
         "upstreams:\n  - {name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: /nowhere/ca.pem}}\n"
     )
 
-    with pytest.raises(ConfigError, match=r"gateway.yaml:2:5: upstreams\[0\]\.tls: /nowhere/ca.pem cannot be read"):
+    with pytest.raises(ConfigError, match=r"upstreams\[0\]\.tls\.ca: the file ./nowhere/ca.pem. does not exist"):
         await compile_snapshot(loaded, environment)
 
 

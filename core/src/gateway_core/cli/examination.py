@@ -74,7 +74,7 @@ def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigP
     )
     if not is_needed:
         return ()
-    from gateway_core.cli.machine import certificate_problems, socket_problems  # noqa: PLC0415 - takes long to import
+    from gateway_core.process.machine import certificate_problems, socket_problems  # noqa: PLC0415 - takes long to import
 
     certificates = certificate_problems(loaded)
     return missing_files_as_warnings(certificates) if offline else (*certificates, *socket_problems(loaded))

@@ -32,6 +32,7 @@ from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
+from gateway_core.process.machine import certificate_problems
 from gateway_core.process.merge import Collected, task_samples
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
@@ -178,10 +179,13 @@ class Engine:
         except CertificateError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
                 raise
+            found = await asyncio.to_thread(lambda: [each for each in certificate_problems(loaded) if each.is_error])
             index = next((n for n, each in enumerate(loaded.config.listen) if each is error.listener), None)
             key_path = "listen" if index is None else f"listen[{index}].tls"
-            problem = ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="tls.unusable")
-            raise ConfigError([problem]) from error
+            place, code = loaded.place_of(key_path), "tls.unusable"
+            # Files that can be used now could not a moment ago, or an extension has yielded what cannot be used.
+            problem = ConfigProblem(place, key_path, error.reason, code=code, remedy=error.remedy)
+            raise ConfigError(found or [problem]) from error
 
     def _refuse_drift(self, locked: Mapping[str, str]) -> None:
         """Look at what would be imported, before it is: it may have changed since it was compared with the lock file.

@@ -26,6 +26,7 @@ from gateway_core.process import forks, sockets
 from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
+from gateway_core.process.machine import socket_problems
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.server import GatewayServer
 
@@ -156,7 +157,7 @@ def bind_listeners(table: SocketTable, loaded: LoadedConfig) -> list[str]:
         addresses = [config.address for config in loaded.config.listen]
         key_path = f"listen[{addresses.index(error.address)}]" if error.address in addresses else "listen"
         problem = ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="listen.unavailable")
-        raise ConfigError([problem]) from error
+        raise ConfigError([*socket_problems(loaded)] or [problem]) from error
 
 
 @dataclass(slots=True)

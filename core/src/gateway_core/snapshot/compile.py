@@ -40,6 +40,7 @@ from gateway_core.snapshot.rules import (
 )
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.target_split import TargetSplit
+from gateway_core.snapshot.tls_files import upstream_tls_problems
 from gateway_core.snapshot.trust import document_trust, listener_trust
 from gateway_core.snapshot.yielder import Yielder
 from gateway_core.upstreams.live_upstream import LiveUpstream
@@ -200,8 +201,10 @@ class _Compiler:
             settings = await asyncio.to_thread(with_digest, settings)
             await asyncio.to_thread(make_tls_context, settings)
         except (OSError, ssl.SSLError) as error:
+            found = await asyncio.to_thread(lambda: list(upstream_tls_problems(config, key_path, self.loaded.place_of)))
+            # Files that can be used now could not a moment ago.
             reason, remedy = unusable(settings, error)
-            raise self._problem(key_path, reason, "tls.unusable", remedy) from error
+            raise (ConfigError(found) if found else self._problem(key_path, reason, "tls.unusable", remedy)) from error
         return settings
 
     def _open(self, config: UpstreamConfig, transport: TransportSettings, key_path: str) -> Upstream:

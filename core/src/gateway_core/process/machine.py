@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
-
-from pydantic import BaseModel
+from collections.abc import Iterator
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
-from gateway_core.config.documents import LARGEST_FILE, ReadFailure, read_bytes
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner, unusable_path
-from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable
+from gateway_core.snapshot.tls_files import unreadable_files, upstream_tls_problems
 
 
 def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
@@ -41,14 +36,13 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
 def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
     """Find what is wrong with the certificate files of listeners and upstreams. Blocks.
 
-    A job for the serving process goes without: that reads them itself when it applies a configuration, and waits for
-    files that are missing.
+    A serving process looks for them only where it fails, so that what it says is what ``gateway check`` says.
     """
     for index, listen in enumerate(loaded.config.listen):
         if listen.tls is None:
             continue
         key_path = f"listen[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, listen.tls, files_of(listen.tls)))
+        failures = list(unreadable_files(listen.tls, key_path, files_of(listen.tls), loaded.place_of))
         yield from failures
         try:
             if not failures and (text := load_certificates(listen.tls).warning(SystemClock().wall())):
@@ -59,33 +53,4 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             place = loaded.place_of(key_path)
             yield ConfigProblem(place, key_path, error.reason, code="tls.unusable", remedy=error.remedy)
     for index, upstream in enumerate(loaded.config.upstreams):
-        settings = TlsSettings.of(upstream.tls)
-        key_path = f"upstreams[{index}].tls"
-        failures = list(_unreadable(loaded, key_path, upstream.tls, [Path(name) for name in settings.files]))
-        yield from failures
-        try:
-            if settings.files and not failures:
-                make_tls_context(settings)
-        except (OSError, ssl.SSLError) as error:
-            reason, remedy = unusable(settings, error)
-            yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="tls.unusable", remedy=remedy)
-
-
-def _unreadable(
-    loaded: LoadedConfig, section: str, settings: BaseModel, files: Collection[Path]
-) -> Iterator[ConfigProblem]:
-    """Find the keys of a TLS section whose files cannot be read."""
-    for key, text in _texts_in(settings.model_dump(), section):
-        if Path(text) in files and isinstance(data := read_bytes(Path(text), limit=LARGEST_FILE), ReadFailure):
-            yield ConfigProblem(loaded.place_of(key), key, f"the file {text!r} {data.reason}", code=data.code)
-
-
-def _texts_in(value: object, key_path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield key_path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts_in(item, f"{key_path}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _texts_in(item, f"{key_path}[{index}]")
+        yield from upstream_tls_problems(upstream, f"upstreams[{index}].tls", loaded.place_of)

@@ -1,0 +1,117 @@
+"""What ``gateway check`` refuses and what ``gateway run`` refuses is the same, with the same problems.
+
+Apart from an address that another program listens on, which only binding it tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.core.process import certificates
+
+LISTEN = "listen: '127.0.0.1:0'\n"
+ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
+
+
+def plugin(text: str) -> str:
+    return f"{LISTEN}plugins: [{text}]\n{ROUTE}"
+
+
+def discovery(text: str) -> str:
+    return f"{LISTEN}upstreams: [{{name: u, discovery: {text}}}]\n{ROUTE}"
+
+
+def tls(text: str) -> str:
+    return f"listen: {{address: '127.0.0.1:0', tls: {{{text}}}}}\n{ROUTE}"
+
+
+BAD = {
+    "a misspelt option of etcd": discovery("{name: etcd, config: {endpoints: ['http://127.0.0.1:1'], prefx: a}}"),
+    "an address that consul cannot have": discovery("{name: consul, config: {service: a, address: 'ftp://x'}}"),
+    "a misspelt option of dns": discovery("{name: dns, config: {host: a, prt: 1}}"),
+    "listeners that overlap": "listen: ['127.0.0.1:18080', ':18080']\n" + ROUTE,
+    "a listener at the admin's address": "listen: ':18081'\nadmin: {listen: '127.0.0.1:18081'}\n" + ROUTE,
+    "a missing key": tls("cert: one.crt, key: gone.key"),
+    "a key of another certificate": tls("cert: one.crt, key: two.key"),
+    "text for a certificate": tls("cert: notes.txt, key: one.key"),
+    "text for a revocation list": tls("cert: one.crt, key: one.key, client_ca: one.crt, client_crl: notes.txt"),
+    "certificates that nothing offers": tls("certificates: [{name: acme}]"),
+    "missing authorities of an upstream": LISTEN
+    + "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: gone.pem}}]\n"
+    + ROUTE,
+    "text for authorities of an upstream": LISTEN
+    + "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: notes.txt}}]\n"
+    + ROUTE,
+    "a missing key set": plugin("{name: auth, config: {providers: [{type: jwt, jwks_file: gone.json}]}}"),
+    "a users file of other lines": plugin("{name: auth, config: {providers: [{type: basic, users_file: notes.txt}]}}"),
+    "a log in a missing directory": plugin("{name: logger, config: {path: gone/access.log}}"),
+    "a store that is no URL": plugin("{name: ratelimit, config: {rate: 1, store: {type: redis, url: 'ftp://x'}}}"),
+    "an unknown owner": "listen: {address: 'unix:$HERE/g.sock', owner: nobody-such}\n" + ROUTE,
+    "a socket in a missing directory": "listen: 'unix:$HERE/gone/g.sock'\n" + ROUTE,
+    "a socket in the place of a file": "listen: 'unix:$HERE/notes.txt'\n" + ROUTE,
+    "an unknown option of a source": f"sources: [{{url: 'etcd://127.0.0.1:1/x?nonsense=1'}}]\n{LISTEN}{ROUTE}",
+    "a source that nothing provides": f"sources: [{{url: 'nonesuch://127.0.0.1:1/x'}}]\n{LISTEN}{ROUTE}",
+    "a rewrite that cannot be": LISTEN + ROUTE.replace("path: /,", "path: /a, rewrite: {template: '/:nonesuch'},"),
+}
+
+
+def gateway(*arguments: str | Path, directory: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway_core.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=directory,
+        env={**os.environ, "XDG_STATE_HOME": str(directory / "state")},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("one", "two"):
+        certificates.make(tmp_path, name)
+    (tmp_path / "notes.txt").write_text("bread, milk\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_run_refuses_what_check_refuses_with_the_same_problems(folder: Path, kind: str) -> None:
+    config = folder / "gateway.yaml"
+    config.write_text(BAD[kind].replace("$HERE", str(folder)))
+
+    checked = gateway("check", "--json", config, directory=folder)
+    ran = gateway("run", config, directory=folder)
+    try:
+        out, _ = checked.communicate(timeout=60)
+        _, log = ran.communicate(timeout=60)
+    finally:
+        ran.kill()
+
+    problems = [problem for problem in json.loads(out)["problems"] if problem["severity"] == "error"]
+    assert (checked.returncode, ran.returncode) == (1, 1), log
+    assert problems
+    for problem in problems:
+        place = f"{problem['file']}:{problem['line']}:{problem['column']}" if problem["line"] else problem["file"]
+        where = f"{place}: {problem['key']}: " if problem["key"] else f"{place}: "
+        assert where + problem["message"] in log
+    assert "Traceback" not in log
+
+
+def test_run_starts_with_what_check_finds_fine(folder: Path) -> None:
+    config = folder / "gateway.yaml"
+    config.write_text(tls("cert: one.crt, key: one.key"))
+
+    with gateway("check", config, directory=folder) as checked:
+        assert checked.wait(60) == 0
+
+    with gateway("run", config, directory=folder) as ran:
+        assert ran.stderr is not None
+        assert any("listening on" in line for line in ran.stderr)
+        ran.terminate()
+        assert ran.wait(60) == 0
