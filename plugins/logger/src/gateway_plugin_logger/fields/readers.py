@@ -136,12 +136,12 @@ def otel_method(method: str) -> str:
 
 
 def address(record: Record) -> str | None:
-    """Return host and port of the last endpoint tried; None if there was none."""
+    """Return host and port of the last attempt; None if there was none."""
     return (record.attempts[-1].url.partition("://")[2] or None) if record.attempts else None
 
 
 def upstream_url(request: Request, record: Record) -> str | None:
-    """Return the URL that the last endpoint tried was asked for; None if there was none."""
+    """Return the URL of the last attempt; None if there was none."""
     url = record.attempts[-1].url if record.attempts else ""
     if not url:
         return None
