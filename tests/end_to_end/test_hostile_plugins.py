@@ -169,7 +169,7 @@ async def test_a_plugin_takes_neither_the_log_nor_the_signals_nor_the_directory_
     # A name that is relative to the directory in which the gateway is started, which is that of the file.
     gateway = start("", path=Path("gateway.yaml"), python=environment.python, directory=tmp_path)
     await gateway.ready()
-    await gateway.says("a plugin changed what becomes of the gateway's log")
+    await gateway.says("a plugin changed the gateway's log")
 
     after = len(gateway.lines)
     gateway.signal(signal.SIGHUP)

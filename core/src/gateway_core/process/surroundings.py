@@ -25,7 +25,8 @@ def kept() -> Iterator[None]:
         removed = {name: value for name, value in variables.items() if name not in os.environ}
         if removed:
             os.environ.update(removed)
-            _logger.warning("a plugin removed variables of the environment, which are back: %s", ", ".join(removed))
+            shown = ", ".join(sorted(removed)[:5]) + (f" and {len(removed) - 5} more" if len(removed) > 5 else "")
+            _logger.warning("a plugin removed variables of the environment, which are back: %s", shown)
         if directory is not None and _directory() != directory:
             os.chdir(directory)
             _logger.warning("a plugin changed the working directory: it is %s again", directory)
