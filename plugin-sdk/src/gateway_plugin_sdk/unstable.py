@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway_core.config import OptionalFileName
+from gateway_core.failure_text import failure_text
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
@@ -23,6 +24,7 @@ __all__ = [
     "LineTooLongError",
     "OptionalFileName",
     "document_format",
+    "failure_text",
     "is_server_url",
     "switch_option",
     "with_port",

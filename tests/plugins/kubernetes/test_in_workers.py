@@ -48,7 +48,8 @@ async def test_two_workers_with_forty_upstreams_make_two_watches(
     expected = {f"u{number}": f"10.0.0.{number}:8080" for number in range(UPSTREAMS)}
     supervisor = Supervisor()
     try:
-        await supervisor.start(await asyncio.to_thread(bundle_of, tmp_path / "gateway.yaml", kubeconfig))
+        change = await supervisor.prepare(await asyncio.to_thread(bundle_of, tmp_path / "gateway.yaml", kubeconfig))
+        await change.commit()
         await found_by(supervisor, expected)
         assert server.watches == 2
 

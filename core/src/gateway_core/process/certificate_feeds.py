@@ -19,6 +19,7 @@ from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig, factory_config
 from gateway_core.errors import GatewayError
+from gateway_core.failure_text import failure_text
 from gateway_core.hooks import Certificate, CertificateContext, CertificateFactory, CertificateSource
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.runtime import frozen
@@ -61,7 +62,7 @@ class CertificateFeed:
                         self._backoff.reset()
                         self._take(tuple(certificates))
             except Exception as error:  # noqa: BLE001 - the extension's own code
-                reason = str(error) or type(error).__name__
+                reason = failure_text(error)
             self.first.set()
             delay = self._backoff.next_delay()
             _logger.warning(

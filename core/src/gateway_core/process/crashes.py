@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
+
+from gateway_core.backoff import Backoff
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
-"""Seconds before a worker that crashed is replaced: doubled with each crash in a row."""
+"""Seconds before a worker that crashed is replaced: about doubled with each crash in a row."""
 
 STEADY_AFTER: Final = 10.0
 """A worker that lived for so many seconds did not crash in a row."""
@@ -15,30 +18,43 @@ STEADY_AFTER: Final = 10.0
 
 @dataclass(slots=True)
 class _Place:
+    backoff: Backoff
+    pause: float = 0.0
     in_a_row: int = 0
     reason: str = ""
+
+    def fail(self, reason: str) -> None:
+        self.in_a_row += 1
+        self.pause, self.reason = self.backoff.next_delay(), reason
 
 
 class Crashes:
     """The crashes of workers, by the number of their place."""
 
-    def __init__(self) -> None:
+    def __init__(self, rng: Random | None = None) -> None:
+        """Begin without a crash.
+
+        :param rng: for the jitter, so that workers that crashed together are not started in step.
+        """
         self.total = 0
+        self._rng = rng or Random()  # noqa: S311  # nothing secret
         self._places: dict[int, _Place] = {}
 
     def note_end(self, number: int, lived: float, reason: str) -> None:
         """Note that a worker ended unexpectedly after so many seconds, and how."""
         self.total += 1
-        place = self._places.setdefault(number, _Place())
-        place.in_a_row = 0 if lived >= STEADY_AFTER else place.in_a_row + 1
-        place.reason = reason
+        place = self._place(number)
+        if lived < STEADY_AFTER:
+            place.fail(reason)
+            return
+        place.backoff.reset()
+        place.in_a_row, place.pause, place.reason = 0, 0.0, reason
 
     def note_refusal(self, number: int, reason: str) -> bool:
         """Note that no worker could be started in a place; return whether for another reason than before."""
-        place = self._places.setdefault(number, _Place())
+        place = self._place(number)
         is_new = place.reason != reason
-        place.in_a_row += 1
-        place.reason = reason
+        place.fail(reason)
         return is_new
 
     def note_start(self, number: int) -> None:
@@ -48,11 +64,14 @@ class Crashes:
             place.reason = ""
 
     def pause(self, number: int) -> float:
-        """Return the seconds to wait before the next try."""
+        """Return the seconds to wait before the next attempt."""
         place = self._places.get(number)
-        if place is None or not place.in_a_row:
-            return 0.0
-        return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(place.in_a_row - 1, 16)))
+        return 0.0 if place is None else place.pause
+
+    def _place(self, number: int) -> _Place:
+        if number not in self._places:
+            self._places[number] = _Place(Backoff(self._rng, first=FIRST_PAUSE, longest=LONGEST_PAUSE))
+        return self._places[number]
 
     def missing(self) -> list[dict[str, Any]]:
         """Describe the places where no worker can be started."""

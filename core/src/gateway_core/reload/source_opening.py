@@ -22,6 +22,7 @@ from gateway_core.config.sources import (
     make_source,
 )
 from gateway_core.errors import GatewayError
+from gateway_core.failure_text import failure_text
 from gateway_core.packages import Extensions, PluginRegistry
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[
     except TimeoutError:
         raise SourceUnavailableError(str(url), f"it does not answer within {seconds:g} seconds") from None
     except Exception as error:  # an extension's own code
-        raise SourceUnavailableError(str(url), str(error) or type(error).__name__) from error
+        raise SourceUnavailableError(str(url), failure_text(error)) from error
     raise SourceUnavailableError(str(url), "it said nothing")
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import aiohttp
 from gateway_plugin_sdk import Backoff, Clock
+from gateway_plugin_sdk.unstable import failure_text
 
 from gateway_plugin_consul.access import AccessError
 from gateway_plugin_consul.agents import AgentError, AgentResponse, Agents, Query
@@ -116,4 +117,4 @@ class BlockingQuery:
             return str(error)
         if isinstance(error, TimeoutError):
             return f"{self._agents.address} does not respond in time"
-        return f"{self._agents.address}: {str(error) or type(error).__name__}"
+        return f"{self._agents.address}: {failure_text(error)}"

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
-from gateway_plugin_sdk.unstable import LineSplitter, LineTooLongError
+from gateway_plugin_sdk.unstable import LineSplitter, LineTooLongError, failure_text
 
 from gateway_plugin_etcd.errors import EtcdError, UnauthenticatedError, UnavailableError
 from gateway_plugin_etcd.keyspace import Scope
@@ -217,4 +217,4 @@ async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
 def _told(member: str, error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"{member} does not respond in time"
-    return f"{member}: {str(error) or type(error).__name__}"
+    return f"{member}: {failure_text(error)}"

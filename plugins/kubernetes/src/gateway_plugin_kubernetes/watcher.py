@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 from gateway_plugin_sdk import Backoff, Clock
-from gateway_plugin_sdk.unstable import LineTooLongError
+from gateway_plugin_sdk.unstable import LineTooLongError, failure_text
 
 from gateway_plugin_kubernetes.api import Api, ApiError, Object
 from gateway_plugin_kubernetes.cluster import ClusterError
@@ -161,5 +161,5 @@ class Watcher:
         server = self._api.cluster.server
         if isinstance(error, TimeoutError):
             return f"{server} does not respond in time"
-        text = str(error) or type(error).__name__
+        text = failure_text(error)
         return text if isinstance(error, ApiError | ClusterError) else f"{server}: {text}"

@@ -13,6 +13,7 @@ from gateway_core.backoff import Backoff
 from gateway_core.config.documents import Document, Right, with_rights
 from gateway_core.config.sources.interface import ConfigSource, SourceState
 from gateway_core.events import SOURCE_RECOVERED, SOURCE_STALE, emit
+from gateway_core.failure_text import failure_text
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
@@ -65,7 +66,7 @@ class SourceFeed:
                         backoff.reset()
                         self._take(state)
             except Exception as error:  # noqa: BLE001  # whatever an extension does wrong must not end the watch
-                reason = str(error) or type(error).__name__
+                reason = failure_text(error)
             self._note(is_stale=True, reason=reason)
             self.heard.set()
             await asyncio.sleep(backoff.next_delay())

@@ -15,11 +15,13 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from gateway_core.backoff import Backoff
 from gateway_core.client_tls import client_tls_context
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
 from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import SourceContext, SourceState
 from gateway_core.errors import GatewayError
+from gateway_core.failure_text import failure_text
 
 INTERVAL: Final = 5.0
 TIMEOUT: Final = 10.0
@@ -78,25 +80,23 @@ class HttpSource:
     async def documents(self) -> AsyncGenerator[SourceState]:
         """Yield the document when it changed, and again as stale when it cannot be had any more."""
         known: Known | None = None
-        failures = 0
+        backoff = Backoff(self._context.rng, first=2 * self._interval, longest=max(LONGEST_PAUSE, 2 * self._interval))
+        is_stale = False
         while True:
             try:
                 latest = await self._ask(known)
             except (aiohttp.ClientError, TimeoutError, OSError, HttpSourceError) as error:
                 if known is None:
                     raise
-                failures += 1
-                yield SourceState((known.document,), is_stale=True, reason=_told(error))
+                is_stale = True
+                yield SourceState((known.document,), is_stale=True, reason=failure_text(error))
             else:
-                if failures or known is None or latest.document != known.document:
+                if is_stale or known is None or latest.document != known.document:
                     yield SourceState((latest.document,))
-                known, failures = latest, 0
-            await asyncio.sleep(self._pause(failures))
-
-    def _pause(self, failures: int) -> float:
-        """Return the interval with a tenth of jitter, doubled with each failure."""
-        pause = min(self._interval * 2.0 ** min(failures, 10), max(LONGEST_PAUSE, self._interval))
-        return pause * (0.95 + self._context.rng.random() / 10)
+                known, is_stale = latest, False
+                backoff.reset()
+            usual = self._interval * (0.95 + self._context.rng.random() / 10)
+            await asyncio.sleep(backoff.next_delay() if is_stale else usual)
 
     async def _ask(self, known: Known | None) -> Known:
         headers = {**self._headers, **({} if known is None else known.conditions())}
@@ -174,9 +174,3 @@ def _refusal(response: aiohttp.ClientResponse) -> str:
     if 300 <= response.status < 400:
         return f"it answers {response.status}, which is not followed: give the URL of the document itself"
     return f"it answers {response.status} {response.reason}"
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time"
-    return str(error) or type(error).__name__

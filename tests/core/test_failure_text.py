@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import socket
+
+import aiohttp
+import pytest
+from gateway_core.failure_text import failure_text
+
+
+async def failure_of(url: str, *, within: float = 5.0) -> BaseException:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(within)) as session:
+        with pytest.raises((aiohttp.ClientError, TimeoutError, OSError)) as caught:
+            await session.get(url)
+    return caught.value
+
+
+async def test_a_refused_connection_says_where_and_why_and_nothing_of_tls() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        text = failure_text(await failure_of(f"http://127.0.0.1:{port}/"))
+
+    assert text == f"cannot connect to 127.0.0.1:{port}: connection refused"
+
+
+async def test_a_name_that_does_not_resolve() -> None:
+    text = failure_text(await failure_of("http://no-such-name.invalid:80/"))
+
+    assert text.startswith("cannot connect to no-such-name.invalid:80: ")
+
+
+async def test_silence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = await failure_of(f"http://127.0.0.1:{silent.getsockname()[1]}/", within=0.2)
+
+    assert failure_text(TimeoutError()) == "it does not respond in time"
+    assert failure_text(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("is no URL"), "is no URL"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_other_errors_speak_for_themselves_or_are_named(error: BaseException, text: str) -> None:
+    assert failure_text(error) == text
