@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Record, Request, Response, RouteInfo, UpstreamAttempt
 
-from tests.core.proxy.kit import Peer, RawUpstream, RunningProxy, counts, field, until
+from tests.core.proxy.kit import Handler, Peer, RawUpstream, RunningProxy, counts, field, until
 
 Ability = type[Plugin[Any]]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -170,6 +171,18 @@ class Case:
     async def is_over(self) -> None:
         """Wait until nothing of any request is left."""
         await until(lambda: not counts(self.gateway))
+
+
+def in_two(upstream: Callable[[], RawUpstream], more: asyncio.Event) -> Handler:
+    """Return what serves a connection with the half of a body, and with the other half when there is to be more."""
+
+    async def script(peer: Peer) -> None:
+        await upstream().read_request(peer)
+        await peer.send(HEAD + b"3\r\nabc\r\n")
+        await more.wait()
+        await peer.send(b"3\r\ndef\r\n0\r\n\r\n")
+
+    return script
 
 
 StartCase = Callable[..., Awaitable[Case]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -82,6 +83,30 @@ async def turns(count: int = 5) -> None:
     """
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def unfinished(response: bytes, reached: asyncio.Event, closed: asyncio.Event) -> Handler:
+    """Return what serves a connection with a part of a response, and tells when that is sent, and when the other end
+    has closed the connection.
+    """
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(response)
+        reached.set()
+        await peer.rest()
+        closed.set()
+
+    return script
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """Return a count once it grows no more, such as of what was sent when all buffers are full."""
+    before = -1
+    while before != count():
+        before = count()
+        await turns(2000)
+    return before
 
 
 def fields(head: bytes, name: bytes) -> list[bytes]:
@@ -279,6 +304,30 @@ def counts(gateway: RunningProxy) -> dict[str, int]:
         for endpoint in upstream.endpoints:
             found |= {f"{endpoint.id} active": endpoint.active, f"{endpoint.id} pending": endpoint.pending}
     return {name: count for name, count in found.items() if count}
+
+
+class OwnLoop:
+    """An event loop in a thread of its own, and what is to end with it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.stack = AsyncExitStack()
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    async def _stop(self) -> None:
+        await self.stack.aclose()
+        if responding := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(responding, timeout=5)
+
+    def close(self) -> None:
+        self.run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 StartProxy = Callable[..., Awaitable[RunningProxy]]

@@ -30,6 +30,7 @@ from tests.core.proxy.abilities import (
     RequestFilter,
     StartCase,
     body_of,
+    in_two,
     records,
 )
 from tests.core.proxy.kit import Peer, StartUpstream, field, until
@@ -100,15 +101,7 @@ async def test_a_filter_that_raises_before_the_head_is_500(start_case: StartCase
 
 @abilities
 async def test_a_filter_that_raises_behind_the_head_is_a_visible_cut(start_case: StartCase, ability: Ability) -> None:
-    more = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await case.upstream.read_request(peer)
-        await peer.send(HEAD + b"3\r\nabc\r\n")
-        await more.wait()
-        await peer.send(b"3\r\ndef\r\n0\r\n\r\n")
-
-    case = await start_case(ability, script, more=(filters(Failing),))
+    case = await start_case(ability, in_two(lambda: case.upstream, more := asyncio.Event()), more=(filters(Failing),))
     client = await case.gateway.connect()
     await client.send(GET)
     if ability not in WHOLE:

@@ -20,6 +20,7 @@ from tests.core.proxy.abilities import (
     Ability,
     StartCase,
     body_of,
+    in_two,
     records,
 )
 from tests.core.proxy.kit import Peer, until
@@ -160,15 +161,7 @@ async def test_an_upstream_that_leaves_within_its_body_is_502_or_a_visible_cut(
 
 @abilities
 async def test_a_request_goes_on_over_a_reload(start_case: StartCase, ability: Ability) -> None:
-    more = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await case.upstream.read_request(peer)
-        await peer.send(HEAD + b"3\r\nabc\r\n")
-        await more.wait()
-        await peer.send(b"3\r\ndef\r\n0\r\n\r\n")
-
-    case = await start_case(ability, script)
+    case = await start_case(ability, in_two(lambda: case.upstream, more := asyncio.Event()))
     client = await case.gateway.connect()
     await client.send(GET)
     await until(lambda: case.upstream.heads)

@@ -14,9 +14,10 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, unfinished, until
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+PART = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"
 BIND = "plugins: [{name: p}, {name: inner}]"
 user: ContextVar[str] = ContextVar("user", default="")
 records: list[tuple[Request, Record]] = []
@@ -97,13 +98,7 @@ async def test_one_that_is_dropped_unsent_keeps_no_snapshot_without_the_collecto
 
 
 async def test_one_whose_response_is_dropped_is_closed(proxied: Proxied) -> None:
-    closed = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx")
-        await peer.rest()
-        closed.set()
+    script = unfinished(PART, asyncio.Event(), closed := asyncio.Event())
 
     gateway, _ = await proxied(script, extra=BIND, plugins=[Detaching, Inner])
     await gateway.ask(POST)
@@ -135,13 +130,7 @@ async def test_an_upstream_that_is_away_is_the_gateways_response(proxied: Proxie
 
 
 async def test_abort_ends_it(proxied: Proxied) -> None:
-    reached, closed = asyncio.Event(), asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        reached.set()
-        await peer.rest()
-        closed.set()
+    script = unfinished(b"", reached := asyncio.Event(), closed := asyncio.Event())
 
     gateway, _ = await proxied(script, extra=BIND, plugins=[Detaching, Inner])
     await gateway.ask(POST)

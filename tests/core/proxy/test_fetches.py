@@ -13,7 +13,18 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, RawUpstream, RunningProxy, StartProxy, StartUpstream, counts, field, turns, until
+from tests.core.proxy.kit import (
+    Peer,
+    RawUpstream,
+    RunningProxy,
+    StartProxy,
+    StartUpstream,
+    counts,
+    field,
+    turns,
+    unfinished,
+    until,
+)
 
 Ask = Callable[[Upstreams, Request], Awaitable[Response | None]]
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
@@ -125,13 +136,7 @@ async def test_leaving_early_closes_the_connection(started: Any) -> None:
 
 
 async def test_a_fetch_ends_with_the_hook_whose_client_left(started: Any) -> None:
-    reached, closed = asyncio.Event(), asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        reached.set()
-        await peer.rest()
-        closed.set()
+    script = unfinished(b"", reached := asyncio.Event(), closed := asyncio.Event())
 
     async def ask(upstreams: Upstreams, request: Request) -> None:
         async with upstreams.fetch("other"):

@@ -11,10 +11,11 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Record, Request, Response
 
-from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, counts, field, turns, until
+from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, counts, field, turns, unfinished, until
 
 Ask = Callable[[Request], Awaitable[Response | None]]
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+PART = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-B: 1\r\n\r\nhello"
 records: list[Record] = []
 seen: list[str] = []
@@ -100,13 +101,7 @@ async def test_what_was_forwarded_is_sent(started: Start, ask: Ask) -> None:
 
 
 async def test_another_response_is_sent_and_the_forwarded_one_closed(started: Start) -> None:
-    closed = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx")
-        await peer.rest()
-        closed.set()
+    script = unfinished(PART, asyncio.Event(), closed := asyncio.Event())
 
     async def ask(request: Request) -> Response:
         await request.forward()
@@ -288,13 +283,7 @@ async def test_a_body_streams_through(started: Start) -> None:
 
 
 async def test_a_client_that_leaves_ends_what_is_forwarded(started: Start) -> None:
-    reached, closed = asyncio.Event(), asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        reached.set()
-        await peer.rest()
-        closed.set()
+    script = unfinished(b"", reached := asyncio.Event(), closed := asyncio.Event())
 
     gateway, _ = await started(forward_only, script)
     client = await gateway.connect()
@@ -309,13 +298,8 @@ async def test_a_client_that_leaves_ends_what_is_forwarded(started: Start) -> No
 
 
 async def test_a_client_that_leaves_closes_a_response_that_a_hook_holds(started: Start) -> None:
-    holds, closed = asyncio.Event(), asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx")
-        await peer.rest()
-        closed.set()
+    holds = asyncio.Event()
+    script = unfinished(PART, asyncio.Event(), closed := asyncio.Event())
 
     async def ask(request: Request) -> None:
         await request.forward()

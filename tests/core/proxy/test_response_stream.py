@@ -14,7 +14,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Record, Request, Response
 from gateway_core.proxy.response_stream import PIECES_PER_TURN
 
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, field, settled, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -200,13 +200,7 @@ async def test_an_iterator_is_not_asked_faster_than_the_client_takes(proxied: Pr
     await client.send(GET)
     await client.head()
 
-    before = -1
-    while before != produced:  # until the buffers between both ends are full
-        before = produced
-        for _ in range(1000):
-            await asyncio.sleep(0)
-
-    assert produced < 1000
+    assert await settled(lambda: produced) < 1000  # when the buffers between both ends are full
     client.reset()
     await until(lambda: not counts(gateway))
 

@@ -7,11 +7,9 @@ import asyncio
 import fcntl
 import re
 import termios
-import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 import uvloop
@@ -20,7 +18,7 @@ from gateway_core.proxy.wire.bodies import ChunkDecoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.proxy.kit import Peer, RunningProxy, field, run_proxy
+from tests.core.proxy.kit import OwnLoop, Peer, RunningProxy, field, run_proxy
 
 T = TypeVar("T")
 
@@ -62,35 +60,19 @@ class Side:
     """A gateway with its upstream, on an event loop of its own."""
 
     def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._stack = AsyncExitStack()
-        self._gateway = self.run(self._start(folder))
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        self._own = OwnLoop(loop)
+        self.close = self._own.close
+        self._gateway = self._own.run(self._start(folder))
 
     async def _start(self, folder: Path) -> RunningProxy:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
-        self._stack.callback(server.close)
+        self._own.stack.callback(server.close)
         config = CONFIG.format(port=server.sockets[0].getsockname()[1])
-        return await self._stack.enter_async_context(run_proxy(config, folder))
+        return await self._own.stack.enter_async_context(run_proxy(config, folder))
 
     def responses(self, stream: list[list[bytes]]) -> bytes:
         """Send requests, each in its parts; return what comes until the connection is closed."""
-        return self.run(_responses(self._gateway, stream))
-
-    async def _stop(self) -> None:
-        await self._stack.aclose()
-        if echoing := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(echoing, timeout=5)
-
-    def close(self) -> None:
-        self.run(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return self._own.run(_responses(self._gateway, stream))
 
 
 async def _responses(gateway: RunningProxy, stream: list[list[bytes]]) -> bytes:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +17,7 @@ from gateway_core.messages import Request, Response
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.proxy.kit import Peer, RunningProxy, counts, field, run_proxy
+from tests.core.proxy.kit import OwnLoop, Peer, RunningProxy, counts, field, run_proxy
 
 T = TypeVar("T")
 
@@ -170,21 +168,16 @@ class Running:
     """A gateway on an event loop of its own."""
 
     def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._stack = AsyncExitStack()
+        self._own = OwnLoop(loop)
+        self.run, self.stop = self._own.run, self._own.close
         self._port = 0
-        self._gateway: RunningProxy = self.run(self._start(folder))
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        self._gateway: RunningProxy = self._own.run(self._start(folder))
 
     async def _start(self, folder: Path) -> RunningProxy:
         server = await asyncio.start_server(upstream, "127.0.0.1", 0)
-        self._stack.callback(server.close)
+        self._own.stack.callback(server.close)
         self._port = server.sockets[0].getsockname()[1]
-        return await self._stack.enter_async_context(run_proxy(self._config(0), folder, [Acts]))
+        return await self._own.stack.enter_async_context(run_proxy(self._config(0), folder, [Acts]))
 
     def _config(self, number: int) -> str:
         return CONFIG.format(port=self._port, **CONFIGS[number])
@@ -222,17 +215,6 @@ class Running:
             await asyncio.sleep(0.01)
         found = counts(self._gateway)
         return found | {"snapshots": n} if (n := len(self._gateway.proxy.holder.retirement)) else found
-
-    async def _close(self) -> None:
-        await self._stack.aclose()
-        if responding := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(responding, timeout=5)
-
-    def stop(self) -> None:
-        self.run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 async def read_response(client: Peer, method: str) -> bytes:
