@@ -93,8 +93,8 @@ class RequestHooks:
 
         :param request: the request, for reading.
         :param response: the response; ``status`` and ``headers`` may be changed, and ``add_body_filter`` changes the
-            body as it passes. The framing fields (``Content-Length``, ``Transfer-Encoding``, ``Connection``) are the
-            gateway's.
+            body as it passes. Date, X-Request-Id and, in an upstream's, Via are set already. The framing fields
+            (``Content-Length``, ``Transfer-Encoding``, ``Connection``) are the gateway's.
         :returns: ``None`` to go on, or a response to send in its place, which the remaining bindings then see.
         """
 

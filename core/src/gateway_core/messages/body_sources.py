@@ -115,14 +115,13 @@ class BrokenBody:
         await self._source.aclose(error or self._error)
 
 
-class ClosingBehind:
-    """A body that may read from others, which are closed once it is."""
+class SourceWrapper:
+    """A body that is read from another source; the base of those that do something beside."""
 
-    __slots__ = ("_others", "_source")
+    __slots__ = ("_source",)
 
-    def __init__(self, source: BodySource, others: Sequence[AsyncIterator[bytes]]) -> None:
+    def __init__(self, source: BodySource) -> None:
         self._source = source
-        self._others = [source_of(each) for each in others]
 
     @property
     def is_idle(self) -> bool:
@@ -136,10 +135,23 @@ class ClosingBehind:
         return await self._source.read()
 
     async def aclose(self, error: Exception | None) -> None:
+        await self._source.aclose(error)
+
+
+class ClosingBehind(SourceWrapper):
+    """A body that may read from others, which are closed once it is."""
+
+    __slots__ = ("_others",)
+
+    def __init__(self, source: BodySource, others: Sequence[AsyncIterator[bytes]]) -> None:
+        super().__init__(source)
+        self._others = [source_of(each) for each in others]
+
+    async def aclose(self, error: Exception | None) -> None:
         async with AsyncExitStack() as stack:  # each is closed, whatever the others raise
             for each in self._others:
                 stack.push_async_callback(each.aclose, error)
-            await self._source.aclose(error)
+            await super().aclose(error)
 
 
 class PathSource:

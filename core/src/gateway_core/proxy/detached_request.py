@@ -17,9 +17,9 @@ from gateway_core import reasons
 from gateway_core.config import LimitsConfig
 from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Chain, Hook, start_log_phase
-from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
-from gateway_core.messages.body_sources import BytesSource
+from gateway_core.messages.body_sources import BytesSource, SourceWrapper
 from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
@@ -278,23 +278,15 @@ class DetachedRequest:
         """Do nothing: the body is there."""
 
 
-class _WatchedBody:
+class _WatchedBody(SourceWrapper):
     """The body of a detached request's response, whose end is the request's."""
 
-    __slots__ = ("_detached", "_response", "_source")
+    __slots__ = ("_detached", "_response")
 
     def __init__(self, detached: DetachedRequest, response: Response, source: BodySource) -> None:
+        super().__init__(source)
         self._detached = detached
         self._response = response.copy_head()
-        self._source = source
-
-    @property
-    def is_idle(self) -> bool:
-        return self._source.is_idle
-
-    @property
-    def trailers(self) -> Headers:
-        return self._source.trailers
 
     async def read(self) -> bytes:
         try:
@@ -308,8 +300,8 @@ class _WatchedBody:
             self._detached.end(self._response, None)
         return data
 
-    async def aclose(self, error: Exception | None = None) -> None:
-        await self._source.aclose(error)
+    async def aclose(self, error: Exception | None) -> None:
+        await super().aclose(error)
         self._detached.end(self._response, None)
 
     def __del__(self) -> None:

@@ -17,9 +17,9 @@ from typing import Final, Protocol
 
 from gateway_core.errors import ESCAPES, ClientGoneError, UpstreamError
 from gateway_core.hooks.policy import problem_of
-from gateway_core.messages import Headers, Request, Response
+from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
-from gateway_core.messages.body_sources import BytesSource, ClosingBehind
+from gateway_core.messages.body_sources import BytesSource, ClosingBehind, SourceWrapper
 from gateway_core.messages.hook_owner import HookOwner, is_counted
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
@@ -156,23 +156,15 @@ def report_body(request: Request, owner: HookOwner | None, what: str, error: Bas
         _log.error("request %s: %s failed: %r", request.request_id, what, error, exc_info=error)
 
 
-class PluginBody:
+class PluginBody(SourceWrapper):
     """A file or an iterator of a plugin, whose failure is its binding's."""
 
-    __slots__ = ("_owner", "_request", "_source")
+    __slots__ = ("_owner", "_request")
 
     def __init__(self, source: BodySource, request: Request, owner: HookOwner | None) -> None:
-        self._source = source
+        super().__init__(source)
         self._request = request
         self._owner = owner
-
-    @property
-    def is_idle(self) -> bool:
-        return self._source.is_idle
-
-    @property
-    def trailers(self) -> Headers:
-        return self._source.trailers
 
     async def read(self) -> bytes:
         try:
@@ -185,9 +177,6 @@ class PluginBody:
             if not isinstance(error, ClientGoneError) and not is_counted(error):
                 report_body(self._request, self._owner, "a body", error)
             raise
-
-    async def aclose(self, error: Exception | None) -> None:
-        await self._source.aclose(error)
 
 
 def close_source(source: BodySource, runner: HookRunner, error: Exception | None = None) -> None:
