@@ -117,6 +117,15 @@ async def test_polling_notices_what_notifications_miss(tmp_path: Path) -> None:
         assert await asyncio.wait_for(anext(changes), 10) == (file,)
 
 
+async def test_a_change_before_notifications_begin_waits_for_no_poll(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("a")
+
+    async with watching(file, poll_interval=600) as changes:
+        file.write_text("b")
+        assert await asyncio.wait_for(anext(changes), 30) == (file,)
+
+
 async def test_a_change_while_loading_is_reported_afterwards(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text("a")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.config.documents import LARGEST_FILE, read_regular, real_path
+from gateway_core.tasks import spawn
 
 _logger = logging.getLogger("gateway.config")
 
@@ -86,6 +87,15 @@ class FileWatcher:
                     stop_event=self._rearm,
                 )
                 async with aclosing(notifications) as bursts:
+                    first = spawn(_next(bursts), name="wait for the first notification", on_error=lambda _: None)
+                    try:
+                        await asyncio.sleep(0)
+                        yield  # what changed before notifications began
+                        if await first:
+                            yield
+                    finally:
+                        first.cancel()
+                        await asyncio.wait({first})
                     async for _ in bursts:
                         yield
             except (OSError, RuntimeError) as error:
@@ -96,6 +106,11 @@ class FileWatcher:
             await asyncio.wait_for(self._rearm.wait(), self._poll_ms / 1000)
         except TimeoutError:
             yield
+
+
+async def _next(bursts: AsyncGenerator[object]) -> bool:
+    """Wait for the next burst; return False if there will be none."""
+    return await anext(bursts, None) is not None
 
 
 ABSENT = "absent"
