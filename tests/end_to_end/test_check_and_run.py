@@ -48,10 +48,12 @@ BAD = {
     "text for authorities of an upstream": LISTEN
     + "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: notes.txt}}]\n"
     + ROUTE,
-    "a missing key set": plugin("{name: auth, config: {providers: [{type: jwt, jwks_file: gone.json}]}}"),
-    "a users file of other lines": plugin("{name: auth, config: {providers: [{type: basic, users_file: notes.txt}]}}"),
+    "a missing key set": plugin("{name: auth, config: {jwks_file: gone.json}}"),
+    "a users file of other lines": plugin(
+        "{name: auth, config: {providers: {a: {scheme: basic, users_file: notes.txt}}}}"
+    ),
     "a log in a missing directory": plugin("{name: logger, config: {path: gone/access.log}}"),
-    "a store that is no URL": plugin("{name: ratelimit, config: {rate: 1, store: {type: redis, url: 'ftp://x'}}}"),
+    "a key that a plugin does not know": plugin("{name: ratelimit, config: {rate: 1, store: redis, url: 'ftp://x'}}"),
     "an unknown owner": "listen: {address: 'unix:$HERE/g.sock', owner: nobody-such}\n" + ROUTE,
     "a socket in a missing directory": "listen: 'unix:$HERE/gone/g.sock'\n" + ROUTE,
     "a socket in the place of a file": "listen: 'unix:$HERE/notes.txt'\n" + ROUTE,

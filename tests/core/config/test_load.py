@@ -147,7 +147,9 @@ def test_values_of_the_environment_are_not_shown(load: Load) -> None:
 
 def test_number_from_the_environment_in_quotes_is_told_its_remedy(load: Load) -> None:
     text = 'workers: "${N}"\nplugins: [{name: ratelimit, config: {rate: "${N}"}}]'
-    remedy = '"${N}" is text, where a %s is expected: write ${N} without quotes, outside of { } and [ ]'
+    remedy = (
+        '"${N}" is text, where a %s is expected: write ${N} without quotes in a YAML document, outside of { } and [ ]'
+    )
 
     problems = problems_of(load, text, environ={"N": "12"})
 

@@ -36,6 +36,14 @@ def test_lists_of_a_directory_concatenate_in_the_order_of_file_names(tmp_path: P
     assert loaded.directories == (tmp_path,)
 
 
+def test_only_the_directory_that_is_named_must_hold_documents(tmp_path: Path, load: Load) -> None:
+    write(tmp_path, {"teams/a/routes.yaml": routes("a"), "certificates/readme.txt": "none here"})
+
+    assert [route.id for route in load(tmp_path).config.routes] == ["a"]
+    with pytest.raises(ConfigError, match="holds no configuration"):
+        load(tmp_path / "certificates")
+
+
 def test_includes_are_relative_to_the_including_file(tmp_path: Path, load: Load) -> None:
     files = {
         "gateway.yaml": "include: [conf.d/*.yaml]\n" + routes("a"),

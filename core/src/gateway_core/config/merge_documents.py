@@ -73,8 +73,9 @@ class Gatherer:
             self._fail(ConfigProblem(Place(str(error.filename)), "", message, code="file.unreadable"))
             return
         self.directories.extend(directories)
-        for directory in directories:
-            if not any(file.parent == directory for file in files):
+        # A directory below may well hold none: certificates, or further directories.
+        for directory in [path for path in paths if path in directories]:
+            if not any(directory in file.parents for file in files):
                 self._fail(empty_directory_problem(directory))
         for file in files:
             self._add_file(file, ())

@@ -163,7 +163,7 @@ def _number_remedy(found: str, value: str) -> str:
     if value == shown(found):
         return f"write {found.replace('_', '')} without quotes"
     # From the environment: what it stands for is not shown, and inside brackets YAML needs the quotes.
-    return f"write {value.strip(chr(34))} without quotes, outside of {{ }} and [ ]"
+    return f"write {value.strip(chr(34))} without quotes in a YAML document, outside of {{ }} and [ ]"
 
 
 _SPELLINGS: Final = {"yes": "true", "on": "true", "y": "true", "true": "true", "1": "true"} | dict.fromkeys(
