@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -200,3 +201,74 @@ async def test_what_a_hook_does_to_the_log_is_undone_and_an_end_by_a_plugin_is_n
         await gateway.stops()
     else:
         assert await gateway.ends() == 9
+
+
+OTHER = """
+from gateway_core.reload import bundle
+bundle.PROTOCOL += {}
+"""
+
+
+@pytest.mark.parametrize("difference", [1, -1])
+async def test_a_version_that_speaks_otherwise_takes_nothing_over_and_going_back_works(
+    start: Start, upstream: Upstream, environment: Environment, difference: int
+) -> None:
+    gateway = start(config(upstream, 2), python=environment.python)
+    url = await gateway.ready()
+    other = environment.site / "sitecustomize.py"
+    other.write_text(OTHER.format(difference))
+
+    gateway.signal(signal.SIGUSR2)
+    assert "protocol" in await gateway.says("SIGUSR2: not restarted")
+    await gateway.rewrites(config(upstream, 2, path="/edit"), "the old one stays in force: .*protocol")
+    os.kill(await worker_of(gateway), signal.SIGKILL)
+    await gateway.says("cannot be replaced yet: .* speaks another protocol than the one that runs")
+    assert (await get(url, "/fine"))[0] == 200
+
+    other.unlink()
+    await gateway.rewrites(config(upstream, 2, path="/back"))
+    await eventually(url, "/back", "one GET /back")
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGUSR2)
+    await gateway.says("the new program has taken over", after=after)
+    assert (await get(url, "/back"))[0] == 200
+    await gateway.stops()
+
+
+async def worker_of(gateway: Gateway) -> int:
+    """Return the process of one worker."""
+    own = [pid for pid in children_of(gateway.process.pid) if " worker " in command_of(pid)]
+    return own[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_lack_of_descriptors_ends_no_reloading(start: Start, upstream: Upstream, workers: int) -> None:
+    gateway = start(config(upstream, workers))
+    url = await gateway.ready()
+    _, most = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (3, most))
+    for pid in children_of(gateway.process.pid):
+        os.kill(pid, signal.SIGKILL)
+
+    await gateway.rewrites(config(upstream, workers, path="/edit"), "[Tt]oo many open files")
+
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (most, most))
+    await eventually(url, "/edit", "one GET /edit")
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGHUP)
+    await gateway.says("SIGHUP: configuration in force", after=after)
+    await gateway.rewrites(config(upstream, workers, path="/later"))
+    await eventually(url, "/later", "one GET /later")
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_edits_are_in_force_while_the_disk_is_full(start: Start, upstream: Upstream, workers: int) -> None:
+    gateway = start(config(upstream, workers))
+    url = await gateway.ready()
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    await gateway.rewrites(config(upstream, workers, path="/edit"))
+    await eventually(url, "/edit", "one GET /edit")
+
+    await gateway.stops()

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from gateway_core.process.child import Child, Forked, wait_for_exit
-from gateway_core.process.roles import OTHER_PROTOCOL, WATCHER
+from gateway_core.process.child import OTHER_PROTOCOL, Child, Forked, wait_for_exit
+from gateway_core.process.roles import WATCHER
 from gateway_core.reload.bundle import PROTOCOL
 
 HOLDS_ITS_OUTPUT = """

@@ -49,6 +49,9 @@ _LAST_WORDS: Final = 0.5
 
 _MOST_OUTPUT: Final = 2000
 
+OTHER_PROTOCOL: Final = 3
+"""Exit status of a child that does not understand the program that started it."""
+
 _logger = logging.getLogger("gateway.supervisor")
 
 Handle = Callable[[Message], Awaitable[None]]
@@ -223,6 +226,16 @@ class Child:
         if self._output is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    async def end_reason(self) -> str:
+        """End a process whose channel has ended; return why it did, as the rest of a sentence, if that is known."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self.gone.wait()
+        await self.end()
+        if self.exit_status == OTHER_PROTOCOL:
+            return ": the gateway that is installed now speaks another protocol than the one that runs"
+        return ""
 
     async def end(self) -> None:
         """End the process at once, and wait for its end."""

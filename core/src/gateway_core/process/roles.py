@@ -24,15 +24,13 @@ from gateway_core import memory
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.process import forks, logs, loops
 from gateway_core.process.channel import BlockingChannel, Channel
+from gateway_core.process.child import OTHER_PROTOCOL
 from gateway_core.process.signals import HANDLED, HandlerGuard
 from gateway_core.reload.bundle import PROTOCOL
 
 WORKER: Final = "worker"
 WATCHER: Final = "watcher"
 VALIDATOR: Final = "validator"
-
-OTHER_PROTOCOL: Final = 3
-"""Exit status of a child that does not understand the program that started it."""
 
 _END_MARGIN: Final = 5.0
 """Seconds beside the time that requests may take in which a child ends whose program is gone."""

@@ -191,7 +191,8 @@ async def _use(child: Child, bundle: ConfigBundle) -> Sequence[str]:
             await child.channel.send("part", body=part)
         reply = await child.call("use", timeout=USE_TIMEOUT, version=bundle.version, plugins=dict(bundle.plugins))
     except ChannelClosedError:
-        raise WatcherRefusedError("the watcher ended while it took the configuration") from None
+        why = await child.end_reason()
+        raise WatcherRefusedError(f"the watcher ended while it took the configuration{why}") from None
     except TimeoutError:
         raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
     if reply["refusal"] is not None:

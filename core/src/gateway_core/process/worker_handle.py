@@ -173,7 +173,8 @@ class WorkerHandle:
                 "prepare", timeout=timeout, version=bundle.version, plugins=dict(bundle.plugins)
             )
         except ChannelClosedError:
-            raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration") from None
+            why = await self.child.end_reason()
+            raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration{why}") from None
         except TimeoutError:
             raise WorkerRefusedError(
                 f"worker {self.number} did not prepare the configuration within {timeout:g}s"

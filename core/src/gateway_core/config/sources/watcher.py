@@ -34,6 +34,8 @@ class FileWatcher:
         self._seen = Fingerprint()
         self._directories: frozenset[Path] = frozenset()
         self._rearm = asyncio.Event()
+        self._failure = ""
+        """Why notifications could not be had last."""
 
     async def take(self, watched: WatchSet) -> Fingerprint:
         """Look at files before they are loaded; the result goes to `watch` afterwards."""
@@ -98,8 +100,10 @@ class FileWatcher:
                         await asyncio.wait({first})
                     async for _ in bursts:
                         yield
-            except (OSError, RuntimeError) as error:
-                _logger.warning("cannot watch for changes, looking every %d ms instead: %s", self._poll_ms, error)
+            except (OSError, RuntimeError, ImportError) as error:  # the library opens files when it is imported
+                if str(error) != self._failure:
+                    _logger.warning("cannot watch for changes, looking every %d ms instead: %s", self._poll_ms, error)
+                self._failure = str(error)
             else:
                 return
         try:
