@@ -1,4 +1,4 @@
-"""Instances of the plugin, requests for them, and keys and tokens of every kind, without a gateway around."""
+"""The plugin in the harness of the SDK, and keys and tokens of every kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import json
 import logging
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +24,24 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from gateway_core.messages.headers import headers_of_block
-from gateway_plugin_auth import Auth, AuthConfig
-from gateway_plugin_sdk import Headers, Metrics, PluginContext, Request, Response
-from gateway_plugin_sdk.testing import ManualClock
-
-from tests.plugins.repeated_request import RepeatedRequest
+from gateway_plugin_auth import Auth
+from gateway_plugin_sdk import ConfigModel, Metrics, Plugin, PluginContext, hookimpl
+from gateway_plugin_sdk.testing import HarnessResult, ManualClock, PluginHarness
 
 NOW = 1_700_000_000.0
+CONTROLS = bytes([*range(9), *range(10, 32), 127])
+"""Bytes that no field has: the gateway refuses such a head before any plugin sees it."""
 SECRET = "an-hmac-secret-of-more-than-64-bytes-so-that-it-is-enough-for-HS512-too"
 
 
 class Visit:
-    """A request that auth has seen, and what it said."""
+    """What became of a request."""
 
-    def __init__(self, request: Request, response: Response | None) -> None:
-        self.request = request
-        self.response = response
-
-    @property
-    def status(self) -> int:
+    def __init__(self, result: HarnessResult) -> None:
+        self.request = result.request
+        self.response = result.response
+        self.status = result.response.status
         """200 stands for: it may go on."""
-        return 200 if self.response is None else self.response.status
 
     @property
     def reason(self) -> str | None:
@@ -55,16 +54,34 @@ class Visit:
 
     @property
     def challenge(self) -> str:
-        assert self.response is not None
         return ", ".join(self.response.headers.get_all("www-authenticate"))
 
 
-class Gate:
-    """One instance of the plugin."""
+class AuthHarness(PluginHarness[Auth]):
+    """The plugin in a harness of the SDK, for tests that have servers in their own event loop."""
 
-    def __init__(self, plugin: Auth, clock: ManualClock) -> None:
-        self.plugin = plugin
-        self.clock = clock
+    clock: ManualClock
+    clients = ThreadPoolExecutor(512)
+
+    def __init__(self, config: Mapping[str, Any], clock: ManualClock) -> None:
+        class Counter(Plugin[ConfigModel]):
+            """Counts the requests that come to auth."""
+
+            name = "counter"
+            config_model = ConfigModel
+            requests = 0
+
+            @hookimpl
+            def gateway_pre_proxy(self) -> None:
+                Counter.requests += 1
+
+        self._counter = Counter
+        super().__init__(Auth, config, clock=clock, beside=(Counter,))
+
+    @property
+    def begun(self) -> int:
+        """How many requests have come to auth."""
+        return self._counter.requests
 
     async def visit(
         self,
@@ -74,25 +91,15 @@ class Gate:
         target: str = "/",
         method: str = "GET",
         client_ip: str = "192.0.2.1",
-        repeated: dict[Hashable, Any] | None = None,
     ) -> Visit:
-        """Send a request, with ``token`` as a bearer token, and with what is remembered of its head."""
-        fields = Headers([("Host", "a.example")])
-        if token is not None:
-            fields.add("Authorization", f"Bearer {token}")
-        fields.extend(headers)
-        request = RepeatedRequest(
-            method, target, headers=fields, host="a.example", request_id="r-1", client_ip=client_ip
-        )
-        request.memory = repeated
-        result: Any = self.plugin.gateway_pre_proxy(request)
-        if isinstance(result, Awaitable):
-            result = await result
-        assert result is None or isinstance(result, Response)
-        return Visit(request, result)
+        """Send a request, with ``token`` as a bearer token."""
+        fields = [] if token is None else [("Authorization", f"Bearer {token}")]
+        fields += headers.items() if isinstance(headers, Mapping) else headers
+        send = partial(self.request, method, target, headers=fields, client_ip=client_ip, host="a.example")
+        return Visit(await asyncio.get_running_loop().run_in_executor(self.clients, send))
 
 
-MakeGate = Callable[..., Awaitable[Gate]]
+MakeGate = Callable[..., Awaitable[AuthHarness]]
 
 
 @pytest.fixture
@@ -101,29 +108,24 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def context(clock: ManualClock) -> PluginContext:
+    return PluginContext("auth", "a-route", clock, logging.getLogger("gateway.plugin.auth"), Metrics())
 
 
 @pytest.fixture
-def context(clock: ManualClock, metrics: Metrics) -> PluginContext:
-    return PluginContext("auth", "a-route", clock, logging.getLogger("gateway.plugin.auth"), metrics)
-
-
-@pytest.fixture
-async def make_gate(clock: ManualClock, context: PluginContext) -> AsyncIterator[MakeGate]:
+async def make_gate(clock: ManualClock) -> AsyncIterator[MakeGate]:
     """A function that starts the plugin with a configuration; it is stopped at the end."""
-    started: list[Auth] = []
+    started: list[AuthHarness] = []
 
-    async def make(config: Mapping[str, Any] | None = None, **options: Any) -> Gate:
-        plugin = Auth(AuthConfig.model_validate({**(config or {}), **options}), context)
-        started.append(plugin)
-        await plugin.start()
-        return Gate(plugin, clock)
+    async def make(config: Mapping[str, Any] | None = None, **options: Any) -> AuthHarness:
+        harness = AuthHarness({**(config or {}), **options}, clock)
+        started.append(harness)
+        await asyncio.to_thread(harness.start)
+        return harness
 
     yield make
-    for plugin in started:
-        await plugin.stop()
+    for harness in started:
+        await asyncio.to_thread(harness.stop)
 
 
 @pytest.fixture
@@ -238,21 +240,20 @@ async def key_server() -> AsyncIterator[KeyServer]:
 
 
 @pytest.fixture
-def sync_gate(context: PluginContext) -> Callable[..., Callable[[str], int]]:
+def sync_gate(clock: ManualClock) -> Iterator[Callable[..., Callable[[str], int]]]:
     """A function that makes a function from a value of Authorization (latin-1 bytes) to a status."""
+    with ExitStack() as running:
 
-    def make(**options: Any) -> Callable[[str], int]:
-        plugin = Auth(AuthConfig.model_validate(options), context)
+        def make(**options: Any) -> Callable[[str], int]:
+            harness = running.enter_context(PluginHarness(Auth, options, clock=clock))
 
-        def status(value: str) -> int:
-            line = b"\r\nAuthorization: " + value.translate({10: 32, 13: 32, 0: 32}).encode("latin-1", "replace")
-            result = plugin.gateway_pre_proxy(Request("GET", "/", headers=headers_of_block(b"\r\nHost: a" + line)))
-            assert result is None or isinstance(result, Response)
-            return 200 if result is None else result.status
+            def status(value: str) -> int:
+                text = value.encode("latin-1", "replace").translate(None, CONTROLS).decode("latin-1")
+                return harness.request(headers=[("Authorization", text)]).response.status
 
-        return status
+            return status
 
-    return make
+        yield make
 
 
 @pytest.fixture

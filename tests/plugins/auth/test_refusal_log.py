@@ -23,7 +23,8 @@ async def test_the_log_says_where_which_and_why(make_gate: Any, secret: str, cap
     gate.clock.advance(1)
     await gate.visit("hidden.token.x")
 
+    first, last = (call.request.request_id for call in (gate.calls[0], gate.calls[-1]))
     assert caplog.messages == [
-        "auth of route 'a-route' refused r-1: malformed",
-        "auth of route 'a-route' refused r-1: malformed, and 4 others for this reason before",
+        f"auth of route 'test' refused {first}: malformed",
+        f"auth of route 'test' refused {last}: malformed, and 4 others for this reason before",
     ]

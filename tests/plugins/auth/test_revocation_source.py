@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.documents import FetchError
+from gateway_plugin_sdk.testing import InvalidConfigError
 
 
 async def test_revoked_tokens_are_refused(make_gate: Any, secret: str, sign: Any) -> None:
@@ -79,5 +79,5 @@ async def test_a_file_that_cannot_be_read_rejects_the_configuration(
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    with pytest.raises(FetchError, match=r"revocation\.file"):
+    with pytest.raises(InvalidConfigError, match=r"revocation\.file"):
         await make_gate(secret=secret, revocation={"file": str(path)})

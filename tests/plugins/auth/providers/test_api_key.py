@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.documents import FetchError
+from gateway_plugin_sdk.testing import InvalidConfigError
 
 
 def provider(**options: Any) -> dict[str, Any]:
@@ -108,7 +108,7 @@ async def test_a_file_that_is_not_of_keys_rejects_the_configuration(
     if text is not None:
         path.write_text(text)
 
-    with pytest.raises(FetchError, match="keys_file"):
+    with pytest.raises(InvalidConfigError, match=r"keys_file"):
         await make_gate(provider(keys_file=str(path)))
     assert "hidden" not in caplog.text
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import argon2
 import bcrypt
 import pytest
 from gateway_plugin_auth import passwords
-from gateway_plugin_auth.documents import FetchError
 from gateway_plugin_auth.hashing import MOST_PER_CLIENT, THREADS
 from gateway_plugin_auth.providers import basic
 from gateway_plugin_sdk import spawn
+from gateway_plugin_sdk.testing import InvalidConfigError, ScriptedUpstream, StartGateway, eventually, one_route
 
 FAST = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 ALICE = FAST.hash("wonderland")
@@ -33,6 +34,28 @@ def config() -> dict[str, Any]:
         {"name": "bob", "password_hash": BOB},
     ]
     return {"providers": {"people": {"scheme": "basic", "users": users}}}
+
+
+class Slow:
+    """Hashing that goes on only when a test says so."""
+
+    def __init__(self) -> None:
+        self._may_go_on = threading.Event()
+        self.go_on = self._may_go_on.set
+        self.calls = 0
+
+    def is_password(self, password: bytes, text: str) -> bool:
+        self.calls += 1
+        assert self._may_go_on.wait(20)
+        return passwords.is_password(password, text)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow()
+    monkeypatch.setattr(basic, "is_password", slow.is_password)
+    yield slow
+    slow.go_on()
 
 
 async def test_argon2_and_bcrypt_passwords_pass(make_gate: Any, config: dict[str, Any]) -> None:
@@ -63,76 +86,64 @@ async def test_wrong_names_and_passwords_look_the_same(make_gate: Any, config: d
 
 
 async def test_a_password_is_hashed_once_for_requests_that_come_together(
-    make_gate: Any, config: dict[str, Any]
+    make_gate: Any, config: dict[str, Any], slow: Slow, until: Any
 ) -> None:
     gate = await make_gate(config)
     provider = gate.plugin._providers["people"]
 
-    async def count() -> int:
-        await asyncio.sleep(0)
-        return len(provider._pending)
+    visits = [spawn(gate.visit(headers=credentials("bob", "builder")), name="login") for _ in range(20)]
+    await until(lambda: gate.begun == 20)
+    pending = len(provider._pending)
+    slow.go_on()
 
-    *visits, pending = await asyncio.gather(
-        *(gate.visit(headers=credentials("bob", "builder")) for _ in range(20)), count()
-    )
-
-    assert [visit.status for visit in visits] == [200] * 20
+    assert [visit.status for visit in await asyncio.gather(*visits)] == [200] * 20
     assert pending == 1
     assert not provider._pending
 
 
-async def test_a_password_is_hashed_again_after_a_while(make_gate: Any, config: dict[str, Any]) -> None:
+async def test_a_password_is_hashed_again_after_a_while(make_gate: Any, config: dict[str, Any], slow: Slow) -> None:
     config["providers"]["people"]["remember"] = "60s"
     gate = await make_gate(config)
-    request = (await gate.visit(headers=credentials("bob", "builder"))).request
+    slow.go_on()
 
-    assert not isinstance(gate.plugin.gateway_pre_proxy(request), Awaitable)
-    gate.clock.advance(60)
-    again = gate.plugin.gateway_pre_proxy(request)
-
-    assert isinstance(again, Awaitable)
-    assert await again is None
+    for passed, hashes in ((0, 1), (59, 1), (1, 2)):
+        gate.clock.advance(passed)
+        assert (await gate.visit(headers=credentials("bob", "builder"))).status == 200
+        assert slow.calls == hashes
 
 
-async def test_a_client_that_leaves_does_not_take_the_others_with_it(make_gate: Any, config: dict[str, Any]) -> None:
-    gate = await make_gate(config)
+def test_a_client_that_leaves_does_not_take_the_others_with_it(
+    gateway: StartGateway, upstream: ScriptedUpstream, config: dict[str, Any], slow: Slow
+) -> None:
+    running = gateway(one_route(upstream.url, {"name": "auth", "config": config}))
+    head = f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: {credentials('alice', 'wonderland')['Authorization']}\r\n\r\n"
 
-    first = asyncio.ensure_future(gate.visit(headers=credentials("alice", "wonderland")))  # noqa: TID251 - is cancelled
-    await asyncio.sleep(0)
-    second = asyncio.ensure_future(gate.visit(headers=credentials("alice", "wonderland")))  # noqa: TID251 - is awaited
-    await asyncio.sleep(0)
-    first.cancel()
+    with socket.create_connection(("127.0.0.1", running.port)) as first:
+        first.sendall(head.encode())
+        eventually(lambda: slow.calls)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as second:
+        second.sendall(head.encode())
+        slow.go_on()
+        status = second.recv(65536)[:12]
 
-    assert (await second).status == 200
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Hashing goes on only after this event is set."""
-    may_go_on = threading.Event()
-
-    def wait(password: bytes, text: str) -> bool:
-        assert may_go_on.wait(20)
-        return passwords.is_password(password, text)
-
-    monkeypatch.setattr(basic, "is_password", wait)
-    yield may_go_on
-    may_go_on.set()
+    assert status == b"HTTP/1.1 200"
 
 
 async def guess(gate: Any, count: int, name: str = "alice", client: str = "10.0.0.1") -> list[Any]:
     """Begin to send so many wrong passwords at once, and return when they wait."""
+    before = gate.begun
     sent = [
         spawn(gate.visit(headers=credentials(name, f"{name}{n}{client}"), client_ip=client), name="guess")
         for n in range(count)
     ]
-    for _ in range(3):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while gate.begun < before + count:  # noqa: ASYNC110 - in another thread, which has no event
+            await asyncio.sleep(0.001)
     return sent
 
 
 async def test_guesses_of_one_client_keep_no_other_client_out(
-    make_gate: Any, config: dict[str, Any], slow: threading.Event
+    make_gate: Any, config: dict[str, Any], slow: Slow
 ) -> None:
     gate = await make_gate(config)
 
@@ -143,8 +154,7 @@ async def test_guesses_of_one_client_keep_no_other_client_out(
             ("alice", "wonderland", "10.0.0.2"), ("bob", "builder", "10.0.0.3"), ("bob", "builder", "10.0.0.1"),
         )
     ]  # fmt: skip
-    await asyncio.sleep(0)
-    slow.set()
+    slow.go_on()
 
     assert [visit.status for visit in await asyncio.gather(*others)] == [200, 200, 200]
     refused = [visit for visit in await asyncio.gather(*guesses) if visit.reason == "busy"]
@@ -154,14 +164,13 @@ async def test_guesses_of_one_client_keep_no_other_client_out(
 
 
 async def test_a_right_password_is_never_called_wrong_because_of_load(
-    make_gate: Any, config: dict[str, Any], slow: threading.Event
+    make_gate: Any, config: dict[str, Any], slow: Slow
 ) -> None:
     gate = await make_gate(config)
 
     guesses = [visit for n in range(30) for visit in await guess(gate, 20, f"name{n}", f"10.0.1.{n}")]
     late = spawn(gate.visit(headers=credentials("alice", "wonderland"), client_ip="10.0.1.5"), name="login")
-    await asyncio.sleep(0)
-    slow.set()
+    slow.go_on()
 
     assert (await late).status in {200, 503}
     assert {visit.status for visit in await asyncio.gather(*guesses)} <= {401, 503}
@@ -169,11 +178,12 @@ async def test_a_right_password_is_never_called_wrong_because_of_load(
 
 
 async def test_a_flood_of_wrong_passwords_does_not_make_right_ones_be_hashed_again(
-    make_gate: Any, config: dict[str, Any]
+    make_gate: Any, config: dict[str, Any], slow: Slow
 ) -> None:
     config["providers"]["people"]["users"] = [{"name": "bob", "password_hash": BOB}]
     gate = await make_gate(config)
-    request = (await gate.visit(headers=credentials("bob", "builder"))).request
+    slow.go_on()
+    await gate.visit(headers=credentials("bob", "builder"))
     provider = gate.plugin._providers["people"]
     provider._wrong.size = 10
 
@@ -181,7 +191,9 @@ async def test_a_flood_of_wrong_passwords_does_not_make_right_ones_be_hashed_aga
         await gate.visit(headers=credentials("bob", str(n)))
 
     assert len(provider._wrong) == 10
-    assert gate.plugin.gateway_pre_proxy(request) is None
+    hashed = slow.calls
+    assert (await gate.visit(headers=credentials("bob", "builder"))).status == 200
+    assert slow.calls == hashed
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "carol", "dan", "nobody", "root"])
@@ -263,20 +275,22 @@ async def test_a_name_and_a_password_are_the_same_text_in_utf_8_and_latin_1(make
 
 
 async def test_an_edit_of_the_file_changes_nothing_for_the_other_users(
-    make_gate: Any, tmp_path: Path, until: Any
+    make_gate: Any, tmp_path: Path, until: Any, slow: Slow
 ) -> None:
     path = tmp_path / "htpasswd"
     path.write_text(f"bob:{BOB}\n")
+    slow.go_on()
     gate = await make_gate(providers={"people": {"scheme": "basic", "users_file": str(path)}})
     provider = gate.plugin._providers["people"]
-    request = (await gate.visit(headers=credentials("bob", "builder"))).request
+    await gate.visit(headers=credentials("bob", "builder"))
 
     path.write_text(f"bob:{BOB}\nalice:{ALICE}\n")
     gate.clock.advance(10)
-    gate.plugin.gateway_pre_proxy(request)
+    await gate.visit(headers=credentials("bob", "builder"))
     await until(lambda: provider._document.loads == 2 and provider._document._flight is None)
 
-    assert gate.plugin.gateway_pre_proxy(request) is None
+    assert (await gate.visit(headers=credentials("bob", "builder"))).status == 200
+    assert slow.calls == 1
     assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 200
 
 
@@ -344,7 +358,7 @@ async def test_a_file_that_is_not_of_users_rejects_the_configuration(
     if text is not None:
         path.write_text(text)
 
-    with pytest.raises(FetchError, match="users_file"):
+    with pytest.raises(InvalidConfigError, match=r"users_file"):
         await make_gate(providers={"people": {"scheme": "basic", "users_file": str(path)}})
     assert "secret" not in caplog.text
     assert ALICE not in caplog.text
@@ -354,8 +368,7 @@ async def test_it_can_be_started_again(make_gate: Any, config: dict[str, Any]) -
     gate = await make_gate(config)
     assert (await gate.visit(headers=credentials("alice", "wonderland"))).status == 200
 
-    await gate.plugin.stop()
-    await gate.plugin.stop()
-    await gate.plugin.start()
+    for change in (gate.stop, gate.stop, gate.start):
+        await asyncio.to_thread(change)
 
     assert (await gate.visit(headers=credentials("bob", "builder"))).status == 200

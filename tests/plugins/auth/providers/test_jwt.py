@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from gateway_plugin_auth.credentials import Source
+from gateway_plugin_sdk import Identity
+from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, StartGateway, eventually
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -144,81 +151,112 @@ async def test_a_token_in_the_cache_is_not_verified_again(make_gate: Any, secret
     assert (await gate.visit(token)).request.identity is not first.request.identity
 
 
-async def test_a_token_in_a_repeated_head_is_not_searched_for_again(
-    make_gate: Any, secret: str, sign: Any, monkeypatch: Any
+@dataclass
+class Repeating:
+    """A gateway, and a client that repeats its head on one connection."""
+
+    gateway: RunningGateway
+    connection: HTTPConnection
+
+    def status(self, token: str, path: str = "/") -> int:
+        self.connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        response = self.connection.getresponse()
+        response.read()
+        return response.status
+
+    @property
+    def identities(self) -> list[Identity | None]:
+        return [call.request.identity for call in self.gateway.calls_of("auth")]
+
+
+@pytest.fixture
+def repeating(gateway: StartGateway, upstream: ScriptedUpstream) -> Iterator[Callable[..., Repeating]]:
+    """A function that starts a gateway with configurations of auth by the path of a route."""
+    with ExitStack() as open_connections:
+
+        def start(**configs: dict[str, Any]) -> Repeating:
+            route = {"target": upstream.url}
+            routes = [
+                {**route, "path": "/" + path.removeprefix("root"), "plugins": [{"name": "auth", "config": config}]}
+                for path, config in configs.items()
+            ]
+            running = gateway({"routes": routes})
+            connection = HTTPConnection("127.0.0.1", running.port, timeout=20)
+            open_connections.callback(connection.close)
+            return Repeating(running, connection)
+
+        yield start
+
+
+def test_a_token_in_a_repeated_head_is_not_searched_for_again(
+    repeating: Any, secret: str, sign: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, memory = await make_gate(secret=secret), dict[Any, Any]()
-    token = sign()
-    first, second = [await gate.visit(token, repeated=memory) for _ in range(2)]
+    client, token = repeating(root={"secret": secret}), sign()
+    assert [client.status(token) for _ in range(3)] == [200] * 3
     monkeypatch.setattr(Source, "find", None)
 
-    third = await gate.visit(token, repeated=memory)
-
-    assert (first.status, third.request.identity) == (200, second.request.identity)
-
-
-async def test_a_token_in_a_repeated_head_ends_with_its_time(make_gate: Any, secret: str, sign: Any) -> None:
-    gate, memory = await make_gate(secret=secret, leeway="5s"), dict[Any, Any]()
-    token = sign(exp=1_700_000_060)
-    for _ in range(3):
-        assert (await gate.visit(token, repeated=memory)).status == 200
-
-    gate.clock.advance(64)
-    before = (await gate.visit(token, repeated=memory)).status
-    gate.clock.advance(1)
-
-    assert (before, (await gate.visit(token, repeated=memory)).reason) == (200, "expired")
+    assert client.status(token) == 200
+    assert client.identities[-1] is client.identities[0]
 
 
-async def test_a_token_in_a_repeated_head_is_refused_once_it_is_revoked(
-    make_gate: Any, secret: str, sign: Any, tmp_path: Path, until: Any
+def test_a_token_in_a_repeated_head_ends_with_its_time(
+    repeating: Any, secret: str, sign: Any, clock: ManualClock
 ) -> None:
-    path, memory = tmp_path / "revoked", dict[Any, Any]()
+    client, token = repeating(root={"secret": secret, "leeway": "5s"}), sign(exp=1_700_000_060)
+    assert [client.status(token) for _ in range(3)] == [200] * 3
+
+    clock.advance(64)
+    before = client.status(token)
+    clock.advance(1)
+
+    assert (before, client.status(token)) == (200, 401)
+
+
+def test_a_token_in_a_repeated_head_is_refused_once_it_is_revoked(
+    repeating: Any, secret: str, sign: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    path, token = tmp_path / "revoked", sign(jti="4711")
     path.write_text("jti:1\n")
-    gate = await make_gate(secret=secret, revocation={"file": str(path), "refresh": "5s"})
-    revocations = gate.plugin._providers["jwt"]._revocations
-    token = sign(jti="4711")
-    for _ in range(3):
-        assert (await gate.visit(token, repeated=memory)).status == 200
+    client = repeating(root={"secret": secret, "revocation": {"file": str(path), "refresh": "5s"}})
+    assert [client.status(token) for _ in range(3)] == [200] * 3
 
-    before = revocations.stamp
     path.write_text("jti:4711\n")
-    gate.clock.advance(5)
-    await gate.visit(sign(jti="2"))
-    await until(lambda: revocations.stamp is not before)
+    clock.advance(5)
+    client.gateway.get("/", headers={"Authorization": f"Bearer {sign(jti='2')}"})
 
-    assert (await gate.visit(token, repeated=memory)).reason == "revoked"
+    eventually(lambda: client.status(token) == 401)
 
 
-async def test_a_token_in_a_repeated_head_is_verified_again_with_other_keys(
-    make_gate: Any, secret: str, sign: Any
+def test_a_token_in_a_repeated_head_is_verified_again_with_other_keys(
+    repeating: Any, keys: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
-    gate, memory = await make_gate(secret=secret), dict[Any, Any]()
-    token = sign()
-    _, second = [await gate.visit(token, repeated=memory) for _ in range(2)]
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps({"keys": [keys.jwk(keys.rsa, kid="k1")]}))
+    client = repeating(root={"jwks_file": str(path)})
+    token = jwt.encode({"sub": "alice"}, keys.rsa, "RS256", {"kid": "k1"})
+    assert [client.status(token) for _ in range(3)] == [200] * 3
 
-    gate.plugin._providers["jwt"]._keyring.stamp = object()
-    third = await gate.visit(token, repeated=memory)
+    path.write_text(json.dumps({"keys": [keys.jwk(keys.other_rsa, kid="k1")]}))
+    clock.advance(10)
 
-    assert (third.status, third.request.identity is second.request.identity) == (200, False)
+    eventually(lambda: client.status(token) == 401)
 
 
-async def test_what_one_binding_knows_of_a_repeated_head_is_not_what_another_does(
-    make_gate: Any, secret: str, sign: Any
+def test_what_one_binding_knows_of_a_repeated_head_is_not_what_another_does(
+    repeating: Any, secret: str, sign: Any
 ) -> None:
-    gate, strict = await make_gate(secret=secret), await make_gate(secret=secret, issuer="someone-else")
-    token, memory = sign(), dict[Any, Any]()
+    client, token = repeating(root={"secret": secret}, strict={"secret": secret, "issuer": "someone-else"}), sign()
 
-    visits = [[(await each.visit(token, repeated=memory)).status for each in (gate, strict)] for _ in range(3)]
+    statuses = [client.status(token, path) for path in ("/", "/", "/", "/strict", "/strict", "/strict", "/")]
 
-    assert visits == [[200, 401]] * 3
+    assert statuses == [200] * 3 + [401] * 3 + [200]
 
 
-async def test_nothing_is_remembered_of_a_repeated_head_without_a_cache(make_gate: Any, secret: str, sign: Any) -> None:
-    gate, memory = await make_gate(secret=secret, cache={"size": 0}), dict[Any, Any]()
+def test_nothing_is_remembered_of_a_repeated_head_without_a_cache(repeating: Any, secret: str, sign: Any) -> None:
+    client, token = repeating(root={"secret": secret, "cache": {"size": 0}}), sign()
 
-    assert [(await gate.visit(sign(), repeated=memory)).status for _ in range(3)] == [200] * 3
-    assert not memory
+    assert [client.status(token) for _ in range(3)] == [200] * 3
+    assert len(set(map(id, client.identities))) == 3
 
 
 async def test_several_providers_each_with_their_issuer(make_gate: Any, keys: Any, sign: Any) -> None:
