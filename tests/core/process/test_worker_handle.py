@@ -58,7 +58,7 @@ async def test_says_why_it_refuses_and_goes_on(worker: WorkerHandle, canon: Cano
 
     with pytest.raises(WorkerRefusedError) as refused:
         await worker.prepare(canon(config(upstream, broken)))
-    assert [problem.key_path for problem in refused.value.problems] == ["upstreams[0].tls"]
+    assert [problem.key_path for problem in refused.value.problems] == ["upstreams[0].tls.ca"]
     with pytest.raises(WorkerRefusedError, match="worker 3"):
         await worker.prepare(ConfigBundle("v", (b'{"format": 99}',)))
 

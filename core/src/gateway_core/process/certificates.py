@@ -22,8 +22,7 @@ from gateway_core.config.documents import read_regular
 from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
-from gateway_core.process.der import pem_blocks, read_element, skip_elements
-from gateway_core.process.revocation import NotARevocationListError, revocation_lists
+from gateway_core.process.der import NotARevocationListError, pem_blocks, read_element, revocation_lists, skip_elements
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}

@@ -27,8 +27,7 @@ from gateway_core.process.notify import ServiceManager
 from gateway_core.process.overview import config_samples
 from gateway_core.process.signals import Signals, StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess
-from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.last_bundle import LastBundle
+from gateway_core.reload.bundle import ConfigBundle, LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
 from gateway_core.reload.plugin_watch import PluginWatch
 from gateway_core.reload.sources import Sources
