@@ -21,7 +21,7 @@ def outcome(result: Match[str] | NotFound | MethodNotAllowed) -> tuple[str, dict
 def test_tree_matches_as_the_specification(table: list[RouteRule[str]], requests: list[Request]) -> None:
     router = Router.build(table)
 
-    for method, host, raw, query, headers in requests:
+    for method, host, raw, query, headers in [*requests, *requests]:  # what the first left behind changes nothing
         path = match_path(raw)
         expected = naive_match(table, method, host, path, query, lookup(headers))
         assert outcome(router.match(method, host, path, query, lookup(headers))) == expected

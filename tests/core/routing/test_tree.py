@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_core.routing import RouteRule, parse_pattern, rule_pattern
+from gateway_core.routing import Router, RouteRule, parse_pattern, rule_pattern
 from gateway_core.routing.entries import Entry
 from gateway_core.routing.invariants import check_invariants
 from gateway_core.routing.tree import Tree
@@ -51,3 +51,30 @@ def test_parameters_of_different_names_share_a_node() -> None:
     assert tree.root is not None
     assert tree.root.param is not None
     assert sorted(tree.root.param.children or {}) == ["a", "b"]
+
+
+def behind(tree: Tree[str], start: str) -> list[str]:
+    tree.learn_behind(start.split("/"))
+    return [entry.match.rule.id for entry in tree.behind[start]]
+
+
+def test_routes_behind_literal_segments_are_known_where_only_a_parameter_can_follow() -> None:
+    tree = tree_of(
+        "/:x", "/users/:id", "/users/me", "/posts/:id", "/posts/new/:x", "/tags/t_:x", "/tags/:x", "/a/*rest"
+    )
+
+    assert behind(tree, "/users") == ["/users/:id"]
+    assert [behind(tree, start) for start in ("", "/posts", "/tags", "/a", "/none", "/:x", "/users/me")] == [[]] * 7
+
+
+def test_a_parameter_alone_is_known() -> None:
+    assert behind(tree_of("/:x"), "") == ["/:x"]
+
+
+def test_only_starts_of_routes_are_remembered() -> None:
+    router = Router.build([RouteRule(id=path, payload=path, path=path) for path in ("/users/:id", "/:a/:b/:c")])
+    for number in range(100):
+        for path in (f"/users/{number}", f"/{number}/b/c", f"/{number}"):
+            router.match("GET", "a", path, "", lambda _: [])
+
+    assert [list(tree.behind) for tree in router.trees_for("a")] == [["/users"]]

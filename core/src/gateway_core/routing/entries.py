@@ -9,7 +9,7 @@ from typing import Generic
 
 from gateway_core.messages.path import decode_match_text
 from gateway_core.routing.conditions import Conditions, HeaderLookup, QueryValues, compile_conditions
-from gateway_core.routing.patterns import Kind, Pattern
+from gateway_core.routing.patterns import Kind, Pattern, Shape
 from gateway_core.routing.rules import P, RouteRule
 
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
@@ -30,7 +30,7 @@ class Match(Generic[P]):
 class Entry(Generic[P]):
     """One route at one place of a table."""
 
-    __slots__ = ("captures", "conditions", "is_open", "match", "methods", "priority")
+    __slots__ = ("captures", "conditions", "ends_in_parameter", "is_open", "match", "methods", "priority")
 
     def __init__(self, rule: RouteRule[P], pattern: Pattern) -> None:
         self.methods = rule.methods or None
@@ -38,6 +38,8 @@ class Entry(Generic[P]):
         self.is_open = self.methods is None and self.conditions is None
         """Whether it takes every request for its path."""
         self.captures: Captures | None = captures_of(pattern)
+        self.ends_in_parameter = _ends_in_parameter(pattern)
+        """Whether its last segment is a parameter, and all others are literal."""
         self.match: Match[P] = Match(rule.payload, NO_PARAMS, rule)
         self.priority = rule.priority
 
@@ -65,6 +67,12 @@ class Entry(Generic[P]):
             else:
                 params[name] = "/".join(segments[index:])
         return Match(self.match.payload, params, self.match.rule)
+
+
+def _ends_in_parameter(pattern: Pattern) -> bool:
+    last = len(pattern.segments) - 1
+    is_exact = pattern.shape is Shape.EXACT and pattern.literal_count == last
+    return is_exact and pattern.segments[last].kind is Kind.PARAM
 
 
 Captures = tuple[tuple[str, int, int], ...]

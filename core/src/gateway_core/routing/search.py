@@ -29,15 +29,28 @@ def find_first(
         entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
         if entry is not None:
             return entry.match
-    if tree.root is not None:
-        segments = path.split("/")
-        pending = [(tree.root, 1)]
-        while pending:
-            leaf = _next_leaf(segments, pending)
-            if leaf is not None:
-                entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
-                if entry is not None:
-                    return entry.match_for(segments)
+    segments = path.split("/")
+    leaf = tree.behind.get(path[: path.rfind("/")])
+    if leaf and segments[-1]:
+        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
+        if entry is not None:
+            return entry.match_for(segments)
+    return _walk_first(tree, path, segments, method, header, query)
+
+
+def _walk_first(
+    tree: Tree[P], path: str, segments: list[str], method: str, header: HeaderLookup, query: QueryValues | None
+) -> Match[P] | None:
+    """Return what `find_first` does for a path that has parameters."""
+    pending = [] if tree.root is None else [(tree.root, 1)]
+    while pending:
+        leaf = _next_leaf(segments, pending)
+        if leaf is not None:
+            entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
+            if entry is not None:
+                if entry.ends_in_parameter:
+                    tree.learn_behind(segments[:-1])
+                return entry.match_for(segments)
     for pattern, entry in tree.regexes:
         # A condition whose value is too long refuses the request, so it is evaluated only where the path matches.
         if entry.methods is None or method in entry.methods:
@@ -110,7 +123,9 @@ def _next_leaf(segments: list[str], pending: Pending[P]) -> Leaf[P] | None:
             child = node.child if node.label == segment else None
         if not node.forks:
             pass
-        elif child is None and node.tail is None and node.affixed is None:
+        elif child is None and node.affixed is None and (node.tail is None or node.param is None):
+            if node.tail is not None:
+                return node.tail
             child = node.param if segment else None
         else:
             child = _branch(node, child, segment, index, pending)

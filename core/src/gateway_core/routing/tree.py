@@ -5,6 +5,8 @@ tries, at every node, the literal child, then longer literal starts before short
 parameter, then what ends here with ``*rest`` or a prefix; and where the path ends, exact routes before prefixes. So the
 first route that admits the request is the winner, and a table of a hundred thousand routes costs what its deepest
 pattern costs. A parameter's value is found by its place when the winner is known; the walk itself carries nothing.
+Where only a parameter can follow literal segments (``/users/:id``), the walk is spared from the second request on: the
+place is remembered by the path before the last segment (`Tree.learn_behind`).
 
 A node with a single literal child holds it in two slots instead of a dict: that is most nodes, and a dict of one costs
 as much as three nodes.
@@ -13,6 +15,7 @@ as much as three nodes.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Generic
 
 from gateway_core.routing.entries import Entry
@@ -20,6 +23,9 @@ from gateway_core.routing.patterns import Kind, Pattern, Segment, Shape
 from gateway_core.routing.rules import P
 
 Leaf = list[Entry[P]]
+
+_MOST_BEHIND = 4096
+"""Starts of routes that are remembered."""
 
 
 class Node(Generic[P]):
@@ -43,13 +49,21 @@ class Node(Generic[P]):
         self.tail: Leaf[P] | None = None
         self.forks = False
 
+    def literal(self, segment: str) -> Node[P] | None:
+        """Return the literal child for a segment."""
+        if self.children is not None:
+            return self.children.get(segment)
+        return self.child if self.label == segment else None
+
 
 class Tree(Generic[P]):
     """All routes for one host."""
 
-    __slots__ = ("regexes", "root", "statics")
+    __slots__ = ("behind", "regexes", "root", "statics")
 
     def __init__(self) -> None:
+        self.behind: dict[str, Leaf[P]] = {}
+        """Routes that end in a parameter, by the literal path before it (see `learn_behind`)."""
         self.statics: dict[str, Leaf[P]] = {}
         self.root: Node[P] | None = None
         self.regexes: list[tuple[Pattern, Entry[P]]] = []
@@ -69,6 +83,27 @@ class Tree(Generic[P]):
             if self.root is None:
                 self.root = Node()
             _insert_pattern(self.root, pattern, entry)
+
+    def learn_behind(self, segments: Sequence[str]) -> None:
+        """Remember the routes that the walk tries first for all paths of these segments and one more.
+
+        Most paths of REST are of that kind, and take one look-up from then on. There are such routes where nothing but
+        a parameter can follow; else it is remembered that there are none.
+
+        :param segments: the literal ones of a route of which only a parameter follows, so clients cannot make them up;
+            the first is the empty one before ``/``.
+        """
+        start = "/".join(segments)
+        if start in self.behind or len(self.behind) >= _MOST_BEHIND:
+            return
+        node = self.root
+        for segment in segments[1:]:
+            node = None if node is None else node.literal(segment)
+        leaf = None
+        if node is not None and node.param is not None:
+            is_only_way = node.label is None and node.children is None and node.affixed is None
+            leaf = node.param.leaf if is_only_way else None
+        self.behind[start] = leaf or []
 
 
 def _order_of_regex(item: tuple[Pattern, Entry[P]]) -> int:
