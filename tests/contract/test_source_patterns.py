@@ -44,6 +44,7 @@ EXCEPTIONS = {
     "gateway_core.proxy.wire.fields._CHALLENGE": ONLY_MATCHED,
     "gateway_core.proxy.wire.fields._CREDENTIAL": ONLY_MATCHED,
     "gateway_core.proxy.wire.field_names._SPECIAL_LINE": "linear, but for the number of its names",
+    "gateway_core.proxy.wire.request_head._USUAL_LINE": ONLY_MATCHED,
     "gateway_core.regex.parser._GROUP": ONLY_MATCHED,
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
     "gateway_plugin_auth.config.texts._URL": OPERATORS,

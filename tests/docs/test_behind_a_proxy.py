@@ -10,8 +10,9 @@ import pytest
 import yaml
 from gateway_core.config import GatewayConfig
 from gateway_core.messages.addresses import canonical_address
+from gateway_core.proxy.downstream.client import believed_facts
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
-from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, read_request_block
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.proxy.wire.untrusted import UNTRUSTED_FAMILIES, UNTRUSTED_NAMES
 from gateway_core.snapshot.trust import Trust, document_trust
 

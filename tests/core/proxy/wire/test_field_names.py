@@ -8,11 +8,14 @@ import pytest
 from gateway_core.config import ClientAddressConfig
 from gateway_core.config.values import parse_trusted_peer
 from gateway_core.proxy.wire.field_names import (
+    REPEATING,
     SPECIAL_NAMES,
     Kind,
     classify,
     has_special_fields,
+    is_known_line,
     is_removed,
+    know_line,
     other_names,
     plain_names,
     read_name,
@@ -59,6 +62,22 @@ def test_only_names_without_a_meaning_are_passed_on_unseen() -> None:
 )
 def test_a_glance_finds_fields_that_do_not_simply_go_on(line: bytes, expected: bool) -> None:
     assert has_special_fields(b"\r\nA: host: b\r\n" + line) is expected
+
+
+def test_lines_are_remembered_of_fields_that_simply_go_on() -> None:
+    assert plain_names >= REPEATING
+
+
+def test_lines_that_clients_make_up_take_a_bounded_amount_of_memory() -> None:
+    lines = [b"User-Agent: %d" % number for number in range(10000)]
+    long = b"Accept: " + b"a" * 300
+
+    for line in (*lines, long):
+        know_line(line)
+
+    assert is_known_line(lines[-1])
+    assert sum(map(is_known_line, lines)) <= 2048
+    assert not is_known_line(long)
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import field_names
 from gateway_core.proxy.wire.forwarding import Arrived, origin_of
@@ -20,6 +22,8 @@ from gateway_core.proxy.wire.request_head import (
 )
 from gateway_core.routing import PathPolicy
 from gateway_core.snapshot import Trust
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def facts_of(fields: bytes = b"") -> RequestFacts:
@@ -59,6 +63,17 @@ def test_a_target_is_a_path_as_sent_one_to_match_and_a_query(target: str, raw_pa
     assert (head.raw_path, head.path, head.query_string, head.refusal) == (raw_path, path, query, None)
 
 
+@given(st.text("/.%;\\aF2", max_size=8))
+def test_the_match_path_is_the_one_reading_of_the_path(rest: str) -> None:
+    head = make("/" + rest + "?//.%")
+
+    if head.refusal is None:
+        assert (head.path, head.path_flags) == PathPolicy().read("/" + rest)
+    else:
+        with pytest.raises(BadPathError, match=re.escape(head.refusal[2])):
+            PathPolicy().read("/" + rest)
+
+
 def test_a_policy_without_case_folds_the_path_that_routes_match() -> None:
     assert (make("/A", case="insensitive").path, make("/A", case="insensitive").raw_path) == ("/a", "/A")
 
@@ -75,7 +90,7 @@ def test_a_loop_is_refused_before_its_path_is_read() -> None:
     origin = make().origin
     origin.is_loop = True
 
-    head = RequestHead("GET", "/a%2Fb", facts_of(), b"", 0)
+    head = RequestHead("GET", "/a%2Fb", "/a%2Fb", "", facts_of(), b"", 0)
     head.place(origin, PathPolicy())
 
     assert head.refusal is not None

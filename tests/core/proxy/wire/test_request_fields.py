@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, read_request_block
+from gateway_core.proxy.downstream.client import believed_facts
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st
@@ -245,6 +246,41 @@ def test_heads_that_are_read_the_short_way_mean_what_they_mean_in_the_long_one(l
         for name in FACTS - {"raw", "block", "lowered"}:
             assert getattr(short, name) == getattr(long, name), name
         assert long.block == short.block + b"\r\nTE: gzip"
+
+
+TRUSTED_LINES = st.sampled_from(
+    [
+        *(b"Host: a", b"Accept: a", b"User-Agent: b", b"X-Forwarded-For: 1.1.1.1", b"x-forwarded-for: 2.2.2.2"),
+        *(b"X-Forwarded-For:3.3.3.3 \t", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: c", b"X-Request-Id: i"),
+        *(b"X-Forwarded-For: 1.1.1.11", b"Via: 1.1 a", b"X-Real-IP: 3.3.3.3", b"Forwarded: for=6.6.6.6", b"Proxy: a"),
+        *(b"X_Real_IP: 4.4.4.4", b"Content-Length: 3", b"Connection: close", b"X-Forwarded-Port", b"User-Agent"),
+    ]
+)
+
+
+@given(st.lists(TRUSTED_LINES, max_size=8), st.booleans())
+def test_fields_of_proxies_mean_the_same_in_both_ways(lines: list[bytes], is_trusted: bool) -> None:
+    block = b"".join([b"\r\n" + line for line in lines])
+
+    short = read_request_block(block, is_trusted=is_trusted)
+    long = read_request_block(block + b"\r\nTE: gzip", is_trusted=is_trusted)
+
+    assert (short is None) is (long is None)
+    if short is not None and long is not None:
+        for name in FACTS - {"raw", "block", "lowered"}:
+            assert getattr(short, name) == getattr(long, name), name
+        assert long.block == short.block + b"\r\nTE: gzip"
+
+
+def test_a_line_that_came_before_is_read_like_the_first_one() -> None:
+    once = read_request_block(b"\r\nUser-Agent: known\r\nHost: a")
+    again = read_request_block(b"\r\nHost: a\r\nUser-Agent: known\r\nUser-Agent: known\r\nUser-Agent: other")
+
+    assert once is not None
+    assert again is not None
+    assert again.kept == b"\r\nUser-Agent: known\r\nUser-Agent: known\r\nUser-Agent: other"
+    assert read_request_block(b"\r\nHost: a\r\nUser-Agent: known\n\rX: y") is None
+    assert read_request_block(b"\r\nUser-Agent: known") is None
 
 
 def test_fields_are_read_without_host_in_http_1_0() -> None:

@@ -171,6 +171,32 @@ def test_fields_may_be_repeated_whatever_frames_the_body(name: bytes, framing: b
     assert accepted(b"POST / HTTP/1.1\r\nHost: x\r\n" + line + framing + line + b"\r\n").facts.kept.count(name) == 2
 
 
+# -- the short way and the thorough one
+
+
+def meaning(head: RequestHead | HeadProblem | None) -> object:
+    if not isinstance(head, RequestHead):
+        return head
+    names = ("method", "target", "raw_path", "query_string", "version", "line", "has_body", "flags", "is_for_gateway")
+    facts = ("raw", "block", "kept", "host", "content_length", "chunked", "keep_alive", "is_bare", "forwarding")
+    return [getattr(head, name) for name in names] + [getattr(head.facts, name) for name in facts]
+
+
+@given(st.text('/.%;\\?#"<>aF2 \x00\x7f\xe4', max_size=8))
+def test_every_target_means_the_same_in_the_short_way_and_the_thorough_one(target: str) -> None:
+    data = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % target.encode("latin-1")
+
+    assert meaning(read(data)) == meaning(read(b"\r\n" + data))  # an empty line makes it the thorough way
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_of_a_target_is_taken_or_refused_in_both_ways(byte: int) -> None:
+    for target in (b"/%c" % byte, b"/a%cb" % byte, b"/?%c" % byte, b"/%%%c?" % byte, b"%c" % byte):
+        data = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
+
+        assert meaning(read(data)) == meaning(read(b"\r\n" + data)), target
+
+
 # -- other readers
 
 FIELDS = st.sampled_from([
@@ -276,6 +302,11 @@ def test_other_readers_agree_but_for_what_is_listed(oracle: tuple[str, AiohttpOr
             assert [(key, value.lower()) for key, value in fields_of(head.facts.raw)] == [
                 (key, value.lower()) for key, value in reading.fields
             ]
+
+
+@given(data=heads())
+def test_every_head_means_the_same_in_the_short_way_and_the_thorough_one(data: bytes) -> None:
+    assert meaning(read(data)) == meaning(read(b"\r\n" + data))
 
 
 def fields_of(block: bytes) -> list[tuple[bytes, bytes]]:

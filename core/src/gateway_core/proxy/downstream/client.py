@@ -14,8 +14,9 @@ from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.pool import BoundConnections
 from gateway_core.proxy.wire.field_names import request_trailers
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
-from gateway_core.proxy.wire.request_fields import RequestFacts, believed_facts, facts_of_refused
+from gateway_core.proxy.wire.request_fields import RequestFacts, facts_of_refused
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.proxy.wire.untrusted import LOOP_FIELDS
 from gateway_core.proxy_protocol import Address
 from gateway_core.reasons import MISDIRECTED, NO_ROUTE
 from gateway_core.routing import Refusal, Router
@@ -240,7 +241,8 @@ class Client:
     def refused(self, problem: HeadProblem, snapshot: Snapshot) -> RequestHead:
         """Return a head of which only a part could be read, for the log."""
         facts = facts_of_refused(problem.block, is_trusted=self.is_trusted_in(snapshot))
-        head = RequestHead(problem.method, problem.target, facts, b"", 0)
+        path, _, query = problem.target.partition("?")
+        head = RequestHead(problem.method, problem.target, path, query, facts, b"", 0)
         self.place(head, snapshot)
         return head
 
@@ -292,6 +294,27 @@ class Client:
         if self.bound is None:
             self.bound = BoundConnections()
         self.bound.keep(endpoint, connection)
+
+
+def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
+    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it.
+
+    :param facts: just read; it is changed.
+    """
+    unwanted: set[bytes] = set()
+    lowered, has_odd_names = facts.lowered if trust.looks_at_names else b"", facts.has_odd_names
+    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
+        unwanted.update(trust.stripped.pattern.findall(lowered))
+    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
+        found = trust.reserved.pattern.findall(lowered)
+        # From a trusted proxy its own spelling counts; another one is its client's.
+        unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
+    if not is_trusted:
+        unwanted.update(facts.claims)
+        unwanted.update(name for name in facts.forwarding if name not in LOOP_FIELDS)
+    if unwanted:
+        facts.drop(unwanted)
+    return facts
 
 
 def _tls_of(transport: asyncio.BaseTransport) -> TlsInfo:

@@ -107,6 +107,40 @@ for _name in (*_COMMON, *SPECIAL_NAMES):
     read_name(_name.title())
 
 
+# -- lines
+#
+# Many a client sends the same line with every request, and many clients the same as others: to find a whole line among
+# those that were seen costs less than to read its name. A line of an ordinary field is the same to every client, so
+# nothing has to be forgotten but for the memory. Only fields are kept whose values are few; a client that makes up
+# others has the rest learned over again, at the cost of a look-up each.
+
+_MOST_LINES: Final = 2048
+_LONGEST_LINE: Final = 256
+
+REPEATING: Final = frozenset(
+    spelled
+    for name in (
+        b"accept accept-charset accept-encoding accept-language cache-control content-type dnt origin pragma priority "
+        b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user "
+        b"upgrade-insecure-requests user-agent"
+    ).split()
+    for spelled in (name, name.title())
+)
+"""Names of ordinary fields whose lines are worth remembering."""
+
+_known_lines: set[bytes] = set()
+is_known_line: Final = _known_lines.__contains__
+"""Whether a line is known to be valid and to mean nothing to the gateway."""
+
+
+def know_line(line: bytes) -> None:
+    """Remember a valid line of one of the fields in `REPEATING`."""
+    if len(line) <= _LONGEST_LINE:
+        if len(_known_lines) >= _MOST_LINES:
+            _known_lines.clear()
+        _known_lines.add(line)
+
+
 def request_trailers(block: bytes, *, is_trusted: bool) -> bytes:
     """Return the trailer fields of a request that may go on: what only a proxy may send is no trailer of a client's.
 

@@ -1,9 +1,10 @@
 """What the gateway must know of a request's header block (RFC 9110 section 7, RFC 9112 sections 3, 5, 6).
 
-One pass over the lines finds those that are not simply passed on, by their names (`field_names`). Most heads have few
-of them, such as Host, and a short way reads these (`_read_usual`). In all other cases `_read_notable` does, which knows
-everything: framing, Connection, what only proxies may send, disguised names. Both come to the same result, and neither
-copies the fields that go on: what does not go on is cut out of the block.
+One pass over the lines finds those that are not simply passed on: a line of an ordinary field is known, because it
+came before, or its name is (`field_names`). Most heads have few others, such as Host, and a short way reads these
+(`_read_usual`). In all other cases `_read_notable` does, which knows everything: framing, Connection, what only proxies
+may send, disguised names. Both come to the same result (`RequestFacts`), and neither copies the fields that go on: what
+does not go on is cut out of the block.
 """
 
 from __future__ import annotations
@@ -11,10 +12,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping
 from copy import copy
+from itertools import filterfalse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from gateway_core.proxy.wire.field_names import AUTHORIZATION, SPECIAL_NAMES, Kind, other_names, plain_names, read_name
+from gateway_core.messages.fields import VALUE_BYTES
+from gateway_core.proxy.wire.field_names import (
+    AUTHORIZATION,
+    REPEATING,
+    SPECIAL_NAMES,
+    Kind,
+    is_known_line,
+    know_line,
+    other_names,
+    plain_names,
+    read_name,
+)
 from gateway_core.proxy.wire.fields import (
     announced_trailers,
     content_length,
@@ -22,26 +35,21 @@ from gateway_core.proxy.wire.fields import (
     known_hosts,
     list_members,
     only_host,
-    valid_lines,
     without_lines,
     without_names,
 )
-from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, folded
+from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, folded
 
-if TYPE_CHECKING:
-    from gateway_core.snapshot.trust import Trust
-
-_HOST_NAMES: Final = frozenset({b"Host", b"host"})
-_AUTHORIZATION_NAMES: Final = frozenset({b"Authorization", b"authorization"})
-_LENGTH_NAMES: Final = frozenset({b"Content-Length", b"content-length"})
-_CONNECTION_NAMES: Final = frozenset({b"Connection", b"connection"})
 _KEEP_ALIVE: Final = [b"keep-alive"]
 _CONNECTION_VALUES: Final = frozenset({b" keep-alive", b" close"})
+_MOST_USUAL: Final = 8
+"""Fields with a meaning that a head has at most: to cut out each of many one by one is quadratic work."""
 _FEW_OPTIONS: Final = 4
 """Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
 # To look up a member of an Enum costs more than to compare it.
 _PLAIN, _SPECIAL, _UNTRUSTED = Kind.PLAIN, Kind.SPECIAL, Kind.UNTRUSTED
+_UNKNOWN_NAME: Final = (b"", Kind.PLAIN, False)
 
 
 class RequestFacts:
@@ -163,48 +171,63 @@ def read_fields(
 
     :param text: the block's lines, each of which ends with CRLF instead of beginning with it.
     """
-    lines = valid_lines(text)
-    if lines is None or len(lines) > most:
+    lines = text.splitlines()
+    if len(lines) > most or text.translate(None, VALUE_BYTES) != b"\r\n" * len(lines):  # see `valid_lines`
         return None
-    plain, notable = plain_names, []
-    # The hot loop: one look-up is all that an ordinary field costs.
-    for line in lines:
+    plain, repeating, notable = plain_names, REPEATING, []
+    # The hot loop: a line that came before costs nothing, and every other one of an ordinary field one look-up.
+    for line in filterfalse(is_known_line, lines):
         name, colon, value = line.partition(b":")
-        if name in plain and colon:
-            continue
         if not colon:
             return None
-        notable.append((line, name, value))
-    facts = None if http_1_0 or sent is not None else _read_usual(block, notable)
+        if name not in plain:
+            notable.append((line, name, value))
+        elif name in repeating:
+            know_line(line)
+    facts = None if http_1_0 or sent is not None else _read_usual(block, notable, is_trusted)
     return facts or _read_notable(block, notable, http_1_0, is_trusted, sent)
 
 
-def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]]) -> RequestFacts | None:
+def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> RequestFacts | None:
     """Return what a head says that has nothing but what most have; None if it has to be looked at closer."""
-    host, kept, keep_alive, length, authorization = None, block, True, -1, None
-    for line, name, value in notable:
-        if name in _HOST_NAMES:
-            if host is not None or (host := known_hosts.get(value)) is None:
-                return None
-        elif name in _AUTHORIZATION_NAMES and value[:2] == b" B" and authorization is None:
+    if len(notable) > _MOST_USUAL:
+        return None
+    special, seen, kept, authorization = {}, block, block, None
+    for line, spelled, value in notable:
+        name, kind, is_claim = other_names.get(spelled, _UNKNOWN_NAME)
+        if is_claim and not is_trusted:
+            seen = seen.replace(b"\r\n" + line, b"", 1)
+        elif kind is _SPECIAL and name not in special:
+            special[name] = value
+        elif name == AUTHORIZATION and value[:2] == b" B" and authorization is None:
             authorization = value  # Bearer, Basic: they bind no connection
             continue
-        elif name in _LENGTH_NAMES and length < 0:
-            length = content_length(value[1:])
-            if length < 0 or value[:1] != b" ":
-                return None
-        elif name in _CONNECTION_NAMES and value in _CONNECTION_VALUES:
-            keep_alive = keep_alive and value == b" keep-alive"
         else:
             return None
         kept = kept.replace(b"\r\n" + line, b"", 1)
+    host = known_hosts.get(special.pop(b"host", b""))
     if host is None:
         return None
-    facts = RequestFacts(block, block, kept, host)
-    facts.keep_alive, facts.authorization = keep_alive, authorization
-    if length >= 0:
-        facts.content_length, facts.is_bare = length, False
-    return facts
+    facts = RequestFacts(block, seen, kept, host)
+    facts.authorization = authorization
+    return facts if not special or _read_usual_special(facts, special) else None
+
+
+def _read_usual_special(facts: RequestFacts, special: dict[bytes, bytes]) -> bool:
+    """Note what the fields say that the gateway reads, each of which came once; return whether they are usual ones."""
+    length, connection = special.pop(b"content-length", None), special.pop(b"connection", None)
+    if length is not None:
+        facts.content_length, facts.is_bare = content_length(length.strip(b" \t")), False
+        if facts.content_length < 0:
+            return False
+    if connection is not None:
+        facts.keep_alive = connection == b" keep-alive"
+        if connection not in _CONNECTION_VALUES:
+            return False
+    if special:
+        facts.forwarding = {name: value.strip(b" \t") for name, value in special.items()}
+        facts.is_silent = False
+    return GATEWAY_FIELDS.issuperset(special)
 
 
 def facts_of_refused(block: bytes, *, is_trusted: bool) -> RequestFacts:
@@ -228,7 +251,6 @@ def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted 
 
     Returns the values of the fields that the gateway reads, by their names in lower case, and the lines of those; the
     lines that their sender may not send; the kinds of other names that mean something; the values of Authorization.
-
     :param lines: each with its name and value.
     """
     special: dict[bytes, list[bytes]] = {}
@@ -370,24 +392,3 @@ def _read_connection(facts: RequestFacts, special: dict[bytes, list[bytes]], htt
     if len(remaining) < len(facts.kept):
         facts.kept = remaining
         facts.hide(listed - SPECIAL_NAMES)
-
-
-def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> RequestFacts:
-    """Return a head without stripped fields, and without untrusted fields unless a trusted proxy sent it.
-
-    :param facts: just read; it is changed.
-    """
-    unwanted: set[bytes] = set()
-    lowered, has_odd_names = facts.lowered if trust.looks_at_names else b"", facts.has_odd_names
-    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
-        unwanted.update(trust.stripped.pattern.findall(lowered))
-    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
-        found = trust.reserved.pattern.findall(lowered)
-        # From a trusted proxy its own spelling counts; another one is its client's.
-        unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])
-    if not is_trusted:
-        unwanted.update(facts.claims)
-        unwanted.update(name for name in facts.forwarding if name not in LOOP_FIELDS)
-    if unwanted:
-        facts.drop(unwanted)
-    return facts

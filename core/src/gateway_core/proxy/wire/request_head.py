@@ -25,7 +25,7 @@ from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES, FieldNames
 from gateway_core.messages.request import request_block
-from gateway_core.proxy.wire.fields import TARGET_BYTES, valid_host
+from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, read_request_block
 from gateway_core.reasons import (
@@ -45,17 +45,19 @@ if TYPE_CHECKING:
 ALLOWED_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 """What Allow says of the gateway itself."""
 
-_METHODS: Final = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT")
-}
-"""Methods that are looked up; others are as good, but rare."""
 _REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _ANY_TARGET_BYTES: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,64}")
 _END: Final = b"\r\n\r\n"
-_PLAIN_TARGET_BYTES: Final = bytes([each for each in TARGET_BYTES if each not in b"%;\\"])
-"""Bytes that neither a path nor a query is looked at closer for; see `gateway_core.messages.path.is_plain_path`."""
+
+_USUAL_LINE: Final = re.compile(
+    # Classes are those of `TARGET_BYTES`: of a path without "?", and of a plain one without "%", ";" and "\" as well.
+    r"(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|PROPFIND|REPORT) "
+    r"((/[!$&-:=@-\[\]-~]*+([%;\\][!$-;=@-~]*+)?+)(?:\?([!$-;=?-~]*+))?+) HTTP/1\.1"
+)
+"""The request line of nearly every request: method, target, path, what of the path is not plain (see
+`gateway_core.messages.path.is_plain_path`), query."""
 
 HEAD_ONLY: Final = 1
 """Flag of a request: its response has no body, because its method is HEAD."""
@@ -82,15 +84,18 @@ class RequestHead:
         self,
         method: str,
         target: str,
+        path: str,
+        query: str,
         facts: RequestFacts,
         line: bytes,
         size: int,
-        *,
         is_plain: bool = False,
         is_for_gateway: bool = False,
     ) -> None:
         """Describe a head of HTTP/1.1 that is to be placed.
 
+        :param path: that of the target, as it was sent.
+        :param query: that of the target, empty if there is none.
         :param size: bytes from where the reading began, empty lines before the head included.
         :param is_plain: whether it is known that the path is its own match path.
         """
@@ -102,9 +107,9 @@ class RequestHead:
         self.line = line
         """The request line without its CRLF if it may go upstream as it is; else empty."""
         self.size = size
-        self.raw_path, _, self.query_string = target.partition("?")
-        self.path = self.raw_path
-        """The match path (:mod:`gateway_core.messages.path`)."""
+        self.raw_path = self.path = path
+        """The match path is found when the head is placed (:mod:`gateway_core.messages.path`)."""
+        self.query_string = query
         self._is_plain = is_plain
         # All that each request reads of its head is stored, also what is mostly the same: it takes eight times as long
         # to find a default in the class.
@@ -229,22 +234,18 @@ def read_head(
     # is an end before this one, the fields are not valid, and the thorough way looks for it. Not for requests behind
     # others, whose end would be far away again and again.
     end = len(data) - 4 if not start and data[-4:] == _END else data.find(_END, line_end) if line_end >= 0 else -1
-    if end < line_end or line_end <= start or end - start > max_bytes:
-        return _read_slowly(data, start, max_bytes, max_headers, is_trusted)
-    line, block = data[start:line_end], data[line_end:end]
-    parts = line.split(b" ")
-    method = _METHODS.get(parts[0])
-    if len(parts) == 3 and method is not None and parts[2] == b"HTTP/1.1":
-        target = parts[1]
-        is_plain = not target.translate(None, _PLAIN_TARGET_BYTES) and b"//" not in target and b"/." not in target
-        if target[:1] == b"/" and (is_plain or not target.translate(None, TARGET_BYTES)):
+    if start < line_end <= end <= start + max_bytes:
+        line, block = data[start:line_end], data[line_end:end]
+        found = _USUAL_LINE.fullmatch(line.decode("latin-1"))
+        if found is not None:
             if known is not None and known.raw == block:
                 facts: RequestFacts | None = known
             else:
                 facts = read_fields(block, data[line_end + 2 : end + 2], max_headers, is_trusted)
             if facts is not None and facts.max_forwards < 0:
-                size = end + 4 - start
-                return RequestHead(method, target.decode("ascii"), facts, line, size, is_plain=is_plain)
+                method, target, path, odd, query = found.groups("")
+                is_plain = not odd and "//" not in path and "/." not in path
+                return RequestHead(method, target, path, query, facts, line, end + 4 - start, is_plain)
     return _read_slowly(data, start, max_bytes, max_headers, is_trusted)
 
 
@@ -297,7 +298,9 @@ def _read_lines(line: bytes, block: bytes, size: int, is_trusted: bool) -> Reque
     is_for_gateway = is_asterisk or (method == "OPTIONS" and facts.max_forwards == 0)
     if method == "OPTIONS" and facts.max_forwards > 0 and not is_asterisk:
         facts = _forwarded_once(target, facts, is_1_0, is_trusted)
-    head = RequestHead(method, target, facts, b"" if is_1_0 else line, size, is_for_gateway=is_for_gateway)
+    path, _, query = target.partition("?")
+    line = b"" if is_1_0 else line
+    head = RequestHead(method, target, path, query, facts, line, size, is_for_gateway=is_for_gateway)
     if is_1_0:
         head.version, head.is_usual = "1.0", False
     return head
