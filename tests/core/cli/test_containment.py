@@ -93,3 +93,21 @@ def test_the_status_of_the_command_is_that_of_the_process(
     arguments: tuple[str, ...], status: int, tmp_path: Path
 ) -> None:
     assert gateway(tmp_path / "site", "check", *arguments, code=PLUGIN).returncode == status
+
+
+@pytest.mark.parametrize("command", [("schema",), ("check",)])
+@pytest.mark.parametrize("name", ["METADATA", "entry_points.txt", "RECORD"])
+def test_a_distribution_with_a_file_that_is_no_text_ends_no_command(
+    command: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    half = tmp_path / "site" / "half-1.0.dist-info"
+    half.mkdir(parents=True)
+    (half / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
+    (half / name).write_bytes(b"\xff\xfe\x80[gateway.plugins]\n\x00")
+    config = tmp_path / "gateway.yaml"
+    config.write_text("routes: [{id: a, path: /, target: 'http://127.0.0.1:1'}]\n")
+
+    done = gateway(tmp_path / "site", *command, *(("-c", config) if command == ("check",) else ()), code=PLUGIN)
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

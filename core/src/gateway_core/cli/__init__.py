@@ -1,5 +1,11 @@
 """The ``gateway`` command."""
 
-from gateway_core.cli.root import main
+import os
+
+# Where pydantic looks for plugins of its own it reads the entry points of everything that is installed, and one
+# distribution with an unreadable file would end every command with a traceback. Whoever needs them sets it to nothing.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+from gateway_core.cli.root import main  # which imports pydantic
 
 __all__ = ["main"]
