@@ -29,6 +29,13 @@ async def in_two_parts(peer: Peer) -> None:
         await peer.send(b"3\r\ndef\r\n0\r\n\r\n")
 
 
+async def begins(peer: Peer) -> None:
+    """Send the beginning of a response, and nothing more."""
+    await peer.head()
+    await peer.send(CHUNKED + b"3\r\nabc\r\n")
+    await peer.rest()
+
+
 async def test_a_filter_that_fails_before_the_head_is_500(proxied: Proxied) -> None:
     records: list[Record] = []
     made = FailsAt(0)
@@ -106,12 +113,7 @@ async def test_an_upstream_that_leaves_while_a_hook_reads_is_502(proxied: Proxie
 async def test_a_client_that_leaves_closes_the_filter(proxied: Proxied) -> None:
     made = Upper()
 
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(CHUNKED + b"3\r\nabc\r\n")
-        await peer.rest()
-
-    gateway, _ = await proxied(script, extra=BIND, plugins=[adds(lambda: made)])
+    gateway, _ = await proxied(begins, extra=BIND, plugins=[adds(lambda: made)])
     client = await gateway.connect()
     await client.send(GET)
     await client.head()
@@ -126,18 +128,13 @@ async def test_a_client_that_leaves_closes_the_filter(proxied: Proxied) -> None:
 
 @pytest.mark.parametrize("reads", [True, False])
 async def test_an_upstream_that_stalls_runs_into_its_idle_timeout(proxied: Proxied, reads: bool) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(CHUNKED + b"3\r\nabc\r\n")
-        await peer.rest()
-
     async def run(response: Response) -> None:
         if reads:
             await response.read()
         else:
             response.add_body_filter(Upper)
 
-    gateway, _ = await proxied(script, extra=BIND, upstream_extra="    timeouts: {idle: 10s}", plugins=hook(run))
+    gateway, _ = await proxied(begins, extra=BIND, upstream_extra="    timeouts: {idle: 10s}", plugins=hook(run))
 
     data = await gateway.passing(11, gateway.send(GET))
 
@@ -224,12 +221,7 @@ async def test_a_filtered_stream_goes_on_over_a_reload(proxied: Proxied) -> None
 async def test_a_shutdown_waits_for_a_filtered_stream_and_closes_it_at_last(proxied: Proxied) -> None:
     made = Upper()
 
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(CHUNKED + b"3\r\nabc\r\n")
-        await peer.rest()
-
-    gateway, _ = await proxied(script, extra=BIND, plugins=[adds(lambda: made)])
+    gateway, _ = await proxied(begins, extra=BIND, plugins=[adds(lambda: made)])
     client = await gateway.connect()
     await client.send(GET)
     await client.head()
