@@ -288,10 +288,14 @@ async def test_waiting_for_a_connection_comes_to_an_end(proxied: Proxied) -> Non
     first = spawn(gateway.ask(GET), name="test")
     await until(lambda: gate.waiting == 1)
 
-    status, _, _ = await gateway.passing(11, gateway.ask(GET))
-    gate.let_go()
+    [upstream] = gateway.proxy.holder.current.upstreams.values()
+    second = spawn(gateway.ask(GET), name="test")
+    await until(lambda: upstream.admission.load.pending == 1)
 
-    assert status == 503
+    await gateway.pass_time(11)
+
+    assert (await second)[0] == 503
+    gate.let_go()
     assert (await first)[0] == 200
     assert len(gate.paths) == 1
 
