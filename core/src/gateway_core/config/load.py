@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -142,8 +143,14 @@ def _without_echoes(problems: Iterable[ConfigProblem], earlier: Iterable[ConfigP
     return [problem for problem in problems if problem.place not in places]
 
 
+@cache
+def _own_secrets() -> frozenset[str]:
+    """Return where the gateway's own sections have secrets; making the schema takes longer than most validations."""
+    return schema_secret_paths(GatewayConfig.model_json_schema())
+
+
 def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
-    scope.secrets.update(secret_texts(scope.document, schema_secret_paths(GatewayConfig.model_json_schema())))
+    scope.secrets.update(secret_texts(scope.document, _own_secrets()))
     secrets = sorted(scope.secrets, key=len, reverse=True)
     return [
         replace(
