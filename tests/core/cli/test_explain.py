@@ -4,12 +4,13 @@ import json
 
 import pytest
 from gateway_core.config.codes import CODES
+from gateway_core.events import EVENTS
 from gateway_core.reasons import REASONS
 
 from tests.core.cli.conftest import Invoke
 
 
-@pytest.mark.parametrize("code", sorted({*CODES, *REASONS}))
+@pytest.mark.parametrize("code", sorted({*CODES, *REASONS, *EVENTS}))
 def test_every_code_is_explained_with_what_to_do(invoke: Invoke, code: str) -> None:
     result = invoke("explain", code)
 
@@ -21,7 +22,7 @@ def test_every_code_is_explained_with_what_to_do(invoke: Invoke, code: str) -> N
 def test_all_codes_are_listed(invoke: Invoke) -> None:
     listed = [entry["code"] for entry in json.loads(invoke("explain", "--json").stdout)]
 
-    assert listed == [*CODES, *REASONS]
+    assert listed == [*CODES, *REASONS, *EVENTS]
 
 
 @pytest.mark.parametrize(

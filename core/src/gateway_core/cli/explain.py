@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
 from gateway_core.config.catalog import FIRST_PARTY
 from gateway_core.config.codes import CODES
 from gateway_core.config.suggestions import did_you_mean
+from gateway_core.events import EVENTS
 from gateway_core.reasons import REASONS
 
 
@@ -19,20 +21,21 @@ class Explanation(NamedTuple):
 
     code: str
     kind: str
-    """``problem`` of a configuration, or ``reason`` of a response."""
+    """What has it: a problem of a configuration, a response as its reason, or an event of the log."""
     meaning: str
-    remedy: str
+    advice: str
+    """What to do, or what else there is to know."""
 
 
 _WIDTH: Final = 34
 
 
-@click.command("explain", short_help="Explain the code of a problem or of a response's reason.")
+@click.command("explain", short_help="Explain the code of a problem, a response's reason or an event.")
 @click.argument("code", required=False)
 @json_option
 def command(code: str | None, *, as_json: bool) -> None:
-    """Explain a code: of a problem that `gateway check` or a reload found (such as upstream.unknown), or the reason of
-    a response (such as no-route) in logs and metrics. Without a code all of them are listed.
+    """Explain a code: of a problem that `gateway check` or a reload found (such as upstream.unknown), of the reason of
+    a response (such as no-route), or of an event in the gateway's log. Without a code all of them are listed.
 
     Exit status: 0, or 1 if there is no such code.
     """
@@ -48,7 +51,7 @@ def command(code: str | None, *, as_json: bool) -> None:
             echo(f"{each.code:<{_WIDTH}}  {each.meaning}")
     else:
         for each in found:
-            echo(f"{each.code} ({each.kind})\n  {each.meaning}\n  {each.remedy}")
+            echo(f"{each.code} ({each.kind})\n  {each.meaning}\n  {each.advice}")
 
 
 def explanations() -> Iterator[Explanation]:
@@ -57,6 +60,10 @@ def explanations() -> Iterator[Explanation]:
         yield Explanation(code, "problem of a configuration", meaning, f"What to do: {remedy}.")
     for code, (status, meaning) in REASONS.items():
         yield Explanation(code, "reason of a response", meaning, f"Status: {status or 'none, the response is cut'}.")
+    for code, event in EVENTS.items():
+        fields = ", ".join(event.fields) or "none of its own"
+        level = logging.getLevelName(event.level).lower()
+        yield Explanation(code, "event of the log", event.text, f"Level: {level}. Fields: {fields}.")
 
 
 def _unknown(code: str) -> str:

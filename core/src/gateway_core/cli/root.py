@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",
-    "explain": "Explain the code of a problem or of a response's reason.",
+    "explain": "Explain the code of a problem, a response's reason or an event.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show, make, install and lock plugins.",
     "routes": "List the routes of a configuration.",

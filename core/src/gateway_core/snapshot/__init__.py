@@ -10,10 +10,9 @@ from gateway_core.snapshot.load import load
 from gateway_core.snapshot.transfer import from_lines, to_lines
 
 if TYPE_CHECKING:
-    from gateway_core.snapshot.chain_lease import ChainLease
     from gateway_core.snapshot.changes import Changes, Difference, changes_between
     from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
-    from gateway_core.snapshot.holder import SnapshotHolder
+    from gateway_core.snapshot.holder import ChainLease, SnapshotHolder
     from gateway_core.snapshot.route import CompiledRoute, Redirect, RouteTarget
     from gateway_core.snapshot.snapshot import Snapshot
     from gateway_core.snapshot.trust import Trust
@@ -41,7 +40,7 @@ _MODULES: Final = {
     **dict.fromkeys(("Changes", "Difference", "changes_between"), "changes"),
     **dict.fromkeys(("Compiled", "Environment", "compile_snapshot"), "compile"),
     **dict.fromkeys(("CompiledRoute", "Redirect", "RouteTarget"), "route"),
-    "ChainLease": "chain_lease",
+    "ChainLease": "holder",
     "Snapshot": "snapshot",
     "SnapshotHolder": "holder",
     "Trust": "trust",

@@ -18,16 +18,18 @@ from gateway_core.config import (
     UpstreamConfig,
 )
 from gateway_core.config.suggestions import quote
-from gateway_core.snapshot.no_effect import (
+from gateway_core.snapshot.route_effects import (
     Found,
     hash_sources_without_effect,
+    idle_priorities,
     no_effect,
+    params_of,
     retries_without_effect,
+    route_effects,
+    targets_of,
     timeouts_without_effect,
     written,
 )
-from gateway_core.snapshot.priorities import idle_priorities
-from gateway_core.snapshot.route_effects import params_of, route_effects, targets_of
 
 _BUILT_IN: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
 _IGNORE_WEIGHTS: Final = frozenset({"round-robin", "consistent-hash"})

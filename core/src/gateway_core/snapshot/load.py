@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import ConfigError, Document, LoadedConfig
 from gateway_core.packages import PluginRegistry
-from gateway_core.snapshot.addresses import check_addresses
-from gateway_core.snapshot.checks import check_routes
+from gateway_core.snapshot.checks import check_addresses, check_routes
 from gateway_core.snapshot.effects import check_effects
 from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
 from gateway_core.snapshot.protection import check_protection

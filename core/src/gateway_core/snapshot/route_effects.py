@@ -1,20 +1,23 @@
-"""Settings of routes that are valid and change nothing."""
+"""Settings of routes that are valid and change nothing, priorities among them; and how such settings are told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from gateway_core.config import LimitsConfig, RewriteConfig, RouteConfig, UpstreamConfig
-from gateway_core.routing import Pattern, RuleError
-from gateway_core.snapshot.no_effect import (
-    Found,
-    hash_sources_without_effect,
-    no_effect,
-    retries_without_effect,
-    timeouts_without_effect,
-    written,
+from gateway_core.config import (
+    ConfigModel,
+    GatewayConfig,
+    LimitsConfig,
+    RetriesConfig,
+    RewriteConfig,
+    RouteConfig,
+    RouteTimeoutsConfig,
+    TimeoutsConfig,
+    UpstreamConfig,
 )
+from gateway_core.routing import Pattern, RuleError
+from gateway_core.routing.patterns import Kind, Shape
 from gateway_core.snapshot.request_rewrite import request_rewrite
 from gateway_core.snapshot.rules import pattern_of
 
@@ -128,3 +131,122 @@ def _prefix_or_all(rewrite: RewriteConfig, parent: str, name: str, key: str) -> 
     """Return the key that has no effect: the whole section if it has nothing else."""
     alone = rewrite.host is None and rewrite.query is None
     return (parent, [name]) if alone else (f"{parent}.{name}", [key])
+
+
+Found = Iterator[tuple[str, str]]
+"""Key paths below what is looked at, and messages."""
+
+
+def written(model: ConfigModel | None, *names: str) -> list[str]:
+    """Return those of the keys that were written."""
+    return [] if model is None else [name for name in names if name in model.model_fields_set]
+
+
+def no_effect(prefix: str, names: Sequence[str], why: str) -> Found:
+    """Yield that keys below ``prefix`` have no effect."""
+    for name in names:
+        yield f"{prefix}.{name}", f"{name} has no effect: {why}"
+
+
+def retries_without_effect(retries: RetriesConfig, *, replaces: bool = False) -> Found:
+    """Find settings of retries that change nothing.
+
+    :param replaces: whether they stand in the place of others, so that no retries are an effect.
+    """
+    rest = written(retries, *sorted(RetriesConfig.model_fields.keys() - {"attempts"}))
+    nothing = [name for name in ("attempts", "on", "methods") if not getattr(retries, name)]
+    if nothing and (rest or not replaces):
+        yield ".retries", f"retries has no effect: {nothing[0]} is {'0' if nothing[0] == 'attempts' else 'empty'}"
+    elif not nothing and not retries.budget_percent and not retries.budget_minimum:
+        yield ".retries", "retries has no effect: budget_percent and budget_minimum are 0"
+    elif retries.attempts == 1:
+        # The first pause is backoff_base at most.
+        yield from no_effect(".retries", written(retries, "backoff_max"), "the pause grows only with a second retry")
+    elif not retries.backoff_base:
+        yield from no_effect(".retries", written(retries, "backoff_max"), "backoff_base is 0, and stays so")
+
+
+def timeouts_without_effect(timeouts: TimeoutsConfig | RouteTimeoutsConfig, total: float | None) -> Found:
+    """Find timeouts that the total ends before."""
+    for name in written(timeouts, "connect", "response", "idle"):
+        value = getattr(timeouts, name)
+        if total and value is not None and value >= total:
+            yield f".timeouts.{name}", f"{value:g}s is never reached: total is {total:g}s"
+
+
+def hash_sources_without_effect(sources: Sequence[str], params: Iterable[str] | None = None) -> Found:
+    """Find sources behind one that every request has, and those that no request has.
+
+    :param params: what the paths of the routes capture; None if that is not known.
+    """
+    for index, source in enumerate(sources):
+        if index and "client_ip" in sources[:index]:
+            yield f".hash_on[{index}]", f"{source} is never looked at: every request has a client_ip"
+        elif source in sources[:index]:
+            yield f".hash_on[{index}]", f"{source} stands there already"
+        elif params is not None and source.startswith("param:") and source.removeprefix("param:") not in params:
+            where = ".hash_on" if len(sources) == 1 else f".hash_on[{index}]"
+            known = ", ".join(f"param:{name}" for name in sorted(params)) or "none"
+            yield where, f"no request has {source}: the paths of its routes capture {known}"
+
+
+_MOST_PAIRS: Final = 200_000
+"""Pairs of routes that are compared at most; beyond it there is no warning."""
+
+
+def idle_priorities(config: GatewayConfig) -> Iterator[tuple[str, str]]:
+    """Yield key paths and messages. What may overlap counts as overlapping, so that no useful priority is reported."""
+    given = [index for index, route in enumerate(config.routes) if route.priority]
+    if len(given) * len(config.routes) > _MOST_PAIRS:
+        return
+    try:
+        patterns = [pattern_of(route) for route in config.routes]
+    except RuleError:
+        return  # An error of its own.
+    for index in given:
+        route = config.routes[index]
+        rivals = (
+            other.priority != route.priority and _may_meet(route, patterns[index], other, patterns[position])
+            for position, other in enumerate(config.routes)
+            if position != index
+        )
+        if not any(rivals):
+            why = "no route of another priority takes the same requests"
+            yield f"routes[{index}].priority", f"priority has no effect: {why}"
+
+
+def _may_meet(route: RouteConfig, pattern: Pattern, other: RouteConfig, other_pattern: Pattern) -> bool:
+    """Whether a request may exist that both take. Header and query conditions are not compared."""
+    if route.methods and other.methods and not set(route.methods) & set(other.methods):
+        return False
+    hosts, other_hosts = _names(route), _names(other)
+    if hosts and other_hosts and not any(_same_host(one, two) for one in hosts for two in other_hosts):
+        return False
+    return paths_may_meet(pattern, other_pattern)
+
+
+def _names(route: RouteConfig) -> list[str]:
+    return [host.lower().removesuffix(".") for host in route.hosts]
+
+
+def _same_host(one: str, two: str) -> bool:
+    if one.startswith("*.") and two.startswith("*."):
+        return one.endswith(two[1:]) or two.endswith(one[1:])
+    if one.startswith("*."):
+        return two.endswith(one[1:])
+    return one.endswith(two[1:]) if two.startswith("*.") else one == two
+
+
+def paths_may_meet(one: Pattern, two: Pattern) -> bool:
+    """Whether a path may exist that both patterns take; a regular expression may take any."""
+    if Shape.REGEX in {one.shape, two.shape}:
+        return True
+    for first, second in zip(one.segments, two.segments, strict=False):
+        if Kind.REST in {first.kind, second.kind}:
+            return True
+        if first.kind is Kind.LITERAL and second.kind is Kind.LITERAL and first.text.lower() != second.text.lower():
+            return False
+    # What is left of the longer one must fit behind the end of the shorter one.
+    shorter, longer = sorted((one, two), key=lambda pattern: len(pattern.segments))
+    rest = longer.segments[len(shorter.segments) :]
+    return shorter.shape is Shape.PREFIX or all(segment.kind is Kind.REST for segment in rest)

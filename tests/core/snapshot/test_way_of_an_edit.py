@@ -1,0 +1,60 @@
+"""The files that an edit passes: from the text of a file to the snapshot in force, in validator and worker."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import FrameType
+
+import gateway_core
+from gateway_core.packages import PluginRegistry
+from gateway_core.process import validator
+from gateway_core.snapshot import Environment, SnapshotHolder, changes_between, compile_snapshot, from_lines
+from gateway_core.snapshot.yielder import Yielder
+
+ROOT = Path(gateway_core.__file__).parent
+TEXT = """
+listen: "127.0.0.1:0"
+upstreams: [{name: users, endpoints: [{url: "http://127.0.0.1:1"}]}]
+routes: [{id: users, path_prefix: %s, target: users}]
+"""
+STEPS = {
+    "read, parse, substitute, merge, validate, derive": ("config", 30),
+    "check against what is installed, compile, put in force": ("snapshot", 20),
+}
+"""The packages whose files a reader follows, and how many of them an edit may pass at most."""
+
+
+async def edit(path: Path, environment: Environment, holder: SnapshotHolder) -> None:
+    verdict = validator.judge((path,), (), PluginRegistry(dict))
+    assert verdict.bundle is not None, verdict.problems
+    pauses = Yielder(environment.clock)
+    loaded = await from_lines(verdict.bundle.lines, pauses)
+    compiled = await compile_snapshot(loaded, environment)
+    await changes_between(None if holder.current is None else holder.current.config, compiled, pauses)
+    holder.swap(compiled.snapshot)
+
+
+async def test_an_edit_passes_few_files(tmp_path: Path, environment: Environment) -> None:
+    path, holder = tmp_path / "gateway.yaml", SnapshotHolder()
+    passed: set[Path] = set()
+
+    def trace(frame: FrameType, event: str, _argument: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and frame.f_code.co_name != "<module>" and file.is_relative_to(ROOT):
+            passed.add(file.relative_to(ROOT))
+
+    path.write_text(TEXT % "/before")
+    await edit(path, environment, holder)
+    path.write_text(TEXT % "/after")
+    sys.setprofile(trace)
+    try:
+        await edit(path, environment, holder)
+    finally:
+        sys.setprofile(None)
+        await holder.aclose()
+
+    for package, most in STEPS.values():
+        found = sorted(str(file) for file in passed if file.parts[0] == package)
+        assert len(found) <= most, found
+    assert len(passed) <= 80, sorted(map(str, passed))
