@@ -61,9 +61,11 @@ def emit(
     :param fields: those of the event; None is left out.
     """
     given = {name: value for name, value in fields.items() if value is not None}
-    extra = {"event": event.name, "fields": given, "details": details}
+    extra = {"event": event.name, "fields": given, "headline": message, "details": details}
     logger = logger or logging.getLogger(event.logger)
-    logger.log(event.level, "%s", message, exc_info=error, extra=extra, stacklevel=2)
+    # Other handlers than the gateway's own, such as those of an embedding program, have all of it in one text.
+    text = f"{message}\n{details}" if details else message
+    logger.log(event.level, "%s", text, exc_info=error, extra=extra, stacklevel=2)
 
 
 class Repeats:
@@ -107,9 +109,7 @@ def repeated(count: int) -> str:
     return "" if count <= 1 else f" ({count} times since the last such line)"
 
 
-_INFO: Final = logging.INFO
-_WARNING: Final = logging.WARNING
-_ERROR: Final = logging.ERROR
+_INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
 
 # -- upstreams
 

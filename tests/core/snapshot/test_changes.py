@@ -1,43 +1,81 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
-from gateway_core.snapshot.changes import Changes, Difference, changed_settings, compare, counted
+from gateway_core.snapshot.changes import Changes, Difference, bindings_of, changed_settings, compare, counted
 from gateway_core.snapshot.yielder import Yielder
 from hypothesis import given
 from hypothesis import strategies as st
 
-TABLES = st.dictionaries(st.integers(0, 9), st.integers(0, 2))
+TABLES = st.dictionaries(st.text("abcdefghij", min_size=1, max_size=1), st.integers(0, 2))
+NOTHING = Difference()
 
 
-def compared(old: dict[Any, int], new: dict[Any, int]) -> Difference:
+def compared(old: dict[str, int], new: dict[str, int]) -> Difference:
     return asyncio.run(compare(old, new, Yielder(SystemClock())))
 
 
-def test_counts_what_is_new_gone_different_and_as_it_was() -> None:
-    assert compared({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5}) == Difference(1, 1, 1, 1)
+def test_names_what_is_new_gone_and_different_and_counts_what_is_as_it_was() -> None:
+    found = compared({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 4, "d": 5})
+
+    assert found == Difference(("d",), ("a",), ("c",), 1)
 
 
 @given(TABLES, TABLES)
-def test_every_entry_is_counted_once(old: dict[int, int], new: dict[int, int]) -> None:
+def test_every_entry_is_named_or_counted_once(old: dict[str, int], new: dict[str, int]) -> None:
     found = compared(old, new)
 
-    assert found.removed + found.changed + found.kept == len(old)
-    assert found.added + found.changed + found.kept == len(new)
+    assert len(found.removed) + len(found.changed) + found.kept == len(old)
+    assert len(found.added) + len(found.changed) + found.kept == len(new)
     assert found.is_empty is (old == new)
 
 
-def test_says_only_what_is_different_and_always_the_bindings() -> None:
-    changes = Changes(Difference(changed=3), Difference(), Difference(added=1, removed=2), 2, 41)
+def test_bindings_come_first_and_only_what_is_different_is_named() -> None:
+    changes = Changes(
+        routes=Difference(changed=("orders", "users")),
+        upstreams=NOTHING,
+        endpoints=Difference(added=("users/10.0.0.1:80",)),
+        bindings=Difference(removed=("auth (gateway-wide)",)),
+        bindings_rebuilt=2,
+        bindings_kept=41,
+    )
 
-    assert str(changes) == "3 routes changed, 1 endpoint added, 2 endpoints removed, 2 bindings rebuilt, 41 kept"
+    assert str(changes) == (
+        "bindings removed: auth (gateway-wide); routes changed: orders, users; endpoints added: users/10.0.0.1:80; "
+        "2 bindings rebuilt, 41 kept"
+    )
+
+
+def test_of_many_names_some_are_shown_and_the_rest_counted() -> None:
+    many = Difference(added=tuple(f"r{number}" for number in range(10_000)))
+
+    text = str(Changes(many, NOTHING, NOTHING, NOTHING, 0, 0))
+
+    assert text == "routes added: r0, r1, r2, r3, r4 and 9995 more; 0 bindings rebuilt, 0 kept"
 
 
 def test_says_that_nothing_is_different() -> None:
-    assert str(Changes(Difference(kept=4), Difference(), Difference(), 0, 1)) == "0 bindings rebuilt, 1 kept"
+    assert str(Changes(Difference(kept=4), NOTHING, NOTHING, NOTHING, 0, 1)) == "0 bindings rebuilt, 1 kept"
+
+
+def test_bindings_are_named_with_their_place() -> None:
+    old = GatewayConfig.model_validate({"plugins": [{"name": "auth"}, {"name": "logger"}]})
+    route = {
+        "id": "r",
+        "path": "/",
+        "targets": [{"target": "u", "plugins": [{"name": "ip"}]}],
+        "plugins": [{"name": "a"}],
+    }
+    upstream = {"name": "u", "endpoints": [{"url": "http://h"}], "plugins": [{"name": "sign"}]}
+    new = GatewayConfig.model_validate({"plugins": [{"name": "logger"}], "routes": [route], "upstreams": [upstream]})
+
+    found = asyncio.run(compare(bindings_of(old, {"r"}, {"u"}), bindings_of(new, {"r"}, {"u"}), Yielder(SystemClock())))
+
+    assert found.removed == ("auth (gateway-wide)",)
+    assert found.added == ("a (route r)", "ip (target u of route r)", "sign (upstream u)")
+    assert list(bindings_of(new, (), ())) == ["logger (gateway-wide)"]
 
 
 def test_says_which_settings_are_different() -> None:
@@ -47,9 +85,8 @@ def test_says_which_settings_are_different() -> None:
 
     assert sorted(settings) == ["shutdown_timeout", "workers"]
     assert changed_settings(old, old) == ()
-    nothing = Difference()
-    told = str(Changes(nothing, nothing, nothing, 0, 1, settings=("limits", "workers")))
-    assert told == "limits and workers changed, 0 bindings rebuilt, 1 kept"
+    text = str(Changes(NOTHING, NOTHING, NOTHING, NOTHING, 0, 1, settings=("limits", "workers")))
+    assert text == "limits and workers changed; 0 bindings rebuilt, 1 kept"
 
 
 def test_counts_in_plain_english() -> None:

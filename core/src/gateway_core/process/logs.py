@@ -38,6 +38,8 @@ _ESCAPES: Final = {
 
 
 def _message(record: logging.LogRecord) -> str:
+    if (headline := getattr(record, "headline", None)) is not None:
+        return str(headline)
     try:
         return record.getMessage()
     except Exception as error:  # noqa: BLE001 - arguments that do not fit would end as plain text on stderr
@@ -256,7 +258,7 @@ def announce(event: Event, text: str, *, details: str = "", **fields: object) ->
     The first lines of a start are read by people and scripts; ``listening on URL`` is one of them.
     """
     given = {name: value for name, value in fields.items() if value is not None}
-    extra = {"event": event.name, "fields": given, "details": details, "is_bare": True}
+    extra = {"event": event.name, "fields": given, "headline": text, "details": details, "is_bare": True}
     logging.getLogger(event.logger).log(event.level, "%s", text, extra=extra)
 
 

@@ -1,25 +1,28 @@
-"""What a reload changed, in numbers that fit on one line."""
+"""What a reload changed, by name, on one line."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from gateway_core.config import GatewayConfig
+from gateway_core.config import BindingConfig, GatewayConfig
 from gateway_core.snapshot.compile import Compiled
 from gateway_core.snapshot.yielder import Yielder
 
 K = TypeVar("K", bound=Hashable)
 
+_MOST_NAMES: Final = 5
+"""Names of one kind that a line has; the others are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many things of one kind are new, gone, different, or as they were."""
+    """Which things of one kind are new, gone or different, by name, and how many are as they were."""
 
-    added: int = 0
-    removed: int = 0
-    changed: int = 0
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     kept: int = 0
 
     @property
@@ -27,15 +30,30 @@ class Difference:
         """Whether nothing is different."""
         return not (self.added or self.removed or self.changed)
 
+    def parts(self, noun: str) -> Iterator[str]:
+        """Yield ``routes removed: a, b`` and the like."""
+        for names, verb in ((self.added, "added"), (self.removed, "removed"), (self.changed, "changed")):
+            if names:
+                yield f"{noun} {verb}: {_listed(names)}"
 
-async def compare(old: Mapping[K, Any], new: Mapping[K, Any], yielder: Yielder) -> Difference:
-    """Compare two tables entry by entry."""
-    both = old.keys() & new.keys()
-    kept = 0
-    for key in both:
-        kept += old[key] == new[key]
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+async def compare(old: Mapping[str, Any], new: Mapping[str, Any], yielder: Yielder) -> Difference:
+    """Compare two tables entry by entry; names are in the order of the tables."""
+    changed, kept = [], 0
+    for key, value in new.items():
+        if key in old:
+            if old[key] == value:
+                kept += 1
+            else:
+                changed.append(key)
         await yielder.checkpoint()
-    return Difference(len(new) - len(both), len(old) - len(both), len(both) - kept, kept)
+    added = tuple(key for key in new if key not in old)
+    return Difference(added, tuple(key for key in old if key not in new), tuple(changed), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +63,23 @@ class Changes:
     routes: Difference
     upstreams: Difference
     endpoints: Difference
+    bindings: Difference
     bindings_rebuilt: int
     bindings_kept: int
     settings: tuple[str, ...] = ()
     """Other keys of the document that are different: ``limits``."""
 
     def __str__(self) -> str:
-        parts = [
-            *_difference_parts(self.routes, "route"),
-            *_difference_parts(self.upstreams, "upstream"),
-            *_difference_parts(self.endpoints, "endpoint"),
-            *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
-            f"{counted(self.bindings_rebuilt, 'binding')} rebuilt",
-            f"{self.bindings_kept} kept",
-        ]
-        return ", ".join(parts)
+        return "; ".join(
+            [
+                *self.bindings.parts("bindings"),
+                *self.routes.parts("routes"),
+                *self.upstreams.parts("upstreams"),
+                *self.endpoints.parts("endpoints"),
+                *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
+                f"{counted(self.bindings_rebuilt, 'binding')} rebuilt, {self.bindings_kept} kept",
+            ]
+        )
 
 
 def counted(number: int, noun: str) -> str:
@@ -67,39 +87,32 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _difference_parts(difference: Difference, noun: str) -> list[str]:
-    if difference.is_empty:
-        return []
-    parts = [
-        (difference.added, "added"),
-        (difference.removed, "removed"),
-        (difference.changed, "changed"),
-    ]
-    return [f"{counted(number, noun)} {verb}" for number, verb in parts if number]
-
-
 async def changes_between(old: GatewayConfig | None, compiled: Compiled, yielder: Yielder) -> Changes:
     """Compare a new snapshot with the configuration in force."""
     new = compiled.snapshot.config
     settings = () if old is None else changed_settings(old, new)
     old = old or GatewayConfig()
+    routes = await compare(_routes(old), _routes(new), yielder)
+    upstreams = await compare(_upstreams(old), _upstreams(new), yielder)
+    inside = frozenset(routes.changed), frozenset(upstreams.changed)
     return Changes(
-        routes=await compare(_routes(old), _routes(new), yielder),
-        upstreams=await compare(_upstreams(old), _upstreams(new), yielder),
+        routes=routes,
+        upstreams=upstreams,
         endpoints=await compare(_endpoints(old), _endpoints(new), yielder),
+        bindings=await compare(bindings_of(old, *inside), bindings_of(new, *inside), yielder),
         bindings_rebuilt=compiled.bindings_made,
         bindings_kept=compiled.bindings_kept,
         settings=settings,
     )
 
 
-_COUNTED: Final = frozenset({"routes", "upstreams", "plugins"})
+_NAMED: Final = frozenset({"routes", "upstreams", "plugins"})
 
 
 def changed_settings(old: GatewayConfig, new: GatewayConfig) -> tuple[str, ...]:
-    """Return the keys whose values are different, short of those whose entries are counted."""
+    """Return the keys whose values are different, short of those whose entries are named."""
     return tuple(
-        name for name in GatewayConfig.model_fields if name not in _COUNTED and getattr(old, name) != getattr(new, name)
+        name for name in GatewayConfig.model_fields if name not in _NAMED and getattr(old, name) != getattr(new, name)
     )
 
 
@@ -111,5 +124,23 @@ def _upstreams(config: GatewayConfig) -> dict[str, Any]:
     return {upstream.name: upstream for upstream in config.upstreams}
 
 
-def _endpoints(config: GatewayConfig) -> dict[tuple[str, str], Any]:
-    return {(upstream.name, end.id): end for upstream in config.upstreams for end in upstream.endpoints}
+def _endpoints(config: GatewayConfig) -> dict[str, Any]:
+    return {f"{upstream.name}/{end.id}": end for upstream in config.upstreams for end in upstream.endpoints}
+
+
+def bindings_of(config: GatewayConfig, routes: Collection[str], upstreams: Collection[str]) -> dict[str, BindingConfig]:
+    """Return what is bound, by id and place: gateway-wide, and on some routes and upstreams.
+
+    Those of routes and upstreams that are new or gone come and go with them, and are not named.
+    """
+    found = {f"{binding.id} (gateway-wide)": binding for binding in config.plugins}
+    for route in config.routes:
+        if route.id in routes:
+            found |= {f"{binding.id} (route {route.id})": binding for binding in route.plugins}
+            for target in route.targets:
+                for binding in target.plugins:
+                    found[f"{binding.id} (target {target.target} of route {route.id})"] = binding
+    for upstream in config.upstreams:
+        if upstream.name in upstreams:
+            found |= {f"{binding.id} (upstream {upstream.name})": binding for binding in upstream.plugins}
+    return found
