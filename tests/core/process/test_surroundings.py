@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +49,28 @@ def test_they_come_back_after_an_error_too(tmp_path: Path) -> None:
         fail_elsewhere(tmp_path)
 
     assert Path.cwd() == before
+
+
+def test_a_stream_in_the_place_of_standard_error_is_taken_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = sys.stderr
+
+    with kept():
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+    assert sys.stderr is before
+    assert "a plugin closed or replaced standard error" in caplog.text
+
+
+@pytest.mark.parametrize("take", ["os.close(2)", "os.dup2(os.open(os.devnull, os.O_WRONLY), 2)", "sys.stderr.close()"])
+def test_the_descriptor_of_standard_error_comes_back(take: str) -> None:
+    code = (
+        "import os, sys\nfrom gateway_core.process.surroundings import kept\n"
+        f"with kept():\n    {take}\n"
+        "os.write(2, b'still read')"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "still read" in done.stderr

@@ -1,27 +1,42 @@
-"""What of a process plugins could take away without meaning to: its directory, and variables of its environment.
+"""What of a process plugins could take away without meaning to: directory, variables, and standard error.
 
-Names of files in configurations are relative to where the gateway was started, and the next reload reads the variables
-again; so both are as before once plugins were imported and started. What plugins set for themselves stays.
+Names of files in configurations are relative to where the gateway was started, the next reload reads the variables
+again, and operators read standard error; so all are as before once plugins were imported and started. Variables that
+plugins set for themselves stay.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_STDERR: Final = 2
 
 _logger = logging.getLogger("gateway.plugins")
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Undo what plugins change of the working directory, and bring back variables that they remove, in the block."""
+    """Undo what plugins change of directory and standard error, and bring back variables that they remove."""
     directory, variables = _directory(), dict(os.environ)
+    stream, descriptor = sys.stderr, _copy_of(_STDERR)
     try:
         yield
     finally:
+        is_other = sys.stderr is not stream
+        sys.stderr = stream
+        if descriptor is not None:
+            if not _is_same(descriptor, _STDERR):
+                os.dup2(descriptor, _STDERR)
+                is_other = True
+            os.close(descriptor)
+        if is_other:
+            _logger.warning("a plugin closed or replaced standard error, which is as before")
         removed = {name: value for name, value in variables.items() if name not in os.environ}
         if removed:
             os.environ.update(removed)
@@ -37,3 +52,17 @@ def _directory() -> str | None:
         return str(Path.cwd())
     except FileNotFoundError:  # it was removed since the start
         return None
+
+
+def _copy_of(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # it was closed when the gateway was started, or there are no more descriptors
+        return None
+
+
+def _is_same(one: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:
+        return False
