@@ -31,7 +31,7 @@ PATIENCE = 30.0
 
 def lowest_rss(contestant: Running) -> float:
     """Return the memory in MiB without processes that live for a moment."""
-    found = []
+    found = list[float]()
     for _ in range(SAMPLES_AT_ONCE):
         found.append(contestant.rss_mib())
         time.sleep(0.05)
