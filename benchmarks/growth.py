@@ -53,7 +53,8 @@ def is_in_force(port: int, number: int) -> bool:
     """Tell whether a configuration is in force."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", f"/edits/{number + 2}")
+        token = {"Authorization": f"Bearer {traffic.token(1)}"}  # without the plugins nothing looks at it
+        connection.request("GET", f"/edits/{number + 2}", headers=token)
         return (connection.getresponse().getheader("Location") or "").endswith(f"/is/{number}")
     finally:
         connection.close()
