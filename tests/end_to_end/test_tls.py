@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.kit import Client, Gateway, Upstream, get
+from tests.end_to_end.test_workers import pids
 
 pytestmark = pytest.mark.slow
 
@@ -187,12 +190,13 @@ async def test_client_certificates_count_for_old_sessions_once_they_are_asked_fo
     await gateway.stops()
 
 
-async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection(
+async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection_also_after_a_reload_and_a_crash(
     start: Start, upstream: Upstream, tmp_path: Path
 ) -> None:
     certificate(tmp_path, "a.test", "a")
+    admin = f"unix:{tmp_path}/admin.sock"
     gateway = start(
-        f"workers: 2\nlisten: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
+        f"admin: {{listen: '{admin}'}}\nworkers: 2\nlisten: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
         f"routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
     )
     port = int((await gateway.ready()).rpartition(":")[2])
@@ -207,11 +211,26 @@ async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection(
                 pass
             return bool(sock.session_reused), sock.session
 
-    _, session = await asyncio.to_thread(connect, None)
-    resumed = []
-    for _ in range(40):
-        # Some at once, so that both workers take connections.
-        found = await asyncio.gather(*[asyncio.to_thread(connect, session) for _ in range(4)])
-        resumed += [each for each, _ in found]
+    async def all_resumed(session: ssl.SSLSession | None) -> bool:
+        resumed = []
+        for _ in range(40):
+            # Some at once, so that both workers take connections.
+            found = await asyncio.gather(*[asyncio.to_thread(connect, session) for _ in range(4)])
+            resumed += [each for each, _ in found]
+        return all(resumed)
 
-    assert sum(resumed) == len(resumed)
+    _, session = await asyncio.to_thread(connect, None)
+    assert await all_resumed(session)
+
+    after = len(gateway.lines)
+    gateway.config.write_text(gateway.config.read_text().replace("id: all", "id: other"))
+    await gateway.says("configuration in force", after=after)
+    assert await all_resumed(session)
+
+    after = len(gateway.lines)
+    [worker, *_] = await pids(admin)
+    os.kill(worker, signal.SIGKILL)
+    await gateway.says(r"ended unexpectedly \(signal 9\)", after=after)
+    while worker in (serving := await pids(admin)) or len(serving) < 2:
+        await asyncio.sleep(0)
+    assert await all_resumed(session)

@@ -228,9 +228,12 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")
 
 
-def plain_context(config: ListenTlsConfig) -> ssl.SSLContext:
-    """Return a context with the settings of a listener, and without certificates."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def plain_context(config: ListenTlsConfig, blank: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """Return a context with the settings of a listener, and without certificates.
+
+    :param blank: the one that gets them; a new one unless given.
+    """
+    context = blank or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])

@@ -8,7 +8,7 @@ a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a th
 * *Spawned* is a fresh interpreter, which runs what is installed then.
 * *Forked* is a copy of a program that has just begun (`fork`), before it has threads, an event loop or a plugin. It
   takes milliseconds where an interpreter takes a second. Later on the program has threads, and a fork may find their
-  locks taken for ever.
+  locks taken for ever; so workers are forked by one of its children (`gateway_core.process.template`).
 * *Adopted* is one that an earlier program in this very process had started.
 """
 
@@ -78,13 +78,20 @@ class Forked:
     """Our end of its channel; the process ends when this is closed."""
     output: BinaryIO | None = None
     """What it prints, if that is not shown."""
+    reap: Callable[[], int] | None = None
+    """Returns its exit status once it has ended, if it is no child of this process."""
 
     def wait(self) -> int:
         """Block until it has ended and return its exit status; 0 if it was waited for elsewhere."""
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        except ChildProcessError:
-            return 0
+        return reap(self.pid) if self.reap is None else self.reap()
+
+
+def reap(pid: int) -> int:
+    """Block until a child has ended and return its exit status; 0 if it was waited for elsewhere."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0
 
 
 class Child:
@@ -140,7 +147,7 @@ class Child:
                     sys.executable,
                     "-m",
                     "gateway_core.process.roles",
-                    *_arguments(role, theirs.fileno(), number),
+                    *arguments_of(role, theirs.fileno(), number),
                 ]
                 process = await _start(command, (theirs.fileno(), *inherited), output)
         except BaseException:
@@ -247,7 +254,7 @@ class Child:
         return f"{self.name} (pid {self.pid})"
 
 
-def _arguments(role: str, channel: int, number: int) -> list[str]:
+def arguments_of(role: str, channel: int, number: int) -> list[str]:
     """Return what `gateway_core.process.roles.main` takes."""
     return [role, str(channel), str(number), str(PROTOCOL)]
 
@@ -332,12 +339,12 @@ def fork(role: str, *, number: int = 0, inherited: Collection[int] = (), capture
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _be(_arguments(role, theirs.detach(), number), {*inherited}, output)
+            be(arguments_of(role, theirs.detach(), number), {*inherited}, output)
     return Forked(pid, ours, output)
 
 
-def _be(arguments: list[str], inherited: set[int], output: BinaryIO | None) -> NoReturn:
-    """Have the role in this child, and end."""
+def be(arguments: list[str], inherited: set[int], output: BinaryIO | None = None) -> NoReturn:
+    """Have the role in this child that was just forked, and end."""
     status = 1
     try:
         raise_descriptor_limit()  # which forking has undone

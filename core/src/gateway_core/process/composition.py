@@ -15,15 +15,16 @@ from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
-from gateway_core.process.child import Forked, fork
+from gateway_core.process.child import Forked, fork, wait_for_exit
 from gateway_core.process.handover import Handover, take_over
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.program import Program, say
-from gateway_core.process.roles import VALIDATOR, WORKER
+from gateway_core.process.roles import TEMPLATE, VALIDATOR
 from gateway_core.process.signals import StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.verdict import Verdict
+from gateway_core.tasks import spawn
 
 
 def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> NoReturn:
@@ -41,11 +42,8 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
         say(f"gateway: {error}")
         loops.leave(1)
     validator.warm_up()
-    forked = _Forked(
-        # What it imports is imported here as well, once for both, and it is there for the first edit.
-        fork(VALIDATOR, captures=True),
-        () if left is None else _workers_for(left),
-    )
+    # What the validator imports is imported here as well, once for all, and it is there for the first edit.
+    forked = _Forked(fork(VALIDATOR, captures=True), fork(TEMPLATE))
     loops.name_exits()
     result = loops.run(_run(roots, state, left, forked, last_good=last_good))
     if isinstance(result, Handover):
@@ -58,16 +56,7 @@ class _Forked:
     """Processes that were forked before there was an event loop."""
 
     validator: Forked
-    workers: Sequence[Forked]
-
-
-def _workers_for(left: Handover) -> Sequence[Forked]:
-    """Fork the workers that are to take the place of those that are left."""
-    from gateway_core.process.cpus import available_cpus  # noqa: PLC0415  # a first start does without
-
-    importlib.import_module("gateway_core.process.worker")  # once for all of them
-    count = left.bundle.workers or available_cpus()
-    return [fork(WORKER, number=number, inherited=left.listeners.values()) for number in range(count)]
+    template: Forked
 
 
 async def _run(
@@ -80,7 +69,7 @@ async def _run(
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)
-        return await program.run(lambda bundle: _model_for(bundle, left, forked.workers), verdict)
+        return await program.run(lambda bundle: _model_for(bundle, left, forked.template), verdict)
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
@@ -97,15 +86,18 @@ async def _first(program: Program) -> Verdict:
     return verdict
 
 
-def _model_for(bundle: ConfigBundle, left: Handover | None, workers: Sequence[Forked]) -> ProcessModel:
+def _model_for(bundle: ConfigBundle, left: Handover | None, template: Forked) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
         from gateway_core.process.in_process import InProcessServer  # noqa: PLC0415  # a supervisor does without the data path
 
+        template.sock.close()
+        spawn(wait_for_exit(template), name="reap the template")
         return InProcessServer()
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
+    from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 
-    return Supervisor(left, workers)
+    return Supervisor(left, Template(template))
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:

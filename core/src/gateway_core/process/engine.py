@@ -28,6 +28,7 @@ from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import gc_control, logs, surroundings
+from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.commands import CommandReport
@@ -94,7 +95,7 @@ class Engine:
         registry: PluginRegistry | None = None,
         timings: Timings | None = None,
         services: PluginServices | None = None,
-        ticket_secret: bytes = b"",
+        base_contexts: BaseContexts | None = None,
         monitor: Monitor | None = None,
         owns_process: bool = False,
     ) -> None:
@@ -102,7 +103,7 @@ class Engine:
 
         :param timings: what measures or records every hook; None costs nothing.
         :param services: what plugins share values and reach other workers by; unless given this is the only process.
-        :param ticket_secret: what the keys of TLS session tickets are derived from in all workers.
+        :param base_contexts: what TLS begins with in all workers; contexts of its own unless given.
         :param monitor: where endpoints are discovered and checked; here unless given.
         :param owns_process: the process is for this alone, so that the garbage collector can follow reloads.
         """
@@ -114,7 +115,7 @@ class Engine:
         self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
-        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, ticket_secret)
+        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, base_contexts)
         self._tasks = Tasks()
         self.is_draining = False
         self._owns_process = owns_process

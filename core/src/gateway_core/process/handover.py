@@ -48,8 +48,6 @@ class Handover:
     """Metrics of workers that are gone."""
     shared: Sequence[Any] = field(default=(), repr=False)
     """Values that plugins share (`gateway_core.process.shared_values.to_plain`)."""
-    ticket_secret: str = field(default="", repr=False)
-    """What workers derive the keys of TLS session tickets from."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program anew in this process, as it is installed now."""
@@ -75,7 +73,6 @@ class Handover:
             ],
             "counts": list(self.counts),
             "shared": list(self.shared),
-            "ticket_secret": self.ticket_secret,
             "protocol": PROTOCOL,
             "bundle": bundle.to_plain(),
         }
@@ -108,5 +105,4 @@ def take_over() -> Handover | None:
         ConfigBundle.from_plain(plain["bundle"]),
         plain["counts"],
         plain["shared"],
-        plain.get("ticket_secret", ""),  # an earlier version's program hands none over
     )

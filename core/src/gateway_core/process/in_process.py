@@ -94,7 +94,7 @@ class InProcessServer:
         left = await worker.leave()
         counts = lasting(collect(self._engine.metrics.registry))
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
-        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared, services.ticket_secret)
+        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""

@@ -24,6 +24,7 @@ from gateway_core.descriptors import EXHAUSTED
 from gateway_core.hooks import Certificate
 from gateway_core.process import forks, sockets
 from gateway_core.process.acceptor import Acceptor
+from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.machine import socket_problems
@@ -250,14 +251,14 @@ class Listeners:
         table: SocketTable,
         server_for: ServerFor,
         provided: Callable[[ListenConfig], Sequence[Certificate]] = lambda _: (),
-        ticket_secret: bytes = b"",
+        base_contexts: BaseContexts | None = None,
     ) -> None:
         """Begin without listeners.
 
         :param provided: the certificates that extensions have yielded for a listener.
-        :param ticket_secret: that of all workers, if there are several.
+        :param base_contexts: those of all workers, if there are several.
         """
-        self._ticket_secret = ticket_secret
+        self._base_contexts = base_contexts
         self._table = table
         self._provided = provided
         self._configs: Sequence[ListenConfig] = ()
@@ -299,7 +300,7 @@ class Listeners:
                 current, server = None, self._server_for(address)
             tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
-                address_tls = AddressTls(tls, self._ticket_secret) if tls else None
+                address_tls = AddressTls(tls, self._base_contexts) if tls else None
                 self._open[address] = await self._start(address, server, manner, address_tls)
             elif current.tls is not None:
                 current.tls.replace(tls)

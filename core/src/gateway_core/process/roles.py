@@ -31,6 +31,7 @@ from gateway_core.reload.bundle import PROTOCOL
 WORKER: Final = "worker"
 WATCHER: Final = "watcher"
 VALIDATOR: Final = "validator"
+TEMPLATE: Final = "template"
 
 _END_MARGIN: Final = 5.0
 """Seconds beside the time that requests may take in which a child ends whose program is gone."""
@@ -70,6 +71,11 @@ def main(arguments: list[str]) -> None:
         from gateway_core.process import validator  # noqa: PLC0415  # each role has its own imports, some costly
 
         validator.serve(BlockingChannel(sock))
+        return
+    if role == TEMPLATE:
+        from gateway_core.process import template  # noqa: PLC0415  # likewise
+
+        template.serve(sock)
         return
     loops.name_exits()
     loops.run(_serve(role, sock, number))

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from secrets import token_hex
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -23,7 +22,6 @@ from gateway_core.hooks import SharedStores
 from gateway_core.process import shared_folder, sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
-from gateway_core.process.child import Forked
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.cpus import available_cpus
 from gateway_core.process.handover import Handover, RestartNeededError
@@ -31,6 +29,7 @@ from gateway_core.process.listeners import SocketTable, bind_listeners, by_addre
 from gateway_core.process.merge import exposition, merge
 from gateway_core.process.overview import own_samples, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
+from gateway_core.process.template import Template
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
@@ -71,11 +70,11 @@ class Supervisor:
     """A model of workers."""
 
     def __init__(
-        self, handover: Handover | None = None, spares: Sequence[Forked] = (), *, clock: Clock | None = None
+        self, handover: Handover | None = None, template: Template | None = None, *, clock: Clock | None = None
     ) -> None:
         """Begin with nothing, or with what an earlier program left.
 
-        :param spares: workers that wait to take the place of those that are left.
+        :param template: what workers are forked from; without it each has an interpreter of its own.
         """
         self.config = GatewayConfig()
         self._inherited = handover
@@ -85,10 +84,9 @@ class Supervisor:
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        self._ticket_secret = (handover and handover.ticket_secret) or token_hex(32)
         self._watcher = Watcher(self._clock)
-        services = WorkerServices(self._clock, self._stores, self.run_command, self._ticket_secret, self._watcher)
-        self._pool = WorkerPool(self._sockets, services, spares, () if handover is None else handover.counts)
+        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher)
+        self._pool = WorkerPool(self._sockets, services, template, () if handover is None else handover.counts)
 
     # -- configurations
 
@@ -129,8 +127,6 @@ class Supervisor:
 
     async def _prepare(self, plan: _Plan) -> None:
         if plan.is_takeover:
-            if plan.sockets:
-                self._pool.drop_spares()  # they were forked without them
             plan.reasons.append("the program is new")
         elif self._pool.bundle is None:
             numbers = range(count_of(plan.config))
@@ -198,7 +194,6 @@ class Supervisor:
             self._go_on_with_old_workers(plan, error)
             told = "the workers are those of before"
         await self._end_unused(plan)
-        self._pool.drop_spares()
         self._take(plan)
         if not plan.is_refused:
             self._sockets.keep_only(plan.config.listen)
@@ -279,7 +274,7 @@ class Supervisor:
         await self._watcher.aclose()
         left = await self._pool.leave()
         shared = to_plain(self._stores, self._clock.monotonic())
-        return Handover(self._sockets.duplicates(), left, bundle, self._pool.lost, shared, self._ticket_secret)
+        return Handover(self._sockets.duplicates(), left, bundle, self._pool.lost, shared)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""

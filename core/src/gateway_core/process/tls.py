@@ -14,7 +14,7 @@ values when the callback puts another in its place. A resumed session shows no c
 outlive a base:
 
 - what changed gets a new base with other keys, so nothing is resumed that began under other settings; what is the same
-  has the same keys in every worker (see `gateway_core.process.ticket_keys`);
+  has the same keys in every worker (see `gateway_core.process.base_contexts`);
 - where client certificates are asked for each handshake gets a base of its own, so nothing is resumed at all. Neither
   `OP_NO_TICKET` nor `num_tickets` would do: TLS 1.2 also resumes by session id from the context's cache, which Python
   cannot switch off.
@@ -27,33 +27,32 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway_core.config import ListenConfig
+from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificates import Certificates, plain_context
-from gateway_core.process.ticket_keys import share_ticket_keys
 from gateway_core.snapshot.listeners import listener_tables
 
 
 class ListenerTls:
     """TLS of one listener, with the certificates of one time."""
 
-    def __init__(self, config: ListenConfig, certificates: Certificates, ticket_secret: bytes = b"") -> None:
+    def __init__(self, config: ListenConfig, certificates: Certificates, contexts: BaseContexts | None = None) -> None:
         """Begin with a base of its own.
 
-        :param ticket_secret: what the keys of session tickets are derived from; random ones unless given.
+        :param contexts: where the base comes from, if other workers are to have it as well.
         """
         self.config = config
         self.certificates = certificates
-        self._base = self._new_base()
-        self._asks_for_certificates = self._base.verify_mode is not ssl.CERT_NONE
-        if ticket_secret and not self._asks_for_certificates:
-            share_ticket_keys(self._base, ticket_secret, certificates.digest)
+        self._asks_for_certificates = certificates.config.verifies_clients != "none"
+        shared = None if contexts is None or self._asks_for_certificates else contexts.claim(certificates.digest)
+        self._base = self._new_base(shared)
 
     def base_context(self) -> ssl.SSLContext:
         """Return the context that the next handshake begins with."""
         return self._new_base() if self._asks_for_certificates else self._base
 
-    def _new_base(self) -> ssl.SSLContext:
+    def _new_base(self, blank: ssl.SSLContext | None = None) -> ssl.SSLContext:
         certificates = self.certificates
-        base = plain_context(certificates.config)
+        base = plain_context(certificates.config, blank)
 
         def on_server_name(
             connection: ssl.SSLObject | ssl.SSLSocket, server_name: str | None, _context: ssl.SSLContext
@@ -79,12 +78,14 @@ class ChosenTls(NamedTuple):
 class AddressTls:
     """TLS of the listeners that share an address."""
 
-    def __init__(self, listeners: Sequence[tuple[ListenConfig, Certificates]], ticket_secret: bytes = b"") -> None:
+    def __init__(
+        self, listeners: Sequence[tuple[ListenConfig, Certificates]], contexts: BaseContexts | None = None
+    ) -> None:
         """Begin with these.
 
-        :param ticket_secret: that of all workers, if sessions that began in one are to be resumed in the others.
+        :param contexts: those of all workers, if sessions that began in one are to be resumed in the others.
         """
-        self._ticket_secret = ticket_secret
+        self._contexts = contexts
         self._listeners: list[ListenerTls] = []
         self.replace(listeners)
 
@@ -106,7 +107,7 @@ class AddressTls:
         """Return the listener as it was, with its sessions, if nothing about its TLS has changed."""
         same = kept.pop(certificates.digest, None)
         if same is None:
-            return ListenerTls(config, certificates, self._ticket_secret)
+            return ListenerTls(config, certificates, self._contexts)
         same.config = config
         return same
 

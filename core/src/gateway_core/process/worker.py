@@ -17,7 +17,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import CommandError, PluginServices, as_json
-from gateway_core.process import logs, sockets
+from gateway_core.process import base_contexts, logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
 from gateway_core.process.engine import Engine, Prepared
@@ -128,7 +128,7 @@ class Worker:
         self._engine = Engine(
             self._table,
             services=services,
-            ticket_secret=bytes.fromhex(message["ticket_secret"]),
+            base_contexts=base_contexts.inherited(),
             monitor=self._monitor if message["is_watched"] else None,
             owns_process=True,
         )

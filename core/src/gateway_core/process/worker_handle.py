@@ -52,8 +52,6 @@ class WorkerServices:
     clock: Clock
     stores: SharedStores = field(default_factory=SharedStores)
     run_command: RunsCommands = _in_no_worker
-    ticket_secret: str = field(default="", repr=False)
-    """What all workers derive the keys of TLS session tickets from, in hexadecimal."""
     watcher: Watcher | None = None
     """What discovers and checks for it; None has the worker do that itself."""
 
@@ -95,11 +93,9 @@ class WorkerHandle:
             child = await Child.spawn(WORKER, name, number=number, inherited=listeners.values())
         else:
             child = await Child.take(name, forked)
-        secret, is_watched = services.ticket_secret, services.watcher is not None
+        is_watched = services.watcher is not None
         try:
-            await child.channel.send(
-                "hello", listeners=dict(listeners), number=number, ticket_secret=secret, is_watched=is_watched
-            )
+            await child.channel.send("hello", listeners=dict(listeners), number=number, is_watched=is_watched)
         except ChannelClosedError:
             await child.end()
             raise

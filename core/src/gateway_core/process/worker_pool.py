@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
 from gateway_core.process.channel import ChannelClosedError, Message
-from gateway_core.process.child import Forked, wait_for_exit
 from gateway_core.process.commands import CommandReport, outcome_of
 from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import WorkerLeft
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import Samples, lasting, merge
+from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
@@ -30,11 +30,11 @@ class WorkerPool:
     """Has a worker in each place, or goes on trying to."""
 
     def __init__(
-        self, sockets: SocketTable, services: WorkerServices, spares: Sequence[Forked], counts: Iterable[Any]
+        self, sockets: SocketTable, services: WorkerServices, template: Template | None, counts: Iterable[Any]
     ) -> None:
         """Begin without workers.
 
-        :param spares: processes that wait, and are taken before others are started.
+        :param template: what workers are forked from; without it each has an interpreter of its own.
         :param counts: metrics of workers of an earlier program.
         """
         self.changing = asyncio.Lock()
@@ -46,7 +46,7 @@ class WorkerPool:
         self.crashes = Crashes()
         self._sockets = sockets
         self._services = services
-        self._spares = list(spares)
+        self._template = template
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._lost = list(counts)
@@ -71,13 +71,17 @@ class WorkerPool:
         self.keep(number, await WorkerHandle.adopt(number, left, self._services))
 
     async def launch(self, number: int, bundle: ConfigBundle) -> WorkerHandle:
-        """Start a process, or take one that waits, and have it prepare a configuration.
+        """Start a process, and have it prepare a configuration.
 
         :raises GatewayError: it does not take it.
         :raises OSError: the system has no process, memory or descriptors for it.
         """
-        forked = self._spares.pop(0) if self._spares else None
-        worker = await WorkerHandle.start(number, self._sockets.descriptors(), self._services, forked=forked)
+        listeners = self._sockets.descriptors()
+        forked = None if self._template is None else await self._template.fork(number, listeners)
+        if forked is None:
+            worker = await WorkerHandle.start(number, listeners, self._services)
+        else:
+            worker = await WorkerHandle.start(number, forked[1], self._services, forked=forked[0])
         try:
             await worker.prepare(bundle)
         except BaseException:
@@ -146,24 +150,21 @@ class WorkerPool:
             trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
             _logger.error("worker %d cannot be replaced yet: %s", number, error, exc_info=trace)
 
-    def drop_spares(self) -> None:
-        """End the processes that wait."""
-        while self._spares:
-            spare = self._spares.pop()
-            spare.sock.close()
-            self._tasks.spawn(wait_for_exit(spare), name="reap a spare worker")
-
     # -- all workers
 
     async def leave(self) -> list[WorkerLeft]:
-        """Return what the next program takes the workers over with."""
-        return [await worker.leave() for worker in self]
+        """Return what the next program takes the workers over with, which has a template of its own."""
+        left = [await worker.leave() for worker in self]
+        if self._template is not None:
+            await self._template.aclose()
+        return left
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish for at most so many seconds, then end all."""
         self._is_stopping = True
-        self.drop_spares()
         await asyncio.gather(*(worker.drain(deadline) for worker in [*self, *self._leaving]))
+        if self._template is not None:
+            await self._template.aclose()
         await self._tasks.aclose()
 
     def reopen_files(self) -> None:

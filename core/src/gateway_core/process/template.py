@@ -1,0 +1,144 @@
+"""The role of the template, which workers are forked from, and the template as the supervisor sees it.
+
+Workers that are forked from one process start in milliseconds, share the memory of what it has imported, and have the
+same keys of TLS session tickets (`gateway_core.process.base_contexts`). The supervisor cannot be that process: it has
+threads, and a fork may find their locks taken for ever. So the program forks the template before it has any. The
+template has one thread and imports no plugin: plugins are those of when a worker begins.
+
+Over its socket pair the supervisor gives one order at a time, with the descriptors that a worker is to have, and waits
+for the reply. The template is the parent of the workers, so it tells how they ended; that they have ended the
+supervisor sees by itself (pidfd_open). It ends with its socket; the workers, which have channels of their own, do not.
+
+Libraries that were installed since are in no template. Then, or when it is gone, workers are started by an interpreter
+of their own, and their tickets have keys of their own, until the gateway is restarted (SIGUSR2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from gateway_core.packages.environment import Stamp
+from gateway_core.process import base_contexts
+from gateway_core.process.child import Forked, arguments_of, be, reap, wait_for_exit
+from gateway_core.process.roles import WORKER
+from gateway_core.process.validator_handle import site_stamp
+
+_MOST_DESCRIPTORS: Final = 253
+"""Of one message (``SCM_MAX_FD`` of Linux)."""
+
+_LONGEST: Final = 65536
+_REPLY_TIMEOUT: Final = 30.0
+
+_logger = logging.getLogger("gateway.supervisor")
+
+
+# -- the template
+
+
+def serve(sock: socket.socket) -> None:
+    """Fork workers until the supervisor is gone. Needs a process with one thread."""
+    sock.setblocking(True)
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(sock, _LONGEST, _MOST_DESCRIPTORS)
+        if not data:
+            return
+        order = json.loads(data)
+        try:
+            reply = _fork(order["fork"], descriptors) if "fork" in order else {"status": reap(order["wait"])}
+        except OSError as error:
+            reply = {"errno": error.errno, "error": error.strerror}
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        sock.sendall(json.dumps(reply).encode())
+
+
+def _fork(number: int, descriptors: Sequence[int]) -> dict[str, Any]:
+    """Fork a worker whose channel is the first of these descriptors; it has the others as well."""
+    importlib.import_module("gateway_core.process.worker")  # once for all of them
+    contexts = base_contexts.provide()
+    gc.freeze()  # a collection in a child would copy all that it shares with this process
+    channel, *listeners = descriptors
+    pid = os.fork()
+    if pid == 0:
+        importlib.invalidate_caches()
+        be(arguments_of(WORKER, channel, number), {*listeners, contexts.descriptor})
+    return {"pid": pid, "descriptors": listeners}
+
+
+# -- the supervisor's side
+
+
+class Template:
+    """The process that workers are forked from."""
+
+    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp] = site_stamp) -> None:
+        """Have a process that waits.
+
+        :param stamp: tells when something was installed.
+        """
+        self._forked = forked
+        self._stamp = stamp
+        self._installed = stamp()
+        self._turn = threading.Lock()
+        forked.sock.settimeout(_REPLY_TIMEOUT)
+
+    async def fork(self, number: int, listeners: Mapping[str, int]) -> tuple[Forked, Mapping[str, int]] | None:
+        """Fork a worker; return it, and its descriptors of the listening sockets.
+
+        :returns: None if workers have to be started in another way.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        """
+        if self._is_closed or not hasattr(os, "pidfd_open") or len(listeners) >= _MOST_DESCRIPTORS:
+            return None
+        if await asyncio.to_thread(self._stamp) != self._installed:
+            await self.aclose()
+            return None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                reply = await asyncio.to_thread(self._order, {"fork": number}, [theirs.fileno(), *listeners.values()])
+            except (OSError, ValueError) as error:
+                _logger.warning("the process that workers are forked from is gone: %s", error)
+                ours.close()
+                await self.aclose()
+                return None
+        if "errno" in reply:
+            ours.close()
+            raise OSError(reply["errno"], reply["error"])
+        worker = Forked(reply["pid"], ours, reap=partial(self._reap, reply["pid"]))
+        return worker, dict(zip(listeners, reply["descriptors"], strict=True))
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._forked.sock.fileno() < 0
+
+    def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Give an order and return the reply. Blocks."""
+        with self._turn:
+            socket.send_fds(self._forked.sock, [json.dumps(order).encode()], descriptors)
+            reply: dict[str, Any] = json.loads(self._forked.sock.recv(_LONGEST))
+            return reply
+
+    def _reap(self, pid: int) -> int:
+        """Return the exit status of a worker that has ended; 0 if nothing can tell it any more."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return int(self._order({"wait": pid})["status"])
+        return reap(pid)
+
+    async def aclose(self) -> None:
+        """End the process; workers go on."""
+        if not self._is_closed:
+            self._forked.sock.close()
+            await wait_for_exit(self._forked)

@@ -1,0 +1,118 @@
+"""Workers that are forked from a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from gateway_core.process.channel import Message
+from gateway_core.process.child import Child, Forked
+from gateway_core.process.template import Template
+
+SERVES = """
+import socket, sys
+from gateway_core.process import template
+template.serve(socket.socket(fileno=int(sys.argv[1])))
+"""
+
+
+async def begin(stamp: list[str]) -> Template:
+    """Start a template in an interpreter, as this process has threads."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        arguments = [sys.executable, "-c", SERVES, str(theirs.fileno())]
+        process = await asyncio.to_thread(subprocess.Popen, arguments, pass_fds=(theirs.fileno(),))
+    return Template(Forked(process.pid, ours, reap=process.wait), stamp=lambda: tuple(stamp))
+
+
+@pytest.fixture
+async def stamp() -> list[str]:
+    return ["installed"]
+
+
+@pytest.fixture
+async def template(stamp: list[str]) -> AsyncIterator[Template]:
+    template = await begin(stamp)
+    yield template
+    await template.aclose()
+
+
+async def worker_of(template: Template, listeners: dict[str, int] | None = None) -> tuple[Child, dict[str, int]]:
+    forked = await template.fork(0, listeners or {})
+    assert forked is not None
+    child = await Child.take("worker 0", forked[0])
+    child.listen(ignore)
+    return child, dict(forked[1])
+
+
+async def ignore(_message: Message) -> None:
+    """Do nothing: the worker tells nothing that counts here."""
+
+
+async def greet(child: Child, listeners: dict[str, int]) -> None:
+    """Have a worker take its listening sockets, and show that it does what it is told."""
+    await child.channel.send("hello", listeners=listeners, number=0, is_watched=False)
+    reply = await child.call("metrics", timeout=40)
+    assert reply["samples"]
+
+
+async def test_a_worker_has_its_channel_and_its_listening_sockets(template: Template) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        child, listeners = await worker_of(template, {"here": listening.fileno()})
+        await greet(child, listeners)
+
+    with socket.create_connection(address, 20):  # its copy is open still
+        pass
+    await child.end()
+
+
+async def test_how_a_worker_ended_is_known(template: Template) -> None:
+    child, listeners = await worker_of(template)
+    await greet(child, listeners)
+
+    os.kill(child.pid, signal.SIGKILL)
+
+    await asyncio.wait_for(child.gone.wait(), 30)
+    assert child.exit_status == -signal.SIGKILL
+
+
+async def test_workers_go_on_without_the_template(template: Template) -> None:
+    child, listeners = await worker_of(template)
+    await template.aclose()
+
+    await greet(child, listeners)
+    assert await template.fork(1, {}) is None
+
+    await child.end()
+    assert child.exit_status == 0  # nothing can tell
+
+
+async def test_a_template_that_died_is_done_without(template: Template) -> None:
+    forked = template._forked
+    os.kill(forked.pid, signal.SIGKILL)
+    await asyncio.to_thread(forked.wait)
+
+    assert await template.fork(0, {}) is None
+    assert await template.fork(0, {}) is None
+
+
+async def test_nothing_is_forked_from_libraries_of_before_an_installation(template: Template, stamp: list[str]) -> None:
+    stamp.append("more")
+
+    assert await template.fork(0, {}) is None
+
+
+async def test_a_worker_ends_with_its_channel_and_not_with_its_template(template: Template) -> None:
+    child, _ = await worker_of(template)
+
+    child.channel.close()
+
+    await asyncio.wait_for(child.gone.wait(), 30)
+    await child.end()
