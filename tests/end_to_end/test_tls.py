@@ -196,7 +196,8 @@ async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection_als
     certificate(tmp_path, "a.test", "a")
     admin = f"unix:{tmp_path}/admin.sock"
     gateway = start(
-        f"admin: {{listen: '{admin}'}}\nworkers: 2\nlisten: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
+        f"admin: {{listen: '{admin}'}}\nworkers: 2\n"
+        f"listen: {{address: '127.0.0.1:0', tls: {{cert: {tmp_path}/a.crt, key: {tmp_path}/a.key}}}}\n"
         f"routes:\n  - {{id: all, path_prefix: /, target: '{upstream.url}'}}\n"
     )
     port = int((await gateway.ready()).rpartition(":")[2])
@@ -231,6 +232,6 @@ async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection_als
     [worker, *_] = await pids(admin)
     os.kill(worker, signal.SIGKILL)
     await gateway.says(r"ended unexpectedly \(signal 9\)", after=after)
-    while worker in (serving := await pids(admin)) or len(serving) < 2:
-        await asyncio.sleep(0)
+    while worker in (serving := await pids(admin)) or len(serving) < 2:  # noqa: ASYNC110  # no event
+        await asyncio.sleep(0.05)
     assert await all_resumed(session)

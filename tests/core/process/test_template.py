@@ -22,7 +22,7 @@ template.serve(socket.socket(fileno=int(sys.argv[1])))
 """
 
 
-async def begin(stamp: list[str]) -> Template:
+async def begin(stamp: list[tuple[str, int]]) -> Template:
     """Start a template in an interpreter, as this process has threads."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -32,12 +32,12 @@ async def begin(stamp: list[str]) -> Template:
 
 
 @pytest.fixture
-async def stamp() -> list[str]:
-    return ["installed"]
+async def stamp() -> list[tuple[str, int]]:
+    return [("site-packages", 1)]
 
 
 @pytest.fixture
-async def template(stamp: list[str]) -> AsyncIterator[Template]:
+async def template(stamp: list[tuple[str, int]]) -> AsyncIterator[Template]:
     template = await begin(stamp)
     yield template
     await template.aclose()
@@ -103,8 +103,10 @@ async def test_a_template_that_died_is_done_without(template: Template) -> None:
     assert await template.fork(0, {}) is None
 
 
-async def test_nothing_is_forked_from_libraries_of_before_an_installation(template: Template, stamp: list[str]) -> None:
-    stamp.append("more")
+async def test_nothing_is_forked_from_libraries_of_before_an_installation(
+    template: Template, stamp: list[tuple[str, int]]
+) -> None:
+    stamp.append(("more", 2))
 
     assert await template.fork(0, {}) is None
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Set
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 from gateway_core.config import ConfigError, GatewayConfig
@@ -80,7 +79,7 @@ class InProcessServer:
         So the process id stays, and whoever watches this process notices nothing.
         """
         # Its values are ours until this process is another program.
-        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, token_hex(32))
+        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         try:
             await worker.prepare(bundle)
