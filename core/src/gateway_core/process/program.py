@@ -82,13 +82,14 @@ class Program:
             also_watch=self._files,
             during=self._manager.during_reload,
         )
+        self.model: ProcessModel | None = None
+        # From here on a signal that has waited since the program before this one is handled.
         self.signals = Signals(
             on_reload=lambda: self.pipeline.request("SIGHUP"),
             on_restart=self._restart_wanted.set,
             on_reopen=self._reopen_files,
             limit=self._time_to_stop,
         )
-        self.model: ProcessModel | None = None
         self.warnings: tuple[ConfigProblem, ...] = ()
         """Of the configuration in force."""
 
