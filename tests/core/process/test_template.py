@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 from gateway_core.process.channel import Message
 from gateway_core.process.child import Child, Forked
+from gateway_core.process.roles import WORKER
 from gateway_core.process.template import Template
 
 SERVES = """
@@ -44,7 +45,7 @@ async def template(stamp: list[tuple[str, int]]) -> AsyncIterator[Template]:
 
 
 async def worker_of(template: Template, listeners: dict[str, int] | None = None) -> tuple[Child, dict[str, int]]:
-    forked = await template.fork(0, listeners or {})
+    forked = await template.fork(WORKER, 0, listeners or {})
     assert forked is not None
     child = await Child.take("worker 0", forked[0])
     child.listen(ignore)
@@ -88,7 +89,7 @@ async def test_workers_go_on_without_the_template(template: Template) -> None:
     await template.aclose()
 
     await greet(child, listeners)
-    assert await template.fork(1, {}) is None
+    assert await template.fork(WORKER, 1, {}) is None
 
     await child.end()
     assert child.exit_status == 0  # nothing can tell
@@ -99,8 +100,8 @@ async def test_a_template_that_died_is_done_without(template: Template) -> None:
     os.kill(forked.pid, signal.SIGKILL)
     await asyncio.to_thread(forked.wait)
 
-    assert await template.fork(0, {}) is None
-    assert await template.fork(0, {}) is None
+    assert await template.fork(WORKER, 0, {}) is None
+    assert await template.fork(WORKER, 0, {}) is None
 
 
 async def test_nothing_is_forked_from_libraries_of_before_an_installation(
@@ -108,7 +109,7 @@ async def test_nothing_is_forked_from_libraries_of_before_an_installation(
 ) -> None:
     stamp.append(("more", 2))
 
-    assert await template.fork(0, {}) is None
+    assert await template.fork(WORKER, 0, {}) is None
 
 
 async def test_a_worker_ends_with_its_channel_and_not_with_its_template(template: Template) -> None:

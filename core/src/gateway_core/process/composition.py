@@ -21,7 +21,7 @@ from gateway_core.process.model import ProcessModel
 from gateway_core.process.program import Program, say
 from gateway_core.process.roles import TEMPLATE, VALIDATOR
 from gateway_core.process.signals import StoppedError
-from gateway_core.process.validator_handle import ValidatorProcess
+from gateway_core.process.validator_handle import ValidatorProcess, site_stamp
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.verdict import Verdict
 from gateway_core.tasks import spawn
@@ -97,7 +97,7 @@ def _model_for(bundle: ConfigBundle, left: Handover | None, template: Forked) ->
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
     from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 
-    return Supervisor(left, Template(template))
+    return Supervisor(left, Template(template, stamp=site_stamp))
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:

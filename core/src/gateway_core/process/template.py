@@ -31,8 +31,6 @@ from typing import Any, Final
 from gateway_core.packages.environment import Stamp
 from gateway_core.process import base_contexts
 from gateway_core.process.child import Forked, arguments_of, be, reap, wait_for_exit
-from gateway_core.process.roles import WORKER
-from gateway_core.process.validator_handle import site_stamp
 
 _MOST_DESCRIPTORS: Final = 253
 """Of one message (``SCM_MAX_FD`` of Linux)."""
@@ -55,7 +53,9 @@ def serve(sock: socket.socket) -> None:
             return
         order = json.loads(data)
         try:
-            reply = _fork(order["fork"], descriptors) if "fork" in order else {"status": reap(order["wait"])}
+            reply = (
+                _fork(order["role"], order["fork"], descriptors) if "fork" in order else {"status": reap(order["wait"])}
+            )
         except OSError as error:
             reply = {"errno": error.errno, "error": error.strerror}
         finally:
@@ -64,7 +64,7 @@ def serve(sock: socket.socket) -> None:
         sock.sendall(json.dumps(reply).encode())
 
 
-def _fork(number: int, descriptors: Sequence[int]) -> dict[str, Any]:
+def _fork(role: str, number: int, descriptors: Sequence[int]) -> dict[str, Any]:
     """Fork a worker whose channel is the first of these descriptors; it has the others as well."""
     importlib.import_module("gateway_core.process.worker")  # once for all of them
     contexts = base_contexts.provide()
@@ -73,7 +73,7 @@ def _fork(number: int, descriptors: Sequence[int]) -> dict[str, Any]:
     pid = os.fork()
     if pid == 0:
         importlib.invalidate_caches()
-        be(arguments_of(WORKER, channel, number), {*listeners, contexts.descriptor})
+        be(arguments_of(role, channel, number), {*listeners, contexts.descriptor})
     return {"pid": pid, "descriptors": listeners}
 
 
@@ -83,7 +83,7 @@ def _fork(number: int, descriptors: Sequence[int]) -> dict[str, Any]:
 class Template:
     """The process that workers are forked from."""
 
-    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp] = site_stamp) -> None:
+    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp]) -> None:
         """Have a process that waits.
 
         :param stamp: tells when something was installed.
@@ -94,9 +94,12 @@ class Template:
         self._turn = threading.Lock()
         forked.sock.settimeout(_REPLY_TIMEOUT)
 
-    async def fork(self, number: int, listeners: Mapping[str, int]) -> tuple[Forked, Mapping[str, int]] | None:
+    async def fork(
+        self, role: str, number: int, listeners: Mapping[str, int]
+    ) -> tuple[Forked, Mapping[str, int]] | None:
         """Fork a worker; return it, and its descriptors of the listening sockets.
 
+        :param role: the worker's, as `gateway_core.process.roles` has it.
         :returns: None if workers have to be started in another way.
         :raises OSError: the system has no process, memory or descriptors for it.
         """
@@ -108,7 +111,9 @@ class Template:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                reply = await asyncio.to_thread(self._order, {"fork": number}, [theirs.fileno(), *listeners.values()])
+                reply = await asyncio.to_thread(
+                    self._order, {"fork": number, "role": role}, [theirs.fileno(), *listeners.values()]
+                )
             except (OSError, ValueError) as error:
                 _logger.warning("the process that workers are forked from is gone: %s", error)
                 ours.close()

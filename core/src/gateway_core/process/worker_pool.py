@@ -16,6 +16,7 @@ from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import WorkerLeft
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.merge import Samples, lasting, merge
+from gateway_core.process.roles import WORKER
 from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
@@ -77,7 +78,7 @@ class WorkerPool:
         :raises OSError: the system has no process, memory or descriptors for it.
         """
         listeners = self._sockets.descriptors()
-        forked = None if self._template is None else await self._template.fork(number, listeners)
+        forked = None if self._template is None else await self._template.fork(WORKER, number, listeners)
         if forked is None:
             worker = await WorkerHandle.start(number, listeners, self._services)
         else:
