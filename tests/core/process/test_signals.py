@@ -28,12 +28,12 @@ async def forever(cancelled: list[str]) -> None:
 
 async def test_work_is_given_up_when_a_signal_to_stop_comes() -> None:
     signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
-    assert await signals.unless_stopped(work(5)) == 5
+    assert await signals.run_until_signal(work(5)) == 5
     cancelled: list[str] = []
     asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
 
     with pytest.raises(StoppedError):
-        await signals.unless_stopped(forever(cancelled))
+        await signals.run_until_signal(forever(cancelled))
 
     assert cancelled == ["yes"]
 
@@ -82,7 +82,7 @@ async def test_an_error_of_the_work_passes_through() -> None:
         raise ValueError("odd")
 
     with pytest.raises(ValueError, match="odd"):
-        await signals.unless_stopped(fail())
+        await signals.run_until_signal(fail())
 
 
 async def test_plugins_neither_replace_nor_remove_the_handlers_of_the_gateway(caplog: pytest.LogCaptureFixture) -> None:

@@ -107,7 +107,7 @@ async def test_an_installation_makes_the_next_process_a_fresh_one() -> None:
     [
         ("raise SystemExit('out of luck')", "status 1 and no verdict: out of luck"),
         ("print('hello')", "status 0 and no verdict: hello"),
-        ("import os; os.kill(os.getpid(), 9)", "status -9 and no verdict: it said nothing"),
+        ("import os; os.kill(os.getpid(), 9)", "status -9 and no verdict: it printed nothing"),
     ],
 )
 async def test_a_process_that_comes_to_no_verdict_is_told(

@@ -163,7 +163,7 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
     with caplog.at_level(logging.ERROR, "gateway.config"):
         bench.pipeline.request("SIGHUP")
         async with asyncio.timeout(20):
-            while "tried again" not in caplog.text:  # noqa: ASYNC110  # a log has no event
+            while "attempted again" not in caplog.text:  # noqa: ASYNC110  # a log has no event
                 await asyncio.sleep(0.01)
 
     bench.answer, bench.failure = good, None

@@ -52,7 +52,7 @@ async def test_a_source_that_is_silent_is_not_waited_for_forever() -> None:
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
     silent = SourceUrl.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/g.yaml")
 
-    with pytest.raises(SourceError, match=r"does not answer within 0\.2 seconds"):
+    with pytest.raises(SourceError, match=r"does not respond within 0\.2 seconds"):
         await asyncio.to_thread(fetch_documents, [silent], timeout=0.2)
 
     ended.set()

@@ -124,7 +124,7 @@ class Channel(asyncio.Protocol):
     async def send(self, kind: str, /, body: bytes = b"", **fields: Any) -> None:
         """Send one message, and wait while the other end is slow to read.
 
-        :raises ChannelClosedError: nobody reads any more.
+        :raises ChannelClosedError: the other end is closed.
         """
         if self._closed is not None or self._transport is None or self._transport.is_closing():
             raise ChannelClosedError("the channel is closed")
@@ -155,7 +155,7 @@ class Channel(asyncio.Protocol):
     async def reply(self, call: Message, /, body: bytes = b"", **fields: Any) -> None:
         """End a call of the other end.
 
-        :raises ChannelClosedError: nobody reads any more.
+        :raises ChannelClosedError: the other end is closed.
         """
         await self.send(REPLY, body, call=call["call"], **fields)
 
@@ -218,9 +218,9 @@ class Channel(asyncio.Protocol):
     async def release(self) -> bytes:
         """Stop reading, send what waits, and return what came and was not taken. The socket stays open.
 
-        Nothing is received any more: whoever waits in `receive` waits until it is cancelled.
+        Nothing is received any more: a task in `receive` waits until it is cancelled.
         """
-        # What is given away must not be taken here as well: whoever waits in `receive` would do it a second time.
+        # What is given away must not be taken here as well: a task in `receive` would take it a second time.
         unread, self._received, self._is_released = bytes(self._received), bytearray(), True
         if self._closed is not None or self._transport is None:
             return unread
@@ -254,7 +254,7 @@ class BlockingChannel:
     def send(self, kind: str, /, body: bytes = b"", **fields: Any) -> None:
         """Send one message.
 
-        :raises ChannelClosedError: nobody reads any more.
+        :raises ChannelClosedError: the other end is closed.
         """
         try:
             self.sock.sendall(_frame(kind, fields, body))

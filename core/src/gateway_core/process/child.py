@@ -1,4 +1,4 @@
-"""Child processes: spawned, forked or adopted, told things over a channel, and waited for.
+"""Child processes: spawned, forked or adopted, sent messages over a channel, and waited for.
 
 Every process that the gateway starts is a `Child` in a role (`gateway_core.process.roles`): a worker, the watcher, or
 the one that validates. A child is waited for by its process itself, never by the end of a pipe or a socket: what it has
@@ -71,7 +71,7 @@ class Waitable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """A process that waits to be told what to do, of a program that has no event loop yet."""
+    """A process that waits to be sent its first message, of a program that has no event loop yet."""
 
     pid: int
     sock: socket.socket
@@ -117,7 +117,7 @@ class Child:
         self.exit_status: int | None = None
         """Negative is the number of a signal."""
         self.is_leaving = False
-        """Whether it was told to end."""
+        """Whether it was asked to end."""
         self.gone = asyncio.Event()
         """Set once it has ended and what it sent is taken in."""
         self.printed = ""
@@ -207,7 +207,7 @@ class Child:
         asyncio.get_running_loop().call_later(KILL_AFTER, self.kill)
 
     async def _watch(self) -> None:
-        """Wait for the end of the process, and take in what it said last."""
+        """Wait for the end of the process, and take in its last messages."""
         self.exit_status = await wait_for_exit(self._process)
         self._kill_group()
         if self._reading is not None:
@@ -262,7 +262,7 @@ def arguments_of(role: str, channel: int, number: int) -> list[str]:
 async def _start(
     command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a thread, as that takes a while; whoever is cancelled meanwhile leaves none behind."""
+    """Start a process in a thread, as that takes a while; a caller that is cancelled leaves none behind."""
     starting = spawn(
         asyncio.to_thread(_popen, command, descriptors, output), name="start a process", on_error=lambda _: None
     )
@@ -354,7 +354,7 @@ def be(arguments: list[str], inherited: set[int], output: BinaryIO | None = None
             os.setsid()
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-        # Other children's channels above all: they end when nobody has the other end any more.
+        # Other children's channels above all: they end when the last copy of the other end is closed.
         _close_all_but({0, 1, 2, int(arguments[1]), *inherited})
         logs.forget_writers()
         for sent in (signal.SIGINT, signal.SIGTERM):

@@ -199,7 +199,9 @@ class Engine:
             f"{name} is {found[name] or 'gone'}, not {locked[name]}" for name in locked if found[name] != locked[name]
         ]
         if drift:
-            raise DriftError(f"plugins are not as they were locked: {', '.join(drift)}: install what was, or lock anew")
+            raise DriftError(
+                f"plugins are not as they were locked: {', '.join(drift)}: install what was, or lock again"
+            )
 
     async def _look_for_plugins(self, config: GatewayConfig, checked: Collection[str]) -> None:
         """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
@@ -290,7 +292,7 @@ class Engine:
         """Stop accepting, let requests finish for at most ``deadline`` seconds, stop plugins, close everything.
 
         :param release: closes this process's listening sockets, before requests are waited for: the system would go on
-            to accept connections, which no request of theirs gets an answer on.
+            to accept connections, whose requests get no response.
         """
         self.is_draining = True
         await self.listeners.stop_accepting()

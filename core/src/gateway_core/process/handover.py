@@ -50,7 +50,7 @@ class Handover:
     """Values that plugins share (`gateway_core.process.shared_values.to_plain`)."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
-        """Run the program anew in this process, as it is installed now."""
+        """Run the program again in this process, as it is installed now."""
         descriptor = _anonymous_file()
         with os.fdopen(os.dup(descriptor), "wb") as out:
             out.write(json.dumps(self._plain()).encode())

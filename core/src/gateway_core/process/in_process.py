@@ -61,13 +61,13 @@ class InProcessServer:
         return Change(partial(self._commit, bundle, prepared), partial(self._discard, prepared))
 
     async def _commit(self, bundle: ConfigBundle, prepared: Prepared) -> str:
-        told = [str(await self._engine.commit(prepared))]
+        changes = [str(await self._engine.commit(prepared))]
         self._sockets.keep_only(prepared.config.listen)
         self.config, self._plugins = prepared.config, bundle.plugins.keys()
         self._engine.stores.keep_only(self._engine.shared_owners())
         if bundle.workers != 1:
-            told.append(f"still one process although workers is {bundle.workers}: send SIGUSR2 to restart")
-        return "; ".join(told)
+            changes.append(f"still one process although workers is {bundle.workers}: send SIGUSR2 to restart")
+        return "; ".join(changes)
 
     async def _discard(self, prepared: Prepared) -> None:
         await self._engine.discard(prepared)
@@ -76,7 +76,7 @@ class InProcessServer:
     async def restart(self, bundle: ConfigBundle) -> Handover:
         """Let a worker take over, finish what is under way here, and return what a supervisor goes on with.
 
-        So the process id stays, and whoever watches this process notices nothing.
+        So the process id stays, and a service manager notices nothing.
         """
         # Its values are ours until this process is another program.
         services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)

@@ -100,8 +100,8 @@ class Program:
         """
         if self._sources is not None:
             await self._sources.start(self.pipeline.request)
-            await self.signals.unless_stopped(self._sources.ready())
-        return await self.signals.unless_stopped(self._first_verdict())
+            await self.signals.run_until_signal(self._sources.ready())
+        return await self.signals.run_until_signal(self._first_verdict())
 
     async def _first_verdict(self) -> Verdict:
         # What is installed is read while the validating process starts: whatever it finds cannot be older.
@@ -176,7 +176,7 @@ class Program:
         :param model_for: makes what serves a configuration; again for each one that cannot be started.
         """
         try:
-            await self.signals.unless_stopped(self._start(model_for, verdict))
+            await self.signals.run_until_signal(self._start(model_for, verdict))
         except ConfigError as error:
             # What only starting it shows is one line, like whatever else keeps a good configuration from starting.
             is_valid = verdict.bundle is not None and len(error.problems) == 1
@@ -199,7 +199,7 @@ class Program:
         self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
         self._tasks.supervise(self._manager.keep_alive, name="keep the service manager's watchdog")
         try:
-            handover = await self.signals.unless_stopped(self._handed_over())
+            handover = await self.signals.run_until_signal(self._handed_over())
         except StoppedError:
             return await self._stop()
         self.signals.hold()
@@ -238,11 +238,11 @@ class Program:
         gc_control.freeze()
 
     async def _commit_first(self, bundle: ConfigBundle, change: Change) -> str:
-        told = await change.commit()
+        changes = await change.commit()
         await self._settle()
         self._take(bundle)
         await self._keep(bundle)
-        return told
+        return changes
 
     async def _discard_first(self, model: ProcessModel, change: Change) -> None:
         self.model = None
@@ -252,7 +252,7 @@ class Program:
     def _tell_ready(self) -> None:
         assert self.model is not None
         if self._has_followed:
-            # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is said.
+            # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is printed.
             admin = self.model.config.admin
             shown = "no admin listener" if admin is None else f"admin on {admin.listen}"
             urls = ", ".join(self.model.urls())
@@ -301,7 +301,7 @@ class Program:
         return Change(partial(self._commit, bundle, change), change.discard)
 
     async def _commit(self, bundle: ConfigBundle, change: Change) -> str:
-        told = await change.commit()
+        changes = await change.commit()
         self._take(bundle)
         await self._follow_other_sources(bundle)
         if self.warnings:
@@ -310,8 +310,8 @@ class Program:
         try:
             await self._settle()
         except GatewayError as error:
-            return f"{told}; but the admin listener is not open: {error}"
-        return told
+            return f"{changes}; but the admin listener is not open: {error}"
+        return changes
 
     async def _exchange(self, bundle: ConfigBundle, needed: str) -> str:
         await self._restart(bundle)
@@ -368,8 +368,8 @@ class Program:
         await self._tasks.aclose()
         try:
             # Load balancers see that /ready fails and send no more, while those that have not looked yet are served.
-            await self.signals.unless_hurried(asyncio.sleep(delay))
-            await self.signals.unless_hurried(self.model.stop(deadline))
+            await self.signals.run_until_second_signal(asyncio.sleep(delay))
+            await self.signals.run_until_second_signal(self.model.stop(deadline))
         except StoppedError:
             _logger.warning("stopping at once")
             with contextlib.suppress(TimeoutError):

@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> None:
 async def _serve(role: str, sock: socket.socket, number: int) -> None:
     loop = asyncio.get_running_loop()
     # Signals are the supervisor's: Ctrl-C reaches the whole group, and it is the supervisor who drains. It passes on
-    # SIGUSR1, for plugins with files to open anew; where there is none, it must not end the process.
+    # SIGUSR1, for plugins that reopen files; where there is none, it must not end the process.
     for ignored in HANDLED:
         loop.add_signal_handler(ignored, lambda: None)
     HandlerGuard(loop)

@@ -96,10 +96,10 @@ def restore_signal_module() -> None:
 
 
 class Signals:
-    """What the process was told by signals.
+    """What signals ask of the process.
 
     SIGTERM and SIGINT stop it, gently the first time and at once the second time; SIGHUP reloads the configuration;
-    SIGUSR1 has files such as access logs opened anew; SIGUSR2 restarts the program without a gap.
+    SIGUSR1 has files such as access logs reopened; SIGUSR2 restarts the program without a gap.
     """
 
     def __init__(
@@ -166,14 +166,14 @@ class Signals:
             loop.remove_signal_handler(number)
             signal.signal(number, lambda number, _frame: held.append(signal.Signals(number)))
 
-    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_until_signal(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something, and give it up when a signal to stop comes.
 
         :raises StoppedError: it was given up.
         """
         return await _unless(self.stop, work)
 
-    async def unless_hurried(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_until_second_signal(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something, and give it up when a second signal to stop comes.
 
         :raises StoppedError: it was given up.

@@ -1,4 +1,4 @@
-"""Several workers: started, told configurations, replaced one by one, and started anew when they crash.
+"""Several workers: started, sent configurations, replaced one by one, and restarted when they crash.
 
 The supervisor binds the sockets, imports no plugin, and serves nothing but the admin listener.
 """
@@ -187,12 +187,12 @@ class Supervisor:
         :raises ConfigError: a later worker does not, and those that do already are replaced by `_discard`.
         """
         try:
-            told = await self._commit_together(plan) if plan.is_together else await self._roll(plan)
+            changes = await self._commit_together(plan) if plan.is_together else await self._roll(plan)
         except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
             if not plan.is_takeover or not len(self._pool):
                 raise _as_config_error(error) from error
             self._go_on_with_old_workers(plan, error)
-            told = "the workers are those of before"
+            changes = "the workers are those of before"
         await self._end_unused(plan)
         self._take(plan)
         if not plan.is_refused:
@@ -200,14 +200,14 @@ class Supervisor:
         self._stores.keep_only({owner for worker in self._pool for owner in worker.shared_owners})
         self._pool.changing.release()
         why = f" replaced one by one, since {' and '.join(plan.reasons)}" if plan.reasons else ""
-        return f"{told}; {len(self._pool)} workers{why}"
+        return f"{changes}; {len(self._pool)} workers{why}"
 
     async def _commit_together(self, plan: _Plan) -> str:
         workers = list(self._pool)
         replies = await asyncio.gather(*(each.commit(plan.bundle.version) for each in workers), return_exceptions=True)
         # A worker that died in between is replaced by one that starts with the new configuration.
-        told = [each for each in replies if isinstance(each, str)]
-        return told[0] if told else "no worker left to tell what changed"
+        changes = [each for each in replies if isinstance(each, str)]
+        return changes[0] if changes else "no worker is left that knows what changed"
 
     async def _roll(self, plan: _Plan) -> str:
         """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""

@@ -3,7 +3,7 @@
 It has imported the gateway and no plugin, and does each job in a child of its own (so it has no threads). A job takes
 no second to begin, and still sees the plugins that are installed when it comes: what a child imported ends with it. A
 job says which plugin it is about to import, for when it does not come to an end, and sends its verdict over the channel
-itself; how it ended is said by the validator, as the reply to the call.
+itself; how it ended is sent by the validator as the reply to the call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_TEXT: Final = 16_384
 
 
 def serve(channel: BlockingChannel) -> None:
-    """Do one job after the other until nobody asks any more. Needs a process with one thread."""
+    """Do one job after the other until the gateway closes the channel. Needs a process with one thread."""
     warm_up()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
     with contextlib.suppress(ChannelClosedError):
@@ -69,7 +69,7 @@ def _do(channel: BlockingChannel, job: Message) -> None:
 
 
 def _wait(channel: BlockingChannel, pid: int) -> int:
-    """Wait for the end of a job; if the gateway ends first, nobody is left who would end a job that hangs."""
+    """Wait for the end of a job; if the gateway ends first, no other process would end a job that hangs."""
     if hasattr(os, "pidfd_open"):
         ended = os.pidfd_open(pid)
         waiting = select.poll()

@@ -145,7 +145,7 @@ class ValidatorProcess:
         try:
             return sent.read()
         except ValueError as error:
-            text = str(said).strip()[-_MOST_TEXT:] or "it said nothing"
+            text = str(said).strip()[-_MOST_TEXT:] or "it printed nothing"
             text += f"; it ended{sent.doing}" if sent.notes else ""
             raise ValidationFailedError(f"validation ended with status {status} and {error}: {text}") from None
 

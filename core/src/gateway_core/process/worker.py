@@ -56,7 +56,7 @@ class Worker:
 
     @property
     def engine(self) -> Engine:
-        """The engine, once the supervisor has said hello."""
+        """The engine, once the supervisor has sent its hello."""
         assert self._engine is not None
         return self._engine
 
@@ -96,7 +96,7 @@ class Worker:
         except Exception as error:
             if message.kind not in _LOOKS:
                 raise
-            _logger.exception("%s cannot be told to the supervisor", message.kind)
+            _logger.exception("%s cannot be sent to the supervisor", message.kind)
             await self._channel.reply(message, **error_fields(error))
 
     async def _read(self) -> None:
@@ -203,17 +203,17 @@ class Worker:
         await self._tasks.aclose()
         if self._engine is None:
             return
-        answering = Tasks()
-        answering.spawn(self._answer_while_ending(), name="answer while ending")
+        replying = Tasks()
+        replying.spawn(self._reply_while_ending(), name="reply while ending")
         await self._engine.stop(self.deadline, self._table.forget)
-        await answering.aclose()
+        await replying.aclose()
         try:
             await self._channel.send("samples", samples=await self._samples())
         except ChannelClosedError:
             return
         self._channel.close()
 
-    async def _answer_while_ending(self) -> None:
+    async def _reply_while_ending(self) -> None:
         handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics}
         with contextlib.suppress(ChannelClosedError):
             while (message := await self._messages.get()) is not None:

@@ -1,4 +1,4 @@
-"""A worker as the supervisor sees it: started, told configurations, waited for."""
+"""A worker as the supervisor sees it: started, sent configurations, waited for."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class WorkerHandle:
     async def start(
         cls, number: int, listeners: Mapping[str, int], services: WorkerServices, *, forked: Forked | None = None
     ) -> WorkerHandle:
-        """Start a process that inherits these listening sockets. It waits to be told what to do.
+        """Start a process that inherits these listening sockets. It waits to be sent its first message.
 
         :param forked: one that waits already, and has the sockets.
         :raises OSError: the system has no process, memory or descriptors for it.
@@ -154,7 +154,7 @@ class WorkerHandle:
         await self.child.gone.wait()
         await self._tasks.aclose()
 
-    # -- what it is told
+    # -- what is sent to it
 
     async def prepare(self, bundle: ConfigBundle, *, timeout: float = READY_TIMEOUT) -> None:  # noqa: ASYNC109  # the worker's
         """Have the worker build a configuration beside the one it runs.
@@ -229,7 +229,7 @@ class WorkerHandle:
             await self.child.end()
 
     def reopen_files(self) -> None:
-        """Have the process open its files anew."""
+        """Have the process reopen its files."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child.pid, signal.SIGUSR1)
 

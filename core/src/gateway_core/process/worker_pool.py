@@ -1,4 +1,4 @@
-"""The workers of a gateway, by their places: started, drained, and started anew when they crash."""
+"""The workers of a gateway, by their places: started, drained, and restarted when they crash."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class WorkerPool:
         self._tasks.spawn(worker.drain(self.shutdown_timeout), name=f"drain {worker}")
 
     async def _watch(self, number: int, worker: WorkerHandle) -> None:
-        """Wait for a worker's end, remember its counts, and replace it if nobody told it to end."""
+        """Wait for a worker's end, remember its counts, and replace it if it was not asked to end."""
         await worker.child.gone.wait()
         self._leaving.discard(worker)
         self._lost = merge([self._lost, lasting(worker.samples)])
@@ -169,7 +169,7 @@ class WorkerPool:
         await self._tasks.aclose()
 
     def reopen_files(self) -> None:
-        """Have all processes open their files anew."""
+        """Have all processes reopen their files."""
         for worker in [*self, *self._leaving]:
             worker.reopen_files()
 

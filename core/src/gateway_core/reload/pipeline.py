@@ -187,7 +187,7 @@ class Pipeline:
         self.record.state = State.CHANGED
         try:
             before, verdict = await self._look()
-            told, problems = await self.put_in_force(verdict, self._prepare)
+            changes, problems = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict, before)
         except ConfigError as error:
             _logger.error(
@@ -204,8 +204,8 @@ class Pipeline:
                 return
             self._fail(why, f"not applied, the old one stays in force: {error}")
         else:
-            self.record.succeed(self._clock.wall(), told, problems)
-            _logger.info("%s: configuration in force: %s", why, told)
+            self.record.succeed(self._clock.wall(), changes, problems)
+            _logger.info("%s: configuration in force: %s", why, changes)
 
     def _fail(self, why: str, text: str) -> None:
         _logger.error("%s: configuration %s", why, text)
@@ -214,7 +214,7 @@ class Pipeline:
     def _try_again(self, why: str, error: Exception) -> None:
         """Reload later: the system is short of something, which says nothing of the configuration."""
         self._fail(
-            why, f"not validated, the old one stays in force; it is tried again in {TRY_AGAIN_AFTER:g} s: {error}"
+            why, f"not validated, the old one stays in force; it is attempted again in {TRY_AGAIN_AFTER:g} s: {error}"
         )
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
 
@@ -243,7 +243,7 @@ class Pipeline:
     # -- prepared, committed
 
     async def put_in_force(self, verdict: Verdict, prepare: Prepare) -> tuple[str, tuple[ConfigProblem, ...]]:
-        """Prepare and commit what was validated, or what is left of it without the documents that do not work.
+        """Prepare and commit what was validated, or what is left of it without the documents that fail.
 
         :returns: what changed, and the problems of documents that were left out or kept as they were.
         :raises ConfigError: there is nothing valid in it, or nothing that can be prepared.
@@ -265,12 +265,12 @@ class Pipeline:
         change = await prepare(bundle)
         self.record.state = State.PREPARED
         try:
-            told = await change.commit()
+            changes = await change.commit()
         except BaseException:
             await change.discard()
             raise
         self.record.state = State.COMMITTED
-        return told
+        return changes
 
 
 def check_protocol(bundle: ConfigBundle) -> None:

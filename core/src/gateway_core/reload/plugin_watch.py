@@ -50,7 +50,7 @@ class PluginWatch:
                 on_change(told(change))
 
     async def settle(self) -> bool:
-        """Wait until no installation is under way, so that nobody reads half of one.
+        """Wait until no installation is under way, so that no half of one is read.
 
         :returns: whether something has changed since this was asked before.
         """

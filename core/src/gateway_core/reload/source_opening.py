@@ -89,7 +89,7 @@ async def open_sources(urls: Sequence[SourceUrl], context: SourceContext) -> lis
 def fetch_documents(urls: Sequence[SourceUrl], *, timeout: float = FETCH_TIMEOUT) -> list[Document]:
     """Return what sources say at this moment; for commands that come to an end. Blocks.
 
-    :raises SourceError: one of them cannot be used, or does not answer.
+    :raises SourceError: one of them cannot be used, or does not respond.
     """
     return asyncio.run(_fetch(urls, timeout)) if urls else []
 
@@ -127,10 +127,10 @@ async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[
             async for state in states:
                 return with_rights(state.documents, url.rights)
     except TimeoutError:
-        raise SourceUnavailableError(str(url), f"it does not answer within {seconds:g} seconds") from None
+        raise SourceUnavailableError(str(url), f"it does not respond within {seconds:g} seconds") from None
     except Exception as error:  # an extension's own code
         raise SourceUnavailableError(str(url), failure_text(error)) from error
-    raise SourceUnavailableError(str(url), "it said nothing")
+    raise SourceUnavailableError(str(url), "it sent nothing")
 
 
 def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:

@@ -92,13 +92,13 @@ class Sources:
         self._tasks.supervise(partial(self._gather, on_change), name="gather changes of sources")
 
     async def ready(self) -> None:
-        """Wait until every source answered, or is known to be away while its last good documents are at hand."""
+        """Wait until every source has responded, or is known to be away while its last good documents are at hand."""
         await asyncio.gather(
             *(self._wait_for(feed, kept=bool(good)) for feed, good in zip(self._feeds, self._good, strict=True))
         )
         for feed, good in zip(self._feeds, self._good, strict=True):
             if feed.documents is None and good:
-                why = feed.reason or "it does not answer"
+                why = feed.reason or "it does not respond"
                 _logger.warning(
                     "%s is away, its last good documents are served from %s: %s", feed.name, self._store.path, why
                 )
@@ -196,7 +196,7 @@ class Sources:
     # -- inside
 
     def _wanted(self) -> list[tuple[Document, ...]]:
-        """Return the documents of each source: what it said last, else what was kept of it."""
+        """Return the documents of each source: its last state, else what was kept of it."""
         pairs = zip(self._feeds, self._good, strict=True)
         return [good if feed.documents is None else feed.documents for feed, good in pairs]
 

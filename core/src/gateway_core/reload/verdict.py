@@ -21,7 +21,7 @@ from gateway_core.reload.bundle import ConfigBundle
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the validating process said: either ``bundle`` is there, or ``problems`` are."""
+    """What the validating process found: either ``bundle`` is there, or ``problems`` are."""
 
     watch: WatchSet
     bundle: ConfigBundle | None = None
