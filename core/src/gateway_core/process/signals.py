@@ -108,47 +108,30 @@ class Signals:
         on_reload: Callable[[], None],
         on_restart: Callable[[], None],
         on_reopen: Callable[[], None] = lambda: None,
-        limit: Callable[[], float] = lambda: HURRIED,
+        limit: Callable[[], float] | None = None,
     ) -> None:
         """Listen to signals; needs a running event loop in the main thread.
 
-        :param limit: seconds after a signal to stop in which the process ends, whatever plugins do.
+        :param limit: seconds after a signal to stop in which the process ends, whatever plugins do; it is not ended
+            unless this is given.
         """
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self.stopped_by = ""
         """Name of the first signal to stop."""
-        self._limit = limit
         loop = asyncio.get_running_loop()
         restore_signal_module()
         add = partial(type(loop).add_signal_handler, loop)  # never what a guard has put in its place
         for number in (signal.SIGTERM, signal.SIGINT):
             add(number, self._on_stop, number)
-            self._end_in_time(number)
+            if limit is not None:
+                _end_in_time(number, limit)
         add(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
         add(signal.SIGUSR1, on_reopen)
         add(signal.SIGUSR2, on_restart)
         self._guard = HandlerGuard(loop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-
-    def _end_in_time(self, number: signal.Signals) -> None:
-        """Begin to count down when the signal comes, which a loop that a hook holds up takes no notice of."""
-        loops_own: Any = signal.getsignal(number)
-        count = 0
-
-        def handle(sent: int, frame: FrameType | None) -> None:
-            nonlocal count
-            count += 1
-            seconds = self._limit() if count == 1 else HURRIED
-            loops.end_within(seconds, 0)
-            # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
-            _set_handler(signal.SIGALRM, lambda *_: loops.exit_now(0))
-            signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
-            if callable(loops_own):
-                loops_own(sent, frame)
-
-        _set_handler(number, handle)
 
     def _on_stop(self, number: signal.Signals) -> None:
         if self.stop.is_set():
@@ -194,3 +177,22 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
             if not each.done():
                 each.cancel()
         await asyncio.wait({task, waiting})
+
+
+def _end_in_time(number: signal.Signals, limit: Callable[[], float]) -> None:
+    """Begin to count down when a signal comes, which a loop that a hook holds up takes no notice of."""
+    loops_own: Any = signal.getsignal(number)
+    count = 0
+
+    def handle(sent: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        seconds = limit() if count == 1 else HURRIED
+        loops.end_within(seconds, 0)
+        # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
+        _set_handler(signal.SIGALRM, lambda *_: loops.exit_now(0))
+        signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
+        if callable(loops_own):
+            loops_own(sent, frame)
+
+    _set_handler(number, handle)
