@@ -29,11 +29,11 @@ def test_whatever_stops_the_loop_the_program_is_run_to_its_end(caplog: pytest.Lo
     async def program() -> str:
         loop = asyncio.get_running_loop()
         left = loop.create_task(leave())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the loop is stopped and run again meanwhile
         loop.call_soon(interrupt)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # likewise
         loop.stop()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # likewise
         assert isinstance(left.exception(), SystemExit)
         return "the end"
 

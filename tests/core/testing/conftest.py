@@ -57,7 +57,7 @@ class Sleeper(Plugin[None]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         if request.method == "GET":
-            time.sleep(0.6)
+            time.sleep(0.6)  # to hold up the loop is the point
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ async def test_a_closed_checker_asks_no_more(
 
     await checker.aclose()
     asked = len(fake.requests)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # in which it would ask, if it did
 
     assert len(fake.requests) == asked
 

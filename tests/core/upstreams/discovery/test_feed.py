@@ -245,7 +245,7 @@ async def test_a_closed_feed_tells_nobody(make_feed: Callable[[Scripted], Feed])
     await seen.wait_for("a")
 
     await feed.aclose()
-    await asyncio.sleep(2 * GATHER_SECONDS)
+    await asyncio.sleep(2 * GATHER_SECONDS)  # in which it would tell, if it did
 
     assert seen.lists == ["a"]
 
