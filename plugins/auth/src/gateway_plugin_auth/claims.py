@@ -50,8 +50,9 @@ def _is_well_formed(claims: Claims) -> bool:
     for name in _DATES:
         if name in claims and not _is_date(claims[name]):
             return False
-    if any(name in claims and not isinstance(claims[name], str) for name in _TEXTS):
-        return False
+    for name in _TEXTS:
+        if name in claims and not isinstance(claims[name], str):
+            return False
     return audiences_of(claims) is not None and not ("aud" in claims and claims["aud"] is None)
 
 
@@ -106,9 +107,9 @@ def claims_problem(claims: Claims, policy: ClaimPolicy, now: float) -> str | Non
     problem = issuer_problem(claims, policy) or _audience_problem(claims, policy) or _time_problem(claims, policy, now)
     if problem is not None:
         return problem
-    if any(name not in claims for name in policy.required):
+    if policy.required and any(name not in claims for name in policy.required):
         return "claim-missing"
-    if any(name in claims for name in policy.forbidden):
+    if policy.forbidden and any(name in claims for name in policy.forbidden):
         return "claim-forbidden"
     return None
 

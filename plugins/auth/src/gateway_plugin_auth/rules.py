@@ -88,7 +88,7 @@ class AccessRules:
             return "scope"
         if self.roles is not None and not self.roles.holds(claims):
             return "role"
-        if not all(rule.holds(claims) for rule in self.claims):
+        if self.claims and not all(rule.holds(claims) for rule in self.claims):
             return "claim"
         return None
 

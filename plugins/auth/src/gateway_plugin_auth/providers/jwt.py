@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
-from gateway_plugin_sdk import MISSING, PluginContext, Request, claim_path, client_network
+from gateway_plugin_sdk import MISSING, Identity, PluginContext, Request, claim_path, client_network
 
 from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
@@ -19,7 +20,7 @@ from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.jws import MalformedTokenError, Token, described, parse_token
 from gateway_plugin_auth.keyring import make_keyring
 from gateway_plugin_auth.keys import KeySet
-from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
+from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.revocation_source import RevocationSource
 
@@ -169,7 +170,9 @@ class Tokens:
             outcome = Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
         else:
             name = self._config.identity_prefix + subject
-            outcome = verified(name, "jwt", token.claims, self._fields(token))
+            fields = self._fields(token) if self.header_names else ()
+            # The claims were read for this token, so there is nobody who could change them behind the proxy.
+            outcome = Verified(Identity(name, "jwt", MappingProxyType(token.claims)), fields)
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
         revocations = self._revocations.stamp if self._revocations is not None else None
         entry = Entry(outcome, self._keyring.stamp, revocations, until)
