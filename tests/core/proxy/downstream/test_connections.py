@@ -60,14 +60,27 @@ async def test_connections_that_are_turned_away_hold_few_descriptors(proxied: Pr
     await until(lambda: len(gateway.proxy.connections) == len(admitted))
 
 
-async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(proxied: Proxied) -> None:
-    gateway, _ = await proxied()
+SERVED = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
+REFUSED = [
+    b"GET / HTTP/1.1\r\nHost: x y\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nExpect: nothing\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
+    b"no request\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_bytes", [SERVED % b"", SERVED % b"Connection: close\r\n", *REFUSED])
+@pytest.mark.parametrize("upstream", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"no response\r\n\r\n"])
+async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(
+    proxied: Proxied, request_bytes: bytes, upstream: bytes
+) -> None:
+    gateway, _ = await proxied(upstream)
     gc.collect()
     gc.disable()
     try:
-        for head in (b"", b"Connection: close\r\n", b"Expect: nothing\r\n"):
+        for _ in range(3):
             client = await gateway.connect()
-            await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+            await client.send(request_bytes)
             await client.head()
             client.writer.close()
 
