@@ -37,6 +37,14 @@ class RequestOperations(Protocol):
     def abort(self, reason: str) -> None: ...
 
 
+class RequestInProgress(Protocol):
+    """What serves a request."""
+
+    @property
+    def operations(self) -> RequestOperations:
+        """What it can be asked to do; made when a hook asks."""
+
+
 class Request:
     """One request, from its head to its log line.
 
@@ -54,8 +62,9 @@ class Request:
     request_id = ""
     started = 0.0
     """Monotonic seconds at which the head was complete."""
-    operations: RequestOperations | None = None
-    """What serves `read`, `forward` and the like; for the data path and test kits."""
+    in_progress: RequestInProgress | None = None
+    """What serves the request while hooks may ask something of it; for the data path."""
+    _given_operations: RequestOperations | None = None
     path_was_set = False
     """Whether a plugin set `raw_path`."""
     path_flags = 0
@@ -260,6 +269,17 @@ class Request:
         if is_changed or self.method is not head.method:
             return None
         return head.repeated if headers is None or headers._block is self._head_block else None
+
+    @property
+    def operations(self) -> RequestOperations | None:
+        """What serves `read`, `forward` and the like; for the data path and test kits."""
+        if self._given_operations is not None or self.in_progress is None:
+            return self._given_operations
+        return self.in_progress.operations
+
+    @operations.setter
+    def operations(self, operations: RequestOperations) -> None:
+        self.in_progress, self._given_operations = None, operations
 
     @property
     def state(self) -> dict[str, Any]:

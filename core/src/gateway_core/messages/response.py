@@ -60,7 +60,7 @@ class Response:
     """
 
     # Defaults stand in the class: most responses pass by unchanged.
-    _body: Body = b""
+    _body: Body | None = b""  # None for an upstream's, until one is assigned
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
@@ -82,6 +82,7 @@ class Response:
     """Whether the upstream sent a body of no bytes; for the data path."""
     _headers: Headers | None = None
     _head_block = b""
+    _end = b""
 
     def __init__(
         self,
@@ -105,7 +106,8 @@ class Response:
         What is assigned is sent in place of the upstream's body. An iterator is closed on every end, also if another
         body is assigned, once that has ended.
         """
-        return self._body
+        body = self._body
+        return b"" if body is None else body
 
     @body.setter
     def body(self, body: Body) -> None:
@@ -117,7 +119,7 @@ class Response:
     @property
     def _has_assigned_body(self) -> bool:
         """Whether a body was assigned in place of an upstream's: that one is not sent any more, whatever follows."""
-        return self.is_streamed and "_body" in self.__dict__
+        return self.is_streamed and self._body is not None
 
     @property
     def _is_empty(self) -> bool:
@@ -134,12 +136,18 @@ class Response:
         self.replaced = (*self.replaced, *[each for each in bodies if each is not self._body])
 
     @classmethod
-    def streamed(cls, status: int, reason: str, block: bytes) -> Response:
-        """Return an upstream's response, whose body passes by; the block is known to be valid."""
+    def streamed(cls, status: int, reason: str, block: bytes, end: bytes = b"") -> Response:
+        """Return an upstream's response, whose body passes by; the block is known to be valid.
+
+        :param end: the lines that follow the block on the wire, with the empty line that ends the head: hooks see them
+            too. They are joined only if a hook looks.
+        """
         response = cls.__new__(cls)
         response.status = status
         response.reason = reason
         response._head_block = block
+        response._end = end
+        response._body = response._headers = None
         response.is_streamed = True
         response.produced_by = "upstream"
         return response
@@ -149,7 +157,11 @@ class Response:
         """The head's fields."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = headers_of_block(self._head_block)
+            block = self._head_block
+            if self._end:
+                block, self._end = block + self._end[:-4], b""
+                self._head_block = block
+            headers = self._headers = headers_of_block(block)
         return headers
 
     @headers.setter
@@ -317,4 +329,10 @@ def with_assigned_body(response: Response) -> Response:
 def response_block(response: Response) -> bytes:
     """Return the header block as it is now, changed or not; for the core (see `Headers`)."""
     headers = response._headers
-    return response._head_block if headers is None else block_of(headers)
+    return response._head_block + response._end[:-4] if headers is None else block_of(headers)
+
+
+def is_left_alone(response: Response) -> bool:
+    """Return whether fields and body of an upstream's response are as they came; for the core."""
+    headers = response._headers
+    return (headers is None or headers._block is response._head_block) and response._body is None

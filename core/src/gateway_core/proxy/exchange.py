@@ -41,18 +41,10 @@ class Exchange:
     """A request in progress, from its head to its log line."""
 
     __slots__ = (
-        "__dict__", "_own", "_pin", "_relay", "_stream", "body", "chain", "client", "deadline", "forwarding",
-        "head", "hooks", "id_line", "is_over", "phases", "proxy", "request", "route", "sent_body", "snapshot",
-        "sticky_target", "total_deadline", "writer",
+        "_operations", "_own", "_pin", "_relay", "_stream", "aborted", "body", "chain", "client", "deadline", "error",
+        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "reason", "request", "route",
+        "sent_body", "snapshot", "sticky_target", "total_deadline", "tunnel", "tunnel_bytes", "writer",
     )  # fmt: skip
-
-    # What few exchanges set or read has its default here; to find it in the class takes longer than to set it.
-    aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
-    reason: str | None = None  # why the gateway responded itself, or cut it off: a code of `gateway_core.reasons`
-    error: str | None = None  # the same in words; for logs, never for clients
-    hook_operations: ExchangeOperations | None = None  # what hooks can ask of the request, once one has run
-    tunnel: Tunnel | None = None  # of a 101
-    tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
 
     def __init__(
         self,
@@ -75,16 +67,22 @@ class Exchange:
         self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
-        self.deadline = NEVER
+        self.deadline = self.total_deadline = NEVER
         self.is_over = False
+        self.hooks: HookRunner | None = None  # as long as none has run, so that nothing can have been changed
+        self._operations: ExchangeOperations | None = None  # once a hook has asked for something
+        self.phases: RequestPhases | None = None
+        self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
+        # What responds: the upstream, the gateway or a plugin, what a pre-proxy hook forwards, a tunnel behind a 101.
         self._relay: Relay | None = None
         self._own: OwnResponse | None = None
-        self.hooks: HookRunner | None = None  # as long as none has run, so that nothing can have been changed
-        self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
-        self.forwarding: ForwardedExchange | None = None  # by a pre-proxy hook
-        self.phases: RequestPhases | None = None
+        self.forwarding: ForwardedExchange | None = None
         self._stream: ResponseStream | None = None
-        self.total_deadline = NEVER
+        self.tunnel: Tunnel | None = None
+        self.tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
+        self.aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
+        self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
+        self.error: str | None = None  # the same in words; for logs, never for clients
 
     # -- the phases before the upstream
 
@@ -94,8 +92,8 @@ class Exchange:
         snapshot.active += 1
         proxy.exchanges.add(self)
         self.body = body
-        is_one_too_many = 0 < snapshot.limits.max_requests < len(proxy.exchanges)
-        if not (self.chain.request or head.refusal or head.is_for_gateway or is_one_too_many):
+        is_one_too_many = len(proxy.exchanges) > snapshot.max_requests
+        if not (self.chain.request or head.is_for_gateway or is_one_too_many) and head.refusal is None:
             request = self.request
             found = head.match or find_route(self.client.router_in(snapshot, request.host), request)
             if isinstance(found, Match) and not head.path_flags:
@@ -108,8 +106,10 @@ class Exchange:
         phases = self.phases = RequestPhases(self)
         if is_one_too_many:
             phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)
+        elif found is None:
+            phases.start()
         else:
-            phases.start(found)
+            phases.take(found)
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -125,10 +125,18 @@ class Exchange:
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
-        if self.hooks is None:
-            self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
-            self.hook_operations = self.request.operations = ExchangeOperations(self)
-        return self.hooks
+        hooks = self.hooks
+        if hooks is None:
+            hooks = self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
+            self.request.in_progress = self
+        return hooks
+
+    @property
+    def operations(self) -> ExchangeOperations:
+        """What hooks can ask of the request; most ask for nothing."""
+        if self._operations is None:
+            self._operations = ExchangeOperations(self, is_sent=self._relay is not None)
+        return self._operations
 
     def forward(self) -> ForwardedExchange:
         """Return what forwards the request for a hook."""
@@ -140,14 +148,13 @@ class Exchange:
         self.sticky_target = sticky_target
         if route.total:
             self.total_deadline = self.request.started + route.total
-        if has_hooks := bool(self.chain.attempt or self.snapshot.attempt_hooks):
-            self.runner()
-        body = self.sent_body = self.body if self.hook_operations is None else self.hook_operations.take_body()
+        operations = self._operations
+        body = self.sent_body = self.body if operations is None else operations.take_body()
         relay = self._relay = Relay(self, route, target)
-        if has_hooks:
+        if self.chain.attempt or self.snapshot.attempt_hooks:
             relay.use_hooks(self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ()))
-        if body is not self.body and self.hook_operations is not None:
-            self.hook_operations.body.sent_by(relay)
+        if body is not self.body and operations is not None:
+            operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
         is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)
         now = self.proxy.now() if is_late else self.request.started
@@ -368,32 +375,32 @@ class Exchange:
         """
         self.is_over = True
         self.deadline = NEVER
-        proxy, request, relay, hooks, response, status = self.proxy, self.request, self._relay, self.hooks, None, 0
+        proxy, request, own, relay, response, status = self.proxy, self.request, self._own, self._relay, None, 0
         proxy.exchanges.discard(self)
-        if self._own is not None:
-            response, status = self._own.response, self._own.response.status
+        if own is not None:
+            response, status = own.response, own.response.status
         elif relay is not None and relay.response_head is not None:
-            if hooks is not None and relay.phase is not None:
+            if relay.phase is not None:
                 response = relay.phase.response
             status = relay.response_head.status if response is None else response.status
         duration = now - request.started
         proxy.telemetry.count(request.route, status, duration)
         if log := self.chain.log:
-            hooks, sent = self.runner(), relay if self.forwarding is None else self.forwarding.call
+            sent = relay if self.forwarding is None else self.forwarding.call
             record = make_record(self, sent, response, duration, proxy.wall())
             shown = response or response_of(relay)
-            hooks.run_last(self._pin.release, start_log_phase, log, request, shown, record)
+            self.runner().run_last(self._pin.release, start_log_phase, log, request, shown, record)
         else:
             self._pin.release()
         # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
         if relay is not None:
             self._relay = None
             relay.attempt.clear()
-        if hooks is not None:
-            hooks.end()
+        if self.hooks is not None:
+            self.hooks.end()
             if self.forwarding is not None:
                 self.forwarding.close()
-            request.operations = self.hook_operations = self.forwarding = self.hooks = None
+            request.in_progress = self._operations = self.forwarding = self.hooks = None
         self._own = self.body = self.sent_body = self._stream = self.phases = None
         if is_complete:
             self.writer.finish(now)

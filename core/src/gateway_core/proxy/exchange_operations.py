@@ -41,10 +41,14 @@ class ExchangeOperations:
 
     __slots__ = ("_body", "_exchange", "_is_sent")
 
-    def __init__(self, exchange: OperatedExchange) -> None:
+    def __init__(self, exchange: OperatedExchange, *, is_sent: bool) -> None:
+        """Begin with nothing asked for.
+
+        :param is_sent: whether the request goes upstream already, so that its body cannot be changed any more.
+        """
         self._exchange = exchange
         self._body: RequestChanges | None = None  # most hooks leave the body alone
-        self._is_sent = False
+        self._is_sent = is_sent
 
     @property
     def body(self) -> RequestChanges:

@@ -215,8 +215,8 @@ class ForwardingExchange(ForwardOwner, RunningExchange, Protocol):
     """The exchange, as far as this uses it."""
 
     @property
-    def hook_operations(self) -> BodyOperations | None:
-        """There are some, since a hook forwards."""
+    def operations(self) -> BodyOperations:
+        """What hooks can ask of the request."""
 
     def note_failure(self, reason: str, detail: str) -> None:
         """Record why the response is not an upstream's or a plugin's."""
@@ -243,8 +243,7 @@ class ForwardedExchange:
         return None if client_call is None else client_call.call
 
     def _take_body(self) -> RequestBody | None:
-        operations = self._exchange.hook_operations
-        assert operations is not None, "a hook forwards"
+        operations = self._exchange.operations
         body = self._body = operations.body.take()
         if body is not self._exchange.body:
             operations.body.sent_by(self)

@@ -47,17 +47,9 @@ class Relay:
     """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
 
     __slots__ = (
-        "__dict__", "_exchange", "_route", "_target", "_wait", "attempt", "body", "bound", "directory",
-        "response_head", "upstream",
+        "_attempt_phase", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
+        "_wait", "attempt", "body", "bound", "directory", "phase", "response_head", "upstream",
     )  # fmt: skip
-
-    # What few requests set has its default here and a place in the dictionary when it is set.
-    phase: ResponsePhase | None = None
-    """What has the response if hooks see it."""
-    _attempt_phase: AttemptPhase | None = None
-    _continue_sent = False
-    _copies_wait = False  # for the end of the request's body
-    _flags: int | None = None  # of the request as it was sent, if it is not as it came
 
     def __init__(self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget) -> None:
         """Send nothing yet."""
@@ -68,6 +60,11 @@ class Relay:
         self.directory = exchange.proxy.upstreams
         self.bound = exchange.client.bound
         self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
+        self.phase: ResponsePhase | None = None
+        """What has the response if hooks see it."""
+        self._attempt_phase: AttemptPhase | None = None
+        self._flags = exchange.head.flags  # of the request as it is sent
+        self._copies_wait = self._continue_sent = False  # the copies wait for the end of the request's body
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
         body = self.body = exchange.sent_body
@@ -139,8 +136,7 @@ class Relay:
                 return None
         if body is not None and is_reframed:
             flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
-        if flags != head.flags:
-            self._flags = flags
+        self._flags = flags
         prepared = data, flags
         if self._attempt_phase is None:
             return prepared
@@ -235,7 +231,7 @@ class Relay:
             head = self._undone(head)
         self.response_head = head
         if exchange.chain.response or self.upstream.sticky is not None or exchange.sticky_target is not None:
-            self.phase = ResponsePhase(exchange, self.attempt, head, self._sent_flags)
+            self.phase = ResponsePhase(exchange, self.attempt, head, self._flags)
             self.phase.start(body, complete)
             return
         if exchange.body is not None or not exchange.proxy.keeps_alive:
@@ -259,10 +255,6 @@ class Relay:
         )
         block = undo.apply(head.block, facts)
         return head if block is head.block else head.with_block(block)
-
-    @property
-    def _sent_flags(self) -> int:
-        return self._exchange.head.flags if self._flags is None else self._flags
 
     def on_body(self, data: bytes) -> None:
         exchange, phase = self._exchange, self.phase
@@ -297,7 +289,7 @@ class Relay:
         head = self.response_head = self._undone(head)
         exchange.watch(0)
         if exchange.chain.response:
-            self.phase = ResponsePhase(exchange, attempt, head, self._sent_flags)
+            self.phase = ResponsePhase(exchange, attempt, head, self._flags)
             self.phase.start_switch(connection, data)
             return
         block = head.block + exchange.snapshot.scope.via_line

@@ -90,11 +90,8 @@ class RequestPhases:
         # The second one is for a cookie, unless a plugin chose another upstream.
         self._target, self._sticky_target = chosen
 
-    def start(self, found: Found | None = None) -> None:
-        """Run the request phase, and go on.
-
-        :param found: the route, if it is known already.
-        """
+    def start(self) -> None:
+        """Run the request phase, and go on; or refuse a head that is not to be routed."""
         chain, head = self._owner.chain, self._owner.head
         if head.is_for_gateway:
             if head.facts.chunked or head.facts.content_length > 0:
@@ -107,7 +104,7 @@ class RequestPhases:
             head.drop_reserved(self._request, chain.reserved)
             self._owner.runner().run(self._requested, start_phase, chain.request, self._request)
         else:
-            self._take(found or self._find())
+            self.take(self._find())
 
     def refuse(
         self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), retry_after: float | None = None
@@ -126,7 +123,7 @@ class RequestPhases:
 
     def _requested(self, stop: Stop | None) -> None:
         if stop is None:
-            self._take(self._find())
+            self.take(self._find())
         else:
             self._respond(stop, "gateway_request")
 
@@ -134,7 +131,8 @@ class RequestPhases:
         owner = self._owner
         return find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request)
 
-    def _take(self, found: Found) -> None:
+    def take(self, found: Found) -> None:
+        """Go on from the route that takes the request, or refuse it for want of one."""
         owner, request = self._owner, self._request
         if isinstance(found, Match):
             request.path_params = found.params

@@ -18,7 +18,7 @@ from gateway_core.hooks import start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.response import response_block, with_assigned_body
+from gateway_core.messages.response import is_left_alone, response_block, with_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
@@ -35,6 +35,7 @@ class ResponsePhase:
 
     __slots__ = (
         "_attempt",
+        "_block",
         "_body",
         "_broken",
         "_flags",
@@ -44,7 +45,6 @@ class ResponsePhase:
         "_is_streaming",
         "_owner",
         "_queue",
-        "_seen",
         "_switched",
         "_trailers",
         "_via",
@@ -60,18 +60,19 @@ class ResponsePhase:
         self._attempt = attempt
         self._head = head
         self._flags = flags
+        via = self._via = owner.snapshot.scope.via_line
+        block = head.block + via if head.has_date else head.block + owner.proxy.date.block() + via
+        self._block = block  # without the line that each response has of its own
         # Hooks see what the writer adds; what they leave of it counts.
-        added = self._via = owner.snapshot.scope.via_line
-        if owner.chain.response:
-            added = (b"" if head.has_date else owner.proxy.date.block()) + added + owner.id_line[:-4]
-        self._seen = head.block + added
-        self.response = Response.streamed(head.status, head.reason, self._seen)
+        self.response = response = Response.streamed(
+            head.status, head.reason, block, owner.id_line if owner.chain.response else b""
+        )
         """As hooks see it, and then as they left it."""
-        self.response.operations = self
+        response.operations = self
         if owner.head.method == "HEAD":
-            self.response.is_for_head = True
+            response.is_for_head = True
         elif head.length == 0:
-            self.response.came_empty = True
+            response.came_empty = True
         self._is_decided = self._is_streaming = False
         self._held: list[bytes] = []  # what comes of the body while hooks decide
         self._trailers: bytes | None = None  # of a response that is complete while hooks decide
@@ -89,16 +90,8 @@ class ResponsePhase:
         self._held.append(body)
         if complete:
             self._trailers = b""
-        sticky, endpoint = attempt.upstream.sticky, attempt.endpoint
-        if sticky is not None and endpoint is not None:
-            cookie = sticky.set_cookie(endpoint, attempt.terms.sticky_cookie)
-            if cookie is not None:
-                self.response.headers.add("Set-Cookie", cookie)
-        route, target = owner.route, owner.sticky_target
-        if target is not None and route is not None and route.split is not None:
-            cookie = route.split.set_cookie(target, owner.request)
-            if cookie is not None:
-                self.response.headers.add("Set-Cookie", cookie)
+        if attempt.upstream.sticky is not None or owner.sticky_target is not None:
+            self._add_cookies()
         try:
             if hooks := owner.chain.response:
                 owner.runner().run(self._decided, start_response_phase, hooks, owner.request, self.response)
@@ -112,29 +105,67 @@ class ResponsePhase:
                 attempt.pause_reading()
             owner.watch(0)  # it is the hook that takes its time now, not the upstream
 
+    def _add_cookies(self) -> None:
+        """Set the cookies that keep the client on its endpoint and on its target."""
+        attempt, owner = self._attempt, self._owner
+        sticky, endpoint, route, target = attempt.upstream.sticky, attempt.endpoint, owner.route, owner.sticky_target
+        cookies: list[str | None] = []
+        if sticky is not None and endpoint is not None:
+            cookies.append(sticky.set_cookie(endpoint, attempt.terms.sticky_cookie))
+        if target is not None and route is not None and route.split is not None:
+            cookies.append(route.split.set_cookie(target, owner.request))
+        for cookie in cookies:
+            if cookie is not None:
+                self.response.headers.add("Set-Cookie", cookie)
+
     def _decided(self, response: Response) -> None:
         self._is_decided = True
-        owner, body = self._owner, self._body
+        owner, head = self._owner, self._head
         response.operations = None
-        if response is not self.response or "_body" in response.__dict__:
-            self.response.operations = None
-            response = with_assigned_body(response)
-            if not response.is_streamed:
-                # A hook replaced the response: the rest of the upstream's is not read.
-                self._drop()
-                owner.write_response(response)
-                return
-            self.response = response
-        trailers, held = self._trailers, self._held
+        if (
+            response is self.response
+            and self._body is None
+            and is_left_alone(response)
+            and response.status == head.status
+            and response.reason is head.reason
+            and not self._flags & HEAD_ONLY
+        ):  # as most hooks leave most responses
+            if owner.body is not None or not owner.proxy.keeps_alive:
+                owner.response_begins()
+            owner.writer.relay(head, self._via, owner.id_line, self._take_held(), self._trailers == b"")
+            self._go_on_with_rest()
+            return
+        self.response.operations = None
+        response = self.response = with_assigned_body(response)
+        if not response.is_streamed:
+            # A hook replaced the response: the rest of the upstream's is not read.
+            self._drop()
+            owner.write_response(response)
+            return
+        body = self._body
         if body is not None:
             if self._has_body(response):
-                self._go_on(response, body)
+                self._stream(response, body)
                 return
             self._queue = None
-        self._held = []
-        self._write(response, held[0] if len(held) == 1 else b"".join(held), trailers == b"")
+        self._write(response, self._take_held(), self._trailers == b"")
+        self._go_on_with_rest()
+
+    @property
+    def _shown(self) -> bytes:
+        """The block that hooks were shown."""
+        return self._block + self._owner.id_line[:-4] if self._owner.chain.response else self._block
+
+    def _take_held(self) -> bytes:
+        """Return what came of the body while hooks decided."""
+        held, self._held = self._held, []
+        return held[0] if len(held) == 1 else b"".join(held)
+
+    def _go_on_with_rest(self) -> None:
+        """Complete the response, whose head is written, or go on with its body."""
+        owner, trailers = self._owner, self._trailers
         if trailers == b"":
-            owner.finish(self._owner.proxy.now())
+            owner.finish(owner.proxy.now())
         elif trailers is not None:
             self.on_end(trailers)
         elif self._broken is not None:
@@ -156,7 +187,7 @@ class ResponsePhase:
         came = not self._flags & HEAD_ONLY and self._head.length not in {0, NO_BODY}
         return response.has_body and (is_set or came)
 
-    def _go_on(self, response: Response, body: StreamedBody) -> None:
+    def _stream(self, response: Response, body: StreamedBody) -> None:
         """Write a body that hooks read, replaced, or put filters over."""
         owner, taken = self._owner, body.take()
         if isinstance(taken, bytes):
@@ -173,14 +204,14 @@ class ResponsePhase:
         head, owner = self._head, self._owner
         if owner.body is not None or not owner.proxy.keeps_alive:
             owner.response_begins()
-        block, known, changes = response_block(response), self._seen, self._body
+        block, known, changes = response_block(response), self._shown, self._body
         if changes is not None and not changes.is_changed:
             changes = None
         is_head = owner.head.method == "HEAD"
         is_hooks_head = not is_head and bool(self._flags & HEAD_ONLY)
         is_same = changes is None and response.status == head.status and response.reason is head.reason
         if is_same and not is_hooks_head and block.startswith(known):
-            added = b"" if block is known else block[len(known) :]
+            added = block[len(known) :]
             # What does not begin a line went on with the last one: a value that a hook made longer.
             if not added or (added.startswith(b"\r\n") and not has_gateway_fields(added)):
                 owner.writer.relay(head, self._via + added, owner.id_line, body, complete)
@@ -325,7 +356,7 @@ class ResponsePhase:
         self._is_decided = True
         if response.is_streamed and response.status == head.status:
             self.response = response
-            fields = own_block(response, self._seen)
+            fields = own_block(response, self._shown)
             client = owner.writer.switch(head.status, response.reason, fields, self._attempt.terms.protocol_of(head))
             join(owner, client, connection, data)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway_core.routing import DEFAULT_POLICY
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gateway_core.routing import ListenerTable, PathPolicy, Refusal
     from gateway_core.snapshot.listeners import CompiledListener
     from gateway_core.snapshot.route import CompiledRoute
+
+
+NO_LIMIT: Final = (1 << 30) - 1
+"""More than there can be; integers below 2**30 are compared fastest."""
 
 
 class Snapshot:
@@ -34,6 +38,7 @@ class Snapshot:
         "global_chain",
         "limits",
         "listeners",
+        "max_requests",
         "path_policy",
         "router",
         "routes",
@@ -82,6 +87,8 @@ class Snapshot:
         self.path_policy = path_policy
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
+        self.max_requests = self.limits.max_requests or NO_LIMIT
+        """Exchanges at one time; as an attribute of this class, since those of configurations take long to read."""
         self.active = 0
         """Exchanges that are in progress on this snapshot."""
         self._close = close
