@@ -14,12 +14,21 @@ from tests.core.proxy.kit import Peer, Proxied
 
 
 class Hooked(Plugin[Any]):
-    """Does nothing before the upstream, so that its route's requests pass all phases."""
+    """Does nothing before the upstream, in the one phase that is run without more than the match."""
 
     name = "hooked"
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None: ...
+
+
+class Early(Plugin[Any]):
+    """Does nothing before the match, so that requests pass all phases."""
+
+    name = "early"
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> None: ...
 
 
 REQUESTS = [
@@ -46,13 +55,13 @@ async def test_a_request_that_is_sent_straight_goes_upstream_as_one_that_passes_
     seen: dict[str, bytes] = {}
     statuses: dict[str, int] = {}
 
-    for extra in ("", "plugins: [{name: hooked}]"):
+    for extra in ("", "plugins: [{name: hooked}]", "plugins: [{name: early}]"):
 
         async def serve(peer: Peer, extra: str = extra) -> None:
             seen[extra] = await peer.head()
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-        gateway, _ = await proxied(serve, extra=f"limits: {{max_body_bytes: 8}}\n{extra}", plugins=[Hooked])
+        gateway, _ = await proxied(serve, extra=f"limits: {{max_body_bytes: 8}}\n{extra}", plugins=[Hooked, Early])
         client = await gateway.connect()
         await client.send(sent)
         statuses[extra] = int((await client.head())[9:12])

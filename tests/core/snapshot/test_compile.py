@@ -274,7 +274,7 @@ routes:
     await snapshot.aclose()
 
 
-async def test_a_route_is_direct_if_nothing_but_the_match_is_to_be_decided(
+async def test_a_route_is_direct_if_nothing_but_pre_proxy_hooks_decides_behind_the_match(
     load_text: Load, environment: Environment
 ) -> None:
     snapshot = await compiled(
@@ -297,7 +297,8 @@ routes:
     direct = {name for name, route in snapshot.routes.items() if route.is_direct}
     as_it_came = {name for name, route in snapshot.routes.items() if route.targets and route.targets[0].is_plain}
 
-    assert direct == {"one", "changed"}
+    assert direct == {"one", "changed", "hooked"}
+    assert {name for name in direct if snapshot.routes[name].has_pre_proxy} == {"hooked"}
     assert as_it_came == {"one", "hooked", "split", "gathered"}
     changed = snapshot.routes["changed"]
     assert (changed.total, changed.idle) == (3, 5)

@@ -52,6 +52,14 @@ class ResponseOperations(Protocol):
         """See `Response.add_body_filter`."""
 
 
+class ResponseInProgress(Protocol):
+    """What passes an upstream's response on."""
+
+    @property
+    def operations(self) -> ResponseOperations:
+        """What its body can be asked to do; made when a hook asks."""
+
+
 class Response:
     """One response on its way to the client.
 
@@ -66,8 +74,9 @@ class Response:
     """``upstream``, ``gateway``, or the id of the binding that responded."""
     failure: str | None = None
     """Code of why the gateway made this response (docs/reasons.md); None for an upstream's and a plugin's."""
-    operations: ResponseOperations | None = None
-    """What serves `read` and the like for a body that is streamed; for the data path and test kits."""
+    in_progress: ResponseInProgress | None = None
+    """What passes the response on, while hooks may ask something of its body; for the data path."""
+    _operations: ResponseOperations | None = None
     body_filters: tuple[FilterSpec, ...] = ()
     """What the body goes through, in order; for the data path."""
     is_filtered = False
@@ -129,6 +138,17 @@ class Response:
         is_upstreams = self.is_streamed and not self._has_assigned_body
         is_empty = self.came_empty if is_upstreams else self._body == b""
         return is_empty or self.headers.get("Content-Length") == "0"
+
+    @property
+    def operations(self) -> ResponseOperations | None:
+        """What serves `read` and the like for a body that is streamed; for the data path and test kits."""
+        if self._operations is not None or self.in_progress is None:
+            return self._operations
+        return self.in_progress.operations
+
+    @operations.setter
+    def operations(self, operations: ResponseOperations | None) -> None:
+        self.in_progress, self._operations = None, operations
 
     def replaces(self, other: Response) -> None:
         """Have what another response's body holds closed behind this one's; for the data path."""

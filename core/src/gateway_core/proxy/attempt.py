@@ -42,8 +42,8 @@ class Attempt:
     """One attempt (a `ResponseHandler`)."""
 
     __slots__ = (
-        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at", "responded_at",
-        "retries", "upstream",
+        "__dict__", "_connection", "_head", "_is_counted", "_is_resent", "_owner", "endpoint", "picked_at",
+        "responded_at", "retries", "upstream",
     )  # fmt: skip
 
     # What few attempts set has its default here and a place in the dictionary when it is set.
@@ -61,20 +61,23 @@ class Attempt:
         self.endpoint: Endpoint | None = None
         """The one that was picked."""
         self.picked_at = self.responded_at = 0.0
-        self._is_counted = False
+        self._is_counted = self._is_resent = False
         self._connection: UpstreamConnection | None = None
 
     @property
     def terms(self) -> AttemptTerms:
         """What is the same for all attempts of the request."""
         if self._terms is None:
-            self._terms = self._owner.terms()
+            self._terms = self._owner.terms() if self.retries is None else self.retries.terms
         return self._terms
 
     # -- sending
 
-    def start(self, now: float) -> None:
-        """Pick an endpoint and send the request there, or wait in the upstream's queue."""
+    def start(self, now: float) -> bool:
+        """Pick an endpoint and send the request there, or wait in the upstream's queue.
+
+        :returns: whether the head is written; otherwise `AttemptOwner` is called when it is, or when it cannot be.
+        """
         owner, upstream = self._owner, self.upstream
         if owner.bound is None and self.retries is None and upstream.is_plain:
             endpoint = upstream.pick(None, now)
@@ -83,17 +86,16 @@ class Attempt:
         if endpoint is None:
             refusal = upstream.refusal(now)
             self._fail(503, "upstream.unavailable", refusal.reason.value, refusal.retry_after or None)
-            return
+            return False
         self.endpoint = endpoint
         self.picked_at = now
         admission = upstream.admission
         if not admission.is_unlimited and not self._is_admitted(endpoint):
-            return
+            return False
         admission.load.active += 1
         endpoint.active += 1
         self._is_counted = True
-        if (head := owner.prepare(endpoint)) is not None:
-            self._connect(endpoint, head, now)
+        return (head := owner.prepare(endpoint)) is not None and self._connect(endpoint, head, now)
 
     def _pick(self, now: float) -> Endpoint | None:
         """Pick an endpoint for a request that was attempted before, or whose client or key has one of its own."""
@@ -122,26 +124,24 @@ class Attempt:
         try:
             self.upstream.admission.enter(endpoint)
             self._is_counted = True
-            head = owner.prepare(endpoint)
-            if head is not None:
-                self._connect(endpoint, head, owner.directory.now())
+            self.connect(owner.prepare(endpoint))
         except Exception as error:  # noqa: BLE001 - the end of another request called this, which is not to fail for it
             owner.crashed(error)
 
-    def connect(self, head: PreparedRequest) -> None:
-        """Send the head that the owner prepared later than it was asked to; nothing happens after `give_up`."""
-        if not self.is_over:
-            is_resent = self.retries is not None and self.retries.was_resent
-            self._connect(self.picked, head, self._owner.directory.now(), over_new=is_resent)
+    def connect(self, head: PreparedRequest | None) -> None:
+        """Send the head that the owner prepared later than in `start`; nothing happens after `give_up`."""
+        if head is not None and not self.is_over:
+            owner, now = self._owner, self._owner.directory.now()
+            if self._connect(self.picked, head, now):
+                owner.on_sent(now)
 
-    def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float, *, over_new: bool = False) -> None:
-        """Send over an idle connection to the endpoint, or a new one.
+    def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float) -> bool:
+        """Send over an idle connection to the endpoint, or a new one; return whether the head is written.
 
-        :param now: monotonic seconds; the wait for the response begins here.
-        :param over_new: use a new connection only, not an idle one.
+        :param now: monotonic seconds.
         """
         owner, idle, connection = self._owner, endpoint.pool, None
-        if not over_new:
+        if not self._is_resent:
             if owner.bound is not None:
                 connection = owner.bound.take(endpoint)
             if connection is None and isinstance(idle, Pool):
@@ -154,12 +154,13 @@ class Attempt:
             owner.on_waiting(0)
             pool = owner.directory.pool_for(endpoint, self.upstream)
             self._connecting = pool.connect(seconds, self._connected, terms.proxy_client)
-        elif owner.body is not None:
-            self._send(connection, head, now)
+            return False
+        if owner.body is not None:
+            self._send(connection, head)
         else:
             self._connection = connection
             connection.send(self, head[0], head[1])
-            owner.on_sent(now)
+        return True
 
     def _connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
         self._connecting = None
@@ -167,11 +168,12 @@ class Attempt:
             if connection is None:
                 self._retry_or_fail(failure, detail)
             else:
-                self._send(connection, self._head, self._owner.directory.now())
+                self._send(connection, self._head)
+                self._owner.on_sent(self._owner.directory.now())
         except Exception as error:  # noqa: BLE001 - the task that connects has no one else to tell
             self._owner.crashed(error)
 
-    def _send(self, connection: UpstreamConnection, head: PreparedRequest, now: float) -> None:
+    def _send(self, connection: UpstreamConnection, head: PreparedRequest) -> None:
         self._connection = connection
         owner, (data, flags) = self._owner, head
         body = owner.body
@@ -182,7 +184,6 @@ class Attempt:
             connection.send_with_body(self, data, piece, flags, is_complete, body.trailers if is_complete else b"")
             if not is_complete:
                 body.attach(connection)
-        owner.on_sent(now)
 
     # -- what the connection reports
 
@@ -246,9 +247,8 @@ class Attempt:
             owner.on_broken(ending.reason, detail)
         elif failure in STALE and connection is not None and connection.uses > 1 and self._history().takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
-            head = owner.prepare(self.picked)
-            if head is not None:
-                self._connect(self.picked, head, owner.directory.now(), over_new=True)
+            self._is_resent = True
+            self.connect(owner.prepare(self.picked))
         else:
             self._retry_or_fail(failure, detail)
 

@@ -177,7 +177,10 @@ class AttemptOwner(Protocol):
         """
 
     def on_sent(self, now: float) -> None:
-        """Called when the head is written, with what was there of the body: the wait for the response begins."""
+        """Called when the head is written, with what was there of the body: the wait for the response begins.
+
+        Not called if the request was sent within `Attempt.start`, which says so.
+        """
 
     def on_waiting(self, seconds: float) -> None:
         """Called when the attempt waits for something else, ``seconds`` at most; 0 is no limit of its own."""
@@ -219,11 +222,11 @@ class AttemptOwner(Protocol):
 class Retries:
     """The failed attempts of one request; its next attempt goes on with them."""
 
-    __slots__ = ("_is_retrying", "_owner", "_terms", "_timer", "attempted", "first_picked_at", "records", "was_resent")
+    __slots__ = ("_is_retrying", "_owner", "_timer", "attempted", "first_picked_at", "records", "terms", "was_resent")
 
     def __init__(self, owner: AttemptOwner, terms: AttemptTerms) -> None:
         self._owner = owner
-        self._terms = terms
+        self.terms = terms
         self._is_retrying = False
         self._timer: asyncio.TimerHandle | None = None  # of the backoff
         self.records: tuple[AttemptRecord, ...] = ()
@@ -241,7 +244,7 @@ class Retries:
 
     def takes_resend(self) -> bool:
         """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
-        terms, body = self._terms, self._owner.body
+        terms, body = self.terms, self._owner.body
         if self.was_resent or terms.method not in terms.policy.methods:
             return False
         if body is not None:
@@ -258,7 +261,7 @@ class Retries:
         :param can_fail_over: whether it found no connection to a discovered endpoint, and there are others.
         """
         self.end()
-        owner, terms, body = self._owner, self._terms, self._owner.body
+        owner, terms, body = self._owner, self.terms, self._owner.body
         if outcome == Outcome.LOCAL or not (terms.policy.is_enabled or can_fail_over):
             return None
         verdict = terms.policy.decide(

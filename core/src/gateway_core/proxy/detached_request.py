@@ -14,7 +14,6 @@ from copy import copy
 from weakref import ref
 
 from gateway_core import reasons
-from gateway_core.config import LimitsConfig
 from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
@@ -117,7 +116,6 @@ class DetachedRequest:
 
     deadline = NEVER  # its upstream call has one
     forwarding = None
-    tunnel = None
     tunnel_bytes: tuple[int, int] | None
 
     def __init__(self, made: DetachedOperations, request: Request) -> None:
@@ -234,11 +232,6 @@ class DetachedRequest:
         """Do nothing: it stays on the snapshot that was pinned."""
 
     # -- what forwarding uses (`ForwardOwner`), and the body (`BodyOwner`, `RequestFlow`)
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
-        return self.proxy.limits
 
     def runner(self) -> HookRunner:
         return self._runner

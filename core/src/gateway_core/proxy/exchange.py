@@ -14,7 +14,6 @@ chain alive by a `ChainLease`, and releases the snapshot.
 
 from __future__ import annotations
 
-from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
@@ -25,7 +24,7 @@ from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import RequestPhases, find_route
+from gateway_core.proxy.request_phases import Found, RequestPhases, find_route, run_pre_proxy
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.running_exchange import ExchangeHost
@@ -79,37 +78,35 @@ class Exchange:
         self.forwarding: ForwardedExchange | None = None
         self._stream: ResponseStream | None = None
         self.tunnel: Tunnel | None = None
-        self.tunnel_bytes: tuple[int, int] | None = None  # from the client and to it behind a 101
+        self.tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
         self.aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         self.error: str | None = None  # the same in words; for logs, never for clients
-
-    # -- the phases before the upstream
+        snapshot.active += 1
+        proxy.exchanges.add(self)
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
-        proxy, snapshot, head, found = self.proxy, self.snapshot, self.head, None
-        snapshot.active += 1
-        proxy.exchanges.add(self)
+        snapshot, head, request = self.snapshot, self.head, self.request
         self.body = body
-        is_one_too_many = len(proxy.exchanges) > snapshot.max_requests
-        if not (self.chain.request or head.is_for_gateway or is_one_too_many) and head.refusal is None:
-            request = self.request
-            found = head.match or find_route(self.client.router_in(snapshot, request.host), request)
-            if isinstance(found, Match) and not head.path_flags:
-                route = found.payload
-                if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
-                    self.route, self.chain, request.route = route, route.chain, route.info
-                    request.path_params = found.params
+        found: Found | None = None
+        if len(self.proxy.exchanges) <= snapshot.max_requests:
+            found = head.match  # which there is only where nothing comes before the route
+            if found is None and not (self.chain.request or head.is_for_gateway) and head.refusal is None:
+                found = find_route(self.client.router_in(snapshot, request.host), request)
+        if isinstance(found, Match) and not head.path_flags:
+            route = found.payload
+            if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
+                self.route, self.chain, request.route = route, route.chain, route.info
+                request.path_params = found.params
+                if not route.has_pre_proxy or (phases := run_pre_proxy(self, route)) is None:
                     self.send(route, route.targets[0])
                     return
-        phases = self.phases = RequestPhases(self)
-        if is_one_too_many:
-            phases.refuse(503, "limits.max-requests", "limits.max_requests is reached", retry_after=1)
-        elif found is None:
-            phases.start()
-        else:
-            phases.take(found)
+                self.phases = phases
+                phases.settle()
+                return
+        self.phases = RequestPhases(self)
+        self.phases.start(found)
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -117,11 +114,9 @@ class Exchange:
 
     def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = ()) -> None:
         """Begin with the response, the connection's last one: there is no request that could be read."""
-        self.snapshot.active += 1
-        self.proxy.exchanges.add(self)
         self.writer.make_last()
-        phases = self.phases = RequestPhases(self)
-        phases.refuse(status, reason, detail, allow=allow)
+        self.phases = RequestPhases(self)
+        self.phases.refuse(status, reason, detail, allow=allow)
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
@@ -156,11 +151,17 @@ class Exchange:
         if body is not self.body and operations is not None:
             operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
-        is_late = (body is not None and body.is_gathered) or (self.hooks is not None and self.hooks.was_suspended)
-        now = self.proxy.now() if is_late else self.request.started
+        hooks, now = self.hooks, self.request.started
+        if (hooks is not None and hooks.was_suspended) or (body is not None and body.is_gathered):
+            now = self.proxy.now()
         if route.mirrors:
             relay.send_copies()
-        relay.attempt.start(now)
+        if relay.attempt.start(now):
+            if body is not None:
+                relay.on_sent(now)
+            else:
+                until, total = now + relay.wait, self.total_deadline
+                self.deadline = until if until < total else total  # noqa: FURB136 - a call less
 
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
@@ -170,7 +171,7 @@ class Exchange:
         elif self.forwarding is not None:
             self.forwarding.body_progress()
         elif body is not None and (body.is_being_read or body.is_gathered):
-            self.watch(self.limits.body_timeout)
+            self.watch(self.proxy.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
@@ -191,13 +192,6 @@ class Exchange:
             self.break_off("gateway" if status == 413 else "client", reason, detail)
         else:
             self.fail(status, reason, detail)
-
-    # -- responses
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """The limits of the snapshot in force."""
-        return self.proxy.limits
 
     @property
     def is_responding(self) -> bool:
@@ -258,7 +252,7 @@ class Exchange:
         """Called when the client does not keep up."""
         if self._relay is not None and self._stream is None:
             self._relay.pause()
-        self.watch(self.limits.write_timeout)
+        self.watch(self.proxy.limits.write_timeout)
 
     def resume_response(self) -> None:
         """Called when the client takes more."""
@@ -368,7 +362,7 @@ class Exchange:
         self.writer.cut(flush=flush)
         self.finish(self.proxy.now(), is_complete=False)
 
-    def finish(self, now: float, *, is_complete: bool = True) -> None:
+    def finish(self, now: float, is_complete: bool = True) -> None:
         """Run the log phase, give the connection back, and let go of the snapshot.
 
         :param is_complete: whether the response is; else the connection is being closed already.
@@ -380,16 +374,16 @@ class Exchange:
         if own is not None:
             response, status = own.response, own.response.status
         elif relay is not None and relay.response_head is not None:
-            if relay.phase is not None:
-                response = relay.phase.response
+            response = relay.response if relay.phase is None else relay.phase.response
             status = relay.response_head.status if response is None else response.status
-        duration = now - request.started
-        proxy.telemetry.count(request.route, status, duration)
+        proxy.telemetry.count(request.route, status, now - request.started)
         if log := self.chain.log:
             sent = relay if self.forwarding is None else self.forwarding.call
-            record = make_record(self, sent, response, duration, proxy.wall())
+            record = make_record(self, sent, response, now - request.started, proxy.wall())
             shown = response or response_of(relay)
             self.runner().run_last(self._pin.release, start_log_phase, log, request, shown, record)
+        elif self._pin is self.snapshot and not self.snapshot.is_awaited:
+            self.snapshot.active -= 1
         else:
             self._pin.release()
         # Without cycles of references, all that belonged to the request is freed now, and not by the collector.

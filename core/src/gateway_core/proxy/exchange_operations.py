@@ -12,22 +12,21 @@ from gateway_core.messages.hook_owner import running_hook
 from gateway_core.proxy.detached_request import detach
 from gateway_core.proxy.forward import ForwardedExchange, ForwardingExchange
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_changes import ChangingExchange, RequestChanges
+from gateway_core.proxy.request_changes import RequestChanges
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.reasons import PLUGIN_ABORTED
 
 
-class OperatedExchange(ForwardingExchange, ChangingExchange, Protocol):
+class OperatedExchange(ForwardingExchange, Protocol):
     """The exchange, as far as its operations use it."""
 
-    forwarding: ForwardedExchange | None
-    is_over: bool
+    @property
+    def forwarding(self) -> ForwardedExchange | None:
+        """What forwards the request, if a hook does."""
 
     @property
-    def is_responding(self) -> bool:
-        """Whether there is a response, written or not."""
-
-    tunnel: Tunnel | None
+    def tunnel(self) -> Tunnel | None:
+        """What follows a 101."""
 
     def forward(self) -> ForwardedExchange:
         """Return what forwards the request for a hook."""

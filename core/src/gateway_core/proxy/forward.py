@@ -19,12 +19,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from gateway_core.config import LimitsConfig
 from gateway_core.errors import BodyTooLargeError
-from gateway_core.hooks import Chain, Hook, Stop, Suspended, start_phase, start_response_phase
-from gateway_core.messages import Request, Response
+from gateway_core.hooks import Hook, Stop, Suspended, start_phase, start_response_phase
+from gateway_core.messages import Response
 from gateway_core.proxy.client_call import ClientCall, SentRequest
-from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response, show_own_fields
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.mirror import send_copies
@@ -32,38 +30,16 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import Destination, RequestPhases
 from gateway_core.proxy.response_fields import own_block
 from gateway_core.proxy.response_phase import join
-from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.running_exchange import ExchangeHost, RunningExchange
+from gateway_core.proxy.running_exchange import RequestOwner, RunningExchange
 from gateway_core.proxy.upstream_call import UpstreamCall
-from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.reasons import BODY_TOO_LARGE, PLUGIN_FAILED
 from gateway_core.snapshot import CompiledRoute
-from gateway_core.snapshot.snapshot import Snapshot
 
 T = TypeVar("T")
 
 
-class ForwardOwner(Protocol):
-    """Whose request it is: an exchange's, or a detached one."""
-
-    body: RequestBody | None
-    """The client's."""
-    client: Client
-    head: RequestHead
-    id_line: bytes
-    chain: Chain
-    route: CompiledRoute | None
-    proxy: ExchangeHost
-    request: Request
-    snapshot: Snapshot
-    writer: ResponseWriter
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
-
-    def watch(self, seconds: float) -> None:
-        """Expire in so many seconds; 0 is no limit but that of the whole request."""
+class ForwardOwner(RequestOwner, Protocol):
+    """Whose request it is, once its route is known."""
 
     @property
     def phases(self) -> RequestPhases | None:
@@ -140,7 +116,7 @@ class Forward:
         if body is not None and not body.is_complete and body is exchange.body:
             if exchange.head.facts.expect:
                 exchange.writer.send_continue()
-            exchange.watch(exchange.limits.body_timeout)
+            exchange.watch(exchange.proxy.limits.body_timeout)
         if body is not None and route.buffer_request:
             try:
                 await body.read(route.buffer_request)
@@ -218,15 +194,9 @@ class ForwardingExchange(ForwardOwner, RunningExchange, Protocol):
     def operations(self) -> BodyOperations:
         """What hooks can ask of the request."""
 
-    def note_failure(self, reason: str, detail: str) -> None:
-        """Record why the response is not an upstream's or a plugin's."""
-
-    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
-        """Respond, through these response hooks."""
-
 
 class ForwardedExchange:
-    """Forwards the request of an exchange (a `Forwarding`)."""
+    """Forwards the request of an exchange."""
 
     __slots__ = ("_body", "_copies_wait", "_exchange", "_forward")
 
@@ -265,7 +235,7 @@ class ForwardedExchange:
     def body_progress(self) -> None:
         """Called when a piece of the client's body came."""
         exchange, call = self._exchange, self.call
-        exchange.watch(exchange.limits.body_timeout)
+        exchange.watch(exchange.proxy.limits.body_timeout)
         if call is not None:
             call.body_progress()
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway_core.errors import ClientGoneError
 from gateway_core.hooks import Stop, Suspended
-from gateway_core.messages import Response
+from gateway_core.messages import Request, Response
 from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.response import close_bodies
 from gateway_core.tasks import spawn
@@ -34,14 +34,15 @@ class Cancellable(Protocol):
 class HookRunner:
     """Made for an exchange when its first hook is to run."""
 
-    __slots__ = ("_context", "_crashed", "_task", "_upload", "is_stopped", "suspended", "was_suspended")
+    __slots__ = ("_crashed", "_task", "_upload", "context", "is_stopped", "suspended", "was_suspended")
 
     def __init__(self, crashed: Callable[[BaseException], None], context: Context) -> None:
         """Begin with a context that nothing else runs in.
 
         :param crashed: called with what a phase, or what goes on after it, raises.
         """
-        self._context = context
+        self.context = context
+        """Where plain hooks are run: `settle` takes what that came to."""
         self._crashed = crashed
         self._task: asyncio.Task[Any] | None = None
         self._upload: Cancellable | None = None
@@ -54,7 +55,10 @@ class HookRunner:
 
     def run(self, then: Callable[[T], None], start: Callable[..., T | Suspended[T]], *args: Any) -> None:
         """Run a phase and call ``then`` with its outcome, at once or when a hook that must be awaited is done."""
-        outcome = self._context.run(start, *args)
+        self.settle(then, self.context.run(start, *args), args[1])
+
+    def settle(self, then: Callable[[T], None], outcome: T | Suspended[T], request: Request) -> None:
+        """Call ``then`` with the outcome of a phase that was started, now or when it is there."""
         if self.is_stopped:
             self._drop(outcome)
             return
@@ -63,22 +67,22 @@ class HookRunner:
             return
         self.suspended = outcome
         self.was_suspended = True
-        self._context.run(current_request.set, args[1])
-        task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self._context)
+        self.context.run(current_request.set, request)
+        task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self.context)
         task.add_done_callback(partial(self._resume, then))
 
     def run_last(self, done: Callable[[], None], start: Callable[..., Suspended[None] | None], *args: Any) -> None:
         """Run the log phase; `cancel` does not end it, and ``done`` is called in any case."""
-        outcome = self._context.run(start, *args)
+        outcome = self.context.run(start, *args)
         if outcome is None:
             done()
         else:
-            task = spawn(outcome.finish(), name="log", context=self._context)
+            task = spawn(outcome.finish(), name="log", context=self.context)
             task.add_done_callback(lambda _: done())
 
     def spawn(self, coroutine: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         """Run something else in the context; `cancel` does not end it, and what it raises stays with it."""
-        return spawn(coroutine, name=name, on_error=_ignore, context=self._context)
+        return spawn(coroutine, name=name, on_error=_ignore, context=self.context)
 
     def keep_upload(self, upload: Cancellable) -> None:
         """Cancel the upload of a request's body with the phases, or at the end."""
@@ -103,11 +107,11 @@ class HookRunner:
 
     def sibling(self) -> HookRunner:
         """Return another runner in the same context, for phases within one in which a hook is awaited."""
-        return HookRunner(self._crashed, self._context)
+        return HookRunner(self._crashed, self.context)
 
     def copy_for(self, crashed: Callable[[BaseException], None]) -> HookRunner:
         """Return a runner in a copy of the context, for hooks over a copy of the request."""
-        return HookRunner(crashed, self._context.copy())
+        return HookRunner(crashed, self.context.copy())
 
     def _resume(self, then: Callable[[T], None], task: asyncio.Task[T]) -> None:
         is_current = self._task is task

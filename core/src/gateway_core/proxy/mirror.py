@@ -145,7 +145,8 @@ class MirrorCopy:
         admission.load.copies += 1
         self.directory.calls.add(self)
         self.on_waiting(0)
-        self._attempt.start(self.directory.now())
+        if self._attempt.start(now := self.directory.now()):
+            self.on_sent(now)
 
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, without credentials unless the mirror gets them."""
@@ -185,7 +186,8 @@ class MirrorCopy:
     def on_retry(self, retries: Retries) -> None:
         """Make the other attempt: a discovered endpoint could not be connected to."""
         self._attempt = Attempt(self, retries)
-        self._attempt.start(self.directory.now())
+        if self._attempt.start(now := self.directory.now()):
+            self.on_sent(now)
 
     def on_sent(self, now: float) -> None:
         self._watch(self._mirror.timeouts.response, now)

@@ -10,10 +10,9 @@ import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from gateway_core.hooks import Hook, start_response_phase
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec
 from gateway_core.messages.body_sources import (
     Body,
@@ -25,7 +24,6 @@ from gateway_core.messages.body_sources import (
 )
 from gateway_core.messages.response import with_assigned_body
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
-from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
 from gateway_core.proxy.response_stream import (
     PluginBody,
@@ -35,37 +33,10 @@ from gateway_core.proxy.response_stream import (
     report_body,
     report_filter,
 )
-from gateway_core.proxy.response_writer import ResponseWriter
-from gateway_core.proxy.running_exchange import ExchangeHost
+from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
-from gateway_core.proxy.wire.request_head import RequestHead
 
 _log = logging.getLogger("gateway.proxy")
-
-
-class OwnResponseOwner(Protocol):
-    """The exchange, as far as its own responses use it."""
-
-    head: RequestHead
-    id_line: bytes
-    proxy: ExchangeHost
-    request: Request
-    writer: ResponseWriter
-
-    def runner(self) -> HookRunner:
-        """Return what runs its hooks."""
-
-    def response_begins(self) -> None:
-        """Called before the head is written."""
-
-    def stream(self, stream: ResponseStream) -> None:
-        """Called when the body is streamed: it is to be resumed and cancelled with the response."""
-
-    def body_broken(self, error: BaseException) -> None:
-        """Called when the rest of the body will not come."""
-
-    def written(self) -> None:
-        """Called when the response is written."""
 
 
 class OwnResponse:
@@ -73,7 +44,7 @@ class OwnResponse:
 
     __slots__ = ("_body", "_length", "_owner", "reason", "response")
 
-    def __init__(self, owner: OwnResponseOwner, response: Response) -> None:
+    def __init__(self, owner: RunningExchange, response: Response) -> None:
         self._owner = owner
         self.response = response
         self._body: Body = response.body

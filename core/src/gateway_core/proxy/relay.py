@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.hooks import Hook, Stop
+from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response
+from gateway_core.messages.response import is_left_alone
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.response_phase import ResponsePhase, join
+from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
@@ -33,7 +34,7 @@ from gateway_core.proxy.upstream_head import (
     target_of,
     upstream_head,
 )
-from gateway_core.proxy.wire.request_head import IN_CHUNKS
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import ResponseFacts, UnsafePathError
 from gateway_core.snapshot import CompiledRoute, RouteTarget
@@ -47,8 +48,9 @@ class Relay:
     """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_attempt_phase", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
-        "_wait", "attempt", "body", "bound", "directory", "phase", "response_head", "upstream",
+        "_arrived", "_attempt_phase", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
+        "attempt", "body", "bound", "directory", "phase", "response", "response_head", "upstream",
+        "wait",
     )  # fmt: skip
 
     def __init__(self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget) -> None:
@@ -59,9 +61,13 @@ class Relay:
         upstream = self.upstream = target.upstream
         self.directory = exchange.proxy.upstreams
         self.bound = exchange.client.bound
-        self._wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
+        self.wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
+        """Seconds to wait for a response; infinite if there is no limit."""
+        self.response: Response | None = None
+        """The response as hooks see it, if they do."""
         self.phase: ResponsePhase | None = None
-        """What has the response if hooks see it."""
+        """What has the response if hooks do more than look at it."""
+        self._arrived: tuple[bytes, bytes, bytes, bool] | None = None  # what came with the head, while hooks look at it
         self._attempt_phase: AttemptPhase | None = None
         self._flags = exchange.head.flags  # of the request as it is sent
         self._copies_wait = self._continue_sent = False  # the copies wait for the end of the request's body
@@ -110,18 +116,15 @@ class Relay:
         """Make the head, and run the hooks over it; None if it is passed on later, or refused."""
         exchange, target, body = self._exchange, self._target, self.body
         head, request = exchange.head, exchange.request
-        facts, flags = head.facts, head.flags
+        flags, framing = head.flags, head.framing
         is_reframed = body is not None and (body.is_chunked or body.is_gathered)
-        if is_reframed or facts.chunked or facts.expect or facts.takes_trailers or facts.upgrade is not None:
+        if framing is None or is_reframed:
             framing = self._framing(body)
-        elif facts.content_length >= 0:
-            framing = b"\r\nContent-Length: %d" % facts.content_length
-        else:
-            framing = b""
         is_untouched = exchange.hooks is None or has_come_as_is(request, head)
         if is_untouched and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
-            host = facts.host.encode("latin-1") if target.preserve_host and facts.host else endpoint.authority
+            keeps_host = target.preserve_host and head.facts.host
+            host = head.facts.host.encode("latin-1") if keeps_host else endpoint.authority
             data = b"".join((head.line, b"\r\nHost: ", host, head.tail, framing, exchange.id_line))
         else:
             policy = self._route.path_policy
@@ -174,18 +177,19 @@ class Relay:
     def on_sent(self, now: float) -> None:
         exchange, body = self._exchange, self.body
         if body is None or body.is_complete:
-            exchange.watch_until(now + self._wait)
+            exchange.watch_until(now + self.wait)
         elif self.expects_continue and not body.received:
             exchange.watch(EXPECT_WAIT)
         else:
-            exchange.watch(exchange.limits.body_timeout)
+            exchange.watch(exchange.proxy.limits.body_timeout)
 
     def on_waiting(self, seconds: float) -> None:
         self._exchange.watch(seconds)
 
     def on_retry(self, retries: Retries) -> None:
-        self.attempt = Attempt(self, retries)
-        self.attempt.start(self.directory.now())
+        self.attempt, now = Attempt(self, retries), self.directory.now()
+        if self.attempt.start(now):
+            self.on_sent(now)
 
     def on_interim(self, head: ResponseHead) -> None:
         if head.status == 100:
@@ -206,7 +210,7 @@ class Relay:
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
         if self.response_head is None and self.attempt.is_sent:
-            self._exchange.watch(self._exchange.limits.body_timeout)
+            self._exchange.watch(self._exchange.proxy.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the client's body is complete."""
@@ -218,7 +222,7 @@ class Relay:
         if self._copies_wait:
             self.send_copies()
         if self.response_head is None and self.attempt.is_sent:
-            self._exchange.watch(self._wait)
+            self._exchange.watch(self.wait)
 
     def keep_bound(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         self._exchange.client.keep_bound(endpoint, connection)
@@ -230,18 +234,73 @@ class Relay:
         if self._target.rewrite.response is not None:
             head = self._undone(head)
         self.response_head = head
-        if exchange.chain.response or self.upstream.sticky is not None or exchange.sticky_target is not None:
-            self.phase = ResponsePhase(exchange, self.attempt, head, self._flags)
-            self.phase.start(body, complete)
+        is_sticky = self.upstream.sticky is not None or exchange.sticky_target is not None
+        via = exchange.snapshot.scope.via_line
+        if (exchange.chain.response or is_sticky) and not self._passes_hooks(head, via, body, complete, is_sticky):
             return
         if exchange.body is not None or not exchange.proxy.keeps_alive:
             exchange.response_begins()
-        exchange.writer.relay(head, exchange.snapshot.scope.via_line, exchange.id_line, body, complete)
+        exchange.writer.relay(head, via, exchange.id_line, body, complete)
         if complete:
-            exchange.finish(self.attempt.responded_at)
+            exchange.finish(self.attempt.responded_at if self.response is None else self.directory.now())
         else:
             exchange.watch(self._route.timeouts.idle)
             exchange.snapshot_replaced()
+
+    def _passes_hooks(self, head: ResponseHead, via: bytes, body: bytes, complete: bool, is_sticky: bool) -> bool:
+        """Run the response hooks; return whether they left the response alone, so that it goes on like any other.
+
+        Otherwise the response is the phase's.
+        """
+        exchange, hooks = self._exchange, self._exchange.chain.response
+        response = self._show(head, via, body, complete)
+        if is_sticky:
+            add_cookies(response, self.attempt, exchange)
+        if not hooks:
+            self.operations.settle(response)
+            return False
+        runner = exchange.hooks or exchange.runner()
+        outcome = runner.context.run(start_response_phase, hooks, exchange.request, response)
+        if (
+            outcome is response
+            and self.phase is None
+            and is_left_alone(response)
+            and response.status == head.status
+            and response.reason is head.reason
+            and not (self._flags & HEAD_ONLY or runner.is_stopped)
+        ):
+            response.in_progress = self._arrived = None
+            return True
+        self.operations.settle(outcome)
+        return False
+
+    def _show(self, head: ResponseHead, via: bytes, body: bytes, complete: bool) -> Response:
+        """Return the response as hooks see it: with what the writer adds."""
+        exchange = self._exchange
+        block = head.block if head.has_date else head.block + exchange.proxy.date.block()
+        if via:
+            block += via
+        id_line = exchange.id_line if exchange.chain.response else b""
+        response = self.response = Response.streamed(head.status, head.reason, block, id_line)
+        if exchange.head.method == "HEAD":
+            response.is_for_head = True
+        elif head.length == 0:
+            response.came_empty = True
+        self._arrived = block, via, body, complete
+        response.in_progress = self
+        return response
+
+    @property
+    def operations(self) -> ResponsePhase:
+        """What hooks can ask of the response (see `gateway_core.messages.Response`); made when one does."""
+        if self.phase is None:
+            head, response, arrived = self.response_head, self.response, self._arrived
+            assert head is not None, "a hook asks"
+            assert response is not None, "a hook asks"
+            assert arrived is not None, "a hook asks"
+            self.phase = ResponsePhase(self._exchange, self.attempt, head, self._flags, response, *arrived)
+            self._arrived = None
+        return self.phase
 
     def _undone(self, head: ResponseHead) -> ResponseHead:
         """Return the response's head in the client's words (`rewrite_response`)."""
@@ -289,8 +348,8 @@ class Relay:
         head = self.response_head = self._undone(head)
         exchange.watch(0)
         if exchange.chain.response:
-            self.phase = ResponsePhase(exchange, attempt, head, self._flags)
-            self.phase.start_switch(connection, data)
+            self._show(head, exchange.snapshot.scope.via_line, b"", complete=True)
+            self.operations.start_switch(connection, data)
             return
         block = head.block + exchange.snapshot.scope.via_line
         client = exchange.writer.switch(head.status, head.reason, block, attempt.terms.protocol_of(head))

@@ -18,19 +18,16 @@ import asyncio
 from functools import partial
 from typing import Final, Protocol
 
-from gateway_core.config import LimitsConfig
 from gateway_core.errors import ClientGoneError
-from gateway_core.hooks import Chain
-from gateway_core.messages import Headers, Request
+from gateway_core.messages import Headers
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import trailer_block
 from gateway_core.proxy.response_stream import close_source, report_filter
-from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody, outside
-from gateway_core.proxy.wire.request_head import RequestHead
 
 _TURN: Final = 262144
 """Bytes that one upload passes on before others have their turn."""
@@ -219,34 +216,6 @@ def whole_body(data: bytes, trailers: bytes = b"") -> RequestBody:
     )
 
 
-class ChangingExchange(Protocol):
-    """The exchange, as far as changes of its request's body use it."""
-
-    body: RequestBody | None
-    chain: Chain
-    head: RequestHead
-    is_over: bool
-    request: Request
-    writer: ResponseWriter
-
-    @property
-    def is_responding(self) -> bool:
-        """Whether there is a response, written or not."""
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
-
-    def runner(self) -> HookRunner:
-        """Return what runs the hooks."""
-
-    def watch(self, seconds: float) -> None:
-        """Expire in so many seconds; 0 is no limit but that of the whole request."""
-
-    def body_broken(self, error: BaseException) -> None:
-        """Called when a filter failed: the body that goes upstream will not be complete."""
-
-
 class BodySender(Protocol):
     """What sends the body upstream."""
 
@@ -259,7 +228,7 @@ class RequestChanges:
 
     __slots__ = ("_changes", "_exchange", "_has_continued", "_is_taken", "_sender", "_sent", "whole")
 
-    def __init__(self, exchange: ChangingExchange) -> None:
+    def __init__(self, exchange: RunningExchange) -> None:
         self._exchange = exchange
         self._sender: BodySender | None = None
         self.whole: bytes | None = None
@@ -349,7 +318,7 @@ class RequestChanges:
             if exchange.head.facts.expect and not self._has_continued:
                 self._has_continued = True
                 exchange.writer.send_continue()
-            exchange.watch(exchange.limits.body_timeout)
+            exchange.watch(exchange.proxy.limits.body_timeout)
         elif not self._is_taken:
             exchange.watch(0)
 

@@ -13,12 +13,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway_core.errors import TextTooLongError
-from gateway_core.hooks import Chain, Hook, Stop, reject_result, start_phase
+from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, start_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.gateway_responses import gateway_response
-from gateway_core.proxy.running_exchange import PhasesOwner
+from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
-from gateway_core.reasons import PLUGIN_FAILED
+from gateway_core.reasons import LIMIT_REQUESTS, PLUGIN_FAILED
 from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, path_problem
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 
@@ -71,29 +71,62 @@ def find_route(router: Router[CompiledRoute], request: Request) -> Found:
     return found
 
 
+def run_pre_proxy(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
+    """Run the pre-proxy hooks of a route that is direct.
+
+    :returns: what goes on from there; None if they let the request pass to the route's target, as almost always.
+    """
+    request, chain, target = owner.request, route.chain, route.targets[0]
+    if chain.reserved_by_route is not None:
+        owner.head.drop_reserved(request, chain.reserved_by_route)
+    if not chain.pre_proxy:
+        return None
+    name = request.upstream = target.upstream.name  # setting another one overrides it
+    runner = owner.runner()
+    stop = runner.context.run(start_phase, chain.pre_proxy, request)
+    if stop is None and request.upstream is name and not (request.path_flags or runner.is_stopped):
+        return None
+    return RequestPhases(owner, (target, None), stop)
+
+
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may.
 
-    Made unless nothing but the route is to be decided (`CompiledRoute.is_direct`).
+    Made unless nothing but the route is to be decided, and plain hooks let the request pass (`run_pre_proxy`).
     """
 
-    __slots__ = ("_owner", "_request", "_sticky_target", "_target", "_was_rerouted")
+    __slots__ = ("_owner", "_request", "_sticky_target", "_stop", "_target", "_was_rerouted")
 
-    def __init__(self, owner: PhasesOwner, chosen: ChosenTarget = (None, None)) -> None:
+    def __init__(
+        self,
+        owner: RequestOwner,
+        chosen: ChosenTarget = (None, None),
+        stop: Stop | Suspended[Stop | None] | None = None,
+    ) -> None:
         """Decide nothing yet.
 
-        :param chosen: what was decided over the request that this one is a copy of.
+        :param chosen: what was decided already: over the request that this one is a copy of, or by `run_pre_proxy`.
+        :param stop: what the pre-proxy phase came to, which ran already.
         """
+        self._stop = stop
         self._owner = owner
         self._request = owner.request
         self._was_rerouted = False
         # The second one is for a cookie, unless a plugin chose another upstream.
         self._target, self._sticky_target = chosen
 
-    def start(self) -> None:
-        """Run the request phase, and go on; or refuse a head that is not to be routed."""
+    def start(self, found: Found | None) -> None:
+        """Run the request phase, and go on; or refuse a head that is not to be routed.
+
+        :param found: the route, if it is known already: there is no request phase, and nothing to refuse.
+        """
+        if found is not None:
+            self._take(found)
+            return
         chain, head = self._owner.chain, self._owner.head
-        if head.is_for_gateway:
+        if len(self._owner.proxy.exchanges) > self._owner.snapshot.max_requests:
+            self.refuse(503, LIMIT_REQUESTS, "limits.max_requests is reached", retry_after=1)
+        elif head.is_for_gateway:
             if head.facts.chunked or head.facts.content_length > 0:
                 # The body is not read, so where the next request begins is unknown.
                 self._owner.writer.make_last()
@@ -104,7 +137,7 @@ class RequestPhases:
             head.drop_reserved(self._request, chain.reserved)
             self._owner.runner().run(self._requested, start_phase, chain.request, self._request)
         else:
-            self.take(self._find())
+            self._take(self._find())
 
     def refuse(
         self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = (), retry_after: float | None = None
@@ -123,7 +156,7 @@ class RequestPhases:
 
     def _requested(self, stop: Stop | None) -> None:
         if stop is None:
-            self.take(self._find())
+            self._take(self._find())
         else:
             self._respond(stop, "gateway_request")
 
@@ -131,7 +164,7 @@ class RequestPhases:
         owner = self._owner
         return find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request)
 
-    def take(self, found: Found) -> None:
+    def _take(self, found: Found) -> None:
         """Go on from the route that takes the request, or refuse it for want of one."""
         owner, request = self._owner, self._request
         if isinstance(found, Match):
@@ -188,6 +221,10 @@ class RequestPhases:
         else:
             self._allowed(None)
 
+    def settle(self) -> None:
+        """Go on from the pre-proxy phase that ran already."""
+        self._owner.runner().settle(self._allowed, self._stop, self._request)
+
     @property
     def chosen(self) -> ChosenTarget:
         """What was decided so far, for a copy of the request."""
@@ -195,14 +232,11 @@ class RequestPhases:
 
     def _allowed(self, stop: Stop | None) -> None:
         """Run the pre-proxy hooks of the target that is set by now."""
-        owner, route = self._owner, self._owner.route
-        if stop is not None or owner.forwarding is not None:
-            self._end_pre_proxy(stop)
-            return
-        if route is not None and route.upstream is None and (chain := self.take_target_chain()) is not None:
+        owner = self._owner
+        if stop is None and owner.forwarding is None and (chain := self.take_target_chain()) is not None:
             owner.runner().run(self._forward, start_phase, chain.pre_proxy, self._request)
         else:
-            self._forward(None)
+            self._forward(stop)
 
     def _end_pre_proxy(self, stop: Stop | None) -> None:
         """Respond with what a hook forwarded, or with its own response."""
@@ -297,7 +331,7 @@ class RequestPhases:
         elif body.received <= limit:
             if owner.head.facts.expect:
                 owner.writer.send_continue()
-            owner.watch(owner.limits.body_timeout)
+            owner.watch(owner.proxy.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the request's body is complete, while there is nothing upstream."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 from functools import partial
 
 from gateway_core.errors import UpstreamError
-from gateway_core.hooks import start_response_phase
+from gateway_core.hooks import Suspended, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.response import is_left_alone, response_block, with_assigned_body
+from gateway_core.messages.response import response_block, with_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
@@ -51,50 +51,48 @@ class ResponsePhase:
         "response",
     )
 
-    def __init__(self, owner: RunningExchange, attempt: Attempt, head: ResponseHead, flags: int) -> None:
-        """Make the response that hooks see.
+    def __init__(
+        self,
+        owner: RunningExchange,
+        attempt: Attempt,
+        head: ResponseHead,
+        flags: int,
+        response: Response,
+        block: bytes,
+        via: bytes,
+        body: bytes,
+        complete: bool,
+    ) -> None:
+        """Take a response over that hooks look at.
 
         :param flags: those of the request that went upstream: a hook may have made a HEAD of it.
+        :param block: the fields that hooks see, without the one that each response has of its own.
+        :param via: the part of them that is not the upstream's.
+        :param body: what came with the head; if ``complete``, all of it.
         """
         self._owner = owner
         self._attempt = attempt
         self._head = head
         self._flags = flags
-        via = self._via = owner.snapshot.scope.via_line
-        block = head.block + via if head.has_date else head.block + owner.proxy.date.block() + via
-        self._block = block  # without the line that each response has of its own
-        # Hooks see what the writer adds; what they leave of it counts.
-        self.response = response = Response.streamed(
-            head.status, head.reason, block, owner.id_line if owner.chain.response else b""
-        )
+        self._block = block
+        self._via = via
+        self.response = response
         """As hooks see it, and then as they left it."""
         response.operations = self
-        if owner.head.method == "HEAD":
-            response.is_for_head = True
-        elif head.length == 0:
-            response.came_empty = True
         self._is_decided = self._is_streaming = False
-        self._held: list[bytes] = []  # what comes of the body while hooks decide
-        self._trailers: bytes | None = None  # of a response that is complete while hooks decide
+        self._held = [body]  # what comes of the body while hooks decide
+        self._trailers = b"" if complete else None  # of a response that is complete while hooks decide
         self._broken: tuple[str, str] | None = None  # reason and detail of one that will never be complete
         self._switched: UpstreamConnection | None = None
         self._body: StreamedBody | None = None
         self._queue: BodyQueue | None = None
 
-    def start(self, body: bytes, complete: bool) -> None:
-        """Run the hooks, and pass on what they leave.
-
-        :param body: what came with the head.
-        """
+    def settle(self, outcome: Response | Suspended[Response]) -> None:
+        """Pass on what the hooks leave, now or when the one that is awaited is done."""
         attempt, owner = self._attempt, self._owner
-        self._held.append(body)
-        if complete:
-            self._trailers = b""
-        if attempt.upstream.sticky is not None or owner.sticky_target is not None:
-            self._add_cookies()
         try:
-            if hooks := owner.chain.response:
-                owner.runner().run(self._decided, start_response_phase, hooks, owner.request, self.response)
+            if owner.chain.response:
+                owner.runner().settle(self._decided, outcome, owner.request)
             else:
                 self._decided(self.response)
         except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
@@ -105,65 +103,24 @@ class ResponsePhase:
                 attempt.pause_reading()
             owner.watch(0)  # it is the hook that takes its time now, not the upstream
 
-    def _add_cookies(self) -> None:
-        """Set the cookies that keep the client on its endpoint and on its target."""
-        attempt, owner = self._attempt, self._owner
-        sticky, endpoint, route, target = attempt.upstream.sticky, attempt.endpoint, owner.route, owner.sticky_target
-        cookies: list[str | None] = []
-        if sticky is not None and endpoint is not None:
-            cookies.append(sticky.set_cookie(endpoint, attempt.terms.sticky_cookie))
-        if target is not None and route is not None and route.split is not None:
-            cookies.append(route.split.set_cookie(target, owner.request))
-        for cookie in cookies:
-            if cookie is not None:
-                self.response.headers.add("Set-Cookie", cookie)
-
     def _decided(self, response: Response) -> None:
         self._is_decided = True
-        owner, head = self._owner, self._head
-        response.operations = None
-        if (
-            response is self.response
-            and self._body is None
-            and is_left_alone(response)
-            and response.status == head.status
-            and response.reason is head.reason
-            and not self._flags & HEAD_ONLY
-        ):  # as most hooks leave most responses
-            if owner.body is not None or not owner.proxy.keeps_alive:
-                owner.response_begins()
-            owner.writer.relay(head, self._via, owner.id_line, self._take_held(), self._trailers == b"")
-            self._go_on_with_rest()
-            return
-        self.response.operations = None
+        owner = self._owner
+        response.operations = self.response.operations = None
         response = self.response = with_assigned_body(response)
         if not response.is_streamed:
             # A hook replaced the response: the rest of the upstream's is not read.
             self._drop()
             owner.write_response(response)
             return
-        body = self._body
+        body, trailers = self._body, self._trailers
         if body is not None:
             if self._has_body(response):
                 self._stream(response, body)
                 return
             self._queue = None
-        self._write(response, self._take_held(), self._trailers == b"")
-        self._go_on_with_rest()
-
-    @property
-    def _shown(self) -> bytes:
-        """The block that hooks were shown."""
-        return self._block + self._owner.id_line[:-4] if self._owner.chain.response else self._block
-
-    def _take_held(self) -> bytes:
-        """Return what came of the body while hooks decided."""
         held, self._held = self._held, []
-        return held[0] if len(held) == 1 else b"".join(held)
-
-    def _go_on_with_rest(self) -> None:
-        """Complete the response, whose head is written, or go on with its body."""
-        owner, trailers = self._owner, self._trailers
+        self._write(response, held[0] if len(held) == 1 else b"".join(held), trailers == b"")
         if trailers == b"":
             owner.finish(owner.proxy.now())
         elif trailers is not None:
@@ -174,6 +131,11 @@ class ResponsePhase:
             owner.snapshot_replaced()
             if not owner.writer.is_paused:
                 owner.resume_response()
+
+    @property
+    def _shown(self) -> bytes:
+        """The block that hooks were shown."""
+        return self._block + self._owner.id_line[:-4] if self._owner.chain.response else self._block
 
     def _drop(self) -> None:
         """Take no more from the upstream."""
@@ -338,7 +300,6 @@ class ResponsePhase:
         """
         owner = self._owner
         self._switched = connection
-        self._trailers = b""  # there is no body
         connection.pause_reading()
         try:
             hooks, request = owner.chain.response, owner.request
@@ -374,6 +335,19 @@ class ResponsePhase:
         if self._switched is not None:
             self._switched.transport.abort()
             self._switched = None
+
+
+def add_cookies(response: Response, attempt: Attempt, owner: RunningExchange) -> None:
+    """Set the cookies that keep the client on its endpoint and on its target."""
+    sticky, endpoint, route, target = attempt.upstream.sticky, attempt.endpoint, owner.route, owner.sticky_target
+    cookies: list[str | None] = []
+    if sticky is not None and endpoint is not None:
+        cookies.append(sticky.set_cookie(endpoint, attempt.terms.sticky_cookie))
+    if target is not None and route is not None and route.split is not None:
+        cookies.append(route.split.set_cookie(target, owner.request))
+    for cookie in cookies:
+        if cookie is not None:
+            response.headers.add("Set-Cookie", cookie)
 
 
 def join(owner: RunningExchange, client: TunnelEnd, connection: UpstreamConnection, data: bytes) -> None:

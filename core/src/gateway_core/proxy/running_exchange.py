@@ -1,4 +1,9 @@
-"""An exchange in progress as its parts see it: the phases before the upstream, the relay, responses; and its host."""
+"""An exchange in progress as its parts see it, and its host.
+
+`RequestOwner` is what an exchange has in common with a detached request, which has no client to respond to: its phases
+before the upstream and what forwards it know no more. `RunningExchange` is the exchange as all its other parts see it:
+relay, response phase, own responses, what hooks do to the body.
+"""
 
 from __future__ import annotations
 
@@ -34,27 +39,13 @@ class ExchangeHost(Protocol):
     holder: SnapshotHolder
     telemetry: Telemetry
     upstreams: UpstreamDirectory
-    exchanges: set[TrackedExchange]
+    exchanges: set[RequestOwner]
     tunnels: set[Tunnel]
     keeps_alive: bool
 
     @property
     def limits(self) -> LimitsConfig:
         """Those of the snapshot in force."""
-
-
-class TrackedExchange(Protocol):
-    """An exchange in progress, as the proxy sees it."""
-
-    @property
-    def deadline(self) -> float:
-        """Monotonic seconds."""
-
-    def expire(self, now: float) -> None:
-        """Act on the deadline, which is over."""
-
-    def snapshot_replaced(self) -> None:
-        """Called when another snapshot is in force."""
 
 
 class Forwarding(Protocol):
@@ -67,32 +58,45 @@ class Forwarding(Protocol):
         """
 
 
-class PhasesOwner(Protocol):
-    """The exchange, as far as these phases use it."""
+class RequestOwner(Protocol):
+    """Whose request it is: an exchange's, or a detached one."""
 
     body: RequestBody | None
+    """The client's."""
     chain: Chain
     client: Client
     head: RequestHead
-    writer: ResponseWriter
+    id_line: bytes
     proxy: ExchangeHost
     request: Request
     route: CompiledRoute | None
     snapshot: Snapshot
+    writer: ResponseWriter
+
+    aborted: str | None
+    """Who ended a response that is not complete: client, upstream or gateway."""
+    reason: str | None
+    """Why the response is not an upstream's or a plugin's, or was cut off: a code of `gateway_core.reasons`."""
+    error: str | None
+    """The same in words; for logs, never for clients."""
+    tunnel_bytes: tuple[int, int] | None
+    """From the client and to it, where that is not the body and what the writer has sent."""
 
     @property
-    def forwarding(self) -> Forwarding | None:
-        """What a hook forwards."""
+    def deadline(self) -> float:
+        """Monotonic seconds."""
 
-    @property
-    def limits(self) -> LimitsConfig:
-        """The limits of the snapshot in force."""
+    def expire(self, now: float) -> None:
+        """Act on the deadline, which is over."""
+
+    def snapshot_replaced(self) -> None:
+        """Called when another snapshot may be in force."""
 
     def runner(self) -> HookRunner:
-        """Return what runs its hooks."""
+        """Return what runs the hooks."""
 
     def watch(self, seconds: float) -> None:
-        """Expire in so many seconds, 0 is never."""
+        """Expire in so many seconds; 0 is no limit but that of the whole request."""
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -103,6 +107,13 @@ class PhasesOwner(Protocol):
         :param sticky_target: the target, if a cookie is to keep the client on it.
         """
 
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """What forwards the request for a pre-proxy hook."""
+
+    def note_failure(self, reason: str, detail: str) -> None:
+        """Record why the response is not an upstream's or a plugin's."""
+
     def fail(self, status: int, reason: str, detail: str) -> None:
         """Respond for the gateway."""
 
@@ -112,47 +123,26 @@ class PhasesOwner(Protocol):
     def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
         """Respond, through these response hooks."""
 
-    def note_failure(self, reason: str, detail: str) -> None:
-        """Record why the response is not an upstream's or a plugin's."""
 
-
-class RunningExchange(Protocol):
+class RunningExchange(RequestOwner, Protocol):
     """The exchange, as its parts use it."""
 
-    client: Client
-    head: RequestHead
-    chain: Chain
-    route: CompiledRoute | None
-    snapshot: Snapshot
     hooks: HookRunner | None
-    sticky_target: RouteTarget | None
-    proxy: ExchangeHost
-    request: Request
-    writer: ResponseWriter
-    body: RequestBody | None
+    is_over: bool
     sent_body: RequestBody | None
     """What goes upstream: the client's body, unless hooks changed it."""
-    id_line: bytes
+    sticky_target: RouteTarget | None
     total_deadline: float
     """Monotonic seconds by which all has to be over."""
 
     @property
-    def limits(self) -> LimitsConfig:
-        """Those of the snapshot in force."""
-
-    def runner(self) -> HookRunner:
-        """Return what runs the hooks."""
-
-    def watch(self, seconds: float) -> None:
-        """Expire in so many seconds; 0 is no limit but that of the whole request."""
+    def is_responding(self) -> bool:
+        """Whether there is a response, written or not."""
 
     def watch_until(self, when: float) -> None:
         """Expire at a time of the monotonic clock."""
 
     # -- responses
-
-    def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
-        """Respond, through these response hooks."""
 
     def write_response(self, response: Response) -> None:
         """Write a response that was made here, whole."""
@@ -166,13 +156,7 @@ class RunningExchange(Protocol):
     def stream(self, stream: ResponseStream) -> None:
         """Resume and cancel the stream of a body with its response."""
 
-    def snapshot_replaced(self) -> None:
-        """Called when the head is written, and the response is not complete: the snapshot may not be in force."""
-
     # -- ends
-
-    def note_failure(self, reason: str, detail: str) -> None:
-        """Record why the response is not an upstream's or a plugin's."""
 
     def fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         """Respond for the gateway."""
@@ -181,7 +165,7 @@ class RunningExchange(Protocol):
         """Cut off the response, whose head is written."""
 
     def body_broken(self, error: BaseException) -> None:
-        """Called when what gives a response's body failed."""
+        """Called when what gives a body failed: that of the response, or what goes upstream."""
 
     def crashed(self, error: BaseException) -> None:
         """Called when the gateway itself failed, or over what a plugin left."""

@@ -24,7 +24,7 @@ from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.response_fields import DateField
-from gateway_core.proxy.running_exchange import TrackedExchange
+from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
@@ -60,7 +60,7 @@ class Proxy:
         """Connections on their way to their end."""
         self.beginnings: set[Expiring] = set()
         """Connections that were accepted and whose protocol is not chosen yet."""
-        self.exchanges: set[TrackedExchange] = set()
+        self.exchanges: set[RequestOwner] = set()
         self.tunnels: set[Tunnel] = set()
         """Those of exchanges that have changed protocols."""
         self.keeps_alive = True

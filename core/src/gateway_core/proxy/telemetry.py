@@ -19,7 +19,8 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.wire.response_head import ResponseHead
 
-_NO_ROUTE = ""
+_NO_ROUTE: Final = ""
+_SHORTEST: Final = DURATION_BUCKETS[0]
 
 
 class _Meter:
@@ -44,13 +45,15 @@ class Telemetry(Collector):
 
     def count(self, route: RouteInfo | None, status: int, seconds: float) -> None:
         """Count a request that is over."""
-        name = route.id if route is not None else _NO_ROUTE
-        meter = self._meters.get(name)
-        if meter is None:
-            meter = self._meters[name] = _Meter()
-        requests = meter.requests
-        requests[status] = requests.get(status, 0) + 1
-        meter.durations[bisect_left(DURATION_BUCKETS, seconds)] += 1
+        name = _NO_ROUTE if route is None else route.id
+        # A look-up that fails is rare, and one that does not costs half of `get`.
+        try:
+            meter = self._meters[name]
+            meter.requests[status] += 1
+        except KeyError:
+            meter = self._meters.setdefault(name, _Meter())
+            meter.requests[status] = 1
+        meter.durations[0 if seconds <= _SHORTEST else bisect_left(DURATION_BUCKETS, seconds)] += 1
         meter.seconds += seconds
 
     def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
@@ -84,7 +87,7 @@ class Responded(Protocol):
 
 
 class EndedExchange(Protocol):
-    """An exchange at its end."""
+    """An exchange or a detached request at its end."""
 
     aborted: str | None
     body: RequestBody | None

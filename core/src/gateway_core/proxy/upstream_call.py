@@ -213,7 +213,8 @@ class UpstreamCall:
         if self._error is not None:
             return  # it was closed meanwhile
         try:
-            self.attempt.start(self.directory.now())
+            if self.attempt.start(now := self.directory.now()):
+                self.on_sent(now)
         except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
             self.crashed(error)
 
@@ -293,7 +294,8 @@ class UpstreamCall:
 
     def on_retry(self, retries: Retries) -> None:
         self.attempt = Attempt(self, retries)
-        self.attempt.start(self.directory.now())
+        if self.attempt.start(now := self.directory.now()):
+            self.on_sent(now)
 
     def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
         self.on_waiting(self._timeouts.response)

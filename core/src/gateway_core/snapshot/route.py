@@ -91,8 +91,10 @@ class CompiledRoute:
     """The route's own; None if its upstream's holds."""
 
     is_direct: bool = field(init=False)
-    """Whether nothing is left to decide once the route is known: no hook runs before the upstream, there is one target,
-    and a body goes on as it comes."""
+    """Whether nothing but pre-proxy hooks decides once the route is known: there is one target, and a body goes on as
+    it comes."""
+    has_pre_proxy: bool = field(init=False)
+    """Whether the pre-proxy phase has anything to do."""
     idle: float = field(init=False)
     """Seconds to wait for the next part of a response's body; infinite if there is no limit."""
     total: float = field(init=False)
@@ -102,8 +104,8 @@ class CompiledRoute:
 
     def __post_init__(self) -> None:
         chain = self.chain
-        has_hooks = chain.route_match or chain.pre_proxy or chain.reserved_by_route is not None
-        self.is_direct = self.upstream is not None and not has_hooks and not self.buffer_request
+        self.is_direct = self.upstream is not None and not chain.route_match and not self.buffer_request
+        self.has_pre_proxy = bool(chain.pre_proxy) or chain.reserved_by_route is not None
         # Plain attributes of this class: those of a section of the configuration take three times as long to read.
         self.total = self.timeouts.total
         self.idle = self.timeouts.idle or math.inf

@@ -36,6 +36,7 @@ class Snapshot:
         "config",
         "fallback",
         "global_chain",
+        "is_awaited",
         "limits",
         "listeners",
         "max_requests",
@@ -94,6 +95,8 @@ class Snapshot:
         self._close = close
         self._made_of = made_of
         self._on_idle: Callable[[], None] | None = None
+        self.is_awaited = False
+        """Whether something waits for its last exchange; if not, one may end by counting ``active`` down itself."""
 
     def listener_for(self, address: str, host: str, client_auth: Hashable) -> CompiledListener | Refusal:
         """Return the listener that a request belongs to, or why there is none.
@@ -109,7 +112,7 @@ class Snapshot:
         """End one exchange; the last one of a retired snapshot lets its retirement go on."""
         self.active -= 1
         if self._on_idle is not None and self.active <= 0:
-            on_idle, self._on_idle = self._on_idle, None
+            on_idle, self._on_idle, self.is_awaited = self._on_idle, None, False
             on_idle()
 
     def when_idle(self, call: Callable[[], None]) -> None:
@@ -117,7 +120,7 @@ class Snapshot:
         if self.active <= 0:
             call()
         else:
-            self._on_idle = call
+            self._on_idle, self.is_awaited = call, True
 
     def bindings(self) -> list[Binding]:
         """Return every binding that runs, the gateway-wide ones first."""

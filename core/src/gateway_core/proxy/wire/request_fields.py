@@ -306,7 +306,8 @@ def _read_notable(
         _read_unusual(facts, unusual)
     if (len(special) > 1 or http_1_0) and not _read_special(facts, special, http_1_0):
         return None
-    facts.is_bare = not (binds or facts.chunked or facts.content_length >= 0 or facts.upgrade is not None)
+    is_framed = facts.chunked or facts.content_length >= 0 or facts.upgrade is not None or facts.takes_trailers
+    facts.is_bare = not (binds or is_framed)
     return facts
 
 

@@ -76,8 +76,9 @@ class RequestHead:
     """
 
     __slots__ = (
-        "_is_plain", "facts", "flags", "has_body", "is_for_gateway", "is_usual", "line", "match", "method", "origin",
-        "path", "path_flags", "query_string", "raw_path", "refusal", "repeated", "size", "tail", "target", "version",
+        "_is_plain", "facts", "flags", "framing", "has_body", "is_for_gateway", "is_usual", "line", "match", "method",
+        "origin", "path", "path_flags", "query_string", "raw_path", "refusal", "repeated", "size", "tail", "target",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +123,8 @@ class RequestHead:
         """Status, reason code and detail if the request is not to be routed at all."""
         self.flags = 0
         """What the upstream's connection has to know of the request."""
+        self.framing: bytes | None = b""
+        """The lines that frame the request upstream, if they follow from the head alone; None if not."""
         self.is_for_gateway = is_for_gateway
         """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
         self.match: Match[CompiledRoute] | None = None
@@ -132,6 +135,10 @@ class RequestHead:
         """Whether a body follows that is read."""
         if not facts.is_bare:
             self.has_body = (facts.content_length > 0 or facts.chunked) and not is_for_gateway
+            if facts.chunked or facts.expect or facts.takes_trailers or facts.upgrade is not None:
+                self.framing = None
+            elif facts.content_length >= 0:
+                self.framing = b"\r\nContent-Length: %d" % facts.content_length
             if facts.chunked or facts.upgrade is not None or facts.binds:
                 self.flags = flags_for(method, facts)
         if method == "HEAD":
