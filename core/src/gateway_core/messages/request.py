@@ -18,31 +18,21 @@ from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.path import read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
-from gateway_core.messages.response import Response
+from gateway_core.messages.response import InProgress, Response
 from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class RequestOperations(Protocol):
-    """What a request in progress can be asked to do: see the methods of `Request` with these names."""
+    """What a request in progress can be asked to do; see the methods of `Request`."""
 
     async def read_body(self, limit: int) -> bytes: ...
     def set_body(self, data: bytes) -> None: ...
-    def add_body_filter(self, spec: FilterSpec) -> bool:
-        """Return whether there is a body."""
-
+    def add_body_filter(self, spec: FilterSpec) -> bool: ...  # whether there is a body
     async def forward(self) -> Response: ...
     def detach(self) -> Request: ...
     def abort(self, reason: str) -> None: ...
-
-
-class RequestInProgress(Protocol):
-    """What serves a request."""
-
-    @property
-    def operations(self) -> RequestOperations:
-        """What it can be asked to do; made when a hook asks."""
 
 
 class Request:
@@ -62,8 +52,7 @@ class Request:
     request_id = ""
     started = 0.0
     """Monotonic seconds at which the head was complete."""
-    in_progress: RequestInProgress | None = None
-    """What serves the request while hooks may ask something of it; for the data path."""
+    in_progress: InProgress[RequestOperations] | None = None  # for the data path
     _given_operations: RequestOperations | None = None
     path_was_set = False
     """Whether a plugin set `raw_path`."""
@@ -110,8 +99,7 @@ class Request:
         self._received_head = method, target, block_of(self._headers)
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
-        if origin:
-            self.__dict__.update(origin)
+        self.__dict__.update(origin)
 
     @classmethod
     def for_head(cls, head: RequestHead, request_id: str, started: float) -> Request:
@@ -156,10 +144,9 @@ class Request:
     @property
     def received(self) -> ReceivedHead:
         """The head as the client sent it; `method` and `headers` are what goes on."""
-        received = self._received
-        if received is None:
-            received = self._received = ReceivedHead(self._received_head)
-        return received
+        if self._received is None:
+            self._received = ReceivedHead(self._received_head)
+        return self._received
 
     @property
     def path(self) -> str:
@@ -187,10 +174,6 @@ class Request:
         self._path, self.path_flags = read(raw_path)
         self._raw_path = raw_path
         self.path_was_set = True
-
-    def set_path(self, raw_path: str, path: str, path_flags: int) -> None:
-        """Take a path that was read already; for the core and test kits."""
-        self._raw_path, self._path, self.path_flags = raw_path, path, path_flags
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
 
@@ -284,10 +267,9 @@ class Request:
     @property
     def state(self) -> dict[str, Any]:
         """Where plugins leave things for later hooks and other plugins, under keys that begin with their name."""
-        state = self._state
-        if state is None:
-            state = self._state = {}
-        return state
+        if self._state is None:
+            self._state = {}
+        return self._state
 
     @property
     def query(self) -> Sequence[tuple[str, str]]:
@@ -333,9 +315,7 @@ class Request:
         """
         operations = self.operations
         with hook_timer_paused():
-            if operations is not None:
-                return await operations.read_body(limit)
-            return b""
+            return b"" if operations is None else await operations.read_body(limit)
 
     def set_body(self, data: bytes) -> None:
         """Send this body, in place of what the client sent and what filters and reads made of it.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from copy import copy
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 from gateway_core.messages.body import (
@@ -52,12 +52,15 @@ class ResponseOperations(Protocol):
         """See `Response.add_body_filter`."""
 
 
-class ResponseInProgress(Protocol):
-    """What passes an upstream's response on."""
+OperationsT_co = TypeVar("OperationsT_co", covariant=True)
+
+
+class InProgress(Protocol[OperationsT_co]):
+    """What serves a request or a response while hooks see it."""
 
     @property
-    def operations(self) -> ResponseOperations:
-        """What its body can be asked to do; made when a hook asks."""
+    def operations(self) -> OperationsT_co:
+        """What it can be asked to do; made when a hook asks."""
 
 
 class Response:
@@ -74,7 +77,7 @@ class Response:
     """``upstream``, ``gateway``, or the id of the binding that responded."""
     failure: str | None = None
     """Code of why the gateway made this response (docs/reasons.md); None for an upstream's and a plugin's."""
-    in_progress: ResponseInProgress | None = None
+    in_progress: InProgress[ResponseOperations] | None = None
     """What passes the response on, while hooks may ask something of its body; for the data path."""
     _operations: ResponseOperations | None = None
     body_filters: tuple[FilterSpec, ...] = ()

@@ -7,7 +7,8 @@ Neither side goes faster than the other takes: `pause` and `resume` for the resp
 The head is made for each attempt; then the attempt hooks run over it. What goes upstream in place of the
 client's body was asked for by the gateway, so the upstream gets no Expect with it.
 
-A response that no hook sees is written as it comes. Any other is its `ResponsePhase`'s from its head on.
+Response hooks run over the head when it comes. A response that no hook sees, or that plain hooks leave as it is, is
+written as it comes. Any other is its `ResponsePhase`'s from its head on.
 """
 
 from __future__ import annotations
@@ -261,16 +262,20 @@ class Relay:
             return False
         runner = exchange.hooks or exchange.runner()
         outcome = runner.context.run(start_response_phase, hooks, exchange.request, response)
-        if (
-            outcome is response
-            and self.phase is None
-            and is_left_alone(response)
-            and response.status == head.status
-            and response.reason is head.reason
-            and not (self._flags & HEAD_ONLY or runner.is_stopped)
-        ):
-            response.in_progress = self._arrived = None
-            return True
+        try:
+            if (
+                outcome is response
+                and self.phase is None
+                and is_left_alone(response)
+                and response.status == head.status
+                and response.reason is head.reason
+                and not (self._flags & HEAD_ONLY or runner.is_stopped)
+            ):
+                response.in_progress = self._arrived = None
+                return True
+        except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
+            exchange.crashed(error)
+            return False
         self.operations.settle(outcome)
         return False
 

@@ -1,9 +1,9 @@
-"""The response hooks over an upstream's response, and what becomes of it then.
+"""What becomes of an upstream's response that hooks change, ask something of, or decide over later.
 
-Made by a relay whose route has response hooks, or whose upstream sets a cookie. While hooks decide over the head, what
-comes of the body is held, and the connection is paused. A hook may leave the response as it is, change its head, or
-replace it, which ends the upstream's connection; what is held then goes on, and the rest as it comes. The same holds
-for the head of a 101: only then is it sent, and both byte streams are joined.
+Made by a relay as soon as a hook does so, or if a cookie is set. While hooks decide over the head, what comes of the
+body is held, and the connection is paused. A hook may change the head, or replace the response, which ends the
+upstream's connection; what is held then goes on, and the rest as it comes. The same holds for the head of a 101: only
+then is it sent, and both byte streams are joined.
 
 A hook may also read the body, set another one, or put filters over it. From then on the body comes through a
 `BodyQueue`: what was read or set is written whole, the rest by a `ResponseStream`.
@@ -31,7 +31,7 @@ from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
 
 class ResponsePhase:
-    """One response of an upstream that hooks see."""
+    """One response of an upstream that hooks do more with than to look at it."""
 
     __slots__ = (
         "_attempt",
