@@ -114,8 +114,7 @@ class RequestHead:
         self._is_plain = is_plain
         # All that each request reads of its head is stored, also what is mostly the same: it takes eight times as long
         # to find a default in the class.
-        self.version = "1.1"
-        """``1.1`` or ``1.0``."""
+        self.version = "1.1"  # or "1.0"
         self.is_usual = True
         """Whether a response of known length needs nothing but that length."""
         self.path_flags = 0
@@ -129,8 +128,7 @@ class RequestHead:
         """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone: of a head that was repeated (`CachedHead`)."""
-        self.repeated: dict[Hashable, Any] | None = None
-        """See `Request.repeated`; of a head that was repeated."""
+        self.repeated: dict[Hashable, Any] | None = None  # see `Request.repeated`
         self.has_body = False
         """Whether a body follows that is read."""
         if not facts.is_bare:
