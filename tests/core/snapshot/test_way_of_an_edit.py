@@ -9,7 +9,7 @@ from types import FrameType
 import gateway_core
 from gateway_core.packages import PluginRegistry
 from gateway_core.process import validator
-from gateway_core.snapshot import Environment, SnapshotHolder, changes_between, compile_snapshot, from_lines
+from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, changes_between, compile_snapshot, from_lines
 from gateway_core.snapshot.yielder import Yielder
 
 ROOT = Path(gateway_core.__file__).parent
@@ -31,7 +31,8 @@ async def edit(path: Path, environment: Environment, holder: SnapshotHolder) -> 
     pauses = Yielder(environment.clock)
     loaded = await from_lines(verdict.bundle.lines, pauses)
     compiled = await compile_snapshot(loaded, environment)
-    await changes_between(None if holder.current is None else holder.current.config, compiled, pauses)
+    previous: Snapshot | None = holder.current
+    await changes_between(None if previous is None else previous.config, compiled, pauses)
     holder.swap(compiled.snapshot)
 
 
