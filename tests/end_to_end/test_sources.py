@@ -126,7 +126,7 @@ async def test_a_start_without_the_site_serves_what_was_good_last(start: Start, 
 async def test_a_first_start_waits_for_its_source(start: Start, site: Site, upstream: Upstream) -> None:
     await site.stop()
     gateway = start()
-    await gateway.says(f"{site.url} has not answered yet: ")
+    await gateway.says(f"{site.url} has not responded yet: ")
 
     site.text = route("a", upstream)
     await site.start()
@@ -165,6 +165,21 @@ async def test_a_document_that_cannot_be_started_is_replaced_by_its_last_good_ve
     await gateway.stops()
 
 
+async def test_the_log_does_not_say_of_a_rejected_document_that_it_is_in_force(
+    start: Start, site: Site, upstream: Upstream
+) -> None:
+    site.text = route("a", upstream)
+    gateway = start()
+    url = await gateway.ready()
+
+    site.text = route("b", upstream).replace("id: b", "id: b, bogus: 1")
+
+    await gateway.says("documents rejected, their last good versions stay in force")
+    await gateway.says("changed: configuration in force, but for the documents that were rejected: ")
+    assert (await get(url, "/a"))[0] == 200
+    await gateway.stops()
+
+
 async def test_a_source_that_nobody_has_is_refused(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path / "none.yaml", "-c", "nonsense://user:secret@h/x")
 
@@ -185,7 +200,7 @@ async def test_commands_read_a_source_once(site: Site, upstream: Upstream) -> No
     assert (checked.returncode, checked.stdout) == (0, f"{site.url}: fine, 1 route, 0 upstreams\n")
     assert [each["id"] for each in json.loads(listed.stdout)] == ["a"]
     assert gone.returncode == 3
-    assert f"{site.url}: Cannot connect to host" in gone.stderr
+    assert f"{site.url}: cannot connect to" in gone.stderr
 
 
 async def test_a_source_that_a_local_file_names_has_the_rights_that_it_gives(

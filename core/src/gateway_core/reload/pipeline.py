@@ -205,7 +205,8 @@ class Pipeline:
             self._fail(why, f"not applied, the old one stays in force: {error}")
         else:
             self.record.succeed(self._clock.wall(), changes, problems)
-            _logger.info("%s: configuration in force: %s", why, changes)
+            apart = ", but for the documents that were rejected" if problems else ""
+            _logger.info("%s: configuration in force%s: %s", why, apart, changes)
 
     def _fail(self, why: str, text: str) -> None:
         _logger.error("%s: configuration %s", why, text)
