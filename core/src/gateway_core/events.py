@@ -210,8 +210,128 @@ SOURCE_STALE: Final = _event(
 )  # fmt: skip
 SOURCE_RECOVERED: Final = _event("source.recovered", _INFO, "a source of configuration responds again", "source")
 
+CONFIG_APPLIED: Final = _event(
+    "config.applied", _INFO, "a reload put a configuration in force; the message names what changed", "trigger",
+    "version",
+)  # fmt: skip
+CONFIG_REJECTED: Final = _event(
+    "config.rejected", _ERROR, "a reload found problems, which follow as `details`; the old configuration stays in "
+    "force", "trigger", "problems",
+)  # fmt: skip
+CONFIG_FAILED: Final = _event(
+    "config.failed", _ERROR, "a reload could not be done, for a reason that is not the configuration's; the old one "
+    "stays in force", "trigger", "reason",
+)  # fmt: skip
+CONFIG_WARNINGS: Final = _event(
+    "config.warnings", _WARNING, "the configuration in force has warnings, which follow as `details`", "problems"
+)
+CONFIG_LAST_GOOD: Final = _event(
+    "config.last_good", _ERROR, "the configuration has problems, and the last good one was started (`--last-good`)",
+    "path", "problems",
+)  # fmt: skip
+CONFIG_NOT_KEPT: Final = _event(
+    "config.not_kept", _ERROR, "the last good configuration or document cannot be written to or read from the state "
+    "directory", "path", "reason",
+)  # fmt: skip
+CONFIG_WATCH_POLLS: Final = _event(
+    "config.watch_polls", _WARNING, "the system cannot report changes of files, which are compared instead", "reason",
+    "seconds",
+)  # fmt: skip
+DOCUMENTS_REJECTED: Final = _event(
+    "documents.rejected", _ERROR, "documents of sources have problems; their last good versions stay in force",
+    "documents", "problems",
+)  # fmt: skip
+SOURCE_CACHED: Final = _event(
+    "source.cached", _WARNING, "a source is unreachable at the start; its last good documents are used", "source",
+    "reason", "path",
+)  # fmt: skip
+
+# -- processes
+
+SERVER_LISTENING: Final = _event(
+    "server.listening", _INFO, "the gateway is ready on an address; in text only `listening on URL`", "url", "version",
+    "admin", "workers",
+)  # fmt: skip
+SERVER_NOT_STARTED: Final = _event(
+    "server.not_started", _ERROR, "the gateway cannot start, and ends; in text only the reason", "reason"
+)
+SERVER_STOPPING: Final = _event(
+    "server.stopping", _INFO, "the gateway drains and ends", "signal", "shutdown_timeout", "drain_delay"
+)
+SERVER_STOPPED_AT_ONCE: Final = _event(
+    "server.stopped_at_once", _WARNING, "a second signal came, or requests took longer than `shutdown_timeout`"
+)
+SERVER_NOT_ENDING: Final = _event(
+    "server.not_ending", _ERROR, "something keeps the process from ending, which is cut short", "reason"
+)
+SERVER_RESTARTING: Final = _event(
+    "server.restarting", _INFO, "a new program takes over, for SIGUSR2 or because running code changed", "reason"
+)
+SERVER_RESTARTED: Final = _event("server.restarted", _INFO, "a new program has taken over", "version", "urls", "admin")
+SERVER_NOT_RESTARTED: Final = _event(
+    "server.not_restarted", _ERROR, "a restart was asked for and refused; the running program goes on", "reason"
+)
+WORKER_ENDED: Final = _event(
+    "worker.ended", _ERROR, "a worker ended unexpectedly and is replaced", "worker", "pid", "status"
+)
+WORKER_NOT_REPLACED: Final = _event(
+    "worker.not_replaced", _ERROR, "a worker cannot be started; it is tried again", "worker", "reason"
+)
+WORKER_KILLED: Final = _event(
+    "worker.killed", _WARNING, "a worker did not drain in time, and was killed", "worker", "pid"
+)
+WORKER_STUCK: Final = _event(
+    "worker.stuck", _ERROR, "a worker keeps a configuration that the others do not have", "worker", "reason"
+)
+WORKER_ORPHANED: Final = _event(
+    "worker.orphaned", _WARNING, "the supervisor is gone; the worker drains and ends", "worker"
+)
+WORKER_CALL_FAILED: Final = _event(
+    "worker.call_failed", _ERROR, "a call of the supervisor failed in a worker: a defect", "call", "reason"
+)
+WATCHER_ENDED: Final = _event(
+    "watcher.ended", _ERROR, "the process of discovery and health checks ended and is started again", "reason"
+)
+WATCHER_NOT_STARTED: Final = _event(
+    "watcher.not_started", _ERROR, "the process of discovery and health checks cannot be started yet", "reason"
+)
+SHARED_FOLDER_MISSING: Final = _event(
+    "shared_folder.missing", _WARNING, "workers have no folder to share counters in", "reason"
+)
+CONTROL_SOCKET_MISSING: Final = _event(
+    "control_socket.missing", _WARNING, "there is no control socket, so `gateway call` does not work", "reason"
+)
+CERTIFICATES_KEPT: Final = _event(
+    "certificates.kept", _ERROR, "new certificates cannot be used; the listener keeps the ones that it has",
+    "listener", "reason",
+)  # fmt: skip
+CERTIFICATES_WARNING: Final = _event(
+    "certificates.warning", _WARNING, "a certificate serves, with a flaw", "listener", "reason"
+)
+CERTIFICATES_STALE: Final = _event(
+    "certificates.stale", _WARNING, "a certificate source of an extension failed; its last certificates stay in use",
+    "source", "reason", "seconds",
+)  # fmt: skip
+CERTIFICATES_MISSING: Final = _event(
+    "certificates.missing", _WARNING, "certificate sources of extensions have not yielded any certificate yet"
+)
+
 # -- plugins
 
+PLUGINS_CHANGED: Final = _event("plugins.changed", _INFO, "plugins were installed, changed or removed", "change")
+PLUGINS_WARNING: Final = _event("plugins.warning", _WARNING, "an installed extension cannot be used", "reason")
+PLUGIN_CALL_REFUSED: Final = _event(
+    "plugin.call_refused", _WARNING, "a plugin tried to change what belongs to the gateway's process, such as a "
+    "handler of a signal", "reason",
+)  # fmt: skip
+PLUGIN_EXITED: Final = _event(
+    "plugin.exited", _ERROR, "code in the process called `os._exit`, which ends it at once", "status", "file"
+)
+LOOP_STOPPED: Final = _event("loop.stopped", _ERROR, "a plugin's task stopped the event loop, which goes on", "reason")
+PLUGIN_SHADOW: Final = _event(
+    "plugin.shadow", _INFO, "a binding in shadow mode would have decided otherwise", "plugin", "binding", "request_id",
+    "reason",
+)  # fmt: skip
 PLUGIN_FAILED: Final = _event(
     "plugin.failed", _ERROR, "a hook raised, took too long, or returned what it may not", "plugin", "binding", "phase",
     "request_id", "reason", "count",
@@ -231,6 +351,17 @@ PLUGIN_TASK_FAILED: Final = _event(
     "plugin.task_failed", _ERROR, "a background task that a plugin started ended with an exception", "plugin",
     "binding", "reason",
 )  # fmt: skip
+PLUGIN_STOP_FAILED: Final = _event(
+    "plugin.stop_failed", _ERROR, "`stop` of a plugin raised, or took too long, as did a task that it left", "plugin",
+    "reason",
+)  # fmt: skip
+PLUGIN_SURROUNDINGS: Final = _event(
+    "plugin.surroundings", _WARNING, "a plugin changed the working directory or removed variables of the environment, "
+    "which was undone", "reason",
+)  # fmt: skip
+PLUGIN_BODY_FAILED: Final = _event(
+    "plugin.body_failed", _ERROR, "what a plugin gave as a body, or a filter of it, failed", "request_id", "reason"
+)
 PLUGIN_START_FAILED: Final = _event(
     "plugin.start_failed", _ERROR, "`start` of a plugin raised; the configuration is not applied", "plugin", "reason"
 )
@@ -240,6 +371,16 @@ PLUGIN_START_FAILED: Final = _event(
 REQUEST_FAILED: Final = _event(
     "request.failed", _ERROR, "the gateway itself failed over a request, which gets 500: a defect, or what a plugin "
     "left", "request_id", "reason",
+)  # fmt: skip
+CONNECTION_FAILED: Final = _event(
+    "connection.failed", _ERROR, "the gateway itself failed over a connection or a deadline: a defect", "reason"
+)
+MIRROR_FAILED: Final = _event(
+    "mirror.failed", _ERROR, "the gateway itself failed over a copy for a mirror: a defect", "reason"
+)
+PROCESS_FAILED: Final = _event(
+    "process.failed", _ERROR, "a child process sent what is not understood, or failed: a defect", "process_name",
+    "reason",
 )  # fmt: skip
 TASK_FAILED: Final = _event(
     "task.failed", _ERROR, "a background task of the gateway failed; endless ones begin again after `seconds`", "task",

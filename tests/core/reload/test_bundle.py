@@ -90,16 +90,16 @@ async def test_a_damaged_file_is_told_and_not_used(tmp_path: Path, caplog: pytes
     assert "there is no last good configuration" in caplog.text
 
 
-@pytest.mark.parametrize(("is_used", "level"), [(True, logging.WARNING), (False, logging.DEBUG)])
+@pytest.mark.parametrize(("is_used", "lines"), [(True, 1), (False, 0)])
 async def test_a_directory_that_cannot_be_written_matters_only_to_who_needs_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_used: bool, level: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_used: bool, lines: int
 ) -> None:
     (tmp_path / "state").write_text("a file where a directory is expected")
 
     with caplog.at_level(logging.DEBUG, "gateway.config"):
         await last(tmp_path, is_used=is_used).save(BUNDLE)
 
-    assert [record.levelno for record in caplog.records] == [level]
+    assert len(caplog.records) == lines
 
 
 async def test_what_another_version_kept_is_not_started(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

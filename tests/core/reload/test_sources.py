@@ -223,7 +223,7 @@ async def test_a_start_without_the_source_serves_what_was_good_last(
     await bench.sources.ready()
 
     assert await bench.take() == "{'a': '2', 'b': '1'}"
-    assert "mine://h/one is away, its last good documents are served" in caplog.text
+    assert "mine://h/one is unreachable, its last good documents are used" in caplog.text
     assert bench.sources.status()[0]["stale"]
 
     bench.boards[0].put(a="3")

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway_core.clock import SystemClock
 from gateway_core.errors import GatewayError
-from gateway_core.events import PLUGIN_TASK_FAILED, emit
+from gateway_core.events import PLUGIN_STOP_FAILED, PLUGIN_TASK_FAILED, emit
 from gateway_core.hooks.failure_log import describe
 from gateway_core.hooks.fetch import Fetcher, Upstreams, no_upstreams
 from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
@@ -166,7 +166,8 @@ class PluginRuntime:
             return
         _, left = await asyncio.wait(ending, timeout=timeout)
         for task in left:
-            self._log.error("%s does not end although it was cancelled: it is left behind", task.get_name())
+            reason = f"{task.get_name()} does not end although it was cancelled: it is left behind"
+            emit(PLUGIN_STOP_FAILED, reason, logger=self._log, plugin=self._plugin, reason=reason)
 
 
 def shared_owner(plugin: str, path: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway_core.errors import ShadowModeError
+from gateway_core.events import PLUGIN_SHADOW, emit
 from gateway_core.hooks.awaiting import Deferred
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import count
@@ -63,8 +64,15 @@ def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, .
         decision=decision.partition(" ")[0],
     )
     if decision not in {"none", "change"}:
-        binding.instance.log.info(
-            "%s in shadow mode would have: %s, request %s", binding, decision, before[0].request_id
+        request_id = before[0].request_id
+        emit(
+            PLUGIN_SHADOW,
+            f"{binding} in shadow mode would have: {decision}, request {request_id}",
+            logger=binding.instance.log,
+            plugin=binding.plugin,
+            binding=binding.path,
+            request_id=request_id,
+            reason=str(decision),
         )
     return None
 

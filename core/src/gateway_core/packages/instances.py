@@ -22,7 +22,7 @@ from gateway_core.config import (
     format_path,
     names_files,
 )
-from gateway_core.events import PLUGIN_START_FAILED, emit
+from gateway_core.events import PLUGIN_START_FAILED, PLUGIN_STOP_FAILED, emit
 from gateway_core.hooks.awaiting import awaited
 from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
@@ -33,8 +33,6 @@ from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages.registry import PluginRegistry, PluginUnavailableError
 from gateway_core.packages.schemas import config_check, make_config
-
-_log = logging.getLogger("gateway.plugins")
 
 _STOP_TIMEOUT: Final = 10.0
 
@@ -88,9 +86,12 @@ class Instance:
         try:
             await awaited(self.plugin.stop(), _STOP_TIMEOUT)
         except HookTimeoutError:
-            _log.error("%r did not stop within %gs", self.plugin, _STOP_TIMEOUT)
+            reason = f"it did not stop within {_STOP_TIMEOUT:g}s"
+            emit(PLUGIN_STOP_FAILED, f"{self.plugin!r}: {reason}", plugin=self.plugin.name, reason=reason)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
-            _log.error("%r failed to stop: %s", self.plugin, describe(error), exc_info=error)
+            reason = describe(error)
+            text = f"{self.plugin!r} failed to stop: {reason}"
+            emit(PLUGIN_STOP_FAILED, text, error=error, plugin=self.plugin.name, reason=reason)
 
 
 InstanceLeases = Leases[BindingKey, Instance]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from typing import Any, Final, Protocol
 
 from gateway_core.descriptors import EXHAUSTED, LocalErrors
-from gateway_core.events import CONNECTION_NOT_ACCEPTED
+from gateway_core.events import CONNECTION_FAILED, CONNECTION_NOT_ACCEPTED, emit
 from gateway_core.tasks import Tasks
 
 _ACCEPTS_PER_TURN: Final = 64
@@ -21,8 +20,6 @@ _ACCEPTS_PER_TURN: Final = 64
 
 _BACK_OFF: Final = 1.0
 """Seconds without accepting after the system was out of descriptors or memory."""
-
-_logger = logging.getLogger("gateway.server")
 
 
 _shortage: Final = LocalErrors(
@@ -89,7 +86,7 @@ class Acceptor:
         if error.errno in EXHAUSTED:
             _shortage.note((error.strerror or str(error)).lower(), self.loop.time())
         else:
-            _logger.warning("a connection could not be accepted: %s", error)
+            emit(CONNECTION_FAILED, f"a connection could not be accepted: {error}", reason=str(error))
         self.loop.remove_reader(self._sock.fileno())
         if self._again is None:
             self._again = self.loop.call_later(_BACK_OFF, self.start)

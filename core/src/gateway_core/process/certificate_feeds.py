@@ -7,7 +7,6 @@ it neither asks again nor is without certificates. Every worker runs its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from random import Random
@@ -19,6 +18,7 @@ from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock
 from gateway_core.config import ListenConfig, factory_config
 from gateway_core.errors import GatewayError
+from gateway_core.events import CERTIFICATES_MISSING, CERTIFICATES_STALE, emit
 from gateway_core.failure_text import failure_text
 from gateway_core.hooks import Certificate, CertificateContext, CertificateFactory, CertificateSource
 from gateway_core.tasks import Tasks
@@ -30,8 +30,6 @@ FIRST_WAIT: Final = 5.0
 _LONGEST_PAUSE: Final = 60.0
 
 _Key = tuple[str, str, Hashable]
-
-_logger = logging.getLogger("gateway.tls")
 
 
 class CertificateFeed:
@@ -65,8 +63,12 @@ class CertificateFeed:
                 reason = failure_text(error)
             self.first.set()
             delay = self._backoff.next_delay()
-            _logger.warning(
-                "%s: %s, what it yielded last stays in force; asked again in %.1f s", self._label, reason, delay
+            emit(
+                CERTIFICATES_STALE,
+                f"{self._label}: {reason}, what it yielded last stays in use; the next attempt is in {delay:.1f} s",
+                source=self._label,
+                reason=reason,
+                seconds=round(delay, 1),
             )
             await asyncio.sleep(delay)
 
@@ -117,7 +119,7 @@ class CertificateFeeds:
                 async with asyncio.timeout(FIRST_WAIT):
                     await asyncio.gather(*waiting)
             except TimeoutError:
-                _logger.warning("not all certificates of extensions have come yet")
+                emit(CERTIFICATES_MISSING, "not all certificates of extensions have come yet")
 
     def _start(self, key: _Key, config: Mapping[str, object]) -> CertificateFeed:
         address, name, _ = key

@@ -18,7 +18,6 @@ import asyncio
 import contextlib
 import gc
 import importlib
-import logging
 import os
 import resource
 import signal
@@ -33,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NoReturn, Protocol, cast
 
 from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
 from gateway_core.process.forks import handing_on
@@ -52,7 +52,6 @@ _MOST_OUTPUT: Final = 2000
 OTHER_PROTOCOL: Final = 3
 """Exit status of a child that does not understand the program that started it."""
 
-_logger = logging.getLogger("gateway.supervisor")
 
 Handle = Callable[[Message], Awaitable[None]]
 """Does what a message from a child says; the next one waits until it is done."""
@@ -199,8 +198,9 @@ class Child:
                 await handle(await self.channel.receive())
         except ChannelClosedError:
             pass
-        except Exception:
-            _logger.exception("%s sent what is not understood, and is ended", self)
+        except Exception as error:  # noqa: BLE001 - what it sent may be anything
+            text = f"{self} sent what is not understood, and is ended"
+            emit(PROCESS_FAILED, text, error=error, process_name=str(self), reason=repr(error))
             self.kill()
         self.channel.close()
         # It is gone or about to be; if it is neither, nothing can be asked of it any more.

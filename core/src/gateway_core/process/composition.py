@@ -15,10 +15,11 @@ from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
+from gateway_core.process.announcements import not_started
 from gateway_core.process.child import Forked, fork, wait_for_exit
 from gateway_core.process.handover import Handover, take_over
 from gateway_core.process.model import ProcessModel
-from gateway_core.process.program import Program, say
+from gateway_core.process.program import Program
 from gateway_core.process.roles import TEMPLATE, VALIDATOR
 from gateway_core.process.signals import StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess, site_stamp
@@ -35,11 +36,11 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     """
     memory.share_one_arena()
     raise_descriptor_limit()
-    logs.configure()
+    logs.configure(holds=True)
     try:
         left = take_over()
     except GatewayError as error:
-        say(f"gateway: {error}")
+        not_started(f"gateway: {error}", str(error))
         loops.leave(1)
     validator.warm_up()
     # What the validator imports is imported here as well, once for all, and it is there for the first edit.
@@ -73,7 +74,7 @@ async def _run(
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
-        say(f"gateway: {error}")
+        not_started(f"gateway: {error}", str(error))
         return 1
     finally:
         await program.aclose()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import logging
 import os
 import socket
 import stat
@@ -27,13 +26,13 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
+from gateway_core.events import CONTROL_SOCKET_MISSING, emit
 from gateway_core.process.sockets import serve_unix
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminView
     from gateway_core.admin.server import AdminServer
 
-_logger = logging.getLogger("gateway.server")
 
 _SUFFIX: Final = ".sock"
 _LONGEST_ADDRESS: Final = 103
@@ -125,7 +124,8 @@ class ControlSocket:
         try:
             sock = await asyncio.to_thread(self._bind)
         except (OSError, GatewayError) as error:
-            _logger.warning("there is no control socket, so that gateway call does not work: %s", error)
+            text = f"there is no control socket, so that gateway call does not work: {error}"
+            emit(CONTROL_SOCKET_MISSING, text, reason=str(error))
             return
         self._server = await serve_unix(self._connected, sock)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,6 +12,7 @@ from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, Liste
 from gateway_core.config.sources import WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
+from gateway_core.events import PLUGINS_WARNING, emit
 from gateway_core.hooks import (
     BlockingGuard,
     CommandOutcome,
@@ -58,8 +58,6 @@ from gateway_core.upstreams.transport import tls_files
 
 _KEEP_LOG_EVERY: Final = 1.0
 """Seconds; a look takes some microseconds."""
-
-_logger = logging.getLogger("gateway.server")
 
 
 class DriftError(GatewayError):
@@ -219,7 +217,7 @@ class Engine:
             usable = checked if is_locked() else None
             extensions = await asyncio.to_thread(lambda: Extensions(self.registry.loaded(usable)))
             for problem in extensions.problems:
-                _logger.warning("%s", problem)
+                emit(PLUGINS_WARNING, str(problem), reason=str(problem))
             self.upstreams.extend(extensions.strategies, extensions.discoveries)
             self._certificates.extend(extensions.certificates)
 

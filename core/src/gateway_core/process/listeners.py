@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from aiohttp import web
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, LoadedConfig, parse_listen
 from gateway_core.descriptors import EXHAUSTED
+from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
 from gateway_core.process import forks, sockets
 from gateway_core.process.acceptor import Acceptor
@@ -30,8 +30,6 @@ from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.machine import socket_problems
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.server import GatewayServer
-
-_logger = logging.getLogger("gateway.server")
 
 ServerFor = Callable[[str], web.Server]
 """Makes what responds at an address: ``Proxy.server_for``."""
@@ -281,7 +279,8 @@ class Listeners:
                 error.listener = config
                 raise
             if warning := certificates.warning(SystemClock().wall()):
-                _logger.warning("listener %s: %s", config.name or config.address, warning)
+                name = config.name or config.address
+                emit(CERTIFICATES_WARNING, f"listener {name}: {warning}", listener=name, reason=str(warning))
             loaded.setdefault(config.address, []).append(certificates)
         return loaded
 
@@ -314,7 +313,8 @@ class Listeners:
         try:
             certificates = (await self.load(configs)).get(address, [])
         except CertificateError as error:
-            _logger.error("listener %s keeps the certificates that it has: %s", address, error)
+            text = f"listener {address} keeps the certificates that it has: {error}"
+            emit(CERTIFICATES_KEPT, text, listener=address, reason=str(error))
             return
         if self._open.get(address) is opened and configs == [each for each in self._configs if each.address == address]:
             opened.tls.replace(list(zip(configs, certificates, strict=True)))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn, TypeVar
 
+from gateway_core.events import LOOP_STOPPED, PLUGIN_EXITED, SERVER_NOT_ENDING, emit
 from gateway_core.hooks.failure_log import describe
 from gateway_core.process import logs
 from gateway_core.process.log_writer import stop_all
@@ -24,8 +25,6 @@ _WIND_UP: Final = 2.0
 
 exit_now: Final = os._exit
 """End the process without a trace, see `name_exits`."""
-
-_logger = logging.getLogger("gateway.server")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -55,7 +54,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             except BaseException as error:
                 if task.done():
                     raise
-                _logger.error("the event loop was stopped by %s, and goes on", describe(error))
+                reason = describe(error)
+                emit(LOOP_STOPPED, f"the event loop was stopped by {reason}, and goes on", reason=reason)
     finally:
         _wind_up(loop)
         # Not the loop's own way to do this, which waits for threads that may never end.
@@ -71,7 +71,7 @@ def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
     if tasks:
         _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=_WIND_UP))
         for task in left:
-            _logger.warning("a task does not end and is left behind: %r", task)
+            emit(SERVER_NOT_ENDING, f"a task does not end and is left behind: {task!r}", reason=task.get_name())
     with contextlib.suppress(TimeoutError):
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _WIND_UP))
 
@@ -84,7 +84,7 @@ def end_within(seconds: float, status: int) -> None:
 def _end_after(seconds: float, status: int) -> None:
     time.sleep(seconds)
     with contextlib.suppress(Exception):  # a handler of a plugin may do anything
-        _logger.error("the process did not end in time, and is ended")
+        emit(SERVER_NOT_ENDING, "the process did not end in time, and is ended", reason="time")
         stop_all()
     exit_now(status)
 
@@ -99,7 +99,8 @@ def name_exits() -> None:
             place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
             with contextlib.suppress(Exception):
                 logs.restore()
-                _logger.error("the process is ended with status %s by os._exit at %s", status, place)
+                text = f"the process is ended with status {status} by os._exit at {place}"
+                emit(PLUGIN_EXITED, text, status=status, file=place)
                 stop_all()
         exit_now(status)
 

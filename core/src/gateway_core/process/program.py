@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
-from gateway_core.config.sources.factories import configured_urls, with_configured
+from gateway_core.config.sources.factories import configured_log, configured_urls, with_configured
 from gateway_core.errors import GatewayError
-from gateway_core.process import gc_control, logs
+from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
+from gateway_core.process import announcements, gc_control, logs
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
@@ -37,7 +35,6 @@ from gateway_core.tasks import Tasks, supervised
 if TYPE_CHECKING:
     from gateway_core.admin import AdminListener
 
-_logger = logging.getLogger("gateway.server")
 
 STATUS_TIMEOUT: Final = 5.0
 
@@ -99,6 +96,8 @@ class Program:
         :raises GatewayError: a source cannot be used, or there is no verdict.
         """
         if self._sources is not None:
+            # A source may be waited for, for long, and what is wrong with it is to be seen meanwhile.
+            logs.configure(configured_log(self._paths, os.environ))
             await self._sources.start(self.pipeline.request)
             await self.signals.run_until_signal(self._sources.ready())
         return await self.signals.run_until_signal(self._first_verdict())
@@ -132,7 +131,7 @@ class Program:
 
     def given_up(self) -> int:
         """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
-        say(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
+        announcements.not_started(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
         return 0
 
     async def aclose(self) -> None:
@@ -180,18 +179,17 @@ class Program:
         except ConfigError as error:
             # What only starting it shows is one line, like whatever else keeps a good configuration from starting.
             is_valid = verdict.bundle is not None and len(error.problems) == 1
-            say(str(error.problems[0]) if is_valid else render_problems(error.problems))
+            problems = str(error.problems[0]) if is_valid else render_problems(error.problems)
+            announcements.not_started(problems, "the configuration has problems")
             return 1
         except (GatewayError, OSError) as error:  # the system may have no process, memory or descriptors for it
-            say(f"gateway: {error}")
+            announcements.not_started(f"gateway: {error}", str(error))
             return 1
         except StoppedError:
             return self.given_up()
         assert self.model is not None
-        if self.warnings:
-            say(render_problems(self.warnings))
-        for url in self.model.urls():
-            say(f"listening on {url}")
+        announcements.has_warnings(self.warnings)
+        announcements.listening(self.model.urls(), self.model.config)
         self._tell_ready()
         self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
         self._tasks.supervise(self.pipeline.run, name="reload the configuration")
@@ -215,6 +213,7 @@ class Program:
         """
 
         async def prepare(bundle: ConfigBundle) -> Change:
+            logs.configure(bundle.log())  # before a plugin or another process writes something
             model = model_for(bundle)
             try:
                 change = await model.prepare(bundle)
@@ -253,10 +252,7 @@ class Program:
         assert self.model is not None
         if self._has_followed:
             # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is printed.
-            admin = self.model.config.admin
-            shown = "no admin listener" if admin is None else f"admin on {admin.listen}"
-            urls = ", ".join(self.model.urls())
-            _logger.info("the new program has taken over: gateway %s on %s; %s", version("gateway-core"), urls, shown)
+            announcements.restarted(self.model.urls(), self.model.config)
         self._manager.ready("serving")
 
     def _take(self, bundle: ConfigBundle) -> None:
@@ -271,11 +267,11 @@ class Program:
         """Have a new program take over if the local files name other sources than this one follows."""
         if await asyncio.to_thread(configured_urls, self._paths, os.environ) == self._configured:
             return
-        _logger.info("the files name other sources: a new process is to take over")
+        announcements.restarting("the files name other sources")
         try:
             await self._restart(bundle)
         except GatewayError as error:
-            _logger.error("the sources stay as they were until a restart: %s", error)
+            announcements.not_restarted("the sources stay as they were until a restart", str(error))
 
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
@@ -296,7 +292,7 @@ class Program:
         try:
             change = await self.model.prepare(bundle)
         except RestartNeededError as needed:
-            _logger.info("a new process is to take over, with %s", needed)
+            announcements.restarting(str(needed))
             return Change(partial(self._exchange, bundle, str(needed)), _nothing)
         return Change(partial(self._commit, bundle, change), change.discard)
 
@@ -304,8 +300,7 @@ class Program:
         changes = await change.commit()
         self._take(bundle)
         await self._follow_other_sources(bundle)
-        if self.warnings:
-            _logger.warning("the configuration in force has warnings\n%s", render_problems(self.warnings))
+        announcements.has_warnings(self.warnings)
         await self._keep(bundle)
         try:
             await self._settle()
@@ -345,12 +340,12 @@ class Program:
                     verdict = await self.pipeline.first()
                     if verdict.bundle is not None:
                         check_protocol(verdict.bundle)
-                        _logger.info("SIGUSR2: restarting")
+                        announcements.restarting("SIGUSR2")
                         await self._restart(verdict.bundle)
                         return
-                _logger.error("SIGUSR2: configuration rejected, not restarted\n%s", render_problems(verdict.problems))
+                announcements.not_restarted("SIGUSR2: not restarted", "configuration rejected", verdict.problems)
             except (GatewayError, OSError) as error:
-                _logger.error("SIGUSR2: not restarted: %s", error)
+                announcements.not_restarted("SIGUSR2: not restarted", str(error))
 
     def _time_to_stop(self) -> float:
         """Return the seconds in which the process ends from a signal on."""
@@ -360,7 +355,7 @@ class Program:
     async def _stop(self) -> int:
         assert self.model is not None
         delay, deadline = self.model.config.drain_delay, self.model.config.shutdown_timeout
-        _logger.info("stopping, requests may take %g s to finish", deadline)
+        announcements.stopping(self.signals.stopped_by, self.model.config)
         self._manager.stopping()
         self._is_draining = True
         if self._admin is not None:
@@ -371,7 +366,7 @@ class Program:
             await self.signals.run_until_second_signal(asyncio.sleep(delay))
             await self.signals.run_until_second_signal(self.model.stop(deadline))
         except StoppedError:
-            _logger.warning("stopping at once")
+            emit(SERVER_STOPPED_AT_ONCE, "stopping at once")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await self.model.stop(0)
@@ -386,9 +381,3 @@ class Program:
 
 async def _nothing() -> None:
     """Discard what left nothing behind."""
-
-
-def say(text: str) -> None:
-    """Print to the standard error of the program."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

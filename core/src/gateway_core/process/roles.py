@@ -11,7 +11,6 @@ the channel as well, and ends the process in time whatever they do.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import select
 import signal
@@ -22,6 +21,7 @@ from typing import Final, Protocol
 
 from gateway_core import memory
 from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process import forks, logs, loops
 from gateway_core.process.channel import BlockingChannel, Channel
 from gateway_core.process.child import OTHER_PROTOCOL
@@ -35,8 +35,6 @@ TEMPLATE: Final = "template"
 
 _END_MARGIN: Final = 5.0
 """Seconds beside the time that requests may take in which a child ends whose program is gone."""
-
-_logger = logging.getLogger("gateway.process")
 
 
 class Role(Protocol):
@@ -58,12 +56,11 @@ def main(arguments: list[str]) -> None:
     raise_descriptor_limit()
     logs.configure(process=name)
     if protocol != PROTOCOL:
-        _logger.error(
-            "the gateway that is installed now speaks protocol %d, the one that runs %d: "
-            "stop the gateway and start it, or install the version that runs",
-            PROTOCOL,
-            protocol,
+        text = (
+            f"the gateway that is installed now speaks protocol {PROTOCOL}, the one that runs {protocol}: "
+            "stop the gateway and start it, or install the version that runs"
         )
+        emit(PROCESS_FAILED, text, process_name=name, reason=text)
         raise SystemExit(OTHER_PROTOCOL)
     sock = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)  # a plugin's children end nothing by holding it open

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine
@@ -11,12 +10,11 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final, TypeVar
 
+from gateway_core.events import PLUGIN_CALL_REFUSED, emit
 from gateway_core.process import loops
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
-
-_logger = logging.getLogger("gateway.server")
 
 
 HURRIED: Final = 5.0
@@ -70,7 +68,8 @@ class HandlerGuard:
     def _refuses(self, number: int) -> bool:
         if number not in HANDLED or not self._loop.is_running():  # a loop that closes removes them all
             return False
-        _logger.warning("the handler for %s is not changed: it is the gateway's own", signal.Signals(number).name)
+        text = f"the handler for {signal.Signals(number).name} is not changed: it is the gateway's own"
+        emit(PLUGIN_CALL_REFUSED, text, reason=text)
         return True
 
     def _add(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
@@ -85,7 +84,8 @@ class HandlerGuard:
 
     def _wake_up(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
         if self._loop.is_running() and fd != self._wakeup_fd:
-            _logger.warning("the descriptor that signals are written to is not changed: it is the event loop's own")
+            text = "the descriptor that signals are written to is not changed: it is the event loop's own"
+            emit(PLUGIN_CALL_REFUSED, text, reason=text)
             return self._wakeup_fd
         return _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
+from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, WORKER_STUCK, emit
 from gateway_core.hooks import SharedStores
 from gateway_core.process import shared_folder, sockets
 from gateway_core.process.certificates import files_of
@@ -39,8 +39,6 @@ from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
-
-_logger = logging.getLogger("gateway.supervisor")
 
 _LAUNCHED_AHEAD: Final = 2
 _QUERY_TIMEOUT: Final = 5.0
@@ -117,7 +115,8 @@ class Supervisor:
         try:
             await asyncio.to_thread(shared_folder.provide)
         except OSError as error:
-            _logger.warning("there is no folder for what workers share, such as counters of rate limits: %s", error)
+            text = f"there is no folder for what workers share, such as counters of rate limits: {error}"
+            emit(SHARED_FOLDER_MISSING, text, reason=str(error))
         left, self._inherited = self._inherited, None
         if left is not None:
             self._take(plan)
@@ -233,7 +232,8 @@ class Supervisor:
         if not plan.is_takeover or not len(self._pool):
             raise error
         plan.is_refused = True
-        _logger.error("the workers of the new program cannot serve, the old ones go on: %s", error)
+        text = f"the workers of the new program cannot serve, the old ones go on: {error}"
+        emit(SERVER_NOT_RESTARTED, text, reason=str(error))
 
     async def _launch(self, number: int, plan: _Plan) -> None:
         if number not in plan.ready:
@@ -260,7 +260,8 @@ class Supervisor:
                 try:
                     await self._pool.start(worker.number, self._pool.bundle)
                 except (GatewayError, OSError) as error:
-                    _logger.error("%s cannot go back to the old configuration: %s", worker, error)
+                    text = f"{worker} cannot go back to the old configuration: {error}"
+                    emit(WORKER_STUCK, text, worker=worker.number, reason=str(error))
         self._sockets.close(plan.sockets)
         self._pool.changing.release()
 

@@ -7,7 +7,6 @@ plugins set for themselves stay.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_STDERR: Final = 2
+from gateway_core.events import PLUGIN_SURROUNDINGS, emit
 
-_logger = logging.getLogger("gateway.plugins")
+_STDERR: Final = 2
 
 
 @contextmanager
@@ -36,15 +35,18 @@ def kept() -> Iterator[None]:
                 is_other = True
             os.close(descriptor)
         if is_other:
-            _logger.warning("a plugin closed or replaced standard error, which is as before")
+            text = "a plugin closed or replaced standard error, which is as before"
+            emit(PLUGIN_SURROUNDINGS, text, reason=text)
         removed = {name: value for name, value in variables.items() if name not in os.environ}
         if removed:
             os.environ.update(removed)
             shown = ", ".join(sorted(removed)[:5]) + (f" and {len(removed) - 5} more" if len(removed) > 5 else "")
-            _logger.warning("a plugin removed variables of the environment, which are back: %s", shown)
+            text = f"a plugin removed variables of the environment, which are back: {shown}"
+            emit(PLUGIN_SURROUNDINGS, text, reason=text)
         if directory is not None and _directory() != directory:
             os.chdir(directory)
-            _logger.warning("a plugin changed the working directory: it is %s again", directory)
+            text = f"a plugin changed the working directory: it is {directory} again"
+            emit(PLUGIN_SURROUNDINGS, text, reason=text)
 
 
 def _directory() -> str | None:

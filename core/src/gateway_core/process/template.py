@@ -20,7 +20,6 @@ import contextlib
 import gc
 import importlib
 import json
-import logging
 import os
 import socket
 import threading
@@ -28,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.packages.environment import Stamp
 from gateway_core.process import base_contexts
 from gateway_core.process.child import Forked, arguments_of, be, reap, wait_for_exit
@@ -37,8 +37,6 @@ _MOST_DESCRIPTORS: Final = 253
 
 _LONGEST: Final = 65536
 _REPLY_TIMEOUT: Final = 30.0
-
-_logger = logging.getLogger("gateway.supervisor")
 
 
 # -- the template
@@ -115,7 +113,8 @@ class Template:
                     self._order, {"fork": number, "role": role}, [theirs.fileno(), *listeners.values()]
                 )
             except (OSError, ValueError) as error:
-                _logger.warning("the process that workers are forked from is gone: %s", error)
+                text = f"the process that workers are forked from is gone: {error}"
+                emit(PROCESS_FAILED, text, process_name="template", reason=str(error))
                 ours.close()
                 await self.aclose()
                 return None

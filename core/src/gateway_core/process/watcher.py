@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 from collections.abc import Collection
 from typing import Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
+from gateway_core.events import WORKER_CALL_FAILED, emit
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.extensions import Extensions
@@ -30,8 +30,6 @@ from gateway_core.upstreams.findings import Publisher
 from gateway_core.upstreams.monitor import LocalMonitor
 from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
-
-_logger = logging.getLogger("gateway.watcher")
 
 
 class Watcher:
@@ -92,8 +90,8 @@ class Watcher:
                 await self._publisher.use(config.upstreams)
             except (ValueError, OSError, ssl.SSLError) as error:
                 refusal = str(error)
-            except Exception as error:  # an extension's
-                _logger.exception("preparing to watch failed")
+            except Exception as error:  # noqa: BLE001 - a defect must not end the watcher
+                emit(WORKER_CALL_FAILED, "preparing to watch failed", error=error, call="use")
                 refusal = repr(error)
         await self._channel.reply(message, refusal=refusal, outdated=outdated)
 

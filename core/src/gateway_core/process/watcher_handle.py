@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any, Final
 from gateway_core.clock import Clock
 from gateway_core.config import GatewayConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
+from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, emit
 from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import Child
 from gateway_core.process.crashes import Crashes, exit_text
@@ -32,8 +32,6 @@ METRICS_TIMEOUT: Final = 5.0
 _LONGEST_QUEUE: Final = 1000
 _PLACE: Final = 0
 """The number of the only watcher among `Crashes`."""
-
-_logger = logging.getLogger("gateway.supervisor")
 
 
 class WatcherRefusedError(GatewayError):
@@ -165,7 +163,7 @@ class Watcher:
             return
         how = exit_text(child.exit_status)
         reason = f"the watcher has ended unexpectedly ({how})"
-        _logger.error("%s and is started again; workers keep what it has found", reason)
+        emit(WATCHER_ENDED, f"{reason} and is started again; workers keep what it has found", reason=reason)
         self._take({"kind": "lost", "reason": reason})
         self._crashes.note_end(_PLACE, self._clock.monotonic() - started_at, how)
         while self._child is child:
@@ -177,7 +175,7 @@ class Watcher:
                     await self._have_watched(self._bundle)
                 except (GatewayError, OSError) as error:
                     self._crashes.note_refusal(_PLACE, str(error))
-                    _logger.error("the watcher cannot be started again yet: %s", error)
+                    emit(WATCHER_NOT_STARTED, f"the watcher cannot be started again yet: {error}", reason=str(error))
 
 
 async def _use(child: Child, bundle: ConfigBundle) -> Sequence[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
+from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit
 from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.process import base_contexts, logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
@@ -27,8 +27,6 @@ from gateway_core.process.shared_values import RemoteShared
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
-
-_logger = logging.getLogger("gateway.worker")
 
 Handler = Callable[[Message], Awaitable[None]]
 
@@ -83,7 +81,7 @@ class Worker:
                 raise ChannelClosedError("the supervisor is gone")
         except ChannelClosedError:
             if self._engine is not None:
-                _logger.warning("the supervisor is gone: finishing")
+                emit(WORKER_ORPHANED, "the supervisor is gone: finishing")
         await self._end()
         await self._reading.aclose()
 
@@ -96,7 +94,13 @@ class Worker:
         except Exception as error:
             if message.kind not in _LOOKS:
                 raise
-            _logger.exception("%s cannot be sent to the supervisor", message.kind)
+            emit(
+                WORKER_CALL_FAILED,
+                f"{message.kind} failed: {error!r}",
+                error=error,
+                call=message.kind,
+                reason=repr(error),
+            )
             await self._channel.reply(message, **error_fields(error))
 
     async def _read(self) -> None:
@@ -118,8 +122,8 @@ class Worker:
     def _receive(self, message: Message) -> None:
         try:
             self._monitor.receive(message["finding"])
-        except Exception:  # the channel has to be read on, whatever a strategy or a pool does
-            _logger.exception("what the watcher has found cannot be used")
+        except Exception as error:  # noqa: BLE001 - the channel has to be read on, whatever a strategy or a pool does
+            emit(WORKER_CALL_FAILED, "a finding of the watcher cannot be used", error=error, call="finding")
 
     async def _hello(self, message: Message) -> None:
         self._number = message["number"]
@@ -167,8 +171,8 @@ class Worker:
             refusal, problems = "it cannot be started", [problem_to_json(problem) for problem in error.problems]
         except (GatewayError, ValueError, OSError) as error:
             refusal = str(error)
-        except Exception as error:
-            _logger.exception("preparing a configuration failed")
+        except Exception as error:  # noqa: BLE001 - what a plugin does wrong
+            emit(WORKER_CALL_FAILED, "preparing a configuration failed", error=error, call="prepare")
             refusal = repr(error)
         await self._channel.reply(message, outdated=[], refusal=refusal, problems=problems)
 

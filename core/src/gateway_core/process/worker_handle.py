@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigError, ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError
+from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import KILL_AFTER, Child, Forked
@@ -25,8 +25,6 @@ from gateway_core.process.shared_values import SHARED, apply_message
 from gateway_core.process.watcher_handle import Watcher
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
-
-_logger = logging.getLogger("gateway.supervisor")
 
 READY_TIMEOUT: Final = 120.0
 TRIAL_TIMEOUT: Final = 45.0
@@ -225,7 +223,7 @@ class WorkerHandle:
             async with asyncio.timeout(deadline + KILL_AFTER):
                 await self.child.gone.wait()
         except TimeoutError:
-            _logger.warning("%s did not end in time and is killed", self)
+            emit(WORKER_KILLED, f"{self} did not end in time and is killed", worker=self.number, pid=self.child.pid)
             await self.child.end()
 
     def reopen_files(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
+from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, emit
 from gateway_core.process.channel import ChannelClosedError, Message
 from gateway_core.process.commands import CommandReport, outcome_of
 from gateway_core.process.crashes import Crashes, exit_text
@@ -23,8 +23,6 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 
 QUERY_TIMEOUT: Final = 5.0
-
-_logger = logging.getLogger("gateway.supervisor")
 
 
 class WorkerPool:
@@ -132,8 +130,10 @@ class WorkerPool:
         self._lost = merge([self._lost, lasting(worker.samples)])
         if worker.child.is_leaving or self._is_stopping:
             return
-        _logger.error("%s ended unexpectedly (%s) and is replaced", worker, exit_text(worker.child.exit_status))
-        how = f"it ended with {exit_text(worker.child.exit_status)}"
+        status = exit_text(worker.child.exit_status)
+        text = f"{worker} ended unexpectedly ({status}) and is replaced"
+        emit(WORKER_ENDED, text, worker=number, pid=worker.child.pid, status=status)
+        how = f"it ended with {status}"
         self.crashes.note_end(number, self._services.clock.monotonic() - worker.started_at, how)
         while self._workers.get(number) is worker and not self._is_stopping:
             await asyncio.sleep(self.crashes.pause(number))
@@ -145,11 +145,12 @@ class WorkerPool:
         assert self.bundle is not None
         try:
             await self.start(number, self.bundle)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker is to be replaced
             # Whatever it is, no descriptors or no memory too, the place must not stay empty for ever.
             is_new = self.crashes.note_refusal(number, str(error) or repr(error))
             trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
-            _logger.error("worker %d cannot be replaced yet: %s", number, error, exc_info=trace)
+            text = f"worker {number} cannot be replaced yet: {error}"
+            emit(WORKER_NOT_REPLACED, text, error=trace, worker=number, reason=str(error) or repr(error))
 
     # -- all workers
 

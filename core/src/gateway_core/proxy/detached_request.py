@@ -20,6 +20,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource, SourceWrapper
 from gateway_core.proxy.forward import Forward, ForwardOwner
+from gateway_core.proxy.gateway_responses import report_crash
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import ChosenTarget, RequestPhases
@@ -222,7 +223,7 @@ class DetachedRequest:
 
     def crashed(self, error: BaseException) -> None:
         """End it: the gateway itself failed."""
-        self.proxy.log.error("detached request %s failed: %r", self.request.request_id, error, exc_info=error)
+        report_crash("detached request", self.request.request_id, error)
         self._end(None, error)
 
     def expire(self, now: float) -> None:

@@ -19,7 +19,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.forward import ForwardedExchange
-from gateway_core.proxy.gateway_responses import gateway_response
+from gateway_core.proxy.gateway_responses import gateway_response, report_crash
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
@@ -310,7 +310,7 @@ class Exchange:
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
-        self.proxy.log.error("request %s failed: %r", self.request.request_id, error, exc_info=error)
+        report_crash("request", self.request.request_id, error)
         self._respond_or_cut(500, "internal", repr(error))
 
     def _respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gateway_core.events import REQUEST_FAILED, emit
 from gateway_core.messages import Response
 from gateway_core.proxy.response_fields import DateField, own_block, status_line
 from gateway_core.reasons import VERSION_UNSUPPORTED
@@ -25,6 +26,12 @@ _DETAILS = {
     505: _VERSIONS,
     508: "the request loops between proxies",
 }
+
+
+def report_crash(what: str, request_id: str, error: BaseException) -> None:
+    """Have the log say that the gateway itself failed over a request."""
+    text = f"{what} {request_id} failed: {error!r}"
+    emit(REQUEST_FAILED, text, error=error, request_id=request_id, reason=repr(error))
 
 
 def gateway_response(

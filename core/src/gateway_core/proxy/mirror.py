@@ -8,11 +8,11 @@ body is the one that the request keeps (`RequestBody.keep`), so a copy is sent w
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from copy import copy
 from typing import Final
 
+from gateway_core.events import MIRROR_FAILED, emit
 from gateway_core.messages import Request
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt import Attempt
@@ -44,8 +44,6 @@ _MAX_SECONDS: Final = 30.0
 
 _CREDENTIALS: Final = ("authorization", "proxy-authorization", "cookie")
 
-_log = logging.getLogger("gateway.proxy")
-
 
 def send_copies(
     route: CompiledRoute,
@@ -72,8 +70,8 @@ def send_copies(
         if directory.rng.random() * 100 < mirror.percent:
             try:
                 MirrorCopy(mirror, route, request, head, body, id_line, directory, runner).start()
-            except Exception:  # noqa: BLE001 - the request itself goes on whatever becomes of its copy
-                _log.exception("a copy for a mirror failed")
+            except Exception as error:  # noqa: BLE001 - the request itself goes on whatever becomes of its copy
+                emit(MIRROR_FAILED, "a copy for a mirror failed", error=error, reason=repr(error))
     return True
 
 
@@ -239,7 +237,7 @@ class MirrorCopy:
 
     def crashed(self, error: BaseException) -> None:
         """Log the failure."""
-        _log.error("a copy for a mirror failed: %r", error, exc_info=error)
+        emit(MIRROR_FAILED, f"a copy for a mirror failed: {error!r}", error=error, reason=repr(error))
         self._end()
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature

@@ -6,11 +6,11 @@ whatever has filters are streamed (`ResponseStream`).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+from gateway_core.events import PLUGIN_BODY_FAILED, emit
 from gateway_core.hooks import Hook, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilteredBody, FilterSpec
@@ -35,8 +35,6 @@ from gateway_core.proxy.response_stream import (
 )
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
-
-_log = logging.getLogger("gateway.proxy")
 
 
 class OwnResponse:
@@ -115,7 +113,8 @@ class OwnResponse:
 
     def _on_excess(self) -> None:
         request_id = self._owner.request.request_id
-        _log.warning("request %s: the response has more than its Content-Length of %s bytes", request_id, self._length)
+        reason = f"the response has more than its Content-Length of {self._length} bytes"
+        emit(PLUGIN_BODY_FAILED, f"request {request_id}: {reason}", request_id=request_id, reason=reason)
 
     def _write_head(self, length: int | None, body: bytes, *, complete: bool) -> None:
         owner, response = self._owner, self.response

@@ -11,11 +11,11 @@ exchange's context, so that log hooks can run in it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.errors import ESCAPES, ClientGoneError, UpstreamError
+from gateway_core.events import PLUGIN_BODY_FAILED, emit
 from gateway_core.hooks.policy import problem_of
 from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
@@ -29,8 +29,6 @@ from gateway_core.reasons import PLUGIN_FAILED
 PIECES_PER_TURN: Final = 64
 _BYTES_PER_TURN: Final = 256 * 1024
 """What is written in one turn of the loop, so that all other connections have theirs."""
-
-_log = logging.getLogger("gateway.proxy")
 
 
 class StreamedResponse(Protocol):
@@ -118,7 +116,7 @@ class ResponseStream:
             try:
                 self._response.end_stream(self._source)
             except Exception as failure:  # noqa: BLE001 - trailers are what a filter left
-                _log.error("the end of a body failed: %r", failure, exc_info=failure)
+                emit(PLUGIN_BODY_FAILED, f"the end of a body failed: {failure!r}", error=failure, reason=repr(failure))
                 error = failure
         if error is not None:
             self._response.stream_failed(error)
@@ -153,7 +151,8 @@ def report_body(request: Request, owner: HookOwner | None, what: str, error: Bas
     if owner is not None:
         owner.body_failed(request, error)
     else:
-        _log.error("request %s: %s failed: %r", request.request_id, what, error, exc_info=error)
+        text = f"request {request.request_id}: {what} failed: {error!r}"
+        emit(PLUGIN_BODY_FAILED, text, error=error, request_id=request.request_id, reason=repr(error))
 
 
 class PluginBody(SourceWrapper):
@@ -195,4 +194,4 @@ async def _closed(source: BodySource, error: Exception | None) -> None:
     try:
         await source.aclose(error)
     except (Exception, *ESCAPES):  # noqa: BLE001 - a plugin's own code; the body has ended
-        _log.exception("what gave a body failed to close")
+        emit(PLUGIN_BODY_FAILED, "what gave a body failed to close", error=error, reason=repr(error))

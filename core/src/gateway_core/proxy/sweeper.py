@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-_log = logging.getLogger("gateway.proxy")
+from gateway_core.events import CONNECTION_FAILED, emit
 
 NEVER: Final = float("inf")
 
@@ -56,8 +55,9 @@ class Sweeper:
                 for expired in [item for item in group if item.deadline <= now]:
                     try:
                         expired.expire(now)
-                    except Exception:  # noqa: BLE001 - one defect must not end every deadline of the process
-                        _log.exception("a deadline could not be acted on: %r", expired)
+                    except Exception as error:  # noqa: BLE001 - one defect must not end every deadline of the process
+                        text = f"a deadline could not be acted on: {expired!r}"
+                        emit(CONNECTION_FAILED, text, error=error, reason=repr(error))
 
     def stop(self) -> None:
         """Sweep no more."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.config import ConfigProblem, problem_from_json, render_problems
+from gateway_core.config import ConfigProblem, LogConfig, problem_from_json, render_problems
 from gateway_core.config.documents import LARGEST_FILE, read_regular
 from gateway_core.config.sources import ConfigRoot, WatchSet
 from gateway_core.config.sources.last_good import check_owner, write_private
+from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
 
 PROTOCOL: Final = 2
 """Of what processes of the gateway say to each other: bundles, messages over channels, and what a program hands to the
@@ -29,8 +29,6 @@ FORMAT: Final = 1
 
 _LONGEST: Final = 16 * LARGEST_FILE
 """A configuration of many files, with every default written out."""
-
-_logger = logging.getLogger("gateway.config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,10 @@ class ConfigBundle:
     def warnings(self) -> tuple[ConfigProblem, ...]:
         """Return what was found in the configuration that does not reject it."""
         return tuple(problem_from_json(entry) for entry in json.loads(self.lines[0]).get("warnings", ()))
+
+    def log(self) -> LogConfig:
+        """Return how the gateway's own log is written."""
+        return LogConfig.model_validate(json.loads(self.lines[0])["config"].get("log", {}))
 
     def facts(self) -> dict[str, Any]:
         """Return all but the lines as JSON has it."""
@@ -105,8 +107,9 @@ class LastBundle:
         try:
             await asyncio.to_thread(write_private, self.path, {"format": FORMAT, **bundle.to_plain()})
         except OSError as error:
-            level = logging.WARNING if self._is_used else logging.DEBUG
-            _logger.log(level, "the configuration in force cannot be kept in %s: %s", self.path, error)
+            if self._is_used:
+                text = f"the configuration in force cannot be kept in {self.path}: {error}"
+                emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
         else:
             self._saved = bundle.version
 
@@ -117,12 +120,15 @@ class LastBundle:
         try:
             bundle = await asyncio.to_thread(self._load)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _logger.error("there is no last good configuration in %s: %s", self.path, error)
+            text = f"there is no last good configuration in {self.path}: {error}"
+            emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
             return None
-        _logger.error(
-            "the configuration cannot be used, the one that was in force last is started from %s\n%s",
-            self.path,
-            render_problems(problems),
+        emit(
+            CONFIG_LAST_GOOD,
+            f"the configuration cannot be used, the one that was in force last is started from {self.path}",
+            details=render_problems(problems),
+            path=str(self.path),
+            problems=len(problems),
         )
         return bundle
 

@@ -17,7 +17,6 @@ last one nothing has happened to requests, as each state has its way back:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -32,13 +31,12 @@ from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, ren
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
+from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 from gateway_core.reload.verdict import ValidationFailedError, Verdict
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
-
-_logger = logging.getLogger("gateway.config")
 
 
 class State(StrEnum):
@@ -190,8 +188,12 @@ class Pipeline:
             changes, problems = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict, before)
         except ConfigError as error:
-            _logger.error(
-                "%s: configuration rejected, the old one stays in force\n%s", why, render_problems(error.problems)
+            emit(
+                CONFIG_REJECTED,
+                f"{why}: configuration rejected, the old one stays in force",
+                details=render_problems(error.problems),
+                trigger=why,
+                problems=len(error.problems),
             )
             self.record.fail(self._clock.wall(), "rejected", error.problems)
         except OSError as error:
@@ -206,10 +208,11 @@ class Pipeline:
         else:
             self.record.succeed(self._clock.wall(), changes, problems)
             apart = ", but for the documents that were rejected" if problems else ""
-            _logger.info("%s: configuration in force%s: %s", why, apart, changes)
+            version = None if verdict.bundle is None else verdict.bundle.version
+            emit(CONFIG_APPLIED, f"{why}: configuration in force{apart}: {changes}", trigger=why, version=version)
 
     def _fail(self, why: str, text: str) -> None:
-        _logger.error("%s: configuration %s", why, text)
+        emit(CONFIG_FAILED, f"{why}: configuration {text}", trigger=why, reason=text)
         self.record.fail(self._clock.wall(), text)
 
     def _try_again(self, why: str, error: Exception) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
+from gateway_core.events import PLUGINS_CHANGED, emit
 from gateway_core.packages.environment import EnvironmentChange, EnvironmentWatch
-
-_logger = logging.getLogger("gateway.plugins")
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks, each of some microseconds as long as nothing happens."""
@@ -58,7 +56,7 @@ class PluginWatch:
         while self._watch is not None and not self._watch.is_settled and self._clock.monotonic() < end:
             change = await self._look()
             if change is not None:
-                _logger.info("%s", told(change))
+                emit(PLUGINS_CHANGED, text := told(change), change=text)
             elif not self._watch.is_settled:
                 await asyncio.sleep(_LOOK_AGAIN)
         has_changed, self._has_changed = self._has_changed, False

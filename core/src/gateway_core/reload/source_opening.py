@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -22,6 +21,7 @@ from gateway_core.config.sources import (
     make_source,
 )
 from gateway_core.errors import GatewayError
+from gateway_core.events import PLUGINS_WARNING, emit
 from gateway_core.failure_text import failure_text
 from gateway_core.packages import Extensions, PluginRegistry
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 FETCH_TIMEOUT: Final = 15.0
-
-_logger = logging.getLogger("gateway.config")
 
 
 class SourceError(GatewayError):
@@ -143,5 +141,5 @@ def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:
     if wanted - extensions.config_sources.keys():
         extensions = Extensions(registry.loaded())
     for problem in extensions.problems:
-        _logger.warning("%s", problem)
+        emit(PLUGINS_WARNING, str(problem), reason=str(problem))
     return extensions.config_sources

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from gateway_core.config.sources import ConfigSource, SourceContext, SourceUrl, 
 from gateway_core.config.sources.fallback import Trial
 from gateway_core.config.sources.feed import SourceFeed
 from gateway_core.config.sources.last_good import LastGood
+from gateway_core.events import CONFIG_NOT_KEPT, DOCUMENTS_REJECTED, SOURCE_CACHED, emit
 from gateway_core.reload.source_opening import Sessions, open_sources
 from gateway_core.reload.verdict import Validator, Verdict
 from gateway_core.tasks import Tasks
@@ -30,8 +30,6 @@ COLD_START_WAIT: Final = 3.0
 
 MOST_TRIALS: Final = 5
 """Validations that one change may take: the wanted documents, then with more and more of the last good ones."""
-
-_logger = logging.getLogger("gateway.config")
 
 
 OpenSources = Callable[[Sequence[SourceUrl], SourceContext], Awaitable[Sequence[ConfigSource]]]
@@ -99,9 +97,8 @@ class Sources:
         for feed, good in zip(self._feeds, self._good, strict=True):
             if feed.documents is None and good:
                 why = feed.reason or "it does not respond"
-                _logger.warning(
-                    "%s is away, its last good documents are served from %s: %s", feed.name, self._store.path, why
-                )
+                text = f"{feed.name} is unreachable, its last good documents are used from {self._store.path}: {why}"
+                emit(SOURCE_CACHED, text, source=feed.name, reason=why, path=str(self._store.path))
 
     async def validate(self, paths: Sequence[Path]) -> Verdict:
         """Validate files and documents; where documents are bad, with their last good versions instead.
@@ -172,7 +169,8 @@ class Sources:
         try:
             await asyncio.to_thread(self._store.save, good)
         except OSError as error:
-            _logger.error("the last good documents cannot be kept in %s: %s", self._store.path, error)
+            text = f"the last good documents cannot be kept in {self._store.path}: {error}"
+            emit(CONFIG_NOT_KEPT, text, path=str(self._store.path), reason=str(error))
 
     def status(self) -> list[dict[str, Any]]:
         """Return what the admin listener shows of each source."""
@@ -209,10 +207,12 @@ class Sources:
 
     def _note(self, rejected: frozenset[str], problems: tuple[ConfigProblem, ...]) -> None:
         if rejected:
-            _logger.error(
-                "documents rejected, their last good versions stay in force: %s\n%s",
-                ", ".join(sorted(rejected)),
-                "\n".join(problem.render() for problem in problems),
+            emit(
+                DOCUMENTS_REJECTED,
+                f"documents rejected, their last good versions stay in force: {', '.join(sorted(rejected))}",
+                details="\n".join(problem.render() for problem in problems),
+                documents=sorted(rejected),
+                problems=len(problems),
             )
         self._rejected, self._problems = rejected, problems
 
@@ -233,7 +233,8 @@ class Sources:
         try:
             kept = await asyncio.to_thread(self._store.load)
         except (OSError, ValueError) as error:
-            _logger.error("the last good documents in %s cannot be used: %s", self._store.path, error)
+            text = f"the last good documents in {self._store.path} cannot be used: {error}"
+            emit(CONFIG_NOT_KEPT, text, path=str(self._store.path), reason=str(error))
         else:
             if kept:
                 pairs = zip(self._urls, kept, strict=True)

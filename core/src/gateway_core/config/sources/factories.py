@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
-from gateway_core.config.models.process import SourceConfig
+from gateway_core.config.models.process import LogConfig, SourceConfig
 from gateway_core.config.source_url import SourceUrl
 from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory
 
@@ -49,8 +49,29 @@ def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[
 
     What cannot be read is left out: loading the configuration reports it.
     """
-    if not _may_name_sources(paths):
-        return ()
+    found: dict[str, SourceUrl] = {}
+    for written in _written(paths, environ, "sources"):
+        for entry in written if isinstance(written, list) else ():
+            url = _url(entry)
+            if url is not None:
+                found.setdefault(url.identity, url)
+    return tuple(found.values())
+
+
+def configured_log(paths: Sequence[Path], environ: Mapping[str, str]) -> LogConfig:
+    """Return how these files and directories have the log written; the default if they do not say. Blocks."""
+    for written in _written(paths, environ, "log"):
+        try:
+            return LogConfig.model_validate(written)
+        except ValidationError:
+            break  # loading the configuration reports it
+    return LogConfig()
+
+
+def _written(paths: Sequence[Path], environ: Mapping[str, str], wanted: str) -> Iterator[object]:
+    """Yield the values of a top-level key in these files; nothing of what cannot be read."""
+    if not _may_have(paths, wanted.encode()):
+        return
     # A process that only serves does without the YAML parser.
     from gateway_core.config.merge_documents import Gatherer  # noqa: PLC0415
     from gateway_core.config.substitution import Substitution  # noqa: PLC0415
@@ -58,25 +79,20 @@ def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[
 
     gatherer = Gatherer(Substitution(environ))
     gatherer.add_paths(paths)
-    found: dict[str, SourceUrl] = {}
     constructor = Constructor(gatherer.substitution, gatherer.report, gatherer.document_of)
     for root in gatherer.roots:
         for key, node in root.value:
-            written = constructor.construct(node) if key.value == "sources" else None
-            for entry in written if isinstance(written, list) else ():
-                url = _url(entry)
-                if url is not None:
-                    found.setdefault(url.identity, url)
-    return tuple(found.values())
+            if key.value == wanted:
+                yield constructor.construct(node)
 
 
-def _may_name_sources(paths: Sequence[Path]) -> bool:
+def _may_have(paths: Sequence[Path], key: bytes) -> bool:
     try:
         files, _ = document_files(paths)
     except OSError:
         return False
     texts = [read_bytes(file, limit=LARGEST_FILE) for file in files]
-    return any(not isinstance(text, ReadFailure) and (b"sources" in text or b"include" in text) for text in texts)
+    return any(not isinstance(text, ReadFailure) and (key in text or b"include" in text) for text in texts)
 
 
 def with_configured(urls: Sequence[SourceUrl], configured: Sequence[SourceUrl]) -> tuple[SourceUrl, ...]:

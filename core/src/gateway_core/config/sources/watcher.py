@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.config.documents import LARGEST_FILE, read_regular, real_path
+from gateway_core.events import CONFIG_WATCH_POLLS, emit
 from gateway_core.tasks import spawn
-
-_logger = logging.getLogger("gateway.config")
 
 QUIET_MS: Final = 60
 """How long nothing must happen before a burst of changes counts as over."""
@@ -102,7 +100,9 @@ class FileWatcher:
                         yield
             except (OSError, RuntimeError, ImportError) as error:  # the library opens files when it is imported
                 if str(error) != self._failure:
-                    _logger.warning("cannot watch for changes, looking every %d ms instead: %s", self._poll_ms, error)
+                    seconds = self._poll_ms / 1000
+                    text = f"cannot watch for changes, looking every {seconds:g} s instead: {error}"
+                    emit(CONFIG_WATCH_POLLS, text, reason=str(error), seconds=seconds)
                 self._failure = str(error)
             else:
                 return

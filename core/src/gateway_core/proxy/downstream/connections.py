@@ -15,13 +15,13 @@ turns the loop reads and writes for all other connections. A connection with a f
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
 from gateway_core.descriptors import default_max_connections
+from gateway_core.events import CONNECTION_FAILED, emit
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
@@ -217,7 +217,6 @@ class Connections:
 
 # -- turns
 
-_log = logging.getLogger("gateway.proxy")
 
 REQUESTS_PER_TURN: Final = 16
 """Pipelined requests that one turn of the loop serves: a millisecond or two, whatever the number of connections."""
@@ -269,8 +268,9 @@ class Turns:
             connection = queue.popleft()
             try:
                 left -= connection.serve_held(min(left, REQUESTS_PER_VISIT))
-            except Exception:  # noqa: BLE001 - a defect in serving one connection must not stop the queue
-                _log.exception("a connection could not be served: %r", connection)
+            except Exception as error:  # noqa: BLE001 - a defect in serving one connection must not stop the queue
+                text = f"a connection could not be served: {connection!r}"
+                emit(CONNECTION_FAILED, text, error=error, reason=repr(error))
                 connection.abort()
             if left <= 0 or self._now() >= end:
                 break
