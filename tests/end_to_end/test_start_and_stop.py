@@ -240,7 +240,7 @@ async def told(manager: socket.socket, state: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize("files", [20, 24])
+@pytest.mark.parametrize("files", [18, 20])
 def test_a_start_that_the_system_has_no_descriptors_for_is_one_line_and_status_1(files: int, tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("listen: 127.0.0.1:0\nworkers: 2\nroutes: [{id: a, path: /, redirect: {path: /b}}]\n")
