@@ -355,7 +355,18 @@ def response_block(response: Response) -> bytes:
     return response._head_block + response._end[:-4] if headers is None else block_of(headers)
 
 
-def is_left_alone(response: Response) -> bool:
-    """Return whether fields and body of an upstream's response are as they came; for the core."""
+def added_lines(response: Response) -> bytes | None:
+    """Return what hooks added behind the fields of an upstream's response; for the core.
+
+    :returns: lines that each begin with CRLF, empty if nothing was added; None if fields or body were changed.
+    """
+    if response._body is not None:
+        return None
     headers = response._headers
-    return (headers is None or headers._block is response._head_block) and response._body is None
+    if headers is None or (block := headers._block) is response._head_block:
+        return b""
+    if not block.startswith(response._head_block):
+        return None
+    added = block[len(response._head_block) :]
+    # What does not begin a line went on with the last one: a value that a hook made longer.
+    return added if not added or added.startswith(b"\r\n") else None

@@ -17,11 +17,12 @@ from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response
-from gateway_core.messages.response import is_left_alone
+from gateway_core.messages.response import added_lines
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.response_fields import has_gateway_fields
 from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -236,22 +237,25 @@ class Relay:
             head = self._undone(head)
         self.response_head = head
         is_sticky = self.upstream.sticky is not None or exchange.sticky_target is not None
-        via = exchange.snapshot.scope.via_line
-        if (exchange.chain.response or is_sticky) and not self._passes_hooks(head, via, body, complete, is_sticky):
-            return
+        added = via = exchange.snapshot.scope.via_line
+        if exchange.chain.response or is_sticky:
+            lines = self._pass_hooks(head, via, body, complete, is_sticky)
+            if lines is None:
+                return
+            added = via + lines if lines else via
         if exchange.body is not None or not exchange.proxy.keeps_alive:
             exchange.response_begins()
-        exchange.writer.relay(head, via, exchange.id_line, body, complete)
+        exchange.writer.relay(head, added, exchange.id_line, body, complete)
         if complete:
             exchange.finish(self.attempt.responded_at if self.response is None else self.directory.now())
         else:
             exchange.watch(self._route.timeouts.idle)
             exchange.snapshot_replaced()
 
-    def _passes_hooks(self, head: ResponseHead, via: bytes, body: bytes, complete: bool, is_sticky: bool) -> bool:
-        """Run the response hooks; return whether they left the response alone, so that it goes on like any other.
+    def _pass_hooks(self, head: ResponseHead, via: bytes, body: bytes, complete: bool, is_sticky: bool) -> bytes | None:
+        """Run the response hooks; return the lines that they added if that is all, so that it goes on like any other.
 
-        Otherwise the response is the phase's.
+        Otherwise (None) the response is the phase's.
         """
         exchange, hooks = self._exchange, self._exchange.chain.response
         response = self._show(head, via, body, complete)
@@ -259,25 +263,26 @@ class Relay:
             add_cookies(response, self.attempt, exchange)
         if not hooks:
             self.operations.settle(response)
-            return False
+            return None
         runner = exchange.hooks or exchange.runner()
         outcome = runner.context.run(start_response_phase, hooks, exchange.request, response)
         try:
             if (
                 outcome is response
                 and self.phase is None
-                and is_left_alone(response)
+                and (added := added_lines(response)) is not None
+                and not (added and has_gateway_fields(added))
                 and response.status == head.status
                 and response.reason is head.reason
                 and not (self._flags & HEAD_ONLY or runner.is_stopped)
             ):
                 response.in_progress = self._arrived = None
-                return True
+                return added
         except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
             exchange.crashed(error)
-            return False
+            return None
         self.operations.settle(outcome)
-        return False
+        return None
 
     def _show(self, head: ResponseHead, via: bytes, body: bytes, complete: bool) -> Response:
         """Return the response as hooks see it: with what the writer adds."""
