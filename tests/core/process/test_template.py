@@ -29,7 +29,8 @@ async def begin(stamp: list[tuple[str, int]]) -> Template:
     with theirs:
         arguments = [sys.executable, "-c", SERVES, str(theirs.fileno())]
         process = await asyncio.to_thread(subprocess.Popen, arguments, pass_fds=(theirs.fileno(),))
-    return Template(Forked(process.pid, ours, reap=process.wait), stamp=lambda: tuple(stamp))
+    forked = Forked(process.pid, ours, reap=process.wait)
+    return Template(forked, stamp=lambda: tuple(stamp), environ=dict(os.environ))
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -44,7 +45,7 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
         loops.leave(1)
     validator.warm_up()
     # What the validator imports is imported here as well, once for all, and it is there for the first edit.
-    forked = _Forked(fork(VALIDATOR, captures=True), fork(TEMPLATE))
+    forked = _Forked(fork(VALIDATOR, captures=True), fork(TEMPLATE), dict(os.environ))
     loops.name_exits()
     result = loops.run(_run(roots, state, left, forked, last_good=last_good))
     if isinstance(result, Handover):
@@ -58,6 +59,8 @@ class _Forked:
 
     validator: Forked
     template: Forked
+    environ: Mapping[str, str]
+    """Of this program then; what it sets later has to be handed on."""
 
 
 async def _run(
@@ -70,7 +73,7 @@ async def _run(
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)
-        return await program.run(lambda bundle: _model_for(bundle, left, forked.template), verdict)
+        return await program.run(lambda bundle: _model_for(bundle, left, forked), verdict)
     except StoppedError:
         return program.given_up()
     except GatewayError as error:
@@ -87,18 +90,18 @@ async def _first(program: Program) -> Verdict:
     return verdict
 
 
-def _model_for(bundle: ConfigBundle, left: Handover | None, template: Forked) -> ProcessModel:
+def _model_for(bundle: ConfigBundle, left: Handover | None, forked: _Forked) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
         from gateway_core.process.in_process import InProcessServer  # noqa: PLC0415  # a supervisor does without the data path
 
-        template.sock.close()
-        spawn(wait_for_exit(template), name="reap the template")
+        forked.template.sock.close()
+        spawn(wait_for_exit(forked.template), name="reap the template")
         return InProcessServer()
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
     from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 
-    return Supervisor(left, Template(template, stamp=site_stamp))
+    return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ))
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:

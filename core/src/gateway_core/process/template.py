@@ -51,9 +51,7 @@ def serve(sock: socket.socket) -> None:
             return
         order = json.loads(data)
         try:
-            reply = (
-                _fork(order["role"], order["fork"], descriptors) if "fork" in order else {"status": reap(order["wait"])}
-            )
+            reply = _fork(order, descriptors) if "fork" in order else {"status": reap(order["wait"])}
         except OSError as error:
             reply = {"errno": error.errno, "error": error.strerror}
         finally:
@@ -62,7 +60,7 @@ def serve(sock: socket.socket) -> None:
         sock.sendall(json.dumps(reply).encode())
 
 
-def _fork(role: str, number: int, descriptors: Sequence[int]) -> dict[str, Any]:
+def _fork(order: Mapping[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
     """Fork a worker whose channel is the first of these descriptors; it has the others as well."""
     importlib.import_module("gateway_core.process.worker")  # once for all of them
     contexts = base_contexts.provide()
@@ -71,7 +69,12 @@ def _fork(role: str, number: int, descriptors: Sequence[int]) -> dict[str, Any]:
     pid = os.fork()
     if pid == 0:
         importlib.invalidate_caches()
-        be(arguments_of(role, channel, number), {*listeners, contexts.descriptor})
+        for name, value in order["environ"].items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        be(arguments_of(order["role"], channel, order["fork"]), {*listeners, contexts.descriptor})
     return {"pid": pid, "descriptors": listeners}
 
 
@@ -81,14 +84,16 @@ def _fork(role: str, number: int, descriptors: Sequence[int]) -> dict[str, Any]:
 class Template:
     """The process that workers are forked from."""
 
-    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp]) -> None:
+    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp], environ: Mapping[str, str]) -> None:
         """Have a process that waits.
 
         :param stamp: tells when something was installed.
+        :param environ: the variables that the process was forked with.
         """
         self._forked = forked
         self._stamp = stamp
         self._installed = stamp()
+        self._environ = environ
         self._turn = threading.Lock()
         forked.sock.settimeout(_REPLY_TIMEOUT)
 
@@ -109,9 +114,8 @@ class Template:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                reply = await asyncio.to_thread(
-                    self._order, {"fork": number, "role": role}, [theirs.fileno(), *listeners.values()]
-                )
+                order = {"fork": number, "role": role, "environ": self._changed_variables()}
+                reply = await asyncio.to_thread(self._order, order, [theirs.fileno(), *listeners.values()])
             except (OSError, ValueError) as error:
                 text = f"the process that workers are forked from is gone: {error}"
                 emit(PROCESS_FAILED, text, process_name="template", reason=str(error))
@@ -123,6 +127,11 @@ class Template:
             raise OSError(reply["errno"], reply["error"])
         worker = Forked(reply["pid"], ours, reap=partial(self._reap, reply["pid"]))
         return worker, dict(zip(listeners, reply["descriptors"], strict=True))
+
+    def _changed_variables(self) -> dict[str, str | None]:
+        """Return what the supervisor has set since the template was forked, such as the folder that workers share."""
+        names = self._environ.keys() | os.environ.keys()
+        return {name: os.environ.get(name) for name in names if os.environ.get(name) != self._environ.get(name)}
 
     @property
     def _is_closed(self) -> bool:
