@@ -87,11 +87,17 @@ class Instance:
             await awaited(self.plugin.stop(), _STOP_TIMEOUT)
         except HookTimeoutError:
             reason = f"it did not stop within {_STOP_TIMEOUT:g}s"
-            emit(PLUGIN_STOP_FAILED, f"{self.plugin!r}: {reason}", plugin=self.plugin.name, reason=reason)
+            emit(
+                PLUGIN_STOP_FAILED,
+                f"{self.plugin!r}: {reason}",
+                logger=self.plugin.log,
+                plugin=self.plugin.name,
+                reason=reason,
+            )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
             reason = describe(error)
             text = f"{self.plugin!r} failed to stop: {reason}"
-            emit(PLUGIN_STOP_FAILED, text, error=error, plugin=self.plugin.name, reason=reason)
+            emit(PLUGIN_STOP_FAILED, text, error=error, logger=self.plugin.log, plugin=self.plugin.name, reason=reason)
 
 
 InstanceLeases = Leases[BindingKey, Instance]

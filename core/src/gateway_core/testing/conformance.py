@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import logging
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
 from typing import Any, Final
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 
 from gateway_core.config import ConfigError, SchemaValidator
 from gateway_core.config.codes import CODE
+from gateway_core.events import PLUGIN_STOP_FAILED
 from gateway_core.hooks import Blockage, BlockingGuard, Plugin, PluginDefectError, table_of
 from gateway_core.packages import PluginRegistry, published_plugins
 from gateway_core.packages.schemas import make_config, schema_of
@@ -146,7 +146,7 @@ def _running_problems(plugin: type[Plugin[Any]], config: dict[str, Any]) -> Iter
     harness.start()
     harness.stop()
     for record in harness.logs:
-        if record.name == "gateway.plugins" and record.levelno >= logging.ERROR:
+        if getattr(record, "event", "") == PLUGIN_STOP_FAILED.name:
             yield record.getMessage()
     yield from map(str, blockages)
 
