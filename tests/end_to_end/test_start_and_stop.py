@@ -249,6 +249,6 @@ def test_a_start_that_the_system_has_no_descriptors_for_is_one_line_and_status_1
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 1
-    assert "Too many open files" in done.stderr.splitlines()[-1]
+    assert "too many open files" in done.stderr.splitlines()[-1].lower()
     assert done.stderr.splitlines()[-1].startswith("gateway: ")
     assert "Traceback" not in done.stderr

@@ -76,7 +76,7 @@ async def _run(
         return await program.run(lambda bundle: _model_for(bundle, left, forked), verdict)
     except StoppedError:
         return program.given_up()
-    except GatewayError as error:
+    except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
         not_started(f"gateway: {error}", str(error))
         return 1
     finally:
