@@ -12,8 +12,8 @@ from tests.integration.servers.run import SERVERS
 from tests.integration.wire import Wire
 
 HOST = b"Host: app.example\r\n"
-LARGE = {"tomcat", "gunicorn", "uvicorn", "node", "caddy"}
-"""Those that take a body of megabytes: nginx has a limit, and httpd's echo waits for all of it."""
+SMALLER = {"nginx": 700_000, "apache": 50_000, "wsgiref": 700_000}
+"""The longest body in bytes where it is not megabytes: nginx has a limit, and httpd's echo a pipe that fills."""
 ONE_BY_ONE = {"wsgiref"}
 """Those that serve one connection after the other."""
 
@@ -75,10 +75,8 @@ def test_clients_of_http_1_0_may_keep_their_connection(wire: Wire) -> None:
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_large_body_arrives_whole(server: tuple[str, int], wire: Wire, is_chunked: bool) -> None:
-    if server[0] not in LARGE:
-        pytest.skip("it takes none by its defaults")
-    body = bytes(range(256)) * 12_000
-    if is_chunked:
+    body = (bytes(range(256)) * 12_000)[: SMALLER.get(server[0])]
+    if is_chunked and server[0] != "wsgiref":  # which reads no body without a Content-Length
         wire.send(b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
         for start in range(0, len(body), 70_001):
             piece = body[start : start + 70_001]
