@@ -64,7 +64,7 @@ async def test_documents_of_etcd_are_served_changed_and_kept(start: Start, etcd:
     assert re.search(r"/gateway/b\.yaml:5:5: routes\[1\]\.tarrget: unknown key \"tarrget\"", said)
 
     await etcd.kill()
-    await gateway.says("is away, what it said last stays in force")
+    await gateway.says("is unreachable, its last documents stay in force")
     assert (await get(url, "/c"))[0] == 200
     await gateway.stops()
 
@@ -82,7 +82,7 @@ async def test_a_gateway_that_starts_while_etcd_is_down_serves_what_was_good_las
 
     second = start()
     url = await second.ready()
-    assert "its last good documents are served from" in second.text
+    assert "its last good documents are used from" in second.text
     assert (await get(url, "/b"))[0] == 200
     (kept,) = (tmp_path / "state").glob("sources-*")
     assert os.stat(kept).st_mode & 0o777 == 0o600  # noqa: PTH116  # as an operator looks at it

@@ -115,7 +115,7 @@ async def test_a_start_without_the_site_serves_what_was_good_last(start: Start, 
     second = start()
     url = await second.ready()
 
-    assert f"{site.url} is away, its last good documents are served from" in second.text
+    assert f"{site.url} is unreachable, its last good documents are used from" in second.text
     assert (await get(url, "/a"))[0] == 200
     site.text = route("b", upstream)
     await site.start()

@@ -90,3 +90,7 @@ class TextTooLongError(GatewayError):
     def status(self) -> int:
         """The status to refuse the request with."""
         return _STATUSES[self.source]
+
+
+class ProcessEndedError(GatewayError):
+    """A process ended in the middle of something, which says nothing of what was asked of it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
-from gateway_core.errors import GatewayError
+from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change, Pipeline, ReloadRecord, State
 from gateway_core.reload.verdict import ValidationFailedError, Verdict
@@ -167,6 +167,27 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
                 await asyncio.sleep(0.01)
 
     bench.answer, bench.failure = good, None
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_a_worker_that_ends_meanwhile_costs_no_edit_and_one_that_always_ends_no_endless_attempts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.failure = ProcessEndedError("worker 0 ended while it prepared the configuration")
+    with caplog.at_level(logging.ERROR, "gateway.config"):
+        bench.pipeline.request("SIGHUP")
+        async with asyncio.timeout(20):
+            while "not applied, the old one stays in force" not in caplog.text:  # noqa: ASYNC110  # a log has no event
+                await asyncio.sleep(0.01)
+    assert caplog.text.count("attempted again") == 3
+
+    bench.failure = None
+    bench.pipeline.request("SIGHUP")
     await bench.until(1)
 
     await tasks.aclose()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigError, ConfigProblem, problem_from_json
-from gateway_core.errors import GatewayError
+from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.process.channel import ChannelClosedError, Message, parts
@@ -37,6 +37,10 @@ class WorkerRefusedError(GatewayError):
     def __init__(self, message: str, problems: Sequence[ConfigProblem] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class WorkerEndedError(WorkerRefusedError, ProcessEndedError):
+    """A worker ended while it prepared a configuration."""
 
 
 async def _in_no_worker(binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:  # noqa: ARG001
@@ -168,7 +172,7 @@ class WorkerHandle:
             )
         except ChannelClosedError:
             why = await self.child.end_reason()
-            raise WorkerRefusedError(f"worker {self.number} ended while it prepared the configuration{why}") from None
+            raise WorkerEndedError(f"worker {self.number} ended while it prepared the configuration{why}") from None
         except TimeoutError:
             raise WorkerRefusedError(
                 f"worker {self.number} did not prepare the configuration within {timeout:g}s"

@@ -30,13 +30,15 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
-from gateway_core.errors import GatewayError
+from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 from gateway_core.reload.verdict import ValidationFailedError, Verdict
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
+_MOST_ENDED: Final = 3
+"""Times in a row that a reload is attempted again because a worker ended meanwhile."""
 
 
 class State(StrEnum):
@@ -147,6 +149,7 @@ class Pipeline:
         self._watched = WatchSet.of(paths)
         self._wanted = asyncio.Event()
         self._why = "requested"
+        self._ended = 0  # reloads in a row during which a worker ended
 
     # -- changed
 
@@ -197,15 +200,24 @@ class Pipeline:
             )
             self.record.fail(self._clock.wall(), "rejected", error.problems)
         except OSError as error:
-            self._try_again(why, error)
+            self._try_again(why, f"not validated: {error}")
+        except ProcessEndedError as error:
+            # A worker that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
+            self._ended += 1
+            if self._ended <= _MOST_ENDED:
+                self._try_again(why, f"not applied: {error}")
+            else:
+                self._ended = 0
+                self._fail(why, f"not applied, the old one stays in force: {error}")
         except ValidationFailedError as error:
             self._fail(why, f"not validated, the old one stays in force: {error}")
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
-                self._try_again(why, error)
+                self._try_again(why, f"not validated: {error}")
                 return
             self._fail(why, f"not applied, the old one stays in force: {error}")
         else:
+            self._ended = 0
             self.record.succeed(self._clock.wall(), changes, problems)
             apart = ", but for the documents that were rejected" if problems else ""
             version = None if verdict.bundle is None else verdict.bundle.version
@@ -215,11 +227,9 @@ class Pipeline:
         emit(CONFIG_FAILED, f"{why}: configuration {text}", trigger=why, reason=text)
         self.record.fail(self._clock.wall(), text)
 
-    def _try_again(self, why: str, error: Exception) -> None:
-        """Reload later: the system is short of something, which says nothing of the configuration."""
-        self._fail(
-            why, f"not validated, the old one stays in force; it is attempted again in {TRY_AGAIN_AFTER:g} s: {error}"
-        )
+    def _try_again(self, why: str, what: str) -> None:
+        """Reload later: what failed says nothing of the configuration."""
+        self._fail(why, f"{what}; the old one stays in force, and it is attempted again in {TRY_AGAIN_AFTER:g} s")
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
 
     # -- validated
