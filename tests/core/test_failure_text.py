@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 
 import aiohttp
 import pytest
-from gateway_core.failure_text import failure_text
+from gateway_core.failure_text import failure_text, system_reason
 
 
 async def failure_of(url: str, *, within: float = 5.0) -> BaseException:
@@ -47,3 +49,16 @@ async def test_silence() -> None:
 )
 def test_other_errors_speak_for_themselves_or_are_named(error: BaseException, text: str) -> None:
     assert failure_text(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)"), "Connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_the_systems_own_words_stand_in_place_of_an_event_loops(error: Exception, text: str) -> None:
+    assert system_reason(error) == text

@@ -15,7 +15,15 @@ def failure_text(error: BaseException) -> str:
         return "it does not respond in time"
     cause = getattr(error, "os_error", None)
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
-        number = cause.errno or 0  # below 0 is one of name resolution, which has words of its own
-        reason = os.strerror(number) if number > 0 else cause.strerror or str(cause)
-        return f"cannot connect to {getattr(error, 'host', '?')}:{getattr(error, 'port', '?')}: {reason.lower()}"
+        reason = system_reason(cause).lower()
+        return f"cannot connect to {getattr(error, 'host', '?')}:{getattr(error, 'port', '?')}: {reason}"
     return str(error) or type(error).__name__
+
+
+def system_reason(error: BaseException) -> str:
+    """Return why something failed in the system's own words, in place of those of an event loop; never empty."""
+    number = getattr(error, "errno", None)
+    # Below 0 is an error of name resolution, which has words of its own; OpenSSL counts its own errors.
+    if isinstance(number, int) and number > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from aiohappyeyeballs import start_connection
 
 from gateway_core.descriptors import EXHAUSTED
+from gateway_core.failure_text import system_reason
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -86,14 +86,6 @@ class ProxyClient(NamedTuple):
 
 NO_CLIENT: Final = ProxyClient()
 """No client: what takes and makes connections without a PROXY header."""
-
-
-def _describe(error: Exception) -> str:
-    """Return why there is no connection: the system's own words, in place of those of the event loop."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, ssl.SSLError) or not isinstance(number, int) or number not in errno.errorcode:
-        return str(error) or type(error).__name__
-    return os.strerror(number)
 
 
 class Pool:
@@ -279,7 +271,7 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
         except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
-            reason = f"cannot connect: {_describe(error)}"
+            reason = f"cannot connect: {system_reason(error)}"
             if not isinstance(error, ssl.SSLError) and getattr(error, "errno", None) in _LOCAL_ERRORS:
                 failure = Failure.LOCAL
         connected(connection, failure, reason)
