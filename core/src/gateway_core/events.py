@@ -345,7 +345,7 @@ PLUGIN_RECOVERED: Final = _event(
 )
 PLUGIN_BLOCKED_LOOP: Final = _event(
     "plugin.blocked_loop", _WARNING, "a hook held up every other request for longer than `blocking_threshold`",
-    "plugin", "phase", "seconds", "file",
+    "plugin", "phase", "seconds", "file", "count",
 )  # fmt: skip
 PLUGIN_TASK_FAILED: Final = _event(
     "plugin.task_failed", _ERROR, "a background task that a plugin started ended with an exception", "plugin",

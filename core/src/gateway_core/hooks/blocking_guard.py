@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
-from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, emit
+from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, Repeats, emit, repeated
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
 from gateway_core.tasks import supervised
@@ -76,7 +76,7 @@ class BlockingGuard:
         self.threshold = threshold
         self._metrics = metrics
         self._report = report or self._log
-        self._logged_at: dict[tuple[str, str, bool], float] = {}
+        self._repeats = Repeats(_LOG_INTERVAL)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -165,17 +165,16 @@ class BlockingGuard:
         return blockage
 
     def _log(self, blockage: Blockage) -> None:
-        key, now = (blockage.plugin, blockage.hook, blockage.is_over), time.monotonic()
-        logged_at = self._logged_at.get(key)
-        if logged_at is None or now - logged_at >= _LOG_INTERVAL:
-            self._logged_at[key] = now
+        key = (blockage.plugin, blockage.hook, blockage.is_over)
+        if count := self._repeats.count(key, time.monotonic()):
             emit(
                 PLUGIN_BLOCKED_LOOP,
-                f"{blockage}: {_remedy(blockage.hook)}",
+                f"{blockage}: {_remedy(blockage.hook)}{repeated(count)}",
                 plugin=blockage.plugin,
                 phase=blockage.hook,
                 seconds=round(blockage.seconds, 3),
                 file=blockage.place,
+                count=count,
             )
 
 
