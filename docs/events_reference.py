@@ -35,7 +35,7 @@ traceback).
 """
 
 
-def render() -> str:
+def page() -> str:
     """Return the page."""
     rows = [
         f"| `{event.name}` | {logging.getLevelName(event.level).lower()} | {event.text} | "
@@ -46,4 +46,4 @@ def render() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render())
+    PAGE.write_text(page())

@@ -65,13 +65,13 @@ def test_each_job_is_done_in_a_fresh_process(channel: BlockingChannel) -> None:
     for _ in range(2):
         verdict, ending = does(channel, "pass")
         assert verdict["files"] == ["/1"]
-        assert (ending["status"], ending["said"]) == (0, "")
+        assert (ending["status"], ending["printed"]) == (0, "")
 
 
 def test_what_a_job_prints_is_told_with_its_end(channel: BlockingChannel) -> None:
     _, ending = does(channel, "print('hello'); os.system('echo there')")
 
-    assert sorted(ending["said"].split()) == ["hello", "there"]
+    assert sorted(ending["printed"].split()) == ["hello", "there"]
 
 
 def test_a_job_that_fails_or_dies_is_told_and_the_next_one_is_done(channel: BlockingChannel) -> None:
@@ -81,7 +81,7 @@ def test_a_job_that_fails_or_dies_is_told_and_the_next_one_is_done(channel: Bloc
 
     assert died["status"] == -9
     assert failed["status"] == 1
-    assert "no luck" in failed["said"]
+    assert "no luck" in failed["printed"]
     assert len(done) == 2
 
 

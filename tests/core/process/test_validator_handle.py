@@ -103,7 +103,7 @@ async def test_an_installation_makes_the_next_process_a_fresh_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "printed"),
     [
         ("raise SystemExit('out of luck')", "status 1 and no verdict: out of luck"),
         ("print('hello')", "status 0 and no verdict: hello"),
@@ -111,7 +111,7 @@ async def test_an_installation_makes_the_next_process_a_fresh_one() -> None:
     ],
 )
 async def test_a_process_that_comes_to_no_verdict_is_told(
-    validator: ValidatorProcess, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+    validator: ValidatorProcess, monkeypatch: pytest.MonkeyPatch, code: str, printed: str
 ) -> None:
     start = child._popen
 
@@ -120,7 +120,7 @@ async def test_a_process_that_comes_to_no_verdict_is_told(
 
     monkeypatch.setattr(child, "_popen", instead)
 
-    with pytest.raises(ValidationFailedError, match=said):
+    with pytest.raises(ValidationFailedError, match=printed):
         await validator.validate([Path("x")])
 
 

@@ -141,6 +141,12 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
     await tasks.aclose()
 
 
+async def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    async with asyncio.timeout(20):
+        while text not in caplog.text:  # noqa: ASYNC110  # a log has no event
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
@@ -162,9 +168,7 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
     bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
         bench.pipeline.request("SIGHUP")
-        async with asyncio.timeout(20):
-            while "attempted again" not in caplog.text:  # noqa: ASYNC110  # a log has no event
-                await asyncio.sleep(0.01)
+        await until_logged(caplog, "attempted again")
 
     bench.answer, bench.failure = good, None
     await bench.until(1)
@@ -181,9 +185,7 @@ async def test_a_worker_that_ends_meanwhile_costs_no_edit_and_one_that_always_en
     bench.failure = ProcessEndedError("worker 0 ended while it prepared the configuration")
     with caplog.at_level(logging.ERROR, "gateway.config"):
         bench.pipeline.request("SIGHUP")
-        async with asyncio.timeout(20):
-            while "not applied, the old one stays in force" not in caplog.text:  # noqa: ASYNC110  # a log has no event
-                await asyncio.sleep(0.01)
+        await until_logged(caplog, "not applied, the old one stays in force")
     assert caplog.text.count("attempted again") == 3
 
     bench.failure = None

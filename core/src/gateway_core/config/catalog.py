@@ -97,8 +97,8 @@ def factory_config(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Any:
     """
     findings, config = _read(factory, raw)
     if findings:
-        told = (f"{format_path(each.path)}: {each.text}" if each.path else each.text for each in findings)
-        raise ValueError("; ".join(told))
+        texts = (f"{format_path(each.path)}: {each.text}" if each.path else each.text for each in findings)
+        raise ValueError("; ".join(texts))
     return config
 
 

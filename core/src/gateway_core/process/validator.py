@@ -58,14 +58,14 @@ def warm_up() -> None:
 
 
 def _do(channel: BlockingChannel, job: Message) -> None:
-    with scratch_file() as said:
+    with scratch_file() as printed:
         pid = os.fork()
         if pid == 0:
-            _work(channel, job, said.fileno())
+            _work(channel, job, printed.fileno())
         _, status = os.waitpid(_wait(channel, pid), 0)
-        said.seek(0)
-        text = said.read()[-_MOST_TEXT:].decode(errors="replace")
-    channel.send(REPLY, call=job["call"], status=os.waitstatus_to_exitcode(status), said=text)
+        printed.seek(0)
+        text = printed.read()[-_MOST_TEXT:].decode(errors="replace")
+    channel.send(REPLY, call=job["call"], status=os.waitstatus_to_exitcode(status), printed=text)
 
 
 def _wait(channel: BlockingChannel, pid: int) -> int:
@@ -81,13 +81,13 @@ def _wait(channel: BlockingChannel, pid: int) -> int:
     return pid
 
 
-def _work(channel: BlockingChannel, job: Message, said: int) -> NoReturn:
+def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
     """Do a job in this child and end."""
     status = 1
     try:
         # What plugins print while they are imported belongs to the verdict, and not into the gateway's own output.
-        os.dup2(said, 1)
-        os.dup2(said, 2)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
         importlib.invalidate_caches()
         send_verdict(channel, judge(*read_job(job.body), PluginRegistry(on_load=lambda each: _note(channel, each))))
         sys.stdout.flush()

@@ -58,7 +58,7 @@ class ValidatorProcess:
     ) -> None:
         """Begin without a process, or with one that was forked and waits.
 
-        :param stamp: tells when something was installed; in a thread.
+        :param stamp: returns another value when something was installed; called in a thread.
         :param timeout: seconds that a job may take.
         """
         self._forked = forked
@@ -129,7 +129,7 @@ class ValidatorProcess:
         sent = self._job = _Job()
         try:
             ending = await child.call("validate", job, timeout=self._timeout)
-            status, said = ending["status"], ending["said"]
+            status, printed = ending["status"], ending["printed"]
         except TimeoutError:
             await self._end()
             raise ValidationHungError(
@@ -137,15 +137,15 @@ class ValidatorProcess:
             ) from None
         except ChannelClosedError:
             await self._end()
-            status, said = child.exit_status, child.printed
+            status, printed = child.exit_status, child.printed
         except BaseException:
-            # Whoever was interrupted in the middle of a verdict would take its rest for the next one.
+            # The rest of a verdict that was interrupted would be taken for the next one.
             await self._end()
             raise
         try:
             return sent.read()
         except ValueError as error:
-            text = str(said).strip()[-_MOST_TEXT:] or "it printed nothing"
+            text = str(printed).strip()[-_MOST_TEXT:] or "it printed nothing"
             text += f"; it ended{sent.doing}" if sent.notes else ""
             raise ValidationFailedError(f"validation ended with status {status} and {error}: {text}") from None
 
