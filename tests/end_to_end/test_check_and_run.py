@@ -1,6 +1,6 @@
 """What ``gateway check`` refuses and what ``gateway run`` refuses is the same, with the same problems.
 
-Apart from an address that another program listens on, which only binding it tells.
+Apart from an address that another program listens on, which only binding it shows.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def sockets_of(pid: int) -> list[str]:
 
 
 async def ends(pid: int) -> None:
-    """Wait until a process has ended, whoever reaps it."""
+    """Wait until a process has ended, whether or not this one is its parent."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

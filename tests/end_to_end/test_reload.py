@@ -181,7 +181,7 @@ async def test_listeners_come_and_go(start: Start, upstream: Upstream, tmp_path:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_listener_that_is_gone_refuses_connections(start: Start, upstream: Upstream, workers: int) -> None:
-    """Not one process may keep its socket: the system would take connections in that nobody accepts."""
+    """No process may keep its socket: the system would queue connections that are never accepted."""
     one = f"workers: {workers}\n" + config(upstream)
     other = free_port()
     two = one.replace("listen: 127.0.0.1:0", f'listen: ["127.0.0.1:0", "127.0.0.1:{other}"]')

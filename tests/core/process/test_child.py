@@ -101,7 +101,7 @@ async def main():
     open_there = os.listdir(f"/proc/{second.pid}/fd")
     its = [os.readlink(f"/proc/{second.pid}/fd/{number}") for number in open_there]
     print(os.path.realpath(sys.executable) in its, os.readlink(f"/proc/self/fd/{listener.fileno()}") in its)
-    # Nobody else holds its channel: it ends although the others are there.
+    # No other process holds its channel: it ends although the others go on.
     first.sock.close()
     print(os.waitpid(first.pid, 0)[1])
     await worker.drain(1)

@@ -54,11 +54,11 @@ async def worker_of(template: Template, listeners: dict[str, int] | None = None)
 
 
 async def ignore(_message: Message) -> None:
-    """Do nothing: the worker tells nothing that counts here."""
+    """Ignore the worker's messages."""
 
 
 async def greet(child: Child, listeners: dict[str, int]) -> None:
-    """Have a worker take its listening sockets, and show that it does what it is told."""
+    """Give a worker its listening sockets, and check that it replies."""
     await child.channel.send("hello", listeners=listeners, number=0, is_watched=False)
     reply = await child.call("metrics", timeout=40)
     assert reply["samples"]

@@ -86,8 +86,8 @@ async def turns(count: int = 5) -> None:
 
 
 def unfinished(response: bytes, reached: asyncio.Event, closed: asyncio.Event) -> Handler:
-    """Return what serves a connection with a part of a response, and tells when that is sent, and when the other end
-    has closed the connection.
+    """Return a handler that sends a part of a response, sets ``reached``, and sets ``closed`` when the other end has
+    closed the connection.
     """
 
     async def script(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Whose failure a body is: of the hook that made it or its filter, wherever it did so and whoever reads it."""
+"""A body's failure counts for the hook that made it or its filter, wherever that was and whichever hook reads it."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ async def test_a_filter_of_a_request_that_a_thread_added_counts_for_its_binding(
 
 
 async def test_what_a_spawned_task_makes_is_no_hooks(proxied: Proxied) -> None:
-    """Background work has no request whose hook it could be: its failure is told as a task's."""
+    """Background work belongs to no request: its failure is reported as a task's."""
     found: list[object] = []
 
     class Spawning(Plugin[Any]):

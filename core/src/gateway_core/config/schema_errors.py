@@ -81,7 +81,7 @@ class SchemaValidator:
         except Unresolvable as error:
             raise ValueError(f"refers to {quote(str(error.ref))}, which is not in it") from None
         explainer = _Explainer(shown_at or (lambda _path, item: shown(item)), self.is_secret)
-        # An error of its own comes for each key that is missing, and each tells of all of them.
+        # There is an error for each key that is missing, and each of them names all.
         return list(dict.fromkeys(problem for error in errors for problem in explainer.explain(error)))
 
     def is_secret(self, path: KeyPath) -> bool:

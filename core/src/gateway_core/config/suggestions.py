@@ -14,7 +14,7 @@ from gateway_core.config.redaction import without_credentials
 
 
 class Fault(NamedTuple):
-    """What is said of a value that breaks a rule: what is wrong, and what to do, which may be empty."""
+    """A value that breaks a rule: what is wrong with it, and the remedy, which may be empty."""
 
     reason: str
     remedy: str = ""
@@ -121,7 +121,7 @@ EXPLANATIONS: Final[Mapping[str, Callable[[str, Any], Fault]]] = {
     "maxProperties": lambda _value, limit: Fault(f"has more than {counted(limit, 'key')}"),
     "not": lambda value, _limit: Fault(f"{value} is not allowed here"),
 }
-"""By keyword: what is said of a value and the limit that it breaks."""
+"""By keyword: the message about a value and the limit that it breaks."""
 
 
 def _number(value: object) -> str:

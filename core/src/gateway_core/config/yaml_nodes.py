@@ -260,7 +260,7 @@ def _always(reason: str, remedy: str = "") -> _Explain:
     return lambda *_: Fault(reason, remedy)
 
 
-# The parser's exceptions have no kinds: its constant texts are what tells them apart, those of libyaml and of PyYAML.
+# The parser's exceptions have no kinds: only its constant texts, those of libyaml and of PyYAML, distinguish them.
 _FAULTS: Final[Mapping[str, _Explain]] = {
     "cannot start any token": _cannot_start,
     "tab character that violates indentation": _always(*_TAB),

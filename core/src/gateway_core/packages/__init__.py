@@ -1,6 +1,6 @@
 """Plugin packages: found, loaded, digested, locked, watched.
 
-What is installed can be told without importing a plugin; what it takes to run one is imported when it is asked for.
+What is installed can be listed without importing a plugin; what it takes to run one is imported when it is needed.
 """
 
 from importlib import import_module

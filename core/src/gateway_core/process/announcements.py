@@ -1,4 +1,4 @@
-"""What the program tells the operator who starts, stops and restarts it."""
+"""The lines of the log about the program's start, stop and restart."""
 
 from __future__ import annotations
 

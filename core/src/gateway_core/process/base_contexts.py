@@ -5,9 +5,9 @@ made, and Python has no call that reads or sets them. A client that comes to ano
 shake hands in full. So blank contexts are made in the process that workers are forked from (`gateway_core.process.
 template`): their copies in the workers have the same keys, and each worker gives its copy the settings of a listener.
 
-Which context is whose is written in memory that the workers share: one belongs to what tells apart a listener's files
-and settings, in whatever process. It is never used for anything else, so no session is resumed under settings that it
-did not begin with. When all of them are used up, listeners get contexts of their own, with keys of their own.
+Which context is whose is written in memory that the workers share: each belongs to the digest of a listener's files
+and settings, the same in every process. It is never used for anything else, so no session is resumed under settings
+that it did not begin with. When all of them are used up, listeners get contexts of their own, with keys of their own.
 """
 
 from __future__ import annotations

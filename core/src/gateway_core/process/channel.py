@@ -134,7 +134,7 @@ class Channel(asyncio.Protocol):
             raise self._closed
 
     async def call(self, kind: str, /, body: bytes = b"", **fields: Any) -> Message:
-        """Send a message with a number, and return its reply, which comes while somebody waits in `receive`.
+        """Send a message with a number, and return its reply, which arrives while `receive` is awaited.
 
         :raises ChannelClosedError: the other end is gone, before or while it worked on it.
         """

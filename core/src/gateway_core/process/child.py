@@ -2,8 +2,8 @@
 
 Every process that the gateway starts is a `Child` in a role (`gateway_core.process.roles`): a worker, the watcher, or
 the one that validates. A child is waited for by its process itself, never by the end of a pipe or a socket: what it has
-open may be open in children of its own (a plugin that forks), so that no end-of-file ever comes. Linux tells the end of
-a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
+open may be open in children of its own (a plugin that forks), so that no end-of-file ever comes. Linux reports the end
+of a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
 
 * *Spawned* is a fresh interpreter, which runs what is installed then.
 * *Forked* is a copy of a program that has just begun (`fork`), before it has threads, an event loop or a plugin. It

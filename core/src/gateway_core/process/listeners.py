@@ -132,7 +132,7 @@ class SocketTable:
     def forget(self, but: Sequence[ListenConfig] = ()) -> None:
         """Close this process's copies of all others; processes that share the sockets go on listening.
 
-        A socket that nobody accepts on any more must be open nowhere: the system would go on taking connections in.
+        A socket that is accepted on no more must be open nowhere: the system would go on queueing connections.
         """
         wanted = {config.address for config in but}
         for address in [address for address in self._sockets if address not in wanted]:

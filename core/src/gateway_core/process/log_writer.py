@@ -125,7 +125,7 @@ class LogWriter:
                     _wait_writable(self._descriptor)
 
     def after_fork(self) -> None:
-        """Begin anew in a child: what waits is the parent's to write."""
+        """Start with an empty queue in a child: the parent writes what waits."""
         self._unsaid = 0
         self._reset()
 

@@ -2,7 +2,7 @@
 
 What is the same for all of them is here: the log, signals, the channel to the process that started them, and their end.
 A child speaks the protocol of the code that is installed when it starts, which may be another one than that of the
-program that started it: then it says so and ends, before they misunderstand each other.
+program that started it: then it logs that and ends, before they misunderstand each other.
 
 A child ends with its channel, but what it runs belongs to plugins, which may hold that up. So a thread sees the end of
 the channel as well, and ends the process in time whatever they do.

@@ -6,8 +6,9 @@ threads, and a fork may find their locks taken for ever. So the program forks th
 template has one thread and imports no plugin: plugins are those of when a worker begins.
 
 Over its socket pair the supervisor gives one order at a time, with the descriptors that a worker is to have, and waits
-for the reply. The template is the parent of the workers, so it tells how they ended; that they have ended the
-supervisor sees by itself (pidfd_open). It ends with its socket; the workers, which have channels of their own, do not.
+for the reply. The template is the parent of the workers, so it reports how they ended; the supervisor sees by
+itself that they have ended (pidfd_open). It ends with its socket; the workers, which have channels of their own, do
+not.
 
 Libraries that were installed since are in no template. Then, or when it is gone, workers are started by an interpreter
 of their own, and their tickets have keys of their own, until the gateway is restarted (SIGUSR2).
@@ -87,7 +88,7 @@ class Template:
     def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp], environ: Mapping[str, str]) -> None:
         """Have a process that waits.
 
-        :param stamp: tells when something was installed.
+        :param stamp: returns another value when something was installed.
         :param environ: the variables that the process was forked with.
         """
         self._forked = forked

@@ -1,4 +1,4 @@
-"""The role of a worker: it serves what the supervisor tells it to.
+"""The role of a worker: it serves the configuration that the supervisor sends.
 
 One task reads the channel to the end, so that replies to this worker's own calls (shared values, commands of all
 workers) reach who waits for them at once. Commands run in tasks of their own; everything else is done one after the

@@ -179,7 +179,7 @@ class AttemptOwner(Protocol):
     def on_sent(self, now: float) -> None:
         """Called when the head is written, with what was there of the body: the wait for the response begins.
 
-        Not called if the request was sent within `Attempt.start`, which says so.
+        Not called if the request was sent within `Attempt.start`, which then returns True.
         """
 
     def on_waiting(self, seconds: float) -> None:

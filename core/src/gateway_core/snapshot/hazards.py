@@ -27,7 +27,7 @@ _WIDEST: Final = {4: 8, 6: 7}
 """Bits of the widest networks that one operator has: 10.0.0.0/8 and fc00::/7."""
 
 Found = Iterator[tuple[str, str, Fault]]
-"""Key paths, codes, and what is said."""
+"""Key paths, codes and messages."""
 
 
 def check_hazards(catalog: PluginCatalog) -> ExtraCheck:

@@ -1,4 +1,4 @@
-"""Settings of routes that are valid and change nothing, priorities among them; and how such settings are told."""
+"""Settings of routes that are valid and change nothing, priorities among them, and the messages about them."""
 
 from __future__ import annotations
 

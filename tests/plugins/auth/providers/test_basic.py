@@ -37,7 +37,7 @@ def config() -> dict[str, Any]:
 
 
 class Slow:
-    """Hashing that goes on only when a test says so."""
+    """Hashing that waits until a test releases it."""
 
     def __init__(self) -> None:
         self._may_go_on = threading.Event()

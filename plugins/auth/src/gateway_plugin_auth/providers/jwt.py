@@ -171,7 +171,7 @@ class Tokens:
         else:
             name = self._config.identity_prefix + subject
             fields = self._fields(token) if self.header_names else ()
-            # The claims were read for this token, so there is nobody who could change them behind the proxy.
+            # The claims were read for this token, so nothing else can change them through the proxy.
             outcome = Verified(Identity(name, "jwt", MappingProxyType(token.claims)), fields)
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
         revocations = self._revocations.stamp if self._revocations is not None else None
