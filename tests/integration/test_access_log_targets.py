@@ -52,3 +52,28 @@ async def test_a_link_to_standard_output_is_written_to_and_stays_a_link(tmp_path
     assert first == second == {"200": 20}
     assert [json.loads(line) for line in output.splitlines()] == [{"status": 200}] * 40
     assert contents(tmp_path) == {"access.log": "/proc/self/fd/1", "gateway.yaml": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigusr1_has_the_file_reopened_and_no_one_is_warned(tmp_path: Path, workers: int) -> None:
+    port, path, file = free_port(), tmp_path / "access.log", tmp_path / "gateway.yaml"
+    with ScriptedUpstream() as upstream:
+        text = CONFIG.format(port=port, path=path, upstream=upstream.url).replace("max_size: 1, every: 1h", "every: 1h")
+        file.write_text(f"workers: {workers}\n{text}")
+        command = [sys.executable, "-m", "gateway_core.cli", "run", "-c", str(file)]
+        gateway = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            await lines_until(gateway, "listening on")
+            await statuses(port, 4)
+            path.rename(tmp_path / "moved.log")
+            gateway.send_signal(signal.SIGUSR1)
+            async with asyncio.timeout(30):
+                while not path.exists():  # noqa: ASYNC110  # made by another process, before a line is written
+                    await asyncio.sleep(0.01)
+        finally:
+            gateway.send_signal(signal.SIGTERM)
+            _, errors = await gateway.communicate()
+
+    assert b"is not changed" not in errors

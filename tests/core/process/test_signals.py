@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
+import uvloop
 from gateway_core.process.signals import Signals, StoppedError
 
 
@@ -123,6 +124,32 @@ async def test_no_way_to_a_handler_takes_a_signal_away(
     assert "is not changed: it is the" in caplog.text
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(signals.stop.wait(), 10)
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_plugin_that_reopens_files_is_called_on_sigusr1_and_so_is_the_gateway(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    reopened: list[str] = []
+
+    async def reopen() -> None:
+        gateway = asyncio.Event()
+        Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=gateway.set)
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: reopened.append("plugin"))
+
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.wait_for(gateway.wait(), 10)
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(reopen())
+    signal.signal(signal.SIGUSR1, before)
+
+    assert reopened == ["plugin"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the handler for SIGUSR1 is not changed: it is the gateway's own"
+    ]
 
 
 async def test_handlers_of_other_signals_are_anybodys() -> None:

@@ -47,6 +47,9 @@ class HandlerGuard:
 
     Without its handler a SIGHUP would end the process, and a SIGTERM would end it without draining. Guarded are both
     ways to a handler, the loop's and the module `signal`'s, and the descriptor by which the loop learns of signals.
+
+    SIGUSR1 is for everything that has files to reopen. The loop learns of it by that descriptor, so a function that a
+    plugin has called as well, by `signal.signal`, takes nothing away.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -80,7 +83,10 @@ class HandlerGuard:
         return not self._refuses(sig) and type(self._loop).remove_signal_handler(self._loop, sig)
 
     def _set(self, signalnum: int, handler: Any) -> Any:
-        return signal.getsignal(signalnum) if self._refuses(signalnum) else _set_handler(signalnum, handler)
+        is_beside = signalnum == signal.SIGUSR1 and callable(handler)
+        if not is_beside and self._refuses(signalnum):
+            return signal.getsignal(signalnum)
+        return _set_handler(signalnum, handler)
 
     def _wake_up(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
         if self._loop.is_running() and fd != self._wakeup_fd:
