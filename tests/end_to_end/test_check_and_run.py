@@ -103,6 +103,7 @@ def test_run_refuses_what_check_refuses_with_the_same_problems(folder: Path, kin
         where = f"{place}: {problem['key']}: " if problem["key"] else f"{place}: "
         assert where + problem["message"] in log
     assert "Traceback" not in log
+    assert r"\n" not in log, "an excerpt is lines of its own"
 
 
 def test_run_starts_with_what_check_finds_fine(folder: Path) -> None:

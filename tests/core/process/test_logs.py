@@ -243,10 +243,10 @@ def test_a_process_that_is_started_has_the_format_of_the_one_that_started_it(
 
 def test_what_is_announced_is_bare_text_for_people_and_an_event_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
-    logs.announce(REQUEST_FAILED, "listening on http://x")
+    logs.announce(REQUEST_FAILED, "g.yaml:1:2: it is odd\n   1 | \x1bodd\n     |  ^")
     logs.configure(LogConfig(format="json"))
     logs.announce(REQUEST_FAILED, "listening on http://x", reason="y")
 
-    text, line = capsys.readouterr().err.splitlines()
-    assert text == "listening on http://x"
+    *text, line = capsys.readouterr().err.splitlines()
+    assert text == ["g.yaml:1:2: it is odd", r"   1 | \x1bodd", "     |  ^"]
     assert (json.loads(line)["event"], json.loads(line)["reason"]) == ("request.failed", "y")

@@ -65,14 +65,14 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with further ones indented below it."""
-        name = getattr(record, "event", record.name)
+        # A message of several lines is one of a library's or of a plugin's, or a problem with its excerpt.
+        texts = (_message(record), *_details(record, self))
+        first, *more = [line.translate(_ESCAPES) for text in texts for line in text.split("\n")]
         if getattr(record, "is_bare", False):
-            return "\n".join([_message(record).translate(_ESCAPES), *_details(record, self)])
+            return "\n".join([first, *more])
+        name = getattr(record, "event", record.name)
         head = f"{_time(record)} {record.levelname.lower()} {name}{self._process}: "
-        # A message of several lines is one of a library's or of a plugin's.
-        first, *more = _message(record).split("\n")
-        rest = [line for text in _details(record, self) for line in text.split("\n")]
-        return "\n  ".join([head + first.translate(_ESCAPES), *(line.translate(_ESCAPES) for line in (*more, *rest))])
+        return "\n  ".join([head + first, *more])
 
 
 class JsonFormatter(logging.Formatter):

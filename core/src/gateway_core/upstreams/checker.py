@@ -19,6 +19,7 @@ from gateway_core.clock import Clock
 from gateway_core.config import HealthCheckConfig
 from gateway_core.descriptors import EXHAUSTED, LocalErrors
 from gateway_core.events import ENDPOINT_HEALTHY, ENDPOINT_UNHEALTHY, Event, emit
+from gateway_core.failure_text import system_reason
 from gateway_core.proxy_protocol import ProxyVersion, proxy_header
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.endpoint import EndpointSpec, authority_of
@@ -122,7 +123,7 @@ class Checker:
         except TimeoutError:
             error = f"no response within {self._config.timeout:g} s"
         except (CheckFailedError, OSError, ValueError) as failure:
-            error = str(failure) or type(failure).__name__
+            error = system_reason(failure)
             if isinstance(failure, OSError) and self._is_local(failure):
                 self._local_errors.note(error, began)
                 return
