@@ -93,11 +93,17 @@ async def test_other_code_of_the_same_version_is_taken_over_as_well(
 
     async with clients(url) as load:
         await load.answered_more(20)
+        taken = r"plugin tiny changed: configuration in force: .*tiny.* 1\.0 \("
+        after = len(gateway.lines)
         environment.install("1.0", code=PLUGIN % ("pass", "1.0 once more"))
+        await gateway.says(taken, after=after)
         await eventually(url, "/load", "tiny 1.0 once more")
 
         # An editable one: nothing is installed when its source is saved, so it takes a signal.
+        after = len(gateway.lines)
         source = environment.make_editable(PLUGIN % ("pass", "in place"))
+        # By all workers: one that starts after the next edit takes that one over by itself.
+        await gateway.says(taken, after=after)
         await eventually(url, "/load", "tiny in place")
         source.write_text(PLUGIN % ("pass", "edited"))
         after = len(gateway.lines)
