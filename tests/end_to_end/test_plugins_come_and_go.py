@@ -93,7 +93,7 @@ async def test_other_code_of_the_same_version_is_taken_over_as_well(
 
     async with clients(url) as load:
         await load.answered_more(20)
-        taken = r"plugin tiny changed: configuration in force: .*tiny.* 1\.0 \("
+        taken = r"plugin tiny changed: configuration in force: .*tiny.* 1\.0 \(|new program has taken over"
         after = len(gateway.lines)
         environment.install("1.0", code=PLUGIN % ("pass", "1.0 once more"))
         await gateway.says(taken, after=after)
