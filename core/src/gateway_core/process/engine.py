@@ -34,7 +34,7 @@ from gateway_core.process.certificates import CertificateError, Certificates, fi
 from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
 from gateway_core.process.machine import certificate_problems
-from gateway_core.process.merge import Collected, task_samples
+from gateway_core.process.overview import Collected, task_samples
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (

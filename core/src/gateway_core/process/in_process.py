@@ -16,7 +16,7 @@ from gateway_core.process.commands import CommandReport
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners
-from gateway_core.process.merge import collect, lasting
+from gateway_core.process.overview import collect, lasting
 from gateway_core.process.shared_values import to_plain
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle

@@ -1,43 +1,118 @@
-"""What the admin listener shows of several workers together."""
+"""What the processes of a gateway show together: their state, and the sum of their metrics.
+
+Each process tells its metrics as plain data (`collect`), which goes over a channel. The supervisor adds those of all
+workers up (`merge`). It keeps the counts of workers that are gone (`lasting`), so that no counter goes back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from gateway_core.process.channel import Message
-from gateway_core.process.merge import Samples, task_samples
-from gateway_core.process.worker_handle import WorkerHandle
-from gateway_core.reload.pipeline import ReloadRecord
-from gateway_core.tasks import supervised
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+
+from gateway_core.tasks import Supervised, supervised
+
+Samples = Sequence[Any]
+"""Plain data: for each metric its name, type, help text, and a list of (name, labels, value)."""
+
+_ADDED: Final = frozenset({"counter", "histogram", "summary"})
+_CREATED: Final = "_created"
+
+
+def collect(registry: CollectorRegistry) -> list[Any]:
+    """Return a registry's metrics as plain data."""
+    return [
+        [
+            metric.name,
+            metric.type,
+            metric.documentation,
+            [[s.name, s.labels, s.value] for s in metric.samples if not s.name.endswith(_CREATED)],
+        ]
+        for metric in registry.collect()
+    ]
+
+
+def merge(parts: Iterable[Samples]) -> list[Any]:
+    """Add up samples of the same name and labels, those of gauges too."""
+    merged: dict[str, tuple[str, str, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = {}
+    for part in parts:
+        for name, kind, text, samples in part:
+            _, _, values = merged.setdefault(name, (kind, text, {}))
+            for sample, labels, value in samples:
+                key = (sample, tuple(sorted(labels.items())))
+                values[key] = values.get(key, 0.0) + value
+    return [
+        [name, kind, text, [[sample, dict(labels), value] for (sample, labels), value in values.items()]]
+        for name, (kind, text, values) in merged.items()
+    ]
+
+
+def lasting(samples: Samples) -> list[Any]:
+    """Return what stays true of a worker that is gone: counts, not gauges."""
+    return [entry for entry in samples if entry[1] in _ADDED]
+
+
+def task_samples(tasks: Supervised) -> Samples:
+    """Return how often endless tasks of this process have failed, and how many fail now."""
+    failures, failing = "gateway_task_failures", "gateway_tasks_failing"
+    counts = [[f"{failures}_total", {"task": name}, number] for name, number in sorted(tasks.failures.items())]
+    return [
+        [failures, "counter", "Failures of background tasks, which begin again after a delay.", counts],
+        [
+            failing,
+            "gauge",
+            "Background tasks that failed and do not go on steadily yet.",
+            [[failing, {}, len(tasks.failing)]],
+        ],
+    ]
+
+
+class Collected:
+    """A collector of plain data."""
+
+    def __init__(self, samples: Callable[[], Samples]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics."""
+        for name, kind, text, samples in self._samples():
+            metric = Metric(name, text, kind)
+            for sample, labels, value in samples:
+                metric.add_sample(sample, labels, value)
+            yield metric
+
+
+def exposition(samples: Samples) -> bytes:
+    """Return metrics in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(Collected(lambda: samples))
+    return generate_latest(registry)
 
 
 def status_of(
     version: str | None,
-    replies: Sequence[tuple[WorkerHandle, Message]],
+    replies: Sequence[tuple[int, int, Mapping[str, Any]]],
     serving: Iterable[int],
     missing: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the version in force, each worker's state, and why others are missing.
 
+    :param replies: of each worker that told it in time its number, its process id and its state.
     :param serving: the numbers of the workers that accept connections.
     """
     numbers = sorted(serving)
-    silent = sorted(set(numbers) - {worker.number for worker, _ in replies})
-    workers = [
-        {"number": worker.number, "pid": worker.child.pid, **_without_upstreams(reply["status"])}
-        for worker, reply in replies
-    ]
-    upstreams = [
-        {"worker": worker.number, **upstream} for worker, reply in replies for upstream in reply["status"]["upstreams"]
-    ]
     return {
         "version": version,
         "serving": len(numbers),
-        "workers": workers,
+        "workers": [
+            {"number": number, "pid": pid, **{name: value for name, value in state.items() if name != "upstreams"}}
+            for number, pid, state in replies
+        ],
         "missing_workers": list(missing),
-        "silent_workers": silent,
-        "upstreams": upstreams,
+        "silent_workers": sorted(set(numbers) - {number for number, _, _ in replies}),
+        "upstreams": [{"worker": number, **each} for number, _, state in replies for each in state["upstreams"]],
     }
 
 
@@ -50,24 +125,3 @@ def own_samples(wanted: int, serving: int, crashes: int) -> Samples:
         ["gateway_worker_crashes", "counter", "Workers that ended unexpectedly.", [[total, {}, crashes]]],
         *task_samples(supervised),
     ]
-
-
-def config_samples(warnings: int, reloads: ReloadRecord) -> Samples:
-    """Return the metrics of the process that knows what became of configurations."""
-    name, last, at, counted = (
-        "gateway_config_warnings",
-        "gateway_config_last_reload_successful",
-        "gateway_config_last_reload_success_timestamp_seconds",
-        "gateway_config_reloads",
-    )
-    results = [[f"{counted}_total", {"result": result}, number] for result, number in sorted(reloads.counts.items())]
-    return [
-        [name, "gauge", "Warnings about the configuration in force.", [[name, {}, warnings]]],
-        [last, "gauge", "Whether the last reload put a configuration in force.", [[last, {}, int(reloads.is_ok)]]],
-        [at, "gauge", "When a configuration was put in force last, since the epoch.", [[at, {}, reloads.in_force_at]]],
-        [counted, "counter", "Reloads by what became of them.", results],
-    ]
-
-
-def _without_upstreams(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in status.items() if name != "upstreams"}

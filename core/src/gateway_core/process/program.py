@@ -22,7 +22,6 @@ from gateway_core.process.control_socket import ControlSocket, control_directory
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.notify import ServiceManager
-from gateway_core.process.overview import config_samples
 from gateway_core.process.signals import Signals, StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, LastBundle
@@ -160,9 +159,9 @@ class Program:
     async def exposition(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
         assert self.model is not None
-        from gateway_core.process.merge import exposition  # noqa: PLC0415  # Prometheus' client costs time
+        from gateway_core.process.overview import exposition  # noqa: PLC0415  # Prometheus' client costs time
 
-        return await self.model.exposition() + exposition(config_samples(len(self.warnings), self.pipeline.record))
+        return await self.model.exposition() + exposition(self.pipeline.record.samples(len(self.warnings)))
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""

@@ -26,8 +26,7 @@ from gateway_core.process.commands import CommandReport
 from gateway_core.process.cpus import available_cpus
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
-from gateway_core.process.merge import exposition, merge
-from gateway_core.process.overview import own_samples, status_of
+from gateway_core.process.overview import exposition, merge, own_samples, status_of
 from gateway_core.process.shared_values import from_plain, to_plain
 from gateway_core.process.template import Template
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
@@ -309,7 +308,8 @@ class Supervisor:
         serving = list(self._pool.serving)
         replies = await self._pool.query("status", timeout=timeout)
         version = None if self._pool.bundle is None else self._pool.bundle.version
-        status = status_of(version, replies, serving, self._pool.crashes.missing())
+        states = [(each.number, each.child.pid, reply["status"]) for each, reply in replies]
+        status = status_of(version, states, serving, self._pool.crashes.missing())
         return {**status, "watcher": self._watcher.pid}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:

@@ -20,7 +20,7 @@ from gateway_core.packages.extensions import Extensions
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.merge import collect
+from gateway_core.process.overview import collect
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks

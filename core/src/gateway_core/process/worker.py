@@ -22,7 +22,7 @@ from gateway_core.process.channel import Channel, ChannelClosedError, Message, e
 from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
-from gateway_core.process.merge import collect
+from gateway_core.process.overview import collect
 from gateway_core.process.shared_values import RemoteShared
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks

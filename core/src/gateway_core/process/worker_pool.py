@@ -15,7 +15,7 @@ from gateway_core.process.commands import CommandReport, outcome_of
 from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import WorkerLeft
 from gateway_core.process.listeners import SocketTable
-from gateway_core.process.merge import Samples, lasting, merge
+from gateway_core.process.overview import Samples, lasting, merge
 from gateway_core.process.roles import WORKER
 from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gateway_core.metrics import Metrics
-from gateway_core.process.merge import collect, exposition, lasting, merge
+from gateway_core.process.overview import collect, exposition, lasting, merge
 
 
 def worker(requests: int, open_now: int) -> Metrics:
