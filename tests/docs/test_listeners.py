@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from gateway_core.cli.match import Asked, Table
+from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.config import Document
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
@@ -82,7 +82,7 @@ def test_the_host_decides_which_routes_count() -> None:
     table = re.findall(r"^\| `(\w+)` \| `(http\S+)` \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
 
     for listener, url, expected in table:
-        found = Table.of(config, listener).answer(Asked.of("GET", url, ()))["route"]
+        found = MatchTable.of(config, listener).match(MatchRequest.of("GET", url, ()))["route"]
         assert (found or "no route") == expected.strip("`"), url
     assert len(table) == 5
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gateway_core.cli.match import Asked, Table
+from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.routing import ResponseFacts
 from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
@@ -31,7 +31,7 @@ def rows(section: str) -> list[list[str]]:
 
 
 def matched(section: str, url: str) -> dict[str, Any]:
-    return Table.of(example(section)).answer(Asked.of("GET", url, ()))
+    return MatchTable.of(example(section)).match(MatchRequest.of("GET", url, ()))
 
 
 def rewrite_of(route: RouteConfig) -> RequestRewrite:

@@ -313,7 +313,7 @@ async def test_commands_are_refused_over_tcp(start: Callable[[str], Gateway], up
         aiohttp.ClientSession() as session,
         session.post(f"http://127.0.0.1:{port}/api/v1/bindings/it/ledger/scale", data='{"factor": 1}') as response,
     ):
-        assert (response.status, "use gateway call" in await response.text()) == (403, True)
+        assert (response.status, "run gateway on the machine" in await response.text()) == (403, True)
     await gateway.stops()
 
 

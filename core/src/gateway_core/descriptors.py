@@ -16,7 +16,8 @@ import subprocess
 from functools import wraps
 from typing import Any, Final
 
-from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, Repeats, emit, repeated
+from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, emit
+from gateway_core.repeats import Repeats, repeated
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say that the system or the process has no more of something, whatever was asked for."""

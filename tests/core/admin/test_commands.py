@@ -69,17 +69,3 @@ async def test_what_is_no_command_with_arguments_is_refused(
 async def test_other_methods_are_not_allowed(session: aiohttp.ClientSession) -> None:
     async with session.get("http://admin/api/v1/bindings/cache/purge") as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
-
-
-async def test_a_tcp_address_takes_no_commands(unused_tcp_port: int) -> None:
-    listener = AdminListener(open_site)
-    await listener.open(f"127.0.0.1:{unused_tcp_port}", View())
-    try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"http://127.0.0.1:{unused_tcp_port}/api/v1/bindings/cache/purge", data=b"{}") as response,
-        ):
-            assert response.status == 403
-            assert "use gateway call on the machine of the gateway" in await response.text()
-    finally:
-        await listener.aclose()

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener
+from gateway_core.errors import GatewayError
 from gateway_core.process.listeners import open_site
 from gateway_core.process.sockets import BindError
 
@@ -31,6 +32,7 @@ class View:
         self.version: str | None = "v1"
         self.more: dict[str, Any] = {}
         self.is_broken = False
+        self.reloads = 0
 
     async def status(self, timeout: float = 5.0) -> Mapping[str, Any]:  # noqa: ASYNC109
         return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}], **self.more}
@@ -42,6 +44,20 @@ class View:
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Outcome:
         return Outcome(200, [{"worker": 0, "result": [binding, command, dict(arguments)]}])
+
+    def request_reload(self) -> None:
+        self.reloads += 1
+
+    async def reload(self) -> Mapping[str, Any]:
+        if self.is_broken:
+            raise GatewayError("the gateway is stopping")
+        self.reloads += 1
+        return {"result": "ok", "report": ""}
+
+    async def match(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "url" not in request:
+            raise ValueError("not a request")
+        return {"route": "users", **request}
 
     async def exposition(self) -> bytes:
         return b"# TYPE a counter\na 1.0\n"
@@ -78,6 +94,14 @@ async def test_shows_metrics_configuration_and_upstreams(listener: AdminListener
     }
     assert json.loads((await ask(tmp_path, "/upstreams"))[1]) == [{"name": "users"}]
     assert json.loads((await ask(tmp_path, "/plugins"))[1]) == {"workers": [{"installed": []}]}
+    assert json.loads((await ask(tmp_path, "/api/v1/overview"))[1]) == {
+        "state": "ready",
+        "unready": "",
+        "degraded": [],
+        "version": "v1",
+        "in_flight": 3,
+        "upstreams": [{"name": "users"}],
+    }
     assert (await ask(tmp_path, "/other"))[0] == 404
 
 
@@ -168,7 +192,7 @@ async def port(view: View) -> AsyncIterator[int]:
     await listener.aclose()
 
 
-PAGES = ["/healthz", "/ready", "/metrics", "/config", "/upstreams", "/plugins", "/other"]
+PAGES = ["/healthz", "/ready", "/metrics", "/config", "/upstreams", "/plugins", "/api/v1/overview", "/other"]
 
 
 @pytest.mark.parametrize("path", PAGES)

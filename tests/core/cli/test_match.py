@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click import UsageError
-from gateway_core.cli.match import Asked
+from gateway_core.admin.match import MatchRequest
 
 from tests.core.cli.conftest import Invoke
 
@@ -99,7 +98,7 @@ def test_answers_a_file_of_requests_line_by_line(invoke: Invoke, config: Path) -
     ],
 )
 def test_urls_are_taken_apart_byte_for_byte(url: str, host: str, path: str, query: str) -> None:
-    asked = Asked.of("GET", url, {})
+    asked = MatchRequest.of("GET", url, {})
 
     assert (asked.host, asked.path, asked.query) == (host, path, query)
 
@@ -119,8 +118,8 @@ def test_an_empty_query_goes_upstream_as_it_came(invoke: Invoke, config: Path) -
 
 
 def test_what_is_no_url_is_wrong_usage(invoke: Invoke, config: Path) -> None:
-    with pytest.raises(UsageError):
-        Asked.of("GET", "nonsense", {})
+    with pytest.raises(ValueError, match="not a URL"):
+        MatchRequest.of("GET", "nonsense", {})
     assert invoke("match", "-c", config).exit_code == 2
     assert invoke("match", "GET", "/", "-H", "nonsense", "-c", config).exit_code == 2
     assert invoke("match", "--requests", "-", "-c", config, input="nonsense\n").exit_code == 2
@@ -130,8 +129,8 @@ def test_what_is_no_url_is_wrong_usage(invoke: Invoke, config: Path) -> None:
     ("line", "expected"),
     [
         ("{,}", "line 1 of the requests is not JSON: "),
-        ('{"method": "GET"}', 'line 1 of the requests is not a request: write {"method": "GET", "url": '),
-        ("[1]", "line 1 of the requests is not a request: write "),
+        ('{"method": "GET"}', 'line 1 of the requests: not a request: write {"method": "GET", "url": '),
+        ("[1]", "line 1 of the requests: not a request: write "),
         ('{"url": "not a url"}', "line 1 of the requests: 'not a url' is not a URL: write "),
     ],
 )

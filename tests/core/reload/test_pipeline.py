@@ -11,7 +11,8 @@ from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.pipeline import Change, Pipeline, ReloadRecord, State
+from gateway_core.reload.history import State
+from gateway_core.reload.pipeline import Change, Pipeline
 from gateway_core.reload.verdict import ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
@@ -268,7 +269,7 @@ async def test_what_cannot_be_committed_is_discarded(bench: Bench, failure: Exce
         await bench.pipeline.put_in_force(verdict("new"), bench.prepare)
 
     assert bench.steps[:2] == ["prepared", "discarded"]
-    assert bench.pipeline.record.state is State.PREPARED
+    assert bench.pipeline.history.state is State.PREPARED
 
 
 async def test_what_cannot_be_prepared_is_left_out_like_what_is_not_valid(tmp_path: Path) -> None:
@@ -281,57 +282,66 @@ async def test_a_change_of_which_nothing_can_be_prepared_is_rejected(tmp_path: P
         await put_in_force(tmp_path, following, {"new"})
 
 
-async def test_the_last_reload_is_recorded(bench: Bench) -> None:
+async def test_who_asks_for_a_reload_can_wait_for_its_outcome(bench: Bench) -> None:
     tasks = Tasks()
     tasks.supervise(bench.pipeline.run, name="reload")
-    bench.pipeline.request("SIGHUP")
-    await bench.until(1)
-    async with asyncio.timeout(20):
-        while not bench.pipeline.record.counts["ok"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-    assert str(bench.pipeline.record.state) == State.COMMITTED
 
-    bench.answer = Verdict(WatchSet(), problems=(PROBLEM,))
-    bench.pipeline.request("SIGHUP")
     async with asyncio.timeout(20):
-        while not bench.pipeline.record.counts["rejected"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        done = await bench.pipeline.reload("SIGHUP")
+        assert (done.result, done.state, done.reason) == ("ok", State.COMMITTED, "3 routes changed")
 
-    assert not bench.pipeline.record.is_ok
-    assert str(bench.pipeline.record.state) == State.CHANGED
-    assert bench.pipeline.record.problems == (PROBLEM,)
+        bench.answer = Verdict(WatchSet(), problems=(PROBLEM,))
+        rejected = await bench.pipeline.reload("SIGHUP")
+    assert (rejected.result, rejected.state, rejected.problems) == ("rejected", State.CHANGED, (PROBLEM,))
+    assert bench.pipeline.history.last is bench.pipeline.history.last_failure is rejected
     await tasks.aclose()
 
 
-def test_nothing_is_told_before_the_first_reload() -> None:
-    assert ReloadRecord().describe() is None
+async def test_a_reload_that_is_under_way_is_not_the_one_that_was_asked_for(bench: Bench) -> None:
+    tasks = Tasks()
+    bench.gate.clear()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.pipeline.request("a file changed")
+    await bench.changed.wait()
+    asked = tasks.spawn(bench.pipeline.reload("SIGHUP"), name="ask")
+    await asyncio.sleep(0)
+
+    bench.gate.set()
+
+    async with asyncio.timeout(20):
+        await asked
+    assert len(bench.applied) == 2
+    await tasks.aclose()
 
 
-def test_the_last_reload_is_told_with_its_time_and_problems() -> None:
-    record = ReloadRecord()
-    record.succeed(1_700_000_000.0, "3 routes changed")
-    assert record.describe() == {
-        "ok": True,
-        "at": "2023-11-14T22:13:20.000+00:00",
-        "stage": "committed",
-        "reason": "3 routes changed",
-        "problems": [],
-    }
+async def test_who_waits_for_an_outcome_is_told_that_the_program_ends(bench: Bench) -> None:
+    tasks, waiting = Tasks(), Tasks()
+    bench.gate.clear()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    outcome: list[str] = []
 
-    record.state = State.CHANGED
-    record.fail(1_700_000_060.0, "rejected", [PROBLEM])
+    async def ask() -> None:
+        try:
+            await bench.pipeline.reload("SIGHUP")
+        except GatewayError as error:
+            outcome.append(str(error))
 
-    told = record.describe()
-    assert told is not None
-    assert (told["ok"], told["stage"], [each["key"] for each in told["problems"]]) == (False, "changed", ["workers"])
-    assert record.in_force_at == 1_700_000_000.0
+    asked = waiting.spawn(ask(), name="ask")
+    await bench.changed.wait()
+
+    await tasks.aclose()
+
+    await asked
+    assert outcome == ["the program ends, or another one takes over"]
 
 
-def test_reloads_are_counted_by_what_became_of_them() -> None:
-    record = ReloadRecord()
-    record.succeed(1.0)
-    record.fail(2.0, "rejected", [PROBLEM])
-    record.fail(3.0, "no descriptors")
-    record.fail(4.0, "no descriptors")
+async def test_a_reload_that_has_a_defect_is_an_outcome_as_well(bench: Bench) -> None:
+    tasks = Tasks()
+    bench.answer = ValueError("a defect")
+    tasks.supervise(bench.pipeline.run, name="reload")
 
-    assert record.counts == {"ok": 1, "rejected": 1, "failed": 2}
+    async with asyncio.timeout(20):
+        outcome = await bench.pipeline.reload("SIGHUP")
+
+    assert (outcome.result, outcome.reason) == ("failed", "a defect: ValueError('a defect')")
+    await tasks.aclose()

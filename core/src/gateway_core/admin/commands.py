@@ -53,10 +53,3 @@ async def serve_command(request: web.BaseRequest, view: CommandView) -> Reply:
         return text_reply("the body is no JSON object of arguments by name\n", 422)
     report = await view.run_command(unquote(binding), unquote(command), arguments)
     return json_reply(report.entries(), report.status)
-
-
-async def refuse_command(request: web.BaseRequest) -> Reply:  # noqa: ARG001 - whatever it is
-    """Refuse a command on a listener that every client of the address may use."""
-    return text_reply(
-        "commands are not taken on a TCP address without tokens: use gateway call on the machine of the gateway\n", 403
-    )

@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from gateway_core.admin.commands import CommandView, refuse_command, serve_command
 from gateway_core.admin.health import health_of
-from gateway_core.admin.server import AdminServer, Reply, json_reply, text_reply
+from gateway_core.admin.operations import OperationView, refuse_operation, serve_operation
+from gateway_core.admin.server import API, AdminServer, Reply, json_reply, text_reply
 
 OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
 """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
@@ -21,8 +21,11 @@ READY_TIMEOUT: Final = 0.7
 """Seconds that ``/ready`` waits for workers: less than the second after which probes give up."""
 
 
-class AdminView(CommandView, Protocol):
-    """What the admin listener shows, and what runs commands."""
+OVERVIEW: Final = f"{API}overview"
+
+
+class AdminView(OperationView, Protocol):
+    """What the admin listener shows, and what carries out operations."""
 
     async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return version, upstreams and counts, ready for JSON, without secrets.
@@ -38,10 +41,11 @@ class AdminView(CommandView, Protocol):
 
 
 class AdminListener:
-    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``.
+    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``
+    and ``/api/v1/overview``, which has all but the plugins.
 
-    It has no access control: every client that reaches the address may read, and nobody may run commands of plugins
-    unless the address is a unix socket, which the system protects. Only requests that name it by an address,
+    It has no access control: every client that reaches the address may read, and operations are refused unless the
+    address is a unix socket, which the system protects. Only requests that name it by an address,
     as ``localhost`` or by a configured name get a response, so that no page in an operator's browser reads it under a
     name of its own (DNS rebinding).
     """
@@ -72,7 +76,7 @@ class AdminListener:
         server = admin_server(
             view,
             is_draining=lambda: self.is_draining,
-            takes_commands=is_private,
+            takes_operations=is_private,
             hosts=None if is_private else lambda: self._hosts,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
@@ -98,16 +102,16 @@ def admin_server(
     view: AdminView,
     *,
     is_draining: Callable[[], bool],
-    takes_commands: bool,
+    takes_operations: bool,
     hosts: Callable[[], Collection[str]] | None = None,
 ) -> AdminServer:
     """Return the server of the pages of a view.
 
-    :param takes_commands: whether commands of plugins may be run, or are refused.
+    :param takes_operations: whether operations (`gateway_core.admin.operations`) are carried out, or refused.
     :param hosts: names by which it may be asked for; None responds whatever Host says.
     """
-    commands = partial(serve_command, view=view) if takes_commands else refuse_command
-    return AdminServer(_Pages(view, is_draining).by_path(), hosts, commands)
+    operations = partial(serve_operation, view=view) if takes_operations else refuse_operation
+    return AdminServer(_Pages(view, is_draining).by_path(), hosts, operations)
 
 
 class _Pages:
@@ -125,6 +129,7 @@ class _Pages:
             "/config": self._config,
             "/upstreams": self._upstreams,
             "/plugins": self._plugins,
+            OVERVIEW: self._overview,
         }
 
     async def _healthz(self) -> Reply:
@@ -148,6 +153,12 @@ class _Pages:
         status = await self._view.status()
         shown = {name: value for name, value in status.items() if name != "upstreams"}
         return json_reply({**shown, "degraded": health_of(status, is_draining=False).degraded})
+
+    async def _overview(self) -> Reply:
+        status = await self._view.status()
+        health = health_of(status, is_draining=self._is_draining())
+        state = "unready" if health.unready else "degraded" if health.degraded else "ready"
+        return json_reply({"state": state, "unready": health.unready, "degraded": health.degraded, **status})
 
     async def _upstreams(self) -> Reply:
         status = await self._view.status()

@@ -36,7 +36,9 @@ def json_reply(data: object, status: int = 200) -> Reply:
     return Reply(text=json.dumps(data), status=status, content_type="application/json")
 
 
-COMMANDS: Final = "/api/v1/bindings/"
+API: Final = "/api/v1/"
+"""What the path of an operation begins with, and of a page that programs read."""
+COMMANDS: Final = f"{API}bindings/"
 """What the path of a binding's command begins with."""
 
 
@@ -69,17 +71,17 @@ class AdminServer(web.Server):
         self,
         pages: Pages,
         names: Callable[[], Collection[str]] | None,
-        commands: Callable[[web.BaseRequest], Awaitable[Reply]],
+        operations: Callable[[web.BaseRequest], Awaitable[Reply]],
     ) -> None:
         """Serve some pages.
 
         :param names: further names of the listener; None answers whatever Host says.
-        :param commands: serves what is under `COMMANDS`.
+        :param operations: serves what is under `API` and no page.
         """
         super().__init__(self._serve)
         self._pages = pages
         self._names = names
-        self._commands = commands
+        self._operations = operations
 
     def __call__(self) -> RequestHandler:
         settings: dict[str, Any] = {"access_log": None}
@@ -95,11 +97,10 @@ class AdminServer(web.Server):
     async def _serve(self, request: web.BaseRequest) -> Reply:
         if self._names is not None and not self._is_asked_for(request, self._names()):
             return text_reply("this host is not in admin.hosts\n", 421)
-        if request.raw_path.startswith(COMMANDS):
-            return await self._commands(request)
         page = self._pages.get(request.path)
         if page is None:
-            return text_reply("not found\n", 404)
+            is_operation = request.raw_path.startswith(API)
+            return await self._operations(request) if is_operation else text_reply("not found\n", 404)
         if request.method not in {"GET", "HEAD"}:
             return text_reply("method not allowed\n", 405, {"Allow": "GET, HEAD"})
         return await page()

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from gateway_core.cli.options import PROBLEMS, UNDECIDABLE, json_option, print_json
-from gateway_core.config.sources import ConfigRoot, parse_root
+from gateway_core.cli.options import PROBLEMS, json_option, print_json, running_gateway_options
 from gateway_core.errors import GatewayError
 
 _TIMEOUT: Final = 90.0
@@ -17,8 +16,7 @@ _TIMEOUT: Final = 90.0
 
 
 @click.command("call", short_help="Run a command of a plugin in a running gateway.")
-@click.option("-c", "--config", "roots", multiple=True, metavar="PATH|URL", help="Of the gateway that runs this.")
-@click.option("--pid", type=int, help="Of the gateway that is this process.")
+@running_gateway_options
 @json_option
 @click.argument("binding", metavar="ID")
 @click.argument("command_name", metavar="COMMAND")
@@ -26,6 +24,7 @@ _TIMEOUT: Final = 90.0
 def command(
     roots: tuple[str, ...],
     pid: int | None,
+    admin: str | None,
     binding: str,
     command_name: str,
     arguments: tuple[str, ...],
@@ -36,32 +35,28 @@ def command(
 
     ID is the binding's id, `route/id` on a route and `upstreams/name/id` on an upstream. Values are text, which the
     command reads as its arguments' types; NAME:=JSON gives any JSON. The gateway is found by its control socket: the
-    only one of this user unless -c or --pid name one.
+    only one of this user unless -c, --pid or --admin name one.
 
-    Exit status: 0 if it was done in every worker, 1 if not, 2 for wrong usage, 3 if no gateway was found.
+    Exit status: 0 if it was done in every worker, 1 if not, 2 for wrong usage, 3 if no gateway was found
+    or it refused.
     """
-    from gateway_core.cli.control_client import find_gateway, post  # noqa: PLC0415 - so that help is quick
+    from gateway_core.cli.control_client import client_of, exit_undecided  # noqa: PLC0415 - so that help is quick
+    from gateway_core.cli.progress import progress  # noqa: PLC0415
 
     given = _arguments(arguments)
     target = f"/api/v1/bindings/{quote(binding)}/{quote(command_name, safe='')}"
     try:
-        status, reply = post(find_gateway(_roots(roots), pid), target, given, _TIMEOUT)
+        client = client_of(roots, pid, admin)
+        with progress(f"waiting for {command_name} in every worker"):
+            status, reply = client.post(target, given, _TIMEOUT)
     except GatewayError as error:
-        click.echo(f"gateway: {error}", err=True)
-        raise click.exceptions.Exit(UNDECIDABLE) from None
+        exit_undecided(error)
     if as_json:
         print_json(reply)
     else:
         _print(reply)
     if status != 200:
         raise click.exceptions.Exit(PROBLEMS)
-
-
-def _roots(texts: tuple[str, ...]) -> tuple[ConfigRoot, ...] | None:
-    try:
-        return tuple(parse_root(text) for text in texts) or None
-    except ValueError as error:
-        raise click.BadParameter(f"a source {error}") from None
 
 
 def _arguments(texts: tuple[str, ...]) -> dict[str, Any]:

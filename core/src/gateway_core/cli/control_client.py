@@ -1,4 +1,8 @@
-"""Requests of the command line to a running gateway, over its control socket."""
+"""Requests of the command line to a running gateway: over its control socket, or to an admin listener.
+
+`options.running_gateway_options` gives a command what names one. Everything that keeps a question from being decided
+(no gateway, no response in time, refused) is a `GatewayError`, and exit status 3.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
-from gateway_core.config.sources import ConfigRoot
+import click
+
+from gateway_core.cli.options import UNDECIDABLE
+from gateway_core.config.sources import ConfigRoot, parse_root
 from gateway_core.errors import GatewayError
 from gateway_core.process.control_socket import control_directory, find_sockets, socket_address
 
@@ -21,6 +30,44 @@ _PATIENCE: Final = 15.0
 
 class NoGatewayError(GatewayError):
     """No running gateway was found, or several; the text says how to name one."""
+
+
+class UnavailableError(GatewayError):
+    """The gateway ends, or exchanges its program: it closed the connection without a response, or responded 503."""
+
+
+def client_of(roots: Sequence[str], pid: int | None, admin: str | None) -> AdminClient:
+    """Return what sends requests to the gateway that the options name, or to the only one of this user.
+
+    :raises NoGatewayError: there is none, or more than one.
+    """
+    if admin is None:
+        return AdminClient(find_gateway(_parsed(roots), pid))
+    if roots or pid is not None:
+        raise click.UsageError("give either --admin, or -c and --pid")
+    if admin.startswith("unix:"):
+        return AdminClient(Path(admin.removeprefix("unix:")))
+    parts = urlsplit(admin if "://" in admin else f"http://{admin}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise click.BadParameter(f"{admin!r} is no address: {error}") from None
+    if parts.scheme != "http" or not host:
+        raise click.BadParameter(f"{admin!r} is no address: write unix:/path or http://127.0.0.1:9090")
+    return AdminClient((host, port or 80))
+
+
+def _parsed(texts: Sequence[str]) -> tuple[ConfigRoot, ...] | None:
+    try:
+        return tuple(parse_root(text) for text in texts) or None
+    except ValueError as error:
+        raise click.BadParameter(f"a source {error}") from None
+
+
+def exit_undecided(error: GatewayError | str) -> NoReturn:
+    """Say why nothing could be decided, and exit with status 3."""
+    click.echo(f"gateway: {error}", err=True)
+    raise click.exceptions.Exit(UNDECIDABLE)
 
 
 def find_gateway(roots: Sequence[ConfigRoot] | None, pid: int | None) -> Path:
@@ -45,6 +92,70 @@ def _pids(paths: Sequence[Path]) -> str:
     return ", ".join(path.stem.rpartition("-")[2] for path in paths)
 
 
+@dataclass(frozen=True, slots=True)
+class AdminClient:
+    """Sends requests to one gateway, each on a connection of its own."""
+
+    address: Path | tuple[str, int]
+    """A unix socket, or a host and port."""
+
+    def get(self, target: str, timeout: float) -> Any:
+        """Return the JSON of a page.
+
+        :param timeout: seconds that the response may take.
+        :raises GatewayError: there is no response, or another one than 200.
+        """
+        status, content = self._request("GET", target, None, timeout)
+        if status != 200:
+            raise GatewayError(f"the gateway at {self._name} responded {status}: {content}")
+        return content
+
+    def post(self, target: str, body: Any, timeout: float) -> tuple[int, Any]:
+        """Send JSON, and return the status and the JSON (or text) of the response.
+
+        :param timeout: seconds that the response may take.
+        :raises GatewayError: the gateway is gone, does not respond, or refuses.
+        """
+        status, content = self._request("POST", target, json.dumps(body), timeout)
+        if status == 503:
+            raise UnavailableError(f"the gateway at {self._name}: {content}")
+        if status in {401, 403, 421}:
+            raise GatewayError(f"the gateway at {self._name} refused: {content}")
+        return status, content
+
+    @property
+    def _name(self) -> str:
+        return str(self.address) if isinstance(self.address, Path) else f"{self.address[0]}:{self.address[1]}"
+
+    def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:
+        if isinstance(self.address, Path):
+            connection: http.client.HTTPConnection = _UnixConnection(self.address, timeout)
+        else:
+            connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+        try:
+            try:
+                connection.request(method, target, body, {} if body is None else {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                content = response.read()
+            except (ConnectionResetError, BrokenPipeError, http.client.HTTPException) as error:
+                raise UnavailableError(f"the gateway at {self._name} closed the connection") from error
+            except OSError as error:
+                why = f"did not respond within {timeout:.3g} s" if isinstance(error, TimeoutError) else _reason(error)
+                raise GatewayError(f"the gateway at {self._name}: {why}") from error
+        finally:
+            connection.close()
+        if response.headers.get_content_type() != "application/json":
+            return response.status, content.decode(errors="replace").strip()
+        try:
+            return response.status, json.loads(content)
+        except ValueError as error:
+            raise GatewayError(f"the gateway at {self._name} sent what is no JSON: {error}") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("gateway", timeout=timeout)
@@ -60,28 +171,10 @@ class _UnixConnection(http.client.HTTPConnection):
                     self.sock.connect(address)
             except (ConnectionRefusedError, FileNotFoundError):
                 self.sock.close()
-                if time.monotonic() > until:
+                # Nothing listens while the program is exchanged: then the process, which the file's name ends with, is
+                # there. Another file may be any admin listener's, which is there or not.
+                if not self._path.stem.rpartition("-")[2].isdecimal() or time.monotonic() > until:
                     raise
-                time.sleep(0.05)  # its program is being exchanged
+                time.sleep(0.05)
             else:
                 return
-
-
-def post(path: Path, target: str, body: Any, timeout: float) -> tuple[int, Any]:
-    """Send JSON to a gateway, and return the status and the JSON (or text) of its response.
-
-    :param timeout: seconds that the response may take.
-    :raises GatewayError: it is gone, or does not respond.
-    """
-    connection = _UnixConnection(path, timeout)
-    try:
-        connection.request("POST", target, json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise GatewayError(f"the gateway at {path} did not respond: {str(error) or type(error).__name__}") from error
-    finally:
-        connection.close()
-    if response.headers.get_content_type() == "application/json":
-        return response.status, json.loads(content)
-    return response.status, content.decode(errors="replace").strip()

@@ -73,6 +73,25 @@ def _parsed(_context: click.Context, _parameter: click.Parameter, value: tuple[s
         raise click.BadParameter(f"a source {error}") from None
 
 
+def running_gateway_options(function: CommandT) -> CommandT:
+    """Add ``-c``, ``--pid`` and ``--admin``, which name a running gateway: `control_client.client_of` takes them."""
+    options = (
+        click.option(
+            "-c", "--config", "roots", multiple=True, metavar="PATH|URL", help="Of the gateway that runs this."
+        ),
+        click.option("--pid", type=int, help="Of the gateway that is this process."),
+        click.option(
+            "--admin",
+            metavar="ADDRESS",
+            help="Admin listener of the gateway: unix:/run/gateway-admin.sock or http://127.0.0.1:9090.",
+        ),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast("CommandT", decorated)
+
+
 def json_option(function: CommandT) -> CommandT:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)

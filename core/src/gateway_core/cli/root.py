@@ -22,9 +22,11 @@ COMMANDS: Final = {
     "explain": "Explain the code of a problem, a response's reason or an event.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show, make, install and lock plugins.",
+    "reload": "Have a running gateway reload its configuration.",
     "routes": "List the routes of a configuration.",
     "run": "Start the gateway.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
+    "status": "Show the state of a running gateway.",
 }
 """Commands of the gateway itself, with what the overview says of them."""
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from gateway_core.admin.route_view import chain_of, path_text, target_text
 from gateway_core.cli.options import config_argument, echo, json_option, print_json
 from gateway_core.cli.reporting import load_or_exit
-from gateway_core.config import GatewayConfig, RouteConfig, effective_chain
+from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.packages import PluginRegistry
 
@@ -38,31 +39,6 @@ def route_row(route: RouteConfig, config: GatewayConfig) -> dict[str, Any]:
         "target": target_text(route),
         "plugins": chain_of(route, config),
     }
-
-
-def chain_of(route: RouteConfig, config: GatewayConfig) -> list[str]:
-    """Return the ids of the bindings that run for a route, in order."""
-    return [entry.binding.id for entry in effective_chain(config.plugins, route.plugins)]
-
-
-def path_text(route: RouteConfig) -> str:
-    """Return a route's path as people recognise it: a prefix ends with ``*``, an expression begins with ``~``."""
-    if route.path is not None:
-        return route.path
-    if route.path_prefix is not None:
-        return f"{route.path_prefix.removesuffix('/')}/*"
-    return f"~{route.path_regex}"
-
-
-def target_text(route: RouteConfig) -> str:
-    """Return where a route's requests go."""
-    if route.redirect is not None:
-        changed = route.redirect
-        parts = [changed.scheme and f"{changed.scheme}:", changed.host and f"//{changed.host}", changed.path]
-        return f"{changed.status} {''.join(part for part in parts if part)}"
-    if route.target is not None:
-        return route.target
-    return ", ".join(f"{item.target} x{item.weight}" for item in route.targets)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

@@ -124,7 +124,7 @@ class ControlSocket:
         try:
             sock = await asyncio.to_thread(self._bind)
         except (OSError, GatewayError) as error:
-            text = f"there is no control socket, so that gateway call does not work: {error}"
+            text = f"there is no control socket, so that commands such as gateway status find no gateway: {error}"
             emit(CONTROL_SOCKET_MISSING, text, reason=str(error))
             return
         self._server = await serve_unix(self._connected, sock)
@@ -153,7 +153,7 @@ class ControlSocket:
             # Most gateways are never called, and a supervisor serves no HTTP otherwise.
             from gateway_core.admin import admin_server  # noqa: PLC0415
 
-            self._admin = admin_server(self._view, is_draining=self._is_draining, takes_commands=True)
+            self._admin = admin_server(self._view, is_draining=self._is_draining, takes_operations=True)
         return self._admin()
 
     async def aclose(self, *, keeps_file: bool = False) -> None:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_log, configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
 from gateway_core.process import announcements, gc_control, logs
-from gateway_core.process.commands import CommandReport
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.notify import ServiceManager
+from gateway_core.process.program_view import ProgramView
 from gateway_core.process.signals import Signals, StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, LastBundle
@@ -29,13 +28,11 @@ from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
 from gateway_core.reload.plugin_watch import PluginWatch
 from gateway_core.reload.sources import Sources
 from gateway_core.reload.verdict import Verdict
-from gateway_core.tasks import Tasks, supervised
+from gateway_core.tasks import Tasks
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminListener
 
-
-STATUS_TIMEOUT: Final = 5.0
 
 _STOP_MARGIN: Final = 5.0
 """Seconds beside `drain_delay` and `shutdown_timeout` after which the process ends whatever plugins do."""
@@ -58,9 +55,6 @@ class Program:
         self._has_followed = False
         """Whether another program was here before this one."""
         self._admin: AdminListener | None = None
-        self._is_draining = False
-        path = socket_path(control_directory(os.environ), roots, os.getpid())
-        self._control = ControlSocket(path, self, lambda: self._is_draining)
         self._restart_wanted = asyncio.Event()
         self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
         self._plugins = PluginWatch()
@@ -88,6 +82,11 @@ class Program:
         )
         self.warnings: tuple[ConfigProblem, ...] = ()
         """Of the configuration in force."""
+        self._bundle: ConfigBundle | None = None
+        """The configuration in force."""
+        self._view = ProgramView(self.pipeline, self._sources, lambda: self.model, lambda: self._bundle)
+        path = socket_path(control_directory(os.environ), roots, os.getpid())
+        self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
     async def first(self) -> Verdict:
         """Validate the configuration for the first time.
@@ -138,35 +137,6 @@ class Program:
         if self._sources is not None:
             await self._sources.aclose()
         await self._validator.aclose()
-
-    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
-        """Return what the admin listener shows."""
-        assert self.model is not None
-        sources = {} if self._sources is None else {"sources": self._sources.status()}
-        return {
-            **await self.model.status(timeout),
-            "warnings": [problem_as_json(warning) for warning in self.warnings],
-            "last_reload": self.pipeline.record.describe(),
-            "failing_tasks": dict(supervised.failing),
-            **sources,
-        }
-
-    async def plugins(self) -> Mapping[str, Any]:
-        """Return what the admin listener shows of plugins."""
-        assert self.model is not None
-        return await self.model.plugins()
-
-    async def exposition(self) -> bytes:
-        """Return the metrics in the text format of Prometheus."""
-        assert self.model is not None
-        from gateway_core.process.overview import exposition  # noqa: PLC0415  # Prometheus' client costs time
-
-        return await self.model.exposition() + exposition(self.pipeline.record.samples(len(self.warnings)))
-
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
-        """Run a command of a binding in every worker."""
-        assert self.model is not None
-        return await self.model.run_command(binding, command, arguments)
 
     async def run(self, model_for: Callable[[ConfigBundle], ProcessModel], verdict: Verdict) -> int | Handover:
         """Serve until a signal ends it; return the exit status, or what a new program takes over.
@@ -223,15 +193,15 @@ class Program:
             return Change(partial(self._commit_first, bundle, change), partial(self._discard_first, model, change))
 
         try:
-            _, problems = await self.pipeline.put_in_force(verdict, prepare)
+            changes, problems = await self.pipeline.put_in_force(verdict, prepare)
         except ConfigError as error:
             kept = await self._last_good.load_after(error.problems)
             if kept is None:
                 raise
             await self.pipeline.put_in_force(Verdict(kept.watch(), kept), prepare)
-            self.pipeline.record.fail(SystemClock().wall(), "the last good configuration was started", error.problems)
+            self.pipeline.history.fail("the last good configuration was started", error.problems)
         else:
-            self.pipeline.record.succeed(SystemClock().wall(), problems=problems)
+            self.pipeline.history.succeed(changes, problems)
         await self._control.open()
         gc_control.freeze()
 
@@ -255,7 +225,7 @@ class Program:
         self._manager.ready("serving")
 
     def _take(self, bundle: ConfigBundle) -> None:
-        self.warnings = bundle.warnings()
+        self.warnings, self._bundle = bundle.warnings(), bundle
 
     async def _keep(self, bundle: ConfigBundle) -> None:
         if self._sources is not None:
@@ -284,7 +254,7 @@ class Program:
             self._admin = AdminListener(open_site)
         if self._admin is not None:
             address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
-            await self._admin.open(address, self, hosts)
+            await self._admin.open(address, self._view, hosts)
 
     async def _prepare(self, bundle: ConfigBundle) -> Change:
         assert self.model is not None
@@ -356,7 +326,7 @@ class Program:
         delay, deadline = self.model.config.drain_delay, self.model.config.shutdown_timeout
         announcements.stopping(self.signals.stopped_by, self.model.config)
         self._manager.stopping()
-        self._is_draining = True
+        self._view.drain()
         if self._admin is not None:
             self._admin.is_draining = True
         await self._tasks.aclose()

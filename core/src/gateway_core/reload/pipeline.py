@@ -17,37 +17,26 @@ last one nothing has happened to requests, as each state has its way back:
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
+from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
 from gateway_core.reload.verdict import ValidationFailedError, Verdict
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
 _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a worker ended meanwhile."""
-
-
-class State(StrEnum):
-    """How far a configuration has come; see the module."""
-
-    CHANGED = "changed"
-    VALIDATED = "validated"
-    PREPARED = "prepared"
-    COMMITTED = "committed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,71 +56,6 @@ Validate = Callable[[Sequence[Path]], Awaitable[Verdict]]
 
 FallBack = Callable[[Collection[ConfigProblem]], Awaitable[Verdict | None]]
 """Validates without the documents that have these problems; None if nothing that is new would be left."""
-
-
-@dataclass(slots=True)
-class ReloadRecord:
-    """The last reload, and how many there were of each result. A first start counts as one."""
-
-    is_ok: bool = True
-    state: State = State.CHANGED
-    """The last state that the last reload has reached."""
-    at: float | None = None
-    """Seconds since the epoch at which the last reload ended; None before the first one."""
-    in_force_at: float = 0.0
-    """Seconds since the epoch at which a configuration was put in force last."""
-    problems: tuple[ConfigProblem, ...] = ()
-    reason: str = ""
-    """Why it failed, or what it changed."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """By ``ok``, ``rejected`` and ``failed``."""
-
-    def succeed(self, now: float, changes: str = "", problems: Sequence[ConfigProblem] = ()) -> None:
-        """Note that a configuration is in force.
-
-        :param problems: of documents that were left out, or kept at their last good version.
-        """
-        self._end("ok", now, changes, problems)
-        self.state, self.in_force_at = State.COMMITTED, now
-
-    def fail(self, now: float, reason: str, problems: Sequence[ConfigProblem] = ()) -> None:
-        """Note that a reload has failed, for problems of the configuration or for another reason."""
-        self._end("rejected" if problems else "failed", now, reason, problems)
-
-    def _end(self, result: str, now: float, reason: str, problems: Sequence[ConfigProblem]) -> None:
-        self.is_ok, self.at, self.reason, self.problems = result == "ok", now, reason, tuple(problems)
-        self.counts[result] += 1
-
-    def describe(self) -> dict[str, Any] | None:
-        """Return it ready for JSON; None before the first reload."""
-        if self.at is None:
-            return None
-        return {
-            "ok": self.is_ok,
-            "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
-            "stage": self.state.value,
-            "reason": self.reason,
-            "problems": [problem_as_json(problem) for problem in self.problems],
-        }
-
-    def samples(self, warnings: int) -> list[Any]:
-        """Return its metrics as `gateway_core.process.overview` has them.
-
-        :param warnings: how many the configuration in force has.
-        """
-        name, last, at, counted = (
-            "gateway_config_warnings",
-            "gateway_config_last_reload_successful",
-            "gateway_config_last_reload_success_timestamp_seconds",
-            "gateway_config_reloads",
-        )
-        results = [[f"{counted}_total", {"result": result}, number] for result, number in sorted(self.counts.items())]
-        return [
-            [name, "gauge", "Warnings about the configuration in force.", [[name, {}, warnings]]],
-            [last, "gauge", "Whether the last reload put a configuration in force.", [[last, {}, int(self.is_ok)]]],
-            [at, "gauge", "When a configuration was put in force last, since the epoch.", [[at, {}, self.in_force_at]]],
-            [counted, "counter", "Reloads by what became of them.", results],
-        ]
 
 
 class Pipeline:
@@ -154,7 +78,6 @@ class Pipeline:
         :param also_watch: further files that the configuration in force depends on, such as certificates.
         :param during: entered for each reload.
         """
-        self.record = ReloadRecord()
         self.turn = asyncio.Lock()
         """Held by what changes the configuration in force: a reload, or the exchange of the program."""
         self._validate = validate
@@ -162,12 +85,14 @@ class Pipeline:
         self._fall_back = fall_back
         self._also_watch = also_watch
         self._during = during
-        self._clock = clock or SystemClock()
+        self.history = ReloadHistory(clock or SystemClock())
         self._paths = tuple(paths)
         self._watcher = watcher or FileWatcher()
         self._watched = WatchSet.of(paths)
         self._wanted = asyncio.Event()
         self._why = "requested"
+        self._waiting: list[asyncio.Future[ReloadOutcome]] = []
+        """Who waits for the outcome of the next reload."""
         self._ended = 0  # reloads in a row during which a worker ended
 
     # -- changed
@@ -176,6 +101,16 @@ class Pipeline:
         """Reload as soon as possible."""
         self._why = why
         self._wanted.set()
+
+    async def reload(self, why: str) -> ReloadOutcome:
+        """Reload as soon as possible, and return what became of it; one that is under way already does not count.
+
+        :raises GatewayError: the program ends, or another one takes over, before there is an outcome.
+        """
+        outcome: asyncio.Future[ReloadOutcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(outcome)
+        self.request(why)
+        return await outcome
 
     async def watch(self) -> None:
         """Request a reload whenever a file changes; ends only when it is cancelled."""
@@ -194,17 +129,22 @@ class Pipeline:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            waiting, self._waiting = self._waiting, []
             try:
                 async with self.turn:
                     with self._during():
-                        await self._reload(self._why)
+                        outcome = await self._reload(self._why)
             except Exception as error:
-                self.record.fail(self._clock.wall(), f"a defect: {error!r}")
+                _resolve(waiting, self.history.fail(f"a defect: {error!r}"))
                 self._wanted.set()  # what was asked for is still to be done, once this has begun again
                 raise
+            except asyncio.CancelledError:
+                _resolve(waiting, GatewayError("the program ends, or another one takes over"))
+                raise
+            _resolve(waiting, outcome)
 
-    async def _reload(self, why: str) -> None:
-        self.record.state = State.CHANGED
+    async def _reload(self, why: str) -> ReloadOutcome:
+        self.history.begin(why)
         try:
             before, verdict = await self._look()
             changes, problems = await self.put_in_force(verdict, self._prepare)
@@ -217,39 +157,37 @@ class Pipeline:
                 trigger=why,
                 problems=len(error.problems),
             )
-            self.record.fail(self._clock.wall(), "rejected", error.problems)
+            return self.history.fail("rejected", error.problems)
         except OSError as error:
-            self._try_again(why, f"not validated: {error}")
+            return self._try_again(why, f"not validated: {error}")
         except ProcessEndedError as error:
             # A worker that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
             self._ended += 1
             if self._ended <= _MOST_ENDED:
-                self._try_again(why, f"not applied: {error}")
-            else:
-                self._ended = 0
-                self._fail(why, f"not applied, the old one stays in force: {error}")
+                return self._try_again(why, f"not applied: {error}")
+            self._ended = 0
+            return self._fail(why, f"not applied, the old one stays in force: {error}")
         except ValidationFailedError as error:
-            self._fail(why, f"not validated, the old one stays in force: {error}")
+            return self._fail(why, f"not validated, the old one stays in force: {error}")
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
-                self._try_again(why, f"not validated: {error}")
-                return
-            self._fail(why, f"not applied, the old one stays in force: {error}")
-        else:
-            self._ended = 0
-            self.record.succeed(self._clock.wall(), changes, problems)
-            apart = ", but for the documents that were rejected" if problems else ""
-            version = None if verdict.bundle is None else verdict.bundle.version
-            emit(CONFIG_APPLIED, f"{why}: configuration in force{apart}: {changes}", trigger=why, version=version)
+                return self._try_again(why, f"not validated: {error}")
+            return self._fail(why, f"not applied, the old one stays in force: {error}")
+        self._ended = 0
+        apart = ", but for the documents that were rejected" if problems else ""
+        version = None if verdict.bundle is None else verdict.bundle.version
+        emit(CONFIG_APPLIED, f"{why}: configuration in force{apart}: {changes}", trigger=why, version=version)
+        return self.history.succeed(changes, problems)
 
-    def _fail(self, why: str, text: str) -> None:
+    def _fail(self, why: str, text: str) -> ReloadOutcome:
         emit(CONFIG_FAILED, f"{why}: configuration {text}", trigger=why, reason=text)
-        self.record.fail(self._clock.wall(), text)
+        return self.history.fail(text)
 
-    def _try_again(self, why: str, what: str) -> None:
+    def _try_again(self, why: str, what: str) -> ReloadOutcome:
         """Reload later: what failed says nothing of the configuration."""
-        self._fail(why, f"{what}; the old one stays in force, and it is attempted again in {TRY_AGAIN_AFTER:g} s")
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
+        text = f"{what}; the old one stays in force, and it is attempted again in {TRY_AGAIN_AFTER:g} s"
+        return self._fail(why, text)
 
     # -- validated
 
@@ -284,7 +222,7 @@ class Pipeline:
         while True:
             if verdict.bundle is None:
                 raise ConfigError(verdict.problems)
-            self.record.state = State.VALIDATED
+            self.history.state = State.VALIDATED
             check_protocol(verdict.bundle)
             try:
                 return await self._advance(verdict.bundle, prepare), verdict.problems
@@ -296,14 +234,24 @@ class Pipeline:
 
     async def _advance(self, bundle: ConfigBundle, prepare: Prepare) -> str:
         change = await prepare(bundle)
-        self.record.state = State.PREPARED
+        self.history.state = State.PREPARED
         try:
             changes = await change.commit()
         except BaseException:
             await change.discard()
             raise
-        self.record.state = State.COMMITTED
+        self.history.state = State.COMMITTED
         return changes
+
+
+def _resolve(waiting: Sequence[asyncio.Future[ReloadOutcome]], outcome: ReloadOutcome | GatewayError) -> None:
+    for future in waiting:
+        if future.done():  # its waiter has given up
+            continue
+        if isinstance(outcome, GatewayError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 def check_protocol(bundle: ConfigBundle) -> None:

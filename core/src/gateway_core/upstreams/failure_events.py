@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.events import UPSTREAM_OVERLOADED, UPSTREAM_UNAVAILABLE, Event, Repeats, emit, repeated
+from gateway_core.events import UPSTREAM_OVERLOADED, UPSTREAM_UNAVAILABLE, Event, emit
 from gateway_core.reasons import OVERLOADED, UNAVAILABLE
+from gateway_core.repeats import Repeats, repeated
 
 _REFUSALS: Final = {UNAVAILABLE: UPSTREAM_UNAVAILABLE, OVERLOADED: UPSTREAM_OVERLOADED}
 

@@ -1,0 +1,191 @@
+"""``gateway status``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json, running_gateway_options
+from gateway_core.clock import SystemClock
+from gateway_core.config.suggestions import counted
+from gateway_core.errors import GatewayError
+
+_TIMEOUT: Final = 15.0
+"""Seconds; workers may take 5 of them to tell theirs."""
+_DIGITS: Final = 12
+"""Of a version, which is a digest."""
+
+
+@click.command("status", short_help="Show the state of a running gateway.")
+@running_gateway_options
+@click.option("--output", type=click.Choice(["table", "json"]), help="Tables for people (the default), or JSON.")
+@json_option
+def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, output: str | None, as_json: bool) -> None:
+    """Show what a running gateway has in force: listeners, workers, the last reload, sources, upstreams with their
+    endpoints, and everything that does not work as configured.
+
+    The gateway is found by its control socket: the only one of this user unless -c, --pid or --admin name one.
+
+    Exit status: 0 if it is ready, 1 if it is not, or something is degraded, 3 if no gateway was found, or it did not
+    respond.
+    """
+    from gateway_core.admin.listener import OVERVIEW  # noqa: PLC0415 - so that help is quick
+    from gateway_core.cli.control_client import client_of, exit_undecided  # noqa: PLC0415
+    from gateway_core.cli.progress import progress  # noqa: PLC0415
+
+    try:
+        with progress("waiting for the gateway"):
+            status = client_of(roots, pid, admin).get(OVERVIEW, _TIMEOUT)
+    except GatewayError as error:
+        exit_undecided(error)
+    if output == "json" or (as_json and output is None):
+        print_json(status)
+    else:
+        echo("\n".join(lines_of(status, SystemClock().wall())))
+    if status["state"] != "ready":
+        raise click.exceptions.Exit(PROBLEMS)
+
+
+def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
+    """Yield the status as people read it.
+
+    :param now: seconds since the epoch.
+    """
+    program = status["gateway"]
+    yield f"gateway {program['version']}, process {program['pid']}, up {_ago(program['started_at'], now)}"
+    yield f"state          {status['state']}{': ' if status['unready'] else ''}{status['unready']}"
+    yield from (f"  - {each}" for each in status["degraded"])
+    yield f"listening      {', '.join(program['urls']) or '-'}"
+    yield f"admin          {program['admin'] or '-'}"
+    yield f"configuration  {(status['version'] or '-')[:_DIGITS]}"
+    yield from _reload_lines("last reload", status.get("last_reload"), now)
+    failed = status.get("last_failed_reload")
+    if failed != status.get("last_reload"):
+        yield from _reload_lines("last failure", failed, now)
+    if warnings := status.get("warnings"):
+        yield f"warnings       {len(warnings)}"
+        yield from _problem_lines(warnings)
+    yield from _worker_lines(status)
+    yield from _source_lines(status.get("sources", ()))
+    yield from _certificate_lines(status.get("certificates", ()), now)
+    yield from _upstream_lines(status.get("upstreams", ()))
+
+
+def _reload_lines(title: str, outcome: Mapping[str, Any] | None, now: float) -> Iterator[str]:
+    if outcome is None:
+        return
+    when = f"{_ago(outcome['at'], now)} ago, {outcome['trigger']}"
+    reason = outcome["reason"] if outcome["reason"] not in {"", outcome["result"]} else ""
+    yield f"{title:<13}  {outcome['result']} {when}{': ' if reason else ''}{reason}"
+    yield from _problem_lines(outcome["problems"])
+
+
+def _problem_lines(problems: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for each in problems:
+        place = ":".join(str(part) for part in (each["file"], each["line"], each["column"]) if part)
+        key = f"{each['key']}: " if each["key"] else ""
+        yield f"  {place}: {key}{each['message']} ({each['code']})"
+
+
+def _worker_lines(status: Mapping[str, Any]) -> Iterator[str]:
+    workers = status.get("workers")
+    if workers is None:  # one process
+        yield f"requests       {status['in_flight']} in flight, {counted(status['connections'], 'connection')}"
+        return
+    rows: list[tuple[str, ...]] = [("WORKER", "PID", "VERSION", "IN FLIGHT", "CONNECTIONS", "OLD CONFIGURATIONS")]
+    for each in workers:
+        version = (each["version"] or "-")[:_DIGITS]
+        numbers = each["in_flight"], each["connections"], each["retiring_snapshots"]
+        rows.append((str(each["number"]), str(each["pid"]), version, *map(str, numbers)))
+    yield ""
+    yield from _columns(rows)
+
+
+def _source_lines(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not sources:
+        return
+    rows = [("SOURCE", "STATE", "REJECTED DOCUMENTS")]
+    for each in sources:
+        state = "stale" if each["stale"] else "ok"
+        rows.append((each["source"], state, ", ".join(each["rejected"]) or "-"))
+    yield ""
+    yield from _columns(rows)
+
+
+def _certificate_lines(certificates: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
+    if not certificates:
+        return
+    rows = [("LISTENER", "CERTIFICATE", "EXPIRES")]
+    for each in certificates:
+        left = datetime.fromisoformat(each["not_after"]).timestamp() - now
+        when = f"in {_duration(left)}" if left > 0 else f"expired {_duration(-left)} ago"
+        rows.append((each["listener"], each["name"], when))
+    yield ""
+    yield from _columns(rows)
+
+
+def _upstream_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each endpoint, whose workers are put together."""
+    seen: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    about: dict[str, Mapping[str, Any]] = {}
+    for upstream in upstreams:
+        about.setdefault(upstream["name"], upstream)
+        for endpoint in upstream["endpoints"]:
+            seen.setdefault((upstream["name"], endpoint["id"]), []).append(endpoint)
+    if not about:
+        return
+    rows = [("UPSTREAM", "STRATEGY", "ENDPOINT", "STATE", "ACTIVE", "LAST ERROR")]
+    for name, upstream in about.items():
+        found = [(endpoint, each) for (owner, endpoint), each in seen.items() if owner == name]
+        if not found:
+            rows.append((name, upstream["strategy"], "-", "no endpoints", "-", "-"))
+        for endpoint, each in found:
+            errors = [one["last_check_error"] or one["last_error"] for one in each]
+            error = next((text for text in errors if text), None) or "-"
+            active = str(sum(one["active"] for one in each))
+            rows.append((name, upstream["strategy"], endpoint, _state(each), active, error))
+    yield ""
+    yield from _columns(rows)
+
+
+def _state(endpoints: Sequence[Mapping[str, Any]]) -> str:
+    """Return the state of an endpoint in all workers, the worst first: ``ejected (1 of 4 workers), up``."""
+    states = Counter(_one_state(each) for each in endpoints)
+    if len(states) == 1:
+        return next(iter(states))
+    bad = [f"{state} ({number} of {len(endpoints)} workers)" for state, number in states.items() if state != "up"]
+    return ", ".join([*sorted(bad), *(["up"] if states["up"] else [])])
+
+
+def _one_state(endpoint: Mapping[str, Any]) -> str:
+    breaker = endpoint["breaker"]
+    if endpoint["state"] == "up" and breaker is not None and breaker["state"] != "closed":
+        return f"breaker {breaker['state']}"
+    return str(endpoint["state"])
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _ago(at: str, now: float) -> str:
+    return _duration(now - datetime.fromisoformat(at).astimezone(UTC).timestamp())
+
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def _duration(seconds: float) -> str:
+    """Return the two largest units: ``3 h 12 min``."""
+    left, parts = max(0, int(seconds)), []
+    for size, unit in _UNITS:
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2]) or "0 s"

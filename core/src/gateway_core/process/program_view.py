@@ -1,0 +1,135 @@
+"""What the admin listener and the control socket show of a program, and what they do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+from gateway_core.clock import SystemClock
+from gateway_core.config import problem_as_json, render_problems
+from gateway_core.errors import GatewayError
+from gateway_core.process import logs
+from gateway_core.process.commands import CommandReport
+from gateway_core.process.model import ProcessModel
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.pipeline import Pipeline
+from gateway_core.reload.sources import Sources
+from gateway_core.snapshot import from_lines
+from gateway_core.snapshot.yielder import Yielder
+from gateway_core.tasks import supervised
+
+STATUS_TIMEOUT: Final = 5.0
+
+
+class ProgramView:
+    """`gateway_core.admin.AdminView` of this program; asked for only once something is in force."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        sources: Sources | None,
+        model: Callable[[], ProcessModel | None],
+        bundle: Callable[[], ConfigBundle | None],
+    ) -> None:
+        """Show a program that starts now.
+
+        :param model: returns what serves.
+        :param bundle: returns the configuration in force.
+        """
+        self._pipeline = pipeline
+        self._sources = sources
+        self._model_now = model
+        self._bundle_now = bundle
+        self._started_at = SystemClock().wall()
+        self.is_draining = False
+        """Whether the program is about to end."""
+
+    def drain(self) -> None:
+        """Show from now on that the program is about to end."""
+        self.is_draining = True
+
+    @property
+    def _model(self) -> ProcessModel:
+        model = self._model_now()
+        if model is None:
+            raise GatewayError("no configuration is in force")
+        return model
+
+    @property
+    def _bundle(self) -> ConfigBundle:
+        bundle = self._bundle_now()
+        if bundle is None:
+            raise GatewayError("no configuration is in force")
+        return bundle
+
+    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+        """Return the state of everything, ready for JSON, without secrets."""
+        history, bundle = self._pipeline.history, self._bundle_now()
+        warnings = () if bundle is None else bundle.warnings()
+        sources = {} if self._sources is None else {"sources": self._sources.status()}
+        return {
+            "gateway": self._program(),
+            **await self._model.status(timeout),
+            "warnings": [problem_as_json(warning) for warning in warnings],
+            "last_reload": history.last and history.last.describe(),
+            "last_failed_reload": history.last_failure and history.last_failure.describe(),
+            "failing_tasks": dict(supervised.failing),
+            **sources,
+        }
+
+    def _program(self) -> dict[str, Any]:
+        config = self._model.config
+        return {
+            "version": version("gateway-core"),
+            "pid": os.getpid(),
+            "started_at": datetime.fromtimestamp(self._started_at, UTC).isoformat(timespec="milliseconds"),
+            "urls": list(self._model.urls()),
+            "admin": None if config.admin is None else config.admin.listen,
+            "dropped_log_lines": logs.dropped(),
+        }
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return plugins, bindings and times of each worker."""
+        return await self._model.plugins()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        from gateway_core.process.overview import exposition  # noqa: PLC0415  # Prometheus' client costs time
+
+        warnings = len(self._bundle.warnings())
+        return await self._model.exposition() + exposition(self._pipeline.history.samples(warnings))
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
+        """Run a command of a binding in every worker."""
+        return await self._model.run_command(binding, command, arguments)
+
+    def request_reload(self) -> None:
+        """Reload the configuration soon."""
+        self._pipeline.request("gateway reload")
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Reload the configuration, and return what became of it, with ``report``: problems as text.
+
+        :raises GatewayError: the program ends, or another one takes over, before there is an outcome.
+        """
+        if self.is_draining:
+            raise GatewayError("the gateway is stopping")
+        outcome = await self._pipeline.reload("gateway reload")
+        report = render_problems(outcome.problems) if outcome.problems else ""
+        return {**outcome.describe(), "version": self._bundle.version, "report": report}
+
+    async def match(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return which route of the configuration in force takes a request, and why.
+
+        :raises ValueError: it is no request, or there is no such listener.
+        """
+        # A supervisor does without the data path otherwise.
+        matching = await asyncio.to_thread(importlib.import_module, "gateway_core.admin.match")
+        loaded = await from_lines(self._bundle.lines, Yielder(SystemClock()))
+        result: Mapping[str, Any] = await asyncio.to_thread(matching.explain_request, loaded, request)
+        return result

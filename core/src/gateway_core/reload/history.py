@@ -1,0 +1,132 @@
+"""What became of reloads: the last one, the last that failed, and how many there were. The pipeline owns it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from gateway_core.clock import Clock
+from gateway_core.config import ConfigProblem, problem_as_json
+
+Result = Literal["ok", "rejected", "failed"]
+"""In force; the configuration has problems; it could not be done for a reason that is not the configuration's."""
+
+
+class State(StrEnum):
+    """How far a configuration has come; see `gateway_core.reload.pipeline`."""
+
+    CHANGED = "changed"
+    VALIDATED = "validated"
+    PREPARED = "prepared"
+    COMMITTED = "committed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOutcome:
+    """What became of one reload."""
+
+    result: Result
+    state: State
+    """The last state that it has reached."""
+    at: float
+    """Seconds since the epoch at which it ended."""
+    seconds: float
+    """How long it took, from the request on."""
+    trigger: str
+    """What asked for it, such as ``gateway.yaml changed``."""
+    reason: str
+    """Why it failed, or what it changed."""
+    problems: tuple[ConfigProblem, ...] = ()
+    """With result ``ok`` those of documents that were left out, or kept at their last good version."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it put a configuration in force."""
+        return self.result == "ok"
+
+    def describe(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return {
+            "ok": self.is_ok,
+            "result": self.result,
+            "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
+            "seconds": round(self.seconds, 3),
+            "trigger": self.trigger,
+            "stage": self.state.value,
+            "reason": self.reason,
+            "problems": [problem_as_json(problem) for problem in self.problems],
+        }
+
+
+class ReloadHistory:
+    """The reloads of this program. Its start counts as one."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with the start of the program."""
+        self._clock = clock
+        self.last: ReloadOutcome | None = None
+        self.last_failure: ReloadOutcome | None = None
+        """The last one that put nothing in force; it stays here when a later one succeeds."""
+        self.in_force_at = 0.0
+        """Seconds since the epoch at which a configuration was put in force last."""
+        self.counts: Counter[Result] = Counter()
+        self.state = State.CHANGED
+        """Of the reload that is under way, or was the last one."""
+        self.begin("start")
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the last reload put a configuration in force; also true before the first one has ended."""
+        return self.last is None or self.last.is_ok
+
+    def begin(self, trigger: str) -> None:
+        """Note that a reload begins.
+
+        :param trigger: what asked for it.
+        """
+        self.state, self._trigger, self._began = State.CHANGED, trigger, self._clock.monotonic()
+
+    def succeed(self, changes: str = "", problems: Sequence[ConfigProblem] = ()) -> ReloadOutcome:
+        """Note that a configuration is in force.
+
+        :param problems: of documents that were left out, or kept at their last good version.
+        """
+        self.state = State.COMMITTED
+        outcome = self._end("ok", changes, problems)
+        self.in_force_at = outcome.at
+        return outcome
+
+    def fail(self, reason: str, problems: Sequence[ConfigProblem] = ()) -> ReloadOutcome:
+        """Note that a reload has failed, for problems of the configuration or for another reason."""
+        outcome = self.last_failure = self._end("rejected" if problems else "failed", reason, problems)
+        return outcome
+
+    def samples(self, warnings: int) -> list[Any]:
+        """Return its metrics as `gateway_core.process.overview` has them.
+
+        :param warnings: how many the configuration in force has.
+        """
+        name, last, at, counted = (
+            "gateway_config_warnings",
+            "gateway_config_last_reload_successful",
+            "gateway_config_last_reload_success_timestamp_seconds",
+            "gateway_config_reloads",
+        )
+        results = [[f"{counted}_total", {"result": result}, number] for result, number in sorted(self.counts.items())]
+        return [
+            [name, "gauge", "Warnings about the configuration in force.", [[name, {}, warnings]]],
+            [last, "gauge", "Whether the last reload put a configuration in force.", [[last, {}, int(self.is_ok)]]],
+            [at, "gauge", "When a configuration was put in force last, since the epoch.", [[at, {}, self.in_force_at]]],
+            [counted, "counter", "Reloads by what became of them.", results],
+        ]
+
+    def _end(self, result: Result, reason: str, problems: Sequence[ConfigProblem]) -> ReloadOutcome:
+        seconds = self._clock.monotonic() - self._began
+        at = self._clock.wall()
+        outcome = self.last = ReloadOutcome(result, self.state, at, seconds, self._trigger, reason, tuple(problems))
+        self.counts[result] += 1
+        return outcome

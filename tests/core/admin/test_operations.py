@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from gateway_core.admin import AdminListener
+from gateway_core.process.listeners import open_site
+
+from tests.core.admin.test_listener import View
+
+
+@pytest.fixture
+async def view() -> View:
+    return View()
+
+
+@pytest.fixture
+async def session(tmp_path: Path, view: View) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of an admin listener on a unix socket."""
+    listener = AdminListener(open_site)
+    await listener.open(f"unix:{tmp_path}/admin", view)
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(f"{tmp_path}/admin")) as session:
+        yield session
+    await listener.aclose()
+
+
+async def post(session: aiohttp.ClientSession, path: str, body: Any = None) -> tuple[int, str]:
+    async with session.post(f"http://admin/api/v1/{path}", data=io.BytesIO(json.dumps(body).encode())) as response:
+        return response.status, await response.text()
+
+
+async def test_a_reload_is_waited_for_unless_it_is_only_requested(session: aiohttp.ClientSession, view: View) -> None:
+    status, text = await post(session, "reload", {})
+    assert (status, json.loads(text)["result"], view.reloads) == (200, "ok", 1)
+
+    assert (await post(session, "reload", {"wait": False}))[0] == 202
+    assert view.reloads == 2
+
+
+async def test_a_reload_of_a_gateway_that_ends_is_unavailable(session: aiohttp.ClientSession, view: View) -> None:
+    view.is_broken = True
+
+    assert await post(session, "reload", {}) == (503, "the gateway is stopping\n")
+
+
+async def test_a_request_is_matched(session: aiohttp.ClientSession) -> None:
+    status, text = await post(session, "match", {"method": "GET", "url": "/users"})
+
+    assert (status, json.loads(text)["route"]) == (200, "users")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("match", {}, 422),
+        ("match", [], 422),
+        ("reload", "x", 422),
+        ("nothing", {}, 404),
+        ("reload/now", {}, 404),
+        ("match", {"url": "x" * (2 << 20)}, 413),
+    ],
+)
+async def test_what_is_no_operation_is_refused(
+    session: aiohttp.ClientSession, view: View, path: str, body: Any, status: int
+) -> None:
+    assert (await post(session, path, body))[0] == status
+    assert view.reloads == 0
+
+
+async def test_operations_take_post_only(session: aiohttp.ClientSession, view: View) -> None:
+    async with session.get("http://admin/api/v1/reload") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "POST")
+    assert view.reloads == 0
+
+
+@pytest.mark.parametrize("path", ["reload", "match", "bindings/cache/purge"])
+async def test_a_tcp_address_takes_no_operations(unused_tcp_port: int, view: View, path: str) -> None:
+    listener = AdminListener(open_site)
+    await listener.open(f"127.0.0.1:{unused_tcp_port}", view)
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://127.0.0.1:{unused_tcp_port}/api/v1/{path}", data=b"{}") as response,
+        ):
+            assert response.status == 403
+            assert "run gateway on the machine of the gateway" in await response.text()
+    finally:
+        await listener.aclose()
+    assert view.reloads == 0
