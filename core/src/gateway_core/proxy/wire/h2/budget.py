@@ -1,0 +1,31 @@
+"""What a peer may do that costs us work and it nothing: bounded by a bucket that fills with time.
+
+Streams that end early (rapid reset, CVE-2023-44487; resets that the peer provokes, CVE-2025-8671), floods of SETTINGS,
+PING, PRIORITY, empty DATA and tiny windows are each legitimate in small numbers: a browser leaves a page of images, a
+hedging client cancels the slower of two requests, gRPC measures round trips by PING.
+"""
+
+from __future__ import annotations
+
+
+class Budget:
+    """A bucket of points."""
+
+    __slots__ = ("_burst", "_left", "_per_second", "_since")
+
+    def __init__(self, burst: float, per_second: float, now: float) -> None:
+        """Begin with a full bucket.
+
+        :param burst: points that it holds.
+        :param per_second: points that come back.
+        :param now: monotonic seconds.
+        """
+        self._burst = self._left = burst
+        self._per_second = per_second
+        self._since = now
+
+    def spend(self, points: float, now: float) -> bool:
+        """Take points out; False if there are not so many, which is the peer's end."""
+        self._left = min(self._burst, self._left + (now - self._since) * self._per_second) - points
+        self._since = now
+        return self._left >= 0

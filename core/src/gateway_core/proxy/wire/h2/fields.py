@@ -1,0 +1,139 @@
+"""Header fields of a message: from HPACK to the lines that HTTP/1's strict reader judges (RFC 9113 section 8).
+
+What only HTTP/2 demands is checked here: pseudo-header fields, names in lower case, no fields of a connection. The rest
+is the verdict of the one reader of heads, for which a request becomes a head of HTTP/1.1. So a field that could mean
+something else to an upstream of HTTP/1 is refused whatever the protocol that it came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gateway_core.proxy.wire.h2.hpack import Field
+
+_REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
+_COOKIE: Final = b"\r\ncookie: "
+
+
+class MalformedFieldsError(Exception):
+    """The fields make no message: its stream is reset with PROTOCOL_ERROR (RFC 9113 section 8.1.1)."""
+
+
+class RequestFields(NamedTuple):
+    """A request's fields."""
+
+    line: bytes
+    """The request line that it would have in HTTP/1.1, without CRLF."""
+    block: bytes
+    """Host and the other fields, each as a line with a CRLF before it."""
+    scheme: bytes
+    protocol: bytes | None
+    """What an extended CONNECT asks for (RFC 8441); the line has GET then."""
+
+
+def request_fields(fields: Sequence[Field]) -> RequestFields:
+    """Return what the fields of a request say.
+
+    :raises MalformedFieldsError: they make no request.
+    """
+    pseudo, lines, host = _split(fields)
+    authority = _authority(pseudo, host)
+    cookies = [line for line in lines if line.startswith(_COOKIE)]
+    if len(cookies) > 1:  # crumbs (section 8.2.3)
+        lines = [line for line in lines if not line.startswith(_COOKIE)]
+        lines.append(_COOKIE + b"; ".join([line[len(_COOKIE) :] for line in cookies]))
+    method, path, scheme = pseudo.get(b":method"), pseudo.get(b":path"), pseudo.get(b":scheme")
+    protocol = pseudo.get(b":protocol")
+    if method is None:
+        raise MalformedFieldsError("there is no :method")
+    if method == b"CONNECT" and protocol is None:
+        if path is not None or scheme is not None or authority is None:
+            raise MalformedFieldsError("CONNECT has an :authority alone")
+        return RequestFields(b"CONNECT %b HTTP/1.1" % authority, _block(authority, lines), b"", None)
+    if path is None or scheme is None:
+        raise MalformedFieldsError("there is no :path or no :scheme")
+    if path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
+        raise MalformedFieldsError("the :path does not begin with a slash")
+    if protocol is not None:
+        if method != b"CONNECT":
+            raise MalformedFieldsError("only CONNECT has a :protocol")
+        method = b"GET"
+    if b" " in method or b" " in path:
+        raise MalformedFieldsError("the :method or the :path has a space")
+    return RequestFields(b"%b %b HTTP/1.1" % (method, path), _block(authority, lines), scheme, protocol)
+
+
+def _block(authority: bytes | None, lines: list[bytes]) -> bytes:
+    rest = b"".join(lines)
+    return rest if authority is None else b"\r\nHost: %b%b" % (authority, rest)
+
+
+def _split(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], list[bytes], bytes | None]:
+    """Return pseudo-header fields, lines of the others, and the value of Host."""
+    pseudo: dict[bytes, bytes] = {}
+    lines: list[bytes] = []
+    host = None
+    for name, value, line, _ in fields:
+        if line:
+            if name == b"host":
+                if host is not None:
+                    raise MalformedFieldsError("there is more than one host")
+                host = value
+            else:
+                lines.append(line)
+        elif line is None:
+            raise MalformedFieldsError(f"the field {name!r} is not valid")
+        elif lines or host is not None:
+            raise MalformedFieldsError("a pseudo-header field comes behind another field")
+        elif name in pseudo or name not in _REQUEST_FIELDS:
+            raise MalformedFieldsError(f"the pseudo-header field {name!r} is not known, or comes twice")
+        else:
+            pseudo[name] = value
+    return pseudo, lines, host
+
+
+def _authority(pseudo: Mapping[bytes, bytes], host: bytes | None) -> bytes | None:
+    """Return the authority asked for, which Host may only say again (section 8.3.1)."""
+    authority = pseudo.get(b":authority")
+    if authority is None:
+        return host
+    if host is not None and host.lower() != authority.lower():
+        raise MalformedFieldsError("host is another one than :authority")
+    if b"@" in authority:
+        raise MalformedFieldsError("the :authority has a user")
+    return authority
+
+
+def response_fields(fields: Sequence[Field]) -> tuple[int, bytes]:
+    """Return status and block of a response.
+
+    :raises MalformedFieldsError: they make no response.
+    """
+    status = 0
+    lines: list[bytes] = []
+    for name, value, line, _ in fields:
+        if line:
+            lines.append(line)
+        elif line is None or name != b":status" or status or lines:
+            raise MalformedFieldsError(f"the field {name!r} is not valid there")
+        elif len(value) == 3 and value.isdigit() and value >= b"100":
+            status = int(value)
+        else:
+            raise MalformedFieldsError("the :status is no number of three digits")
+    if not status:
+        raise MalformedFieldsError("there is no :status")
+    return status, b"".join(lines)
+
+
+def trailer_fields(fields: Sequence[Field]) -> bytes:
+    """Return the block of trailer fields.
+
+    :raises MalformedFieldsError: there is one that trailers may not have (section 8.1).
+    """
+    lines = []
+    for name, _, line, _ in fields:
+        if not line:
+            raise MalformedFieldsError(f"the field {name!r} is not valid in trailers")
+        lines.append(line)
+    return b"".join(lines)

@@ -1,0 +1,337 @@
+"""HPACK (RFC 7541) for a gateway: fields come out as lines of HTTP/1, and go in as such.
+
+**Decoding.** A field is validated and made a line once, when it enters the dynamic table, and each index then gives it
+ready. `Decoder.generation` changes with the table, so that whoever keeps what a whole block meant knows how long that
+holds. Decoded Huffman strings are remembered, as most come again.
+
+**Encoding.** Nothing is put into the peer's table: a block is the same bytes on every connection and at any time, and
+can be kept beside the head that it was made of. Fields that carry credentials are sent as never indexed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
+from gateway_core.proxy.wire.h2.huffman import HuffmanError
+from gateway_core.proxy.wire.h2.huffman import decode as decode_huffman
+
+Field = tuple[bytes, bytes, bytes | None, int]
+"""Name, value, line and size. The line is ``CRLF name: value``, empty for a pseudo-header field, and None where a
+message with the field is malformed (RFC 9113 section 8.2). The size is counted as by tables and limits of lists."""
+
+TABLE_SIZE: Final = 4096
+"""Bytes of the dynamic table that we offer, which is the protocol's default."""
+
+ENTRY_COST: Final = 32
+"""Bytes that an entry counts beside its name and value (RFC 7541 section 4.1), and a field of a list as well."""
+
+_STATIC_TEXT: Final = """\
+:authority|
+:method|GET
+:method|POST
+:path|/
+:path|/index.html
+:scheme|http
+:scheme|https
+:status|200
+:status|204
+:status|206
+:status|304
+:status|400
+:status|404
+:status|500
+accept-charset|
+accept-encoding|gzip, deflate
+accept-language|
+accept-ranges|
+accept|
+access-control-allow-origin|
+age|
+allow|
+authorization|
+cache-control|
+content-disposition|
+content-encoding|
+content-language|
+content-length|
+content-location|
+content-range|
+content-type|
+cookie|
+date|
+etag|
+expect|
+expires|
+from|
+host|
+if-match|
+if-modified-since|
+if-none-match|
+if-range|
+if-unmodified-since|
+last-modified|
+link|
+location|
+max-forwards|
+proxy-authenticate|
+proxy-authorization|
+range|
+referer|
+refresh|
+retry-after|
+server|
+set-cookie|
+strict-transport-security|
+transfer-encoding|
+user-agent|
+vary|
+via|
+www-authenticate|"""
+"""The static table, from index 1 (RFC 7541 appendix A)."""
+
+_NAME_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+_VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
+_CONNECTION_FIELDS: Final = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+_SENSITIVE: Final = {b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"}
+
+
+def field(name: bytes, value: bytes) -> Field:
+    """Return a field with its line, if a message may have it."""
+    size = len(name) + len(value) + ENTRY_COST
+    if value.translate(None, _VALUE_BYTES) or value != value.strip(b" \t"):
+        return name, value, None, size
+    if name[:1] == b":":
+        return name, value, b"", size
+    if not name or name.translate(None, _NAME_BYTES) or name in _CONNECTION_FIELDS:
+        return name, value, None, size
+    if name == b"te" and value.lower() != b"trailers":
+        return name, value, None, size
+    return name, value, b"\r\n%b: %b" % (name, value), size
+
+
+_STATIC: Final[tuple[Field, ...]] = (
+    (b"", b"", None, 0),
+    *(field(*line.encode().split(b"|")) for line in _STATIC_TEXT.split("\n")),
+)
+_FIRST_DYNAMIC: Final = len(_STATIC)
+_NAMES: Final = {name: index for index, (name, *_) in reversed(list(enumerate(_STATIC))) if index}
+
+
+# -- decoding
+
+
+class HpackError(Http2ConnectionError):
+    """A block that cannot be decoded: both sides' tables differ from now on, so the connection is lost."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.COMPRESSION_ERROR, detail)
+
+
+class FieldsTooLargeError(Exception):
+    """The fields of a block are more than is taken; the block was decoded, so the connection goes on."""
+
+
+_MOST_STRINGS: Final = 4096
+_LONGEST_STRING: Final = 128
+_strings: Final[dict[bytes, bytes]] = {}
+
+
+def read_string(data: bytes) -> bytes:
+    """Return what a Huffman string says.
+
+    :raises HpackError: it is not well encoded.
+    """
+    text = _strings.get(data)
+    if text is None:
+        try:
+            text = decode_huffman(data)
+        except HuffmanError as error:
+            raise HpackError(str(error)) from None
+        if len(data) <= _LONGEST_STRING:
+            if len(_strings) >= _MOST_STRINGS:
+                _strings.clear()
+            _strings[data] = text
+    return text
+
+
+class Decoder:
+    """Decodes the blocks of one direction of a connection, in their order."""
+
+    __slots__ = ("_limit", "_most", "_size", "_table", "generation")
+
+    def __init__(self, most: int = 65536) -> None:
+        """Begin with an empty table.
+
+        :param most: size of a list of fields at most, as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
+        """
+        self._table: list[Field] = []  # the newest one last
+        self._size = 0
+        self._limit = TABLE_SIZE
+        self._most = most
+        self.generation = 0
+        """Another number once the table, or its size, is another."""
+
+    def decode(self, data: bytes) -> list[Field]:  # noqa: C901, PLR0912 - one loop over bytes: calls cost most
+        """Return the fields of a block.
+
+        :raises HpackError: the block is no HPACK.
+        :raises FieldsTooLargeError: there are more than ``most`` bytes of fields.
+        """
+        fields: list[Field] = []
+        table, position, end, left = self._table, 0, len(data), self._most
+        static, first_dynamic = _STATIC, _FIRST_DYNAMIC
+        while position < end:
+            byte = data[position]
+            position += 1
+            if byte & 0x80:
+                index = byte & 0x7F
+                if index == 0x7F:
+                    index, position = _integer(data, position, 0x7F)
+                if index < first_dynamic and index:
+                    entry = static[index]
+                elif index >= first_dynamic and index - first_dynamic < len(table):
+                    entry = table[first_dynamic - 1 - index]
+                else:
+                    entry = self._entry(index)
+            elif byte & 0xE0 == 0x20:
+                if fields:
+                    raise HpackError("a size of the dynamic table is announced behind a field")
+                size = byte & 0x1F
+                if size == 0x1F:
+                    size, position = _integer(data, position, 0x1F)
+                self._resize(size)
+                continue
+            else:
+                prefix = 0x3F if byte & 0x40 else 0x0F
+                index = byte & prefix
+                if index == prefix:
+                    index, position = _integer(data, position, prefix)
+                if index:
+                    name = self._entry(index)[0]
+                else:
+                    name, position = _string(data, position)
+                value, position = _string(data, position)
+                entry = field(name, value)
+                if byte & 0x40:
+                    self._add(entry)
+            left -= entry[3]
+            if left >= 0:
+                fields.append(entry)
+        if left < 0:
+            raise FieldsTooLargeError(f"the fields are larger than {self._most} bytes")
+        return fields
+
+    def _entry(self, index: int) -> Field:
+        if 0 < index < _FIRST_DYNAMIC:
+            return _STATIC[index]
+        if not index or index - _FIRST_DYNAMIC >= len(self._table):
+            raise HpackError(f"there is no entry {index} in the tables")
+        return self._table[_FIRST_DYNAMIC - 1 - index]
+
+    def _add(self, entry: Field) -> None:
+        self.generation += 1
+        size = entry[3]
+        if self._size + size > self._limit:
+            self._evict(self._limit - size)
+        if size <= self._limit:
+            self._table.append(entry)
+            self._size += size
+
+    def _resize(self, size: int) -> None:
+        if size > TABLE_SIZE:
+            raise HpackError(f"the dynamic table may not be larger than {TABLE_SIZE} bytes")
+        self.generation += 1
+        self._limit = size
+        self._evict(size)
+
+    def _evict(self, most: int) -> None:
+        """Drop the oldest entries until no more than so many bytes are left."""
+        count = 0
+        for entry in self._table:
+            if self._size <= most:
+                break
+            self._size -= entry[3]
+            count += 1
+        del self._table[:count]
+
+
+def _integer(data: bytes, position: int, number: int) -> tuple[int, int]:
+    """Return an integer that began with a full prefix, and where it ends (section 5.1)."""
+    for shift in (0, 7, 14, 21):
+        if position >= len(data):
+            break
+        byte = data[position]
+        position += 1
+        number += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+    raise HpackError("an integer is cut off, or larger than any that makes sense")
+
+
+def _string(data: bytes, position: int) -> tuple[bytes, int]:
+    if position >= len(data):
+        raise HpackError("the block is cut off")
+    first = data[position]
+    position += 1
+    length = first & 0x7F
+    if length == 0x7F:
+        length, position = _integer(data, position, 0x7F)
+    end = position + length
+    if end > len(data):
+        raise HpackError("a string is cut off")
+    text = data[position:end]
+    return (read_string(text) if first & 0x80 else text), end
+
+
+# -- encoding
+
+_STATUS: Final = {
+    int(value): bytes([0x80 | index]) for index, (name, value, *_) in enumerate(_STATIC) if name == b":status"
+}
+
+
+def encode_integer(value: int, bits: int, first: int) -> bytes:
+    """Return an integer behind the pattern of a first byte (section 5.1).
+
+    :param bits: of the first byte that are the integer's.
+    """
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes((first | value,))
+    encoded = bytearray((first | most,))
+    value -= most
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_field(name: bytes, value: bytes) -> bytes:
+    """Return a field as a literal that enters no table.
+
+    :param name: in lower case.
+    """
+    first = 0x10 if name in _SENSITIVE else 0
+    index = _NAMES.get(name)
+    if index is not None:
+        return encode_integer(index, 4, first) + encode_integer(len(value), 7, 0) + value
+    return bytes((first,)) + encode_integer(len(name), 7, 0) + name + encode_integer(len(value), 7, 0) + value
+
+
+def encode_status(status: int) -> bytes:
+    """Return ``:status`` of a response."""
+    return _STATUS.get(status) or b"\x08\x03%03d" % status
+
+
+def encode_block(block: bytes) -> bytes:
+    """Return lines of HTTP/1 as fields.
+
+    :param block: each line with a CRLF before it; without fields of the connection.
+    """
+    encoded = []
+    for line in block.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        encoded.append(encode_field(name.lower(), value.strip(b" \t")))
+    return b"".join(encoded)

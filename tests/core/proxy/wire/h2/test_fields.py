@@ -1,0 +1,120 @@
+"""Fields of HTTP/2 as a head of HTTP/1.1."""
+
+from __future__ import annotations
+
+import pytest
+from gateway_core.proxy.wire.h2.fields import (
+    MalformedFieldsError,
+    request_fields,
+    response_fields,
+    trailer_fields,
+)
+from gateway_core.proxy.wire.h2.hpack import Field, field
+
+_GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x?y=1")]
+
+
+def made(*pairs: tuple[bytes, bytes]) -> list[Field]:
+    return [field(*pair) for pair in pairs]
+
+
+def test_a_request_becomes_a_head_of_http_1() -> None:
+    found = request_fields(made(*_GET, (b"accept", b"*/*"), (b"x-a", b"1")))
+    assert found.line == b"GET /x?y=1 HTTP/1.1"
+    assert found.block == b"\r\nHost: a.example\r\naccept: */*\r\nx-a: 1"
+    assert (found.scheme, found.protocol) == (b"https", None)
+
+
+def test_crumbs_of_cookies_are_joined() -> None:
+    found = request_fields(made(*_GET, (b"cookie", b"a=1"), (b"x-a", b"1"), (b"cookie", b"b=2")))
+    assert found.block == b"\r\nHost: a.example\r\nx-a: 1\r\ncookie: a=1; b=2"
+
+
+def test_host_stands_for_a_missing_authority() -> None:
+    found = request_fields(made(_GET[0], _GET[1], _GET[3], (b"host", b"b.example")))
+    assert found.block == b"\r\nHost: b.example"
+
+
+def test_host_may_say_the_authority_again() -> None:
+    assert request_fields(made(*_GET, (b"host", b"A.example"))).block == b"\r\nHost: a.example"
+
+
+def test_an_asterisk_is_for_options() -> None:
+    pairs = [(b":method", b"OPTIONS"), _GET[1], _GET[2], (b":path", b"*")]
+    assert request_fields(made(*pairs)).line == b"OPTIONS * HTTP/1.1"
+
+
+def test_an_extended_connect_asks_for_a_protocol() -> None:
+    found = request_fields(made((b":method", b"CONNECT"), (b":protocol", b"websocket"), *_GET[1:]))
+    assert found.line == b"GET /x?y=1 HTTP/1.1"
+    assert found.protocol == b"websocket"
+
+
+def test_connect_names_an_authority_alone() -> None:
+    found = request_fields(made((b":method", b"CONNECT"), (b":authority", b"a.example:443")))
+    assert found.line == b"CONNECT a.example:443 HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        _GET[1:],
+        [_GET[0], *_GET[2:]],
+        _GET[:3],
+        [*_GET, _GET[0]],
+        [*_GET, (b":status", b"200")],
+        [*_GET, (b":unknown", b"x")],
+        [*_GET[:3], (b"x-a", b"1"), _GET[3]],
+        [*_GET, (b"X-Upper", b"1")],
+        [*_GET, (b"connection", b"close")],
+        [*_GET, (b"transfer-encoding", b"chunked")],
+        [*_GET, (b"te", b"gzip")],
+        [*_GET, (b"host", b"other.example")],
+        [*_GET, (b"host", b"a.example"), (b"host", b"a.example")],
+        [*_GET[:3], (b":path", b"")],
+        [*_GET[:3], (b":path", b"x")],
+        [*_GET[:3], (b":path", b"*")],
+        [*_GET[:3], (b":path", b"http://a.example/")],
+        [*_GET[:3], (b":path", b"/a HTTP/1.1")],
+        [(b":method", b"GET /x HTTP/1.1"), *_GET[1:]],
+        [*_GET[:2], (b":authority", b"user@a.example"), _GET[3]],
+        [*_GET, (b":protocol", b"websocket")],
+        [(b":method", b"CONNECT"), *_GET[1:]],
+        [(b":method", b"CONNECT"), (b":protocol", b"websocket"), _GET[2]],
+        [*_GET, (b"x", b"a\r\nb: c")],
+    ],
+)
+def test_fields_that_make_no_request_are_refused(pairs: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(MalformedFieldsError):
+        request_fields(made(*pairs))
+
+
+def test_a_response_has_a_status_and_lines() -> None:
+    assert response_fields(made((b":status", b"204"), (b"x-a", b"1"))) == (204, b"\r\nx-a: 1")
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        [(b"x-a", b"1")],
+        [(b":status", b"200"), (b":status", b"200")],
+        [(b"x-a", b"1"), (b":status", b"200")],
+        [(b":status", b"20")],
+        [(b":status", b"2000")],
+        [(b":status", b"099")],
+        [(b":status", b"2x0")],
+        [(b":path", b"/")],
+        [(b":status", b"200"), (b"connection", b"close")],
+    ],
+)
+def test_fields_that_make_no_response_are_refused(pairs: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(MalformedFieldsError):
+        response_fields(made(*pairs))
+
+
+def test_trailers_are_lines_without_pseudo_header_fields() -> None:
+    assert trailer_fields(made((b"grpc-status", b"0"), (b"x", b""))) == b"\r\ngrpc-status: 0\r\nx: "
+    for wrong in ((b":status", b"200"), (b"connection", b"close")):
+        with pytest.raises(MalformedFieldsError):
+            trailer_fields(made(wrong))
