@@ -11,6 +11,7 @@ from gateway_core.proxy_protocol import (
     ProxyHeader,
     ProxyProtocolError,
     ProxyVersion,
+    crc32c,
     proxy_header,
     read_proxy_header,
 )
@@ -90,6 +91,22 @@ def v2(command: int, family: int, addresses: bytes) -> bytes:
     return SIGNATURE + bytes((command, family)) + len(addresses).to_bytes(2, "big") + addresses
 
 
+def tlv(kind: int, value: bytes) -> bytes:
+    return bytes((kind,)) + len(value).to_bytes(2, "big") + value
+
+
+def with_checksum(addresses: bytes, flaw: int = 0) -> bytes:
+    """Return a header with a TLV that holds its checksum, between two others."""
+    before, after = tlv(1, b"h2"), tlv(4, b"pad")
+    blank = v2(0x21, 0x11, addresses + before + tlv(3, bytes(4)) + after)
+    at = blank.index(tlv(3, bytes(4))) + 3
+    return blank[:at] + (crc32c(blank) ^ flaw).to_bytes(4, "big") + blank[at + 4 :]
+
+
+def test_the_checksum_is_castagnolis() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+
+
 IPV4 = IPv4Address("192.0.2.1").packed + IPv4Address("192.0.2.2").packed + b"\0\1\0\2"
 
 
@@ -97,14 +114,26 @@ IPV4 = IPv4Address("192.0.2.1").packed + IPv4Address("192.0.2.2").packed + b"\0\
     ("data", "source"),
     [
         (v2(0x21, 0x11, IPV4 + b"\x04\0\x03abc"), ("192.0.2.1", 1)),
+        (with_checksum(IPV4), ("192.0.2.1", 1)),
         (v2(0x20, 0x11, IPV4), None),
+        (v2(0x20, 0x11, IPV4 + b"\x04\xff"), None),
         (v2(0x21, 0x00, b"anything"), None),
         (v2(0x21, 0x31, bytes(216)), None),
         (v2(0x21, 0x12, IPV4), None),
         (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", None),
         (b"PROXY UNKNOWN\r\n", None),
     ],
-    ids=["tlv", "local", "unspecified", "unix", "datagram", "unknown with addresses", "unknown"],
+    ids=[
+        "tlv",
+        "checksum",
+        "local",
+        "local with anything",
+        "unspecified",
+        "unix",
+        "datagram",
+        "unknown with addresses",
+        "unknown",
+    ],
 )
 def test_the_source_is_none_unless_the_header_gives_an_ip_address_of_a_stream(
     data: bytes, source: tuple[str, int] | None
@@ -136,6 +165,10 @@ REFUSED = {
     "other version": v2(0x11, 0x11, IPV4),
     "other command": v2(0x22, 0x11, IPV4),
     "too short": v2(0x21, 0x11, IPV4[:-1]),
+    "wrong checksum": with_checksum(IPV4, flaw=1),
+    "short checksum": v2(0x21, 0x11, IPV4 + tlv(3, b"abc")),
+    "cut off in a TLV": v2(0x21, 0x11, IPV4 + tlv(4, b"abc")[:-1]),
+    "cut off in the head of a TLV": v2(0x21, 0x11, IPV4 + b"\x04\0"),
     "too long in v2": v2(0x21, 0x11, bytes(MOST_BYTES_V2)),
 }
 

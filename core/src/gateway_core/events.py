@@ -309,7 +309,7 @@ PLUGIN_BLOCKED_LOOP: Final = _event(
 )  # fmt: skip
 PLUGIN_TASK_FAILED: Final = _event(
     "plugin.task_failed", _ERROR, "a background task that a plugin started ended with an exception", "plugin",
-    "binding", "reason",
+    "binding", "reason", "count",
 )  # fmt: skip
 PLUGIN_STOP_FAILED: Final = _event(
     "plugin.stop_failed", _ERROR, "`stop` of a plugin raised, or took too long, as did a task that it left", "plugin",

@@ -24,7 +24,7 @@ ProxyVersion = Literal["v1", "v2"]
 MOST_BYTES_V1: Final = 107
 """Bytes of a header of version 1 at most, its CRLF included (section 2.1)."""
 MOST_BYTES_V2: Final = 4096
-"""Bytes of a header of version 2 that are read at most: addresses need 52, the rest is TLVs, which are skipped."""
+"""Bytes of a header of version 2 that are read at most: addresses need 52, the rest is TLVs."""
 
 _SIGNATURE_V1: Final = b"PROXY "
 _SIGNATURE_V2: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -32,6 +32,17 @@ _FIXED_V2: Final = 16
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
 _PORTS: Final = struct.Struct("!HH")
+_TLV: Final = struct.Struct("!BH")
+_CRC32C: Final = 3
+
+
+def _crc32c_of_byte(crc: int) -> int:
+    for _ in range(8):
+        crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+_CRC32C_TABLE: Final = tuple(_crc32c_of_byte(each) for each in range(256))
 
 
 class ProxyProtocolError(GatewayError):
@@ -151,6 +162,31 @@ def _read_v2(data: bytes) -> ProxyHeader | int:
         return size
     if width is None:
         return ProxyHeader(size)  # LOCAL, UNSPEC, datagrams and unix sockets: the connection's own addresses count
+    _check_tlvs(data[:size], _FIXED_V2 + 2 * width + _PORTS.size)
     source, destination = (_text_of(ip_address(data[start : start + width])) for start in (16, 16 + width))
     source_port, destination_port = _PORTS.unpack_from(data, _FIXED_V2 + 2 * width)
     return ProxyHeader(size, (source, source_port), (destination, destination_port))
+
+
+def _check_tlvs(header: bytes, start: int) -> None:
+    """Refuse TLVs that do not end with the header, and a checksum that is not its own (section 2.2.3)."""
+    while start < len(header):
+        if start + _TLV.size > len(header):
+            raise ProxyProtocolError("the PROXY header ends within a TLV")
+        kind, length = _TLV.unpack_from(header, start)
+        value, start = start + _TLV.size, start + _TLV.size + length
+        if start > len(header):
+            raise ProxyProtocolError("the PROXY header ends within a TLV")
+        if kind == _CRC32C and not (
+            length == 4
+            and crc32c(header[:value] + bytes(4) + header[start:]) == int.from_bytes(header[value:start], "big")
+        ):
+            raise ProxyProtocolError("the checksum of the PROXY header is wrong")
+
+
+def crc32c(data: bytes) -> int:
+    """Return the checksum by Castagnoli's polynomial (RFC 4960 appendix B)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC32C_TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF

@@ -41,7 +41,8 @@ def spawn(
     :param context: the context variables that it runs with; a copy of the caller's unless given.
     :returns: the task, which may be awaited or cancelled, but need not be kept.
     """
-    task = asyncio.create_task(coro, name=name, context=context)  # noqa: TID251 - this is the wrapper that everything else uses
+    # Not by the loop's task factory, which is for tasks that hooks start by themselves (gateway_core.hooks.own_tasks).
+    task: asyncio.Task[T] = asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
     _running.add(task)
     task.add_done_callback(partial(_finish, on_error))
     return task

@@ -9,6 +9,7 @@ from gateway_core.hooks.commands import Command, CommandOutcome, as_json, comman
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, FetchRequest, Upstreams
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
+from gateway_core.hooks.own_tasks import name_hook_tasks
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.run import (
@@ -72,6 +73,7 @@ __all__ = [
     "commands_of",
     "current_scope",
     "hookimpl_blocking",
+    "name_hook_tasks",
     "reject_result",
     "run_command",
     "server_timing_binding",

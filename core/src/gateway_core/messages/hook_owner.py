@@ -1,8 +1,8 @@
 """Which hook is running, for what it leaves behind: body filters, iterators and files fail after it has returned.
 
 Found on the stack, so that calling plain hooks costs nothing for it. What calls hooks declares itself with
-`calls_hooks`. Threads of blocking hooks and tasks that an awaited hook starts have another stack: for them the hook is
-in a context variable, which they inherit.
+`calls_hooks`. Threads of blocking hooks and tasks that a hook starts have another stack: for them the hook is in
+a context variable, which they inherit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ class HookOwner(Protocol):
 
     def body_failed(self, request: Any, error: BaseException) -> None:
         """Count and log that a filter or a body of its making failed."""
-
 
 current_request: Final[ContextVar[Any]] = ContextVar("gateway request", default=None)
 """The request whose hook is awaited: what a hook fetches carries its id and its trace."""
@@ -57,7 +56,7 @@ awaited_hook: Final[ContextVar[HookOwner | None]] = ContextVar("gateway hook", d
 def running_hook() -> HookOwner | None:
     """Return the hook that is called or awaited further up the stack, or that started this thread or task.
 
-    None if there is none, and in tasks that a plain hook starts.
+    None if there is none.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way to look at the callers
     while frame is not None:

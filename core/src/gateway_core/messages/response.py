@@ -268,9 +268,12 @@ class Response:
         :param limit: bytes at most.
         :raises BodyTooLargeError: the body is larger: 502 unless the hook catches it; the body then goes on from its
             first byte.
+        :raises RuntimeError: the body of an upstream is gone, as in `gateway_log`.
         """
         if self.operations is not None and not self._has_assigned_body:
             return await self.operations.read_body(limit)
+        if self.is_streamed and not self._has_assigned_body:
+            raise RuntimeError("the response is over, and its body gone: read or observe it in gateway_response")
         source: BodySource = source_of(self.body)
         if self.body_filters:
             source = FilteredBody(source, self.body_filters, _report)

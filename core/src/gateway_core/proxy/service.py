@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway_core.clock import Clock
 from gateway_core.config import LimitsConfig
+from gateway_core.hooks import name_hook_tasks
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
@@ -50,6 +51,7 @@ class Proxy:
         holder.on_swap = self._snapshot_replaced
         self.loop = asyncio.get_running_loop()
         self.now = clock.monotonic
+        name_hook_tasks(self.loop, self.now)
         self.wall = clock.wall
         self.date = DateField(clock.wall)
         self.log = logging.getLogger("gateway.proxy")
