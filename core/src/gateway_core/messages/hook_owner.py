@@ -24,6 +24,7 @@ class HookOwner(Protocol):
     def body_failed(self, request: Any, error: BaseException) -> None:
         """Count and log that a filter or a body of its making failed."""
 
+
 current_request: Final[ContextVar[Any]] = ContextVar("gateway request", default=None)
 """The request whose hook is awaited: what a hook fetches carries its id and its trace."""
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.proxy.downstream.test_slow_clients import deaf_client
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, turns, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, settled, turns, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 RATE = 100
@@ -228,3 +228,26 @@ async def test_a_connection_in_use_keeps_its_head(proxied: Proxied, monkeypatch:
     assert connection.remembers
     heads.expire(idle_since + sweeps.KEPT)
     assert not connection.remembers
+
+
+@pytest.mark.parametrize("kind", [b"application/grpc", b"application/grpc+proto", b"Application/gRPC-Web; a=b"])
+async def test_grpc_may_be_silent_in_both_directions(proxied: Proxied, kind: bytes) -> None:
+    async def stream(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        while True:
+            await peer.send(b"x" * 65536)
+
+    gateway, _ = await proxied(stream)
+    client = await gateway.connect()
+    await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nContent-type:" + kind + b"\r\n\r\n")
+    (connection,) = gateway.proxy.connections.open
+    await until(lambda: connection.waiting_bytes)
+    await settled(lambda: connection.progress()[1])
+    watch = sweep(gateway)
+
+    for turn in range(3):
+        watch.expire(WINDOW * turn)
+
+    assert list(gateway.proxy.connections.open) == [connection]
+    assert gateway.proxy.exchanges

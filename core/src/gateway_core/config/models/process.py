@@ -70,7 +70,7 @@ class LimitsConfig(Section):
 
     min_rate: Size = 0
     """Bytes per second that a client must send of a request body, or take of a response of which some waits, over ten
-    seconds; a slower one gets 408, or its connection is closed. Upgraded connections are exempt."""
+    seconds; a slower one gets 408, or its connection is closed. Upgraded connections and gRPC are exempt."""
 
     @cached_property
     def idle_wait(self) -> float:

@@ -324,7 +324,7 @@ class ClientConnection(asyncio.Protocol):
 
     # -- ends
 
-    def progress(self) -> tuple[object, int]:
+    def progress(self) -> tuple[Exchange | None, int]:
         """Return the exchange in progress and the bytes of its response, for who sees to slow clients."""
         return self._exchange, self._writer.bytes_sent
 

@@ -3,18 +3,20 @@
 `MinimumRate` is ``limits.min_rate``: clients that send a body or take a response too slowly. A pause has a limit of its
 own (``body_timeout``, ``write_timeout``); one byte in each of them would hold a connection for ever. Here what was
 moved in ten seconds is compared with the rate. Looked at once a second, and only while a rate is configured: requests
-cost nothing. What waits for the upstream, for a plugin or for the gateway is not counted against the client, and
-tunnels are exempt: they may be silent for as long as both ends like.
+cost nothing. What waits for the upstream, for a plugin or for the gateway is not counted against the client. Tunnels
+and gRPC are exempt: they may be silent for as long as both ends like.
 
 `IdleHeads`: ten thousand idle connections would keep as many heads.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway_core import memory
+from gateway_core.messages.received import RequestHead
 from gateway_core.proxy.downstream.intake import BodyIntake
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.reasons import BODY_TOO_SLOW
@@ -23,6 +25,8 @@ WINDOW: Final = 10.0
 """Seconds over which a rate is measured: shorter ones would meet clients whose network has a bad moment."""
 
 _EVERY: Final = 1.0
+
+_GRPC: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -54,6 +58,13 @@ class Pace(Generic[KeyT]):
         return slow
 
 
+class MovingExchange(Protocol):
+    """An exchange, as far as this goes."""
+
+    @property
+    def head(self) -> RequestHead: ...
+
+
 class Moving(Protocol):
     """A client's connection, as far as this goes."""
 
@@ -63,7 +74,7 @@ class Moving(Protocol):
     def waiting_bytes(self) -> int:
         """Bytes that are written and that the client has not taken."""
 
-    def progress(self) -> tuple[object, int]:
+    def progress(self) -> tuple[MovingExchange | None, int]:
         """Return the exchange in progress, None if there is none, and the bytes of its response so far."""
 
     def end_slow_reader(self) -> None:
@@ -92,12 +103,17 @@ class MinimumRate:
         self.deadline = now + _EVERY
         # Without a rate nothing waits, so that a rate that comes with a reload begins with new windows.
         rate = self._rate() if self._connections else 0
-        bodies = [each.intake.body for each in self._connections if each.intake.waits_for_client] if rate else []
-        sizes = [(body, body.received) for body in bodies if body is not None]
-        for body in self._bodies.slow(sizes, rate, now):
+        for body in self._bodies.slow(self._sent() if rate else (), rate, now):
             body.fail(408, BODY_TOO_SLOW, "the client sends its body too slowly")
         for connection, _ in self._responses.slow(self._taken() if rate else (), rate, now):
             connection.end_slow_reader()
+
+    def _sent(self) -> Iterable[tuple[RequestBody, int]]:
+        """Yield the bodies of which the client could send more, with the bytes that it has sent."""
+        for connection in self._connections:
+            body = connection.intake.body
+            if body is not None and connection.intake.waits_for_client and not _is_grpc(connection.progress()[0]):
+                yield body, body.received
 
     def _taken(self) -> Iterable[tuple[tuple[Moving, object], int]]:
         """Yield the responses of which bytes wait, with the bytes that the client has taken."""
@@ -105,7 +121,12 @@ class MinimumRate:
             waiting = connection.waiting_bytes
             if waiting:
                 exchange, sent = connection.progress()
-                yield (connection, exchange), (sent if exchange is not None else 0) - waiting
+                if not _is_grpc(exchange):
+                    yield (connection, exchange), (sent if exchange is not None else 0) - waiting
+
+
+def _is_grpc(exchange: MovingExchange | None) -> bool:
+    return exchange is not None and _GRPC.search(exchange.head.facts.lowered) is not None
 
 
 # -- idle connections
