@@ -53,7 +53,7 @@ def test_a_handover_names_what_is_left() -> None:
 SIGNALLED = """
 import asyncio, os, signal, sys
 from gateway_core.process.handover import Handover
-from gateway_core.process.signals import Signals
+from gateway_core.process.loops import Signals
 from gateway_core.reload.bundle import ConfigBundle
 
 async def exchange():

@@ -3,12 +3,16 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+import uvloop
 from gateway_core.process import loops
-from gateway_core.process.loops import loop_factory
+from gateway_core.process.loops import Signals, StoppedError, loop_factory
 
 
 def test_takes_uvloop_if_it_is_there() -> None:
@@ -80,3 +84,153 @@ def test_a_process_ends_although_a_task_and_a_thread_do_not() -> None:
 
     assert (done.returncode, done.stdout) == (5, "done\n")
     assert "a task does not end and is left behind" in done.stderr
+
+
+async def tell(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    await asyncio.sleep(0)
+
+
+async def work(result: int) -> int:
+    await asyncio.sleep(0)
+    return result
+
+
+async def forever(cancelled: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        cancelled.append("yes")
+
+
+async def test_work_is_given_up_when_a_signal_to_stop_comes() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    assert await signals.run_until_signal(work(5)) == 5
+    cancelled: list[str] = []
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        await signals.run_until_signal(forever(cancelled))
+
+    assert cancelled == ["yes"]
+
+
+async def test_the_second_signal_is_a_hurry() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+    await tell(signal.SIGINT)
+    await asyncio.wait_for(signals.stop.wait(), 10)
+    assert not signals.hurry.is_set()
+
+    await tell(signal.SIGTERM)
+    await asyncio.wait_for(signals.hurry.wait(), 10)
+
+
+async def test_reload_and_restart_are_told() -> None:
+    told: list[str] = []
+    both = asyncio.Event()
+
+    def note(what: str) -> None:
+        told.append(what)
+        if len(told) == 2:
+            both.set()
+
+    Signals(on_reload=lambda: note("reload"), on_restart=lambda: note("restart"))
+    await tell(signal.SIGHUP)
+    await tell(signal.SIGUSR2)
+    await asyncio.wait_for(both.wait(), 10)
+
+    assert sorted(told) == ["reload", "restart"]
+
+
+async def test_files_are_opened_anew_when_sigusr1_says_so_and_nobody_dies_of_it_otherwise() -> None:
+    Signals(on_reload=lambda: None, on_restart=lambda: None)
+    await tell(signal.SIGUSR1)
+
+    told = asyncio.Event()
+    Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=told.set)
+    await tell(signal.SIGUSR1)
+    await asyncio.wait_for(told.wait(), 10)
+
+
+async def test_an_error_of_the_work_passes_through() -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    async def fail() -> None:
+        raise ValueError("odd")
+
+    with pytest.raises(ValueError, match="odd"):
+        await signals.run_until_signal(fail())
+
+
+async def test_plugins_neither_replace_nor_remove_the_handlers_of_the_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    reloaded = asyncio.Event()
+    signals = Signals(on_reload=reloaded.set, on_restart=lambda: None)
+    loop = asyncio.get_running_loop()
+
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
+    assert not loop.remove_signal_handler(signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGWINCH, lambda: None)
+    assert loop.remove_signal_handler(signal.SIGWINCH)
+
+    await tell(signal.SIGHUP)
+    await asyncio.wait_for(reloaded.wait(), 20)
+    await tell(signal.SIGTERM)
+    await asyncio.wait_for(signals.stop.wait(), 20)
+    assert "the handler for SIGTERM is not changed" in caplog.text
+    assert "the handler for SIGHUP is not changed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda _loop: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda _loop: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        lambda _loop: signal.set_wakeup_fd(-1),
+        lambda loop: loop.add_signal_handler(signal.SIGTERM, lambda: None),
+        lambda loop: loop.remove_signal_handler(signal.SIGTERM),
+    ],
+)
+async def test_no_way_to_a_handler_takes_a_signal_away(
+    take: Callable[[asyncio.AbstractEventLoop], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    take(asyncio.get_running_loop())
+
+    assert "is not changed: it is the" in caplog.text
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(signals.stop.wait(), 10)
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_plugin_that_reopens_files_is_called_on_sigusr1_and_so_is_the_gateway(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    reopened: list[str] = []
+
+    async def reopen() -> None:
+        gateway = asyncio.Event()
+        Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=gateway.set)
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: reopened.append("plugin"))
+
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.wait_for(gateway.wait(), 10)
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(reopen())
+    signal.signal(signal.SIGUSR1, before)
+
+    assert reopened == ["plugin"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the handler for SIGUSR1 is not changed: it is the gateway's own"
+    ]
+
+
+async def test_handlers_of_other_signals_are_anybodys() -> None:
+    Signals(on_reload=lambda: None, on_restart=lambda: None)
+
+    before = signal.signal(signal.SIGWINCH, signal.SIG_IGN)
+
+    assert signal.signal(signal.SIGWINCH, before) == signal.SIG_IGN

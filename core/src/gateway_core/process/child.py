@@ -35,9 +35,8 @@ from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.forks import handing_on
 from gateway_core.process.log_writer import stop_all
-from gateway_core.process.loops import exit_now
+from gateway_core.process.plugin_guard import exit_now, handing_on
 from gateway_core.reload.bundle import PROTOCOL
 from gateway_core.tasks import spawn
 

@@ -19,10 +19,11 @@ from gateway_core.process import logs, loops, validator
 from gateway_core.process.announcements import not_started
 from gateway_core.process.child import Forked, fork, wait_for_exit
 from gateway_core.process.handover import Handover, take_over
+from gateway_core.process.loops import StoppedError
 from gateway_core.process.model import ProcessModel
+from gateway_core.process.plugin_guard import name_exits
 from gateway_core.process.program import Program
 from gateway_core.process.roles import TEMPLATE, VALIDATOR
-from gateway_core.process.signals import StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess, site_stamp
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.verdict import Verdict
@@ -46,7 +47,7 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     validator.warm_up()
     # What the validator imports is imported here as well, once for all, and it is there for the first edit.
     forked = _Forked(fork(VALIDATOR, captures=True), fork(TEMPLATE), dict(os.environ))
-    loops.name_exits()
+    name_exits()
     result = loops.run(_run(roots, state, left, forked, last_good=last_good))
     if isinstance(result, Handover):
         result.replace_program(program_arguments(roots, state, last_good=last_good))

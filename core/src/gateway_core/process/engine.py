@@ -27,7 +27,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
-from gateway_core.process import gc_control, logs, surroundings
+from gateway_core.process import gc_control, logs
 from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
@@ -35,6 +35,7 @@ from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
 from gateway_core.process.machine import certificate_problems
 from gateway_core.process.overview import Collected, task_samples
+from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (
@@ -161,7 +162,7 @@ class Engine:
             self._guard.follow(loaded.config.blocking_threshold)
         if is_locked():
             await asyncio.to_thread(self._refuse_drift, bundle.plugins)
-        with surroundings.kept():
+        with keep_surroundings():
             await self._look_for_plugins(loaded.config, bundle.plugins)
             await self._certificates.open(loaded.config.listen)
             certificates = await self._load_certificates(loaded)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process.log_writer import stop_all
-from gateway_core.process.signals import send_held_signals
+from gateway_core.process.loops import send_held_signals
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 
 VARIABLE = "GATEWAY_HANDOVER"

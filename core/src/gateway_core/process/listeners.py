@@ -22,12 +22,13 @@ from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, Loaded
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
-from gateway_core.process import forks, sockets
+from gateway_core.process import sockets
 from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.machine import socket_problems
+from gateway_core.process.plugin_guard import keep_from_children, release
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.server import GatewayServer
 
@@ -57,7 +58,7 @@ class SocketTable:
     def __init__(self, inherited: Mapping[str, socket.socket] | None = None) -> None:
         self._sockets = dict(inherited or {})
         for sock in self._sockets.values():
-            forks.keep_from_children(sock)
+            keep_from_children(sock)
 
     def __getitem__(self, address: str) -> socket.socket:
         return self._sockets[address]
@@ -85,7 +86,7 @@ class SocketTable:
                 where, mode, owner = config.parsed, config.mode, config.owner
                 if config.address not in self._sockets:
                     self._sockets[config.address] = self._bind(config)
-                    forks.keep_from_children(self._sockets[config.address])
+                    keep_from_children(self._sockets[config.address])
                     new.append(config.address)
                 elif where.path:
                     sockets.set_access(where.path, mode, owner)
@@ -121,7 +122,7 @@ class SocketTable:
         """Stop listening on these."""
         for address in addresses:
             sock = self._sockets.pop(address)
-            forks.release(sock)
+            release(sock)
             sockets.close(sock)
 
     def keep_only(self, listen: Sequence[ListenConfig]) -> None:
@@ -137,7 +138,7 @@ class SocketTable:
         wanted = {config.address for config in but}
         for address in [address for address in self._sockets if address not in wanted]:
             sock = self._sockets.pop(address)
-            forks.release(sock)
+            release(sock)
             sock.close()
 
 

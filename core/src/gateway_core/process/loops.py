@@ -1,30 +1,30 @@
-"""The event loop that serves: which one it is, and how it is run to the end whatever plugins do to it."""
+"""The event loop of a process: how it is run to its end whatever plugins do to it, and the signals that it is sent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
-from gateway_core.events import LOOP_STOPPED, PLUGIN_EXITED, SERVER_NOT_ENDING, emit
+from gateway_core.events import LOOP_STOPPED, SERVER_NOT_ENDING, emit
 from gateway_core.hooks.failure_log import describe
-from gateway_core.process import logs
 from gateway_core.process.log_writer import stop_all
+from gateway_core.process.plugin_guard import HANDLED, HandlerGuard, exit_now, restore_signal_module, set_handler
+from gateway_core.tasks import spawn
 
 T = TypeVar("T")
 
 _WIND_UP: Final = 2.0
 """Seconds for which what plugins left behind may go on."""
-
-exit_now: Final = os._exit
-"""End the process without a trace, see `name_exits`."""
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -89,25 +89,6 @@ def _end_after(seconds: float, status: int) -> None:
     exit_now(status)
 
 
-def name_exits() -> None:
-    """From now on say in the log which code ends this process by `os._exit`, which leaves no trace otherwise."""
-    process = os.getpid()
-
-    def named(status: int) -> NoReturn:
-        if os.getpid() == process:  # a child that a plugin forks ends like this as a matter of course
-            caller = sys._getframe(1)  # noqa: SLF001 - as logging finds the caller
-            place = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-            with contextlib.suppress(Exception):
-                logs.restore()
-                text = f"the process is ended with status {status} by os._exit at {place}"
-                emit(PLUGIN_EXITED, text, status=status, file=place)
-                stop_all()
-        exit_now(status)
-
-    module: Any = os
-    setattr(module, "_exit", named)  # noqa: B010 - a name of the module, though it begins like a private one
-
-
 def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
     end_within(_WIND_UP, status)  # before handlers of plugins are asked to flush
@@ -115,3 +96,125 @@ def leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     raise SystemExit(status)
+
+
+HURRIED: Final = 5.0
+"""Seconds in which the process ends that is to stop at once, or has not begun to serve."""
+
+
+class StoppedError(Exception):
+    """A signal to stop came before something was done."""
+
+
+held: Final[list[signal.Signals]] = []
+"""Signals that wait for the next program, see `Signals.hold`."""
+
+
+def send_held_signals() -> None:
+    """Send this thread again what was held; blocked, it waits until the next program can take it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    for number in held:
+        signal.pthread_kill(threading.get_ident(), number)
+
+
+class Signals:
+    """What signals ask of the process.
+
+    SIGTERM and SIGINT stop it, gently the first time and at once the second time; SIGHUP reloads the configuration;
+    SIGUSR1 has files such as access logs reopened; SIGUSR2 restarts the program without a gap.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_reload: Callable[[], None],
+        on_restart: Callable[[], None],
+        on_reopen: Callable[[], None] = lambda: None,
+        limit: Callable[[], float] | None = None,
+    ) -> None:
+        """Listen to signals; needs a running event loop in the main thread.
+
+        :param limit: seconds after a signal to stop in which the process ends, whatever plugins do; it is not ended
+            unless this is given.
+        """
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self.stopped_by = ""
+        """Name of the first signal to stop."""
+        loop = asyncio.get_running_loop()
+        restore_signal_module()
+        add = partial(type(loop).add_signal_handler, loop)  # never what a guard has put in its place
+        for number in (signal.SIGTERM, signal.SIGINT):
+            add(number, self._on_stop, number)
+            if limit is not None:
+                _end_in_time(number, limit)
+        add(signal.SIGHUP, on_reload)
+        # Who has such files in this process puts a handler of its own before this one.
+        add(signal.SIGUSR1, on_reopen)
+        add(signal.SIGUSR2, on_restart)
+        self._guard = HandlerGuard(loop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+    def _on_stop(self, number: signal.Signals) -> None:
+        if self.stop.is_set():
+            self.hurry.set()
+        self.stopped_by = self.stopped_by or number.name
+        self.stop.set()
+
+    def hold(self) -> None:
+        """From now on keep signals for the program that takes this one's place; those to stop that came already too."""
+        loop = asyncio.get_running_loop()
+        self._guard.release()
+        if self.stop.is_set():
+            held.append(signal.SIGTERM)
+        for number in HANDLED:
+            loop.remove_signal_handler(number)
+            signal.signal(number, lambda number, _frame: held.append(signal.Signals(number)))
+
+    async def run_until_signal(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something, and give it up when a signal to stop comes.
+
+        :raises StoppedError: it was given up.
+        """
+        return await _unless(self.stop, work)
+
+    async def run_until_second_signal(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something, and give it up when a second signal to stop comes.
+
+        :raises StoppedError: it was given up.
+        """
+        return await _unless(self.hurry, work)
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    task = spawn(work, name="work until a signal", on_error=lambda _: None)
+    waiting = spawn(event.wait(), name="wait for a signal")
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise StoppedError
+    finally:
+        for each in (task, waiting):
+            if not each.done():
+                each.cancel()
+        await asyncio.wait({task, waiting})
+
+
+def _end_in_time(number: signal.Signals, limit: Callable[[], float]) -> None:
+    """Begin to count down when a signal comes, which a loop that a hook holds up takes no notice of."""
+    loops_own: Any = signal.getsignal(number)
+    count = 0
+
+    def handle(sent: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        seconds = limit() if count == 1 else HURRIED
+        end_within(seconds, 0)
+        # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
+        set_handler(signal.SIGALRM, lambda *_: exit_now(0))
+        signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
+        if callable(loops_own):
+            loops_own(sent, frame)
+
+    set_handler(number, handle)

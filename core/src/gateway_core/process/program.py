@@ -18,10 +18,10 @@ from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
 from gateway_core.process import announcements, gc_control, logs
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.handover import Handover, RestartNeededError
+from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.notify import ServiceManager
 from gateway_core.process.program_view import ProgramView
-from gateway_core.process.signals import Signals, StoppedError
 from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, check_protocol

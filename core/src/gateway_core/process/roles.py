@@ -22,10 +22,10 @@ from typing import Final, Protocol
 from gateway_core import memory
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.events import PROCESS_FAILED, emit
-from gateway_core.process import forks, logs, loops
+from gateway_core.process import logs, loops
 from gateway_core.process.channel import BlockingChannel, Channel
 from gateway_core.process.child import OTHER_PROTOCOL
-from gateway_core.process.signals import HANDLED, HandlerGuard
+from gateway_core.process.plugin_guard import HANDLED, HandlerGuard, keep_from_children, name_exits
 from gateway_core.reload.bundle import PROTOCOL
 
 WORKER: Final = "worker"
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
         template.serve(sock)
         return
-    loops.name_exits()
+    name_exits()
     loops.run(_serve(role, sock, number))
     loops.leave(0)
 
@@ -89,7 +89,7 @@ async def _serve(role: str, sock: socket.socket, number: int) -> None:
     # A child that was forked has what its program had while it was exchanged.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     sock.setblocking(False)
-    forks.keep_from_children(sock)
+    keep_from_children(sock)
     channel = await Channel.over(sock)
     served: Role
     if role == WORKER:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gateway_core.process.surroundings import kept
+from gateway_core.process.plugin_guard import handing_on, keep_from_children, keep_surroundings, release
 
 
 def test_the_directory_and_removed_variables_come_back(
@@ -16,7 +18,7 @@ def test_the_directory_and_removed_variables_come_back(
     monkeypatch.setenv("NEEDED", "by the next reload")
     before = Path.cwd()
 
-    with kept():
+    with keep_surroundings():
         os.chdir(tmp_path)
         del os.environ["NEEDED"]
 
@@ -30,7 +32,7 @@ def test_the_directory_and_removed_variables_come_back(
 def test_what_plugins_set_stays(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("REGION", "a")
 
-    with kept():
+    with keep_surroundings():
         os.environ["REGION"] = "b"
 
     assert os.environ["REGION"] == "b"
@@ -56,7 +58,7 @@ def test_a_stream_in_the_place_of_standard_error_is_taken_out(
 ) -> None:
     before = sys.stderr
 
-    with kept():
+    with keep_surroundings():
         monkeypatch.setattr(sys, "stderr", io.StringIO())
 
     assert sys.stderr is before
@@ -66,11 +68,58 @@ def test_a_stream_in_the_place_of_standard_error_is_taken_out(
 @pytest.mark.parametrize("take", ["os.close(2)", "os.dup2(os.open(os.devnull, os.O_WRONLY), 2)", "sys.stderr.close()"])
 def test_the_descriptor_of_standard_error_comes_back(take: str) -> None:
     code = (
-        "import os, sys\nfrom gateway_core.process.surroundings import kept\n"
-        f"with kept():\n    {take}\n"
+        "import os, sys\nfrom gateway_core.process.plugin_guard import kept\n"
+        f"with keep_surroundings():\n    {take}\n"
         "os.write(2, b'still read')"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert "still read" in done.stderr
+
+
+@pytest.fixture
+def kept() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        keep_from_children(sock)
+        yield sock
+        release(sock)
+
+
+def is_open_in_a_fork(descriptor: int) -> bool:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_forked_child_has_no_copy_and_no_duplicate(kept: socket.socket) -> None:
+    with kept.dup() as duplicate:
+        assert not is_open_in_a_fork(kept.fileno())
+        assert not is_open_in_a_fork(duplicate.fileno())
+
+
+def test_other_sockets_are_inherited(kept: socket.socket) -> None:
+    assert kept.fileno() > 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert is_open_in_a_fork(other.fileno())
+
+
+def test_what_was_released_is_inherited(kept: socket.socket) -> None:
+    release(kept)
+
+    assert is_open_in_a_fork(kept.fileno())
+
+
+def test_a_worker_gets_what_it_is_given(kept: socket.socket) -> None:
+    code = "import os, sys; os.fstat(int(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(kept.fileno())]
+
+    with handing_on():
+        done = subprocess.run(command, pass_fds=[kept.fileno()], preexec_fn=os.getpid, check=False)
+
+    assert done.returncode == 0
