@@ -47,7 +47,7 @@ def fail_elsewhere(directory: Path) -> None:
 def test_they_come_back_after_an_error_too(tmp_path: Path) -> None:
     before = Path.cwd()
 
-    with pytest.raises(ZeroDivisionError), kept():
+    with pytest.raises(ZeroDivisionError), keep_surroundings():
         fail_elsewhere(tmp_path)
 
     assert Path.cwd() == before
@@ -68,7 +68,7 @@ def test_a_stream_in_the_place_of_standard_error_is_taken_out(
 @pytest.mark.parametrize("take", ["os.close(2)", "os.dup2(os.open(os.devnull, os.O_WRONLY), 2)", "sys.stderr.close()"])
 def test_the_descriptor_of_standard_error_comes_back(take: str) -> None:
     code = (
-        "import os, sys\nfrom gateway_core.process.plugin_guard import kept\n"
+        "import os, sys\nfrom gateway_core.process.plugin_guard import keep_surroundings\n"
         f"with keep_surroundings():\n    {take}\n"
         "os.write(2, b'still read')"
     )

@@ -31,11 +31,11 @@ from gateway_core.process import gc_control, logs
 from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
-from gateway_core.process.commands import CommandReport
 from gateway_core.process.listeners import Listeners, SocketTable
 from gateway_core.process.machine import certificate_problems
 from gateway_core.process.overview import Collected, task_samples
 from gateway_core.process.plugin_guard import keep_surroundings
+from gateway_core.process.plugin_services import CommandReport
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (

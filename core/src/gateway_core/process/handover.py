@@ -47,7 +47,7 @@ class Handover:
     counts: Sequence[Any] = field(default=())
     """Metrics of workers that are gone."""
     shared: Sequence[Any] = field(default=(), repr=False)
-    """Values that plugins share (`gateway_core.process.shared_values.to_plain`)."""
+    """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program again in this process, as it is installed now."""

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from gateway_core.config import GatewayConfig
 from gateway_core.config.sources import WatchSet
-from gateway_core.process.commands import CommandReport
 from gateway_core.process.handover import Handover
+from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
 

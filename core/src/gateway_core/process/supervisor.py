@@ -19,15 +19,14 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, WORKER_STUCK, emit
 from gateway_core.hooks import SharedStores
-from gateway_core.process import shared_folder, sockets
+from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
-from gateway_core.process.commands import CommandReport
 from gateway_core.process.cpus import available_cpus
 from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
 from gateway_core.process.overview import exposition, merge, own_samples, status_of
-from gateway_core.process.shared_values import from_plain, to_plain
+from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.template import Template
 from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
@@ -112,7 +111,7 @@ class Supervisor:
     async def _begin(self, plan: _Plan) -> None:
         """Make what workers share, and take over those of the program that was here before."""
         try:
-            await asyncio.to_thread(shared_folder.provide)
+            await asyncio.to_thread(provide_folder)
         except OSError as error:
             text = f"there is no folder for what workers share, such as counters of rate limits: {error}"
             emit(SHARED_FOLDER_MISSING, text, reason=str(error))
@@ -282,7 +281,7 @@ class Supervisor:
         self._sockets.keep_only(())
         await self._pool.stop(deadline)
         await self._watcher.aclose()
-        await asyncio.to_thread(shared_folder.remove)
+        await asyncio.to_thread(remove_folder)
 
     def reopen_files(self) -> None:
         """Pass SIGUSR1 on: plugins, and so their files, live in the workers."""

@@ -19,11 +19,10 @@ from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit
 from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.process import base_contexts, logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
-from gateway_core.process.commands import COMMAND, EVERYWHERE, outcome_to_plain
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.overview import collect
-from gateway_core.process.shared_values import RemoteShared
+from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor

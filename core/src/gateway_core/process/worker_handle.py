@@ -18,10 +18,9 @@ from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import KILL_AFTER, Child, Forked
-from gateway_core.process.commands import COMMAND, EVERYWHERE, CommandReport, RunsCommands
 from gateway_core.process.handover import RestartNeededError, WorkerLeft
+from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
 from gateway_core.process.roles import WORKER
-from gateway_core.process.shared_values import SHARED, apply_message
 from gateway_core.process.watcher_handle import Watcher
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
@@ -210,7 +209,7 @@ class WorkerHandle:
         return message
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Have the worker run a command, and return what `gateway_core.process.commands` makes an outcome of.
+        """Have the worker run a command, and return what `gateway_core.process.plugin_services` makes an outcome of.
 
         :raises ChannelClosedError: it is gone, perhaps while it ran the command.
         """

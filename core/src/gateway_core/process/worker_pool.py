@@ -11,11 +11,11 @@ from gateway_core.config import ConfigError
 from gateway_core.errors import GatewayError
 from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, emit
 from gateway_core.process.channel import ChannelClosedError, Message
-from gateway_core.process.commands import CommandReport, outcome_of
 from gateway_core.process.crashes import Crashes, exit_text
 from gateway_core.process.handover import WorkerLeft
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.overview import Samples, lasting, merge
+from gateway_core.process.plugin_services import CommandReport, outcome_of
 from gateway_core.process.roles import WORKER
 from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
