@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 
 import pytest
+from gateway_core import memory
 
 SERVING = """
 import sys
@@ -41,9 +45,48 @@ def test_what_is_asked_of_the_c_library_does_no_harm() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway_core import memory
-
     monkeypatch.setattr(memory, "_LIBRARY", "libc-that-is-not-there.so")
 
     memory.share_one_arena()
     memory.trim()
+
+
+@pytest.fixture(autouse=True)
+def collector_is_restored() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_rests_while_a_snapshot_is_made_and_looks_at_it_no_more() -> None:
+    memory.pause_collector()
+    assert not gc.isenabled()
+    kept = [[number] for number in range(1000)]
+
+    memory.freeze()
+
+    assert gc.isenabled()
+    assert not any(each is kept for each in gc.get_objects())
+
+
+def test_goes_on_after_a_failure() -> None:
+    memory.pause_collector()
+
+    memory.resume_collector()
+
+    assert gc.isenabled()
+
+
+def test_what_starting_left_behind_is_let_go_of() -> None:
+    class Left:
+        pass
+
+    left = Left()
+    left.itself = left  # type: ignore[attr-defined]
+    gone = weakref.ref(left)
+    gc.disable()
+    del left
+
+    memory.tidy()
+
+    assert gone() is None

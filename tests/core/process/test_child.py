@@ -9,8 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from gateway_core.process.child import OTHER_PROTOCOL, Child, Forked, wait_for_exit
-from gateway_core.process.roles import WATCHER
+from gateway_core.process.child import OTHER_PROTOCOL, WATCHER, Child, Forked, wait_for_exit
 from gateway_core.reload.bundle import PROTOCOL
 
 HOLDS_ITS_OUTPUT = """
@@ -86,7 +85,7 @@ async def test_a_child_of_another_version_says_so_and_ends(
 PROGRAM = """
 import asyncio, os, socket, sys
 from gateway_core.clock import SystemClock
-from gateway_core.process.child import fork
+from gateway_core.process.roles import fork
 from gateway_core.process.worker_handle import WorkerHandle, WorkerServices
 
 listener = socket.create_server(("127.0.0.1", 0))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
-from gateway_core.process.cpus import available_cpus
+from gateway_core.process.machine import available_cpus
 from gateway_core.process.supervisor import Supervisor, count_of
 
 from tests.core.process.conftest import Canon, ask, put_in_force

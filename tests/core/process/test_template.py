@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.process.channel import Message
-from gateway_core.process.child import Child, Forked
-from gateway_core.process.roles import WORKER
+from gateway_core.process.child import WORKER, Child, Forked
 from gateway_core.process.template import Template
 
 SERVES = """
 import socket, sys
 from gateway_core.process import template
-template.serve(socket.socket(fileno=int(sys.argv[1])))
+from gateway_core.process.roles import become
+template.serve(socket.socket(fileno=int(sys.argv[1])), become)
 """
 
 

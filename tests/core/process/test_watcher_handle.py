@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
-from gateway_core.process.watcher_handle import FindingQueue, Watcher, WatcherRefusedError
+from gateway_core.process.watcher_handle import WatcherProcess, WatcherRefusedError
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
@@ -23,10 +23,10 @@ from tests.core.process.conftest import Canon
 class Told:
     """What one worker is told, kept as it would keep it."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: WatcherProcess) -> None:
         self.store = FindingStore()
         self.kinds: list[str] = []
-        self._queue = watcher.subscribe()
+        self._queue = watcher.findings.subscribe()
 
     async def until(self, kind: str) -> dict[str, Any]:
         """Take findings until one of this kind comes."""
@@ -40,8 +40,8 @@ class Told:
 
 
 @pytest.fixture
-async def watcher() -> AsyncIterator[Watcher]:
-    watcher = Watcher(SystemClock())
+async def watcher() -> AsyncIterator[WatcherProcess]:
+    watcher = WatcherProcess(SystemClock())
     yield watcher
     await watcher.aclose()
 
@@ -61,7 +61,7 @@ def checked(port: int, more: str = "") -> str:
     return f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:{port}'}}], {check}}}]\nworkers: 2\n"
 
 
-async def use(watcher: Watcher, bundle: ConfigBundle) -> None:
+async def use(watcher: WatcherProcess, bundle: ConfigBundle) -> None:
     await watcher.use(bundle, await config_of(bundle))
 
 
@@ -70,7 +70,7 @@ async def config_of(bundle: ConfigBundle) -> GatewayConfig:
 
 
 async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_watch(
-    watcher: Watcher, canon: Canon
+    watcher: WatcherProcess, canon: Canon
 ) -> None:
     await use(watcher, canon("upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:9'}]}]\n"))
 
@@ -79,7 +79,7 @@ async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_wat
 
 
 async def test_what_it_finds_reaches_workers_that_start_later_as_well(
-    watcher: Watcher, canon: Canon, health_port: int
+    watcher: WatcherProcess, canon: Canon, health_port: int
 ) -> None:
     early = Told(watcher)
     await use(watcher, canon(checked(health_port)))
@@ -93,7 +93,7 @@ async def test_what_it_finds_reaches_workers_that_start_later_as_well(
 
 
 async def test_a_configuration_that_changes_nothing_here_is_not_sent(
-    watcher: Watcher, canon: Canon, health_port: int
+    watcher: WatcherProcess, canon: Canon, health_port: int
 ) -> None:
     await use(watcher, canon(checked(health_port)))
     pid = watcher.pid
@@ -106,7 +106,7 @@ async def test_a_configuration_that_changes_nothing_here_is_not_sent(
 
 
 async def test_it_is_started_again_when_it_is_killed_and_what_it_found_stays(
-    watcher: Watcher, canon: Canon, health_port: int
+    watcher: WatcherProcess, canon: Canon, health_port: int
 ) -> None:
     told = Told(watcher)
     await use(watcher, canon(checked(health_port)))
@@ -125,7 +125,7 @@ async def test_it_is_started_again_when_it_is_killed_and_what_it_found_stays(
 
 
 async def test_what_cannot_be_watched_is_refused_and_what_was_watched_goes_on(
-    watcher: Watcher, canon: Canon, health_port: int
+    watcher: WatcherProcess, canon: Canon, health_port: int
 ) -> None:
     told = Told(watcher)
     await use(watcher, canon(checked(health_port)))
@@ -140,25 +140,9 @@ async def test_what_cannot_be_watched_is_refused_and_what_was_watched_goes_on(
     await told.until("health")
 
 
-async def test_its_metrics_are_those_of_the_gateway(watcher: Watcher, canon: Canon) -> None:
+async def test_its_metrics_are_those_of_the_gateway(watcher: WatcherProcess, canon: Canon) -> None:
     await use(watcher, canon("upstreams: [{name: u, discovery: {name: dns, config: {host: localhost}}}]\nworkers: 2\n"))
 
     names = {family[0] for family in await watcher.samples()}
 
     assert {"gateway_discovery_stale", "gateway_discovery_endpoints", "gateway_discovery_failures"} <= names
-
-
-async def test_a_worker_that_is_slow_to_read_gets_everything_at_once_instead_of_a_queue_without_end() -> None:
-    store = FindingStore()
-    queue = FindingQueue(store)
-
-    for number in range(3000):
-        finding = {"kind": "health", "results": [["k", True, float(number), 0.1, ""]]}
-        store.apply(finding)
-        queue.put(finding)
-
-    received, waiting = FindingStore(), len(queue)
-    for _ in range(waiting):
-        received.apply(await queue.get())
-    assert waiting < 2000
-    assert received.results == store.results

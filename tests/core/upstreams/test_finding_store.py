@@ -69,3 +69,18 @@ def test_what_is_watched_no_longer_is_forgotten() -> None:
     assert list(store.results) == ["d"]
     store.apply({"kind": "only", "keys": ["k"]})
     assert (list(store.results), list(store.states)) == ([], ["k"])
+
+
+async def test_a_process_that_is_slow_to_read_gets_everything_at_once_instead_of_a_queue_without_end() -> None:
+    store = FindingStore()
+    queue = store.subscribe()
+
+    for number in range(3000):
+        finding = {"kind": "health", "results": [["k", True, float(number), 0.1, ""]]}
+        store.apply(finding)
+
+    received, waiting = FindingStore(), len(queue)
+    for _ in range(waiting):
+        received.apply(await queue.get())
+    assert waiting < 2000
+    assert received.results == store.results

@@ -6,9 +6,10 @@ open may be open in children of its own (a plugin that forks), so that no end-of
 of a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
 
 * *Spawned* is a fresh interpreter, which runs what is installed then.
-* *Forked* is a copy of a program that has just begun (`fork`), before it has threads, an event loop or a plugin. It
-  takes milliseconds where an interpreter takes a second. Later on the program has threads, and a fork may find their
-  locks taken for ever; so workers are forked by one of its children (`gateway_core.process.template`).
+* *Forked* is a copy of a program that has just begun (`gateway_core.process.roles.fork`), before it has threads, an
+  event loop or a plugin. It takes milliseconds where an interpreter takes a second. Later on the program has threads,
+  and a fork may find their locks taken for ever; so workers are forked by one of its children
+  (`gateway_core.process.template`).
 * *Adopted* is one that an earlier program in this very process had started.
 """
 
@@ -16,29 +17,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import importlib
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NoReturn, Protocol, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
-from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.events import PROCESS_FAILED, emit
-from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.log_writer import stop_all
-from gateway_core.process.plugin_guard import exit_now, handing_on
+from gateway_core.process.plugin_guard import handing_on
 from gateway_core.reload.bundle import PROTOCOL
 from gateway_core.tasks import spawn
+
+WORKER: Final = "worker"
+WATCHER: Final = "watcher"
+VALIDATOR: Final = "validator"
+TEMPLATE: Final = "template"
 
 KILL_AFTER: Final = 3.0
 """Seconds in which a child has to end whose channel has ended."""
@@ -320,58 +319,3 @@ async def _wait_in_thread(process: Waitable) -> int:
         return await asyncio.get_running_loop().run_in_executor(threads, process.wait)
     finally:
         threads.shutdown(wait=False)
-
-
-# -- forking
-
-
-def fork(role: str, *, number: int = 0, inherited: Collection[int] = (), captures: bool = False) -> Forked:
-    """Fork a child that has these descriptors beside its channel. Needs a process with one thread.
-
-    :param captures: as in `Child.spawn`.
-    """
-    gc.freeze()  # a collection in a child would copy all that it shares with this process
-    ours, theirs = socket.socketpair()
-    output = scratch_file() if captures else None
-    with theirs:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            be(arguments_of(role, theirs.detach(), number), {*inherited}, output)
-    return Forked(pid, ours, output)
-
-
-def be(arguments: list[str], inherited: set[int], output: BinaryIO | None = None) -> NoReturn:
-    """Have the role in this child that was just forked, and end."""
-    status = 1
-    try:
-        raise_descriptor_limit()  # which forking has undone
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        if output is not None:
-            os.setsid()
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        # Other children's channels above all: they end when the last copy of the other end is closed.
-        _close_all_but({0, 1, 2, int(arguments[1]), *inherited})
-        logs.forget_writers()
-        for sent in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sent, signal.SIG_IGN)
-        importlib.import_module("gateway_core.process.roles").main(arguments)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001  # the top of this process
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        stop_all()  # of the log, as no function for the end of an interpreter runs
-        exit_now(status)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    bounds = sorted(kept)
-    for low, high in zip(bounds, [*bounds[1:], min(most, 1 << 20)], strict=True):
-        os.closerange(low + 1, high)

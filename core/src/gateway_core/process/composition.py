@@ -17,14 +17,13 @@ from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
 from gateway_core.process.announcements import not_started
-from gateway_core.process.child import Forked, fork, wait_for_exit
-from gateway_core.process.handover import Handover, take_over
+from gateway_core.process.child import TEMPLATE, VALIDATOR, Forked, wait_for_exit
 from gateway_core.process.loops import StoppedError
-from gateway_core.process.model import ProcessModel
+from gateway_core.process.model import Handover, ProcessModel, take_over
 from gateway_core.process.plugin_guard import name_exits
 from gateway_core.process.program import Program
-from gateway_core.process.roles import TEMPLATE, VALIDATOR
-from gateway_core.process.validator_handle import ValidatorProcess, site_stamp
+from gateway_core.process.roles import fork
+from gateway_core.process.validator import ValidatorProcess, site_stamp
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.verdict import Verdict
 from gateway_core.tasks import spawn

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gateway_core import memory
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig
 from gateway_core.config.sources import WatchSet
@@ -27,7 +28,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
-from gateway_core.process import gc_control, logs
+from gateway_core.process import logs
 from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
@@ -145,14 +146,14 @@ class Engine:
         """
         if not self._owns_process:
             return await self._build(bundle)
-        gc_control.disable()
+        memory.pause_collector()
         try:
             prepared = await self._build(bundle)
         except BaseException:
-            gc_control.enable()
+            memory.resume_collector()
             raise
         if not self.is_serving:
-            gc_control.tidy()
+            memory.tidy()
         return prepared
 
     async def _build(self, bundle: ConfigBundle) -> Prepared:
@@ -237,7 +238,7 @@ class Engine:
         await self._certificates.keep_only(prepared.config.listen)
         self._guard.follow(prepared.config.blocking_threshold)
         if self._owns_process:
-            gc_control.freeze()
+            memory.freeze()
             if not self._keeps_log:
                 self._keeps_log = True
                 self._tasks.supervise(self._keep_log, name="keep the log")
@@ -258,7 +259,7 @@ class Engine:
     async def discard(self, prepared: Prepared) -> None:
         """Give up a prepared configuration; nothing happens to one that is in force."""
         if self._owns_process:
-            gc_control.enable()
+            memory.resume_collector()
         if prepared.compiled.snapshot is self.holder.current:
             return
         await prepared.compiled.snapshot.aclose()

@@ -13,8 +13,8 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.engine import Engine, Prepared
-from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners
+from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import collect, lasting
 from gateway_core.process.plugin_services import CommandReport, to_plain
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox

@@ -1,14 +1,67 @@
-"""What only this machine can tell of a configuration: whether files that it names can be used, and sockets made."""
+"""What only this machine can tell: how many CPUs there are for workers, and whether files and sockets can be used.
+
+The CPUs are those of the process's affinity, within the quota of its control group (containers).
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner, unusable_path
 from gateway_core.snapshot.tls_files import unreadable_files, upstream_tls_problems
+
+_MOUNT = Path("/sys/fs/cgroup")
+
+
+def available_cpus(proc: Path = Path("/proc/self/cgroup"), mount: Path = _MOUNT) -> int:
+    """Return the number of CPUs that this process may use, a part of one counted as one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_quota(proc, mount)
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def cgroup_quota(proc: Path, mount: Path) -> float | None:
+    """Return the CPUs that the control group of this process and those above it may use; None without a quota.
+
+    Version 2 writes quota and period into ``cpu.max``, version 1 into two files of the controller ``cpu``.
+    """
+    quotas = [quota for folder in _folders(proc, mount) if (quota := _quota(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _folders(proc: Path, mount: Path) -> list[Path]:
+    try:
+        lines = proc.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    found: list[Path] = []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = mount / controllers if controllers else mount
+        # In a container the path may be the host's, while the mount shows the container's own group at its root.
+        inner = PurePosixPath(group.lstrip("/"))
+        found += [root, *(root / part for part in (inner, *inner.parents) if str(part) != ".")]
+    return found
+
+
+def _quota(folder: Path) -> float | None:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return None if quota in {"max", "-1"} else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
 
 
 def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

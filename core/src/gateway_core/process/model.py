@@ -1,16 +1,120 @@
-"""What serves a configuration, as the program sees it: this process alone (`in_process`), or workers (`supervisor`)."""
+"""What the program and the processes that serve agree on.
+
+A `ProcessModel` serves configurations: this process alone (`in_process`), or workers (`supervisor`). What it cannot
+take in while it runs, such as new code of a plugin, needs a new program (`RestartNeededError`). That takes the place of
+this one in the same process, by ``execve``, and goes on with the sockets, workers and configuration of a `Handover`.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NoReturn, Protocol
 
 from gateway_core.config import GatewayConfig
 from gateway_core.config.sources import WatchSet
-from gateway_core.process.handover import Handover
+from gateway_core.descriptors import restore_descriptor_limit
+from gateway_core.errors import GatewayError
+from gateway_core.process.log_writer import stop_all
+from gateway_core.process.loops import send_held_signals
 from gateway_core.process.plugin_services import CommandReport
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 from gateway_core.reload.pipeline import Change
+
+VARIABLE: Final = "GATEWAY_HANDOVER"
+
+
+class RestartNeededError(GatewayError):
+    """A configuration needs code that a running process cannot take in; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLeft:
+    """A worker that goes on serving while the program around it is replaced."""
+
+    pid: int
+    channel: int
+    """File descriptor of the supervisor's end."""
+    version: str
+    unread: bytes = b""
+    """What came from it and was not taken yet: the calls of its plugins go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Everything that survives ``execve``: file descriptors, and the children's pids."""
+
+    listeners: Mapping[str, int]
+    """File descriptor of each listening socket by its address as configured."""
+    workers: Sequence[WorkerLeft]
+    bundle: ConfigBundle
+    counts: Sequence[Any] = field(default=())
+    """Metrics of workers that are gone."""
+    shared: Sequence[Any] = field(default=(), repr=False)
+    """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
+
+    def replace_program(self, arguments: Sequence[str]) -> NoReturn:
+        """Run the program again in this process, as it is installed now."""
+        descriptor = _anonymous_file()
+        with os.fdopen(os.dup(descriptor), "wb") as out:
+            out.write(json.dumps(self._plain()).encode())
+        for inherited in (descriptor, *self.listeners.values(), *(worker.channel for worker in self.workers)):
+            os.set_inheritable(inherited, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stop_all(1.0)  # of the log: what is not written by then would never be
+        # Signals that come before the new program can take them wait instead of ending it.
+        send_held_signals()
+        restore_descriptor_limit()  # so that the new program knows what this one was started with
+        os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
+
+    def _plain(self) -> dict[str, Any]:
+        bundle = self.bundle
+        return {
+            "listeners": dict(self.listeners),
+            "workers": [
+                {**asdict(worker), "unread": base64.b64encode(worker.unread).decode()} for worker in self.workers
+            ],
+            "counts": list(self.counts),
+            "shared": list(self.shared),
+            "protocol": PROTOCOL,
+            "bundle": bundle.to_plain(),
+        }
+
+
+def _anonymous_file() -> int:
+    """Return the descriptor of a file without a name: in memory, where a read-only system has no room for others."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("gateway-handover")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def take_over() -> Handover | None:
+    """Return what an earlier program in this process left; None if there was none.
+
+    :raises GatewayError: it is of a version that is not understood.
+    """
+    descriptor = os.environ.pop(VARIABLE, None)
+    if descriptor is None:
+        return None
+    with os.fdopen(int(descriptor), "rb") as file:
+        file.seek(0)
+        plain = json.load(file)
+    if plain.get("protocol") != PROTOCOL:
+        raise GatewayError(f"the program before this one handed over in another protocol than {PROTOCOL}")
+    return Handover(
+        plain["listeners"],
+        [WorkerLeft(**{**worker, "unread": base64.b64decode(worker["unread"])}) for worker in plain["workers"]],
+        ConfigBundle.from_plain(plain["bundle"]),
+        plain["counts"],
+        plain["shared"],
+    )
 
 
 class ProcessModel(Protocol):

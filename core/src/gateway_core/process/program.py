@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import ConfigError, ConfigProblem, render_problems
+from gateway_core import memory
+from gateway_core.clock import SystemClock
+from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_log, configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
-from gateway_core.process import announcements, gc_control, logs
+from gateway_core.process import announcements, logs
+from gateway_core.process.announcements import ServiceManager
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
-from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.notify import ServiceManager
 from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator_handle import ValidatorProcess
+from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
+from gateway_core.process.validator import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
 from gateway_core.reload.plugin_watch import PluginWatch
@@ -203,7 +208,7 @@ class Program:
         else:
             self.pipeline.history.succeed(changes, problems)
         await self._control.open()
-        gc_control.freeze()
+        memory.freeze()
 
     async def _commit_first(self, bundle: ConfigBundle, change: Change) -> str:
         changes = await change.commit()

@@ -1,8 +1,9 @@
-"""The entry of every child process: ``python -m gateway_core.process.roles ROLE CHANNEL NUMBER PROTOCOL``.
+"""The entry of every child process, whether it is forked (`fork`) or a fresh interpreter (`main`).
 
-What is the same for all of them is here: the log, signals, the channel to the process that started them, and their end.
-A child speaks the protocol of the code that is installed when it starts, which may be another one than that of the
-program that started it: then it logs that and ends, before they misunderstand each other.
+The latter is ``python -m gateway_core.process.roles ROLE CHANNEL NUMBER PROTOCOL``. What is the same for all of them is
+here: the log, signals, the channel to the process that started them, and their end. A child speaks the protocol of the
+code that is installed when it starts, which may be another one than that of the program that started it: then it logs
+that and ends, before they misunderstand each other.
 
 A child ends with its channel, but what it runs belongs to plugins, which may hold that up. So a thread sees the end of
 the channel as well, and ends the process in time whatever they do.
@@ -11,27 +12,27 @@ the channel as well, and ends the process in time whatever they do.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 import threading
-from typing import Final, Protocol
+import traceback
+from collections.abc import Collection
+from typing import BinaryIO, Final, NoReturn, Protocol
 
 from gateway_core import memory
 from gateway_core.descriptors import raise_descriptor_limit
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process import logs, loops
 from gateway_core.process.channel import BlockingChannel, Channel
-from gateway_core.process.child import OTHER_PROTOCOL
-from gateway_core.process.plugin_guard import HANDLED, HandlerGuard, keep_from_children, name_exits
+from gateway_core.process.child import OTHER_PROTOCOL, TEMPLATE, VALIDATOR, WORKER, Forked, arguments_of, scratch_file
+from gateway_core.process.log_writer import stop_all
+from gateway_core.process.plugin_guard import HANDLED, HandlerGuard, exit_now, keep_from_children, name_exits
 from gateway_core.reload.bundle import PROTOCOL
-
-WORKER: Final = "worker"
-WATCHER: Final = "watcher"
-VALIDATOR: Final = "validator"
-TEMPLATE: Final = "template"
 
 _END_MARGIN: Final = 5.0
 """Seconds beside the time that requests may take in which a child ends whose program is gone."""
@@ -72,7 +73,7 @@ def main(arguments: list[str]) -> None:
     if role == TEMPLATE:
         from gateway_core.process import template  # noqa: PLC0415  # likewise
 
-        template.serve(sock)
+        template.serve(sock, become)
         return
     name_exits()
     loops.run(_serve(role, sock, number))
@@ -112,6 +113,64 @@ def _end_with_program(channel: int, served: Role) -> None:
     waiting.poll()
     os.close(channel)
     loops.end_within(served.deadline + _END_MARGIN, 1)
+
+
+# -- children that are forked
+
+
+def fork(role: str, *, number: int = 0, inherited: Collection[int] = (), captures: bool = False) -> Forked:
+    """Fork a child that has these descriptors beside its channel. Needs a process with one thread.
+
+    :param captures: as in `Child.spawn`.
+    """
+    gc.freeze()  # a collection in a child would copy all that it shares with this process
+    ours, theirs = socket.socketpair()
+    output = scratch_file() if captures else None
+    with theirs:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            become(arguments_of(role, theirs.detach(), number), {*inherited}, output)
+    return Forked(pid, ours, output)
+
+
+def become(arguments: list[str], inherited: set[int], output: BinaryIO | None = None) -> NoReturn:
+    """Take a role in this child that was just forked, and end.
+
+    :param arguments: as `gateway_core.process.child.arguments_of` returns them.
+    """
+    status = 1
+    try:
+        raise_descriptor_limit()  # which forking has undone
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        if output is not None:
+            os.setsid()
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        # Other children's channels above all: they end when the last copy of the other end is closed.
+        _close_all_but({0, 1, 2, int(arguments[1]), *inherited})
+        logs.forget_writers()
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sent, signal.SIG_IGN)
+        main(arguments)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the top of this process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stop_all()  # of the log, as no function for the end of an interpreter runs
+        exit_now(status)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounds = sorted(kept)
+    for low, high in zip(bounds, [*bounds[1:], min(most, 1 << 20)], strict=True):
+        os.closerange(low + 1, high)
 
 
 if __name__ == "__main__":

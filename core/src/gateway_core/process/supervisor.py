@@ -22,13 +22,13 @@ from gateway_core.hooks import SharedStores
 from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
-from gateway_core.process.cpus import available_cpus
-from gateway_core.process.handover import Handover, RestartNeededError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
+from gateway_core.process.machine import available_cpus
+from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import exposition, merge, own_samples, status_of
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.template import Template
-from gateway_core.process.watcher_handle import Watcher, WatcherRefusedError
+from gateway_core.process.watcher_handle import WatcherProcess, WatcherRefusedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
@@ -80,8 +80,8 @@ class Supervisor:
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        self._watcher = Watcher(self._clock)
-        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher)
+        self._watcher = WatcherProcess(self._clock)
+        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings)
         self._pool = WorkerPool(self._sockets, services, template, () if handover is None else handover.counts)
 
     # -- configurations
@@ -308,7 +308,7 @@ class Supervisor:
         replies = await self._pool.query("status", timeout=timeout)
         version = None if self._pool.bundle is None else self._pool.bundle.version
         states = [(each.number, each.child.pid, reply["status"]) for each, reply in replies]
-        status = status_of(version, states, serving, self._pool.crashes.missing())
+        status = status_of(version, states, serving, self._pool.replacements.missing())
         return {**status, "watcher": self._watcher.pid}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
@@ -322,7 +322,7 @@ class Supervisor:
 
     async def exposition(self) -> bytes:
         """Return the sum of the workers' metrics, those that are gone included."""
-        own = own_samples(count_of(self.config), len(self._pool.serving), self._pool.crashes.total)
+        own = own_samples(count_of(self.config), len(self._pool.serving), self._pool.replacements.total)
         parts = [own, await self._watcher.samples(), await self._pool.samples()]
         return await asyncio.to_thread(lambda: exposition(merge(parts)))
 

@@ -26,12 +26,12 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.packages.environment import Stamp
 from gateway_core.process import base_contexts
-from gateway_core.process.child import Forked, arguments_of, be, reap, wait_for_exit
+from gateway_core.process.child import Forked, arguments_of, reap, wait_for_exit
 
 _MOST_DESCRIPTORS: Final = 253
 """Of one message (``SCM_MAX_FD`` of Linux)."""
@@ -40,10 +40,14 @@ _LONGEST: Final = 65536
 _REPLY_TIMEOUT: Final = 30.0
 
 
+Become = Callable[[list[str], set[int]], NoReturn]
+"""Takes a role in a child that was just forked: `gateway_core.process.roles.become`."""
+
+
 # -- the template
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket, become: Become) -> None:
     """Fork workers until the supervisor is gone. Needs a process with one thread."""
     sock.setblocking(True)
     while True:
@@ -52,7 +56,7 @@ def serve(sock: socket.socket) -> None:
             return
         order = json.loads(data)
         try:
-            reply = _fork(order, descriptors) if "fork" in order else {"status": reap(order["wait"])}
+            reply = _fork(order, descriptors, become) if "fork" in order else {"status": reap(order["wait"])}
         except OSError as error:
             reply = {"errno": error.errno, "error": error.strerror}
         finally:
@@ -61,7 +65,7 @@ def serve(sock: socket.socket) -> None:
         sock.sendall(json.dumps(reply).encode())
 
 
-def _fork(order: Mapping[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
+def _fork(order: Mapping[str, Any], descriptors: Sequence[int], become: Become) -> dict[str, Any]:
     """Fork a worker whose channel is the first of these descriptors; it has the others as well."""
     importlib.import_module("gateway_core.process.worker")  # once for all of them
     contexts = base_contexts.provide()
@@ -75,7 +79,7 @@ def _fork(order: Mapping[str, Any], descriptors: Sequence[int]) -> dict[str, Any
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        be(arguments_of(order["role"], channel, order["fork"]), {*listeners, contexts.descriptor})
+        become(arguments_of(order["role"], channel, order["fork"]), {*listeners, contexts.descriptor})
     return {"pid": pid, "descriptors": listeners}
 
 

@@ -1,13 +1,15 @@
-"""The role of the validator: it comes to a verdict on each configuration that the gateway gives it.
+"""The validator, which comes to a verdict on each configuration: its role, and the process as the gateway sees it.
 
-It has imported the gateway and no plugin, and does each job in a child of its own (so it has no threads). A job takes
-no second to begin, and still sees the plugins that are installed when it comes: what a child imported ends with it. A
-job says which plugin it is about to import, for when it does not come to an end, and sends its verdict over the channel
-itself; how it ended is sent by the validator as the reply to the call.
+It has imported the gateway and no plugin, and is there before it is needed, as an interpreter takes a second to start.
+It does each job in a child of its own (so it has no threads). A job takes no second to begin, and still sees the
+plugins that are installed when it comes: what a child imported ends with it. A job says which plugin it is about to
+import, for when it does not come to an end, and sends its verdict over the channel itself (messages ``note``, ``part``
+and ``verdict``). How it ended is sent by the validator as the reply to the call.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -16,28 +18,45 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.packages import PluginRegistry, Published
+from gateway_core.packages.environment import Stamp, environment_stamp
 from gateway_core.packages.lock_file import LOCK_VARIABLE, LockError, read_lock
 from gateway_core.packages.locking import drift, installed_plugins
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
-from gateway_core.process.child import scratch_file
+from gateway_core.process.child import VALIDATOR, Child, Forked, scratch_file
 from gateway_core.process.log_writer import stop_all
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.verdict import Verdict, read_job, verdict_fields
+from gateway_core.reload.verdict import (
+    ValidationFailedError,
+    ValidationHungError,
+    Verdict,
+    read_job,
+    read_verdict,
+    verdict_fields,
+    write_job,
+)
 from gateway_core.snapshot import load, to_lines
 from gateway_core.upstreams.transport import tls_files
 
 WRITE_TIME: Final = 0.5
 """Seconds that a reload waits for a file that is cut off: an editor or a copy may still be writing it."""
 
+VALIDATION_TIMEOUT: Final = 120.0
+
 _MOST_TEXT: Final = 16_384
+_MOST_SHOWN: Final = 2000
+"""Characters of what a job printed, in an error."""
+
+
+# -- the validator
 
 
 def serve(channel: BlockingChannel) -> None:
@@ -154,3 +173,149 @@ def check_lock(paths: Sequence[Path], environ: Mapping[str, str]) -> None:
         problems = [ConfigProblem(Place(path), "", text, code="plugin.not-as-locked") for text in differences]
         files = [each for each in paths if not each.is_dir()]
         raise ConfigError(problems, files=[*files, Path(path)], directories=[each for each in paths if each.is_dir()])
+
+
+# -- the gateway's side
+
+
+@dataclass(slots=True)
+class _Job:
+    """What a job has sent so far."""
+
+    notes: list[str] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    verdict: dict[str, Any] | None = None
+
+    def take(self, message: Message) -> None:
+        if message.kind == "note":
+            self.notes.append(message["about"])
+        elif message.kind == "part":
+            self.parts.append(message.body)
+        elif message.kind == "verdict":
+            self.verdict = dict(message.fields)
+
+    def read(self) -> Verdict:
+        if self.verdict is None:
+            raise ValueError("no verdict")
+        return read_verdict(self.verdict, [line for part in self.parts for line in part.split(b"\n")])
+
+    @property
+    def doing(self) -> str:
+        return f" while {self.notes[-1]}" if self.notes else ""
+
+
+class ValidatorProcess:
+    """One process that has imported the gateway and no plugin; each of its jobs sees what is installed then."""
+
+    def __init__(
+        self,
+        forked: Forked | None = None,
+        *,
+        stamp: Callable[[], Stamp] | None = None,
+        timeout: float = VALIDATION_TIMEOUT,
+    ) -> None:
+        """Begin without a process, or with one that was forked and waits.
+
+        :param stamp: returns another value when something was installed; called in a thread.
+        :param timeout: seconds that a job may take.
+        """
+        self._forked = forked
+        self._stamp = stamp or site_stamp
+        self._installed: Stamp = () if forked is None else self._stamp()
+        self._timeout = timeout
+        self._child: Child | None = None
+        self._job = _Job()
+        self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None if there is none at present."""
+        return None if self._child is None else self._child.pid
+
+    async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
+        """Validate a configuration.
+
+        :raises ValidationFailedError: the process crashed, hung or talked nonsense.
+        :raises OSError: the system has no process, memory or descriptors for it.
+        """
+        async with self._turn:
+            job = write_job(paths, documents)
+            installed = await asyncio.to_thread(self._stamp)
+            if installed != self._installed:
+                # Libraries that it has imported may be others now.
+                await self._end()
+            if (waiting := await self._waiting()) is not None:
+                try:
+                    return await self._judge(waiting, job)
+                except ValidationHungError:
+                    raise
+                except ValidationFailedError:
+                    pass  # It may have been killed, or outdated by an installation: a fresh one decides.
+            self._installed = installed
+            return await self._judge(await self._start(), job)
+
+    async def discard(self) -> None:
+        """Give up the process: what it imported may be outdated."""
+        async with self._turn:
+            await self._end()
+
+    async def aclose(self) -> None:
+        """End the process."""
+        await self._end()
+
+    async def _waiting(self) -> Child | None:
+        """Return the process that is there, if it still runs."""
+        forked, self._forked = self._forked, None
+        if forked is not None:
+            self._take(await Child.take("the validator", forked))
+        return None if self._child is None or self._child.gone.is_set() else self._child
+
+    async def _start(self) -> Child:
+        await self._end()
+        return self._take(await Child.spawn(VALIDATOR, "the validator", captures=True))
+
+    def _take(self, child: Child) -> Child:
+        child.listen(self._receive)
+        self._child = child
+        return child
+
+    async def _receive(self, message: Message) -> None:
+        self._job.take(message)
+
+    async def _judge(self, child: Child, job: bytes) -> Verdict:
+        """Give it a job, and return the verdict; it is ready for the next one then, else it is ended."""
+        sent = self._job = _Job()
+        try:
+            ending = await child.call("validate", job, timeout=self._timeout)
+            status, printed = ending["status"], ending["printed"]
+        except TimeoutError:
+            await self._end()
+            raise ValidationHungError(
+                f"validation did not end within {self._timeout:g} seconds and was stopped{sent.doing}"
+            ) from None
+        except ChannelClosedError:
+            await self._end()
+            status, printed = child.exit_status, child.printed
+        except BaseException:
+            # The rest of a verdict that was interrupted would be taken for the next one.
+            await self._end()
+            raise
+        try:
+            return sent.read()
+        except ValueError as error:
+            text = str(printed).strip()[-_MOST_SHOWN:] or "it printed nothing"
+            text += f"; it ended{sent.doing}" if sent.notes else ""
+            raise ValidationFailedError(f"validation ended with status {status} and {error}: {text}") from None
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if self._forked is not None:
+            forked, self._forked = self._forked, None
+            child = await Child.take("the validator", forked)
+        if child is not None:
+            await child.end()
+
+
+def site_stamp() -> Stamp:
+    """Return when the folders of installed distributions last changed."""
+    return environment_stamp(path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"})

@@ -17,13 +17,12 @@ from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.process.channel import ChannelClosedError, Message, parts
-from gateway_core.process.child import KILL_AFTER, Child, Forked
-from gateway_core.process.handover import RestartNeededError, WorkerLeft
+from gateway_core.process.child import KILL_AFTER, WORKER, Child, Forked
+from gateway_core.process.model import RestartNeededError, WorkerLeft
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
-from gateway_core.process.roles import WORKER
-from gateway_core.process.watcher_handle import Watcher
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
+from gateway_core.upstreams.finding_store import FindingStore
 
 READY_TIMEOUT: Final = 120.0
 TRIAL_TIMEOUT: Final = 45.0
@@ -53,8 +52,8 @@ class WorkerServices:
     clock: Clock
     stores: SharedStores = field(default_factory=SharedStores)
     run_command: RunsCommands = _in_no_worker
-    watcher: Watcher | None = None
-    """What discovers and checks for it; None has the worker do that itself."""
+    findings: FindingStore | None = None
+    """What another process discovers and checks for it; None has the worker do that itself."""
 
 
 class WorkerHandle:
@@ -75,8 +74,10 @@ class WorkerHandle:
         """The worker's calls that run commands everywhere, by their numbers."""
         self._tasks = Tasks()
         child.listen(self._handle)
-        if services.watcher is not None:
-            self._tasks.supervise(partial(self._pass_findings, services.watcher), name=f"pass findings to {child.name}")
+        if services.findings is not None:
+            self._tasks.supervise(
+                partial(self._pass_findings, services.findings), name=f"pass findings to {child.name}"
+            )
         self._tasks.spawn(self._end_with_child(), name=f"end with {child}")
 
     @classmethod
@@ -94,7 +95,7 @@ class WorkerHandle:
             child = await Child.spawn(WORKER, name, number=number, inherited=listeners.values())
         else:
             child = await Child.take(name, forked)
-        is_watched = services.watcher is not None
+        is_watched = services.findings is not None
         try:
             await child.channel.send("hello", listeners=dict(listeners), number=number, is_watched=is_watched)
         except ChannelClosedError:
@@ -142,14 +143,14 @@ class WorkerHandle:
         with contextlib.suppress(ChannelClosedError):
             await self.child.channel.reply(message, results=results, failure=failure)
 
-    async def _pass_findings(self, watcher: Watcher) -> None:
-        queue = watcher.subscribe()
+    async def _pass_findings(self, findings: FindingStore) -> None:
+        queue = findings.subscribe()
         try:
             with contextlib.suppress(ChannelClosedError):
                 while True:
                     await self.child.channel.send("finding", finding=await queue.get())
         finally:
-            watcher.unsubscribe(queue)
+            findings.unsubscribe(queue)
 
     async def _end_with_child(self) -> None:
         await self.child.gone.wait()

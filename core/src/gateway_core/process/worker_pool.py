@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from gateway_core.config import ConfigError
-from gateway_core.errors import GatewayError
 from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, emit
 from gateway_core.process.channel import ChannelClosedError, Message
-from gateway_core.process.crashes import Crashes, exit_text
-from gateway_core.process.handover import WorkerLeft
+from gateway_core.process.child import WORKER
 from gateway_core.process.listeners import SocketTable
+from gateway_core.process.model import WorkerLeft
 from gateway_core.process.overview import Samples, lasting, merge
 from gateway_core.process.plugin_services import CommandReport, outcome_of
-from gateway_core.process.roles import WORKER
+from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
@@ -42,7 +40,7 @@ class WorkerPool:
         """What workers that crash are replaced with."""
         self.shutdown_timeout = 0.0
         """Seconds that a worker's requests may take when it is replaced."""
-        self.crashes = Crashes()
+        self.replacements = Replacements()
         self._sockets = sockets
         self._services = services
         self._template = template
@@ -108,7 +106,7 @@ class WorkerPool:
         """Have a ready worker in this place; the one that was there finishes and ends."""
         before = self._workers.get(number)
         self._workers[number] = worker
-        self.crashes.note_start(number)
+        self.replacements.note_start(number)
         self._tasks.supervise(partial(self._watch, number, worker), name=f"replace {worker.child.name}")
         if before is not None:
             self._drain(before)
@@ -134,23 +132,24 @@ class WorkerPool:
         text = f"{worker} ended unexpectedly ({status}) and is replaced"
         emit(WORKER_ENDED, text, worker=number, pid=worker.child.pid, status=status)
         how = f"it ended with {status}"
-        self.crashes.note_end(number, self._services.clock.monotonic() - worker.started_at, how)
-        while self._workers.get(number) is worker and not self._is_stopping:
-            await asyncio.sleep(self.crashes.pause(number))
-            async with self.changing:
-                if self._workers.get(number) is worker and not self._is_stopping:
-                    await self._replace(number)
+        self.replacements.note_end(number, self._services.clock.monotonic() - worker.started_at, how)
+        await self.replacements.replace(
+            number,
+            self.changing,
+            is_wanted=lambda: self._workers.get(number) is worker and not self._is_stopping,
+            start=partial(self._start_again, number),
+            on_refusal=lambda text, trace: emit(
+                WORKER_NOT_REPLACED,
+                f"worker {number} cannot be replaced yet: {text}",
+                error=trace,
+                worker=number,
+                reason=text,
+            ),
+        )
 
-    async def _replace(self, number: int) -> None:
+    async def _start_again(self, number: int) -> None:
         assert self.bundle is not None
-        try:
-            await self.start(number, self.bundle)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the worker is to be replaced
-            # Whatever it is, no descriptors or no memory too, the place must not stay empty for ever.
-            is_new = self.crashes.note_refusal(number, str(error) or repr(error))
-            trace = None if isinstance(error, GatewayError | ConfigError | OSError) or not is_new else error
-            text = f"worker {number} cannot be replaced yet: {error}"
-            emit(WORKER_NOT_REPLACED, text, error=trace, worker=number, reason=str(error) or repr(error))
+        await self.start(number, self.bundle)
 
     # -- all workers
 

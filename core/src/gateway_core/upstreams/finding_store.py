@@ -19,12 +19,16 @@ A finding says what has changed, by keys that all processes work out alike from 
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections import deque
+from typing import Any, Final
 
 from gateway_core.upstreams.endpoint import EndpointSpec, EndpointStatus
 
 Finding = dict[str, Any]
 """What was found, ready for JSON."""
+
+_LONGEST_QUEUE: Final = 1000
 
 
 def spec_as_json(spec: EndpointSpec) -> list[Any]:
@@ -49,9 +53,25 @@ class FindingStore:
         """By key, the last finding of a discovery without its endpoints."""
         self.results: dict[str, list[Any]] = {}
         """By key, the last check of an address."""
+        self._queues: set[FindingQueue] = set()
+
+    def subscribe(self) -> FindingQueue:
+        """Return all findings that there are, and those to come."""
+        queue = FindingQueue(self)
+        self._queues.add(queue)
+        return queue
+
+    def unsubscribe(self, queue: FindingQueue) -> None:
+        """Undo a `subscribe`."""
+        self._queues.discard(queue)
 
     def apply(self, finding: Finding) -> None:
-        """Take a finding."""
+        """Take a finding, and pass it on to who has subscribed."""
+        self._apply(finding)
+        for queue in self._queues:
+            queue.put(finding)
+
+    def _apply(self, finding: Finding) -> None:
         kind = finding["kind"]
         if kind == "endpoints":
             self._apply_endpoints(finding)
@@ -96,3 +116,34 @@ class FindingStore:
     def _forget(self, key: str) -> None:
         for table in (self.endpoints, self.states, self.results):
             table.pop(key, None)
+
+
+class FindingQueue:
+    """Findings on their way to one process.
+
+    One that is slow to read gets everything at once later, instead of a queue without an end.
+    """
+
+    def __init__(self, store: FindingStore) -> None:
+        """Begin with everything that is known."""
+        self._store = store
+        self._findings: deque[Finding] = deque(store.everything())
+        self._is_filled = asyncio.Event()
+        self._is_filled.set()
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    def put(self, finding: Finding) -> None:
+        """Add a finding, or start again with everything if too many wait."""
+        self._findings.append(finding)
+        if len(self._findings) > _LONGEST_QUEUE:
+            self._findings = deque([{"kind": "only", "keys": self._store.keys()}, *self._store.everything()])
+        self._is_filled.set()
+
+    async def get(self) -> Finding:
+        """Wait for the next one."""
+        while not self._findings:
+            self._is_filled.clear()
+            await self._is_filled.wait()
+        return self._findings.popleft()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from gateway_core.process.crashes import LONGEST_PAUSE, STEADY_AFTER, Crashes
+from gateway_core.process.replacement import LONGEST_PAUSE, STEADY_AFTER, Replacements
 
 
 def test_crashes_in_a_row_make_the_pause_longer_up_to_a_limit() -> None:
-    crashes = Crashes()
+    crashes = Replacements()
     pauses = []
 
     for _ in range(12):
@@ -19,7 +19,7 @@ def test_crashes_in_a_row_make_the_pause_longer_up_to_a_limit() -> None:
 
 
 def test_a_worker_that_lived_long_is_replaced_at_once() -> None:
-    crashes = Crashes()
+    crashes = Replacements()
     crashes.note_end(0, lived=1.0, reason="signal 9")
     crashes.note_end(0, lived=STEADY_AFTER, reason="signal 9")
 
@@ -27,7 +27,7 @@ def test_a_worker_that_lived_long_is_replaced_at_once() -> None:
 
 
 def test_what_keeps_a_worker_from_starting_is_told_until_one_starts() -> None:
-    crashes = Crashes()
+    crashes = Replacements()
     crashes.note_end(1, lived=99.0, reason="it ended with signal 9")
     assert crashes.missing() == [{"number": 1, "attempts": 0, "reason": "it ended with signal 9"}]
 

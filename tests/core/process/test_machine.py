@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from gateway_core.process.cpus import available_cpus, cgroup_quota
+from gateway_core.process.machine import available_cpus, cgroup_quota
 
 
 def groups(tmp_path: Path, lines: str, files: dict[str, str]) -> tuple[Path, Path]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from gateway_core.errors import GatewayError
-from gateway_core.process.handover import VARIABLE, Handover, WorkerLeft, take_over
+from gateway_core.process.model import VARIABLE, Handover, WorkerLeft, take_over
 from gateway_core.reload.bundle import ConfigBundle
 
 PROGRAM = """
 import json, os, sys
-from gateway_core.process.handover import Handover, WorkerLeft, take_over
+from gateway_core.process.model import Handover, WorkerLeft, take_over
 from gateway_core.reload.bundle import ConfigBundle
 if sys.argv[1] == "before":
     read, write = os.pipe()
@@ -52,7 +52,7 @@ def test_a_handover_names_what_is_left() -> None:
 
 SIGNALLED = """
 import asyncio, os, signal, sys
-from gateway_core.process.handover import Handover
+from gateway_core.process.model import Handover
 from gateway_core.process.loops import Signals
 from gateway_core.reload.bundle import ConfigBundle
 

@@ -1,12 +1,21 @@
-"""How long to wait before a worker that crashed is started anew, and what keeps it from starting. Pure decisions."""
+"""Replace processes that ended unexpectedly: how long to wait before each attempt, and what keeps one from starting.
+
+Each place, such as that of worker 2, has its own backoff: a process that lives long is replaced at once, one that
+crashes again and again ever later. Whatever keeps a successor from starting, such as a lack of descriptors or memory,
+is noted, and the next attempt follows: a place never stays empty for good.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
 from gateway_core.backoff import Backoff
+from gateway_core.config import ConfigError
+from gateway_core.errors import GatewayError
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
@@ -28,8 +37,8 @@ class _Place:
         self.pause, self.reason = self.backoff.next_delay(), reason
 
 
-class Crashes:
-    """The crashes of workers, by the number of their place."""
+class Replacements:
+    """The processes that have ended, by the number of their place."""
 
     def __init__(self, rng: Random | None = None) -> None:
         """Begin without a crash.
@@ -67,6 +76,34 @@ class Crashes:
         """Return the seconds to wait before the next attempt."""
         place = self._places.get(number)
         return 0.0 if place is None else place.pause
+
+    async def replace(
+        self,
+        number: int,
+        changing: asyncio.Lock,
+        *,
+        is_wanted: Callable[[], bool],
+        start: Callable[[], Awaitable[None]],
+        on_refusal: Callable[[str, Exception | None], None],
+    ) -> None:
+        """Start a successor in a place; return once it is there, or no longer wanted.
+
+        :param changing: held while a successor is started.
+        :param is_wanted: false once it has been started.
+        :param on_refusal: called with what kept it from starting, and the error where its traceback is worth showing.
+        """
+        while is_wanted():
+            await asyncio.sleep(self.pause(number))
+            async with changing:
+                if not is_wanted():
+                    return
+                try:
+                    await start()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the place is to be filled
+                    reason = str(error) or repr(error)
+                    is_new = self.note_refusal(number, reason)
+                    is_defect = is_new and not isinstance(error, GatewayError | ConfigError | OSError)
+                    on_refusal(reason, error if is_defect else None)
 
     def _place(self, number: int) -> _Place:
         if number not in self._places:
