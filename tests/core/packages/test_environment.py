@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import importlib
 import shutil
 from pathlib import Path
 
 import pytest
 from gateway_core.packages import EnvironmentChange, EnvironmentWatch, published_plugins
-from gateway_core.packages.environment import environment_stamp, is_complete
+from gateway_core.packages.environment import PluginWatch, environment_stamp, is_complete, told
+from gateway_core.tasks import Tasks
 
 
 def install(site: Path, name: str, version: str, *, lacks: str = "") -> Path:
@@ -118,3 +120,48 @@ def test_folders_that_are_not_there_do_not_count(tmp_path: Path) -> None:
     ((path, _),) = environment_stamp([str(tmp_path), str(tmp_path / "gone")])
 
     assert path == str(tmp_path)
+
+
+def watch_of(site: Path) -> PluginWatch:
+    return PluginWatch(watch=lambda: EnvironmentWatch(settled_after=0.05), look_every=0.01)
+
+
+async def test_an_installation_is_told_in_words_once_it_is_over(site: Path) -> None:
+    watch, heard, tasks = watch_of(site), asyncio.Queue[str](), Tasks()
+    await watch.start()
+    tasks.spawn(watch.follow(heard.put_nowait), name="follow")
+
+    install(site, "zoo", "1")
+
+    async with asyncio.timeout(20):
+        assert "plugin zoo installed" in await heard.get()
+    await tasks.aclose()
+
+
+async def test_a_reload_waits_for_an_installation_that_is_under_way(site: Path) -> None:
+    watch = watch_of(site)
+    await watch.start()
+    install(site, "zoo", "1")
+
+    has_changed = await watch.settle()
+
+    assert has_changed
+    assert not await watch.settle()
+
+
+async def test_without_a_start_nothing_is_waited_for(site: Path) -> None:
+    install(site, "zoo", "1")
+
+    assert not await watch_of(site).settle()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (EnvironmentChange(("a",), (), ()), "plugin a installed"),
+        (EnvironmentChange((), ("a", "b"), ()), "plugins a, b removed"),
+        (EnvironmentChange(("a",), ("b",), ("c",)), "plugin a installed; plugin c changed; plugin b removed"),
+    ],
+)
+def test_a_change_is_told_in_words(change: EnvironmentChange, text: str) -> None:
+    assert told(change) == text

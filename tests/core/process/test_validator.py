@@ -20,7 +20,7 @@ from gateway_core.packages.registry import PluginRegistry
 from gateway_core.process import child
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message
 from gateway_core.process.validator import ValidatorProcess, check_lock
-from gateway_core.reload.verdict import ValidationFailedError, ValidationHungError
+from gateway_core.reload.bundle import ValidationFailedError, ValidationHungError
 
 from tests.end_to_end.kit import Gateway
 
@@ -30,7 +30,7 @@ SERVER = """
 import os, socket, sys
 from gateway_core.process import validator
 from gateway_core.process.channel import BlockingChannel
-from gateway_core.reload.verdict import Verdict
+from gateway_core.reload.bundle import Verdict
 from gateway_core.config.sources import WatchSet
 
 def judge(paths, documents, registry):

@@ -10,10 +10,9 @@ import pytest
 from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError, ProcessEndedError
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
 from gateway_core.reload.history import State
 from gateway_core.reload.pipeline import Change, Pipeline
-from gateway_core.reload.verdict import ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
 PROBLEM = ConfigProblem(Place("g.yaml", 1, 2), "workers", "is wrong", code="value.invalid")

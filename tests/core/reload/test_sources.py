@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceState, SourceUrl, WatchSet
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.reload.sources import Sources
-from gateway_core.reload.verdict import Verdict
 
 URLS = (SourceUrl.parse("mine://h/one"), SourceUrl.parse("mine://h/two"))
 

@@ -9,7 +9,7 @@ from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.options import config_argument, echo, json_option, print_json
 from gateway_core.cli.reporting import exit_status
 from gateway_core.config.problems import count_problems
-from gateway_core.config.source_url import ConfigRoot
+from gateway_core.config.source import ConfigRoot
 from gateway_core.config.suggestions import counted
 from gateway_core.packages import PluginRegistry
 

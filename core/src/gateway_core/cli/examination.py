@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gateway_core.cli.reporting import fetch_sources, sources_of
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
 from gateway_core.config.problems import missing_files_as_warnings
-from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of
+from gateway_core.config.source import ConfigRoot, SourceUrl, paths_of
 from gateway_core.packages import PluginRegistry, installed_plugins
 from gateway_core.snapshot import load
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from gateway_core.config.source_url import ConfigRoot, parse_root
+from gateway_core.config.source import ConfigRoot, parse_root
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from gateway_core.config import (
     sort_problems,
 )
 from gateway_core.config.documents import comes_of_a_missing_file
-from gateway_core.config.source_url import ConfigRoot, SourceUrl, paths_of, urls_of
+from gateway_core.config.source import ConfigRoot, SourceUrl, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
@@ -69,7 +69,7 @@ def fetch_sources(urls: Sequence[SourceUrl], *, offline: bool = False) -> Sequen
     if not urls:
         return ()
     # It costs more than checking most files.
-    from gateway_core.reload.source_opening import (  # noqa: PLC0415
+    from gateway_core.reload.source_feeds import (  # noqa: PLC0415
         SourceError,
         SourceUnavailableError,
         check_options,

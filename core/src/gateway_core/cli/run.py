@@ -10,8 +10,8 @@ import click
 
 from gateway_core.cli.options import LOCK_FILE, config_argument
 from gateway_core.config.sources import ConfigRoot
-from gateway_core.config.sources.last_good import default_state_directory
 from gateway_core.packages.lock_file import LOCK_VARIABLE
+from gateway_core.reload.last_good import default_state_directory
 
 
 @click.command("run", short_help="Start the gateway.")

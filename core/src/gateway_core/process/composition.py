@@ -24,8 +24,7 @@ from gateway_core.process.plugin_guard import name_exits
 from gateway_core.process.program import Program
 from gateway_core.process.roles import fork
 from gateway_core.process.validator import ValidatorProcess, site_stamp
-from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.verdict import Verdict
+from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.tasks import spawn
 
 

@@ -10,29 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core import memory
-from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, problem_as_json, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_log, configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
+from gateway_core.packages.environment import PluginWatch
 from gateway_core.process import announcements, logs
 from gateway_core.process.announcements import ServiceManager
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.loops import Signals, StoppedError
-from gateway_core.process.model import ProcessModel
-from gateway_core.process.notify import ServiceManager
-from gateway_core.process.program_view import ProgramView
-from gateway_core.process.validator_handle import ValidatorProcess
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
+from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
-from gateway_core.reload.bundle import ConfigBundle, LastBundle
+from gateway_core.reload.bundle import ConfigBundle, Verdict
+from gateway_core.reload.last_good import LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
-from gateway_core.reload.plugin_watch import PluginWatch
 from gateway_core.reload.sources import Sources
-from gateway_core.reload.verdict import Verdict
 from gateway_core.tasks import Tasks
 
 if TYPE_CHECKING:

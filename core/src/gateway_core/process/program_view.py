@@ -14,8 +14,8 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import problem_as_json, render_problems
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs
-from gateway_core.process.commands import CommandReport
 from gateway_core.process.model import ProcessModel
+from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
 from gateway_core.reload.sources import Sources

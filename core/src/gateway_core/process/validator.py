@@ -33,8 +33,8 @@ from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
 from gateway_core.process.child import VALIDATOR, Child, Forked, scratch_file
 from gateway_core.process.log_writer import stop_all
-from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.reload.verdict import (
+from gateway_core.reload.bundle import (
+    ConfigBundle,
     ValidationFailedError,
     ValidationHungError,
     Verdict,

@@ -1,34 +1,24 @@
-"""One valid configuration, as it travels between processes, and as it is kept on disk for ``gateway run --last-good``.
+"""What a reload hands on: a valid configuration as it travels between processes, and the verdict that it is one.
 
-Local files never start with an older version unless that is asked for. It is written whenever a configuration is in
-force, whether it will be asked for or not: who needs it knows so only afterwards. It holds the secrets of the
-configuration, and only its owner may read it. A state directory that cannot be written is no fault unless it is needed.
+Validating is a job for another process: neither parsing nor the code of plugins disturbs the process that asks. What
+does the job is handed to who needs it (`Validator`); jobs, verdicts and bundles travel as plain data.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from gateway_core.config import ConfigProblem, LogConfig, problem_from_json, render_problems
-from gateway_core.config.documents import LARGEST_FILE, read_regular
-from gateway_core.config.sources import ConfigRoot, WatchSet
-from gateway_core.config.sources.last_good import check_owner, write_private
-from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
+from gateway_core.config import ConfigProblem, Document, DocumentFormat, LogConfig, problem_from_json, problem_to_json
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError
 
 PROTOCOL: Final = 2
 """Of what processes of the gateway say to each other: bundles, messages over channels, and what a program hands to the
 one that takes its place. Another number is not understood; raise it with any change that the other side must know."""
-
-FORMAT: Final = 1
-
-_LONGEST: Final = 16 * LARGEST_FILE
-"""A configuration of many files, with every default written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,55 +77,87 @@ class ConfigBundle:
         return cls(plain["version"], lines, plain["workers"], plain["plugins"], plain["protocol"])
 
 
-class LastBundle:
-    """One file for what ``-c`` named."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the validating process found: either ``bundle`` is there, or ``problems`` are."""
 
-    def __init__(self, directory: Path, roots: Sequence[ConfigRoot], *, is_used: bool) -> None:
-        """Name the file; nothing is read or written yet.
+    watch: WatchSet
+    bundle: ConfigBundle | None = None
+    problems: tuple[ConfigProblem, ...] = ()
 
-        :param is_used: whether a start may fall back to it.
+
+class ValidationFailedError(GatewayError):
+    """The validating process did not come to a verdict."""
+
+
+class ValidationHungError(ValidationFailedError):
+    """The validating process did not come to an end."""
+
+
+class Validator(Protocol):
+    """What comes to a verdict."""
+
+    async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
+        """Validate the configuration at these paths and in these documents of sources.
+
+        :raises ValidationFailedError: there is no verdict.
+        :raises OSError: the system has no process, memory or descriptors for it.
         """
-        names = "\n".join(str(root.resolve()) if isinstance(root, Path) else root.text for root in roots)
-        self.path = directory / f"in-force-{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
-        self._is_used = is_used
-        self._saved = ""
 
-    async def save(self, bundle: ConfigBundle) -> None:
-        """Keep the configuration that is in force."""
-        if bundle.version == self._saved:
-            return
-        try:
-            await asyncio.to_thread(write_private, self.path, {"format": FORMAT, **bundle.to_plain()})
-        except OSError as error:
-            if self._is_used:
-                text = f"the configuration in force cannot be kept in {self.path}: {error}"
-                emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
-        else:
-            self._saved = bundle.version
 
-    async def load_after(self, problems: Sequence[ConfigProblem]) -> ConfigBundle | None:
-        """Return what was in force last, if a start may use it instead of a configuration with these problems."""
-        if not self._is_used:
-            return None
-        try:
-            bundle = await asyncio.to_thread(self._load)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            text = f"there is no last good configuration in {self.path}: {error}"
-            emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
-            return None
-        emit(
-            CONFIG_LAST_GOOD,
-            f"the configuration cannot be used, the one that was in force last is started from {self.path}",
-            details=render_problems(problems),
-            path=str(self.path),
-            problems=len(problems),
-        )
-        return bundle
+def verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict without the lines of its bundle as JSON has it."""
+    files = sorted(str(path) for path in verdict.watch.files)
+    directories = sorted(str(path) for path in verdict.watch.directories)
+    fields: dict[str, Any] = {"files": files, "directories": directories}
+    if verdict.bundle is None:
+        return {**fields, "problems": [problem_to_json(problem) for problem in verdict.problems]}
+    return {**fields, **verdict.bundle.facts(), "lines": len(verdict.bundle.lines)}
 
-    def _load(self) -> ConfigBundle:
-        check_owner(self.path.parent)
-        check_owner(self.path)
-        plain = json.loads(read_regular(self.path, _LONGEST))
-        if plain["format"] != FORMAT or plain["protocol"] != PROTOCOL:
-            raise ValueError("it is of another version of the gateway")
-        return ConfigBundle.from_plain(plain)
+
+def read_verdict(fields: Mapping[str, Any], lines: Sequence[bytes]) -> Verdict:
+    """Undo `verdict_fields`.
+
+    :param lines: those of the bundle.
+    :raises ValueError: something is missing or garbled.
+    """
+    try:
+        watch = WatchSet.of(fields["files"], fields["directories"])
+        if "problems" in fields:
+            return Verdict(watch, problems=tuple(problem_from_json(entry) for entry in fields["problems"]))
+        if fields["lines"] != len(lines):
+            raise ValueError(f"{len(lines)} lines of {fields['lines']}")
+        facts = fields["version"], tuple(lines), fields["workers"], fields["plugins"], fields["protocol"]
+        return Verdict(watch, ConfigBundle(*facts))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a verdict without {error}") from error
+
+
+def write_job(paths: Sequence[Path], documents: Sequence[Document]) -> bytes:
+    """Write a job for a validating process."""
+    return json.dumps(
+        {
+            "paths": [str(path) for path in paths],
+            "documents": [{**document_to_plain(each), "rights": sorted(each.rights)} for each in documents],
+        }
+    ).encode()
+
+
+def read_job(data: bytes) -> tuple[tuple[Path, ...], tuple[Document, ...]]:
+    """Undo `write_job`.
+
+    :raises ValueError: it is no job.
+    """
+    job = json.loads(data)
+    documents = [replace(document_from_plain(each), rights=frozenset(each["rights"])) for each in job["documents"]]
+    return tuple(Path(path) for path in job["paths"]), tuple(documents)
+
+
+def document_to_plain(document: Document) -> dict[str, Any]:
+    """Return a document of a source as plain data."""
+    return {"name": document.name, "text": document.text, "format": document.format.value}
+
+
+def document_from_plain(entry: Mapping[str, Any]) -> Document:
+    """Undo `document_to_plain`."""
+    return Document(entry["name"], entry["text"], DocumentFormat(entry["format"]))

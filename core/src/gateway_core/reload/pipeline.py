@@ -29,9 +29,8 @@ from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
-from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, Verdict
 from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
-from gateway_core.reload.verdict import ValidationFailedError, Verdict
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""

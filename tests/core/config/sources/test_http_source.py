@@ -11,9 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import DocumentFormat
-from gateway_core.config.source_url import SourceUrl
+from gateway_core.config.source import SourceContext, SourceState, SourceUrl
 from gateway_core.config.sources.http_source import HttpSource, HttpSourceError, format_of
-from gateway_core.config.sources.interface import SourceContext, SourceState
 
 
 class Site:

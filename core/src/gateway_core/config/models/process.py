@@ -11,7 +11,7 @@ from gateway_core.config.documents import Right
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.listen import Address
 from gateway_core.config.secret import SecretUrl
-from gateway_core.config.source_url import SourceUrl
+from gateway_core.config.source import SourceUrl
 from gateway_core.config.values import (
     Count,
     Duration,

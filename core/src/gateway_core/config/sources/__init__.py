@@ -1,8 +1,17 @@
 """Where configuration documents come from, and how the gateway learns that they changed."""
 
-from gateway_core.config.source_url import ConfigRoot, SourceUrl, parse_root, paths_of, urls_of
+from gateway_core.config.source import (
+    ConfigRoot,
+    ConfigSource,
+    SourceContext,
+    SourceFactory,
+    SourceState,
+    SourceUrl,
+    parse_root,
+    paths_of,
+    urls_of,
+)
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source
-from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory, SourceState
 from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, WatchSet
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Which sources there are: those that the core and extensions have by scheme, and those that local files name."""
+"""Which sources there are: those that the core and extensions have by URL scheme, and those that local files name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
 from gateway_core.config.models.process import LogConfig, SourceConfig
-from gateway_core.config.source_url import SourceUrl
-from gateway_core.config.sources.interface import ConfigSource, SourceContext, SourceFactory
+from gateway_core.config.source import ConfigSource, SourceContext, SourceFactory, SourceUrl
 
 
 class UnknownSourceError(ValueError):

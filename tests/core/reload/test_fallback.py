@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
-from gateway_core.config.sources.fallback import Trial, is_for_all
+from gateway_core.reload.sources import Trial, is_for_all
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""From the URLs of sources to sources, with what the gateway lends them."""
+"""Sources: made from their URLs with what the gateway lends them, asked once (for commands), or followed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import Document
-from gateway_core.config.documents import with_rights
+from gateway_core.config.documents import Right, with_rights
 from gateway_core.config.sources import (
     BUILT_IN,
     ConfigSource,
     SourceContext,
     SourceFactory,
+    SourceState,
     SourceUrl,
     make_source,
 )
@@ -27,6 +28,11 @@ from gateway_core.packages import Extensions, PluginRegistry
 
 if TYPE_CHECKING:
     import aiohttp
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway_core.backoff import Backoff
+from gateway_core.events import SOURCE_RECOVERED, SOURCE_STALE
 
 FETCH_TIMEOUT: Final = 15.0
 
@@ -143,3 +149,78 @@ def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:
     for problem in extensions.problems:
         emit(PLUGINS_WARNING, str(problem), reason=str(problem))
     return extensions.config_sources
+
+
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 5.0
+
+
+class SourceFeed:
+    """The documents of one source."""
+
+    def __init__(
+        self,
+        name: str,
+        source: ConfigSource,
+        rng: Random,
+        on_change: Callable[[], None],
+        rights: frozenset[Right] = frozenset(),
+    ) -> None:
+        """Begin without documents.
+
+        :param name: the source in messages, without credentials.
+        :param rights: what its documents may bring in, whatever the source says of them.
+        :param on_change: called when there are other documents than before.
+        """
+        self.name = name
+        self.state: SourceState | None = None
+        """What it gave last; None as long as it never responded."""
+        self.is_stale = False
+        self.reason = ""
+        """Why it is stale, or why it has not responded yet."""
+        self.heard = asyncio.Event()
+        """Set once it has responded or failed."""
+        self.responded = asyncio.Event()
+        self._source = source
+        self._rng = rng
+        self._on_change = on_change
+        self._rights = rights
+
+    @property
+    def documents(self) -> tuple[Document, ...] | None:
+        """The documents that it gave last; None as long as it never responded."""
+        return None if self.state is None else self.state.documents
+
+    async def run(self) -> None:
+        """Follow the source; ends only when it is cancelled."""
+        backoff = Backoff(self._rng, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        while True:
+            reason = "its watch has ended"
+            try:
+                async with aclosing(self._source.documents()) as states:  # type: ignore[type-var]  # async generators
+                    async for state in states:
+                        backoff.reset()
+                        self._take(state)
+            except Exception as error:  # noqa: BLE001  # whatever an extension does wrong must not end the watch
+                reason = failure_text(error)
+            self._note(is_stale=True, reason=reason)
+            self.heard.set()
+            await asyncio.sleep(backoff.next_delay())
+
+    def _take(self, state: SourceState) -> None:
+        before = self.documents
+        self.state = replace(state, documents=with_rights(state.documents, self._rights))
+        self._note(is_stale=state.is_stale, reason=state.reason)
+        self.heard.set()
+        self.responded.set()
+        if self.documents != before:
+            self._on_change()
+
+    def _note(self, *, is_stale: bool, reason: str) -> None:
+        """Say it once when the source goes away, when the reason is another one, and when it is back."""
+        if is_stale and (not self.is_stale or reason != self.reason):
+            held = "has not responded yet" if self.state is None else "is unreachable, its last documents stay in force"
+            emit(SOURCE_STALE, f"{self.name} {held}: {reason}", source=self.name, reason=reason)
+        elif self.is_stale and not is_stale:
+            emit(SOURCE_RECOVERED, f"{self.name} responds again", source=self.name)
+        self.is_stale, self.reason = is_stale, reason if is_stale else ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gateway_core.config.source_url import SourceUrl, parse_root, paths_of, urls_of
+from gateway_core.config.source import SourceUrl, parse_root, paths_of, urls_of
 
 
 def test_a_url_is_taken_apart() -> None:

@@ -1,7 +1,14 @@
-"""The last good documents of the sources, kept on disk for a start while a source is away. Blocking."""
+"""What was in force last, kept on disk: the documents of sources, and the whole configuration. Blocking.
+
+The documents are for a start while a source is away. The configuration is for ``gateway run --last-good``: local files
+never start with an older version unless that is asked for. It is written whenever a configuration is in force, whether
+it will be asked for or not: who needs it knows so only afterwards. Both may hold secrets, so only their owner may read
+them. A state directory that cannot be written is no fault unless it is needed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import hashlib
@@ -13,9 +20,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.config.documents import LARGEST_FILE, Document, DocumentFormat, read_regular
+from gateway_core.config import ConfigProblem, Document, render_problems
+from gateway_core.config.documents import LARGEST_FILE, read_regular
+from gateway_core.config.sources import ConfigRoot
+from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, document_from_plain, document_to_plain
 
 FORMAT: Final = 1
+
+_LONGEST: Final = 16 * LARGEST_FILE
+"""A configuration of many files, with every default written out."""
 
 
 def default_state_directory(environ: Mapping[str, str]) -> Path:
@@ -49,7 +63,7 @@ class LastGood:
         plain = {
             "format": FORMAT,
             "sources": self._identities,
-            "documents": [[to_plain(each) for each in part] for part in documents],
+            "documents": [[document_to_plain(each) for each in part] for part in documents],
         }
         write_private(self.path, plain)
 
@@ -68,12 +82,66 @@ class LastGood:
         try:
             if plain["format"] != FORMAT or plain["sources"] != self._identities:
                 raise ValueError("it is of another version or of other sources")
-            found = [tuple(from_plain(each) for each in part) for part in plain["documents"]]
+            found = [tuple(document_from_plain(each) for each in part) for part in plain["documents"]]
         except (KeyError, TypeError) as error:
             raise ValueError(f"it is damaged: {error!r}") from None
         if len(found) != len(self._identities):
             raise ValueError("it is damaged: documents of some sources are missing")
         return found
+
+
+class LastBundle:
+    """One file for what ``-c`` named."""
+
+    def __init__(self, directory: Path, roots: Sequence[ConfigRoot], *, is_used: bool) -> None:
+        """Name the file; nothing is read or written yet.
+
+        :param is_used: whether a start may fall back to it.
+        """
+        names = "\n".join(str(root.resolve()) if isinstance(root, Path) else root.text for root in roots)
+        self.path = directory / f"in-force-{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
+        self._is_used = is_used
+        self._saved = ""
+
+    async def save(self, bundle: ConfigBundle) -> None:
+        """Keep the configuration that is in force."""
+        if bundle.version == self._saved:
+            return
+        try:
+            await asyncio.to_thread(write_private, self.path, {"format": FORMAT, **bundle.to_plain()})
+        except OSError as error:
+            if self._is_used:
+                text = f"the configuration in force cannot be kept in {self.path}: {error}"
+                emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
+        else:
+            self._saved = bundle.version
+
+    async def load_after(self, problems: Sequence[ConfigProblem]) -> ConfigBundle | None:
+        """Return what was in force last, if a start may use it instead of a configuration with these problems."""
+        if not self._is_used:
+            return None
+        try:
+            bundle = await asyncio.to_thread(self._load)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            text = f"there is no last good configuration in {self.path}: {error}"
+            emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
+            return None
+        emit(
+            CONFIG_LAST_GOOD,
+            f"the configuration cannot be used, the one that was in force last is started from {self.path}",
+            details=render_problems(problems),
+            path=str(self.path),
+            problems=len(problems),
+        )
+        return bundle
+
+    def _load(self) -> ConfigBundle:
+        check_owner(self.path.parent)
+        check_owner(self.path)
+        plain = json.loads(read_regular(self.path, _LONGEST))
+        if plain["format"] != FORMAT or plain["protocol"] != PROTOCOL:
+            raise ValueError("it is of another version of the gateway")
+        return ConfigBundle.from_plain(plain)
 
 
 def write_private(path: Path, plain: Mapping[str, Any]) -> None:
@@ -110,16 +178,6 @@ def check_owner(path: Path) -> None:
         raise PermissionError(errno.EPERM, text)
     if found.st_mode & stat.S_IWOTH:
         raise PermissionError(errno.EPERM, f"{str(path)!r} may be written by anyone: run chmod o-w on it")
-
-
-def to_plain(document: Document) -> dict[str, Any]:
-    """Return a document of a source as plain data."""
-    return {"name": document.name, "text": document.text, "format": document.format.value}
-
-
-def from_plain(entry: Mapping[str, Any]) -> Document:
-    """Undo `to_plain`."""
-    return Document(entry["name"], entry["text"], DocumentFormat(entry["format"]))
 
 
 def _sync_directory(directory: Path) -> None:
