@@ -110,6 +110,11 @@ CONNECTION_NOT_ACCEPTED: Final = _event(
     "reason", "count", "descriptor_limit",
 )  # fmt: skip
 
+LIMIT_REACHED: Final = _event(
+    "limit.reached", _WARNING, "clients meet a limit of the configuration, and are refused or cut off; `limit` is the "
+    "reason that access logs have", "limit", "route", "client", "count",
+)  # fmt: skip
+
 # -- endpoints: what the gateway decides from checks and from requests
 
 ENDPOINT_UNHEALTHY: Final = _event(

@@ -41,7 +41,9 @@ BODY_TOO_LARGE: Final = _reason("body-too-large", "413", "the request's body is 
 BODY_TOO_SLOW: Final = _reason("body-too-slow", "408", "the request's body stalled, or came below `limits.min_rate`")
 BAD_BODY: Final = _reason("bad-body", "400", "the request's body is not framed as its head says")
 CLIENT_LEFT: Final = _reason("client-left", "499", "the client closed the connection or stream before the end")
-CLIENT_TOO_SLOW: Final = _reason("client-too-slow", "", "the client did not take the response within `write_timeout`")
+CLIENT_TOO_SLOW: Final = _reason(
+    "client-too-slow", "", "the client did not take the response within `write_timeout`, or below `min_rate`"
+)
 REQUEST_TIMEOUT: Final = _reason("request-timeout", "504", "the request took longer than `timeouts.total`")
 LOOP_DETECTED: Final = _reason("loop-detected", "508", "the request has passed this gateway before")
 SHUTTING_DOWN: Final = _reason("shutting-down", "503", "the gateway is being stopped and has waited long enough")

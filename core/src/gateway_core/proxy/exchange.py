@@ -203,9 +203,10 @@ class Exchange:
         self.note_failure(reason, detail)
         self.respond_with(gateway_response(status, reason, retry_after=retry_after), self.chain.response)
 
-    def note_failure(self, reason: str, detail: str) -> None:
-        """Record why the response is not an upstream's or a plugin's."""
-        self.reason, self.error = reason or None, detail or None
+    def note_failure(self, reason: str, detail: str | None, by: str | None = None) -> None:
+        """Record why the response is not an upstream's or a plugin's, and who ended it if it is not complete."""
+        self.aborted, self.reason, self.error = by or self.aborted, reason or None, detail or None
+        self.proxy.limit_events.note(reason, detail, self.request)
 
     def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
         """Give a response that was made here, through these hooks of the response phase."""
@@ -344,7 +345,7 @@ class Exchange:
 
     def leave(self, by: str, reason: str, detail: str | None) -> None:
         """End without a client that could get more."""
-        self.aborted, self.reason, self.error = by, reason, detail
+        self.note_failure(reason, detail, by)
         if self.tunnel is not None:
             self.tunnel.expire(self.proxy.now())
             return
@@ -357,7 +358,7 @@ class Exchange:
 
     def break_off(self, by: str, reason: str, detail: str, *, flush: bool = True) -> None:
         """Cut off the response, whose head is written, so that the client sees it (see `ResponseWriter.cut`)."""
-        self.aborted, self.reason, self.error = by, reason, detail
+        self.note_failure(reason, detail, by)
         self._stop()
         self.writer.cut(flush=flush)
         self.finish(self.proxy.now(), is_complete=False)
@@ -378,9 +379,8 @@ class Exchange:
             status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(request.route, status, now - request.started)
         if log := self.chain.log:
-            sent = relay if self.forwarding is None else self.forwarding.call
+            sent, shown = relay if self.forwarding is None else self.forwarding.call, response or response_of(relay)
             record = make_record(self, sent, response, now - request.started, proxy.wall())
-            shown = response or response_of(relay)
             self.runner().run_last(self._pin.release, start_log_phase, log, request, shown, record)
         elif self._pin is self.snapshot and not self.snapshot.is_awaited:
             self.snapshot.active -= 1

@@ -17,6 +17,7 @@ from gateway_core.hooks import Chain, Hook, Stop
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.hook_runner import HookRunner
+from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.response_stream import ResponseStream
@@ -38,6 +39,7 @@ class ExchangeHost(Protocol):
     date: DateField
     holder: SnapshotHolder
     telemetry: Telemetry
+    limit_events: LimitEvents
     upstreams: UpstreamDirectory
     exchanges: set[RequestOwner]
     tunnels: set[Tunnel]

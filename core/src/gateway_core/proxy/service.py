@@ -24,6 +24,7 @@ from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
+from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.server import GatewayServer
@@ -57,7 +58,9 @@ class Proxy:
         self.log = logging.getLogger("gateway.proxy")
         self.rng = Random()  # noqa: S311 - spreads load, keeps no secret
         self.telemetry = Telemetry(metrics)
-        self.connections = Connections(lambda: self.limits, self._connection_refusal)
+        self.limit_events = LimitEvents(self.now)
+        """Has the log say which limits clients meet."""
+        self.connections = Connections(lambda: self.limits, self._connection_refusal, self.limit_events)
         self.ending: set[Shutdown] = set()
         """Connections on their way to their end."""
         self.beginnings: set[Expiring] = set()

@@ -136,7 +136,10 @@ async def test_a_response_that_is_taken_below_the_rate_ends_with_its_connection(
 
         await until(lambda: not gateway.proxy.connections)
         assert exchange.aborted == "client"
-        assert exchange.error == "the client reads too slowly"
+        assert (exchange.reason, exchange.error) == (
+            "client-too-slow",
+            "the client takes its response below limits.min_rate",
+        )
 
 
 async def test_without_a_rate_and_in_a_tunnel_nothing_is_slow(proxied: Proxied) -> None:

@@ -351,7 +351,7 @@ class ClientConnection(asyncio.Protocol):
         """Close the connection of a client that takes its response at less than ``limits.min_rate``."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.client_gone("the client reads too slowly")
+            exchange.leave("client", "client-too-slow", "the client takes its response below limits.min_rate")
         self.shutdown.abort()
 
     def abort(self) -> None:

@@ -25,6 +25,7 @@ from gateway_core.events import CONNECTION_FAILED, emit
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
+from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
 
 TURN_AWAY: Final = 1.0
@@ -65,6 +66,7 @@ class Connections:
 
     __slots__ = (
         "_default_limit",
+        "_limit_events",
         "_limits",
         "_per_client",
         "_reserved",
@@ -74,13 +76,16 @@ class Connections:
         "refusal",
     )
 
-    def __init__(self, limits: Callable[[], LimitsConfig], refusal: Callable[[], bytes]) -> None:
+    def __init__(
+        self, limits: Callable[[], LimitsConfig], refusal: Callable[[], bytes], limit_events: LimitEvents
+    ) -> None:
         """Begin without connections.
 
         :param limits: returns the limits in force.
         :param refusal: returns the whole response to a connection that is one too many.
         """
         self._limits = limits
+        self._limit_events = limit_events
         self.refusal = refusal
         self._default_limit = default_max_connections()
         self.open: set[Connection] = set()
@@ -98,7 +103,8 @@ class Connections:
 
     def reserve(self, accepted: AcceptedConnection) -> bool:
         """Count a connection that no protocol has yet; False if there are too many."""
-        if self._is_one_too_many(self._limits(), accepted.ip, is_unix=accepted.is_anonymous):
+        if limit := self._reached_limit(self._limits(), accepted.ip, is_unix=accepted.is_anonymous):
+            self._report(limit, accepted.ip)
             return False
         self._count_client(accepted.ip)
         self._reserved += 1
@@ -112,9 +118,11 @@ class Connections:
         """
         self._dismiss_client(accepted.ip)
         accepted.identify(ip)
-        may_stay = not self._has_too_many(accepted.ip, is_unix=accepted.is_anonymous)
+        limit = self._reached_client_limit(accepted.ip, is_unix=accepted.is_anonymous)
         self._count_client(accepted.ip)
-        return may_stay
+        if limit:
+            self._report(limit, accepted.ip)
+        return not limit
 
     def cancel(self, accepted: AcceptedConnection) -> None:
         """Count a connection to be gone, or to be its protocol's from now on."""
@@ -132,7 +140,8 @@ class Connections:
         client = connection.client
         if accepted is not None and accepted.is_counted:
             self.cancel(accepted)
-        elif self._is_one_too_many(limits, client.ip, is_unix=client.is_unix):
+        elif limit := self._reached_limit(limits, client.ip, is_unix=client.is_unix):
+            self._report(limit, client.ip)
             return False
         self._count_client(client.ip)
         self.open.add(connection)
@@ -144,16 +153,21 @@ class Connections:
         most = self._limits().max_connections
         return self._default_limit if most is None else most
 
-    def _is_one_too_many(self, limits: LimitsConfig, ip: str, *, is_unix: bool) -> bool:
+    def _reached_limit(self, limits: LimitsConfig, ip: str, *, is_unix: bool) -> str:
+        """Return which limit another connection would exceed; empty for none."""
         most = self._default_limit if limits.max_connections is None else limits.max_connections
         if most and len(self.open) + self._switched + self._reserved >= most:
-            return True
-        return limits.max_connections_per_client > 0 and self._has_too_many(ip, is_unix=is_unix)
+            return "max_connections"
+        return self._reached_client_limit(ip, is_unix=is_unix) if limits.max_connections_per_client > 0 else ""
 
-    def _has_too_many(self, ip: str, *, is_unix: bool) -> bool:
+    def _reached_client_limit(self, ip: str, *, is_unix: bool) -> str:
         most = self._limits().max_connections_per_client
         # Peers on a unix socket have no address that tells one from the other: they are not one client.
-        return bool(most) and not is_unix and self._per_client.get(ip, 0) >= most
+        is_reached = bool(most) and not is_unix and self._per_client.get(ip, 0) >= most
+        return "max_connections_per_client" if is_reached else ""
+
+    def _report(self, limit: str, ip: str) -> None:
+        self._limit_events.connection(f"limits.{limit} is reached", ip)
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Respond to a connection that is one too many, and close it."""
