@@ -9,9 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificates import load_certificates
-from gateway_core.process.tls import ListenerTls
+from gateway_core.process.tls import BaseContexts, ListenerTls
 
 from tests.core.process.certificates import Pair, listener, make, trusting_all
 

@@ -1,4 +1,4 @@
-"""Two workers and a watcher: what is checked and discovered is so once."""
+"""Two workers and a watcher: what is checked and discovered is so once, and what was found outlives the process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from gateway_core.clock import SystemClock
+from gateway_core.config import GatewayConfig
 from gateway_core.process.supervisor import Supervisor
+from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
+from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.snapshot.transfer import from_lines
+from gateway_core.snapshot.yielder import Yielder
+from gateway_core.upstreams.finding_store import FindingStore
 
 from tests.core.process.conftest import Canon, ask, put_in_force
 
@@ -104,3 +112,131 @@ async def test_a_reload_that_checks_elsewhere_ends_the_checks_of_before(
 
     await shown(supervisor, lambda endpoint: endpoint["last_check_at"] is not None)
     assert checked.connections == 2, "one of each configuration"
+
+
+class Told:
+    """What one worker is told, kept as it would keep it."""
+
+    def __init__(self, watcher: WatcherProcess) -> None:
+        self.store = FindingStore()
+        self.kinds: list[str] = []
+        self._queue = watcher.findings.subscribe()
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """Take findings until one of this kind comes."""
+        async with asyncio.timeout(30):
+            while True:
+                finding = await self._queue.get()
+                self.store.apply(finding)
+                self.kinds.append(finding["kind"])
+                if finding["kind"] == kind and finding.get("results", True):
+                    return finding
+
+
+@pytest.fixture
+async def watcher() -> AsyncIterator[WatcherProcess]:
+    watcher = WatcherProcess(SystemClock())
+    yield watcher
+    await watcher.aclose()
+
+
+@pytest.fixture
+async def health_port() -> AsyncIterator[int]:
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+def checking(port: int, more: str = "") -> str:
+    check = f"health_check: {{type: tcp, interval: 50ms}}{more}"
+    return f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:{port}'}}], {check}}}]\nworkers: 2\n"
+
+
+async def use(watcher: WatcherProcess, bundle: ConfigBundle) -> None:
+    await watcher.use(bundle, await config_of(bundle))
+
+
+async def config_of(bundle: ConfigBundle) -> GatewayConfig:
+    return (await from_lines(bundle.lines, Yielder(SystemClock()))).config
+
+
+async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_watch(
+    watcher: WatcherProcess, canon: Canon
+) -> None:
+    await use(watcher, canon("upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:9'}]}]\n"))
+
+    assert watcher.pid is None
+    assert list(await watcher.samples()) == []
+
+
+async def test_what_it_finds_reaches_workers_that_start_later_as_well(
+    watcher: WatcherProcess, canon: Canon, health_port: int
+) -> None:
+    early = Told(watcher)
+    await use(watcher, canon(checking(health_port)))
+    found = await early.until("health")
+
+    late = Told(watcher)
+    await late.until("health")
+
+    assert found["results"][0][1] is True
+    assert late.store.results.keys() == early.store.results.keys()
+
+
+async def test_a_configuration_that_changes_nothing_here_is_not_sent(
+    watcher: WatcherProcess, canon: Canon, health_port: int
+) -> None:
+    await use(watcher, canon(checking(health_port)))
+    pid = watcher.pid
+
+    os.kill(pid or 0, signal.SIGSTOP)
+    await asyncio.wait_for(use(watcher, canon(checking(health_port) + "shutdown_timeout: 7s\n")), 5)
+
+    os.kill(pid or 0, signal.SIGCONT)
+    assert watcher.pid == pid
+
+
+async def test_it_is_started_again_when_it_is_killed_and_what_it_found_stays(
+    watcher: WatcherProcess, canon: Canon, health_port: int
+) -> None:
+    told = Told(watcher)
+    await use(watcher, canon(checking(health_port)))
+    await told.until("health")
+    before, pid = dict(told.store.results), watcher.pid
+
+    os.kill(pid or 0, signal.SIGKILL)
+    lost = await told.until("lost")
+    assert "signal 9" in lost["reason"]
+    assert told.store.results.keys() == before.keys()
+
+    await told.until("only")
+    found = await told.until("health")
+    assert watcher.pid not in {None, pid}
+    assert {result[0] for result in found["results"]} == before.keys()
+
+
+async def test_what_cannot_be_watched_is_refused_and_what_was_watched_goes_on(
+    watcher: WatcherProcess, canon: Canon, health_port: int
+) -> None:
+    told = Told(watcher)
+    await use(watcher, canon(checking(health_port)))
+    await told.until("health")
+    pid = watcher.pid
+
+    unusable = checking(health_port, ", tls: {ca: /nowhere}").replace("http://", "https://").replace("tcp", "https")
+    with pytest.raises(WatcherRefusedError, match="nowhere"):
+        await use(watcher, canon(unusable))
+
+    assert watcher.pid == pid
+    await told.until("health")
+
+
+async def test_its_metrics_are_those_of_the_gateway(watcher: WatcherProcess, canon: Canon) -> None:
+    await use(watcher, canon("upstreams: [{name: u, discovery: {name: dns, config: {host: localhost}}}]\nworkers: 2\n"))
+
+    names = {family[0] for family in await watcher.samples()}
+
+    assert {"gateway_discovery_stale", "gateway_discovery_endpoints", "gateway_discovery_failures"} <= names

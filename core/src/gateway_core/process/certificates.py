@@ -2,16 +2,23 @@
 
 An OpenSSL context holds one certificate of each kind of key (RSA, ECDSA, Ed25519 ...) and shows each client the one
 that it can use. So the certificates for one name that have different kinds of keys share a context.
+
+`ssl` tells neither the kind of a key nor when a revocation list ends. For these the DER (X.690) of certificates and
+lists is read, as far as their outermost structure (RFC 5280 sections 4.1 and 5.1); OpenSSL verifies signatures and
+looks up serial numbers.
 """
 
 from __future__ import annotations
 
+import binascii
 import hashlib
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,7 +29,6 @@ from gateway_core.config.documents import read_regular
 from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
-from gateway_core.process.der import NotARevocationListError, pem_blocks, read_element, revocation_lists, skip_elements
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -281,3 +287,90 @@ def key_kind(cert: str) -> str:
     except (OSError, ValueError) as error:
         raise CertificateError(f"{cert!r} is not a PEM certificate: {tls_reason(error, cert)}") from error
     raise CertificateError(f"{cert!r} is not a PEM certificate")
+
+
+_PEM: Final = r"-----BEGIN {0}-----([A-Za-z0-9+/=\s]+)-----END {0}-----"
+
+
+class Element(NamedTuple):
+    """One element, and what is behind it."""
+
+    tag: int
+    content: bytes
+    rest: bytes
+
+
+def read_element(data: bytes) -> Element:
+    """Return the first element.
+
+    :raises ValueError: it is cut off.
+    """
+    if len(data) < 2:
+        raise ValueError("cut off")
+    tag, length, start = data[0], data[1], 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[2:start])
+    if start + length > len(data):
+        raise ValueError("cut off")
+    return Element(tag, data[start : start + length], data[start + length :])
+
+
+def skip_elements(data: bytes, count: int) -> bytes:
+    """Return what is behind so many elements.
+
+    :raises ValueError: one of them is cut off.
+    """
+    for _ in range(count):
+        data = read_element(data).rest
+    return data
+
+
+def pem_blocks(pem: bytes, label: str) -> Iterator[bytes]:
+    """Yield the DER of the blocks with a label, such as ``CERTIFICATE``.
+
+    :raises ValueError: one of them is no Base64.
+    """
+    for block in re.findall(_PEM.format(label).encode(), pem):
+        yield binascii.a2b_base64(block)
+
+
+_INTEGER: Final = 0x02
+_UTC_TIME: Final = 0x17
+_GENERALIZED_TIME: Final = 0x18
+
+
+class NotARevocationListError(GatewayError):
+    """A text that holds no revocation list."""
+
+
+def revocation_lists(pem: bytes) -> list[datetime | None]:
+    """Return until when each list of a PEM file is valid, None for those without an end.
+
+    :raises NotARevocationListError: there is none, or one is broken.
+    """
+    try:
+        ends = [_next_update(block) for block in pem_blocks(pem, "X509 CRL")]
+    except ValueError as error:
+        raise NotARevocationListError("its DER is broken") from error
+    if not ends:
+        raise NotARevocationListError("no -----BEGIN X509 CRL----- in it")
+    return ends
+
+
+def _next_update(der: bytes) -> datetime | None:
+    fields = read_element(read_element(der).content).content
+    if read_element(fields).tag == _INTEGER:  # version, which lists of version 1 leave out
+        fields = skip_elements(fields, 1)
+    fields = skip_elements(fields, 3)  # algorithm, issuer, this update
+    if not fields:
+        return None
+    tag, value, _ = read_element(fields)
+    if tag == _UTC_TIME:
+        # Two digits of a year are 1950 to 2049 (RFC 5280 section 4.1.2.5.1).
+        return _time(("20" if value[:2] < b"50" else "19") + value.decode("ascii"))
+    return _time(value.decode("ascii")) if tag == _GENERALIZED_TIME else None
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)

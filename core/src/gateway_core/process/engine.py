@@ -29,7 +29,6 @@ from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
-from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.listeners import Listeners, SocketTable
@@ -37,6 +36,7 @@ from gateway_core.process.machine import certificate_problems
 from gateway_core.process.overview import Collected, task_samples
 from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.process.plugin_services import CommandReport
+from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (

@@ -19,8 +19,8 @@ import ssl
 from collections import deque
 from typing import Any, Final
 
-from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.first_bytes import MOST_PEEKED, ClientHello, FirstBytes, HelloReader
+from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.downstream.client import AcceptedConnection
 from gateway_core.proxy.server import GatewayServer

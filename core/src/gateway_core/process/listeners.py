@@ -23,13 +23,12 @@ from gateway_core.descriptors import EXHAUSTED
 from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
 from gateway_core.process import sockets
-from gateway_core.process.acceptor import Acceptor
-from gateway_core.process.base_contexts import BaseContexts
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.machine import socket_problems
 from gateway_core.process.plugin_guard import keep_from_children, release
-from gateway_core.process.tls import AddressTls
+from gateway_core.process.sockets import Acceptor
+from gateway_core.process.tls import AddressTls, BaseContexts
 from gateway_core.proxy.server import GatewayServer
 
 ServerFor = Callable[[str], web.Server]

@@ -28,7 +28,7 @@ from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import exposition, merge, own_samples, status_of
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.template import Template
-from gateway_core.process.watcher_handle import WatcherProcess, WatcherRefusedError
+from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle

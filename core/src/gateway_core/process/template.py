@@ -1,7 +1,7 @@
 """The role of the template, which workers are forked from, and the template as the supervisor sees it.
 
 Workers that are forked from one process start in milliseconds, share the memory of what it has imported, and have the
-same keys of TLS session tickets (`gateway_core.process.base_contexts`). The supervisor cannot be that process: it has
+same keys of TLS session tickets (`gateway_core.process.tls`). The supervisor cannot be that process: it has
 threads, and a fork may find their locks taken for ever. So the program forks the template before it has any. The
 template has one thread and imports no plugin: plugins are those of when a worker begins.
 
@@ -30,8 +30,8 @@ from typing import Any, Final, NoReturn
 
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.packages.environment import Stamp
-from gateway_core.process import base_contexts
 from gateway_core.process.child import Forked, arguments_of, reap, wait_for_exit
+from gateway_core.process.tls import provide_base_contexts
 
 _MOST_DESCRIPTORS: Final = 253
 """Of one message (``SCM_MAX_FD`` of Linux)."""
@@ -68,7 +68,7 @@ def serve(sock: socket.socket, become: Become) -> None:
 def _fork(order: Mapping[str, Any], descriptors: Sequence[int], become: Become) -> dict[str, Any]:
     """Fork a worker whose channel is the first of these descriptors; it has the others as well."""
     importlib.import_module("gateway_core.process.worker")  # once for all of them
-    contexts = base_contexts.provide()
+    contexts = provide_base_contexts()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
     channel, *listeners = descriptors
     pid = os.fork()

@@ -1,6 +1,8 @@
-"""The role of the watcher: discoveries and health checks of the configuration run once for all workers.
+"""The watcher: discoveries and health checks of the configuration run once for all workers, in one process.
 
-What is found is sent over the channel.
+`Watcher` is its role, and sends what is found over the channel. `WatcherProcess` is the process as the supervisor sees
+it: started when a configuration needs it, and again when it has ended. What it finds is kept there, for workers that
+start later, and stays in force while there is no watcher.
 """
 
 from __future__ import annotations
@@ -8,28 +10,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any, Final
 
-from gateway_core.clock import SystemClock
-from gateway_core.config import GatewayConfig
-from gateway_core.events import WORKER_CALL_FAILED, emit
+from gateway_core.clock import Clock, SystemClock
+from gateway_core.config import GatewayConfig, UpstreamConfig
+from gateway_core.errors import GatewayError
+from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, WORKER_CALL_FAILED, emit
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.extensions import Extensions
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
-from gateway_core.process.channel import Channel, ChannelClosedError, Message
+from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
+from gateway_core.process.child import WATCHER, Child
 from gateway_core.process.overview import collect
+from gateway_core.process.replacement import Replacements, exit_text
+from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import BUILT_IN
-from gateway_core.upstreams.finding_store import Finding
+from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.findings import Publisher
-from gateway_core.upstreams.monitor import LocalMonitor
+from gateway_core.upstreams.monitor import LocalMonitor, is_checked
 from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
+from gateway_core.upstreams.transport import tls_files
 
 
 class Watcher:
@@ -104,3 +112,134 @@ class Watcher:
         usable = checked if is_locked() else None
         extensions = await asyncio.to_thread(lambda: Extensions(self._registry.loaded(usable)))
         self._monitor.extend(extensions.discoveries)
+
+
+USE_TIMEOUT: Final = 60.0
+METRICS_TIMEOUT: Final = 5.0
+_PLACE: Final = 0
+"""The number of the only watcher among `Replacements`."""
+
+
+class WatcherRefusedError(GatewayError):
+    """The watcher cannot watch what a configuration asks for."""
+
+
+class WatcherProcess:
+    """Discovers and checks for all workers, in a process of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin without a process: most configurations need none."""
+        self._clock = clock
+        self.findings = FindingStore()
+        """What it has found, which workers subscribe to."""
+        self._child: Child | None = None
+        self._bundle: ConfigBundle | None = None
+        self._watched: tuple[UpstreamConfig, ...] = ()
+        self._replacements = Replacements()
+        self._changing = asyncio.Lock()
+        self._tasks = Tasks()
+        self._samples: Sequence[Any] = ()
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None if there is none at present."""
+        return None if self._child is None else self._child.pid
+
+    async def use(self, bundle: ConfigBundle, config: GatewayConfig) -> None:
+        """Watch what a configuration needs, from now on and whatever happens to the process.
+
+        :raises WatcherRefusedError: that is not possible; what was watched before goes on.
+        """
+        watched = tuple(each for each in config.upstreams if each.discovery is not None or is_checked(each))
+        async with self._changing:
+            is_same = self._bundle is not None and watched == self._watched and not tls_files(watched)
+            if is_same and self._bundle is not None and self._bundle.plugins == bundle.plugins:
+                return
+            if watched or self._child is not None:
+                await self._have_watched(bundle)
+            self._bundle, self._watched = bundle, watched
+
+    async def samples(self) -> Sequence[Any]:
+        """Return its metrics; none while there is no process."""
+        if self._child is not None:
+            with contextlib.suppress(ChannelClosedError, TimeoutError):
+                samples: Sequence[Any] = (await self._child.call("metrics", timeout=METRICS_TIMEOUT))["samples"]
+                return samples
+        return ()
+
+    async def aclose(self) -> None:
+        """End the process; workers keep what they have."""
+        child, self._child = self._child, None
+        await self._tasks.aclose()
+        if child is not None:
+            child.is_leaving = True
+            child.channel.close()
+            await child.gone.wait()
+
+    async def _have_watched(self, bundle: ConfigBundle) -> None:
+        child = self._child
+        if child is not None and not child.gone.is_set() and not await _use(child, bundle):
+            return
+        # There is none, or it runs other versions of plugins than the configuration was checked with.
+        fresh = await Child.spawn(WATCHER, "the watcher")
+        fresh.listen(partial(self._receive, fresh))
+        try:
+            await _use(fresh, bundle)
+        except BaseException:
+            await fresh.end()
+            raise
+        self._child = fresh
+        self._replacements.note_start(_PLACE)
+        self._tasks.supervise(partial(self._mind, fresh), name="replace the watcher")
+        if child is not None:
+            await child.end()
+
+    async def _receive(self, child: Child, message: Message) -> None:
+        if not child.is_leaving:
+            self.findings.apply(message["finding"])
+
+    async def _mind(self, child: Child) -> None:
+        """Wait for the end of the process, and start another one unless it was stopped on purpose."""
+        started_at = self._clock.monotonic()
+        await child.gone.wait()
+        if child.is_leaving or self._child is not child:
+            return
+        how = exit_text(child.exit_status)
+        reason = f"the watcher has ended unexpectedly ({how})"
+        emit(WATCHER_ENDED, f"{reason} and is started again; workers keep what it has found", reason=reason)
+        self.findings.apply({"kind": "lost", "reason": reason})
+        self._replacements.note_end(_PLACE, self._clock.monotonic() - started_at, how)
+        await self._replacements.replace(
+            _PLACE,
+            self._changing,
+            is_wanted=lambda: self._child is child and self._bundle is not None,
+            start=self._start_again,
+            on_refusal=lambda text, _: emit(
+                WATCHER_NOT_STARTED, f"the watcher cannot be started again yet: {text}", reason=text
+            ),
+        )
+
+    async def _start_again(self) -> None:
+        assert self._bundle is not None
+        await self._have_watched(self._bundle)
+
+
+async def _use(child: Child, bundle: ConfigBundle) -> Sequence[str]:
+    """Have a process watch what a configuration needs.
+
+    :returns: plugins of which it runs another version.
+    :raises WatcherRefusedError: it cannot.
+    """
+    try:
+        for part in parts(bundle.lines):
+            await child.channel.send("part", body=part)
+        reply = await child.call("use", timeout=USE_TIMEOUT, version=bundle.version, plugins=dict(bundle.plugins))
+    except ChannelClosedError:
+        why = await child.end_reason()
+        raise WatcherRefusedError(f"the watcher ended while it took the configuration{why}") from None
+    except TimeoutError:
+        raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
+    if reply["refusal"] is not None:
+        raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
+    outdated: Sequence[str] = reply["outdated"]
+    return outdated

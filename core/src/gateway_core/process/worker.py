@@ -17,12 +17,13 @@ from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
 from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit
 from gateway_core.hooks import CommandError, PluginServices, as_json
-from gateway_core.process import base_contexts, logs, sockets
+from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.overview import collect
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
+from gateway_core.process.tls import inherited_base_contexts
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
@@ -131,7 +132,7 @@ class Worker:
         self._engine = Engine(
             self._table,
             services=services,
-            base_contexts=base_contexts.inherited(),
+            base_contexts=inherited_base_contexts(),
             monitor=self._monitor if message["is_watched"] else None,
             owns_process=True,
         )

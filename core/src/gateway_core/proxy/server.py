@@ -1,7 +1,7 @@
 """The server of the listeners at one address: makes the protocol of each connection that is accepted.
 
 Plain listeners are accepted by aiohttp's runners and sites, for which this is a `web.Server`; of aiohttp's handling of
-requests nothing is used. Listeners with TLS are accepted by `gateway_core.process.acceptor`.
+requests nothing is used. Listeners with TLS are accepted by `gateway_core.process.sockets`.
 """
 
 from __future__ import annotations
