@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.config import config_schema
+from gateway_core.config.models.process import HttpSourceConfig
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -58,6 +59,7 @@ def page() -> str:
     parts = [INTRODUCTION, *sections.texts(schema)]
     dns = DnsDiscoveryConfig.model_json_schema()
     parts += sections.section(f"{_DNS}` of `dns", dns)
+    parts += sections.section("sources[].url` of `http", HttpSourceConfig.model_json_schema())
     return "\n".join(parts)
 
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_sdk import DocumentFormat, SourceUrl
+from gateway_plugin_sdk import DocumentFormat
 from gateway_plugin_sdk.unstable import (
     LineSplitter,
     LineTooLongError,
     document_format,
     is_server_url,
-    switch_option,
     with_port,
 )
 from hypothesis import given
@@ -42,12 +41,7 @@ def test_names_tell_formats() -> None:
     assert formats == [DocumentFormat.YAML] * 3 + [DocumentFormat.JSON, DocumentFormat.TOML, None]
 
 
-def test_options_and_ports_of_urls() -> None:
-    url = SourceUrl.parse("etcd://h/x?tls=true&verify=false&odd=yes")
-
-    assert [switch_option(url, name, default=True) for name in ("tls", "verify", "other")] == [True, False, True]
-    with pytest.raises(ValueError, match="option odd: 'yes' is neither true nor false"):
-        switch_option(url, "odd", default=True)
+def test_hosts_without_a_port_get_one() -> None:
     assert [with_port(host, 7) for host in ("h", "h:1", "[::1]", "[::1]:1")] == ["h:7", "h:1", "[::1]:7", "[::1]:1"]
 
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway_core.config import OptionalFileName
 from gateway_core.failure_text import failure_text
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
-
-if TYPE_CHECKING:
-    from gateway_plugin_sdk import SourceUrl
 
 __all__ = [
     "DOCUMENT_FORMATS",
@@ -26,7 +23,6 @@ __all__ = [
     "document_format",
     "failure_text",
     "is_server_url",
-    "switch_option",
     "with_port",
 ]
 
@@ -97,19 +93,6 @@ def is_server_url(text: str) -> bool:
         return False
     is_plain = not (parts.query or parts.fragment or any(character.isspace() for character in text))
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and is_plain
-
-
-def switch_option(url: SourceUrl, name: str, *, default: bool) -> bool:
-    """Return an option that is true or false.
-
-    :raises ValueError: it is neither.
-    """
-    text = url.options.get(name)
-    if text is None:
-        return default
-    if text not in {"true", "false"}:
-        raise ValueError(f"option {name}: {text!r} is neither true nor false")
-    return text == "true"
 
 
 def with_port(host: str, default: int) -> str:

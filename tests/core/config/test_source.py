@@ -44,33 +44,6 @@ def test_an_option_that_is_given_twice_is_refused() -> None:
         SourceUrl.parse("http://h/?a=1&a=2")
 
 
-def test_options_are_read_by_their_kind() -> None:
-    url = SourceUrl.parse("http://h/?interval=250ms&max_size=1KiB")
-
-    assert url.seconds("interval", 1) == 0.25
-    assert url.seconds("timeout", 7) == 7
-    assert url.size("max_size", 1) == 1024
-    assert url.size("other", 3) == 3
-
-
-@pytest.mark.parametrize("value", ["5", "-5s", "soon", "0"])
-def test_an_option_that_is_no_duration_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="option interval"):
-        SourceUrl.parse(f"http://h/?interval={value}").seconds("interval", 1)
-
-
-def test_an_option_that_is_no_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="option max_size: 'big'"):
-        SourceUrl.parse("http://h/?max_size=big").size("max_size", 1)
-
-
-def test_unknown_options_are_refused() -> None:
-    url = SourceUrl.parse("http://h/?intervall=5s")
-
-    with pytest.raises(ValueError, match="'intervall' is unknown: known are interval, timeout"):
-        url.allow_options("timeout", "interval")
-
-
 def test_a_root_is_a_path_unless_it_begins_like_a_url() -> None:
     roots = tuple(parse_root(text) for text in ("gateway.yaml", "/a/b", "etcd://h/x", "c:d"))
 

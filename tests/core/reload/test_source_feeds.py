@@ -67,7 +67,7 @@ async def test_a_source_that_is_silent_is_not_waited_for_forever() -> None:
     ("text", "said"),
     [
         ("nonsense://h/x", "'nonsense' is no source of configuration: known are http, https"),
-        ("https://h/x?interval=5", "option interval: '5' is not a duration"),
+        ("https://h/x?interval=5", 'option interval: "5" is not a duration'),
         ("http://a,b/x", "needs exactly one host"),
     ],
 )

@@ -6,13 +6,20 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 from gateway_core.cli.root import gateway as command_line
-from gateway_core.config.sources import SourceContext, SourceUrl
+from gateway_core.config.sources import SourceContext
 from gateway_extension_example import extension
 from gateway_extension_example.certificates_folder import CertificatesFolder
 from gateway_extension_example.endpoints_file import EndpointsFile, read_endpoints
 from gateway_extension_example.environment import EnvironmentSource
 from gateway_extension_example.first_available import FirstAvailable
-from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, StartGateway, eventually, factory_config
+from gateway_plugin_sdk.testing import (
+    ManualClock,
+    ScriptedUpstream,
+    StartGateway,
+    eventually,
+    factory_config,
+    source_url,
+)
 
 from tests.docs.blocks import blocks_of
 from tests.examples.extension.conftest import EXAMPLE
@@ -70,7 +77,7 @@ def context(**environ: str) -> SourceContext:
 
 
 async def test_a_configuration_comes_from_the_environment() -> None:
-    source = EnvironmentSource(SourceUrl.parse("env://CONFIG"), context(CONFIG="routes: []"))
+    source = EnvironmentSource(source_url(EnvironmentSource, "env://CONFIG"), context(CONFIG="routes: []"))
 
     state = await anext(aiter(source.documents()))
 
@@ -80,7 +87,7 @@ async def test_a_configuration_comes_from_the_environment() -> None:
 @pytest.mark.parametrize("url", ["env://", "env://A,B", "env://A/b", "env://MISSING"])
 def test_a_url_that_names_no_variable_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="names"):
-        EnvironmentSource(SourceUrl.parse(url), context(A="", B=""))
+        EnvironmentSource(source_url(EnvironmentSource, url), context(A="", B=""))
 
 
 @pytest.mark.usefixtures("installed")

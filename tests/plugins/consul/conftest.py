@@ -11,8 +11,8 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_plugin_consul.discovery import ConsulDiscovery
 from gateway_plugin_consul.source import ConsulSource
-from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.testing import factory_config
+from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState
+from gateway_plugin_sdk.testing import factory_config, source_url
 
 from tests.plugins.consul.agent import Agent
 
@@ -89,7 +89,7 @@ class Start:
 
     def make_source(self, url: str) -> ConsulSource:
         context = SourceContext(SystemClock(), Random(1), self.environ, lambda: self._session)
-        return ConsulSource(SourceUrl.parse(url), context)
+        return ConsulSource(source_url(ConsulSource, url), context)
 
     def discovery(self, **config: Any) -> Watched:
         return self._follow(self.make_discovery(**config).watch())

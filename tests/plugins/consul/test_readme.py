@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import yaml
-from gateway_plugin_consul.options import ConsulConfig, TlsConfig
-from gateway_plugin_consul.source import OPTIONS
+from gateway_plugin_consul.options import ConsulConfig, ConsulSourceConfig, TlsConfig
 
 README = Path(__file__).parents[3] / "plugins" / "consul" / "README.md"
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)]
@@ -29,4 +28,4 @@ def test_every_option_is_described() -> None:
         for name, field in model.model_fields.items():
             assert field.description, name
             assert name == "tls" or re.search(rf"^\|[^|]*`(tls\.)?{name}`[^|]*\|", text, re.MULTILINE), name
-    assert [name for name in OPTIONS if f"`{name}`" not in text] == []
+    assert [name for name in ConsulSourceConfig.model_fields if f"`{name}`" not in text] == []

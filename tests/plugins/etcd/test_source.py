@@ -10,8 +10,8 @@ import pytest
 from gateway_plugin_etcd.errors import EtcdError
 from gateway_plugin_etcd.keyspace import Scope
 from gateway_plugin_etcd.source import EtcdSource, scope_of
-from gateway_plugin_sdk import DocumentFormat, SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.testing import ManualClock
+from gateway_plugin_sdk import DocumentFormat, SourceContext, SourceState
+from gateway_plugin_sdk.testing import ManualClock, source_url
 
 from tests.plugins.etcd.server import PATIENCE, Etcd
 
@@ -25,7 +25,7 @@ def context(session: aiohttp.ClientSession | None = None, **environ: str) -> Sou
 
 
 def access_of(text: str, **environ: str) -> Any:
-    return EtcdSource(SourceUrl.parse(text), context(None, **environ))._access
+    return EtcdSource(source_url(EtcdSource, text), context(None, **environ))._access
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def watch(etcd: Etcd, session: aiohttp.ClientSession) -> AsyncIterator[Any
     running = []
 
     def begin(path: str = "/gateway") -> Any:
-        states = EtcdSource(SourceUrl.parse(f"etcd://{etcd.host}{path}"), context(session)).documents()
+        states = EtcdSource(source_url(EtcdSource, f"etcd://{etcd.host}{path}"), context(session)).documents()
         running.append(states)
 
         async def following() -> SourceState:
@@ -114,7 +114,7 @@ async def test_etcd_that_goes_away_is_told(etcd: Etcd, watch: Any) -> None:
 
 async def test_a_wrong_password_is_told_without_the_password(etcd: Etcd, session: aiohttp.ClientSession) -> None:
     await etcd.require_authentication("gateway", "right", "/gateway/")
-    url = SourceUrl.parse(f"etcd://gateway:wrongword@{etcd.host}/gateway")
+    url = source_url(EtcdSource, f"etcd://gateway:wrongword@{etcd.host}/gateway")
 
     with pytest.raises(EtcdError, match="authentication failed") as raised:
         await anext(EtcdSource(url, context(session)).documents())
@@ -158,11 +158,11 @@ def test_credentials_come_from_the_url_or_the_environment() -> None:
 )
 def test_a_url_that_cannot_work_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        EtcdSource(SourceUrl.parse(text), context())
+        EtcdSource(source_url(EtcdSource, text), context())
 
 
 def test_scopes() -> None:
     assert scope_of("/gateway") == scope_of("/gateway/") == Scope.below("/gateway")
     assert scope_of("/gateway.yml") == Scope.exactly("/gateway.yml")
-    assert isinstance(EtcdSource(SourceUrl.parse("etcd://h/v1.2"), context()), EtcdSource)
+    assert isinstance(EtcdSource(source_url(EtcdSource, "etcd://h/v1.2"), context()), EtcdSource)
     assert scope_of("/v1.2") == Scope.below("/v1.2")

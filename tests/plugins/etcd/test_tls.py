@@ -7,15 +7,15 @@ from random import Random
 import aiohttp
 import pytest
 from gateway_plugin_etcd.source import EtcdSource
-from gateway_plugin_sdk import SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.testing import ManualClock
+from gateway_plugin_sdk import SourceContext, SourceState
+from gateway_plugin_sdk.testing import ManualClock, source_url
 
 from tests.core.process import certificates
 from tests.plugins.etcd.server import PATIENCE, Etcd
 
 
 async def first(session: aiohttp.ClientSession, text: str) -> SourceState:
-    source = EtcdSource(SourceUrl.parse(text), SourceContext(ManualClock(), Random(1), {}, lambda: session))
+    source = EtcdSource(source_url(EtcdSource, text), SourceContext(ManualClock(), Random(1), {}, lambda: session))
     states = source.documents()
     try:
         return await asyncio.wait_for(anext(states), PATIENCE)

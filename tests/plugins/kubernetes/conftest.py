@@ -13,8 +13,8 @@ from gateway_core.clock import SystemClock
 from gateway_core.leases import Leases
 from gateway_plugin_kubernetes.discovery import KubernetesDiscovery
 from gateway_plugin_kubernetes.source import KubernetesSource
-from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.testing import factory_config
+from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState
+from gateway_plugin_sdk.testing import factory_config, source_url
 
 from tests.plugins.kubernetes.api_server import ApiServer
 
@@ -120,7 +120,7 @@ class Start:
 
     def make_source(self, url: str) -> KubernetesSource:
         context = SourceContext(SystemClock(), Random(1), {"KUBECONFIG": str(self._kubeconfig)}, lambda: self._session)
-        return KubernetesSource(SourceUrl.parse(url), context)
+        return KubernetesSource(source_url(KubernetesSource, url), context)
 
     def discovery(self, **config: Any) -> Watched:
         return self._follow(self.make_discovery(**config).watch())

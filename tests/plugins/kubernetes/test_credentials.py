@@ -14,7 +14,8 @@ from gateway_core.clock import SystemClock
 from gateway_plugin_kubernetes.cluster import Cluster, in_cluster
 from gateway_plugin_kubernetes.kubeconfig import load_kubeconfig
 from gateway_plugin_kubernetes.source import KubernetesSource
-from gateway_plugin_sdk import SourceContext, SourceUrl
+from gateway_plugin_sdk import SourceContext
+from gateway_plugin_sdk.testing import source_url
 
 from tests.plugins.kubernetes.api_server import ApiServer
 
@@ -47,7 +48,7 @@ async def server(mounted: Path) -> AsyncIterator[ApiServer]:
 async def names(cluster: Cluster, session: aiohttp.ClientSession) -> tuple[list[str], str]:
     """Return the documents that are found, or else the failure."""
     context = SourceContext(SystemClock(), Random(1), {}, lambda: session)
-    source = KubernetesSource(SourceUrl.parse("kubernetes://"), context, lambda: cluster)
+    source = KubernetesSource(source_url(KubernetesSource, "kubernetes://"), context, lambda: cluster)
     found: list[str] = []
     states = source.documents()
     try:

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import yaml
-from gateway_plugin_kubernetes.options import KubernetesConfig
-from gateway_plugin_kubernetes.source import OPTIONS
+from gateway_plugin_kubernetes.options import KubernetesConfig, KubernetesSourceConfig
 
 README = Path(__file__).parents[3] / "plugins" / "kubernetes" / "README.md"
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)]
@@ -27,4 +26,4 @@ def test_every_option_is_described() -> None:
     for name, field in KubernetesConfig.model_fields.items():
         assert field.description, name
         assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), name
-    assert [name for name in OPTIONS if f"`{name}`" not in text] == []
+    assert [name for name in KubernetesSourceConfig.model_fields if f"`{name}`" not in text] == []

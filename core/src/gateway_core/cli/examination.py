@@ -50,6 +50,9 @@ def examine(
         try:
             documents = fetch_sources(urls, offline=offline)
         except ConfigError as error:
+            if paths and any(problem.code == "source.invalid" for problem in error.problems):
+                # One that a file names is shown where it is named.
+                load(paths, registry=registry, environ=environ, offline=offline, is_partial=True)
             softened = list(missing_files_as_warnings(error.problems))
             if not offline or any(problem.is_error for problem in softened):
                 raise

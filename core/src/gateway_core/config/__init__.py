@@ -9,6 +9,7 @@ from gateway_core.config.catalog import (
     PluginDescription,
     factory_config,
     factory_findings,
+    option_findings,
 )
 from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.config_file import (
@@ -203,6 +204,7 @@ __all__ = [
     "load_config",
     "model_problems",
     "names_files",
+    "option_findings",
     "parse_duration",
     "parse_listen",
     "parse_network",

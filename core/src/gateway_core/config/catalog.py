@@ -7,7 +7,7 @@ plugin does, and is given an instance of it. One without takes no keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +17,7 @@ from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import is_at_secret, schema_secret_paths
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.suggestions import quote, shown
+from gateway_core.config.suggestions import quote, shown, there_are
 
 HOOK_TIMES: Final = "hook-times"
 """What a plugin `needs` to be told what each hook took; the gateway itself provides it."""
@@ -104,15 +104,33 @@ def factory_config(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Any:
 
 def factory_findings(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> Sequence[ConfigFinding]:
     """Return what is wrong with the configuration of a factory: by the schema of its model, then by the model."""
-    model: type[BaseModel] | None = getattr(factory, "config_model", None)
+    model = factory_model(factory)
     if model is None:
         return _read(factory, raw)[0]
     validator = SchemaValidator(model.model_json_schema(), is_sound=True)
     return validator.problems(raw) or _read(factory, raw)[0]
 
 
-def _read(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> tuple[Sequence[ConfigFinding], Any]:
+def option_findings(factory: ConfiguredFactory, options: Mapping[str, str]) -> Sequence[ConfigFinding]:
+    """Return what is wrong with the options in a URL, which are all text, for the model of a factory."""
+    model = factory_model(factory)
+    known = there_are([] if model is None else model.model_fields)
+    return [
+        replace(each, message=each.message.replace("unknown key", "unknown option"), remedy=each.remedy or known)
+        if each.is_key or not each.path
+        else replace(each, message=f"option {format_path(each.path)}: {each.message}")
+        for each in _read(factory, options)[0]
+    ]
+
+
+def factory_model(factory: ConfiguredFactory) -> type[BaseModel] | None:
+    """Return the model of a factory's configuration; None if it takes no keys."""
     model: type[BaseModel] | None = getattr(factory, "config_model", None)
+    return model
+
+
+def _read(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> tuple[Sequence[ConfigFinding], Any]:
+    model = factory_model(factory)
     if model is None:
         return [_unknown(key) for key in raw], {}
     try:

@@ -75,6 +75,10 @@ CODES: Final[Mapping[str, Code]] = {
         "a source was not asked, because of `--offline` (warning)",
         "check without `--offline` where the source can be reached",
     ),
+    "source.not-installed": Code(
+        "no installed extension offers sources of this scheme",
+        "correct the scheme, or install the extension: `pip install gateway-plugin-NAME`",
+    ),
     "source.unavailable": Code(
         "a source did not respond",
         "see that the source runs and can be reached from here; `--offline` checks without it",

@@ -29,6 +29,7 @@ from gateway_core.config.checks.references import (
     STRATEGIES,
     check_certificates,
     check_names,
+    check_sources,
     check_targets,
     check_upstreams,
 )
@@ -172,6 +173,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_order_keys(scope)
     check_upstreams(scope)
     check_certificates(scope)
+    check_sources(scope)
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)

@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from gateway_core.clock import Clock
 from gateway_core.config.documents import Document, Right
-from gateway_core.config.values import parse_duration, parse_size
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,7 +37,7 @@ class SourceUrl:
     """Percent-decoded; empty, or begins with a slash."""
 
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The query."""
+    """The query, as it is written."""
 
     username: str = ""
     password: str = ""
@@ -46,6 +45,10 @@ class SourceUrl:
     """The URL as given, with its secrets: not for logs."""
     rights: frozenset[Right] = frozenset()
     """What its documents may bring in; nothing for a URL of the command line."""
+    directory: Path | None = field(default=None, compare=False)
+    """Of the file that names it, where names of files in its options begin; None for a URL of the command line."""
+    config: Any = field(default=None, compare=False)
+    """The options as an instance of the source's ``config_model``; None until a source is made of the URL."""
 
     @classmethod
     def parse(cls, text: str) -> SourceUrl:
@@ -87,42 +90,6 @@ class SourceUrl:
         """What tells sources apart: everything but credentials, so that a new password is the same source."""
         kept = sorted((name, value) for name, value in self.options.items() if not _SECRET.search(name))
         return "&".join([str(self), *(f"{name}={value}" for name, value in kept)])
-
-    def seconds(self, name: str, default: float) -> float:
-        """Return an option that is a duration such as ``5s``.
-
-        :raises ValueError: it is none, or not longer than 0.
-        """
-        if name not in self.options:
-            return default
-        try:
-            value = parse_duration(self.options[name])
-        except ValueError as error:
-            raise ValueError(f"option {name}: {self.options[name]!r} {error}") from None
-        if value <= 0:
-            raise ValueError(f"option {name}: {self.options[name]!r} is not longer than 0")
-        return value
-
-    def size(self, name: str, default: int) -> int:
-        """Return an option that is a size such as ``1MiB``, in bytes.
-
-        :raises ValueError: it is none.
-        """
-        if name not in self.options:
-            return default
-        try:
-            return parse_size(self.options[name])
-        except ValueError as error:
-            raise ValueError(f"option {name}: {self.options[name]!r} {error}") from None
-
-    def allow_options(self, *known: str) -> None:
-        """Refuse options that nobody knows: a misspelt one would be without effect.
-
-        :raises ValueError: naming the first of them and what there is.
-        """
-        for name in self.options:
-            if name not in known:
-                raise ValueError(f"option {name!r} is unknown: known are {', '.join(sorted(known)) or 'none'}")
 
 
 def _check_port(host: str) -> None:
@@ -194,8 +161,15 @@ class ConfigSource(Protocol):
 class SourceFactory(Protocol):
     """A class of sources; what the ``gateway_config_sources`` hook offers by URL scheme."""
 
+    @property
+    def config_model(self) -> type[Any] | None:
+        """The pydantic model of the options in the URL's query; None takes no options."""
+        ...
+
     def __call__(self, url: SourceUrl, context: SourceContext) -> ConfigSource:
-        """Make it from what ``-c`` says; nothing is connected yet.
+        """Make a source; nothing is connected yet.
+
+        :param url: its ``config`` is an instance of the model.
 
         :raises ValueError: for a URL that cannot work, saying what is wrong with it, without its credentials.
         """

@@ -34,7 +34,8 @@ class ProcessHooks:
 
         Runs once when extensions are loaded.
 
-        :returns: by the scheme of the source's URL (``etcd`` for ``etcd://...``), a class (see ``SourceFactory``).
+        :returns: by the scheme of the source's URL (``etcd`` for ``etcd://...``), a class (see ``SourceFactory``) whose
+            ``config_model`` reads the options in the URL's query.
         """
 
     @hookspec

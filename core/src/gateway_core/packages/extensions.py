@@ -67,6 +67,7 @@ class Extensions:
             **{("discovery", name): factory for name, factory in self.discoveries.items()},
             **{("strategy", name): factory for name, factory in self.strategies.items()},
             **{("certificates", name): factory for name, factory in self.certificates.items()},
+            **{("source", scheme): factory for scheme, factory in self.config_sources.items()},
         }
 
     def commands(self) -> Sequence[click.Command]:
@@ -91,7 +92,7 @@ class Extensions:
                 self._refuse(extension, hook, f"returned {offer!r}: return a mapping of names to classes")
                 continue
             for name, factory in offer.items():
-                if defect := _defect(hook, factory):
+                if defect := _defect(factory):
                     self._refuse(extension, hook, f"{name!r} is {factory!r}, {defect}")
                 elif self._claims(extension, hook, name):
                     found[name] = factory
@@ -119,12 +120,12 @@ class Extensions:
         self.problems.append(ExtensionProblem(extension, hook, message))
 
 
-def _defect(hook: str, factory: object) -> str:
+def _defect(factory: object) -> str:
     """Return what is wrong with a factory; empty if nothing is."""
     if not isinstance(factory, type):
         return "which is not a class: offer the class, which is called with its configuration"
     model = getattr(factory, "config_model", None)
-    if hook == "gateway_config_sources" or model is None:
+    if model is None:
         return ""
     is_model = isinstance(model, type) and issubclass(model, BaseModel)
     return "" if is_model else f"whose config_model {model!r} is not a pydantic model class"

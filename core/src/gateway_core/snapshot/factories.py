@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,12 +16,15 @@ from gateway_core.config import (
     ConfigProblem,
     ConfiguredFactory,
     GatewayConfig,
+    Place,
     PlaceOf,
     factory_config,
     factory_findings,
     format_path,
+    option_findings,
 )
 from gateway_core.config.documents import comes_of_a_missing_file
+from gateway_core.config.sources import BUILT_IN, SourceContext, SourceFactory, SourceUrl, make_source
 from gateway_core.hooks import CertificateContext, CertificateFactory
 from gateway_core.upstreams import DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.strategies import StrategyFactory
@@ -58,6 +64,38 @@ def check_factories(
                 yield from _certificate_problems(entry, listen.address, certificates, key_path, place_of)
 
     return check
+
+
+def check_sources(extensions: Mapping[str, SourceFactory]) -> ExtraCheck:
+    """Return a check that finds URLs under ``sources`` that their sources refuse; nothing is connected."""
+
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+        for index, entry in enumerate(config.sources):
+            key_path = f"sources[{index}].url"
+            place = place_of(key_path)
+            url = replace(SourceUrl.parse(entry.url.reveal()), directory=Path(place.file).absolute().parent)
+            factory = {**extensions, **BUILT_IN}.get(url.scheme)
+            if factory is None:
+                continue  # A scheme that nothing offers is a problem of its own.
+            findings = option_findings(factory, url.options)
+            for each in findings:
+                yield ConfigProblem(place, key_path, each.message, code=each.code, remedy=each.remedy)
+            if not findings:
+                yield from _made_problems(url, extensions, place, key_path)
+
+    return check
+
+
+def _made_problems(
+    url: SourceUrl, extensions: Mapping[str, SourceFactory], place: Place, key_path: str
+) -> Iterator[ConfigProblem]:
+    context = SourceContext(SystemClock(), Random(), os.environ, _refuse)  # noqa: S311 - spreads load, no secret
+    try:
+        make_source(url, context, extensions)
+    except Exception as error:  # noqa: BLE001 - the extension's own code
+        message = str(error) if isinstance(error, ValueError) else f"the extension fails on it: {error!r}"
+        code = "file.missing" if comes_of_a_missing_file(error) else "source.invalid"
+        yield ConfigProblem(place, key_path, message, code=code)
 
 
 def _certificate_problems(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.config import ConfigError, Document, LoadedConfig
+from gateway_core.config import ConfigError, ConfigProblem, Document, GatewayConfig, LoadedConfig, PlaceOf
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot.checks import check_addresses, check_routes
 from gateway_core.snapshot.effects import check_effects
@@ -58,13 +58,16 @@ def load(
     return attempt(Extensions(registry.loaded()))
 
 
-_OFFERED: Final = frozenset({"certificates.unknown", "discovery.not-installed", "strategy.not-installed"})
+_OFFERED: Final = frozenset(
+    {"certificates.unknown", "discovery.not-installed", "source.not-installed", "strategy.not-installed"}
+)
 """Codes of problems with names that an extension may offer."""
 
 
 def _missing_names(error: ConfigError) -> set[str]:
     """Return the names in a configuration that an extension may offer, as they are written there."""
-    return {problem.value or "" for problem in error.problems if problem.code in _OFFERED}
+    values = {problem.value or "" for problem in error.problems if problem.code in _OFFERED}
+    return {value.partition("://")[0] for value in values}  # of a source the scheme
 
 
 def _load(
@@ -92,6 +95,7 @@ def _load(
             check_effects,
             check_hazards(registry),
             check_addresses,
+            _check_sources(extensions),
             *([] if extensions is None else [_factories_check(extensions)]),
         ],
         strategies=() if extensions is None else extensions.strategies.keys(),
@@ -101,6 +105,17 @@ def _load(
         is_partial=is_partial,
         patience=patience,
     )
+
+
+def _check_sources(extensions: Extensions | None) -> ExtraCheck:
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
+        if not config.sources:
+            return ()
+        from gateway_core.snapshot.factories import check_sources  # noqa: PLC0415 - only where sources are named
+
+        return check_sources({} if extensions is None else extensions.config_sources)(config, place_of)
+
+    return check
 
 
 def _factories_check(extensions: Extensions) -> ExtraCheck:

@@ -2,6 +2,7 @@
 
 from gateway_core.clock import ManualClock
 from gateway_core.config import factory_config
+from gateway_core.config.sources import source_url
 from gateway_core.hooks import FetchRequest
 from gateway_core.observe import HookCall
 from gateway_core.testing.client import Answer, Client
@@ -29,4 +30,5 @@ __all__ = [
     "eventually",
     "factory_config",
     "one_route",
+    "source_url",
 ]

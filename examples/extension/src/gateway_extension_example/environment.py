@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 from gateway_plugin_sdk import Document, SourceContext, SourceState, SourceUrl
 
 
 class EnvironmentSource:
     """A source for ``env://NAME``: one document, which never changes while the process lives."""
+
+    config_model: ClassVar[None] = None
 
     def __init__(self, url: SourceUrl, context: SourceContext) -> None:
         if len(url.hosts) != 1 or url.path.strip("/"):

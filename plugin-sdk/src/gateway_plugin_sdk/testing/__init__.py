@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         eventually,
         factory_config,
         one_route,
+        source_url,
     )
 
     from gateway_plugin_sdk.testing.pytest_plugin import StartGateway
@@ -48,6 +49,7 @@ __all__ = [
     "eventually",
     "factory_config",
     "one_route",
+    "source_url",
 ]
 
 if not TYPE_CHECKING:

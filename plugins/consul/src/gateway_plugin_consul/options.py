@@ -34,6 +34,49 @@ class TlsConfig(ConfigModel):
     """The name in the agents' certificates, such as ``server.dc1.consul``, if it is not that of the address."""
 
 
+class ConsulSourceConfig(ConfigModel):
+    """Options in the URL of a source ``consul://``."""
+
+    token: Secret = Secret("")
+    """ACL token, as the URL's password; unless given, that of CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE."""
+
+    token_file: OptionalFileName = ""
+    """File with the ACL token, read for each query."""
+
+    dc: str = ""
+    """Datacenter to ask about; the agent's own unless given."""
+
+    ns: str = ""
+    """Namespace (Consul Enterprise)."""
+
+    partition: str = ""
+    """Admin partition (Consul Enterprise)."""
+
+    wait: Annotated[Duration, Field(gt=0, le=600)] = 60.0
+    """How long the agent may hold a query back until something changes, 10m at most."""
+
+    timeout: Positive = 10.0
+    """Longest wait for a response beyond that."""
+
+    tls: bool = False
+    """Whether connections are encrypted."""
+
+    ca: OptionalFileName = ""
+    """File of the authorities to trust; the system's unless given."""
+
+    cert: OptionalFileName = ""
+    """File of the client certificate."""
+
+    key: OptionalFileName = ""
+    """File of the client certificate's key."""
+
+    verify: bool = True
+    """Whether the agent's certificate is checked."""
+
+    server_name: str = ""
+    """The name in the agents' certificates, if it is not that of the address."""
+
+
 class ConsulConfig(ConfigModel):
     """``discovery.config`` of the discovery ``consul``."""
 

@@ -4,59 +4,43 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from gateway_plugin_sdk import Document, SourceContext, SourceState, SourceUrl
-from gateway_plugin_sdk.unstable import switch_option, with_port
+from gateway_plugin_sdk.unstable import with_port
 
 from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery
 from gateway_plugin_consul.discovery import NoResponseError
 from gateway_plugin_consul.documents import KeysError, documents_of
+from gateway_plugin_consul.options import ConsulSourceConfig
 
 DEFAULT_HOST: Final = "127.0.0.1:8500"
 DEFAULT_PORT: Final = 8500
-LONGEST_WAIT: Final = 600.0
-OPTIONS: Final = (
-    "token",
-    "token_file",
-    "dc",
-    "ns",
-    "partition",
-    "wait",
-    "timeout",
-    "tls",
-    "ca",
-    "cert",
-    "key",
-    "verify",
-    "server_name",
-)
 
 
 class ConsulSource:
     """Follows the keys below a prefix."""
+
+    config_model: ClassVar[type[ConsulSourceConfig]] = ConsulSourceConfig
 
     def __init__(self, url: SourceUrl, context: SourceContext) -> None:
         """Read the options.
 
         :raises ValueError: one of them cannot be used.
         """
-        url.allow_options(*OPTIONS)
+        config: ConsulSourceConfig = url.config
         self._prefix = url.path.strip("/")
         self._place = f"consul://{','.join(url.hosts) or DEFAULT_HOST}"
-        wait = url.seconds("wait", 60.0)
-        if wait > LONGEST_WAIT:
-            raise ValueError(f"option wait: {url.options['wait']!r} is longer than 10m")
-        options = [(name, url.options.get(name, "")) for name in ("dc", "ns", "partition")]
+        options = [("dc", config.dc), ("ns", config.ns), ("partition", config.partition)]
         self._query = BlockingQuery(
             Agents(access_of(url, context), context.session),
             f"/v1/kv/{quote(self._prefix)}",
             [("recurse", "true"), *((name, value) for name, value in options if value)],
-            wait=wait,
-            timeout=url.seconds("timeout", 10.0),
+            wait=config.wait,
+            timeout=config.timeout,
             clock=context.clock,
             rng=context.rng,
             may_be_missing=True,
@@ -89,12 +73,13 @@ def access_of(url: SourceUrl, context: SourceContext) -> Access:
 
     :raises ValueError: an option or a file cannot be used.
     """
-    options = url.options
-    is_tls, is_verified = switch_option(url, "tls", default=False), switch_option(url, "verify", default=True)
+    config: ConsulSourceConfig = url.config
     hosts = url.hosts or (DEFAULT_HOST,)
     return Access(
-        tuple(check_address(f"{'https' if is_tls else 'http'}://{with_port(host, DEFAULT_PORT)}") for host in hosts),
-        Token.of(options.get("token", "") or url.password, options.get("token_file", ""), context.environ),
-        tls_of(options.get("ca", ""), options.get("cert", ""), options.get("key", ""), verify=is_verified),
-        options.get("server_name") or None,
+        tuple(
+            check_address(f"{'https' if config.tls else 'http'}://{with_port(host, DEFAULT_PORT)}") for host in hosts
+        ),
+        Token.of(config.token.reveal() or url.password, config.token_file, context.environ),
+        tls_of(config.ca, config.cert, config.key, verify=config.verify),
+        config.server_name or None,
     )

@@ -5,10 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from pathlib import PurePosixPath
-from typing import Final
+from typing import ClassVar, Final
 
-from gateway_plugin_sdk import Document, DocumentFormat, SourceContext, SourceState, SourceUrl, client_tls_context
-from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, document_format, switch_option, with_port
+from gateway_plugin_sdk import (
+    ConfigModel,
+    Document,
+    DocumentFormat,
+    Duration,
+    SourceContext,
+    SourceState,
+    SourceUrl,
+    client_tls_context,
+)
+from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, OptionalFileName, document_format, with_port
+from pydantic import Field
 
 from gateway_plugin_etcd.client import Access, EtcdClient
 from gateway_plugin_etcd.keyspace import Scope
@@ -19,33 +29,58 @@ DEFAULT_PORT: Final = 2379
 USERNAME_VARIABLE: Final = "GATEWAY_ETCD_USERNAME"
 PASSWORD_VARIABLE: Final = "GATEWAY_ETCD_PASSWORD"  # noqa: S105  # a name
 
-_OPTIONS: Final = ("prefix", "tls", "ca", "cert", "key", "timeout", "ping")
 _logger = logging.getLogger("gateway.plugins.etcd")
+
+
+class EtcdSourceConfig(ConfigModel):
+    """Options in the URL of a source ``etcd://``."""
+
+    prefix: str = ""
+    """Prefix of the keys, instead of the URL's path: for one that does not begin with a slash."""
+
+    tls: bool | None = None
+    """Whether connections are encrypted; they are where a file is given."""
+
+    ca: OptionalFileName = ""
+    """File of the authorities to trust; the system's unless given."""
+
+    cert: OptionalFileName = ""
+    """File of the client certificate."""
+
+    key: OptionalFileName = ""
+    """File of the client certificate's key."""
+
+    timeout: Duration = Field(default=5.0, gt=0)
+    """How long a call may take."""
+
+    ping: Duration = Field(default=5.0, gt=0)
+    """Silence after which a member is asked whether it is still there."""
 
 
 class EtcdSource:
     """The documents under a prefix. A key's ending tells the format: ``.json``, ``.toml``, else YAML."""
+
+    config_model: ClassVar[type[EtcdSourceConfig]] = EtcdSourceConfig
 
     def __init__(self, url: SourceUrl, context: SourceContext) -> None:
         """Read ``etcd://user:password@host:2379,host:2379/prefix``.
 
         :raises ValueError: the URL cannot work.
         """
-        url.allow_options(*_OPTIONS)
+        config: EtcdSourceConfig = url.config
         if not url.hosts:
             raise ValueError("has no host: write for example etcd://127.0.0.1:2379/gateway")
-        prefix = url.options.get("prefix", url.path)
+        prefix = config.prefix or url.path
         if not prefix.strip("/"):
             raise ValueError("has no prefix, and would read every key: write for example etcd://127.0.0.1:2379/gateway")
-        files = {name: url.options.get(name, "") for name in ("ca", "cert", "key")}
-        is_tls = switch_option(url, "tls", default=any(files.values()))
+        is_tls = bool(config.ca or config.cert or config.key) if config.tls is None else config.tls
         self._access = Access(
             tuple(f"{'https' if is_tls else 'http'}://{with_port(host, DEFAULT_PORT)}" for host in url.hosts),
             url.username or context.environ.get(USERNAME_VARIABLE, ""),
             url.password or context.environ.get(PASSWORD_VARIABLE, ""),
-            client_tls_context(files["ca"], files["cert"], files["key"]) if is_tls else None,
-            url.seconds("timeout", 5.0),
-            url.seconds("ping", 5.0),
+            client_tls_context(config.ca, config.cert, config.key) if is_tls else None,
+            config.timeout,
+            config.ping,
         )
         self._scope = scope_of(prefix)
         self._name = f"{url.scheme}://{','.join(url.hosts)}"

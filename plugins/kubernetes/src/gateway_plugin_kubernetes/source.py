@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
-from typing import Final
+from typing import ClassVar
 
 from gateway_plugin_sdk import GatewayError, SourceContext, SourceState, SourceUrl, Tasks
 
@@ -15,12 +14,9 @@ from gateway_plugin_kubernetes.discovery import GATHER_SECONDS
 from gateway_plugin_kubernetes.documents import documents_of
 from gateway_plugin_kubernetes.kubeconfig import cluster_loader
 from gateway_plugin_kubernetes.objects import read_config_map
-from gateway_plugin_kubernetes.selector import Selector
+from gateway_plugin_kubernetes.options import KubernetesSourceConfig
 from gateway_plugin_kubernetes.store import Store
 from gateway_plugin_kubernetes.watcher import Collection, Watcher, WatchSettings
-
-DEFAULT_LABEL: Final = "gateway/config"
-OPTIONS: Final = ("label", "kubeconfig", "context", "timeout", "watch_timeout", "resync")
 
 
 class NoResponseError(GatewayError):
@@ -30,26 +26,24 @@ class NoResponseError(GatewayError):
 class KubernetesSource:
     """Follows the ConfigMaps of one namespace, or of all."""
 
+    config_model: ClassVar[type[KubernetesSourceConfig]] = KubernetesSourceConfig
+
     def __init__(self, url: SourceUrl, context: SourceContext, load: LoadCluster | None = None) -> None:
         """Read the options and the credentials.
 
         :raises ValueError: one of them cannot be used.
         """
-        url.allow_options(*OPTIONS)
+        config: KubernetesSourceConfig = url.config
         if len(url.hosts) > 1 or url.path not in {"", "/"} or url.username or url.password:
             raise ValueError(
                 "has more than a namespace and options: write for example kubernetes://shop?label=app=gateway"
             )
         self._context = context
-        self._settings = WatchSettings(url.seconds("watch_timeout", 120.0), _resync(url))
-        load = load or cluster_loader(
-            url.options.get("kubeconfig", ""), url.options.get("context", ""), context.environ
-        )
-        self._api = Api(load, context.session, url.seconds("timeout", 10.0))
+        self._settings = WatchSettings(config.watch_timeout, config.resync)
+        load = load or cluster_loader(config.kubeconfig, config.context, context.environ)
+        self._api = Api(load, context.session, config.timeout)
         namespace = url.hosts[0] if url.hosts else self._api.cluster.namespace
-        label = url.options.get("label") or DEFAULT_LABEL
-        Selector.parse(label)
-        self._collection = Collection.of("/api/v1", namespace, "configmaps", {"labelSelector": label})
+        self._collection = Collection.of("/api/v1", namespace, "configmaps", {"labelSelector": config.label})
 
     async def documents(self) -> AsyncGenerator[SourceState]:
         """Yield the documents once the list is there, and after each change.
@@ -73,10 +67,3 @@ class KubernetesSource:
                     raise NoResponseError(maps.failure)
         finally:
             await tasks.aclose()
-
-
-def _resync(url: SourceUrl) -> float:
-    with suppress(KeyError):
-        if url.options["resync"] == "0":
-            return 0.0
-    return url.seconds("resync", 1800.0)

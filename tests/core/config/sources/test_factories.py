@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigError, Document
-from gateway_core.config.sources import SourceContext, SourceState, SourceUrl, UnknownSourceError, make_source
-from gateway_core.config.sources.factories import configured_urls, with_configured
+from gateway_core.config import ConfigError, ConfigModel, Document, OptionalFileName, PositiveDuration, Secret
+from gateway_core.config.sources import (
+    SourceContext,
+    SourceState,
+    SourceUrl,
+    UnknownSourceError,
+    make_source,
+    source_url,
+)
+from gateway_core.config.sources.factories import configured_urls, with_config, with_configured
 from gateway_core.config.sources.http_source import HttpSource
+from gateway_core.config.values import PositiveSize
 
 from tests.core.config.conftest import Load
 
@@ -21,7 +31,18 @@ def no_session() -> None:
 CONTEXT = SourceContext(SystemClock(), Random(1), {}, no_session)  # type: ignore[arg-type]
 
 
+class Options(ConfigModel):
+    name: str = ""
+    wait: PositiveDuration = 1.0
+    verify: bool = True
+    most: PositiveSize = 10
+    token: Secret = Secret("")
+    ca: OptionalFileName = ""
+
+
 class Mine:
+    config_model: ClassVar[type[Options] | None] = Options
+
     def __init__(self, url: SourceUrl, context: SourceContext) -> None:
         self.url = url
 
@@ -35,6 +56,57 @@ def test_the_scheme_decides() -> None:
     assert isinstance(make_source(SourceUrl.parse("mine://h/x"), CONTEXT, extensions), Mine)
     assert isinstance(make_source(SourceUrl.parse("https://h/x"), CONTEXT, extensions), HttpSource)
     assert isinstance(make_source(SourceUrl.parse("http://127.0.0.1/x"), CONTEXT, extensions), HttpSource)
+
+
+def test_a_source_gets_its_options_as_its_model_reads_them() -> None:
+    text = "mine://h/x?name=123&wait=250ms&verify=false&most=1KiB&token=hush"
+
+    made = make_source(SourceUrl.parse(text), CONTEXT, {"mine": Mine})
+
+    assert isinstance(made, Mine)
+    assert made.url.config == Options(name="123", wait=0.25, verify=False, most=1024, token=Secret("hush"))
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("waitt=5s", 'unknown option "waitt": did you mean "wait"?'),
+        ("team=shop", 'unknown option "team": there are ca, most, name, token, verify and wait'),
+        ("wait=5", 'option wait: "5" is not a duration: write for example 250ms'),
+        ("wait=0", 'option wait: "0" is not longer than 0'),
+        ("wait=", 'option wait: "" is not a duration'),
+        ("most=big", 'option most: "big" is not a size'),
+        ("verify=maybe", 'option verify: "maybe" is text, where true or false is expected'),
+        ("team=hush&token=hush", 'unknown option "team"'),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_name_and_without_secrets(query: str, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        make_source(SourceUrl.parse(f"mine://h/x?{query}"), CONTEXT, {"mine": Mine})
+
+    assert "hush" not in str(caught.value)
+
+
+def test_a_source_without_a_model_takes_no_options() -> None:
+    class Plain(Mine):
+        config_model = None
+
+    with pytest.raises(ValueError, match='unknown option "a": it takes no keys'):
+        source_url(Plain, "mine://h/x?a=1")
+    assert source_url(Plain, "mine://h/x").config == {}
+
+
+def test_names_of_files_in_options_begin_at_the_file_that_names_the_source(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "b.yaml").write_text(
+        "sources: [{url: 'mine://h/a?ca=ca.pem'}, {url: 'mine://h/b?ca=/x.pem'}]"
+    )
+    (tmp_path / "gateway.yaml").write_text("include: inner/*.yaml")
+
+    found = configured_urls([tmp_path / "gateway.yaml"], {})
+
+    assert [with_config(Mine, url).config.ca for url in found] == [f"{tmp_path}/inner/ca.pem", "/x.pem"]
+    assert source_url(Mine, "mine://h/a?ca=ca.pem").config.ca == "ca.pem"
 
 
 def test_an_unknown_scheme_says_what_there_is() -> None:

@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import DocumentFormat
-from gateway_core.config.source import SourceContext, SourceState, SourceUrl
+from gateway_core.config.source import SourceContext, SourceState
+from gateway_core.config.sources import BUILT_IN, source_url
 from gateway_core.config.sources.http_source import HttpSource, HttpSourceError, format_of
 
 
@@ -63,7 +64,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 def source(site: Site, session: aiohttp.ClientSession, rest: str = "g.yaml", user: str = "", **environ: str) -> Any:
     joiner = "&" if "?" in rest else "?"
-    url = SourceUrl.parse(f"http://{user}127.0.0.1:{site.port}/{rest}{joiner}interval=20ms")
+    url = source_url(BUILT_IN["http"], f"http://{user}127.0.0.1:{site.port}/{rest}{joiner}interval=20ms")
     return HttpSource(url, SourceContext(SystemClock(), Random(1), environ, lambda: session)).documents()
 
 
@@ -193,7 +194,7 @@ def test_certificates_that_cannot_be_read_are_refused() -> None:
     context = SourceContext(SystemClock(), Random(1), {}, aiohttp.ClientSession)
 
     with pytest.raises(ValueError, match="files of ca cannot be used"):
-        HttpSource(SourceUrl.parse("https://h/g.yaml?ca=/nowhere.pem"), context)
+        HttpSource(source_url(BUILT_IN["http"], "https://h/g.yaml?ca=/nowhere.pem"), context)
 
 
 @pytest.mark.parametrize(
@@ -216,14 +217,14 @@ def test_a_configuration_comes_unencrypted_only_from_this_machine_or_if_that_is_
     context = SourceContext(SystemClock(), Random(1), {}, aiohttp.ClientSession)
 
     if is_allowed:
-        HttpSource(SourceUrl.parse(url), context)
+        HttpSource(source_url(BUILT_IN["http"], url), context)
     else:
         with pytest.raises(ValueError, match="unencrypted: write https://, or add"):
-            HttpSource(SourceUrl.parse(url), context)
+            HttpSource(source_url(BUILT_IN["http"], url), context)
 
 
 def test_a_misspelt_acceptance_is_refused() -> None:
     context = SourceContext(SystemClock(), Random(1), {}, aiohttp.ClientSession)
 
-    with pytest.raises(ValueError, match="'yes' is neither true nor false"):
-        HttpSource(SourceUrl.parse("http://h/x?allow_http=yes"), context)
+    with pytest.raises(ValueError, match='option allow_http: "maybe"'):
+        HttpSource(source_url(BUILT_IN["http"], "http://h/x?allow_http=maybe"), context)

@@ -68,6 +68,22 @@ def check_upstreams(scope: Scope) -> None:
             _check_discovery(scope, (*path, "discovery"), discovery)
 
 
+SOURCES: Final = frozenset({"http", "https"})
+"""The schemes of sources that need no extension."""
+
+
+def check_sources(scope: Scope) -> None:
+    """Report sources that nothing provides."""
+    offered = {*SOURCES, *(name for section, name in scope.factories if section == "source")}
+    for path, entry in mappings(scope.document, "sources"):
+        scheme, is_url, _ = (text(entry, "url") or "").partition("://")
+        if is_url and scheme not in offered:
+            where = (*path, "url")
+            remedy = scope.install_hint(where, scheme) or scope.suggestion(scheme, offered) or there_are(offered)
+            message = f"{quote(scheme)} is not a source of configuration that is installed"
+            scope.add(where, message, code="source.not-installed", remedy=remedy)
+
+
 def check_certificates(scope: Scope) -> None:
     """Report certificates that no extension offers."""
     offered = sorted(name for section, name in scope.factories if section == "certificates")

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from gateway_core.config.config_file import OptionalFileName
 from gateway_core.config.documents import Right
-from gateway_core.config.models.base import Section
+from gateway_core.config.models.base import ConfigModel, Section
 from gateway_core.config.models.listen import Address
 from gateway_core.config.secret import SecretUrl
 from gateway_core.config.source import SourceUrl
@@ -110,6 +111,34 @@ class SourceConfig(Section):
 
     allow: tuple[Right, ...] = ()
     """``env``: its documents may use ``${NAME}``; ``files``: they may use ``${file:...}`` and name files."""
+
+
+class HttpSourceConfig(ConfigModel):
+    """Options in the URL of a source ``http://`` or ``https://``; none of them is sent."""
+
+    interval: PositiveDuration = 5.0
+    """Time between two requests, give or take a little."""
+
+    timeout: PositiveDuration = 10.0
+    """How long a response may take."""
+
+    max_size: PositiveSize = 16777216
+    """Largest document."""
+
+    ca: OptionalFileName = ""
+    """File of the authorities to trust; the system's unless given."""
+
+    cert: OptionalFileName = ""
+    """File of the client certificate."""
+
+    key: OptionalFileName = ""
+    """File of the client certificate's key."""
+
+    allow_http: bool = False
+    """``true`` accepts ``http://`` to another machine, over which anyone on the way could change the configuration."""
+
+    query: str = ""
+    """The query that is sent, percent-encoded once more: ``?query=team%3Dshop`` requests ``?team=shop``."""
 
 
 class LogConfig(Section):

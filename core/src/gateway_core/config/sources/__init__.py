@@ -11,7 +11,7 @@ from gateway_core.config.source import (
     paths_of,
     urls_of,
 )
-from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source
+from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source, source_url
 from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, WatchSet
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "make_source",
     "parse_root",
     "paths_of",
+    "source_url",
     "urls_of",
 ]

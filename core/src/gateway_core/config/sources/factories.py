@@ -9,8 +9,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from gateway_core.config.catalog import factory_model, option_findings
+from gateway_core.config.config_file import FILE_KEY
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
-from gateway_core.config.models.process import LogConfig, SourceConfig
+from gateway_core.config.models.process import HttpSourceConfig, LogConfig, SourceConfig
+from gateway_core.config.redaction import marked_paths
 from gateway_core.config.source import ConfigSource, SourceContext, SourceFactory, SourceUrl
 
 
@@ -18,13 +21,16 @@ class UnknownSourceError(ValueError):
     """A scheme that neither the core nor an extension has."""
 
 
-def _http(url: SourceUrl, context: SourceContext) -> ConfigSource:
-    from gateway_core.config.sources.http_source import HttpSource  # noqa: PLC0415  # aiohttp takes long to import
+class _Http:
+    config_model: type[HttpSourceConfig] = HttpSourceConfig
 
-    return HttpSource(url, context)
+    def __call__(self, url: SourceUrl, context: SourceContext) -> ConfigSource:
+        from gateway_core.config.sources.http_source import HttpSource  # noqa: PLC0415  # aiohttp takes long to import
+
+        return HttpSource(url, context)
 
 
-BUILT_IN: Final[Mapping[str, SourceFactory]] = {"http": _http, "https": _http}
+BUILT_IN: Final[Mapping[str, SourceFactory]] = {"http": _Http(), "https": _Http()}
 
 
 def make_source(url: SourceUrl, context: SourceContext, extensions: Mapping[str, SourceFactory]) -> ConfigSource:
@@ -32,7 +38,7 @@ def make_source(url: SourceUrl, context: SourceContext, extensions: Mapping[str,
 
     :param extensions: what extensions offer, by scheme.
     :raises UnknownSourceError: nobody has its scheme.
-    :raises ValueError: the URL cannot work.
+    :raises ValueError: the URL cannot work, or an option is unknown or refused.
     """
     factory = BUILT_IN.get(url.scheme) or extensions.get(url.scheme)
     if factory is None:
@@ -40,7 +46,39 @@ def make_source(url: SourceUrl, context: SourceContext, extensions: Mapping[str,
         raise UnknownSourceError(
             f"{url.scheme!r} is no source of configuration: known are {known}, or install gateway-plugin-{url.scheme}"
         )
-    return factory(url, context)
+    return factory(with_config(factory, url), context)
+
+
+def with_config(factory: SourceFactory, url: SourceUrl) -> SourceUrl:
+    """Return a URL with its options as an instance of the factory's model.
+
+    :raises ValueError: naming each option that is unknown or refused; the text shows no secret.
+    """
+    options = _with_absolute_files(factory, url)
+    findings = option_findings(factory, options)
+    if findings:
+        raise ValueError("; ".join(each.text for each in findings))
+    model = factory_model(factory)
+    return replace(url, config={} if model is None else model.model_validate(options))
+
+
+def source_url(factory: SourceFactory, text: str) -> SourceUrl:
+    """Return what a source is given for the text of a URL; for tests of sources.
+
+    :raises ValueError: it is no URL, or an option is unknown or refused.
+    """
+    return with_config(factory, SourceUrl.parse(text))
+
+
+def _with_absolute_files(factory: SourceFactory, url: SourceUrl) -> Mapping[str, str]:
+    """Return the options; relative names of files begin at the file that names the source."""
+    model = factory_model(factory)
+    if url.directory is None or model is None or not url.options:
+        return url.options
+    files = {path[0] for path in marked_paths(model.model_json_schema(), FILE_KEY)}
+    return {
+        name: str(url.directory / value) if value and name in files else value for name, value in url.options.items()
+    }
 
 
 def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[SourceUrl, ...]:
@@ -50,8 +88,9 @@ def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[
     """
     found: dict[str, SourceUrl] = {}
     for written in _written(paths, environ, "sources"):
-        for entry in written if isinstance(written, list) else ():
-            url = _url(entry)
+        directory, entries = written
+        for entry in entries if isinstance(entries, list) else ():
+            url = _url(entry, directory)
             if url is not None:
                 found.setdefault(url.identity, url)
     return tuple(found.values())
@@ -59,7 +98,7 @@ def configured_urls(paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[
 
 def configured_log(paths: Sequence[Path], environ: Mapping[str, str]) -> LogConfig:
     """Return how these files and directories have the log written; the default if they do not say. Blocks."""
-    for written in _written(paths, environ, "log"):
+    for _, written in _written(paths, environ, "log"):
         try:
             return LogConfig.model_validate(written)
         except ValidationError:
@@ -67,14 +106,17 @@ def configured_log(paths: Sequence[Path], environ: Mapping[str, str]) -> LogConf
     return LogConfig()
 
 
-def _written(paths: Sequence[Path], environ: Mapping[str, str], wanted: str) -> Iterator[object]:
-    """Yield the values of a top-level key in these files; nothing of what cannot be read."""
+def _written(paths: Sequence[Path], environ: Mapping[str, str], wanted: str) -> Iterator[tuple[Path | None, object]]:
+    """Yield the values of a top-level key in these files, each with its file's directory.
+
+    Nothing is yielded of what cannot be read.
+    """
     if not _may_have(paths, wanted.encode()):
         return
     # A process that only serves does without the YAML parser.
     from gateway_core.config.merge_documents import Gatherer  # noqa: PLC0415
     from gateway_core.config.substitution import Substitution  # noqa: PLC0415
-    from gateway_core.config.yaml_constructor import Constructor  # noqa: PLC0415
+    from gateway_core.config.yaml_constructor import Constructor, node_place  # noqa: PLC0415
 
     gatherer = Gatherer(Substitution(environ))
     gatherer.add_paths(paths)
@@ -82,7 +124,7 @@ def _written(paths: Sequence[Path], environ: Mapping[str, str], wanted: str) -> 
     for root in gatherer.roots:
         for key, node in root.value:
             if key.value == wanted:
-                yield constructor.construct(node)
+                yield gatherer.document_of(node_place(node).file).directory, constructor.construct(node)
 
 
 def _may_have(paths: Sequence[Path], key: bytes) -> bool:
@@ -102,9 +144,9 @@ def with_configured(urls: Sequence[SourceUrl], configured: Sequence[SourceUrl]) 
     return (*given, *(url for url in configured if url.identity not in named))
 
 
-def _url(entry: object) -> SourceUrl | None:
+def _url(entry: object, directory: Path | None) -> SourceUrl | None:
     try:
         config = SourceConfig.model_validate(entry)
     except ValidationError:
         return None
-    return replace(SourceUrl.parse(config.url.reveal()), rights=frozenset(config.allow))
+    return replace(SourceUrl.parse(config.url.reveal()), rights=frozenset(config.allow), directory=directory)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
-import ssl
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from yarl import URL
@@ -18,17 +17,14 @@ from yarl import URL
 from gateway_core.backoff import Backoff
 from gateway_core.client_tls import client_tls_context
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
+from gateway_core.config.models.process import HttpSourceConfig
 from gateway_core.config.source import SourceContext, SourceState, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.failure_text import failure_text
 
-INTERVAL: Final = 5.0
-TIMEOUT: Final = 10.0
-LARGEST: Final = 16 * 1024 * 1024
 LONGEST_PAUSE: Final = 60.0
 TOKEN_VARIABLE: Final = "GATEWAY_HTTP_TOKEN"  # noqa: S105  # a name
 
-_OPTIONS: Final = ("interval", "timeout", "max_size", "ca", "cert", "key", "allow_http")
 _MEDIA_TYPES: Final = {"json": DocumentFormat.JSON, "toml": DocumentFormat.TOML, "yaml": DocumentFormat.YAML}
 
 
@@ -54,8 +50,8 @@ class Known:
 class HttpSource:
     """One document at a URL.
 
-    Of the URL's query, ``interval``, ``timeout``, ``max_size``, ``ca``, ``cert`` and ``key`` are options and are not
-    sent. Credentials come from the URL's user info (Basic) or the variable ``GATEWAY_HTTP_TOKEN`` (Bearer).
+    The URL's query holds options (`HttpSourceConfig`), which are not sent. Credentials come from the URL's user info
+    (Basic) or the variable ``GATEWAY_HTTP_TOKEN`` (Bearer).
     """
 
     def __init__(self, url: SourceUrl, context: SourceContext) -> None:
@@ -65,15 +61,17 @@ class HttpSource:
         """
         if len(url.hosts) != 1:
             raise ValueError("needs exactly one host")
-        if url.scheme == "http" and not _is_allowed_plain(url):
+        config: HttpSourceConfig = url.config
+        if url.scheme == "http" and not config.allow_http and not _is_here(url):
             raise ValueError("brings the configuration unencrypted: write https://, or add ?allow_http=true")
         self._name = str(url)
         self._context = context
-        self._interval = url.seconds("interval", INTERVAL)
-        self._timeout = aiohttp.ClientTimeout(total=url.seconds("timeout", TIMEOUT))
-        self._largest = url.size("max_size", LARGEST)
-        self._tls = _tls_context(url)
-        self._url = URL(_without_options(url), encoded=True)
+        self._interval = config.interval
+        self._timeout = aiohttp.ClientTimeout(total=config.timeout)
+        self._largest = config.max_size
+        self._tls = client_tls_context(config.ca, config.cert, config.key) or True
+        parts = urlsplit(url.text)
+        self._url = URL(urlunsplit((parts.scheme, url.hosts[0], parts.path or "/", config.query, "")), encoded=True)
         self._headers = _headers(url, context)
 
     async def documents(self) -> AsyncGenerator[SourceState]:
@@ -134,23 +132,13 @@ def format_of(media_type: str, name: str) -> DocumentFormat:
     return FORMATS.get(PurePosixPath(name).suffix, DocumentFormat.YAML)
 
 
-def _is_allowed_plain(url: SourceUrl) -> bool:
-    """Whether the connection is protected, or an unprotected one is allowed."""
-    allowed = url.options.get("allow_http", "false")
-    if allowed not in {"true", "false"}:
-        raise ValueError(f"option allow_http: {allowed!r} is neither true nor false")
+def _is_here(url: SourceUrl) -> bool:
+    """Whether the server is on this machine."""
     host = URL.build(authority=url.hosts[0], scheme="http").host or ""
     try:
-        is_here = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_here = host == "localhost"
-    return is_here or allowed == "true"
-
-
-def _without_options(url: SourceUrl) -> str:
-    parts = urlsplit(url.text)
-    query = [(name, value) for name, value in url.options.items() if name not in _OPTIONS]
-    return urlunsplit((parts.scheme, url.hosts[0], parts.path or "/", urlencode(query), ""))
+        return host == "localhost"
 
 
 def _headers(url: SourceUrl, context: SourceContext) -> dict[str, str]:
@@ -162,11 +150,6 @@ def _headers(url: SourceUrl, context: SourceContext) -> dict[str, str]:
     elif token:
         headers["Authorization"] = f"Bearer {token}"
     return headers
-
-
-def _tls_context(url: SourceUrl) -> ssl.SSLContext | bool:
-    ca, cert, key = (url.options.get(name, "") for name in ("ca", "cert", "key"))
-    return client_tls_context(ca, cert, key) or True
 
 
 def _refusal(response: aiohttp.ClientResponse) -> str:
