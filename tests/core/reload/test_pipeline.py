@@ -141,6 +141,28 @@ async def test_whatever_goes_wrong_is_told_and_the_next_reload_works(
     await tasks.aclose()
 
 
+async def test_a_part_of_what_is_being_written_is_not_reported(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    tasks = Tasks()
+    tasks.spawn(bench.pipeline.run(), name="reload")
+    good, bench.answer = bench.answer, Verdict(WatchSet(), problems=(PROBLEM,))
+    bench.gate.clear()
+    bench.pipeline.request("gateway.yaml changed")
+    await bench.changed.wait()
+
+    bench.pipeline.request("gateway.yaml changed")
+    bench.gate.set()
+    while bench.validated < 2:
+        bench.changed.clear()
+        await bench.changed.wait()
+        bench.answer = good
+        bench.pipeline.request("gateway.yaml changed")
+    bench.answer = good
+    await bench.until(1)
+
+    assert "rejected" not in caplog.text
+    await tasks.aclose()
+
+
 async def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
     async with asyncio.timeout(20):
         while text not in caplog.text:  # noqa: ASYNC110  # a log has no event

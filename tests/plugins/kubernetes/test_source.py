@@ -70,7 +70,7 @@ async def test_a_server_that_refuses_at_the_start_is_a_failure(server: ApiServer
         ("kubernetes://shop/path", "has more than a namespace"),
         ("kubernetes://me:word@shop", "has more than a namespace"),
         ("kubernetes://a,b", "has more than a namespace"),
-        ("kubernetes://shop?lable=x", "option 'lable' is unknown"),
+        ("kubernetes://shop?lable=x", 'unknown option "lable": did you mean "label"'),
         ("kubernetes://shop?watch_timeout=x", "option watch_timeout"),
         ("kubernetes://shop?context=none", "no context 'none'"),
     ],

@@ -34,6 +34,10 @@ from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
+_WRITTEN_ON: Final = 0.3
+"""Seconds that a configuration which is rejected is waited for to change: it may be in the middle of being written."""
+_MOST_PARTS: Final = 10
+"""Times in a row that one is waited for."""
 _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a worker ended meanwhile."""
 
@@ -145,9 +149,9 @@ class Pipeline:
     async def _reload(self, why: str) -> ReloadOutcome:
         self.history.begin(why)
         try:
-            before, verdict = await self._look()
+            verdict = await self._look_until_written()
             changes, problems = await self.put_in_force(verdict, self._prepare)
-            await self._settle(verdict, before)
+            await self._settle(verdict)
         except ConfigError as error:
             emit(
                 CONFIG_REJECTED,
@@ -195,16 +199,35 @@ class Pipeline:
 
         :raises ValidationFailedError: there is no verdict.
         """
-        _, verdict = await self._look()
+        return await self._look()
+
+    async def _look_until_written(self) -> Verdict:
+        """Validate; again when what is rejected turns out to be only a part of what is being written."""
+        verdict = await self._look()
+        for _ in range(_MOST_PARTS):
+            if verdict.bundle is not None or not await self._is_written_on():
+                break
+            verdict = await self._look()
         return verdict
 
-    async def _look(self) -> tuple[Fingerprint, Verdict]:
+    async def _is_written_on(self) -> bool:
+        try:
+            async with asyncio.timeout(_WRITTEN_ON):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        if self._waiting:  # for a reload of their own
+            return False
+        self._wanted.clear()
+        return True
+
+    async def _look(self) -> Verdict:
         before = await self._watcher.take(self._watched)
         verdict = await self._validate(self._paths)
         await self._settle(verdict, before)
-        return before, verdict
+        return verdict
 
-    async def _settle(self, verdict: Verdict, before: Fingerprint) -> None:
+    async def _settle(self, verdict: Verdict, before: Fingerprint | None = None) -> None:
         # A broken configuration may not have got as far as its includes: their repair must be noticed as well.
         found = verdict.watch | WatchSet.of(self._paths)
         self._watched = found if verdict.bundle is not None else found | self._watched

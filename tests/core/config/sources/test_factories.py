@@ -64,7 +64,9 @@ def test_a_source_gets_its_options_as_its_model_reads_them() -> None:
     made = make_source(SourceUrl.parse(text), CONTEXT, {"mine": Mine})
 
     assert isinstance(made, Mine)
-    assert made.url.config == Options(name="123", wait=0.25, verify=False, most=1024, token=Secret("hush"))
+    assert made.url.config == Options.model_validate(
+        {"name": "123", "wait": "250ms", "verify": False, "most": 1024, "token": "hush"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_what_a_source_substituted_is_shown_in_no_problem(load: Load) -> None:
 
 def test_a_source_is_a_url_and_its_rights_are_known(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
-        load("sources: [{url: /etc/x}, {url: etcd://h/x, allow: [network]}, {}]\n" + ROUTE)
+        load("sources: [{url: /etc/x}, {url: https://h/x, allow: [network]}, {}]\n" + ROUTE)
 
     assert [(each.key_path, each.code) for each in caught.value.problems] == [
         ("sources[0].url", "value.invalid"),

@@ -151,10 +151,10 @@ async def test_text_that_is_not_utf_8_fails(site: Site, session: aiohttp.ClientS
             await following(source(site, session))
 
 
-async def test_options_stay_here_and_the_rest_of_the_query_is_sent(site: Site, session: aiohttp.ClientSession) -> None:
-    await following(source(site, session, "a%20b/g.yaml?timeout=3s&version=7&max_size=1MiB"))
+async def test_options_stay_here_and_the_option_query_is_sent(site: Site, session: aiohttp.ClientSession) -> None:
+    await following(source(site, session, "a%20b/g.yaml?timeout=3s&query=version%3D7%26a%3D%2520&max_size=1MiB"))
 
-    assert site.seen[0].path_qs == "/a%20b/g.yaml?version=7"
+    assert site.seen[0].path_qs == "/a%20b/g.yaml?version=7&a=%20"
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,36 @@ async def test_a_change_while_loading_is_reported_afterwards(tmp_path: Path) -> 
         assert await asyncio.wait_for(anext(changes), 10) == (file,)
 
 
+async def test_a_change_of_a_file_that_loading_has_only_found_is_reported_afterwards(tmp_path: Path) -> None:
+    root, included = tmp_path / "gateway.yaml", tmp_path / "routes.yaml"
+    root.write_text("a")
+    watcher = FileWatcher(poll_interval=0.05)
+    before = await watcher.take(WatchSet.of([root]))
+
+    included.write_text("written while it was loaded, perhaps behind what was read of it")
+    await watcher.watch(WatchSet.of([root, included]), before)
+
+    async with aclosing(watcher.changes()) as changes:
+        assert await asyncio.wait_for(anext(changes), 10) == (included,)
+        assert await next_change(changes, lambda n: root.write_text(f"b{n}")) == (root,)
+
+
+async def test_a_change_after_the_last_look_is_reported_whatever_is_watched_next(tmp_path: Path) -> None:
+    root, included = tmp_path / "gateway.yaml", tmp_path / "routes.yaml"
+    for file in (root, included):
+        file.write_text("a")
+        os.utime(file, (0, 0))
+    watcher = FileWatcher(poll_interval=0.05)
+    before = await watcher.take(WatchSet.of([root]))
+    await watcher.watch(WatchSet.of([root, included]), before)
+
+    included.write_text("b")
+    await watcher.watch(WatchSet.of([root, included, tmp_path / "cert.pem"]))
+
+    async with aclosing(watcher.changes()) as changes:
+        assert await asyncio.wait_for(anext(changes), 10) == (included,)
+
+
 async def test_watching_other_files_takes_effect_at_once(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "gateway.yaml", tmp_path / "b" / "gateway.yaml"
     for file in (first, second):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway_core.clock import Clock, SystemClock
 from gateway_core.config.documents import LARGEST_FILE, read_regular, real_path
 from gateway_core.events import CONFIG_WATCH_POLLS, emit
 from gateway_core.tasks import spawn
@@ -26,7 +27,8 @@ LONGEST_BURST_MS: Final = 800
 class FileWatcher:
     """Watches what a configuration was read from; what is watched may change after every load."""
 
-    def __init__(self, *, poll_interval: float = 2.0) -> None:
+    def __init__(self, *, poll_interval: float = 2.0, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._poll_ms = max(50, int(poll_interval * 1000))
         self._watched = WatchSet()
         self._seen = Fingerprint()
@@ -37,11 +39,17 @@ class FileWatcher:
 
     async def take(self, watched: WatchSet) -> Fingerprint:
         """Look at files before they are loaded; the result goes to `watch` afterwards."""
-        return await asyncio.to_thread(Fingerprint.take, watched, self._seen)
+        began = self._clock.wall()
+        taken = await asyncio.to_thread(Fingerprint.take, watched, self._seen)
+        taken.began = began
+        return taken
 
-    async def watch(self, watched: WatchSet, before: Fingerprint) -> None:
-        """Watch these from now on, and report what differs from how it was ``before`` they were loaded."""
-        self._seen = await asyncio.to_thread(before.extended, watched)
+    async def watch(self, watched: WatchSet, before: Fingerprint | None = None) -> None:
+        """Watch these from now on, and report what differs from how it was ``before`` they were loaded.
+
+        :param before: None is how everything was when it was looked at last.
+        """
+        self._seen = await asyncio.to_thread((before or self._seen).extended, watched)
         self._watched = watched
         directories = await asyncio.to_thread(watched.watched_directories)
         if directories != self._directories:
@@ -66,6 +74,7 @@ class FileWatcher:
         if watched is not self._watched:
             return ()
         changed = now.changed_since(self._seen)
+        now.began = self._seen.began
         self._seen = now
         return changed
 
@@ -118,6 +127,11 @@ async def _next(bursts: AsyncGenerator[object]) -> bool:
 
 
 ABSENT = "absent"
+UNKNOWN = "unknown"
+"""Of a file that may have been written while it was loaded."""
+
+_COARSE: Final = 0.02
+"""Seconds by which the times of files may be behind the clock: the system sets them once a tick."""
 
 _Stat = tuple[int, int, int, int]
 
@@ -165,9 +179,11 @@ def _nearest_existing(directory: Path) -> Path:
 class Fingerprint:
     """What was in the files of a watch set; blocking, so call it in a thread."""
 
-    __slots__ = ("entries", "stats")
+    __slots__ = ("began", "entries", "stats")
 
     def __init__(self) -> None:
+        self.began = float("inf")
+        """Seconds since the epoch at which it was begun, before anything was loaded."""
         self.entries: dict[Path, str] = {}
         self.stats: dict[Path, _Stat] = {}
 
@@ -196,12 +212,18 @@ class Fingerprint:
     def extended(self, watched: WatchSet) -> Fingerprint:
         """Return this fingerprint for another watch set: what it has stays as it was seen, the rest is read now.
 
-        So a file that changed while it was being loaded still counts as changed afterwards.
+        So a file that changed while it was being loaded still counts as changed afterwards. One that loading has found
+        was not seen before that: if it was written since, what was loaded of it is not known.
         """
         wanted = watched.files | watched.directories
         taken = Fingerprint.take(
             WatchSet(watched.files - self.entries.keys(), watched.directories - self.entries.keys())
         )
+        for path, stat in list(taken.stats.items()):
+            if stat[2] / 1e9 >= self.began - _COARSE:
+                taken.entries[path] = UNKNOWN
+                del taken.stats[path]
+        taken.began = self.began
         taken.entries.update({path: seen for path, seen in self.entries.items() if path in wanted})
         taken.stats.update({path: stat for path, stat in self.stats.items() if path in wanted})
         return taken
