@@ -213,7 +213,7 @@ class Attempt:
             self._outcome = status
         owner.on_response(head, body, complete)
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data: bytes | memoryview) -> None:
         self._owner.on_body(data)
 
     def on_end(self, trailer: bytes) -> None:

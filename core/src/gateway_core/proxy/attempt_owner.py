@@ -194,8 +194,8 @@ class AttemptOwner(Protocol):
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         """Called with the head, and the part of the body that came with it."""
 
-    def on_body(self, data: bytes) -> None:
-        """Called with the next part of the body."""
+    def on_body(self, data: bytes | memoryview) -> None:
+        """Called with the next part of the body; who keeps it makes bytes of it."""
 
     def on_end(self, trailers: bytes) -> None:
         """Called when the response is complete; ``trailers`` is a block of fields."""

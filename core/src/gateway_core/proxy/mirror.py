@@ -210,7 +210,7 @@ class MirrorCopy:
         else:
             self._watch(self._mirror.timeouts.idle, self.directory.now())
 
-    def on_body(self, data: bytes) -> None:  # noqa: ARG002 - dropped
+    def on_body(self, data: bytes | memoryview) -> None:  # noqa: ARG002 - dropped
         """Drop it."""
         self._watch(self._mirror.timeouts.idle, self.directory.now())
 

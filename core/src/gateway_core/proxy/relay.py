@@ -325,12 +325,12 @@ class Relay:
         block = undo.apply(head.block, facts)
         return head if block is head.block else head.with_block(block)
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data: bytes | memoryview) -> None:
         exchange, phase = self._exchange, self.phase
         if phase is None:
             exchange.writer.data(data)
         else:
-            phase.on_body(data)
+            phase.on_body(bytes(data))
             if not phase.is_decided:
                 return
         if not exchange.writer.is_paused:

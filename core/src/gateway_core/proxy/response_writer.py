@@ -67,7 +67,7 @@ class ResponseWriter(Protocol):
         :raises ValueError: a hook left what is no final status, or a reason that is no field value; nothing is written.
         """
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes | memoryview) -> None:
         """Write the next part of the body."""
 
     def end(self, trailers: bytes = b"") -> None:

@@ -314,9 +314,9 @@ class UpstreamCall:
         if complete:
             self.on_end(b"")
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data: bytes | memoryview) -> None:
         if data:
-            self._buffer.append(data)
+            self._buffer.append(bytes(data))
             self._buffered += len(data)
             self._more.set()
         if self._buffered > HIGH_WATER:

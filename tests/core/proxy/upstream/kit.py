@@ -49,7 +49,7 @@ class Recorder:
         if complete:
             self.on_end(b"")
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data: bytes | memoryview) -> None:
         assert self.head is not None
         self.body += data
 

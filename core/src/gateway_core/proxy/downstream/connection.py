@@ -115,8 +115,7 @@ class ClientConnection(asyncio.Protocol):
             if b"\n" not in data and waiting.size <= self._proxy.limits.max_head_bytes:
                 return
             data, position = waiting.take()
-        position = self._read_request(data, position)
-        if position < len(data):
+        if (position := self._read_request(data, position)) < len(data):
             self._hold(data, position)
 
     def _hold(self, data: bytes, position: int) -> None:
@@ -253,8 +252,10 @@ class ClientConnection(asyncio.Protocol):
         if self._input.size and self.intake.body is not None:
             self._wait_for_turn()
 
+    def view_received(self, data: memoryview) -> bool:  # noqa: ARG002 - what comes is parsed, and may be kept
+        return False
+
     def is_in_body(self) -> bool:
-        """Whether the rest of a large body is expected, or of what is dropped."""
         return self.intake.body is not None or not self.shutdown.is_reading
 
     def may_read(self) -> bool:
@@ -333,7 +334,6 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes that are written and that the client has not taken."""
         return self._transport.get_write_buffer_size()
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature

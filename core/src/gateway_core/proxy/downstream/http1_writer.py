@@ -204,11 +204,12 @@ class Http1ResponseWriter:
 
     # -- bodies
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes | memoryview) -> None:
         framing = self._framing
         if data and framing is not _NONE:
             self.bytes_sent += len(data)
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if framing is _CHUNKED else data)
+            is_chunked = framing is _CHUNKED
+            self._transport.write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if is_chunked else data)
 
     def end(self, trailers: bytes = b"") -> None:
         if self._framing is _CHUNKED:

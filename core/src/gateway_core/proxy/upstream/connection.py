@@ -181,6 +181,15 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         self._begin_body(known, body)
 
+    def view_received(self, data: memoryview) -> bool:
+        """Pass a part of a body on without a copy, unless it needs a closer look than its length."""
+        handler = self.handler
+        if self._state != _LENGTH or handler is None or len(data) >= self._remaining:
+            return False
+        self._remaining -= len(data)
+        handler.on_body(data)
+        return True
+
     def _take_body(self, data: bytes) -> None:
         """Take the next part of a body that is not in chunks."""
         handler = self.handler
