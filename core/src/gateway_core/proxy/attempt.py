@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
+from gateway_core.proxy.address_race import AddressRace, connect
 from gateway_core.proxy.attempt_owner import (
     ENDINGS,
     STALE,
@@ -49,7 +50,7 @@ class Attempt:
     # What few attempts set has its default here and a place in the dictionary when it is set.
     is_queued = False
     """Whether it waits for a connection that its upstream's limits allow."""
-    _connecting: asyncio.Task[None] | None = None
+    _connecting: asyncio.Task[None] | AddressRace | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
 
@@ -153,7 +154,7 @@ class Attempt:
                 seconds = max(0.001, min(seconds or NEVER, terms.total_deadline - now))
             owner.on_waiting(0)
             pool = owner.directory.pool_for(endpoint, self.upstream)
-            self._connecting = pool.connect(seconds, self._connected, terms.proxy_client)
+            self._connecting = connect(self, pool, owner.directory.now, seconds, terms.proxy_client)
             return False
         if owner.body is not None:
             self._send(connection, head)
@@ -162,7 +163,7 @@ class Attempt:
             connection.send(self, head[0], head[1])
         return True
 
-    def _connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
+    def connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
         self._connecting = None
         try:
             if connection is None:
@@ -205,7 +206,7 @@ class Attempt:
         assert endpoint is not None
         if complete:
             self.upstream.record(endpoint, status, self.picked_at, now)
-            self._count_out(endpoint)
+            self.count_out(endpoint)
         elif endpoint.is_guarded:
             # Its breaker waits for this response, whose body may take hours.
             self.upstream.record(endpoint, status, self.picked_at, now)
@@ -245,7 +246,7 @@ class Attempt:
         if self.responded_at:
             self._leave(ending.outcome, detail, ending.event)
             owner.on_broken(ending.reason, detail)
-        elif failure in STALE and connection is not None and connection.uses > 1 and self._history().takes_resend():
+        elif failure in STALE and connection is not None and connection.uses > 1 and self.history().takes_resend():
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             self._is_resent = True
             self.connect(owner.prepare(self.picked))
@@ -271,17 +272,16 @@ class Attempt:
         assert self.endpoint is not None
         return self.endpoint
 
-    def _history(self) -> Retries:
+    def history(self) -> Retries:
         retries = self.retries = self.retries or Retries(self._owner, self.terms)
         return retries
 
     def _retry_or_fail(self, failure: Failure, detail: str) -> None:
         """Make another attempt if the policy allows it, or report the failure."""
-        endpoint, retries, ending = self.picked, self._history(), ENDINGS[failure]
+        endpoint, retries, ending = self.picked, self.history(), ENDINGS[failure]
         retries.note(endpoint, ending.word, self.picked_at)
         self._leave(ending.outcome, detail, ending.event)
-        can_fail_over = self.upstream.can_fail_over(endpoint, retries.attempted)
-        delay = retries.delay(ending.outcome, can_fail_over=can_fail_over)
+        delay = retries.delay(ending.outcome, can_fail_over=self.upstream.can_fail_over(endpoint, retries.attempted))
         if delay is not None:
             retries.begin(delay, endpoint, self.picked_at)
         else:
@@ -293,7 +293,7 @@ class Attempt:
         policy = self.terms.policy
         if not policy.is_enabled or str(status) not in policy.on:
             return False
-        retries = self._history()
+        retries = self.history()
         delay = retries.delay(status)
         if delay is None:
             return False
@@ -372,7 +372,7 @@ class Attempt:
             else:
                 self._leave(self._outcome)
         else:
-            self._count_out(self.picked)
+            self.count_out(self.picked)
 
     def _leave(self, outcome: int | None, detail: str = "", event: Event | None = None) -> None:
         """End the attempt; the upstream learns from its outcome unless it did already, the log of its event."""
@@ -382,9 +382,9 @@ class Attempt:
         if outcome is not None:
             now = self._owner.directory.now()
             self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event)
-        self._count_out(self.picked)
+        self.count_out(self.picked)
 
-    def _count_out(self, endpoint: Endpoint) -> None:
+    def count_out(self, endpoint: Endpoint) -> None:
         if self._is_counted:
             self._is_counted = False
             if self.retries is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,3 +143,27 @@ def make_pool(
         resolver=resolver,
         sweeper=sweeper or make_sweeper(),
     )
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that does not respond: its queue of connections is full, so that the kernel drops what comes."""
+    with silent_listener() as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def silent_listener() -> Iterator[socket.socket]:
+    """The same, as the socket that listens: it responds once connections are accepted."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(2)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(listener.getsockname())
+            yield listener
+        finally:
+            for each in waiting:
+                each.close()

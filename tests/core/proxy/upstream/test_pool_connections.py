@@ -8,8 +8,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from tests.core.proxy.upstream.kit import (
     make_pool,
     make_sweeper,
     open_connection,
+    silent_port,
 )
 from tests.programs import program
 
@@ -57,23 +57,6 @@ class Addresses:
 
 def address(port: int, host: str = "127.0.0.1") -> AddressInfo:
     return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))
-
-
-@contextmanager
-def silent_port() -> Iterator[int]:
-    """A port that does not respond: its queue of connections is full, so that the kernel drops what comes."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(2)]
-        try:
-            for each in waiting:
-                each.setblocking(False)
-                each.connect_ex(listener.getsockname())
-            yield listener.getsockname()[1]
-        finally:
-            for each in waiting:
-                each.close()
 
 
 async def test_a_name_whose_first_address_is_silent_connects_to_the_next_one(start_server: StartServer) -> None:
