@@ -209,3 +209,10 @@ async def eventually(url: str, path: str, expected: str) -> None:
             return
         assert time.monotonic() < deadline, f"{status} {body}"
         await asyncio.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that it has started, and those that they have."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    found = [int(each) for thread in threads for each in (thread / "children").read_text().split()]
+    return [*found, *(each for child in found for each in children_of(child))]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.environment import PLUGIN, Environment
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_json
+from tests.end_to_end.kit import Gateway, Upstream, children_of, eventually, get, get_json
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -164,6 +164,31 @@ async def test_what_is_broken_or_gone_leaves_the_old_code_serving(
         await eventually(url, "/load", "tiny 4.0")
 
     assert load.lost == []
+    await gateway.stops()
+
+
+async def test_a_successor_that_cannot_start_leaves_every_worker_as_it_was(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path
+) -> None:
+    environment.install("1.0")
+    gateway = start(config(upstream, 3), python=environment.python)
+    url = await gateway.ready()
+    workers = children_of(gateway.process.pid)[-3:]
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    count = f"import os, uuid; open({str(starts)!r} + '/' + uuid.uuid4().hex, 'w').close()"
+    fails = f"assert len(os.listdir({str(starts)!r})) != 2, 'no space left on device'"
+
+    environment.install("2.0", start=f"{count}; {fails}")
+    await gateway.says("old one stays in force|configuration rejected.*old one stays")
+
+    assert "no space left" in "\n".join(gateway.lines)
+    assert {await get(url, "/load") for _ in range(12)} == {(200, "tiny 1.0")}
+    assert all(Path(f"/proc/{pid}").exists() for pid in workers)
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGHUP)
+    await gateway.says("configuration in force: .*3 workers replaced one by one", after=after)
+    assert {await get(url, "/load") for _ in range(12)} == {(200, "tiny 2.0")}
     await gateway.stops()
 
 

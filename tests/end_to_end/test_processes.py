@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, Upstream, children_of, eventually, get
 
 Start = Callable[..., Gateway]
 
@@ -56,13 +56,6 @@ def config(upstream: Upstream, workers: int, plugins: str = "", path: str = "/fi
         f"  - {{id: fine, path: {path}, target: '{upstream.url}'}}\n"
         f"  - {{id: load, path: /load, target: '{upstream.url}'{plugins}}}\n"
     )
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the processes that it has started, and those that they have."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    found = [int(each) for thread in threads for each in (thread / "children").read_text().split()]
-    return [*found, *(each for child in found for each in children_of(child))]
 
 
 def command_of(pid: int) -> str:

@@ -244,9 +244,6 @@ WORKER_NOT_REPLACED: Final = _event(
 WORKER_KILLED: Final = _event(
     "worker.killed", _WARNING, "a worker did not drain in time, and was killed", "worker", "pid"
 )
-WORKER_STUCK: Final = _event(
-    "worker.stuck", _ERROR, "a worker keeps a configuration that the others do not have", "worker", "reason"
-)
 WORKER_ORPHANED: Final = _event(
     "worker.orphaned", _WARNING, "the supervisor is gone; the worker drains and ends", "worker"
 )

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from gateway_core.errors import GatewayError
 from gateway_core.process.child import OTHER_PROTOCOL, WATCHER, Child, Forked, wait_for_exit
 from gateway_core.reload.bundle import PROTOCOL
 
@@ -67,6 +69,15 @@ async def test_what_a_child_cannot_be_started_for_leaves_nothing_behind(monkeypa
 
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_a_release_without_such_processes_is_named_before_one_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("gateway_core.process.child._ENTRY", tmp_path / "gone.py")
+
+    with pytest.raises(GatewayError, match="another release, whose processes this one cannot start: stop the gateway"):
+        await Child.spawn(WATCHER, "the watcher")
 
 
 async def test_a_child_of_another_version_says_so_and_ends(

@@ -10,7 +10,7 @@ import pytest
 from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError, ProcessEndedError
-from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, ValidationHungError, Verdict
 from gateway_core.reload.history import State
 from gateway_core.reload.pipeline import Change, Pipeline
 from gateway_core.tasks import Tasks
@@ -110,7 +110,7 @@ async def test_a_change_of_a_file_reloads(bench: Bench) -> None:
     ("answer", "failure", "told"),
     [
         (Verdict(WatchSet(), problems=(PROBLEM,)), None, "g.yaml:1:2: workers: is wrong"),
-        (ValidationFailedError("it crashed"), None, "it crashed"),
+        (ValidationHungError("it hangs"), None, "it hangs"),
         (None, ConfigError([PROBLEM]), "g.yaml:1:2: workers: is wrong"),
         (None, GatewayError("cannot listen"), "cannot listen"),
     ],
@@ -198,19 +198,32 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
     await tasks.aclose()
 
 
-async def test_a_worker_that_ends_meanwhile_costs_no_edit_and_one_that_always_ends_no_endless_attempts(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("answer", "failure", "what"),
+    [
+        (None, ProcessEndedError("worker 0 ended while it prepared the configuration"), "applied"),
+        (ValidationFailedError("validation ended with status -9 and no verdict"), None, "validated"),
+    ],
+)
+async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_ends_no_endless_attempts(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Exception | None,
+    failure: Exception | None,
+    what: str,
 ) -> None:
     monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
     tasks = Tasks()
     tasks.supervise(bench.pipeline.run, name="reload")
-    bench.failure = ProcessEndedError("worker 0 ended while it prepared the configuration")
+    good = bench.answer
+    bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
         bench.pipeline.request("SIGHUP")
-        await until_logged(caplog, "not applied, the old one stays in force")
+        await until_logged(caplog, f"not {what}, the old one stays in force")
     assert caplog.text.count("attempted again") == 3
 
-    bench.failure = None
+    bench.answer, bench.failure = good, None
     bench.pipeline.request("SIGHUP")
     await bench.until(1)
 

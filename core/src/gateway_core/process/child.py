@@ -26,8 +26,10 @@ import tempfile
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, cast
 
+from gateway_core.errors import GatewayError
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
 from gateway_core.process.plugin_guard import handing_on
@@ -46,6 +48,9 @@ _LAST_WORDS: Final = 0.5
 """Seconds in which what a child sent before its end is read."""
 
 _MOST_OUTPUT: Final = 2000
+
+_ENTRY: Final = Path(__file__).with_name("roles.py")
+"""What a fresh interpreter runs."""
 
 OTHER_PROTOCOL: Final = 3
 """Exit status of a child that does not understand the program that started it."""
@@ -133,8 +138,14 @@ class Child:
 
         :param inherited: the descriptors that it has beside its channel.
         :param captures: keep what it prints, and end it with the processes that it starts.
+        :raises GatewayError: what is installed now is another release, which has no such process.
         :raises OSError: the system has no process, memory or descriptors for it.
         """
+        if not await asyncio.to_thread(_ENTRY.is_file):
+            raise GatewayError(
+                "the gateway that is installed now is another release, whose processes this one cannot start: stop the "
+                "gateway and start it, or install the release that runs"
+            )
         ours, theirs = socket.socketpair()
         try:
             with theirs:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -72,7 +73,7 @@ async def _run(
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)
-        return await program.run(lambda bundle: _model_for(bundle, left, forked), verdict)
+        return await program.run(partial(_model_for, left=left, forked=forked), verdict)
     except StoppedError:
         return program.given_up()
     except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
@@ -89,17 +90,23 @@ async def _first(program: Program) -> Verdict:
     return verdict
 
 
-def _model_for(bundle: ConfigBundle, left: Handover | None, forked: _Forked) -> ProcessModel:
+def _model_for(
+    bundle: ConfigBundle, before: ProcessModel | None, left: Handover | None, forked: _Forked
+) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
         from gateway_core.process.in_process import InProcessServer  # noqa: PLC0415  # a supervisor does without the data path
 
+        if isinstance(before, InProcessServer):
+            return before
         forked.template.sock.close()
         spawn(wait_for_exit(forked.template), name="reap the template")
         return InProcessServer()
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
     from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 
+    if isinstance(before, Supervisor):
+        return before
     return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ))
 
 

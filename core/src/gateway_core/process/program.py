@@ -26,13 +26,16 @@ from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.reload.last_good import LastBundle
-from gateway_core.reload.pipeline import Change, Pipeline, check_protocol
+from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
 from gateway_core.reload.sources import Sources
 from gateway_core.tasks import Tasks
 
 if TYPE_CHECKING:
     from gateway_core.admin import AdminListener
 
+
+ModelFor = Callable[[ConfigBundle, ProcessModel | None], ProcessModel]
+"""Returns what serves a configuration: the given model, whose configuration could not be started, or another one."""
 
 _STOP_MARGIN: Final = 5.0
 """Seconds beside `drain_delay` and `shutdown_timeout` after which the process ends whatever plugins do."""
@@ -138,11 +141,8 @@ class Program:
             await self._sources.aclose()
         await self._validator.aclose()
 
-    async def run(self, model_for: Callable[[ConfigBundle], ProcessModel], verdict: Verdict) -> int | Handover:
-        """Serve until a signal ends it; return the exit status, or what a new program takes over.
-
-        :param model_for: makes what serves a configuration; again for each one that cannot be started.
-        """
+    async def run(self, model_for: ModelFor, verdict: Verdict) -> int | Handover:
+        """Serve until a signal ends it; return the exit status, or what a new program takes over."""
         try:
             await self.signals.run_until_signal(self._start(model_for, verdict))
         except ConfigError as error:
@@ -175,23 +175,34 @@ class Program:
         await self._close_admin()
         return handover
 
-    async def _start(self, model_for: Callable[[ConfigBundle], ProcessModel], verdict: Verdict) -> None:
+    async def _start(self, model_for: ModelFor, verdict: Verdict) -> None:
         """Serve the configuration, or what is left of it without the documents that cannot be started.
 
         :raises ConfigError: nothing is left.
         """
+        model: ProcessModel | None = None
 
         async def prepare(bundle: ConfigBundle) -> Change:
+            nonlocal model
             logs.configure(bundle.log())  # before a plugin or another process writes something
-            model = model_for(bundle)
-            try:
-                change = await model.prepare(bundle)
-            except BaseException:
-                await model.stop(0)
-                raise
+            before, model = model, model_for(bundle, model)
+            if before is not None and before is not model:
+                await before.stop(0)
+            change = await model.prepare(bundle)
             self.model = model
-            return Change(partial(self._commit_first, bundle, change), partial(self._discard_first, model, change))
+            return Change(partial(self._commit_first, bundle, change), partial(self._discard_first, change))
 
+        try:
+            await self._start_or_fall_back(verdict, prepare)
+        except BaseException:
+            self.model = None
+            if model is not None:
+                await model.stop(0)
+            raise
+        await self._control.open()
+        memory.freeze()
+
+    async def _start_or_fall_back(self, verdict: Verdict, prepare: Prepare) -> None:
         try:
             changes, problems = await self.pipeline.put_in_force(verdict, prepare)
         except ConfigError as error:
@@ -202,8 +213,6 @@ class Program:
             self.pipeline.history.fail("the last good configuration was started", error.problems)
         else:
             self.pipeline.history.succeed(changes, problems)
-        await self._control.open()
-        memory.freeze()
 
     async def _commit_first(self, bundle: ConfigBundle, change: Change) -> str:
         changes = await change.commit()
@@ -212,10 +221,9 @@ class Program:
         await self._keep(bundle)
         return changes
 
-    async def _discard_first(self, model: ProcessModel, change: Change) -> None:
+    async def _discard_first(self, change: Change) -> None:
         self.model = None
         await change.discard()
-        await model.stop(0)
 
     def _tell_ready(self) -> None:
         assert self.model is not None

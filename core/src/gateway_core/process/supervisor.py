@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -17,7 +16,7 @@ from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
-from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, WORKER_STUCK, emit
+from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, emit
 from gateway_core.hooks import SharedStores
 from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
@@ -29,7 +28,13 @@ from gateway_core.process.overview import exposition, merge, own_samples, status
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.template import Template
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
-from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
+from gateway_core.process.worker_handle import (
+    WorkerEndedError,
+    WorkerHandle,
+    WorkerRefusedError,
+    WorkerServices,
+    start_in_sandbox,
+)
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
@@ -38,8 +43,8 @@ from gateway_core.snapshot.yielder import Yielder
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
 
-_LAUNCHED_AHEAD: Final = 2
-_QUERY_TIMEOUT: Final = 5.0
+_LAUNCHED_AT_ONCE: Final = 4
+"""Workers that get ready at the same time."""
 
 
 @dataclass(slots=True)
@@ -80,7 +85,7 @@ class Supervisor:
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        self._watcher = WatcherProcess(self._clock)
+        self._watcher = WatcherProcess(self._clock, template)
         services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings)
         self._pool = WorkerPool(self._sockets, services, template, () if handover is None else handover.counts)
 
@@ -100,9 +105,12 @@ class Supervisor:
         try:
             if self._pool.bundle is None:
                 await self._begin(plan)
-            plan.sockets = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
-            await self._watcher.use(bundle, loaded.config)
-            await self._prepare(plan)
+            try:
+                plan.sockets = await asyncio.to_thread(bind_listeners, self._sockets, loaded)
+                await self._watcher.use(bundle, loaded.config)
+                await self._prepare(plan)
+            except (ConfigError, GatewayError, OSError) as error:
+                self._go_on_with_old_workers(plan, error)
         except BaseException as error:
             await self._discard(plan)
             raise _as_config_error(error) from error
@@ -119,27 +127,23 @@ class Supervisor:
         if left is not None:
             self._take(plan)
             plan.is_takeover = True
+            plan.reasons.append("the program is new")
             for number, worker in enumerate(left.workers):
                 await self._pool.adopt(number, worker)
 
     async def _prepare(self, plan: _Plan) -> None:
-        if plan.is_takeover:
-            plan.reasons.append("the program is new")
-        elif self._pool.bundle is None:
-            numbers = range(count_of(plan.config))
-            started = await asyncio.gather(*(self._launch(each, plan) for each in numbers), return_exceptions=True)
-            failed = [each for each in started if isinstance(each, BaseException)]
-            if failed:
-                raise failed[0]
-            return
-        else:
+        """Have the running workers prepare, or successors of all of them before any of them serves.
+
+        A successor that fails then costs nothing. A worker that has ended for its successor could not come back: the
+        code of before may be installed no more.
+        """
+        if self._pool.bundle is not None and not plan.is_takeover:
             plan.reasons += self._reasons_to_roll(plan)
             if not plan.reasons and await self._prepare_together(plan, self._pool.bundle):
                 return
-        try:
-            await self._launch(0, plan)
-        except (WorkerRefusedError, ChannelClosedError) as error:
-            self._go_on_with_old_workers(plan, error)
+        if plan.reasons:
+            await self._launch([0], plan)  # which shows whether the others are worth starting
+        await self._launch(range(len(plan.ready), count_of(plan.config)), plan)
 
     async def _prepare_together(self, plan: _Plan, running: ConfigBundle) -> bool:
         """Have all workers prepare; return False, and say why in the plan, if they have to be replaced instead."""
@@ -181,14 +185,12 @@ class Supervisor:
     async def _commit(self, plan: _Plan) -> str:
         """Have every worker serve what is prepared.
 
-        :raises ConfigError: a later worker does not, and those that do already are replaced by `_discard`.
+        :raises GatewayError: none does, and those that served go on.
         """
         try:
             changes = await self._commit_together(plan) if plan.is_together else await self._roll(plan)
-        except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
-            if not plan.is_takeover or not len(self._pool):
-                raise _as_config_error(error) from error
-            self._go_on_with_old_workers(plan, error)
+        except (ChannelClosedError, TimeoutError) as error:
+            self._go_on_with_old_workers(plan, WorkerEndedError(f"a worker ended before it served: {error}"))
             changes = "the workers are those of before"
         await self._end_unused(plan)
         self._take(plan)
@@ -207,22 +209,22 @@ class Supervisor:
         return changes[0] if changes else "no worker is left that knows what changed"
 
     async def _roll(self, plan: _Plan) -> str:
-        """Replace the workers one by one, each when its successor is ready; the first new one is the canary."""
-        wanted = 0 if plan.is_refused else count_of(plan.config)
-        launched: deque[asyncio.Task[None]] = deque()
-        try:
-            for number in range(wanted):
-                # Interpreters take a while to start, so the next ones do while this worker gets ready.
-                for ahead in range(number + len(launched), min(number + _LAUNCHED_AHEAD, wanted)):
-                    starting = self._launch(ahead, plan)
-                    launched.append(spawn(starting, name=f"launch worker {ahead}", on_error=lambda _: None))
-                await launched.popleft()
-                await plan.ready[number].commit(plan.bundle.version)
-                self._pool.keep(number, plan.ready.pop(number))
-        finally:
-            await asyncio.gather(*launched, return_exceptions=True)
-        if not plan.is_refused:
-            self._pool.shrink(wanted)
+        """Replace the workers one by one by those that are prepared; the first new one is the canary.
+
+        :raises ChannelClosedError: the canary is gone; all that served go on.
+        """
+        if plan.is_refused:
+            return "the workers are those of before"
+        for number, worker in sorted(plan.ready.items()):
+            try:
+                await worker.commit(plan.bundle.version)
+            except (ChannelClosedError, TimeoutError):
+                if number == 0:
+                    raise
+                # What was put in force stays: this one is replaced like any that crashes.
+                worker.child.kill()
+            self._pool.keep(number, plan.ready.pop(number))
+        self._pool.shrink(count_of(plan.config))
         return "all workers are new"
 
     def _go_on_with_old_workers(self, plan: _Plan, error: Exception) -> None:
@@ -233,9 +235,21 @@ class Supervisor:
         text = f"the workers of the new program cannot serve, the old ones go on: {error}"
         emit(SERVER_NOT_RESTARTED, text, reason=str(error))
 
-    async def _launch(self, number: int, plan: _Plan) -> None:
-        if number not in plan.ready:
-            plan.ready[number] = await self._pool.launch(number, plan.bundle)
+    async def _launch(self, numbers: Iterable[int], plan: _Plan) -> None:
+        """Start workers that prepare the configuration; if one of them fails, none is waited for any more."""
+        turns = asyncio.Semaphore(_LAUNCHED_AT_ONCE)
+
+        async def launch(number: int) -> None:
+            async with turns:
+                plan.ready[number] = await self._pool.launch(number, plan.bundle)
+
+        launching = [spawn(launch(each), name=f"launch worker {each}", on_error=lambda _: None) for each in numbers]
+        try:
+            await asyncio.gather(*launching)
+        finally:
+            for task in launching:
+                task.cancel()
+            await asyncio.gather(*launching, return_exceptions=True)
 
     async def _end_unused(self, plan: _Plan) -> None:
         for worker in plan.ready.values():
@@ -247,21 +261,17 @@ class Supervisor:
         self._pool.bundle, self._pool.shutdown_timeout = plan.bundle, plan.config.shutdown_timeout
 
     async def _discard(self, plan: _Plan) -> None:
-        """Bring back what was in force, also where a replacement got through before another one failed."""
-        await self._end_unused(plan)
-        if plan.is_together:
-            await asyncio.gather(*(worker.discard() for worker in self._pool))
-        if self._pool.bundle is not None:
-            with contextlib.suppress(WatcherRefusedError):
-                await self._watcher.use(self._pool.bundle, self.config)
-            for worker in [each for each in self._pool if each.version != self._pool.bundle.version]:
-                try:
-                    await self._pool.start(worker.number, self._pool.bundle)
-                except (GatewayError, OSError) as error:
-                    text = f"{worker} cannot go back to the old configuration: {error}"
-                    emit(WORKER_STUCK, text, worker=worker.number, reason=str(error))
-        self._sockets.close(plan.sockets)
-        self._pool.changing.release()
+        """Give up what was prepared; the running workers serve what they served before."""
+        try:
+            await self._end_unused(plan)
+            if plan.is_together:
+                await asyncio.gather(*(worker.discard() for worker in self._pool))
+            if self._pool.bundle is not None:
+                with contextlib.suppress(WatcherRefusedError, OSError):
+                    await self._watcher.use(self._pool.bundle, self.config)
+            self._sockets.close(plan.sockets)
+        finally:
+            self._pool.changing.release()
 
     # -- the program
 
@@ -292,6 +302,7 @@ class Supervisor:
         return [
             sockets.url_of(self._sockets[address], "http" if configs[0].tls is None else "https")
             for address, configs in by_address(self.config.listen).items()
+            if address in self._sockets  # a take-over that was refused may name others
         ]
 
     def files(self) -> WatchSet:

@@ -1,4 +1,4 @@
-"""The role of the template, which workers are forked from, and the template as the supervisor sees it.
+"""The role of the template, which workers and the watcher are forked from, and the template as the supervisor sees it.
 
 Workers that are forked from one process start in milliseconds, share the memory of what it has imported, and have the
 same keys of TLS session tickets (`gateway_core.process.tls`). The supervisor cannot be that process: it has
@@ -100,14 +100,15 @@ class Template:
         self._installed = stamp()
         self._environ = environ
         self._turn = threading.Lock()
-        forked.sock.settimeout(_REPLY_TIMEOUT)
+        if not self._is_closed:
+            forked.sock.settimeout(_REPLY_TIMEOUT)
 
     async def fork(
         self, role: str, number: int, listeners: Mapping[str, int]
     ) -> tuple[Forked, Mapping[str, int]] | None:
-        """Fork a worker; return it, and its descriptors of the listening sockets.
+        """Fork a child; return it, and its descriptors of the listening sockets.
 
-        :param role: the worker's, as `gateway_core.process.roles` has it.
+        :param role: the child's, as `gateway_core.process.roles` has it.
         :returns: None if workers have to be started in another way.
         :raises OSError: the system has no process, memory or descriptors for it.
         """

@@ -27,6 +27,7 @@ from gateway_core.process.channel import Channel, ChannelClosedError, Message, p
 from gateway_core.process.child import WATCHER, Child
 from gateway_core.process.overview import collect
 from gateway_core.process.replacement import Replacements, exit_text
+from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
@@ -127,9 +128,13 @@ class WatcherRefusedError(GatewayError):
 class WatcherProcess:
     """Discovers and checks for all workers, in a process of its own."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Begin without a process: most configurations need none."""
+    def __init__(self, clock: Clock, template: Template | None = None) -> None:
+        """Begin without a process: most configurations need none.
+
+        :param template: what it is forked from; without it there is an interpreter of its own.
+        """
         self._clock = clock
+        self._template = template
         self.findings = FindingStore()
         """What it has found, which workers subscribe to."""
         self._child: Child | None = None
@@ -181,7 +186,11 @@ class WatcherProcess:
         if child is not None and not child.gone.is_set() and not await _use(child, bundle):
             return
         # There is none, or it runs other versions of plugins than the configuration was checked with.
-        fresh = await Child.spawn(WATCHER, "the watcher")
+        forked = None if self._template is None else await self._template.fork(WATCHER, 0, {})
+        if forked is None:
+            fresh = await Child.spawn(WATCHER, "the watcher")
+        else:
+            fresh = await Child.take("the watcher", forked[0])
         fresh.listen(partial(self._receive, fresh))
         try:
             await _use(fresh, bundle)

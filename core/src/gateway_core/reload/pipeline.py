@@ -29,7 +29,7 @@ from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
-from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, Verdict
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, ValidationHungError, Verdict
 from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
 
 TRY_AGAIN_AFTER: Final = 5.0
@@ -39,7 +39,7 @@ _WRITTEN_ON: Final = 0.3
 _MOST_PARTS: Final = 10
 """Times in a row that one is waited for."""
 _MOST_ENDED: Final = 3
-"""Times in a row that a reload is attempted again because a worker ended meanwhile."""
+"""Times in a row that a reload is attempted again because a process ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Pipeline:
         self._why = "requested"
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         """Who waits for the outcome of the next reload."""
-        self._ended = 0  # reloads in a row during which a worker ended
+        self._ended = 0  # reloads in a row during which a process ended
 
     # -- changed
 
@@ -163,15 +163,16 @@ class Pipeline:
             return self.history.fail("rejected", error.problems)
         except OSError as error:
             return self._try_again(why, f"not validated: {error}")
-        except ProcessEndedError as error:
-            # A worker that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
+        except ValidationHungError as error:
+            return self._fail(why, f"not validated, the old one stays in force: {error}")
+        except (ProcessEndedError, ValidationFailedError) as error:
+            # A process that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
+            what = "validated" if isinstance(error, ValidationFailedError) else "applied"
             self._ended += 1
             if self._ended <= _MOST_ENDED:
-                return self._try_again(why, f"not applied: {error}")
+                return self._try_again(why, f"not {what}: {error}")
             self._ended = 0
-            return self._fail(why, f"not applied, the old one stays in force: {error}")
-        except ValidationFailedError as error:
-            return self._fail(why, f"not validated, the old one stays in force: {error}")
+            return self._fail(why, f"not {what}, the old one stays in force: {error}")
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
                 return self._try_again(why, f"not validated: {error}")
