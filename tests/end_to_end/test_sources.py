@@ -144,23 +144,24 @@ async def test_a_first_start_on_a_bad_document_for_all_says_what_is_wrong(start:
     assert f'{site.url}:3:15: routes[0].tarrget: unknown key "tarrget"' in gateway.text
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_a_document_that_cannot_be_started_is_replaced_by_its_last_good_version(
-    start: Start, site: Site, upstream: Upstream
+    start: Start, site: Site, upstream: Upstream, workers: int
 ) -> None:
-    site.text = "listen: 127.0.0.1:0\n" + route("a", upstream)
-    first = start(listen="")
+    site.text = f"listen: 127.0.0.1:0\n{route('a', upstream)}"
+    first = start(workers, listen="")
     await first.ready()
     await first.stops()
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         site.text = f"listen: '{address}'\n{route('b', upstream)}"
-        gateway = start(listen="")
+        gateway = start(workers, listen="")
         url = await gateway.ready()
 
     assert (await get(url, "/a"))[0] == 200
     assert f"cannot listen on {address}" in gateway.text
-    site.text = "listen: 127.0.0.1:0\n" + route("c", upstream)
+    site.text = f"listen: 127.0.0.1:0\n{route('c', upstream)}"
     await eventually(url, "/c", "200")
     await gateway.stops()
 
