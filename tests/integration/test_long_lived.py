@@ -12,7 +12,8 @@ import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
-from gateway_core.snapshot import Snapshot
+from gateway_core.routing import Router
+from gateway_core.snapshot import CompiledRoute, Snapshot
 from gateway_core.testing import RunningGateway
 from gateway_core.testing.loop_thread import LoopThread, eventually
 
@@ -41,6 +42,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     """Echo in a tunnel; begin a stream, and send an event whenever something of the request's body comes."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"PUT"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
         is_stream = head.startswith(b"POST")
         writer.write(STREAM if is_stream else SWITCH)
         while data := await reader.read(65536):
@@ -92,26 +96,31 @@ def open_stream(gateway: RunningGateway) -> Wire:
     return wire
 
 
-def live_snapshots() -> int:
+def live(kind: type[Any]) -> int:
     gc.collect()
-    return sum(isinstance(each, Snapshot) for each in gc.get_objects())
+    return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize("plugins", [[], [{"name": "watches"}]], ids=["plain", "hooked"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_what_outlives_a_reload_keeps_no_snapshot(upstream: str, loop: str, plugins: list[dict[str, Any]]) -> None:
-    before = live_snapshots()
+    before = {kind: live(kind) for kind in (Snapshot, Router, CompiledRoute)}
     with ExitStack() as stack:
         gateway = stack.enter_context(gateway_before(upstream, loop, plugins=[Watches]))
-        tunnels, streams = [], []
+        tunnels, streams, idle = [], [], []
         for number in range(8):
             gateway.reload(config(upstream, number, 20, plugins))
+            idle.append(stack.enter_context(Wire.to(gateway)))
+            idle[-1].send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            assert idle[-1].message().status == 200
             tunnels.append(stack.enter_context(open_tunnel(gateway)))
             streams.append(stack.enter_context(open_stream(gateway)))
         gateway.reload(config(upstream, 99, 20, plugins))
 
-        # The one in force, and the one before it while it is being retired.
-        eventually(lambda: live_snapshots() - before <= 2)
+        # The one in force, and the one before it while it is being retired; a stream has one route of its own.
+        eventually(lambda: live(Snapshot) - before[Snapshot] <= 2)
+        eventually(lambda: live(Router) - before[Router] <= 2)
+        assert live(CompiledRoute) - before[CompiledRoute] <= 2 * 21 + len(tunnels) + len(streams)
 
         for tunnel in tunnels:
             tunnel.send(b"hello")

@@ -245,6 +245,7 @@ class Exchange:
         if current is snapshot or not self.writer.head_sent or self.is_over:
             return
         self.snapshot = current
+        self.client.forget()
         if self._pin is snapshot:
             self._pin = ChainLease(self.chain)
             snapshot.release()
@@ -368,8 +369,7 @@ class Exchange:
 
         :param is_complete: whether the response is; else the connection is being closed already.
         """
-        self.is_over = True
-        self.deadline = NEVER
+        self.is_over, self.deadline = True, NEVER
         proxy, request, own, relay, response, status = self.proxy, self.request, self._own, self._relay, None, 0
         proxy.exchanges.discard(self)
         if own is not None:

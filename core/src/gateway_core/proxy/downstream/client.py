@@ -283,9 +283,17 @@ class Client:
             self._origin, self._origin_host = origin, facts.host
         return origin
 
-    def forget_origin(self) -> None:
-        """Keep nothing of the last request."""
-        self._origin = None
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps something of a configuration that is large, or of the last request."""
+        return self._origin is not None or self._router is not None
+
+    def forget(self) -> None:
+        """Keep nothing of the last request, and of a configuration only what is believed of this client by it.
+
+        A connection may outlive any number of configurations: each one's routes would be kept by a stream.
+        """
+        self._origin = self._router = None
 
     # -- upstream connections that belong to this client
 

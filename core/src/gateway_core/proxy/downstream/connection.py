@@ -360,12 +360,12 @@ class ClientConnection(asyncio.Protocol):
     def forget_heads(self) -> None:
         """Keep nothing of the last request, and of its snapshot."""
         self._heads.clear()
-        self.client.forget_origin()
+        self.client.forget()
 
     @property
     def remembers(self) -> bool:
         """Whether a head is remembered that an idle connection should forget."""
-        return self._exchange is None and not self._heads.is_empty
+        return self._exchange is None and (self.client.remembers or not self._heads.is_empty)
 
     def eof_received(self) -> bool:
         """Respond to what was asked, although the client will send nothing more."""
@@ -393,7 +393,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None:
             exchange.client_gone()
         self._writer.disown()  # what refers to what refers to it would be garbage in cycles, which is found late
-        self.client.forget_origin()
+        self.client.forget()
 
     def _dismiss(self) -> None:
         self._proxy.connections.dismiss(self, is_tunnel=self._is_tunnel)
