@@ -70,6 +70,17 @@ class Supervised:
     """How often each task has failed, by its name; one that never failed is not here."""
     failing: dict[str, str] = field(default_factory=dict)
     """Why each task failed that is not going on steadily again, by its name."""
+    running: dict[str, int] = field(default_factory=dict)
+    """How many tasks of each name there are; 0 of those that have come to their end."""
+
+    def note_start(self, name: str) -> None:
+        """Note that a task begins."""
+        self.running[name] = self.running.get(name, 0) + 1
+
+    def note_end(self, name: str) -> None:
+        """Note that a task has come to its end."""
+        self.running[name] -= 1
+        self.note_steady(name)
 
     def note_failure(self, name: str, error: BaseException) -> bool:
         """Count a failure, and return whether it is another one than the task's last."""
@@ -80,7 +91,7 @@ class Supervised:
         return is_new
 
     def note_steady(self, name: str) -> None:
-        """Note that a task goes on, or has come to its end."""
+        """Note that a task goes on."""
         self.failing.pop(name, None)
 
 
@@ -110,6 +121,7 @@ async def supervise(
         supervised.note_steady(name)
 
     mended: asyncio.TimerHandle | None = None
+    supervised.note_start(name)
     try:
         while True:
             try:
@@ -133,7 +145,7 @@ async def supervise(
     finally:
         if mended is not None:
             mended.cancel()
-        supervised.note_steady(name)
+        supervised.note_end(name)
 
 
 class Tasks:

@@ -59,8 +59,8 @@ class View:
             raise ValueError("not a request")
         return {"route": "users", **request}
 
-    async def exposition(self) -> bytes:
-        return b"# TYPE a counter\na 1.0\n"
+    async def exposition(self, content_type: str) -> bytes:
+        return f"# TYPE a counter\na 1.0\n# {content_type}\n".encode()
 
 
 @pytest.fixture
@@ -86,7 +86,10 @@ async def ask(tmp_path: Path, path: str) -> tuple[int, str]:
 
 async def test_shows_metrics_configuration_and_upstreams(listener: AdminListener, tmp_path: Path) -> None:
     assert await ask(tmp_path, "/healthz") == (200, "ok\n")
-    assert await ask(tmp_path, "/metrics") == (200, "# TYPE a counter\na 1.0\n")
+    assert await ask(tmp_path, "/metrics") == (
+        200,
+        "# TYPE a counter\na 1.0\n# text/plain; version=0.0.4; charset=utf-8\n",
+    )
     assert json.loads((await ask(tmp_path, "/config"))[1]) == {
         "version": "v1",
         "in_flight": 3,

@@ -9,8 +9,8 @@ import pytest
 from gateway_core.hooks import Binding, Plugin, Suspended, build_chain, start_phase
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
+from gateway_core.metrics.catalogue import HOOK_BOUNDS
 from gateway_core.observe import Timings, server_timing, watch
-from gateway_core.observe.hook_times import BOUNDS
 
 Bind = Callable[..., Binding]
 
@@ -48,7 +48,7 @@ async def test_each_hook_is_timed_by_binding_and_phase(bind: Bind, request_: Req
     times = {(each.plugin, each.binding, each.phase): each for each in timings.all()}
     assert set(times) == {("plain", "p", "gateway_pre_proxy"), ("later", "l", "gateway_pre_proxy")}
     for each in times.values():
-        assert (each.calls, sum(each.buckets), len(each.buckets)) == (3, 3, len(BOUNDS) + 1)
+        assert (each.calls, sum(each.buckets), len(each.buckets)) == (3, 3, len(HOOK_BOUNDS) + 1)
         assert 0 < each.longest <= each.total
 
 

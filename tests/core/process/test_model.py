@@ -46,7 +46,7 @@ def test_there_is_nothing_to_take_over_at_a_first_start(monkeypatch: pytest.Monk
 def test_a_handover_names_what_is_left() -> None:
     left = Handover({}, [WorkerLeft(1, 2, "v")], ConfigBundle("v", ()))
 
-    assert (left.workers[0].pid, left.counts) == (1, ())
+    assert (left.workers[0].pid, left.counts) == (1, "[]")
     assert VARIABLE not in os.environ
 
 

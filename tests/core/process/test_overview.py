@@ -1,58 +1,66 @@
 from __future__ import annotations
 
-from gateway_core.metrics import Metrics
-from gateway_core.process.overview import collect, exposition, lasting, merge
+from gateway_core.clock import ManualClock
+from gateway_core.config import (
+    BindingConfig,
+    EndpointConfig,
+    GatewayConfig,
+    RouteConfig,
+    UpstreamConfig,
+    WeightedTargetConfig,
+)
+from gateway_core.metrics.samples import Samples
+from gateway_core.process.overview import in_force_of, put_configuration, put_sources
+from gateway_core.reload.history import ReloadHistory
 
 
-def worker(requests: int, open_now: int) -> Metrics:
-    metrics = Metrics()
-    counter = metrics.counter("requests_total", "Requests.", ["route"])
-    counter.labels("a").inc(requests)
-    metrics.gauge("open_now", "Open.").set(open_now)
-    metrics.histogram("seconds", "Seconds.", buckets=(0.1, 1.0)).observe(0.5)
-    return metrics
+def test_routes_and_bindings_of_the_configuration_are_in_force_by_id_and_path() -> None:
+    def bound(name: str) -> tuple[BindingConfig, ...]:
+        return (BindingConfig(name="p", id=name),)
+
+    config = GatewayConfig(
+        plugins=bound("wide"),
+        upstreams=(UpstreamConfig(name="u", endpoints=(EndpointConfig(url="http://a:1"),), plugins=bound("up")),),
+        routes=(
+            RouteConfig(id="r", path="/", plugins=bound("own"), targets=(
+                WeightedTargetConfig(target="u", weight=1, plugins=bound("part")),
+            )),
+        ),
+    )  # fmt: skip
+
+    in_force = in_force_of(config)
+
+    assert in_force.routes == {"r"}
+    assert in_force.bindings == {"wide", "up", "upstreams/u/up", "own", "r/own", "part", "upstreams/u/part"}
 
 
-def values(samples: object) -> dict[str, float]:
-    text = exposition(samples).decode()  # type: ignore[arg-type]  # as JSON brings it
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+def test_what_became_of_reloads_is_shown_from_0() -> None:
+    clock, samples = ManualClock(), Samples()
+    history = ReloadHistory(clock)
+    history.succeed()
+    started = clock.wall()
+    clock.advance(60)
+    history.begin("x.yaml changed")
+    clock.advance(2)
+    history.fail("not applied")
+
+    put_configuration(samples, history, "v1", 3)
+
+    assert samples.value("gateway_config", "v1") == 1
+    assert samples.value("gateway_config_warnings") == 3
+    results = [samples.value("gateway_config_reloads", result) for result in ("ok", "rejected", "failed")]
+    assert results == [1, 0, 1]
+    assert samples.value("gateway_config_last_reload_successful") == 0
+    assert samples.value("gateway_config_last_reload_duration_seconds") == 2
+    assert samples.value("gateway_config_last_reload_success_timestamp_seconds") == started
+    assert samples.value("gateway_config_last_reload_failure_timestamp_seconds") == clock.wall()
 
 
-def test_samples_of_the_same_labels_are_added() -> None:
-    found = values(merge([collect(worker(3, 2).registry), collect(worker(4, 1).registry)]))
+def test_sources_are_shown_as_on_status_pages() -> None:
+    samples = Samples()
 
-    assert found['requests_total{route="a"}'] == 7
-    assert found["open_now"] == 3
-    assert found["seconds_count"] == 2
-    assert found["seconds_sum"] == 1.0
-    assert found['seconds_bucket{le="0.1"}'] == 0
-    assert found['seconds_bucket{le="1.0"}'] == 2
-    assert found['seconds_bucket{le="+Inf"}'] == 2
+    put_sources(samples, [{"source": "etcd://e/", "stale": True, "documents": ["a", "b"], "rejected": ["a"]}])
 
-
-def test_labels_that_only_one_has_are_kept() -> None:
-    one, other = worker(1, 0), Metrics()
-    other.counter("requests_total", "Requests.", ["route"]).labels("b").inc(5)
-
-    found = values(merge([collect(one.registry), collect(other.registry)]))
-
-    assert (found['requests_total{route="a"}'], found['requests_total{route="b"}']) == (1, 5)
-
-
-def test_of_a_worker_that_is_gone_counts_stay_and_gauges_go() -> None:
-    gone = lasting(collect(worker(3, 2).registry))
-
-    found = values(merge([gone, collect(worker(1, 1).registry)]))
-
-    assert found['requests_total{route="a"}'] == 4
-    assert found["open_now"] == 1
-
-
-def test_the_text_is_what_prometheus_client_writes() -> None:
-    metrics = worker(3, 2)
-
-    merged = exposition(merge([collect(metrics.registry)])).decode().splitlines()
-
-    own = metrics.exposition().decode().splitlines()
-    assert set(merged) == {line for line in own if "_created" not in line}
+    assert samples.value("gateway_source_stale", "etcd://e/") == 1
+    assert samples.value("gateway_source_documents", "etcd://e/") == 2
+    assert samples.value("gateway_source_documents_rejected", "etcd://e/") == 1

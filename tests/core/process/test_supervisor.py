@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.metrics.catalogue import REQUESTS
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.supervisor import Supervisor, count_of
 
@@ -99,7 +100,7 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
     assert "since ratelimit is 2 now" in told
     assert not before.keys() & (await versions(supervisor)).keys()
     async with asyncio.timeout(30):
-        while b"gateway_" not in await supervisor.exposition():
+        while not sum((await supervisor.samples()).series[REQUESTS.name].values.values()):  # type: ignore[arg-type]
             await ask(supervisor.urls()[0], "/a")
 
 

@@ -169,7 +169,7 @@ async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_wat
     await use(watcher, canon("upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:9'}]}]\n"))
 
     assert watcher.pid is None
-    assert list(await watcher.samples()) == []
+    assert await watcher.report() == set()
 
 
 async def test_what_it_finds_reaches_workers_that_start_later_as_well(
@@ -237,6 +237,7 @@ async def test_what_cannot_be_watched_is_refused_and_what_was_watched_goes_on(
 async def test_its_metrics_are_those_of_the_gateway(watcher: WatcherProcess, canon: Canon) -> None:
     await use(watcher, canon("upstreams: [{name: u, discovery: {name: dns, config: {host: localhost}}}]\nworkers: 2\n"))
 
-    names = {family[0] for family in await watcher.samples()}
+    (process,) = await watcher.report()
 
+    names = watcher.ledger.last_report(process).series.keys()
     assert {"gateway_discovery_stale", "gateway_discovery_endpoints", "gateway_discovery_failures"} <= names

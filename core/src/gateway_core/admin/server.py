@@ -22,8 +22,8 @@ class Reply(web.Response):
         self.headers.popall("Server", None)
 
 
-Pages = Mapping[str, Callable[[], Awaitable[Reply]]]
-"""What answers a GET of each path."""
+Pages = Mapping[str, Callable[[web.BaseRequest], Awaitable[Reply]]]
+"""What responds to a GET of each path."""
 
 
 def text_reply(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -103,7 +103,7 @@ class AdminServer(web.Server):
             return await self._operations(request) if is_operation else text_reply("not found\n", 404)
         if request.method not in {"GET", "HEAD"}:
             return text_reply("method not allowed\n", 405, {"Allow": "GET, HEAD"})
-        return await page()
+        return await page(request)
 
 
 class _Handler(RequestHandler):

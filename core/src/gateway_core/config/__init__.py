@@ -29,7 +29,7 @@ from gateway_core.config.models.base import ConfigModel
 from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
 from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
 from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
-from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig
+from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, MetricsConfig
 from gateway_core.config.models.resilience import (
     CircuitBreakerConfig,
     HealthCheckConfig,
@@ -149,6 +149,7 @@ __all__ = [
     "LoadedConfig",
     "LogConfig",
     "Method",
+    "MetricsConfig",
     "MirrorConfig",
     "Name",
     "Number",

@@ -48,7 +48,6 @@ _TOP: Final[Mapping[str, str]] = {
     "providers": "write sources: [{url: ...}], or give them with -c",
     "static_resources": "write its content at the top level: listen, upstreams, routes",
     "api": "write admin: {listen: 127.0.0.1:9090}",
-    "metrics": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
     # Kong, APISIX
     "_format_version": "leave it out",
     "_transform": "leave it out",
@@ -284,6 +283,12 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
         "port": "write listen: 127.0.0.1:9090",
         "address": "write listen: 127.0.0.1:9090",
         "bind": "write listen: 127.0.0.1:9090",
+    },
+    "metrics": {
+        "listen": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
+        "address": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
+        "enabled": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
+        "prometheus": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
     },
     "retries": {"num_retries": "write attempts", "count": "write attempts", "retry_on": "write on"},
     "timeouts": {

@@ -19,6 +19,7 @@ from typing import Final
 from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, emit
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import PLUGIN_BLOCKED
 from gateway_core.repeats import Repeats, repeated
 from gateway_core.tasks import supervised
 
@@ -157,10 +158,7 @@ class BlockingGuard:
     def _note(self, frame: FrameType, found: _Found, seconds: float) -> Blockage:
         plugin, hook, hook_frame = found
         if self._metrics is not None:
-            blocked = self._metrics.counter(
-                "gateway_plugin_blocked", "Times that a hook blocked the event loop.", ("plugin", "phase")
-            )
-            blocked.labels(plugin, hook).inc()
+            self._metrics.count(PLUGIN_BLOCKED, plugin, hook)
         blockage = Blockage(plugin, hook, seconds, _place(hook_frame), _place(frame))
         self._report(blockage)
         return blockage

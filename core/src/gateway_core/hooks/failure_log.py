@@ -14,10 +14,11 @@ from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
 from gateway_core.messages.fields import HeaderError
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import PLUGIN_ERRORS, PLUGIN_QUARANTINES, PLUGIN_TIMEOUTS
+from gateway_core.metrics.samples import Family
 
 _LOG_INTERVAL: Final = 1.0
 _MOST_KINDS: Final = 20
-_LABELS: Final = ("plugin", "binding", "phase")
 
 
 class FailingInstance(Protocol):
@@ -79,10 +80,7 @@ class Faults:
         says how many were held back.
         """
         self.count += 1
-        name, text = _ERRORS
-        if isinstance(error, HookTimeoutError):
-            name, text = _TIMEOUTS
-        count(binding, phase, name, text)
+        count(binding, phase, PLUGIN_TIMEOUTS if isinstance(error, HookTimeoutError) else PLUGIN_ERRORS)
         now = binding.instance.clock.monotonic()
         quarantine = binding.quarantine
         if quarantine is not None:
@@ -115,7 +113,7 @@ class Faults:
 
     @staticmethod
     def _report_quarantine(binding: FailingBinding, phase: str) -> None:
-        count(binding, phase, "gateway_plugin_quarantines", "Times that a binding was put into quarantine.")
+        count(binding, phase, PLUGIN_QUARANTINES)
         assert binding.quarantine is not None
         policy = binding.quarantine.policy
         emit(
@@ -129,14 +127,12 @@ class Faults:
         )
 
 
-_ERRORS: Final = ("gateway_plugin_errors", "Hooks that raised, or returned what they must not.")
-_TIMEOUTS: Final = ("gateway_plugin_timeouts", "Hooks that took longer than their binding allows.")
+def count(binding: FailingBinding, phase: str, family: Family, *more: str) -> None:
+    """Count one event of a binding's phase; not for the path of every request.
 
-
-def count(binding: FailingBinding, phase: str, name: str, text: str, **more: str) -> None:
-    """Count one event of a binding's phase; not for the path of every request."""
-    counter = binding.instance.metrics.counter(name, text, (*_LABELS, *more))
-    counter.labels(binding.plugin, binding.id, phase, *more.values()).inc()
+    :param more: the values of the family's labels behind plugin, binding and phase.
+    """
+    binding.instance.metrics.count(family, binding.plugin, binding.id, phase, *more)
 
 
 def describe(error: BaseException) -> str:

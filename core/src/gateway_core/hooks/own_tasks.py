@@ -11,15 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from gateway_core.events import PLUGIN_TASK_FAILED, emit
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import describe
 from gateway_core.messages.hook_owner import awaited_hook, running_hook
+from gateway_core.metrics.catalogue import PLUGIN_TASK_ERRORS
 from gateway_core.repeats import Repeats, repeated
-
-_TEXT: Final = "Background tasks of plugins that ended with an exception."
 
 
 class HookTask(asyncio.Task[Any]):
@@ -59,8 +58,7 @@ def _report(
         loop.default_exception_handler(failure)
         return
     hook, binding = task.hook, task.hook.binding
-    counter = binding.instance.metrics.counter("gateway_plugin_task_errors", _TEXT, ("plugin", "binding"))
-    counter.labels(binding.plugin, binding.path).inc()
+    binding.instance.metrics.count(PLUGIN_TASK_ERRORS, binding.plugin, binding.path)
     reason = describe(error)
     count = repeats.count((binding.path, hook.phase, type(error)), now())
     if count:

@@ -22,6 +22,7 @@ from gateway_core.hooks.shared import LocalShared, Shared, SharedBackend
 from gateway_core.hooks.shared_store import SharedStores
 from gateway_core.hooks.single_flight import SingleFlight
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import PLUGIN_TASK_ERRORS
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
@@ -128,9 +129,7 @@ class PluginRuntime:
 
     def _failed(self, error: BaseException) -> None:
         if self._metrics is not None:
-            text = "Background tasks of plugins that ended with an exception."
-            counter = self._metrics.counter("gateway_plugin_task_errors", text, ("plugin", "binding"))
-            counter.labels(self._plugin, self.path).inc()
+            self._metrics.count(PLUGIN_TASK_ERRORS, self._plugin, self.path)
         reason = describe(error)
         emit(
             PLUGIN_TASK_FAILED,

@@ -14,6 +14,7 @@ from gateway_core.hooks.failure_log import count
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.request import RequestOperations
+from gateway_core.metrics.catalogue import PLUGIN_SHADOW_DECISIONS
 
 _REQUEST_PARTS: Final = ("method", "raw_path", "query_string", "upstream", "identity", "headers_key")
 
@@ -56,13 +57,7 @@ def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, .
         decision = "reroute"
     else:
         return result
-    count(
-        binding,
-        phase,
-        "gateway_plugin_shadow",
-        "What bindings in shadow mode would have done.",
-        decision=decision.partition(" ")[0],
-    )
+    count(binding, phase, PLUGIN_SHADOW_DECISIONS, decision.partition(" ")[0])
     if decision not in {"none", "change"}:
         request_id = before[0].request_id
         emit(

@@ -21,6 +21,7 @@ from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.hooks.shadow import shadowed
 from gateway_core.messages import Request, Response
 from gateway_core.messages.addresses import client_network
+from gateway_core.metrics.catalogue import PLUGIN_QUARANTINED
 from gateway_core.observe import HookObserver, HookWatch, ObservedHook
 
 Call = Callable[..., Any]
@@ -110,7 +111,7 @@ def _gated(call: Call, binding: Binding, phase: str, quarantine: Quarantine) -> 
         if quarantine.is_closed:
             return call(*args)
         if not quarantine.admits(clock.monotonic(), phase, client_network(args[0].client_ip)):
-            count(binding, phase, "gateway_plugin_quarantined", "Hooks that were skipped in quarantine.")
+            count(binding, phase, PLUGIN_QUARANTINED)
             raise QuarantinedError("in quarantine")
         try:
             result = call(*args)

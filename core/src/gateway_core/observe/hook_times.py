@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway_core.messages import Request
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import HOOK_BOUNDS, PLUGIN_DURATION
+from gateway_core.metrics.samples import Distribution, Samples
 from gateway_core.observe.hook_observer import HookWatch, ObservedHook
-
-BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0)
-"""Seconds; upper bounds of the buckets, the last bucket has none."""
 
 _REQUEST_KEY: Final = "gateway.timings"
 
@@ -29,18 +27,15 @@ class HookTime:
     """Seconds; of an ``async`` hook from its call to its end, waiting included."""
 
     longest: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    observe: Callable[[float], None] | None = field(default=None, repr=False, compare=False)
-    """Told of each call as well, such as a metric."""
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(HOOK_BOUNDS) + 1))
+    """Calls by their time, between `HOOK_BOUNDS`."""
 
     def add(self, seconds: float) -> None:
         """Take note of one call."""
         self.calls += 1
         self.total += seconds
         self.longest = max(self.longest, seconds)
-        self.buckets[bisect_left(BOUNDS, seconds)] += 1
-        if self.observe is not None:
-            self.observe(seconds)
+        self.buckets[bisect_left(HOOK_BOUNDS, seconds)] += 1
 
     def describe(self) -> dict[str, Any]:
         """Return what status pages show of it; times in seconds."""
@@ -63,8 +58,9 @@ class Timings:
 
         :param metrics: where to publish them as ``gateway_plugin_seconds``.
         """
-        self._metrics = metrics
         self._times: dict[tuple[str, str, str], HookTime] = {}
+        if metrics is not None:
+            metrics.register(self._collect)
 
     def all(self) -> list[HookTime]:
         """Return the times, those that took most in total first."""
@@ -75,16 +71,13 @@ class Timings:
         key = (hook.plugin, hook.binding, hook.phase)
         times = self._times.get(key)
         if times is None:
-            times = self._times[key] = HookTime(*key, observe=self._observer(key))
+            times = self._times[key] = HookTime(*key)
         return _TimesWatch(times)
 
-    def _observer(self, key: tuple[str, str, str]) -> Callable[[float], None] | None:
-        if self._metrics is None:
-            return None
-        seconds = self._metrics.histogram(
-            "gateway_plugin_seconds", "Seconds that hooks took.", ("plugin", "binding", "phase"), BOUNDS
-        )
-        return seconds.labels(*key).observe
+    def _collect(self, samples: Samples) -> None:
+        times = list(self._times.items())
+        rows = [(key, Distribution(each.buckets.copy(), each.total)) for key, each in times]
+        samples.put(PLUGIN_DURATION, rows, HOOK_BOUNDS)
 
 
 class _TimesWatch:

@@ -68,6 +68,8 @@ class Certificates:
     """Tells whether the files or the settings have changed."""
     revocation_ends: float = inf
     """When the first revocation list expires, in seconds since the epoch: from then on every client is refused."""
+    expiries: Sequence[tuple[str, float]] = ()
+    """The first name of each certificate, and when it expires in seconds since the epoch."""
 
     def warning(self, now: float) -> str | None:
         """Return what is wrong with files that can be used."""
@@ -159,7 +161,13 @@ def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Cert
     sharing = _by_name_and_kind(named)
     by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
     default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
-    return Certificates(default, by_name, config, digest, _revocation_ends(config))
+    expiries = [(next(iter(each.names), ""), _expires_at(each.pair[0])) for each in named]
+    return Certificates(default, by_name, config, digest, _revocation_ends(config), expiries)
+
+
+def _expires_at(cert: str) -> float:
+    """Return when a certificate file, the first one in it, expires, in seconds since the epoch."""
+    return float(ssl.cert_time_to_seconds(_decoded(cert)["notAfter"]))
 
 
 _Pair = tuple[str, str]
@@ -260,15 +268,20 @@ def server_names(cert: str) -> list[str]:
 
     :raises CertificateError: it is not a certificate.
     """
+    decoded = _decoded(cert)
+    names = [value for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS"]
+    if not names:
+        names = [value for part in decoded.get("subject", ()) for kind, value in part if kind == "commonName"]
+    return [name.lower() for name in names]
+
+
+def _decoded(cert: str) -> Mapping[str, Any]:
     try:
         # Undocumented, and all that the standard library has to read a certificate that no peer sent.
         decoded: Mapping[str, Any] = ssl._ssl._test_decode_cert(cert)  # type: ignore[attr-defined]  # noqa: SLF001
     except (ssl.SSLError, OSError) as error:
         raise CertificateError(f"{cert!r} is not a PEM certificate: {tls_reason(error, cert)}") from error
-    names = [value for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS"]
-    if not names:
-        names = [value for part in decoded.get("subject", ()) for kind, value in part if kind == "commonName"]
-    return [name.lower() for name in names]
+    return decoded
 
 
 def key_kind(cert: str) -> str:

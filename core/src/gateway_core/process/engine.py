@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway_core import memory
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig, MetricsConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
@@ -25,6 +25,13 @@ from gateway_core.hooks import (
     shared_owner,
 )
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import (
+    CLIENT_CONNECTIONS,
+    CLIENT_CONNECTIONS_OPENED,
+    CLIENT_CONNECTIONS_REFUSED,
+    REQUESTS_IN_FLIGHT,
+)
+from gateway_core.metrics.samples import Samples
 from gateway_core.observe import Timings
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
@@ -33,9 +40,9 @@ from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.listeners import Listeners, SocketTable
 from gateway_core.process.machine import certificate_problems
-from gateway_core.process.overview import Collected, task_samples
 from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.process.plugin_services import CommandReport
+from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
 from gateway_core.reload.bundle import ConfigBundle
@@ -54,6 +61,7 @@ from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.monitor import Monitor
 from gateway_core.upstreams.runtime import UpstreamRuntime
+from gateway_core.upstreams.samples import put_upstream_counts, put_upstream_states
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
 from gateway_core.upstreams.transport import tls_files
@@ -109,7 +117,6 @@ class Engine:
         """
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
-        self.metrics.registry.register(Collected(lambda: task_samples(supervised)))
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor)
@@ -117,6 +124,8 @@ class Engine:
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
         self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, base_contexts)
         self._tasks = Tasks()
+        self._process_metrics = ProcessMetrics("worker", self.clock)
+        self.metrics.register(self._collect)
         self.is_draining = False
         self._owns_process = owns_process
         self._keeps_log = False
@@ -161,6 +170,7 @@ class Engine:
         current: Snapshot | None = self.holder.current
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)
+            self._measure(loaded.config.metrics)
         if is_locked():
             await asyncio.to_thread(self._refuse_drift, bundle.plugins)
         with keep_surroundings():
@@ -237,12 +247,32 @@ class Engine:
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         await self._certificates.keep_only(prepared.config.listen)
         self._guard.follow(prepared.config.blocking_threshold)
+        self._measure(prepared.config.metrics)
         if self._owns_process:
             memory.freeze()
             if not self._keeps_log:
                 self._keeps_log = True
                 self._tasks.supervise(self._keep_log, name="keep the log")
+                self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
         return prepared.changes
+
+    def _measure(self, config: MetricsConfig) -> None:
+        self.metrics.use(bounds=config.buckets, max_endpoints=config.max_endpoints)
+
+    def _collect(self, samples: Samples) -> None:
+        """Add what this process alone knows; called in a thread."""
+        connections = self.proxy.connections
+        samples.one(REQUESTS_IN_FLIGHT, self.proxy.in_flight)
+        samples.one(CLIENT_CONNECTIONS, len(connections))
+        samples.one(CLIENT_CONNECTIONS_OPENED, connections.opened)
+        samples.one(CLIENT_CONNECTIONS_REFUSED, connections.refused)
+        current: Snapshot | None = self.holder.current
+        upstreams = () if current is None else list(current.upstreams.values())
+        put_upstream_states(samples, upstreams, self.clock.monotonic())
+        put_upstream_counts(samples, self.metrics)
+        self.listeners.put_certificates(samples)
+        if self._owns_process:
+            self._process_metrics.put(samples)
 
     async def _keep_log(self) -> None:
         """Undo what hooks do to the log of a process that serves."""

@@ -11,11 +11,13 @@ from typing import Any
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
+from gateway_core.metrics.ledger import Ledger
+from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable, bind_listeners
 from gateway_core.process.model import Handover, RestartNeededError
-from gateway_core.process.overview import collect, lasting
+from gateway_core.process.overview import PROGRAM, in_force_of
 from gateway_core.process.plugin_services import CommandReport, to_plain
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle
@@ -30,6 +32,9 @@ class InProcessServer:
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets, owns_process=True)
+        self.ledger = Ledger()
+        for process in (self._engine, PROGRAM):
+            self.ledger.open(process)
         self._plugins: Set[str] = frozenset()
         """Names of the plugins that the configuration in force uses."""
 
@@ -90,7 +95,8 @@ class InProcessServer:
             raise GatewayError(f"the new program cannot serve: {error}") from error
         await self._engine.stop(self.config.shutdown_timeout)
         left = await worker.leave()
-        counts = lasting(collect(self._engine.metrics.registry))
+        await self._report()
+        counts = self.ledger.lasting().dump().decode()
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
         return Handover(self._sockets.duplicates(), [left], bundle, counts, shared)
 
@@ -121,6 +127,10 @@ class InProcessServer:
         """Return what the admin listener shows of plugins."""
         return {"workers": [{"number": 0, "pid": os.getpid(), **self._engine.plugins()}]}
 
-    async def exposition(self) -> bytes:
-        """Return the metrics in the text format of Prometheus."""
-        return await asyncio.to_thread(self._engine.metrics.exposition)
+    async def samples(self) -> Samples:
+        """Return the metrics, those of the program included that it has reported."""
+        await self._report()
+        return await asyncio.to_thread(self.ledger.summing([self._engine, PROGRAM], in_force_of(self.config)))
+
+    async def _report(self) -> None:
+        self.ledger.report(self._engine, await asyncio.to_thread(self._engine.metrics.collect))

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from aiohttp import web
@@ -22,6 +23,8 @@ from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, Loaded
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
+from gateway_core.metrics.catalogue import CERTIFICATE_EXPIRY, REVOCATION_EXPIRY
+from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
@@ -344,6 +347,17 @@ class Listeners:
         await self.stop_accepting()
         while self._retired:
             await self._retired.pop().aclose()
+
+    def put_certificates(self, samples: Samples) -> None:
+        """Add when the certificates in use expire."""
+        for address, opened in list(self._open.items()):
+            for certificates in () if opened.tls is None else opened.tls.certificates:
+                for name, expires_at in certificates.expiries:
+                    known = samples.value(CERTIFICATE_EXPIRY.name, address, name)
+                    first = expires_at if not isinstance(known, float) else min(known, expires_at)
+                    samples.one(CERTIFICATE_EXPIRY, first, address, name)
+                if certificates.revocation_ends != inf:
+                    samples.one(REVOCATION_EXPIRY, certificates.revocation_ends, address)
 
     def urls(self) -> list[str]:
         """Return where this process listens."""

@@ -20,6 +20,8 @@ from gateway_core.config import GatewayConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
+from gateway_core.metrics.ledger import Ledger
+from gateway_core.metrics.samples import Samples
 from gateway_core.process.log_writer import stop_all
 from gateway_core.process.loops import send_held_signals
 from gateway_core.process.plugin_services import CommandReport
@@ -43,6 +45,8 @@ class WorkerLeft:
     version: str
     unread: bytes = b""
     """What came from it and was not taken yet: the calls of its plugins go on."""
+    metrics: str = field(default="[]", repr=False)
+    """What it said last of its metrics (`Samples.dump`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,8 @@ class Handover:
     """File descriptor of each listening socket by its address as configured."""
     workers: Sequence[WorkerLeft]
     bundle: ConfigBundle
-    counts: Sequence[Any] = field(default=())
-    """Metrics of workers that are gone."""
+    counts: str = field(default="[]", repr=False)
+    """Counters of processes that are gone, and of the program itself (`Samples.dump`)."""
     shared: Sequence[Any] = field(default=(), repr=False)
     """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
 
@@ -80,7 +84,7 @@ class Handover:
             "workers": [
                 {**asdict(worker), "unread": base64.b64encode(worker.unread).decode()} for worker in self.workers
             ],
-            "counts": list(self.counts),
+            "counts": self.counts,
             "shared": list(self.shared),
             "protocol": PROTOCOL,
             "bundle": bundle.to_plain(),
@@ -122,6 +126,8 @@ class ProcessModel(Protocol):
 
     config: GatewayConfig
     """The configuration in force."""
+    ledger: Ledger
+    """Where the metrics of all processes are added up; takes those of the program as `PROGRAM`."""
 
     async def prepare(self, bundle: ConfigBundle) -> Change:
         """Have every process build a configuration beside the one in force, if there is one.
@@ -158,5 +164,5 @@ class ProcessModel(Protocol):
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
 
-    async def exposition(self) -> bytes:
-        """Return the metrics in the text format of Prometheus."""
+    async def samples(self) -> Samples:
+        """Return the metrics of all processes, those that are gone included."""

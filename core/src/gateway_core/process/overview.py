@@ -1,94 +1,29 @@
-"""What the processes of a gateway show together: their state, and the sum of their metrics.
-
-Each process tells its metrics as plain data (`collect`), which goes over a channel. The supervisor adds those of all
-workers up (`merge`). It keeps the counts of workers that are gone (`lasting`), so that no counter goes back.
-"""
+"""What the processes of a gateway show together: their state, and what of their metrics is in force."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, get_args
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
+from gateway_core.config import BindingConfig, GatewayConfig
+from gateway_core.metrics.catalogue import (
+    CONFIG_INFO,
+    CONFIG_LAST_FAILURE,
+    CONFIG_LAST_OK,
+    CONFIG_LAST_SECONDS,
+    CONFIG_LAST_SUCCESS,
+    CONFIG_RELOADS,
+    CONFIG_WARNINGS,
+    SOURCE_DOCUMENTS,
+    SOURCE_REJECTED,
+    SOURCE_STALE,
+)
+from gateway_core.metrics.ledger import InForce
+from gateway_core.metrics.samples import Samples
+from gateway_core.reload.history import ReloadHistory, Result
 
-from gateway_core.tasks import Supervised, supervised
-
-Samples = Sequence[Any]
-"""Plain data: for each metric its name, type, help text, and a list of (name, labels, value)."""
-
-_ADDED: Final = frozenset({"counter", "histogram", "summary"})
-_CREATED: Final = "_created"
-
-
-def collect(registry: CollectorRegistry) -> list[Any]:
-    """Return a registry's metrics as plain data."""
-    return [
-        [
-            metric.name,
-            metric.type,
-            metric.documentation,
-            [[s.name, s.labels, s.value] for s in metric.samples if not s.name.endswith(_CREATED)],
-        ]
-        for metric in registry.collect()
-    ]
-
-
-def merge(parts: Iterable[Samples]) -> list[Any]:
-    """Add up samples of the same name and labels, those of gauges too."""
-    merged: dict[str, tuple[str, str, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = {}
-    for part in parts:
-        for name, kind, text, samples in part:
-            _, _, values = merged.setdefault(name, (kind, text, {}))
-            for sample, labels, value in samples:
-                key = (sample, tuple(sorted(labels.items())))
-                values[key] = values.get(key, 0.0) + value
-    return [
-        [name, kind, text, [[sample, dict(labels), value] for (sample, labels), value in values.items()]]
-        for name, (kind, text, values) in merged.items()
-    ]
-
-
-def lasting(samples: Samples) -> list[Any]:
-    """Return what stays true of a worker that is gone: counts, not gauges."""
-    return [entry for entry in samples if entry[1] in _ADDED]
-
-
-def task_samples(tasks: Supervised) -> Samples:
-    """Return how often endless tasks of this process have failed, and how many fail now."""
-    failures, failing = "gateway_task_failures", "gateway_tasks_failing"
-    counts = [[f"{failures}_total", {"task": name}, number] for name, number in sorted(tasks.failures.items())]
-    return [
-        [failures, "counter", "Failures of background tasks, which begin again after a delay.", counts],
-        [
-            failing,
-            "gauge",
-            "Background tasks that failed and do not go on steadily yet.",
-            [[failing, {}, len(tasks.failing)]],
-        ],
-    ]
-
-
-class Collected:
-    """A collector of plain data."""
-
-    def __init__(self, samples: Callable[[], Samples]) -> None:
-        self._samples = samples
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the metrics."""
-        for name, kind, text, samples in self._samples():
-            metric = Metric(name, text, kind)
-            for sample, labels, value in samples:
-                metric.add_sample(sample, labels, value)
-            yield metric
-
-
-def exposition(samples: Samples) -> bytes:
-    """Return metrics in the text format of Prometheus."""
-    registry = CollectorRegistry()
-    registry.register(Collected(lambda: samples))
-    return generate_latest(registry)
+PROGRAM: Final = "program"
+"""What `Program` reports its own metrics to the ledger as."""
 
 
 def status_of(
@@ -116,12 +51,43 @@ def status_of(
     }
 
 
-def own_samples(wanted: int, serving: int, crashes: int) -> Samples:
-    """Return the metrics that no worker can tell."""
-    total = "gateway_worker_crashes_total"
-    return [
-        ["gateway_workers", "gauge", "Workers that serve.", [["gateway_workers", {}, serving]]],
-        ["gateway_workers_wanted", "gauge", "Workers that should serve.", [["gateway_workers_wanted", {}, wanted]]],
-        ["gateway_worker_crashes", "counter", "Workers that ended unexpectedly.", [[total, {}, crashes]]],
-        *task_samples(supervised),
-    ]
+def in_force_of(config: GatewayConfig) -> InForce:
+    """Return the routes and bindings of a configuration, by the names that metrics have for them."""
+    bindings = {name for owner, each in _bindings_of(config) for name in (each.id, f"{owner}{each.id}")}
+    return InForce(frozenset(route.id for route in config.routes), frozenset(bindings))
+
+
+def _bindings_of(config: GatewayConfig) -> Iterator[tuple[str, BindingConfig]]:
+    """Yield each binding behind what its path begins with (see `gateway_core.hooks.binding.binding_path`)."""
+    for binding in config.plugins:
+        yield "", binding
+    for upstream in config.upstreams:
+        for binding in upstream.plugins:
+            yield f"upstreams/{upstream.name}/", binding
+    for route in config.routes:
+        for target in route.targets:
+            for binding in target.plugins:
+                yield f"upstreams/{target.target}/", binding
+        for binding in route.plugins:
+            yield f"{route.id}/", binding
+
+
+def put_configuration(samples: Samples, history: ReloadHistory, version: str, warnings: int) -> None:
+    """Add what became of reloads, and which configuration is in force."""
+    counts = {**dict.fromkeys(get_args(Result), 0), **history.counts}
+    samples.put(CONFIG_RELOADS, [((result,), number) for result, number in counts.items()])
+    samples.one(CONFIG_INFO, 1, version)
+    samples.one(CONFIG_WARNINGS, warnings)
+    samples.one(CONFIG_LAST_OK, history.is_ok)
+    samples.one(CONFIG_LAST_SECONDS, 0.0 if history.last is None else history.last.seconds)
+    samples.one(CONFIG_LAST_SUCCESS, history.in_force_at)
+    samples.one(CONFIG_LAST_FAILURE, 0.0 if history.last_failure is None else history.last_failure.at)
+
+
+def put_sources(samples: Samples, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Add how the sources of the configuration are, as status pages show them."""
+    for source in sources:
+        name = source["source"]
+        samples.one(SOURCE_STALE, source["stale"], name)
+        samples.one(SOURCE_DOCUMENTS, len(source["documents"]), name)
+        samples.one(SOURCE_REJECTED, len(source["rejected"]), name)

@@ -302,6 +302,7 @@ class Program:
     async def _restart(self, bundle: ConfigBundle) -> None:
         """Have a new program take over; raises if it would not work, and this one goes on then."""
         assert self.model is not None
+        self._view.report()
         handover = await self.model.restart(bundle)
         if not self._handover.done():
             self._handover.set_result(handover)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,8 +14,12 @@ from typing import Any, Final
 from gateway_core.clock import SystemClock
 from gateway_core.config import problem_as_json, render_problems
 from gateway_core.errors import GatewayError
+from gateway_core.metrics.catalogue import BUILD_INFO
+from gateway_core.metrics.render import render
+from gateway_core.metrics.samples import Samples
 from gateway_core.process import logs
 from gateway_core.process.model import ProcessModel
+from gateway_core.process.overview import PROGRAM, put_configuration, put_sources
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
@@ -97,12 +102,19 @@ class ProgramView:
         """Return plugins, bindings and times of each worker."""
         return await self._model.plugins()
 
-    async def exposition(self) -> bytes:
-        """Return the metrics in the text format of Prometheus."""
-        from gateway_core.process.overview import exposition  # noqa: PLC0415  # Prometheus' client costs time
+    async def exposition(self, content_type: str) -> bytes:
+        """Return the metrics in a format of `gateway_core.metrics.render`."""
+        self.report()
+        samples = await self._model.samples()
+        return await asyncio.to_thread(render, samples, content_type)
 
-        warnings = len(self._bundle.warnings())
-        return await self._model.exposition() + exposition(self._pipeline.history.samples(warnings))
+    def report(self) -> None:
+        """Have the ledger of metrics know what became of configurations, and how their sources are."""
+        samples, bundle = Samples(), self._bundle
+        samples.one(BUILD_INFO, 1, version("gateway-core"), platform.python_version())
+        put_configuration(samples, self._pipeline.history, bundle.version, len(bundle.warnings()))
+        put_sources(samples, () if self._sources is None else self._sources.status())
+        self._model.ledger.report(PROGRAM, samples)
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""

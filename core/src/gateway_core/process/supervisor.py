@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -18,14 +18,18 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, emit
 from gateway_core.hooks import SharedStores
+from gateway_core.metrics.catalogue import WORKER_CRASHES, WORKERS, WORKERS_SILENT, WORKERS_WANTED
+from gateway_core.metrics.ledger import Ledger
+from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.model import Handover, RestartNeededError
-from gateway_core.process.overview import exposition, merge, own_samples, status_of
+from gateway_core.process.overview import PROGRAM, in_force_of, status_of
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
+from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.template import Template
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.process.worker_handle import (
@@ -85,9 +89,14 @@ class Supervisor:
         self._stores = SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        self._watcher = WatcherProcess(self._clock, template)
+        lost = None if handover is None else Samples.load(handover.counts.encode())
+        self.ledger = Ledger(lost)
+        for process in (self, PROGRAM):
+            self.ledger.open(process)
+        self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
+        self._watcher = WatcherProcess(self._clock, template, self.ledger)
         services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings)
-        self._pool = WorkerPool(self._sockets, services, template, () if handover is None else handover.counts)
+        self._pool = WorkerPool(self._sockets, services, template, self.ledger)
 
     # -- configurations
 
@@ -279,11 +288,13 @@ class Supervisor:
         """Return what a new program takes over; it replaces the workers, which serve until then."""
         # Never released: nothing is to change any more.
         await self._pool.changing.acquire()
+        await self._report()
         # First no worker changes a shared value any more, then they are written down.
         await self._watcher.aclose()
+        counts = self.ledger.lasting(but=list(self._pool)).dump().decode()
         left = await self._pool.leave()
         shared = to_plain(self._stores, self._clock.monotonic())
-        return Handover(self._sockets.duplicates(), left, bundle, self._pool.lost, shared)
+        return Handover(self._sockets.duplicates(), left, bundle, counts, shared)
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
@@ -331,11 +342,24 @@ class Supervisor:
         replies = await self._pool.query("plugins")
         return {"workers": [{"number": n.number, "pid": n.child.pid, **reply["plugins"]} for n, reply in replies]}
 
-    async def exposition(self) -> bytes:
-        """Return the sum of the workers' metrics, those that are gone included."""
-        own = own_samples(count_of(self.config), len(self._pool.serving), self._pool.replacements.total)
-        parts = [own, await self._watcher.samples(), await self._pool.samples()]
-        return await asyncio.to_thread(lambda: exposition(merge(parts)))
+    async def samples(self) -> Samples:
+        """Return the sum of all processes' metrics, those that are gone included."""
+        responded = await self._report()
+        silent = len([each for each in self._pool.all if each not in responded])
+        total = await asyncio.to_thread(self.ledger.summing({*responded, self, PROGRAM}, in_force_of(self.config)))
+        total.one(WORKERS_SILENT, silent)
+        return total
+
+    async def _report(self) -> set[Hashable]:
+        """Have the ledger know what all processes have counted; return which have responded."""
+        watcher, workers = await asyncio.gather(self._watcher.report(), self._pool.report())
+        own = Samples()
+        await asyncio.to_thread(self._process_metrics.put, own)
+        own.one(WORKERS, len(self._pool.serving))
+        own.one(WORKERS_WANTED, count_of(self.config))
+        own.one(WORKER_CRASHES, self._pool.replacements.total)
+        self.ledger.report(self, own)
+        return watcher | workers
 
 
 def count_of(config: GatewayConfig) -> int:

@@ -101,6 +101,11 @@ class AddressTls:
         self._listeners: list[ListenerTls] = []
         self.replace(listeners)
 
+    @property
+    def certificates(self) -> list[Certificates]:
+        """Those in use."""
+        return [listener.certificates for listener in self._listeners]
+
     def replace(self, listeners: Sequence[tuple[ListenConfig, Certificates]]) -> None:
         """Use these from the next handshake on.
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
 from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, WORKER_CALL_FAILED, emit
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.ledger import Ledger
+from gateway_core.metrics.samples import Samples
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.extensions import Extensions
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
 from gateway_core.process.child import WATCHER, Child
-from gateway_core.process.overview import collect
+from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
@@ -51,6 +53,8 @@ class Watcher:
         self._channel = channel
         self._clock = SystemClock()
         self._metrics = Metrics()
+        self._process_metrics = ProcessMetrics("watcher", self._clock)
+        self._metrics.register(self._process_metrics.put)
         self._registry = PluginRegistry(describes=False)
         resolver = Resolver(self._clock)
         self._session = RegistrySession(resolver)
@@ -63,6 +67,7 @@ class Watcher:
     async def run(self) -> None:
         """Watch until the supervisor is gone."""
         self._tasks.supervise(self._send_findings, name="send what is found")
+        self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
         with contextlib.suppress(ChannelClosedError):
             while True:
                 message = await self._channel.receive()
@@ -71,8 +76,8 @@ class Watcher:
                 elif message.kind == "use":
                     await self._use(message)
                 elif message.kind == "metrics":
-                    samples = await asyncio.to_thread(collect, self._metrics.registry)
-                    await self._channel.reply(message, samples=samples)
+                    samples = await asyncio.to_thread(lambda: self._metrics.collect().dump())
+                    await self._channel.reply(message, samples)
         await self._tasks.aclose()
         await self._publisher.aclose()
         await self._session.aclose()
@@ -116,7 +121,7 @@ class Watcher:
 
 
 USE_TIMEOUT: Final = 60.0
-METRICS_TIMEOUT: Final = 5.0
+METRICS_TIMEOUT: Final = 2.0
 _PLACE: Final = 0
 """The number of the only watcher among `Replacements`."""
 
@@ -128,13 +133,16 @@ class WatcherRefusedError(GatewayError):
 class WatcherProcess:
     """Discovers and checks for all workers, in a process of its own."""
 
-    def __init__(self, clock: Clock, template: Template | None = None) -> None:
+    def __init__(self, clock: Clock, template: Template | None = None, ledger: Ledger | None = None) -> None:
         """Begin without a process: most configurations need none.
 
         :param template: what it is forked from; without it there is an interpreter of its own.
+        :param ledger: where its metrics are added to those of workers.
         """
         self._clock = clock
         self._template = template
+        self.ledger = Ledger() if ledger is None else ledger
+        """Where its metrics are."""
         self.findings = FindingStore()
         """What it has found, which workers subscribe to."""
         self._child: Child | None = None
@@ -143,7 +151,6 @@ class WatcherProcess:
         self._replacements = Replacements()
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
-        self._samples: Sequence[Any] = ()
 
     @property
     def pid(self) -> int | None:
@@ -164,13 +171,15 @@ class WatcherProcess:
                 await self._have_watched(bundle)
             self._bundle, self._watched = bundle, watched
 
-    async def samples(self) -> Sequence[Any]:
-        """Return its metrics; none while there is no process."""
-        if self._child is not None:
+    async def report(self) -> set[Hashable]:
+        """Have the ledger know what the process has counted; return it if it has responded."""
+        child = self._child
+        if child is not None:
             with contextlib.suppress(ChannelClosedError, TimeoutError):
-                samples: Sequence[Any] = (await self._child.call("metrics", timeout=METRICS_TIMEOUT))["samples"]
-                return samples
-        return ()
+                reply = await child.call("metrics", timeout=METRICS_TIMEOUT)
+                self.ledger.report(child, await asyncio.to_thread(Samples.load, reply.body))
+                return {child}
+        return set()
 
     async def aclose(self) -> None:
         """End the process; workers keep what they have."""
@@ -180,6 +189,7 @@ class WatcherProcess:
             child.is_leaving = True
             child.channel.close()
             await child.gone.wait()
+            self.ledger.end(child)
 
     async def _have_watched(self, bundle: ConfigBundle) -> None:
         child = self._child
@@ -198,6 +208,7 @@ class WatcherProcess:
             await fresh.end()
             raise
         self._child = fresh
+        self.ledger.open(fresh)
         self._replacements.note_start(_PLACE)
         self._tasks.supervise(partial(self._mind, fresh), name="replace the watcher")
         if child is not None:
@@ -211,6 +222,7 @@ class WatcherProcess:
         """Wait for the end of the process, and start another one unless it was stopped on purpose."""
         started_at = self._clock.monotonic()
         await child.gone.wait()
+        self.ledger.end(child)
         if child.is_leaving or self._child is not child:
             return
         how = exit_text(child.exit_status)

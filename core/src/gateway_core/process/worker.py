@@ -21,7 +21,6 @@ from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.listeners import SocketTable
-from gateway_core.process.overview import collect
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
 from gateway_core.process.tls import inherited_base_contexts
 from gateway_core.reload.bundle import ConfigBundle
@@ -197,10 +196,10 @@ class Worker:
         await self._channel.reply(message, plugins=self.engine.plugins())
 
     async def _metrics(self, message: Message) -> None:
-        await self._channel.reply(message, samples=await self._samples())
+        await self._channel.reply(message, await self._samples())
 
-    async def _samples(self) -> list[Any]:
-        return await asyncio.to_thread(collect, self.engine.metrics.registry)
+    async def _samples(self) -> bytes:
+        return await asyncio.to_thread(lambda: self.engine.metrics.collect().dump())
 
     async def _end(self) -> None:
         """Finish what is under way; keep telling numbers meanwhile, and tell the last ones."""
@@ -212,7 +211,7 @@ class Worker:
         await self._engine.stop(self.deadline, self._table.forget)
         await replying.aclose()
         try:
-            await self._channel.send("samples", samples=await self._samples())
+            await self._channel.send("samples", await self._samples())
         except ChannelClosedError:
             return
         self._channel.close()

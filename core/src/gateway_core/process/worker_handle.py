@@ -67,8 +67,8 @@ class WorkerHandle:
         self.shared_owners: Sequence[str] = ()
         """Whose shared values the configuration that it runs has to keep."""
         self.started_at = services.clock.monotonic()
-        self.samples: Sequence[Any] = ()
-        """What its metrics were when it was last asked."""
+        self.last_samples = b""
+        """What it said of its metrics at its end (`Samples.dump`)."""
         self._services = services
         self._running: dict[int, Message] = {}
         """The worker's calls that run commands everywhere, by their numbers."""
@@ -129,7 +129,7 @@ class WorkerHandle:
             self._running[message["call"]] = message
             self._tasks.spawn(self._run_everywhere(message), name=f"command for {self}")
         elif message.kind == "samples":
-            self.samples = message["samples"]
+            self.last_samples = message.body
 
     async def _run_everywhere(self, message: Message) -> None:
         """Run a command in all workers for one of them, and tell it the results."""
@@ -204,10 +204,7 @@ class WorkerHandle:
         :raises ChannelClosedError: the worker is gone.
         :raises TimeoutError: it did not reply.
         """
-        message = await self.child.call(kind, timeout=timeout)
-        if kind == "metrics":
-            self.samples = message["samples"]
-        return message
+        return await self.child.call(kind, timeout=timeout)
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Have the worker run a command, and return what `gateway_core.process.plugin_services` makes an outcome of.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, emit
+from gateway_core.metrics.ledger import Ledger
+from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, Message
 from gateway_core.process.child import WORKER
 from gateway_core.process.listeners import SocketTable
 from gateway_core.process.model import WorkerLeft
-from gateway_core.process.overview import Samples, lasting, merge
 from gateway_core.process.plugin_services import CommandReport, outcome_of
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
@@ -21,18 +23,20 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 
 QUERY_TIMEOUT: Final = 5.0
+METRICS_TIMEOUT: Final = 2.0
+"""Seconds; less than a scrape may take."""
 
 
 class WorkerPool:
     """Has a worker in each place, or goes on trying to."""
 
     def __init__(
-        self, sockets: SocketTable, services: WorkerServices, template: Template | None, counts: Iterable[Any]
+        self, sockets: SocketTable, services: WorkerServices, template: Template | None, ledger: Ledger
     ) -> None:
         """Begin without workers.
 
         :param template: what workers are forked from; without it each has an interpreter of its own.
-        :param counts: metrics of workers of an earlier program.
+        :param ledger: where the metrics of workers are added up.
         """
         self.changing = asyncio.Lock()
         """Held by what changes the workers: a configuration on its way, or the replacement of one that crashed."""
@@ -46,7 +50,7 @@ class WorkerPool:
         self._template = template
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
-        self._lost = list(counts)
+        self._ledger = ledger
         self._is_stopping = False
         self._tasks = Tasks()
 
@@ -65,7 +69,9 @@ class WorkerPool:
 
     async def adopt(self, number: int, left: WorkerLeft) -> None:
         """Take over a worker of the program that was here before."""
-        self.keep(number, await WorkerHandle.adopt(number, left, self._services))
+        worker = await WorkerHandle.adopt(number, left, self._services)
+        self._ledger.open(worker, Samples.load(left.metrics.encode()))
+        self._keep(number, worker)
 
     async def launch(self, number: int, bundle: ConfigBundle) -> WorkerHandle:
         """Start a process, and have it prepare a configuration.
@@ -104,6 +110,10 @@ class WorkerPool:
 
     def keep(self, number: int, worker: WorkerHandle) -> None:
         """Have a ready worker in this place; the one that was there finishes and ends."""
+        self._ledger.open(worker)
+        self._keep(number, worker)
+
+    def _keep(self, number: int, worker: WorkerHandle) -> None:
         before = self._workers.get(number)
         self._workers[number] = worker
         self.replacements.note_start(number)
@@ -125,7 +135,9 @@ class WorkerPool:
         """Wait for a worker's end, remember its counts, and replace it if it was not asked to end."""
         await worker.child.gone.wait()
         self._leaving.discard(worker)
-        self._lost = merge([self._lost, lasting(worker.samples)])
+        if worker.last_samples:
+            self._ledger.report(worker, await asyncio.to_thread(Samples.load, worker.last_samples))
+        self._ledger.end(worker)
         if worker.child.is_leaving or self._is_stopping:
             return
         status = exit_text(worker.child.exit_status)
@@ -155,7 +167,9 @@ class WorkerPool:
 
     async def leave(self) -> list[WorkerLeft]:
         """Return what the next program takes the workers over with, which has a template of its own."""
-        left = [await worker.leave() for worker in self]
+        left = [
+            replace(await worker.leave(), metrics=self._ledger.last_report(worker).dump().decode()) for worker in self
+        ]
         if self._template is not None:
             await self._template.aclose()
         return left
@@ -185,12 +199,23 @@ class WorkerPool:
         running = (outcome_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
         return CommandReport(await asyncio.gather(*running))
 
-    async def samples(self) -> Samples:
-        """Return the sum of the workers' metrics, those that are gone included."""
-        await self.query("metrics")
-        return merge([self._lost, *(worker.samples for worker in [*self, *self._leaving])])
+    async def report(self) -> set[Hashable]:
+        """Have the ledger know what every worker has counted, those that drain included; return which have responded.
+
+        A worker that does not respond in time takes part with what it told last.
+        """
+        there = self.all
+        replies = await asyncio.gather(
+            *(each.ask("metrics", timeout=METRICS_TIMEOUT) for each in there), return_exceptions=True
+        )
+        responded: set[Hashable] = set()
+        for worker, reply in zip(there, replies, strict=True):
+            if isinstance(reply, Message):
+                self._ledger.report(worker, await asyncio.to_thread(Samples.load, reply.body))
+                responded.add(worker)
+        return responded
 
     @property
-    def lost(self) -> Samples:
-        """What stays true of workers that are gone."""
-        return self._lost
+    def all(self) -> list[WorkerHandle]:
+        """The workers that are there, those that drain included."""
+        return [each for each in [*self._workers.values(), *self._leaving] if not each.child.gone.is_set()]

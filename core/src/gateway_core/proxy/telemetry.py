@@ -1,78 +1,76 @@
-"""What is recorded of requests that are over: counts for metrics, and the record of the log phase.
-
-Counting is a dictionary and a list on the request path; Prometheus metrics are made of them when they are scraped.
-"""
+"""What is recorded of requests that are over: counts for metrics, and the record of the log phase."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Final, Protocol
-
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
+from typing import Any, Final, Protocol
 
 from gateway_core.messages import Record, Response, RouteInfo
-from gateway_core.metrics import DURATION_BUCKETS, Metrics
+from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import (
+    OTHER,
+    REQUEST_BODY_BYTES,
+    REQUEST_DURATION,
+    REQUEST_FAILURES,
+    REQUESTS,
+    RESPONSE_BODY_BYTES,
+)
+from gateway_core.metrics.counts import CLIENT, GATEWAY, PLUGIN, UPSTREAM, RouteCounts
+from gateway_core.metrics.samples import Samples
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.reasons import REASONS
 
 _NO_ROUTE: Final = ""
-_SHORTEST: Final = DURATION_BUCKETS[0]
 
 
-class _Meter:
-    """The counts of one route."""
+class Telemetry:
+    """The counts of requests that are over."""
 
-    __slots__ = ("durations", "requests", "seconds")
-
-    def __init__(self) -> None:
-        self.requests: dict[int, int] = {}
-        """By status."""
-        self.durations = [0] * (len(DURATION_BUCKETS) + 1)
-        """In each bucket; the last one is for all that took longer."""
-        self.seconds = 0.0
-
-
-class Telemetry(Collector):
-    """Requests by route and status, and how long they took by route."""
+    __slots__ = ("_failures", "_metrics", "unrouted")
 
     def __init__(self, metrics: Metrics) -> None:
-        self._meters: dict[str, _Meter] = {}
-        metrics.registry.register(self)
+        self._metrics = metrics
+        self.unrouted: RouteCounts = metrics.unrouted
+        """Of requests that no route matched; a route has its own (`CompiledRoute.counts`)."""
+        # The first failure of a kind can be seen as one only if there was a 0 before it.
+        self._failures = dict.fromkeys(REASONS, 0)
+        metrics.register(self._collect)
 
     def count(self, route: RouteInfo | None, status: int, seconds: float) -> None:
         """Count a request that is over."""
-        name = _NO_ROUTE if route is None else route.id
-        # A look-up that fails is rare, and one that does not costs half of `get`.
-        try:
-            meter = self._meters[name]
-            meter.requests[status] += 1
-        except KeyError:
-            meter = self._meters.setdefault(name, _Meter())
-            meter.requests[status] = 1
-        meter.durations[0 if seconds <= _SHORTEST else bisect_left(DURATION_BUCKETS, seconds)] += 1
-        meter.seconds += seconds
+        counts = self.unrouted if route is None else self._metrics.route(route.id)
+        counts.add(status * 4, seconds, 0)
 
-    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
-        """Return the counts as metric families."""
-        requests = CounterMetricFamily("gateway_requests", "Requests that are over.", labels=["route", "status"])
-        for route, meter in list(self._meters.items()):
-            for status, count in list(meter.requests.items()):
-                requests.add_metric([route, str(status)], count)
-        yield requests
-        durations = HistogramMetricFamily(
-            "gateway_request_duration_seconds", "From the request head to the last byte.", labels=["route"]
-        )
-        for route, meter in list(self._meters.items()):
-            total, cumulative = 0.0, []
-            for bound, number in zip([*map(str, DURATION_BUCKETS), "+Inf"], meter.durations, strict=True):
-                total += number
-                cumulative.append((bound, total))
-            durations.add_metric([route], cumulative, sum_value=meter.seconds)
-        yield durations
+    def count_failure(self, reason: str) -> None:
+        """Count a request that the gateway responded to itself, or whose response did not reach its end."""
+        # Plugins may bring reasons of their own, however many.
+        name = reason if reason in self._failures else OTHER
+        self._failures[name] = self._failures.get(name, 0) + 1
+
+    def _collect(self, samples: Samples) -> None:
+        known: Any = [(_NO_ROUTE, self.unrouted), *self._metrics.routes.items()]
+        samples.put(REQUEST_FAILURES, [((reason,), number) for reason, number in list(self._failures.items())])
+        for route, counts in known:
+            samples.put(REQUESTS, [((route, status, origin), number) for status, origin, number in counts.requests()])
+            durations = [((route, name), each) for name, each in counts.durations().items()]
+            samples.put(REQUEST_DURATION, durations, counts.bounds)
+            samples.put(REQUEST_BODY_BYTES, [((route,), counts.received)] if durations else ())
+            samples.put(RESPONSE_BODY_BYTES, [((route,), counts.sent)] if durations else ())
+
+
+def origin_of(response: Response | None, aborted: str | None) -> int:
+    """Return whose a response was, as `RouteCounts.add` takes it.
+
+    :param response: what the client was sent; None if that was the upstream's response as it came.
+    :param aborted: who ended it before its end.
+    """
+    if aborted == "client":
+        return CLIENT
+    if response is None or response.is_streamed:
+        return UPSTREAM
+    return GATEWAY if response.produced_by in {"", "gateway"} else PLUGIN
 
 
 CLIENT_LEFT: Final = 499

@@ -105,25 +105,6 @@ class ReloadHistory:
         outcome = self.last_failure = self._end("rejected" if problems else "failed", reason, problems)
         return outcome
 
-    def samples(self, warnings: int) -> list[Any]:
-        """Return its metrics as `gateway_core.process.overview` has them.
-
-        :param warnings: how many the configuration in force has.
-        """
-        name, last, at, counted = (
-            "gateway_config_warnings",
-            "gateway_config_last_reload_successful",
-            "gateway_config_last_reload_success_timestamp_seconds",
-            "gateway_config_reloads",
-        )
-        results = [[f"{counted}_total", {"result": result}, number] for result, number in sorted(self.counts.items())]
-        return [
-            [name, "gauge", "Warnings about the configuration in force.", [[name, {}, warnings]]],
-            [last, "gauge", "Whether the last reload put a configuration in force.", [[last, {}, int(self.is_ok)]]],
-            [at, "gauge", "When a configuration was put in force last, since the epoch.", [[at, {}, self.in_force_at]]],
-            [counted, "counter", "Reloads by what became of them.", results],
-        ]
-
     def _end(self, result: Result, reason: str, problems: Sequence[ConfigProblem]) -> ReloadOutcome:
         seconds = self._clock.monotonic() - self._began
         at = self._clock.wall()

@@ -24,6 +24,8 @@ from gateway_core.config import (
 from gateway_core.hooks import PluginServices, UpstreamScope, current_scope, server_timing_binding
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import OTHER
+from gateway_core.metrics.counts import RouteCounts
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import Pattern, RuleError
@@ -110,9 +112,13 @@ class _Compiler:
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}
         self.scope = UpstreamScope(self._open_url)
+        self.counted: list[str] = []
+        """What the routes so far are counted by."""
 
     async def aclose(self) -> None:
         """Give back what was made so far."""
+        while self.counted:
+            self.environment.metrics.routes.release(self.counted.pop())
         await self.bindings.aclose()
         await self.scope.aclose()
         for upstream in self.live.values():
@@ -257,7 +263,14 @@ class _Compiler:
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
             timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
             retry=None if config.retries is None else RetryPolicy(config.retries),
+            counts=self._counts(config.id, len(self.counted)),
         )
+
+    def _counts(self, route: str, number: int) -> RouteCounts:
+        """Return where a route is counted: the first ones each for themselves, the same in every worker."""
+        key = route if number < self.config.metrics.max_routes else OTHER
+        self.counted.append(key)
+        return self.environment.metrics.routes.acquire(key)
 
     def _targets(
         self, config: RouteConfig, own: RequestRewrite, pattern: Pattern, key_path: str

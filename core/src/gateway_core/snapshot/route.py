@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway_core.config import TimeoutsConfig
+from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy, params_of
 from gateway_core.snapshot.request_rewrite import NO_REWRITE, RequestRewrite
 
@@ -89,6 +90,9 @@ class CompiledRoute:
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     retry: RetryPolicy | None = None
     """The route's own; None if its upstream's holds."""
+
+    counts: RouteCounts = field(default_factory=RouteCounts)
+    """Of its requests; those of routes beyond ``metrics.max_routes`` share one."""
 
     is_direct: bool = field(init=False)
     """Whether nothing but pre-proxy hooks decides once the route is known: there is one target, and a body goes on as

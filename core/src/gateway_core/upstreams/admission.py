@@ -6,10 +6,12 @@ deciding are here; waiting is the data path's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
 from gateway_core.config import UpstreamLimitsConfig
+from gateway_core.metrics.counts import UpstreamCounts
 
 
 class Decision(Enum):
@@ -31,9 +33,11 @@ class Counted(Protocol):
 class Load:
     """The counts of a whole upstream, shared by the snapshots that have it."""
 
-    __slots__ = ("active", "copies", "earned", "is_running", "pending", "retrying")
+    __slots__ = ("_on_closed", "active", "copies", "counts", "earned", "is_running", "pending", "retrying")
 
-    def __init__(self) -> None:
+    def __init__(self, counts: UpstreamCounts | None = None, on_closed: Callable[[], None] = lambda: None) -> None:
+        self.counts = counts or UpstreamCounts()
+        self._on_closed = on_closed
         self.active = 0
         self.pending = 0
         self.copies = 0
@@ -44,6 +48,10 @@ class Load:
         """Responses since retries were last paid for with them (see `RetryBudget`)."""
         self.is_running = False
         """Whether the upstream has had its first endpoints: those that come later begin slowly."""
+
+    async def aclose(self) -> None:
+        """Called when no snapshot has the upstream any more."""
+        self._on_closed()
 
 
 def decide(counted: Counted, max_active: int, max_pending: int) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +13,7 @@ from gateway_core.config import CircuitBreakerConfig, EndpointConfig
 from gateway_core.config.address import UNIX, parse_origin
 from gateway_core.config.redaction import without_credentials
 from gateway_core.leases import Lease, close
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.health import EjectionState, HealthState
 
@@ -155,11 +156,13 @@ class Endpoint:
 
     __slots__ = (
         "_health_lease",
+        "_on_closed",
         "_watchers",
         "active",
         "authority",
         "breaker",
         "closed",
+        "counts",
         "ejection",
         "health",
         "host",
@@ -168,6 +171,7 @@ class Endpoint:
         "is_guarded",
         "is_open",
         "joined_at",
+        "label",
         "last_error",
         "path",
         "pending",
@@ -177,8 +181,24 @@ class Endpoint:
         "url",
     )
 
-    def __init__(self, spec: EndpointSpec, breaker: CircuitBreakerConfig | None = None) -> None:
+    def __init__(
+        self,
+        spec: EndpointSpec,
+        breaker: CircuitBreakerConfig | None = None,
+        *,
+        counts: EndpointCounts | None = None,
+        label: str | None = None,
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin without requests.
+
+        :param counts: where its requests are counted.
+        :param label: what metrics call it; the id unless given.
+        """
         self.id = spec.id
+        self.counts = counts or EndpointCounts()
+        self.label = spec.id if label is None else label
+        self._on_closed = on_closed
         self.scheme = spec.scheme
         self.host = spec.host
         self.port = spec.port
@@ -270,6 +290,8 @@ class Endpoint:
 
     async def aclose(self) -> None:
         self.closed = True
+        on_closed, self._on_closed = self._on_closed, lambda: None
+        on_closed()
         lease, self._health_lease = self._health_lease, None
         pool, self.pool = self.pool, None
         async with AsyncExitStack() as stack:

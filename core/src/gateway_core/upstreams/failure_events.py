@@ -9,19 +9,21 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.events import UPSTREAM_OVERLOADED, UPSTREAM_UNAVAILABLE, Event, emit
+from gateway_core.metrics.counts import UpstreamCounts
 from gateway_core.reasons import OVERLOADED, UNAVAILABLE
 from gateway_core.repeats import Repeats, repeated
 
-_REFUSALS: Final = {UNAVAILABLE: UPSTREAM_UNAVAILABLE, OVERLOADED: UPSTREAM_OVERLOADED}
+REFUSALS: Final = {UNAVAILABLE: UPSTREAM_UNAVAILABLE, OVERLOADED: UPSTREAM_OVERLOADED}
 
 
 class FailureEvents:
     """The failures of one upstream's requests; shared by the snapshots that have the upstream."""
 
-    __slots__ = ("_repeats", "_upstream")
+    __slots__ = ("_counts", "_repeats", "_upstream")
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, counts: UpstreamCounts | None = None) -> None:
         self._upstream = upstream
+        self._counts = counts or UpstreamCounts()
         self._repeats = Repeats()
 
     def failed(self, event: Event, endpoint: str, reason: str, now: float) -> None:
@@ -40,7 +42,9 @@ class FailureEvents:
 
         :param code: of `gateway_core.reasons`; others are reported by `failed`.
         """
-        event = _REFUSALS.get(code)
+        event = REFUSALS.get(code)
+        if event is not None:
+            self._counts.refuse(code)
         if event is not None and (count := self._repeats.count((event.name, reason), now)):
             text = f"upstream {self._upstream!r}: {reason}{repeated(count)}"
             emit(event, text, upstream=self._upstream, reason=reason, count=count)

@@ -97,7 +97,7 @@ class LocalMonitor:
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         self._resolver = resolver
         self._session = session
-        self._metrics = None if metrics is None else FeedMetrics(metrics)
+        self._metrics = None if metrics is None else FeedMetrics(metrics, clock.wall)
         self._local_errors = LocalErrors() if local_errors is None else local_errors
         self._feeds: Leases[str, Feed] = Leases()
         self._checks: Leases[str, Checked] = Leases()

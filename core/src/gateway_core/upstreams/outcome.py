@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from gateway_core import reasons
+from gateway_core.events import UPSTREAM_BAD_RESPONSE, UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_TRUNCATED, Event
+
 
 class Outcome(IntEnum):
     """Ends without a usable response. A response is recorded by its status, so the two share one ``int``."""
@@ -23,6 +26,36 @@ class Outcome(IntEnum):
 
 FIRST_STATUS: Final = 100
 FIRST_SERVER_ERROR: Final = 500
+
+
+FAILURE_REASONS: Final = (
+    reasons.CONNECT_FAILURE,
+    reasons.CONNECT_TIMEOUT,
+    reasons.RESET,
+    reasons.TIMEOUT,
+    reasons.BAD_RESPONSE,
+    reasons.TRUNCATED,
+    reasons.LOCAL_ERROR,
+)
+"""What attempts that fail are counted by."""
+
+_BY_EVENT: Final = {
+    UPSTREAM_CONNECT_TIMEOUT: reasons.CONNECT_TIMEOUT,
+    UPSTREAM_BAD_RESPONSE: reasons.BAD_RESPONSE,
+    UPSTREAM_TRUNCATED: reasons.TRUNCATED,
+}
+_BY_OUTCOME: Final = {
+    Outcome.CONNECT_FAILURE: reasons.CONNECT_FAILURE,
+    Outcome.RESET: reasons.RESET,
+    Outcome.TIMEOUT: reasons.TIMEOUT,
+    Outcome.LOCAL: reasons.LOCAL_ERROR,
+}
+
+
+def reason_of(outcome: int, event: Event | None) -> str | None:
+    """Return the reason by which an attempt without a response is counted; None if it did not fail."""
+    found = None if event is None else _BY_EVENT.get(event)
+    return found or _BY_OUTCOME.get(Outcome(outcome))
 
 
 BLAMELESS: Final = frozenset({Outcome.ABANDONED, Outcome.LOCAL})

@@ -70,6 +70,7 @@ class PassiveHealth:
         if was_guarded or endpoint.is_guarded or endpoint.ejection.until != was_until:
             endpoint.notify()
         if endpoint.ejection.until != was_until:
+            endpoint.counts.ejections += 1
             out_for = endpoint.ejection.until - now
             emit(
                 ENDPOINT_EJECTED,
@@ -84,6 +85,7 @@ class PassiveHealth:
             event, reason = _BREAKER_EVENTS[breaker.state], None
             text = f"circuit breaker of endpoint {endpoint.id} of upstream {self._upstream!r} is {breaker.state.value}"
             if breaker.state is BreakerState.OPEN:
+                endpoint.counts.openings += 1
                 reason = endpoint.last_error
                 text += f": {reason}"
             emit(event, text, upstream=self._upstream, endpoint=endpoint.id, reason=reason)

@@ -83,6 +83,7 @@ class RetryBudget:
         if not self._is_within_share() and self.percent > 0:
             load.earned = max(0.0, min(load.earned, MOST_EARNED) - 100 / self.percent)
         load.retrying += 1
+        load.counts.retries += 1
 
     def end(self) -> None:
         """Count a retry that has ended, however."""

@@ -54,6 +54,7 @@ class UpstreamRuntime:
         self.resolver = Resolver(clock) if resolver is None else resolver
         """Resolves the names of endpoints, for whatever connects to them."""
         self._clock = clock
+        self._metrics = Metrics() if metrics is None else metrics
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         self._strategies = dict(strategies or {})
         self._sticky_secret = sticky_secret
@@ -98,7 +99,7 @@ class UpstreamRuntime:
         upstream = None
         try:
             strategy = leases.hold(self._lease_strategy(config))
-            load = leases.hold(self._loads.acquire(config.name, Load))
+            load = leases.hold(self._loads.acquire(config.name, partial(self._make_load, config.name)))
             discovery = config.discovery
             feed = None if discovery is None else leases.hold(self.monitor.discover(config.name, discovery))
             upstream = Upstream(
@@ -139,11 +140,23 @@ class UpstreamRuntime:
             (config.name, strategy, frozen({})), lambda: make_strategy(strategy, {}, self._strategies)
         )
 
+    def _make_load(self, upstream: str) -> Load:
+        counts = self._metrics.upstreams
+        return Load(counts.acquire(upstream), partial(counts.release, upstream))
+
     def _lease_endpoint(
         self, config: UpstreamConfig, transport: TransportSettings, spec: EndpointSpec, load: Load
     ) -> Lease[Endpoint]:
         def start() -> Endpoint:
-            endpoint = Endpoint(spec, config.circuit_breaker)
+            counts = self._metrics.endpoints
+            counted = self._metrics.endpoint_key(config.name, spec.id)
+            endpoint = Endpoint(
+                spec,
+                config.circuit_breaker,
+                counts=counts.acquire(counted),
+                label=counted[1],
+                on_closed=partial(counts.release, counted),
+            )
             if is_checked(config):
                 endpoint.follow(self.monitor.check(spec, config, transport.tls))
             return endpoint

@@ -17,7 +17,7 @@ from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.failure_events import FailureEvents
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
-from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome
+from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, reason_of
 from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
@@ -122,7 +122,7 @@ class Upstream:
         self.is_plain = self.hash_key is None and self.sticky is None
         """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
-        self.failures = FailureEvents(self.name)
+        self.failures = FailureEvents(self.name, self._load.counts)
         """What the log says of requests that fail."""
         self._local_errors = LocalErrors() if local_errors is None else local_errors
         self._configured = frozenset(endpoint.id for endpoint in settings.endpoints)
@@ -195,6 +195,11 @@ class Upstream:
             self._refresh(now)
         return self._selection
 
+    @property
+    def is_panic(self) -> bool:
+        """Whether unhealthy endpoints got requests when it was last looked at."""
+        return self._selection.is_panic
+
     def is_available(self, now: float) -> bool:
         """Return whether a request may go to a healthy endpoint."""
         selection = self.selection(now)
@@ -240,6 +245,7 @@ class Upstream:
         now: float,
         error: str = "",
         event: Event | None = None,
+        responded: float = 0.0,
     ) -> None:
         """Learn from how a request has ended.
 
@@ -248,13 +254,19 @@ class Upstream:
             says nothing about the new one.
         :param error: why it failed, for status pages and the log.
         :param event: what the log calls the failure; None writes nothing.
+        :param responded: monotonic seconds of the response's head, if that was not now.
         """
         if FIRST_STATUS <= outcome < FIRST_SERVER_ERROR and endpoint.is_calm:
             self._load.earned += 1
+            endpoint.counts.respond(outcome, (responded or now) - started)
             breaker = endpoint.breaker
             if breaker is not None:
                 breaker.record_success(started, now)
             return
+        if outcome >= FIRST_STATUS:
+            endpoint.counts.respond(outcome, (responded or now) - started)
+        elif (reason := reason_of(outcome, event)) is not None:
+            endpoint.counts.fail(reason)
         if event is not None:
             self.failures.failed(event, endpoint.id, error, now)
         if outcome == Outcome.LOCAL:

@@ -211,7 +211,7 @@ async def test_that_nothing_is_found_is_logged_with_the_reason_and_so_is_its_end
 
 async def test_what_is_stale_or_empty_can_be_seen() -> None:
     clock, metrics, told = ManualClock(), Metrics(), []
-    feed = Feed("users", None, Random(1), clock, FeedMetrics(metrics))
+    feed = Feed("users", None, Random(1), clock, FeedMetrics(metrics, clock.wall))
     feed.watch_status(lambda: told.append((feed.is_stale, feed.reason)))
     started = clock.monotonic()
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from gateway_core.clock import ManualClock
 from gateway_core.metrics import Metrics
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 
 
 def test_a_discovery_that_replaces_another_one_of_its_upstream_stays_shown() -> None:
     metrics = Metrics()
-    feeds = FeedMetrics(metrics)
+    feeds = FeedMetrics(metrics, ManualClock().wall)
 
     feeds.open("users")
     feeds.open("users")
@@ -20,7 +21,7 @@ def test_a_discovery_that_replaces_another_one_of_its_upstream_stays_shown() -> 
 
 def test_failures_are_counted_by_upstream_from_0() -> None:
     metrics = Metrics()
-    feeds = FeedMetrics(metrics)
+    feeds = FeedMetrics(metrics, ManualClock().wall)
     for name in ("users", "orders"):
         feeds.open(name)
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
-from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, SourceConfig
+from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, MetricsConfig, SourceConfig
 from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
@@ -99,6 +99,9 @@ class GatewayConfig(Section):
 
     admin: AdminConfig | None = None
     """The admin listener; none unless given."""
+
+    metrics: MetricsConfig = MetricsConfig()
+    """What is measured, and how finely."""
 
     log: LogConfig = LogConfig()
     """The gateway's own log."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from gateway_core.config.config_file import OptionalFileName
 from gateway_core.config.documents import Right
@@ -22,6 +23,7 @@ from gateway_core.config.values import (
     PositiveSize,
     Size,
 )
+from gateway_core.metrics.catalogue import DURATION_BOUNDS, MAX_ENDPOINTS, MAX_ROUTES
 
 
 class LimitsConfig(Section):
@@ -93,6 +95,32 @@ class AdminConfig(Section):
     hosts: tuple[str, ...] = ()
     """Names by which it may be asked for, without a port, beside addresses and ``localhost``: requests with another
     Host get 421, so that no web page reads it through an operator's browser. Scrapers that use a name need it here."""
+
+
+def _check_buckets(buckets: tuple[float, ...]) -> tuple[float, ...]:
+    if not buckets or any(upper <= lower for lower, upper in pairwise((0.0, *buckets))):
+        raise InvalidValueError("are not bounds in ascending order", remedy="write durations such as [5ms, 50ms, 1s]")
+    return buckets
+
+
+_MOST_BUCKETS: Final = 50
+
+
+class MetricsConfig(Section):
+    """What ``/metrics`` of the admin listener has."""
+
+    buckets: Annotated[
+        tuple[PositiveDuration, ...], Field(max_length=_MOST_BUCKETS), AfterValidator(_check_buckets)
+    ] = DURATION_BOUNDS
+    """Upper bounds of the buckets of the histograms of durations, ascending. With other ones they begin anew."""
+
+    max_routes: Count = MAX_ROUTES
+    """Routes with series of their own, the first in the order of the configuration; all others together are the route
+    ``_other``."""
+
+    max_endpoints: Count = MAX_ENDPOINTS
+    """Endpoints with series of their own, in the order in which they were found; all others of an upstream together are
+    the endpoint ``_other``."""
 
 
 def _check_source_url(url: SecretUrl) -> SecretUrl:

@@ -73,7 +73,9 @@ class Connections:
         "_switched",
         "_turned_away",
         "open",
+        "opened",
         "refusal",
+        "refused",
     )
 
     def __init__(
@@ -90,6 +92,10 @@ class Connections:
         self._default_limit = default_max_connections()
         self.open: set[Connection] = set()
         """Those that speak HTTP."""
+        self.opened = 0
+        """Connections that were admitted since the process began."""
+        self.refused = 0
+        """Connections that were one too many."""
         self._switched = 0  # those that are tunnels
         self._reserved = 0
         self._per_client: dict[str, int] = {}
@@ -143,6 +149,7 @@ class Connections:
         elif limit := self._reached_limit(limits, client.ip, is_unix=client.is_unix):
             self._report(limit, client.ip)
             return False
+        self.opened += 1
         self._count_client(client.ip)
         self.open.add(connection)
         return True
@@ -167,6 +174,7 @@ class Connections:
         return "max_connections_per_client" if is_reached else ""
 
     def _report(self, limit: str, ip: str) -> None:
+        self.refused += 1
         self._limit_events.connection(f"limits.{limit} is reached", ip)
 
     def turn_away(self, transport: asyncio.Transport) -> None:

@@ -1,0 +1,226 @@
+"""What the request path counts in: plain integers, without locks and without a look-up by labels.
+
+Each route, endpoint and hook holds the object that it counts in. `Counts` keeps these objects by key, so that a route
+of the next snapshot, or an endpoint that comes back, goes on where the one before it was: a counter never goes back.
+Those that are in use are never dropped; of the others the last `KEPT` are kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final, Generic, TypeVar
+
+from gateway_core.metrics.catalogue import DURATION_BOUNDS, ORIGINS, OTHER
+from gateway_core.metrics.samples import Distribution
+
+KEPT: Final = 256
+"""Counts of what is gone that are kept in case it comes back."""
+
+MOST_STATUSES: Final = 32
+"""Statuses that are told apart on one route or endpoint: an upstream may send nine hundred."""
+
+UPSTREAM, GATEWAY, PLUGIN, CLIENT = range(4)
+"""Origins, as `RouteCounts.add` takes them; see `ORIGINS`."""
+
+_NO_STATUS: Final = 0
+
+
+class RouteCounts:
+    """The counts of one route."""
+
+    __slots__ = ("_before", "_cells", "bounds", "received", "sent")
+
+    def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
+        self.bounds = bounds
+        """Upper bounds of the buckets, in seconds."""
+        self.received = 0
+        """Bytes of requests' bodies."""
+        self.sent = 0
+        """Bytes of responses' bodies."""
+        # By status and origin: a number for each bucket, one for all that took longer, and the sum of the seconds.
+        self._cells: dict[int, list[float]] = {}
+        self._before: dict[int, float] = {}  # requests that were counted with other bounds
+
+    def add(self, outcome: int, seconds: float, sent: int) -> None:
+        """Count a request that is over.
+
+        :param outcome: the status times four, plus the origin.
+        :param sent: bytes of the response's body.
+        """
+        # A look-up that fails is rare, and one that does not costs half of `get`.
+        try:
+            cell = self._cells[outcome]
+        except KeyError:
+            cell = self._new_cell(outcome)
+        cell[bisect_left(self.bounds, seconds)] += 1
+        cell[-1] += seconds
+        self.sent += sent
+
+    def _new_cell(self, outcome: int) -> list[float]:
+        if len(self._cells) >= MOST_STATUSES:
+            outcome = _NO_STATUS + outcome % 4
+            if outcome in self._cells:
+                return self._cells[outcome]
+        cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
+        return cell
+
+    def use_bounds(self, bounds: tuple[float, ...]) -> None:
+        """Begin new histograms if these are other bounds; the numbers of requests go on."""
+        if bounds != self.bounds:
+            self._before = dict(self._totals())
+            self._cells, self.bounds = {}, bounds
+
+    def _totals(self) -> Iterator[tuple[int, float]]:
+        totals = dict(self._before)
+        for outcome, cell in list(self._cells.items()):
+            totals[outcome] = totals.get(outcome, 0) + sum(cell[:-1])
+        yield from totals.items()
+
+    def requests(self) -> Iterator[tuple[str, str, int]]:
+        """Yield status, origin and the number of requests."""
+        for outcome, number in self._totals():
+            status = outcome >> 2
+            yield str(status) if status else OTHER, ORIGINS[outcome & 3], int(number)
+
+    def durations(self) -> dict[str, Distribution]:
+        """Return how long requests took, by status class such as ``2xx``."""
+        found: dict[str, Distribution] = {}
+        for outcome, cell in list(self._cells.items()):
+            numbers = cell.copy()
+            each = Distribution([int(number) for number in numbers[:-1]], numbers[-1])
+            name = class_of(outcome >> 2)
+            found[name] = found[name].plus(each) if name in found else each
+        return found
+
+
+def class_of(status: int) -> str:
+    """Return the class of a status, such as ``2xx``; ``OTHER`` for what is none."""
+    return f"{status // 100}xx" if 100 <= status <= 599 else OTHER
+
+
+class EndpointCounts:
+    """The counts of one endpoint of an upstream."""
+
+    __slots__ = ("_statuses", "bounds", "buckets", "connections", "ejections", "errors", "openings", "received",
+                 "seconds", "sent")  # fmt: skip
+
+    def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
+        self.bounds = bounds
+        """Upper bounds of the buckets, in seconds."""
+        self.buckets = [0] * (len(bounds) + 1)
+        self.seconds = 0.0
+        self._statuses: dict[int, int] = {}
+        self.errors: dict[str, int] = {}
+        """Attempts that failed, by their reason."""
+        self.connections = 0
+        """Connections that were made."""
+        self.ejections = 0
+        self.openings = 0
+        """Times that its circuit breaker opened."""
+        self.sent = self.received = 0
+        """Bytes on connections, heads and framing included."""
+
+    def respond(self, status: int, seconds: float) -> None:
+        """Count a response's head.
+
+        :param seconds: since the endpoint was picked.
+        """
+        try:
+            self._statuses[status] += 1
+        except KeyError:
+            self._count_new(status)
+        self.buckets[bisect_left(self.bounds, seconds)] += 1
+        self.seconds += seconds
+
+    def _count_new(self, status: int) -> None:
+        if len(self._statuses) >= MOST_STATUSES:
+            status = _NO_STATUS
+        self._statuses[status] = self._statuses.get(status, 0) + 1
+
+    def fail(self, reason: str) -> None:
+        """Count an attempt that failed, by a code of `gateway_core.reasons`."""
+        self.errors[reason] = self.errors.get(reason, 0) + 1
+
+    def use_bounds(self, bounds: tuple[float, ...]) -> None:
+        """Begin a new histogram if these are other bounds."""
+        if bounds != self.bounds:
+            self.bounds, self.buckets, self.seconds = bounds, [0] * (len(bounds) + 1), 0.0
+
+    def statuses(self) -> Iterator[tuple[str, int]]:
+        """Yield each status and the number of responses."""
+        for status, number in list(self._statuses.items()):
+            yield str(status) if status else OTHER, number
+
+    def duration(self) -> Distribution:
+        """Return how long the responses' heads took."""
+        return Distribution(self.buckets.copy(), self.seconds)
+
+
+class UpstreamCounts:
+    """The counts of a whole upstream."""
+
+    __slots__ = ("refusals", "retries")
+
+    def __init__(self) -> None:
+        self.retries = 0
+        self.refusals: dict[str, int] = {}
+        """Requests that no endpoint was picked for, by reason."""
+
+    def refuse(self, reason: str) -> None:
+        """Count a request that no endpoint was picked for, by a code of `gateway_core.reasons`."""
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+
+
+class HookCounts:
+    """The counts of the hooks of one binding in one phase."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+
+CountsT = TypeVar("CountsT")
+
+
+class Counts(Generic[CountsT]):
+    """Objects to count in, by key."""
+
+    __slots__ = ("_kept", "_make", "_used")
+
+    def __init__(self, make: Callable[[], CountsT]) -> None:
+        self._make = make
+        self._used: dict[Hashable, tuple[CountsT, int]] = {}  # with the number of uses
+        self._kept: dict[Hashable, CountsT] = {}  # in the order in which they were given up
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._used
+
+    def get(self, key: Hashable) -> CountsT | None:
+        """Return the counts of a key that is in use; None if it is not."""
+        found = self._used.get(key)
+        return None if found is None else found[0]
+
+    def acquire(self, key: Hashable) -> CountsT:
+        """Return the counts of a key, which is in use until it is released as often as it was acquired."""
+        counts, uses = self._used.get(key) or (self._kept.pop(key, None) or self._make(), 0)
+        self._used[key] = counts, uses + 1
+        return counts
+
+    def release(self, key: Hashable) -> None:
+        """End one use of a key; its counts are kept for a while."""
+        counts, uses = self._used.pop(key)
+        if uses > 1:
+            self._used[key] = counts, uses - 1
+            return
+        self._kept[key] = counts
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def items(self) -> list[tuple[Hashable, CountsT]]:
+        """Return the counts by key, those that are kept included; safe in any thread."""
+        return [*((key, counts) for key, (counts, _) in list(self._used.items())), *list(self._kept.items())]

@@ -1,0 +1,259 @@
+"""The metrics of one process: those of plugins, over prometheus-client, and those of the gateway's own parts.
+
+Making a metric that exists returns it, so an instance can make its metrics in its constructor or in ``start`` without
+asking whether an earlier instance did.
+
+prometheus-client's counters take a lock and a look-up by labels, which is too slow for what every request counts. The
+request path counts in the objects of `gateway_core.metrics.counts`, which are kept here so that they outlive snapshots.
+Parts of the gateway register a `Collector`, which reads their numbers when a scrape comes; what is rare is counted by
+`Metrics.count`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway_core.metrics.catalogue import (
+    CATALOGUE,
+    DURATION_BOUNDS,
+    MAX_ENDPOINTS,
+    OTHER,
+    PLUGIN_CALLS,
+    PLUGIN_ERRORS,
+    PLUGIN_TIMEOUTS,
+)
+from gateway_core.metrics.counts import Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
+from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
+from gateway_core.metrics.samples import Distribution, Family, Kind, Labels, Merge, Samples, Value
+
+if TYPE_CHECKING:  # it costs time and memory, and only plugins need it
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client.metrics_core import Metric
+
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Seconds; the buckets that OpenTelemetry's HTTP conventions recommend."""
+
+Collector = Callable[[Samples], None]
+"""Adds what a part of the gateway has counted; called in any thread."""
+
+_MOST_HOOKS: Final = 2000
+
+_KINDS: Final[dict[str, Kind]] = {"counter": "counter", "histogram": "histogram", "info": "info"}
+
+
+class MetricError(ValueError):
+    """A metric was asked for again with another type or other labels, or has the name of one of the gateway's own."""
+
+
+class Metrics:
+    """Makes metrics in one registry, and collects those of the whole process."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._registry = registry
+        if registry is not None:
+            registry.register(_Own(self))
+        self._made: dict[str, tuple[str, tuple[str, ...], Any]] = {}
+        self._merges: dict[str, Merge] = {}
+        self._collectors: list[Collector] = []
+        self._counts: dict[Family, dict[Labels, float]] = {}
+        self.bounds: tuple[float, ...] = DURATION_BOUNDS
+        """Of durations of requests."""
+        self.max_endpoints = MAX_ENDPOINTS
+        self.routes: Counts[RouteCounts] = Counts(lambda: RouteCounts(self.bounds))
+        """By id; those beyond the limit by `OTHER`."""
+        self.unrouted = RouteCounts()
+        """Of requests that no route matched."""
+        self.endpoints: Counts[EndpointCounts] = Counts(lambda: EndpointCounts(self.bounds))
+        """By upstream and id; those beyond the limit by `OTHER`."""
+        self.upstreams: Counts[UpstreamCounts] = Counts(UpstreamCounts)
+        """By name."""
+        self._hooks: dict[Labels, HookCounts] = {}
+
+    # -- of plugins
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where the metrics of plugins are, and the gateway's own can be read; made when it is asked for."""
+        if self._registry is None:
+            from prometheus_client import CollectorRegistry  # noqa: PLC0415 - it costs time and memory
+
+            self._registry = CollectorRegistry()
+            self._registry.register(_Own(self))
+        return self._registry
+
+    def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
+        """Return the counter of that name; bind labels once with ``.labels(...)``, not per request."""
+        made: Counter = self._metric("Counter", name, help_text, labels)
+        return made
+
+    def gauge(self, name: str, help_text: str, labels: Sequence[str] = (), *, merge: Merge = "sum") -> Gauge:
+        """Return the gauge of that name.
+
+        :param merge: what ``/metrics`` shows of several workers: their ``sum``, the ``max`` or ``min``, or the value of
+            the ``latest`` that responded.
+        """
+        self._merges[name] = merge
+        made: Gauge = self._metric("Gauge", name, help_text, labels)
+        return made
+
+    def histogram(
+        self, name: str, help_text: str, labels: Sequence[str] = (), buckets: Sequence[float] = DURATION_BUCKETS
+    ) -> Histogram:
+        """Return the histogram of that name."""
+        made: Histogram = self._metric("Histogram", name, help_text, labels, buckets=tuple(buckets))
+        return made
+
+    def _metric(self, kind: str, name: str, text: str, labels: Sequence[str], **options: Any) -> Any:
+        made = self._made.get(name)
+        if made is None:
+            if name.removesuffix("_total") in CATALOGUE:
+                raise MetricError(f"metric {name!r} is one of the gateway's own: give it another name")
+            import prometheus_client  # noqa: PLC0415 - as above
+
+            metric = getattr(prometheus_client, kind)(name, text, tuple(labels), registry=self.registry, **options)
+            self._made[name] = (kind, tuple(labels), metric)
+            return metric
+        if made[:2] != (kind, tuple(labels)):
+            raise MetricError(f"metric {name!r} exists already as a {made[0]} with labels {made[1]}")
+        return made[2]
+
+    # -- of the gateway's own parts
+
+    def register(self, collector: Collector) -> None:
+        """Have a part asked for its samples from now on."""
+        self._collectors.append(collector)
+
+    def count(self, family: Family, *labels: str, by: float = 1) -> None:
+        """Add to a counter, or begin it with ``by=0``; not for the path of every request."""
+        counts = self._counts.setdefault(family, {})
+        counts[labels] = counts.get(labels, 0) + by
+
+    def route(self, route: str) -> RouteCounts:
+        """Return the counts of a route that is in use."""
+        return self.routes.get(route) or self.routes.get(OTHER) or self.unrouted
+
+    def endpoint_key(self, upstream: str, endpoint: str) -> tuple[str, str]:
+        """Return the key in ``endpoints`` of one that is new: its own, or that of those beyond the limit."""
+        key = upstream, endpoint
+        return key if key in self.endpoints or len(self.endpoints) < self.max_endpoints else (upstream, OTHER)
+
+    def hook(self, plugin: str, binding: str, phase: str) -> HookCounts:
+        """Return the counts of the hooks of a binding in a phase."""
+        key = plugin, binding, phase
+        if key not in self._hooks and len(self._hooks) >= _MOST_HOOKS:
+            key = plugin, OTHER, phase
+        return self._hooks.setdefault(key, HookCounts())
+
+    def use(self, *, bounds: tuple[float, ...], max_endpoints: int) -> None:
+        """Follow the configuration; with other bounds all histograms of durations begin anew."""
+        self.bounds, self.max_endpoints = bounds, max_endpoints
+        self.unrouted.use_bounds(bounds)
+        for _, route in self.routes.items():
+            route.use_bounds(bounds)
+        for _, endpoint in self.endpoints.items():
+            endpoint.use_bounds(bounds)
+
+    # -- all of them
+
+    def collect(self) -> Samples:
+        """Return what this process has counted; may be called in a thread."""
+        samples = self.collect_own()
+        for metric in () if self._registry is None else self._registry.collect():
+            if metric.name not in CATALOGUE:
+                _put(samples, metric, self._merges.get(metric.name, "sum"))
+        return samples
+
+    def collect_own(self) -> Samples:
+        """Return what the gateway's own parts have counted."""
+        samples = Samples()
+        for family, counts in list(self._counts.items()):
+            samples.put(family, list(counts.items()))
+        hooks = list(self._hooks.items())
+        samples.put(PLUGIN_CALLS, [(labels, counts.calls) for labels, counts in hooks])
+        for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS):  # the first failure is to be seen as one
+            counted = self._counts.get(family, {})
+            samples.put(family, [(labels, counted.get(labels, 0)) for labels, _ in hooks])
+        for collector in self._collectors:
+            collector(samples)
+        return samples
+
+    def exposition(self) -> bytes:
+        """Return every metric in the text format of Prometheus."""
+        return render(self.collect(), PROMETHEUS)
+
+
+class _Own:
+    """Shows the gateway's own metrics in a registry of prometheus-client's."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        """Claim no names: they are kept from plugins elsewhere."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them in prometheus-client's form."""
+        from prometheus_client.metrics_core import Metric  # noqa: PLC0415 - as above
+
+        for series in self._metrics.collect_own():
+            family = series.family
+            metric = Metric(family.name, family.help, family.kind)
+            for labels, value in series.values.items():
+                named = dict(zip(family.labels, labels, strict=True))
+                if not isinstance(value, Distribution):
+                    metric.add_sample(f"{family.name}{SUFFIX.get(family.kind, '')}", named, float(value))
+                    continue
+                bounds = [*(str(bound) for bound in series.bounds), "+Inf"]
+                for bound, number in zip(bounds, accumulate(value.counts), strict=True):
+                    metric.add_sample(f"{family.name}_bucket", {**named, "le": bound}, float(number))
+                metric.add_sample(f"{family.name}_count", named, float(sum(value.counts)))
+                metric.add_sample(f"{family.name}_sum", named, value.sum)
+            yield metric
+
+
+def _put(samples: Samples, metric: Metric, merge: Merge) -> None:
+    """Add a metric of prometheus-client's."""
+    kind = _KINDS.get(metric.type, "gauge")
+    names = next((tuple(name for name in each.labels if name != "le") for each in metric.samples), ())
+    family = Family(metric.name, kind, metric.documentation.rstrip("."), names, merge)
+    if kind == "histogram":
+        bounds, rows = _distributions(metric, names)
+        samples.put(family, rows, bounds)
+        return
+    shown = metric.name + SUFFIX.get(kind, "")
+    samples.put(family, [(_values(names, each.labels), each.value) for each in metric.samples if each.name == shown])
+
+
+def _values(names: Labels, labels: dict[str, str]) -> Labels:
+    return tuple(labels[name] for name in names)
+
+
+def _distributions(metric: Metric, names: Labels) -> tuple[tuple[float, ...], Iterable[tuple[Labels, Value]]]:
+    """Return the bounds of a histogram, and its values with buckets that are not cumulated."""
+    cumulated: dict[Labels, dict[float, float]] = {}
+    sums: dict[Labels, float] = {}
+    for each in metric.samples:
+        key = _values(names, each.labels)
+        if each.name.endswith("_bucket"):
+            cumulated.setdefault(key, {})[float(each.labels["le"])] = each.value
+        elif each.name.endswith("_sum"):
+            sums[key] = each.value
+    bounds: tuple[float, ...] = ()
+    rows: list[tuple[Labels, Value]] = []
+    for key, buckets in cumulated.items():
+        ascending = sorted(buckets)
+        bounds = tuple(ascending[:-1])
+        rows.append(
+            (key, Distribution(list(_differences([buckets[bound] for bound in ascending])), sums.get(key, 0.0)))
+        )
+    return bounds, rows
+
+
+def _differences(numbers: Sequence[float]) -> Iterator[int]:
+    before = 0.0
+    for number in numbers:
+        yield int(number - before)
+        before = number

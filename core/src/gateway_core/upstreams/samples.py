@@ -1,0 +1,95 @@
+"""What metrics show of upstreams and endpoints.
+
+Counters are those of all upstreams and endpoints that the process remembers; which of them are in force is told by the
+gauges (see `gateway_core.metrics.ledger`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import (
+    BREAKER_OPENINGS,
+    BREAKER_STATE,
+    ENDPOINT_EJECTED,
+    ENDPOINT_EJECTIONS,
+    ENDPOINT_HEALTHY,
+    UPSTREAM_CONNECTIONS,
+    UPSTREAM_CONNECTIONS_OPENED,
+    UPSTREAM_DURATION,
+    UPSTREAM_ERRORS,
+    UPSTREAM_IN_FLIGHT,
+    UPSTREAM_PANIC,
+    UPSTREAM_PENDING,
+    UPSTREAM_RECEIVED_BYTES,
+    UPSTREAM_REFUSALS,
+    UPSTREAM_REQUESTS,
+    UPSTREAM_RETRIES,
+    UPSTREAM_SENT_BYTES,
+)
+from gateway_core.metrics.samples import Labels, Samples
+from gateway_core.upstreams.breaker import BreakerState
+from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.failure_events import REFUSALS
+from gateway_core.upstreams.outcome import FAILURE_REASONS
+from gateway_core.upstreams.upstream import Upstream
+
+_COUNTERS: Final = (
+    (UPSTREAM_SENT_BYTES, "sent"),
+    (UPSTREAM_RECEIVED_BYTES, "received"),
+    (UPSTREAM_CONNECTIONS_OPENED, "connections"),
+    (ENDPOINT_EJECTIONS, "ejections"),
+    (BREAKER_OPENINGS, "openings"),
+)
+
+
+def put_upstream_counts(samples: Samples, metrics: Metrics) -> None:
+    """Add what was counted of requests to upstreams."""
+    known: Any = metrics.endpoints.items()
+    for key, counts in known:
+        samples.put(UPSTREAM_REQUESTS, [((*key, status), number) for status, number in counts.statuses()])
+        samples.put(UPSTREAM_DURATION, [(key, counts.duration())] if counts.seconds else [], counts.bounds)
+        reasons = {**dict.fromkeys(FAILURE_REASONS, 0), **counts.errors}
+        samples.put(UPSTREAM_ERRORS, [((*key, reason), number) for reason, number in reasons.items()])
+        for family, name in _COUNTERS:
+            samples.put(family, [(key, getattr(counts, name))])
+    upstreams: Any = metrics.upstreams.items()
+    for name, upstream in upstreams:
+        reasons = {**dict.fromkeys(REFUSALS, 0), **upstream.refusals}
+        samples.put(UPSTREAM_REFUSALS, [((name, reason), number) for reason, number in reasons.items()])
+        samples.put(UPSTREAM_RETRIES, [((name,), upstream.retries)])
+
+
+def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: float) -> None:
+    """Add how the upstreams in force are.
+
+    :param now: monotonic seconds.
+    """
+    samples.put(UPSTREAM_PENDING, ())
+    samples.put(ENDPOINT_HEALTHY, ())
+    for upstream in upstreams:
+        samples.one(UPSTREAM_PENDING, upstream.admission.load.pending, upstream.name)
+        samples.one(UPSTREAM_PANIC, upstream.is_panic, upstream.name)
+        of_label: dict[str, list[Endpoint]] = {}
+        for endpoint in upstream.endpoints:
+            of_label.setdefault(endpoint.label, []).append(endpoint)
+        for label, endpoints in of_label.items():
+            _put_endpoints(samples, (upstream.name, label), endpoints, now)
+
+
+def _put_endpoints(samples: Samples, labels: Labels, endpoints: list[Endpoint], now: float) -> None:
+    """Add the state of one endpoint, or of all those that share a label."""
+
+    def total(number: Callable[[Endpoint], float]) -> float:
+        return sum(map(number, endpoints))
+
+    samples.one(ENDPOINT_HEALTHY, float(all(each.healthy for each in endpoints)), *labels)
+    samples.one(ENDPOINT_EJECTED, total(lambda each: each.ejection.is_ejected(now)), *labels)
+    samples.one(UPSTREAM_IN_FLIGHT, total(lambda each: each.active), *labels)
+    samples.one(UPSTREAM_CONNECTIONS, total(lambda each: len(getattr(each.pool, "idle", ()))), *labels)
+    breakers = [each.breaker for each in endpoints if each.breaker is not None]
+    for state in BreakerState if breakers else ():
+        number = sum(breaker.state is state for breaker in breakers)
+        samples.one(BREAKER_STATE, number, *labels, state.value)

@@ -1,0 +1,167 @@
+"""Write docs/metrics.md: what `/metrics` has, from the catalogue in the code.
+
+python docs/metrics_reference.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway_core.metrics.catalogue import CATALOGUE, DURATION_BOUNDS, MAX_ENDPOINTS, MAX_ROUTES
+from gateway_core.metrics.render import SUFFIX
+from gateway_core.metrics.samples import Family
+
+PAGE = Path(__file__).with_name("metrics.md")
+HEAD = f"""# Metrics and alerts
+
+Made from the code by `python docs/metrics_reference.py`; do not edit.
+
+The admin listener serves metrics under `/metrics`, those of all processes together:
+
+```yaml
+admin: {{listen: "127.0.0.1:9090"}}
+```
+
+```yaml
+# prometheus.yml
+scrape_configs:
+  - job_name: gateway
+    static_configs: [{{targets: ["127.0.0.1:9090"]}}]
+```
+
+The response is in the text format of Prometheus (0.0.4), or in that of OpenMetrics (1.0.0) if the client's Accept
+prefers it, and compressed if Accept-Encoding has gzip. A scraper that uses a host name needs it in `admin.hosts`.
+
+## What is counted
+
+* **Requests** by `route` (its id; empty if none matched), exact `status`, and `origin`: whose the response was
+  (`upstream`, `gateway`, `plugin`), or `client` if the client left before its end; status 499 is a client that left
+  before there was a response, 0 one whose response never began.
+* **Attempts** at endpoints: responses by `status`, failures by `reason`. A request that is retried is several attempts.
+  `gateway_upstream_refusals_total` counts requests that got no endpoint at all.
+* **Reasons** are the codes of [reasons](reasons.md). Every combination that is known begins at 0, so that the first
+  failure is an increase.
+* **Calls and errors of plugins** are always counted. The time that they take is measured only with
+  `server_timing: true`.
+* Labels never have values of clients. Plugins have [metrics of their own](running-plugins.md).
+
+Ages are times since the Unix epoch (`time() - gateway_..._timestamp_seconds` in PromQL). Durations are in seconds, in
+histograms with the bounds
+{", ".join(f"{bound:g}" for bound in DURATION_BOUNDS)}. With other bounds, histograms begin anew, and counters go on:
+
+```yaml
+metrics: {{buckets: [5ms, 25ms, 100ms, 500ms, 2s, 10s]}}
+```
+
+## Several processes
+
+One scrape shows all processes. Counters and histograms are sums over all workers, those that are gone included: they do
+not go back when a worker crashes, drains or is replaced, nor when a new program takes over (SIGUSR2). What a worker
+that was killed had counted since the last scrape is lost. A worker that does not respond within two seconds takes part
+with the counters that it told last, and `gateway_workers_silent` says so. A gauge is the `sum`, the `max` or the `min`
+of what the processes show, or what the `latest` one shows; the table has it.
+
+## How many series there are
+
+The first `metrics.max_routes` routes of the configuration ({MAX_ROUTES} unless given) have series of their own; all
+others together are the route `_other`, in every worker. Likewise the first `metrics.max_endpoints` endpoints that are
+found ({MAX_ENDPOINTS} unless given) have their own; the others of an upstream are its endpoint `_other`. Of the
+statuses of one route or endpoint 32 are told apart. A route with requests has about 20 series, 17 more for each further
+class of status, and an endpoint 35.
+
+The budget, which `python benchmarks/metrics.py` measures: with 10,000 routes that all have requests, two statuses each,
+and two workers, at most 30,000 series, 4 MB of text (under 300 KB compressed), and a second for a scrape.
+
+Routes, bindings and endpoints that are removed leave `/metrics` with the next scrape. One that comes back soon goes on
+where it was; one that comes back after 256 others were removed begins at 0.
+
+## Alerts
+
+```yaml
+groups:
+  - name: gateway
+    rules:
+      - alert: GatewayErrors
+        expr: |
+          sum by (route) (rate(gateway_requests_total{{status=~"5.."}}[5m]))
+            / sum by (route) (rate(gateway_requests_total[5m])) > 0.05
+        for: 5m
+        annotations: {{summary: "more than 5 % of the requests of route {{{{ $labels.route }}}} fail"}}
+      - alert: GatewaySlow
+        expr: |
+          histogram_quantile(0.99, sum by (route, le) (rate(gateway_request_duration_seconds_bucket[5m]))) > 1
+        for: 10m
+        annotations: {{summary: "1 % of the requests of route {{{{ $labels.route }}}} take longer than a second"}}
+      - alert: GatewayEndpointFails
+        expr: sum by (upstream, endpoint, reason) (increase(gateway_upstream_errors_total[5m])) > 0
+        for: 5m
+        annotations:
+          summary: "endpoint {{{{ $labels.endpoint }}}} of {{{{ $labels.upstream }}}} fails: {{{{ $labels.reason }}}}"
+      - alert: GatewayEndpointUnhealthy
+        expr: gateway_upstream_endpoint_healthy == 0
+        for: 2m
+        annotations: {{summary: "checks of endpoint {{{{ $labels.endpoint }}}} of {{{{ $labels.upstream }}}} fail"}}
+      - alert: GatewayNoEndpoint
+        expr: sum by (upstream, reason) (increase(gateway_upstream_refusals_total[5m])) > 0
+        annotations: {{summary: "upstream {{{{ $labels.upstream }}}} gets no requests: {{{{ $labels.reason }}}}"}}
+      - alert: GatewayConfigRejected
+        expr: gateway_config_last_reload_successful == 0
+        for: 1m
+        annotations: {{summary: "the last change of the configuration is not in force: gateway status"}}
+      - alert: GatewaySourceStale
+        expr: gateway_source_stale == 1 or gateway_discovery_stale == 1 or gateway_source_documents_rejected > 0
+        for: 5m
+        annotations: {{summary: "a source or a registry does not respond, or has what cannot be used"}}
+      - alert: GatewayCertificateExpires
+        expr: gateway_certificate_expiry_timestamp_seconds - time() < 14 * 86400
+        annotations: {{summary: "the certificate for {{{{ $labels.name }}}} expires within two weeks"}}
+      - alert: GatewayWorkersMissing
+        expr: gateway_workers < gateway_workers_wanted or gateway_workers_silent > 0
+        for: 2m
+        annotations: {{summary: "a worker is missing, or does not respond"}}
+      - alert: GatewayWorkerCrashes
+        expr: increase(gateway_worker_crashes_total[10m]) > 0
+        annotations: {{summary: "a worker ended unexpectedly: see worker.ended in the log"}}
+      - alert: GatewayPluginFails
+        expr: |
+          sum by (plugin, binding) (increase(gateway_plugin_errors_total[5m])
+            + increase(gateway_plugin_timeouts_total[5m])) > 0
+        annotations: {{summary: "plugin {{{{ $labels.plugin }}}} fails"}}
+      - alert: GatewayTaskFails
+        expr: gateway_tasks_failing > 0
+        for: 5m
+        annotations: {{summary: "a background task keeps failing: see task.failed in the log"}}
+      - alert: GatewayLoopLag
+        expr: |
+          histogram_quantile(0.99, sum by (le) (rate(gateway_event_loop_lag_seconds_bucket[5m]))) > 0.25
+        for: 5m
+        annotations: {{summary: "something holds the event loop, or there is not enough CPU"}}
+      - alert: GatewayDescriptors
+        expr: gateway_process_open_descriptors / gateway_process_descriptor_limit > 0.8
+        for: 5m
+        annotations: {{summary: "a process has used four fifths of its file descriptors"}}
+      - alert: GatewayLogDropped
+        expr: increase(gateway_log_dropped_lines_total[10m]) > 0
+        annotations: {{summary: "the gateway's stderr is not read in time"}}
+```
+
+## All metrics
+
+| metric | type | labels | of several processes | meaning |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    return HEAD + "\n".join(_row(family) for _, family in sorted(CATALOGUE.items())) + "\n"
+
+
+def _row(family: Family) -> str:
+    labels = ", ".join(f"`{label}`" for label in family.labels) or "-"
+    merge = family.merge if family.kind in {"gauge", "info"} else "sum"
+    return f"| `{family.name}{SUFFIX.get(family.kind, '')}` | {family.kind} | {labels} | {merge} | {family.help} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

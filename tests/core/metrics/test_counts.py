@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import pytest
+from gateway_core.metrics.catalogue import DURATION_BOUNDS, OTHER
+from gateway_core.metrics.counts import (
+    CLIENT,
+    GATEWAY,
+    KEPT,
+    MOST_STATUSES,
+    UPSTREAM,
+    Counts,
+    EndpointCounts,
+    RouteCounts,
+    class_of,
+)
+from gateway_core.metrics.samples import Distribution
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_requests_are_told_apart_by_status_and_origin() -> None:
+    counts = RouteCounts()
+
+    for outcome in (200 * 4 + UPSTREAM, 200 * 4 + UPSTREAM, 200 * 4 + CLIENT, 503 * 4 + GATEWAY):
+        counts.add(outcome, 0.01, 5)
+
+    assert sorted(counts.requests()) == [("200", "client", 1), ("200", "upstream", 2), ("503", "gateway", 1)]
+    assert counts.sent == 20
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=50))
+def test_a_duration_falls_into_the_first_bucket_that_it_is_no_longer_than(durations: list[float]) -> None:
+    counts = RouteCounts()
+
+    for seconds in durations:
+        counts.add(200 * 4, seconds, 0)
+
+    found = counts.durations()["2xx"]
+    expected = [0] * (len(DURATION_BOUNDS) + 1)
+    for seconds in durations:
+        expected[bisect_left(DURATION_BOUNDS, seconds)] += 1
+    assert found.counts == expected
+    assert found.sum == pytest.approx(sum(durations))
+
+
+def test_durations_of_one_class_are_one_histogram() -> None:
+    counts = RouteCounts((1.0,))
+
+    for status in (200, 204, 404):
+        counts.add(status * 4, 0.5, 0)
+
+    assert counts.durations() == {"2xx": Distribution([2, 0], 1.0), "4xx": Distribution([1, 0], 0.5)}
+
+
+def test_statuses_beyond_the_limit_are_one() -> None:
+    counts, endpoint = RouteCounts(), EndpointCounts()
+
+    for status in range(200, 200 + MOST_STATUSES + 100):
+        counts.add(status * 4, 0.1, 0)
+        endpoint.respond(status, 0.1)
+
+    statuses = {status: number for status, _, number in counts.requests()}
+    assert len(statuses) == MOST_STATUSES + 1
+    assert statuses[OTHER] == 100
+    assert dict(endpoint.statuses())[OTHER] == 100
+
+
+def test_other_bounds_begin_new_histograms_and_keep_the_numbers() -> None:
+    counts = RouteCounts((1.0,))
+    counts.add(200 * 4, 0.5, 0)
+
+    counts.use_bounds((0.1, 1.0))
+    counts.add(200 * 4, 0.5, 0)
+    counts.use_bounds((0.1, 1.0))
+
+    assert list(counts.requests()) == [("200", "upstream", 2)]
+    assert counts.durations() == {"2xx": Distribution([0, 1, 0], 0.5)}
+
+
+def test_a_status_that_is_none_has_no_class() -> None:
+    assert [class_of(status) for status in (101, 200, 599, 0, 999)] == ["1xx", "2xx", "5xx", OTHER, OTHER]
+
+
+def test_what_comes_back_goes_on_where_it_was() -> None:
+    counts = Counts(EndpointCounts)
+    counts.acquire("a").fail("upstream.reset")
+
+    counts.release("a")
+
+    assert counts.get("a") is None
+    assert counts.acquire("a").errors == {"upstream.reset": 1}
+
+
+def test_what_is_in_use_twice_is_one_and_is_kept_until_both_have_released_it() -> None:
+    counts = Counts(EndpointCounts)
+
+    first, second = counts.acquire("a"), counts.acquire("a")
+    counts.release("a")
+
+    assert first is second
+    assert counts.get("a") is first
+    assert len(counts) == 1
+
+
+def test_of_what_is_gone_only_the_last_ones_are_kept() -> None:
+    counts = Counts(EndpointCounts)
+    used = counts.acquire("used")
+    for number in range(KEPT + 10):
+        counts.acquire(number).ejections = 1
+        counts.release(number)
+
+    assert len(counts.items()) == KEPT + 1
+    assert counts.acquire(0).ejections == 0
+    assert counts.acquire(KEPT + 9).ejections == 1
+    assert counts.acquire("used") is used

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from gateway_core.metrics import MetricError, Metrics
+from gateway_core.metrics.catalogue import OTHER, PLUGIN_ERRORS
+from gateway_core.metrics.samples import Distribution
+from prometheus_client import CollectorRegistry, Counter
+
+
+def test_a_metric_that_exists_is_returned() -> None:
+    metrics = Metrics()
+
+    first = metrics.counter("hits", "Hits.", ["route"])
+
+    assert metrics.counter("hits", "Hits.", ["route"]) is first
+    assert metrics.gauge("open", "Open.") is metrics.gauge("open", "Open.")
+    assert metrics.histogram("took", "Took.") is metrics.histogram("took", "Took.")
+
+
+def test_a_name_has_one_type_and_one_set_of_labels() -> None:
+    metrics = Metrics()
+    metrics.counter("hits", "Hits.", ["route"])
+
+    with pytest.raises(MetricError, match=r"'hits' exists already as a Counter with labels \('route',\)"):
+        metrics.gauge("hits", "Hits.", ["route"])
+    with pytest.raises(MetricError, match="'hits'"):
+        metrics.counter("hits", "Hits.", ["status"])
+
+
+def test_two_gateways_in_one_process_count_apart() -> None:
+    first, second = Metrics(), Metrics()
+
+    first.counter("hits", "Hits.").inc()
+
+    assert b"hits_total 1.0" in first.exposition()
+    assert b"hits" not in second.exposition()
+
+
+def test_a_registry_that_is_given_is_used() -> None:
+    registry = CollectorRegistry()
+    Counter("elsewhere", "Made by another library.", registry=registry).inc(2)
+
+    assert b"elsewhere_total 2.0" in Metrics(registry).exposition()
+
+
+def test_durations_have_the_buckets_of_opentelemetry_unless_others_are_given() -> None:
+    metrics = Metrics()
+    metrics.histogram("took", "Took.").observe(0.03)
+    metrics.histogram("sized", "Sized.", buckets=(1, 10)).observe(5)
+
+    text = metrics.exposition().decode()
+
+    assert 'took_bucket{le="0.025"} 0.0' in text
+    assert 'took_bucket{le="0.05"} 1.0' in text
+    assert 'sized_bucket{le="10.0"} 1.0' in text
+
+
+def test_the_names_of_the_gateways_own_metrics_are_not_for_plugins() -> None:
+    metrics = Metrics()
+
+    with pytest.raises(MetricError, match="'gateway_requests_total' is one of the gateway's own: give it another name"):
+        metrics.counter("gateway_requests_total", "Mine.")
+
+
+def test_metrics_of_plugins_are_collected_as_they_are() -> None:
+    metrics = Metrics()
+    metrics.counter("hits", "Hits.", ["route"]).labels("a").inc(3)
+    metrics.gauge("free", "Free.", merge="min").set(2)
+    metrics.histogram("took", "Took.", ["route"], buckets=(0.1, 1.0)).labels("a").observe(0.5)
+
+    samples = metrics.collect()
+
+    assert samples.value("hits", "a") == 3
+    assert samples.value("free") == 2
+    assert samples.series["free"].family.merge == "min"
+    assert samples.value("took", "a") == Distribution([0, 1, 0], 0.5)
+    assert samples.series["took"].bounds == (0.1, 1.0)
+
+
+def test_the_gateways_own_metrics_can_be_read_in_the_registry() -> None:
+    metrics = Metrics()
+    metrics.count(PLUGIN_ERRORS, "p", "b", "gateway_request")
+    metrics.hook("p", "b", "gateway_request").calls += 2
+
+    labels = {"plugin": "p", "binding": "b", "phase": "gateway_request"}
+    assert metrics.registry.get_sample_value("gateway_plugin_errors_total", labels) == 1
+    assert metrics.registry.get_sample_value("gateway_plugin_calls_total", labels) == 2
+
+
+def test_errors_of_a_hook_begin_at_0() -> None:
+    metrics = Metrics()
+    metrics.hook("p", "b", "gateway_request")
+
+    assert metrics.collect().value("gateway_plugin_errors", "p", "b", "gateway_request") == 0
+    assert metrics.collect().value("gateway_plugin_timeouts", "p", "b", "gateway_request") == 0
+
+
+def test_endpoints_beyond_the_limit_are_one_for_each_upstream() -> None:
+    metrics = Metrics()
+    metrics.use(bounds=(1.0,), max_endpoints=1)
+
+    metrics.endpoints.acquire(metrics.endpoint_key("u", "a"))
+
+    assert metrics.endpoint_key("u", "a") == ("u", "a")
+    assert metrics.endpoint_key("u", "b") == ("u", OTHER)
+    assert metrics.endpoint_key("v", "c") == ("v", OTHER)
+
+
+def test_other_buckets_hold_for_all_counts() -> None:
+    metrics = Metrics()
+    route, endpoint = metrics.routes.acquire("r"), metrics.endpoints.acquire(("u", "e"))
+
+    metrics.use(bounds=(1.0, 2.0), max_endpoints=10)
+
+    assert route.bounds == endpoint.bounds == metrics.unrouted.bounds == (1.0, 2.0)
+    assert metrics.routes.acquire("later").bounds == (1.0, 2.0)
