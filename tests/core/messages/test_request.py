@@ -168,16 +168,21 @@ def test_a_changed_head_is_what_goes_on() -> None:
 def test_authorization_is_the_value_of_the_one_field_there_is(lines: list[str], expected: str | None) -> None:
     assert make("/", "Host: a", *lines).authorization == expected
 
+    as_bytes = make("/", "Host: a", *lines).authorization_bytes
+
+    assert (as_bytes or b"").strip().decode() == (expected or "")
+    assert (as_bytes is None) is (expected is None)
+
 
 def test_authorization_is_what_a_plugin_left_of_it() -> None:
     request = make("/", "Authorization: Bearer x")
 
     request.headers["Authorization"] = "Bearer y"
-    changed = request.authorization
+    changed = request.authorization, request.authorization_bytes
     request.headers.remove("authorization")
 
-    assert changed == "Bearer y"
-    assert request.authorization is None
+    assert changed == ("Bearer y", b" Bearer y")
+    assert request.authorization is request.authorization_bytes is None
 
 
 def test_state_belongs_to_one_request() -> None:

@@ -227,6 +227,17 @@ class Request:
         values = self.headers.get_all("authorization")
         return values[0] if len(values) == 1 else None
 
+    @property
+    def authorization_bytes(self) -> bytes | None:
+        """The same as it was sent, with the white space before it: for looking up credentials that were seen before."""
+        headers = self._headers
+        if headers is None or headers._block is self._head_block:
+            head = self._received_head
+            if type(head) is not tuple and (value := head.facts.authorization) is not None:  # type: ignore[union-attr]
+                return value
+        values = self.headers.get_all("authorization")
+        return b" " + values[0].encode("latin-1") if len(values) == 1 else None
+
     def header_values(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in order."""
         return self.headers.get_all(name)

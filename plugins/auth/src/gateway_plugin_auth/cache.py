@@ -1,9 +1,10 @@
-"""Remember what was verified, without keeping what was presented."""
+"""Remember what was verified."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 EntryT = TypeVar("EntryT")
@@ -12,11 +13,11 @@ EntryT = TypeVar("EntryT")
 class VerifiedCache(Generic[EntryT]):
     """A map from credentials to what verifying them gave, bounded in entries and bytes; what was put first goes first.
 
-    Credentials are kept as a SHA-256 over a random key and them: what is long past is not there to be used, and equal
-    credentials look different in two processes. Readers compare the times that entries carry.
+    What is valid for long, such as a password, and what anybody may have made up is put under its `digest`, a SHA-256
+    over a random key and the credentials. Readers compare the times that entries carry.
     """
 
-    __slots__ = ("_bytes", "_entries", "_seed", "_weights", "largest", "size")
+    __slots__ = ("_bytes", "_entries", "_seed", "_weights", "get", "largest", "size")
 
     def __init__(self, size: int, bytes_per_entry: int = 2048) -> None:
         """Make an empty cache.
@@ -29,8 +30,10 @@ class VerifiedCache(Generic[EntryT]):
         """Bytes of all entries at most, as passed to `put`."""
         self._bytes = 0
         self._seed = hashlib.sha256(secrets.token_bytes(32))
-        self._entries: dict[bytes, EntryT] = {}
-        self._weights: dict[bytes, int] = {}
+        self._entries: dict[bytes | None, EntryT] = {}
+        self._weights: dict[bytes | None, int] = {}
+        self.get: Callable[[bytes | None], EntryT | None] = self._entries.get
+        """Returns what was put under a key; None if there is nothing, and of None."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -41,34 +44,24 @@ class VerifiedCache(Generic[EntryT]):
         state.update(credentials.encode("utf-8", "surrogatepass") if isinstance(credentials, str) else credentials)
         return state.digest()
 
-    def find(self, credentials: str) -> tuple[bytes, EntryT | None]:
-        """Return what stands for the credentials, and what they gave; None if that is not known."""
-        state = self._seed.copy()
-        state.update(credentials.encode("utf-8", "surrogatepass"))
-        digest = state.digest()
-        return digest, self._entries.get(digest)
-
-    def get(self, digest: bytes) -> EntryT | None:
-        return self._entries.get(digest)
-
-    def put(self, digest: bytes, entry: EntryT, weight: int = 0) -> None:
+    def put(self, key: bytes, entry: EntryT, weight: int = 0) -> None:
         """Remember an entry, and forget the oldest ones that there is no room for beside it.
 
         :param weight: its bytes; one that is larger than the whole cache is not kept.
         """
-        self.drop(digest)
+        self.drop(key)
         if self.size <= 0 or weight > self.largest:
             return
         entries = self._entries
         while len(entries) >= self.size or self._bytes + weight > self.largest:
             self.drop(next(iter(entries)))
-        entries[digest] = entry
-        self._weights[digest] = weight
+        entries[key] = entry
+        self._weights[key] = weight
         self._bytes += weight
 
-    def drop(self, digest: bytes) -> None:
-        if self._entries.pop(digest, None) is not None:
-            self._bytes -= self._weights.pop(digest)
+    def drop(self, key: bytes | None) -> None:
+        if self._entries.pop(key, None) is not None:
+            self._bytes -= self._weights.pop(key)
 
     def clear(self) -> None:
         self._entries.clear()

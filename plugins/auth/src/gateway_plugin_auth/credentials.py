@@ -29,12 +29,13 @@ class Source:
 
     _before: str = field(init=False, repr=False, compare=False)
     """What stands before the credentials, as most clients write it."""
-    _is_authorization: bool = field(init=False, repr=False, compare=False)
+    is_authorization: bool = field(init=False, repr=False, compare=False)
+    """Whether it is the Authorization field with a scheme."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_before", f"{self.scheme} ")
         is_authorization = self.place == "header" and self.name.lower() == "authorization" and bool(self.scheme)
-        object.__setattr__(self, "_is_authorization", is_authorization)
+        object.__setattr__(self, "is_authorization", is_authorization)
 
     def find(self, request: Request) -> str | None:
         """Return the credentials, or None if there are none of this kind here.
@@ -43,7 +44,7 @@ class Source:
 
         :raises AmbiguousError: there are several.
         """
-        if self._is_authorization:
+        if self.is_authorization:
             # Of nearly every request that has credentials, at the least cost.
             usual, before = request.authorization, self._before
             if usual is not None and usual.startswith(before):

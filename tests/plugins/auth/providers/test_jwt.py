@@ -10,9 +10,17 @@ from typing import Any
 
 import jwt
 import pytest
+from gateway_plugin_auth import Auth
 from gateway_plugin_auth.credentials import Source
 from gateway_plugin_sdk import Identity
-from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, StartGateway, eventually
+from gateway_plugin_sdk.testing import (
+    ManualClock,
+    PluginHarness,
+    RunningGateway,
+    ScriptedUpstream,
+    StartGateway,
+    eventually,
+)
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -153,7 +161,7 @@ async def test_a_token_in_the_cache_is_not_verified_again(make_gate: Any, secret
 
 @dataclass
 class Repeating:
-    """A gateway, and a client that repeats its head on one connection."""
+    """A gateway, and a client that sends its token again and again on one connection."""
 
     gateway: RunningGateway
     connection: HTTPConnection
@@ -188,7 +196,7 @@ def repeating(gateway: StartGateway, upstream: ScriptedUpstream) -> Iterator[Cal
         yield start
 
 
-def test_a_token_in_a_repeated_head_is_not_searched_for_again(
+def test_a_token_that_was_seen_before_is_not_searched_for_again(
     repeating: Any, secret: str, sign: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, token = repeating(root={"secret": secret}), sign()
@@ -199,7 +207,7 @@ def test_a_token_in_a_repeated_head_is_not_searched_for_again(
     assert client.identities[-1] is client.identities[0]
 
 
-def test_a_token_in_a_repeated_head_ends_with_its_time(
+def test_a_token_that_was_seen_before_ends_with_its_time(
     repeating: Any, secret: str, sign: Any, clock: ManualClock
 ) -> None:
     client, token = repeating(root={"secret": secret, "leeway": "5s"}), sign(exp=1_700_000_060)
@@ -212,7 +220,7 @@ def test_a_token_in_a_repeated_head_ends_with_its_time(
     assert (before, client.status(token)) == (200, 401)
 
 
-def test_a_token_in_a_repeated_head_is_refused_once_it_is_revoked(
+def test_a_token_that_was_seen_before_is_refused_once_it_is_revoked(
     repeating: Any, secret: str, sign: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
     path, token = tmp_path / "revoked", sign(jti="4711")
@@ -227,7 +235,7 @@ def test_a_token_in_a_repeated_head_is_refused_once_it_is_revoked(
     eventually(lambda: client.status(token) == 401)
 
 
-def test_a_token_in_a_repeated_head_is_verified_again_with_other_keys(
+def test_a_token_that_was_seen_before_is_verified_again_with_other_keys(
     repeating: Any, keys: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "jwks.json"
@@ -242,9 +250,7 @@ def test_a_token_in_a_repeated_head_is_verified_again_with_other_keys(
     eventually(lambda: client.status(token) == 401)
 
 
-def test_what_one_binding_knows_of_a_repeated_head_is_not_what_another_does(
-    repeating: Any, secret: str, sign: Any
-) -> None:
+def test_what_one_binding_knows_of_a_token_is_not_what_another_does(repeating: Any, secret: str, sign: Any) -> None:
     client, token = repeating(root={"secret": secret}, strict={"secret": secret, "issuer": "someone-else"}), sign()
 
     statuses = [client.status(token, path) for path in ("/", "/", "/", "/strict", "/strict", "/strict", "/")]
@@ -252,11 +258,73 @@ def test_what_one_binding_knows_of_a_repeated_head_is_not_what_another_does(
     assert statuses == [200] * 3 + [401] * 3 + [200]
 
 
-def test_nothing_is_remembered_of_a_repeated_head_without_a_cache(repeating: Any, secret: str, sign: Any) -> None:
+def test_nothing_is_remembered_of_a_token_without_a_cache(repeating: Any, secret: str, sign: Any) -> None:
     client, token = repeating(root={"secret": secret, "cache": {"size": 0}}), sign()
 
     assert [client.status(token) for _ in range(3)] == [200] * 3
     assert len(set(map(id, client.identities))) == 3
+
+
+@pytest.mark.parametrize(
+    "spelled", ["bearer {}", "BEARER {}", "Bearer  {}", "Bearer {} ", "\tBearer {}", "Bearer {}\t"]
+)
+async def test_a_token_has_one_entry_however_its_scheme_is_spelled(
+    make_gate: Any, secret: str, sign: Any, spelled: str
+) -> None:
+    gate, token = await make_gate(secret=secret, cache={"size": 1}), sign()
+    first = await gate.visit(token)
+
+    second = await gate.visit(headers={"Authorization": spelled.format(token)})
+    third = await gate.visit(token)
+
+    assert second.request.identity is first.request.identity is third.request.identity
+
+
+async def test_a_token_that_was_seen_before_is_refused_beside_another_one(
+    make_gate: Any, secret: str, sign: Any
+) -> None:
+    gate, token, other = await make_gate(secret=secret), sign(), sign(sub="mallory")
+    for each in (token, other):
+        assert (await gate.visit(each)).status == 200
+
+    for values in ((token, other), (token, token), (other, "")):
+        fields = [("Authorization", f"Bearer {value}") for value in values]
+        assert (await gate.visit(headers=fields)).reason == "ambiguous"
+
+
+async def test_the_first_place_counts_also_for_a_token_that_was_seen_before(
+    make_gate: Any, secret: str, sign: Any
+) -> None:
+    places = [{"cookie": "session"}, {"header": "Authorization", "scheme": "Bearer"}]
+    gate, cookie, bearer = await make_gate(secret=secret, token_from=places), sign(sub="c"), sign(sub="b")
+    assert (await gate.visit(bearer)).subject == "b"
+
+    both = await gate.visit(bearer, headers={"Cookie": f"session={cookie}"})
+
+    assert both.subject == "c"
+
+
+class SteppedClock:
+    """A clock whose wall time is set while it runs."""
+
+    step = 0.0
+
+    def monotonic(self) -> float:
+        return 1000.0
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.step
+
+
+def test_a_token_ends_by_the_wall_clock_wherever_that_is_set(secret: str, sign: Any) -> None:
+    clock = SteppedClock()
+    with PluginHarness(Auth, {"secret": secret, "leeway": "5s"}, clock=clock) as auth:
+        token, statuses = sign(exp=1_700_000_060), []
+
+        for clock.step in (0, 64, 3600, -60, 64, 66, 0):
+            statuses.append(auth.request(headers={"Authorization": f"Bearer {token}"}).response.status)
+
+    assert statuses == [200, 200, 401, 200, 200, 401, 200]
 
 
 async def test_several_providers_each_with_their_issuer(make_gate: Any, keys: Any, sign: Any) -> None:
