@@ -50,6 +50,20 @@ async def test_a_burst_is_written_without_a_stop(
     await eventually(lambda: path.read_text().count("\n") == 200)
 
 
+async def test_lines_are_those_of_requests_as_they_were_whenever_lines_are_made(
+    loggers: Any, make_event: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    logger = await loggers.start({"path": str(path), "fields": ["path", "status"]})
+
+    for number in range(150):  # more than are kept, and than go out at once; the last ones are neither
+        logger.gateway_log(*make_event(f"/{number}", status=200 + number))
+    await loggers.stop(logger)
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"path": f"/{number}", "status": 200 + number} for number in range(150)]
+
+
 async def test_the_hook_makes_no_line_itself(loggers: Any, make_event: Any, tmp_path: Path) -> None:
     logger = await loggers.start({"path": str(tmp_path / "access.log")})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol, TypedDict
 
@@ -126,9 +126,6 @@ class RequestHead(Protocol):
     def facts(self) -> HeadFacts: ...
     @property
     def origin(self) -> Arrival: ...
-    @property
-    def repeated(self) -> dict[Hashable, Any] | None:
-        """See `Request.repeated`; None for a head that is seen for the first time."""
 
 
 class ReceivedHead:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
 from types import MappingProxyType
@@ -247,22 +247,6 @@ class Request:
         """The same as ``headers.key``, at the least cost where nothing looked at the fields yet."""
         headers = self._headers
         return self._head_block if headers is None else headers.key  # type: ignore[return-value]  # spares a call
-
-    @property
-    def repeated(self) -> dict[Hashable, Any] | None:
-        """What bindings remember of a head that its client repeats on this connection, each under a key of its own.
-
-        None for a head that is seen for the first time, and as soon as method, path, query or fields were changed. What
-        is kept has to follow from these and the binding's configuration alone. It is dropped with the head, with the
-        configuration, and when the connection is idle.
-        """
-        head, headers = self._received_head, self._headers
-        if isinstance(head, tuple) or head.repeated is None:
-            return None
-        is_changed = self._raw_path is not head.raw_path or self.query_string is not head.query_string
-        if is_changed or self.method is not head.method:
-            return None
-        return head.repeated if headers is None or headers._block is self._head_block else None
 
     @property
     def operations(self) -> RequestOperations | None:

@@ -1,7 +1,7 @@
 """The plugin: writes a line for each request that is over, and hands lines to the sinks some at a time.
 
-A line is made in the log phase, when the client has its response, so that the request is freed at once and not kept
-until its line is written.
+Lines are made a few at a time, since code that runs again at once takes half as long as code that was not run since the
+last request. A request is kept until then: for 16 others, or for 20 ms.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from gateway_plugin_logger.open_sinks import (
 from gateway_plugin_logger.sinks import destinations
 from gateway_plugin_logger.sinks.stats import SinkStats
 
+_KEPT: Final = 16
+"""Requests whose lines are made at once."""
 _BATCH: Final = 64
 """Lines that are handed to the sinks at once."""
 _LONGEST_WAIT: Final = 0.02
-"""Seconds after which fewer are."""
+"""Seconds after which fewer are made and handed over."""
 
 _NETWORK_SINKS: Final = (SyslogSink, HttpSink, OtlpSink)
 
@@ -62,7 +64,8 @@ class Logger(Plugin[LoggerConfig]):
 
     def __init__(self, config: LoggerConfig, context: PluginContext) -> None:
         super().__init__(config, context)
-        self._waiting = 0  # requests whose lines no sink has yet
+        self._kept: list[tuple[Request, Response, Record]] = []  # whose lines are still to be made
+        self._waiting = 0  # requests whose lines no sink has yet, those that are kept among them
         self._loop: asyncio.AbstractEventLoop | None = None
         self._passes = make_filter(config)
         self._forms = make_forms(config, context.binding)
@@ -127,32 +130,42 @@ class Logger(Plugin[LoggerConfig]):
 
     @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:
-        """Write the request's line; sinks get it with some others, or some milliseconds later."""
+        """Keep the request until its line is made, with some others or some milliseconds later."""
         loop, passes = self._loop, self._passes
         if loop is None:
             self._stats.dropped(1, "stopped", "the binding is not running")
             return
-        # One odd request costs no other its line, and one form no other form.
-        try:
-            if passes is not None and not passes(request, response, record):
-                return
-        except Exception as error:  # noqa: BLE001 - counted and logged
-            self._stats.dropped(1, "failed", repr(error))
-            return
-        for form in self._lines.values():
+        if passes is not None:
             try:
-                form.lines.append(form.render(request, response, record))
-            except Exception as error:  # noqa: BLE001 - counted and logged
+                if not passes(request, response, record):
+                    return
+            except Exception as error:  # noqa: BLE001 - counted and logged: one odd request costs no other its line
                 self._stats.dropped(1, "failed", repr(error))
+                return
+        self._kept.append((request, response, record))
         self._waiting = waiting = self._waiting + 1
         if waiting == 1:
             loop.call_later(_LONGEST_WAIT, self._hand_over)
         elif waiting == _BATCH:
             self._hand_over()
+        elif not waiting % _KEPT:
+            self._make_lines()
+
+    def _make_lines(self) -> None:
+        """Make the lines of the requests that are kept."""
+        kept, self._kept = self._kept, []
+        for form in self._lines.values():
+            render, lines = form.render, form.lines
+            for request, response, record in kept:
+                try:
+                    lines.append(render(request, response, record))
+                except Exception as error:  # noqa: BLE001 - counted and logged: one odd request costs no other its line
+                    self._stats.dropped(1, "failed", repr(error))
 
     def _hand_over(self) -> None:
-        """Give the sinks what lines there are."""
+        """Give the sinks the lines of all requests so far."""
         self._waiting = 0
+        self._make_lines()
         for form in self._lines.values():
             if lines := form.lines:
                 form.lines = []

@@ -9,7 +9,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 
-from tests.core.proxy.kit import Proxied, RunningProxy, StartProxy, StartUpstream, field
+from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field
 
 GET = b"GET /users/7?x=1 HTTP/1.1\r\nHost: example.com\r\n\r\n"
 ROUTE = 'routes: [{{id: r, path: "/users/:id", target: "{}"{}}}]'
@@ -109,103 +109,6 @@ async def test_what_a_hook_changed_in_one_request_is_not_in_the_next(
 
     assert [head.split(b" ")[1] for head in upstream.heads] == [b"/users/other", b"/users/7?x=1"] * 2
     assert [field(head, b"x-changed") for head in upstream.heads] == [b"yes", None] * 2
-
-
-class Remembering(Base):
-    """Counts the requests of a head that is repeated, and notes what it finds."""
-
-    found: ClassVar[list[int | None]] = []
-    changes: ClassVar[list[str]] = []
-    """What it changes in the next requests before it looks."""
-
-    @hookimpl
-    def gateway_pre_proxy(self, request: Request) -> None:
-        match self.changes.pop(0) if self.changes else "":
-            case "field":
-                request.headers["X-Changed"] = "yes"
-            case "path":
-                request.raw_path = "/users/other"
-            case "query":
-                request.query_string = "x=2"
-            case "method":
-                request.method = "POST"
-        repeated = request.repeated
-        if repeated is not None:
-            repeated[self] = repeated.get(self, 0) + 1
-        self.found.append(None if repeated is None else repeated[self])
-
-
-@pytest.fixture
-async def remembering(start_proxy: StartProxy, start_upstream: StartUpstream) -> tuple[RunningProxy, str]:
-    upstream = await start_upstream()
-    config = "plugins: [{name: p}]\n" + ROUTE.format(upstream.url, "")
-    Remembering.found.clear()
-    Remembering.changes.clear()
-    return await start_proxy(config, plugins=[Remembering]), config
-
-
-async def test_bindings_remember_something_of_a_head_from_its_second_time_on(
-    remembering: tuple[RunningProxy, str],
-) -> None:
-    client = await remembering[0].connect()
-
-    for _ in range(4):
-        await client.send(GET)
-        await client.response()
-
-    assert Remembering.found == [None, 1, 2, 3]
-
-
-async def test_what_is_remembered_of_a_head_is_dropped_with_the_head(remembering: tuple[RunningProxy, str]) -> None:
-    client = await remembering[0].connect()
-    other = GET.replace(b"\r\n\r\n", b"\r\nA: b\r\n\r\n")
-
-    for head in (GET, GET, other, other, GET, GET):
-        await client.send(head)
-        await client.response()
-
-    assert Remembering.found == [None, 1] * 3
-
-
-async def test_what_is_remembered_of_a_head_is_that_of_one_connection(remembering: tuple[RunningProxy, str]) -> None:
-    clients = [await remembering[0].connect() for _ in range(2)]
-
-    for client in clients * 3:
-        await client.send(GET)
-        await client.response()
-
-    assert Remembering.found == [None, None, 1, 1, 2, 2]
-
-
-async def test_what_is_remembered_of_a_head_is_that_of_one_configuration(
-    remembering: tuple[RunningProxy, str],
-) -> None:
-    gateway, config = remembering
-    client = await gateway.connect()
-    for _ in range(2):
-        await client.send(GET)
-        await client.response()
-
-    await gateway.reload(config)
-    for _ in range(2):
-        await client.send(GET)
-        await client.response()
-
-    assert Remembering.found == [None, 1] * 2
-
-
-@pytest.mark.parametrize("change", ["field", "path", "query", "method"])
-async def test_a_head_that_a_hook_changed_has_nothing_that_is_remembered(
-    remembering: tuple[RunningProxy, str], change: str
-) -> None:
-    client = await remembering[0].connect()
-    Remembering.changes += ["", "", change, ""]
-
-    for _ in range(4):
-        await client.send(GET)
-        await client.response()
-
-    assert Remembering.found == [None, 1, None, 2]
 
 
 class Meddling(Base):

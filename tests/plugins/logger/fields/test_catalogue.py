@@ -13,6 +13,7 @@ from gateway_plugin_sdk import Identity, Record, Request, Response, TlsInfo
 
 TYPES = {
     Kind.TEXT: str,
+    Kind.WIRE: str,
     Kind.CLEAN: str,
     Kind.WORD: str,
     Kind.INTEGER: int,

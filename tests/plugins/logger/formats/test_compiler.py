@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +9,6 @@ from gateway_plugin_logger.formats.compiler import Piece, compile_line
 from gateway_plugin_sdk import Record, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.plugins.repeated_request import RepeatedRequest
 
 
 @given(st.lists(st.text(max_size=20), max_size=5))
@@ -78,50 +75,12 @@ def test_texts_that_are_too_long_are_written_and_forgotten() -> None:
         )
 
 
-LINE = "{user_agent} {method} {path} {query} {client_ip} {status}"
+@given(st.floats(min_value=0, max_value=100_000))
+def test_milliseconds_are_those_of_the_formatted_float(seconds: float) -> None:
+    line, record = compile_line([Piece(Value("record.duration", Kind.MILLISECONDS))]), Record()
+    record.duration = seconds
 
+    written = line(Request("GET", "/"), Response(), record)
 
-def repeated_request(memory: dict[Any, Any] | None, client_ip: str = "192.0.2.1") -> Request:
-    request = RepeatedRequest("GET", "/a?b=1", {"User-Agent": "a"}, client_ip=client_ip)
-    request.memory = memory
-    return request
-
-
-def test_the_line_of_a_repeated_head_is_that_of_any_other() -> None:
-    line, memory = build_renderer(LINE, (), {}, find_value), dict[Any, Any]()
-
-    written = [line(repeated_request(each), Response(), Record()) for each in (None, memory, memory)]
-
-    assert written == ["a GET /a b=1 192.0.2.1 200\n"] * 3
-    assert memory
-
-
-def test_only_what_a_head_says_is_remembered_with_it() -> None:
-    line, memory = build_renderer(LINE, (), {}, find_value), dict[Any, Any]()
-    line(repeated_request(memory), Response(), Record())
-
-    written = line(repeated_request(memory, client_ip="192.0.2.2"), Response(404), Record())
-
-    assert written == "a GET /a b=1 192.0.2.2 404\n"
-
-
-def test_each_line_remembers_what_it_says_of_a_head_itself() -> None:
-    path, memory = FIELDS["path"].value, dict[Any, Any]()
-    lines = [compile_line([Piece(value), "\n"]) for value in (path, path.through(str.upper))]
-
-    written = [[line(repeated_request(memory), Response(), Record()) for line in lines] for _ in range(2)]
-
-    assert written == [["/a\n", "/A\n"]] * 2
-
-
-@pytest.mark.parametrize("name", FIELDS)
-def test_every_field_is_the_same_of_a_repeated_head(name: str, make_event: Any) -> None:
-    line, memory = compile_line(["<", Piece(replace(FIELDS[name].value, kind=Kind.OBJECT), str), ">"]), dict[Any, Any]()
-    request, response, record = make_event()
-    expected = line(request, response, record)
-    again = RepeatedRequest("GET", "/")
-    again.__dict__.clear()
-    again.__dict__.update(request.__dict__)
-    again.memory = memory
-
-    assert [line(again, response, record) for _ in range(2)] == [expected] * 2
+    assert abs(float(written) - seconds * 1000) <= 0.0006 + seconds * 1e-9
+    assert len(written.partition(".")[2]) == 3

@@ -7,7 +7,7 @@ with another target, mean the same again. And clients that poll or test send the
 come a second time, a `CachedHead` is made from the head; from then on neither reading nor routing it takes any work.
 
 What is remembered is immutable and belongs to one snapshot: it is forgotten when another takes its place, and when the
-connection has been idle for a while (`IdleHeads`). Only bindings add to it (`Request.repeated`).
+connection has been idle for a while (`IdleHeads`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class CachedHead(RequestHead):
         """Find out once what is the same for every request of a client with this head."""
         for name in RequestHead.__slots__:
             setattr(self, name, getattr(head, name))
-        self.repeated = {}
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
         if head.refusal is not None or head.is_for_gateway:

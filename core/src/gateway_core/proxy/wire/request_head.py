@@ -17,8 +17,7 @@ A refusal carries all that could be read, since refused requests are logged as w
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway_core.errors import BadPathError
@@ -77,7 +76,7 @@ class RequestHead:
 
     __slots__ = (
         "_is_plain", "facts", "flags", "framing", "has_body", "is_for_gateway", "is_usual", "line", "match", "method",
-        "origin", "path", "path_flags", "query_string", "raw_path", "refusal", "repeated", "size", "tail", "target",
+        "origin", "path", "path_flags", "query_string", "raw_path", "refusal", "size", "tail", "target",
         "version",
     )  # fmt: skip
 
@@ -128,7 +127,6 @@ class RequestHead:
         """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone: of a head that was repeated (`CachedHead`)."""
-        self.repeated: dict[Hashable, Any] | None = None  # see `Request.repeated`
         self.has_body = False
         """Whether a body follows that is read."""
         if not facts.is_bare:

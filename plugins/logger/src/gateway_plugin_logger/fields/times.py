@@ -7,6 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class _Wholes(dict[int, str]):
+    """Whole numbers as texts; those of long requests are not remembered."""
+
+    def __missing__(self, whole: int) -> str:
+        return str(whole)
+
+
+WHOLES: Final = _Wholes((whole, str(whole)) for whole in range(1000))
+FRACTIONS: Final = tuple(f".{fraction:03d}" for fraction in range(1000))
+"""How thousandths are written behind a whole number."""
+
 _MILLISECONDS: Final = tuple(f"{millisecond:03d}Z" for millisecond in range(1000))
 
 

@@ -25,6 +25,8 @@ class Kind(Enum):
 
     TEXT = "text"
     """Text of any characters."""
+    WIRE = "wire"
+    """Text of characters that came over the wire, among which are no surrogates: not one of JSON that was decoded."""
     CLEAN = "clean"
     """Text that never needs escaping, such as a time or an address."""
     WORD = "word"
@@ -39,7 +41,7 @@ class Kind(Enum):
 
     @property
     def is_text(self) -> bool:
-        return self in {Kind.TEXT, Kind.CLEAN, Kind.WORD}
+        return self in {Kind.TEXT, Kind.WIRE, Kind.CLEAN, Kind.WORD}
 
     @property
     def is_number(self) -> bool:

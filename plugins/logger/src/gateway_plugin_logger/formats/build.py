@@ -87,7 +87,7 @@ def build_otel_renderer(fields: Sequence[str], added: Mapping[str, str], body: s
             parts.append(styles.piece(value, styles.JSON, before=f',"{key}":'))
     if find("trace_id") is not None:
         parts.append(styles.piece(_FLAGS, styles.JSON, before=',"flags":'))
-    return compile_line([*parts, "}"], is_json=True)
+    return compile_line([*parts, "}"])
 
 
 def _otel_values(fields: Sequence[str], added: Mapping[str, str], find: Find) -> list[tuple[str, Value]]:
@@ -192,12 +192,12 @@ def _json_line(named: list[tuple[str, Value]], nulls: bool) -> Renderer:
     for name, value in named:
         key = f"{quote_json(name)}:"
         members.append(styles.piece(value, styles.JSON, before=key, missing=key + "null" if nulls else ""))
-    return compile_line(["{", *_separated(members), "}\n"], is_json=True)
+    return compile_line(["{", *_separated(members), "}\n"])
 
 
 def _logfmt_line(named: list[tuple[str, Value]]) -> Renderer:
     members = [styles.piece(value, styles.LOGFMT, before=f"{_logfmt_key(name)}=") for name, value in named]
-    return compile_line([*_separated(members, " "), "\n"], is_json=True)
+    return compile_line([*_separated(members, " "), "\n"])
 
 
 def _separated(pieces: list[Piece], separator: str = ",") -> list[str | Piece]:

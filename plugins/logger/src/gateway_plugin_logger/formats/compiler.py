@@ -4,40 +4,28 @@ The result is what somebody in a hurry would have written by hand: one f-string.
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
 
-How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. What a line
-says of a head alone (its target, its fields) is remembered with heads that a client repeats (`Request.repeated`): such
-a line is made by a second function, which has texts in the place of these parts. Other heads do not come again.
+How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. Nothing
+else is: it takes less to write a path than to find out that it was written before. There is no call for a value that an
+expression can read and write, such as a time in milliseconds.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Final, cast
 
 from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.fields import Kind, Value
-from gateway_plugin_logger.formats.escape import without_lone_surrogates
+from gateway_plugin_logger.fields.times import FRACTIONS, WHOLES
 
 Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
-_HEAD: Final = frozenset({"head"})
-_TARGET: Final = frozenset({"target"})
-_PRELUDES: Final = (
-    (_HEAD, "head = request.headers"),
-    (_TARGET, "target = request.received.target"),
-)
+_PRELUDES: Final = (("head", "head = request.headers"), ("target", "target = request.received.target"))
 """What several values share, and what is done for it before."""
-_UNLESS_REPEATED: Final = """
-if (_repeated := request.repeated) is not None:
-    return _write_repeated(request, response, record, _repeated)
-"""
-_OF_THE_HEAD: Final = frozenset({"method", "path", "query", "received"})
-"""Attributes of a request that are those of its head as long as it has `Request.repeated`."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
 
@@ -75,65 +63,18 @@ class _Words(dict[str, str]):
         return text
 
 
-def compile_line(parts: Iterable[str | Piece], *, is_json: bool = False) -> Renderer:
-    """Return a function that writes the parts one after the other; a part is literal text or a piece.
-
-    :param is_json: whether the result is JSON, or has strings of JSON in it.
-    """
+def compile_line(parts: Iterable[str | Piece]) -> Renderer:
+    """Return a function that writes the parts one after the other; a part is literal text or a piece."""
     names: dict[str, Any] = {}
-    written = [(_texts(part, number, names), part) for number, part in enumerate(parts)]
-    kept: list[ast.expr] = []
-    rest: list[ast.expr] = []
-    for is_of_head, group in groupby(written, lambda each: _is_of_head(each[1])):
-        texts = [text for each, _ in group for text in each]
-        if is_of_head:
-            place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
-            kept.append(_joined(texts))
-            texts = [ast.FormattedValue(place, -1, None)]
-        rest += texts
-    line, line_of_repeated = _joined(text for texts, _ in written for text in texts), _joined(rest)
-    if is_json:
-        names["_mend"] = without_lone_surrogates
-        line, line_of_repeated = _mended(line), _mended(line_of_repeated)
-    if not kept:
-        return cast("Renderer", compile_expression(line, names))
-    write_rest = _compiled(line_of_repeated, (*_ARGUMENTS, "_kept"), names)
-    names["_write_repeated"] = _repeated_writer(compile_expression(ast.Tuple(kept, ast.Load()), names), write_rest)
-    return cast("Renderer", _compiled(line, _ARGUMENTS, names, _UNLESS_REPEATED))
-
-
-def _repeated_writer(
-    write_kept: Callable[[Request, Response, Record], tuple[str, ...]], write_rest: Callable[..., str]
-) -> Callable[[Request, Response, Record, dict[Hashable, Any]], str]:
-    """Return what writes the line of a head that was repeated."""
-    key = object()  # of this line alone: others say other things, or hide them
-
-    def write(request: Request, response: Response, record: Record, repeated: dict[Hashable, Any]) -> str:
-        kept = repeated.get(key)
-        if kept is None:
-            kept = repeated[key] = write_kept(request, response, record)
-        return write_rest(request, response, record, kept)
-
-    return write
+    line = _joined(text for number, part in enumerate(parts) for text in _texts(part, number, names))
+    return cast("Renderer", compile_expression(line, names))
 
 
 def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Request, Response, Record], Any]:
     """Return a function of request, response and record that gives the value of an expression."""
-    return _compiled(body, _ARGUMENTS, names)
-
-
-def expression_of(value: Value) -> ast.expr:
-    """Return the syntax tree that reads a value."""
-    return ast.parse(value.source, mode="eval").body
-
-
-def _compiled(
-    body: ast.expr, arguments: tuple[str, ...], names: dict[str, Any], before: str = ""
-) -> Callable[..., Any]:
-    used = _names_in(body) - set(arguments)
-    sources = [before, *(source for shared, source in _PRELUDES if used & shared)]
-    prelude = [line for source in sources for line in ast.parse(source).body]
-    signature = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
+    used = _names_in(body)
+    prelude = [line for shared, source in _PRELUDES if shared in used for line in ast.parse(source).body]
+    signature = ast.arguments([], [ast.arg(name) for name in _ARGUMENTS], None, [], [], None, [])
     function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
     module = ast.fix_missing_locations(ast.Module([function], []))
@@ -142,35 +83,13 @@ def _compiled(
     return cast("Callable[..., Any]", scope["evaluate"])
 
 
-def _mended(line: ast.expr) -> ast.expr:
-    named = ast.NamedExpr(ast.Name("_line", ast.Store()), line)
-    is_suspicious = ast.Compare(ast.Constant("\\ud"), [ast.In()], [named])
-    mended = ast.Call(ast.Name("_mend", ast.Load()), [ast.Name("_line", ast.Load())], [])
-    return ast.IfExp(is_suspicious, mended, ast.Name("_line", ast.Load()))
+def expression_of(value: Value) -> ast.expr:
+    """Return the syntax tree that reads a value."""
+    return ast.parse(value.source, mode="eval").body
 
 
 def _names_in(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _is_of_head(part: str | Piece) -> bool:
-    """Return whether a part says something of the request's head and of nothing else."""
-    if isinstance(part, str):
-        return False
-    tree = expression_of(part.value)
-    used = _names_in(tree)
-    if not used.isdisjoint({"response", "record"}):
-        return False
-    of_head = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "request"
-        and node.attr in _OF_THE_HEAD
-    ]
-    of_request = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "request"]
-    return len(of_head) == len(of_request) and bool(of_head or used & (_HEAD | _TARGET))
 
 
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
@@ -193,12 +112,28 @@ def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any])
         names[name] = _Words(part)
         word = ast.Subscript(ast.Name(name, ast.Load()), reading, ast.Load())
         return [ast.FormattedValue(word, -1, None)]
+    if part.value.kind is Kind.MILLISECONDS:
+        names["_wholes"], names["_fractions"] = WHOLES, FRACTIONS
+        return [ast.Constant(part.before), *_divided(reading, f"_us_{number}"), ast.Constant(part.after)]
     if part.writer is not None:
         name = f"_write_{number}"
         names[name] = part.writer
         reading = ast.Call(ast.Name(name, ast.Load()), [reading], [])
     spec = ast.JoinedStr([ast.Constant(part.spec)]) if part.spec else None
     return [ast.Constant(part.before), ast.FormattedValue(reading, -1, spec), ast.Constant(part.after)]
+
+
+def _divided(seconds: ast.expr, local: str) -> list[ast.expr]:
+    """Return what writes whole milliseconds, and what writes the rest with its point: faster than to format a float."""
+    microseconds = ast.parse(f"({local} := int(seconds * 1e6 + 0.5))", mode="eval").body
+    for node in ast.walk(microseconds):
+        if isinstance(node, ast.BinOp) and isinstance(node.left, ast.Name):
+            node.left = seconds
+    whole = ast.Subscript(
+        ast.Name("_wholes", ast.Load()), ast.BinOp(microseconds, ast.FloorDiv(), ast.Constant(1000)), ast.Load()
+    )
+    fraction = ast.parse(f"_fractions[{local} % 1000]", mode="eval").body
+    return [ast.FormattedValue(each, -1, None) for each in (whole, fraction)]
 
 
 def _joined(texts: Iterable[ast.expr]) -> ast.expr:
@@ -211,8 +146,6 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
         elif not isinstance(text, ast.Constant) or text.value:
             joined.append(text)
     match joined:
-        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith(
-            ("_words", "_kept")
-        ):
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_words"):
             return text  # a text already
     return ast.JoinedStr(joined)

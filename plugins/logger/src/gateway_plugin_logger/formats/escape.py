@@ -7,8 +7,8 @@ import re
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-quote_json: Final = encode_basestring_ascii
-"""A text as a JSON string, ASCII only."""
+quote_wire: Final = encode_basestring_ascii
+"""A text without surrogates as a JSON string, ASCII only."""
 
 _ESCAPES: Final = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 _ODD: Final = re.compile(r'[^\x20-\x7e]|["\\]')
@@ -16,14 +16,21 @@ _PLAIN_LOGFMT: Final = re.compile(r"[!#-<>-\[\]-~]+")
 _encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
+def quote_json(value: str) -> str:
+    """Return any text as a JSON string, ASCII only."""
+    return _without_lone_surrogates(encode_basestring_ascii(value))
+
+
 def encode_json(value: Any) -> str:
     """Return a value as JSON, ASCII only; what JSON does not know becomes text."""
-    return _encode(value)
+    return _without_lone_surrogates(_encode(value))
 
 
-def without_lone_surrogates(line: str) -> str:
+def _without_lone_surrogates(text: str) -> str:
     r"""Return JSON with ``\ufffd`` for each half of a surrogate pair: for one of them strict readers refuse a batch."""
-    return _ESCAPES.sub(lambda found: "\\ufffd" if found[1] else found[0], line)
+    if "\\ud" not in text:
+        return text
+    return _ESCAPES.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
 
 
 def escape_text(value: str) -> str:
@@ -49,7 +56,7 @@ def escape_object(value: Any) -> str:
 
 def quote_logfmt(value: str) -> str:
     """Return a text as a logfmt value: bare if it may be, else as a JSON string."""
-    return value if _PLAIN_LOGFMT.fullmatch(value) else encode_basestring_ascii(value)
+    return value if _PLAIN_LOGFMT.fullmatch(value) else quote_json(value)
 
 
 def quote_logfmt_object(value: Any) -> str:
