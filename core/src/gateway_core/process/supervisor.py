@@ -44,7 +44,6 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
-from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
 
 _LAUNCHED_AT_ONCE: Final = 4
@@ -245,20 +244,20 @@ class Supervisor:
         emit(SERVER_NOT_RESTARTED, text, reason=str(error))
 
     async def _launch(self, numbers: Iterable[int], plan: _Plan) -> None:
-        """Start workers that prepare the configuration; if one of them fails, none is waited for any more."""
+        """Start workers that prepare the configuration.
+
+        :raises GatewayError: one of them does not; the others are in the plan.
+        """
         turns = asyncio.Semaphore(_LAUNCHED_AT_ONCE)
 
         async def launch(number: int) -> None:
             async with turns:
                 plan.ready[number] = await self._pool.launch(number, plan.bundle)
 
-        launching = [spawn(launch(each), name=f"launch worker {each}", on_error=lambda _: None) for each in numbers]
-        try:
-            await asyncio.gather(*launching)
-        finally:
-            for task in launching:
-                task.cancel()
-            await asyncio.gather(*launching, return_exceptions=True)
+        results = await asyncio.gather(*map(launch, numbers), return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
 
     async def _end_unused(self, plan: _Plan) -> None:
         for worker in plan.ready.values():

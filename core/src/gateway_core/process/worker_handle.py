@@ -98,7 +98,7 @@ class WorkerHandle:
         is_watched = services.findings is not None
         try:
             await child.channel.send("hello", listeners=dict(listeners), number=number, is_watched=is_watched)
-        except ChannelClosedError:
+        except BaseException:
             await child.end()
             raise
         return cls(number, child, services)
