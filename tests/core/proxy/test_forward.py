@@ -18,6 +18,7 @@ GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 PART = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-B: 1\r\n\r\nhello"
 records: list[Record] = []
+logged: list[Response] = []
 seen: list[str] = []
 
 
@@ -36,8 +37,9 @@ def forwarding(ask: Ask) -> type[Plugin[Any]]:
             seen.append(f"outer {response.status}")
 
         @hookimpl
-        def gateway_log(self, record: Record) -> None:
+        def gateway_log(self, response: Response, record: Record) -> None:
             records.append(record)
+            logged.append(response)
 
     return Forwarding
 
@@ -64,6 +66,7 @@ Start = Callable[..., Awaitable[tuple[RunningProxy, RawUpstream]]]
 @pytest.fixture
 def started(proxied: Proxied) -> Start:
     records.clear()
+    logged.clear()
     seen.clear()
 
     async def start(
@@ -335,6 +338,9 @@ async def test_a_switch_of_protocols_may_be_forwarded(started: Start) -> None:
     client.close()
     assert seen == ["pre-proxy", "inner 101", "outer 101"]
     await until(lambda: counts(gateway) == {})
+    (record,) = records
+    assert (logged[0].status, logged[0].produced_by, record.aborted, record.reason) == (101, "upstream", None, None)
+    assert (record.bytes_received, record.bytes_sent) == (2, 3)
 
 
 async def test_a_switch_may_be_replaced(started: Start) -> None:

@@ -6,15 +6,17 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
+import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, UpstreamAttempt
+from gateway_core.messages import Record, Request, Response, UpstreamAttempt
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, counts, field, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 records: list[Record] = []
+logged: list[Response] = []
 user: ContextVar[str] = ContextVar("user", default="")
 
 
@@ -26,8 +28,9 @@ class Forwarding(Plugin[Any]):
         await request.forward()
 
     @hookimpl
-    def gateway_log(self, record: Record) -> None:
+    def gateway_log(self, response: Response, record: Record) -> None:
         records.append(record)
+        logged.append(response)
 
 
 def config(target: str, more: str = "", limits: str = "") -> str:
@@ -49,6 +52,7 @@ async def test_mirrors_get_their_copy(start_upstream: StartUpstream, start_proxy
 
 async def test_a_body_that_stalls_is_a_408(start_upstream: StartUpstream, start_proxy: StartProxy) -> None:
     records.clear()
+    logged.clear()
     main = await start_upstream()
     gateway = await start_proxy(config(main.url, limits="limits: {body_timeout: 10s}"), plugins=[Forwarding])
     client = await gateway.connect()
@@ -138,3 +142,64 @@ async def test_a_gathered_body_goes_up_with_its_length(start_upstream: StartUpst
     assert (await client.response())[0] == 200
     assert field(main.heads[0], b"content-length") == b"6"
     assert main.bodies == [b"abcdef"]
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"GET", b"ok"), (b"HEAD", b"")])
+async def test_interim_responses_are_passed_on_but_those_to_an_expectation(
+    start_upstream: StartUpstream, start_proxy: StartProxy, method: bytes, body: bytes
+) -> None:
+    upstream = await start_upstream(b"HTTP/1.1 100 Continue\r\n\r\n" + HINTS + OK + body)
+    gateway = await start_proxy(config(upstream.url), plugins=[Forwarding])
+    client = await gateway.connect()
+
+    for _ in range(2):
+        await client.send(method + GET[3:])
+        assert await client.head() == HINTS
+        assert (await client.head()).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert await client.exactly(len(body)) == body
+
+
+async def test_clients_of_http_1_0_get_no_interim_response(
+    start_upstream: StartUpstream, start_proxy: StartProxy
+) -> None:
+    upstream = await start_upstream(HINTS + OK + b"ok")
+    gateway = await start_proxy(config(upstream.url), plugins=[Forwarding])
+
+    response = await gateway.send(b"GET / HTTP/1.0\r\n\r\n")
+
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"\r\n\r\nok")
+
+
+class Refusing(Forwarding):
+    """Responds in place of a switch of protocols."""
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> Response | None:
+        return Response(403, b"not here") if response.status == 101 else None
+
+
+async def test_a_response_hook_may_respond_in_place_of_a_switch(
+    start_upstream: StartUpstream, start_proxy: StartProxy
+) -> None:
+    records.clear()
+    logged.clear()
+
+    async def switch(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        await peer.rest()
+
+    upstream = await start_upstream(switch)
+    gateway = await start_proxy(config(upstream.url), plugins=[Refusing])
+
+    status, _, body = await gateway.ask(UPGRADE)
+
+    assert (status, body) == (403, b"not here")
+    await until(lambda: counts(gateway) == {})
+    assert logged[-1].status == 403

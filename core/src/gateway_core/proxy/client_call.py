@@ -7,6 +7,7 @@ a `Relay` would send and use. A failure of the upstream is not raised: it is the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -56,6 +57,8 @@ class SentRequest:
     id_line: bytes
     seconds: float | None
     """For all of it; None is no limit."""
+    pass_interim: Callable[[ResponseHead], None] | None
+    """Sends an interim response to the client, if there is one that waits."""
 
     @property
     def method(self) -> str:
@@ -82,6 +85,11 @@ class SentRequest:
         if in_chunks:
             return data, flags | IN_CHUNKS
         return data, flags if length is None else flags & ~IN_CHUNKS
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Pass it on (RFC 9110 section 15.2), except for a 100: the client was told already to send its body."""
+        if self.pass_interim is not None and head.status != 100:
+            self.pass_interim(head)
 
     @property
     def has_own_length(self) -> bool:

@@ -72,12 +72,11 @@ class Exchange:
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self.phases: RequestPhases | None = None
         self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
-        # What responds: the upstream, the gateway or a plugin, what a pre-proxy hook forwards, a tunnel behind a 101.
-        self._relay: Relay | None = None
-        self._own: OwnResponse | None = None
-        self.forwarding: ForwardedExchange | None = None
+        self._relay: Relay | None = None  # if the upstream responds
+        self._own: OwnResponse | None = None  # if the gateway or a plugin does
+        self.forwarding: ForwardedExchange | None = None  # if a pre-proxy hook forwards
         self._stream: ResponseStream | None = None
-        self.tunnel: Tunnel | None = None
+        self.tunnel: Tunnel | None = None  # behind a 101
         self.tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
         self.aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
@@ -286,8 +285,7 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
-        self.deadline = NEVER
-        body, relay = self.body, self._relay
+        self.deadline, body, relay = NEVER, self.body, self._relay
         is_body_awaited = body is not None and not body.is_complete and not body.is_paused
         if self.is_responding:
             self._expire_response()
@@ -374,6 +372,8 @@ class Exchange:
         proxy.exchanges.discard(self)
         if own is not None:
             response, status = own.response, own.response.status
+        elif self.forwarding is not None and (response := self.forwarding.switched) is not None:
+            status = response.status
         elif relay is not None and relay.response_head is not None:
             response = relay.response if relay.phase is None else relay.phase.response
             status = relay.response_head.status if response is None else response.status

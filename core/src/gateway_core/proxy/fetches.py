@@ -27,6 +27,7 @@ from gateway_core.proxy.upstream_head import AttemptPhase
 from gateway_core.proxy.wire.fields import valid_host, value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
+from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.snapshot import SnapshotHolder
 from gateway_core.upstreams.endpoint import Endpoint
 
@@ -52,6 +53,9 @@ class CallHead(NamedTuple):
         line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
         host = self.host or endpoint.authority
         return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Drop it: a plugin gets the final response."""
 
 
 class FetchBody:

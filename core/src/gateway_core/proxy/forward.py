@@ -32,6 +32,7 @@ from gateway_core.proxy.response_fields import own_block
 from gateway_core.proxy.response_phase import join
 from gateway_core.proxy.running_exchange import RequestOwner, RunningExchange
 from gateway_core.proxy.upstream_call import UpstreamCall
+from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import BODY_TOO_LARGE, PLUGIN_FAILED
 from gateway_core.snapshot import CompiledRoute
 
@@ -49,20 +50,32 @@ class ForwardOwner(RequestOwner, Protocol):
 class Forward:
     """One request that is forwarded."""
 
-    __slots__ = ("_exchange", "_send_copies", "_take_body", "client_call", "detail", "outer", "response")
+    __slots__ = (
+        "_exchange",
+        "_pass_interim",
+        "_send_copies",
+        "_take_body",
+        "client_call",
+        "detail",
+        "outer",
+        "response",
+    )
 
     def __init__(
         self,
         exchange: ForwardOwner,
         take_body: Callable[[], RequestBody | None],
         send_copies: Callable[[], None] | None = None,
+        pass_interim: Callable[[ResponseHead], None] | None = None,
     ) -> None:
         """Begin with nothing.
 
         :param take_body: returns the body that goes upstream, as hooks left it.
         :param send_copies: sends those for the route's mirrors.
+        :param pass_interim: sends interim responses to the client.
         """
         self._exchange = exchange
+        self._pass_interim = pass_interim
         self._take_body = take_body
         self._send_copies = send_copies
         self.outer: tuple[Hook, ...] = ()
@@ -147,6 +160,7 @@ class Forward:
             body,
             exchange.id_line,
             max(0.001, request.started + total - exchange.proxy.now()) if total else None,
+            self._pass_interim,
         )
 
     def is_forwarded(self, response: Response) -> bool:
@@ -198,13 +212,15 @@ class ForwardingExchange(ForwardOwner, RunningExchange, Protocol):
 class ForwardedExchange:
     """Forwards the request of an exchange."""
 
-    __slots__ = ("_body", "_copies_wait", "_exchange", "_forward")
+    __slots__ = ("_body", "_copies_wait", "_exchange", "_forward", "switched")
 
     def __init__(self, exchange: ForwardingExchange) -> None:
         self._exchange = exchange
-        self._forward = Forward(exchange, self._take_body, self._send_copies)
+        self._forward = Forward(exchange, self._take_body, self._send_copies, self._pass_interim)
         self._body: RequestBody | None = None  # that goes upstream
         self._copies_wait = False  # for the end of that
+        self.switched: Response | None = None
+        """The 101 that was sent."""
 
     @property
     def call(self) -> UpstreamCall | None:
@@ -218,6 +234,10 @@ class ForwardedExchange:
         if body is not self._exchange.body:
             operations.body.sent_by(self)
         return body
+
+    def _pass_interim(self, head: ResponseHead) -> None:
+        if not self._exchange.is_over:
+            self._exchange.writer.interim(head.status, head.reason, head.block)
 
     def _send_copies(self) -> None:
         exchange = self._exchange
@@ -284,10 +304,12 @@ class ForwardedExchange:
             switched = call.take_switched()
         if switched is None or head is None:
             self._forward.close()
-            exchange.write_response(Response(response.status, headers=response.headers))
+            bare = Response(response.status, headers=response.headers) if response.is_streamed else response
+            exchange.write_response(bare)
             return
         fields = own_block(response, head.block)
         protocol = call.attempt.terms.protocol_of(head)
+        self.switched = response
         client = exchange.writer.switch(head.status, response.reason, fields, protocol)
         join(exchange, client, switched.connection, switched.data)
 

@@ -57,6 +57,8 @@ class HeadMaker(Protocol):
         :raises UpstreamError: it cannot be sent.
         """
 
+    def on_interim(self, head: ResponseHead) -> None: ...
+
 
 class Switched(NamedTuple):
     """A connection whose protocol was changed by a 101."""
@@ -137,9 +139,7 @@ class UpstreamCall:
         """Seconds after which asking again may help."""
         self._takes_switch = takes_switch
         self.switched: Switched | None = None
-        self._head_ready = asyncio.Event()
-        self._more = asyncio.Event()
-        self._may_feed = asyncio.Event()
+        self._head_ready, self._more, self._may_feed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._may_feed.set()
         self._feeder: asyncio.Task[None] | None = None
         self.deadline = NEVER
@@ -305,7 +305,7 @@ class UpstreamCall:
         self.deadline = min(self._total_deadline, deadline)
 
     def on_interim(self, head: ResponseHead) -> None:
-        """Drop it: what calls wants the final response."""
+        self._head.on_interim(head)
 
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         self.response_head = head
