@@ -42,6 +42,55 @@ def test_words_of_other_gateways_get_ours(path: KeyPath, hint: str) -> None:
     assert synonym_hint(path) == hint
 
 
+WORDS = {
+    "Kong": {
+        "": "services consumers _format_version",
+        "routes": "paths service snis regex_priority protocols",
+        "upstreams": "targets algorithm healthchecks host_header slots",
+        "plugins": "route service run_on instance_name",
+    },
+    "Traefik": {
+        "": "entryPoints providers routers services middlewares accessLog certificatesResolvers ping api",
+        "routes": "rule service middlewares entryPoints stripPrefix tls",
+        "upstreams": "servers loadBalancer healthCheck sticky passHostHeader serversTransport",
+    },
+    "nginx": {
+        "": "server location upstream worker_processes client_max_body_size keepalive_timeout error_log access_log ssl",
+        "routes": "proxy_pass proxy_set_header return proxy_read_timeout limit_req auth_basic add_header server_name",
+        "upstreams": "server least_conn ip_hash max_fails fail_timeout",
+        "endpoints": "down max_fails",
+        "listen": "ssl reuseport default_server server_name",
+        "tls": "ssl_certificate ssl_certificate_key ssl_protocols ssl_ciphers ssl_client_certificate",
+    },
+    "Envoy": {
+        "": "static_resources listeners clusters dynamic_resources node",
+        "routes": "match route cluster prefix_rewrite host_rewrite_literal timeout retry_policy weighted_clusters",
+        "upstreams": "load_assignment lb_policy health_checks circuit_breakers connect_timeout transport_socket type",
+        "listen": "socket_address filter_chains",
+        "retries": "num_retries retry_on",
+    },
+    "Caddy": {
+        "": "apps logging handle reverse_proxy auto_https import encode",
+        "routes": "handle reverse_proxy handle_path redir to uri strip_prefix basicauth header_up",
+        "upstreams": "to lb_policy health_uri dial transport max_fails",
+    },
+    "APISIX": {
+        "": "services global_rules consumers plugin_configs ssls deployment",
+        "routes": "uri uris upstream_id plugin_config_id vars remote_addrs enable_websocket service_id timeout",
+        "upstreams": "nodes type key checks pass_host upstream_host scheme discovery_type service_name",
+    },
+}
+"""At least ten words of each gateway, by where they would be written."""
+
+
+@pytest.mark.parametrize("gateway", sorted(WORDS))
+def test_the_words_of_each_gateway_have_hints(gateway: str) -> None:
+    words = [(section, word) for section, text in WORDS[gateway].items() for word in text.split()]
+
+    assert len(words) >= 10
+    assert [each for each in words if not _HINTS[each[0]].get(each[1])] == []
+
+
 @pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_no_word_of_ours_is_a_synonym_where_it_is_known(section: str) -> None:
     assert not _HINTS[section].keys() & set(fields_at(GatewayConfig, SECTIONS[section]))

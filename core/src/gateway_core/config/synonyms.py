@@ -20,6 +20,9 @@ _REWRITE: Final = "write rewrite: {prefix: /new}, or rewrite: {template: ...}"
 _NO_WEBSOCKETS: Final = "leave it out, WebSockets pass without a setting"
 _HEADERS: Final = "write headers: {x-version: v2}"
 _MIDDLEWARES: Final = "write plugins: [{name: ..., config: {...}}]"
+_TLS: Final = 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'
+_OUTLIERS: Final = "write outlier_detection: {consecutive_failures: 5, base_ejection_time: 30s}"
+_FIELDS: Final = "write a plugin that changes fields, plugins: [{name: ...}] (`gateway plugins list`)"
 _PLUGIN: Final = "write it as a plugin: plugins: [{name: ..., config: {...}}] (`gateway plugins list`)"
 
 _TOP: Final[Mapping[str, str]] = {
@@ -55,8 +58,13 @@ _TOP: Final[Mapping[str, str]] = {
     "global_rules": "write plugins, which are gateway-wide",
     "plugin_config": "write plugins",
     # everybody
-    "tls": 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}',
-    "ssl": 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}',
+    "tls": _TLS,
+    "ssl": _TLS,
+    "ssls": _TLS,
+    "ssl_certificate": _TLS,
+    "ssl_certificate_key": _TLS,
+    "certificatesResolvers": _TLS,
+    "auto_https": _TLS,
     "port": _LISTEN,
     "bind": _LISTEN,
     "host": _LISTEN,
@@ -68,6 +76,23 @@ _TOP: Final[Mapping[str, str]] = {
     "timeouts": "write them on an upstream or a route",
     "retries": "write them on an upstream or a route",
     "cors": _PLUGIN,
+    "events": "leave it out",
+    "node": "leave it out",
+    "user": "leave it out, start the gateway as that user",
+    "resolver": "write nameservers in the config of dns discovery",
+    "gzip": _PLUGIN,
+    "encode": _PLUGIN,
+    "accessLog": "bind the plugin logger",
+    "ping": "write admin: {listen: 127.0.0.1:9090}, which serves /ready",
+    "stats_sinks": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
+    "dynamic_resources": "write sources: [{url: ...}], or give them with -c",
+    "apps": "write its content at the top level: listen, upstreams, routes",
+    "apisix": "write its content at the top level: listen, upstreams, routes",
+    "deployment": "write sources: [{url: ...}], or give them with -c",
+    "handle": "write routes: [{path_prefix: /, target: ...}]",
+    "route": "write routes: [{path_prefix: /, target: ...}]",
+    "reverse_proxy": "write routes: [{path_prefix: /, target: ...}]",
+    "plugin_configs": "write plugins, gateway-wide or on a route",
 }
 
 _ROUTE: Final[Mapping[str, str]] = {
@@ -135,22 +160,38 @@ _ROUTE: Final[Mapping[str, str]] = {
     "upgrade_configs": _NO_WEBSOCKETS,
     "entryPoints": "write listeners, with the names of listeners",
     "entrypoints": "write listeners, with the names of listeners",
-    "health_check": _ON_UPSTREAM,
-    "healthcheck": _ON_UPSTREAM,
-    "health_checks": _ON_UPSTREAM,
-    "healthchecks": _ON_UPSTREAM,
+    **dict.fromkeys(["health_check", "healthcheck", "health_checks", "healthchecks"], _ON_UPSTREAM),
+    **dict.fromkeys(["strategy", "circuit_breaker", "outlier_detection", "keepalive"], _ON_UPSTREAM),
     "load_balancer": _ON_UPSTREAM + ", as strategy",
     "lb_policy": _ON_UPSTREAM + ", as strategy",
-    "strategy": _ON_UPSTREAM,
-    "circuit_breaker": _ON_UPSTREAM,
-    "outlier_detection": _ON_UPSTREAM,
-    "keepalive": _ON_UPSTREAM,
     "tls": "it belongs on a listener (from clients) or on an upstream (to endpoints)",
     "cors": _PLUGIN,
     "auth": _PLUGIN,
     "rate_limit": "bind the plugin ratelimit",
     "rate_limits": "bind the plugin ratelimit",
     "client_max_body_size": "write max_body_bytes",
+    "protocols": "write listeners, with the names of listeners",
+    "snis": "write hosts",
+    "regex_priority": "write priority",
+    **dict.fromkeys(["proxy_set_header", "add_header", "header_up"], _FIELDS),
+    **dict.fromkeys(["request_headers_to_add", "response_headers_to_add"], _FIELDS),
+    "proxy_read_timeout": "write timeouts: {response: 30s, idle: 30s}",
+    "proxy_connect_timeout": "write timeouts: {connect: 2s} on the upstream",
+    "proxy_redirect": "write rewrite_response: {location: true}",
+    "proxy_buffering": "leave it out, bodies are streamed",
+    "limit_req": "bind the plugin ratelimit",
+    "auth_basic": "bind the plugin auth",
+    "basicauth": "bind the plugin auth",
+    "route": _TARGET,
+    "virtual_hosts": "write hosts and path_prefix beside each other",
+    "hash_policy": "write hash_on: [cookie:session]",
+    "request_mirror_policies": "write mirror: [{target: shadow, percent: 10}]",
+    "mirroring": "write mirror: [{target: shadow, percent: 10}]",
+    "typed_per_filter_config": _MIDDLEWARES,
+    "plugin_config_id": _MIDDLEWARES,
+    "handle": "write path_prefix",
+    "terminal": "leave it out, one route takes a request",
+    **dict.fromkeys(["allow", "deny", "remote_addr", "remote_addrs"], _PLUGIN),
 }
 
 _UPSTREAM: Final[Mapping[str, str]] = {
@@ -197,6 +238,26 @@ _UPSTREAM: Final[Mapping[str, str]] = {
     "ssl": "write tls",
     "scheme": "write it in the url of each endpoint",
     "slowStart": "write slow_start",
+    "least_conn": "write strategy: least-requests",
+    "ip_hash": "write hash_on: [client_ip]",
+    "max_fails": _OUTLIERS,
+    "fail_timeout": _OUTLIERS,
+    "fail_duration": _OUTLIERS,
+    "weighted": "write targets with weights on the route",
+    "serversTransport": "write tls, timeouts and keepalive",
+    "transport": "write tls, timeouts and keepalive",
+    "transport_socket": "write tls",
+    "host_header": "write rewrite: {host: ...} on routes",
+    "upstream_host": "write rewrite: {host: ...} on routes",
+    "lb_endpoints": _ENDPOINTS,
+    "upstreams": _ENDPOINTS,
+    "to": _ENDPOINTS,
+    "dial": _ENDPOINTS,
+    "health_uri": "write health_check: {path: /health}",
+    "retry_timeout": "write timeouts: {total: 5s}, or retries",
+    "keepalive_pool": "write keepalive",
+    "backup": "write backup: true on an endpoint",
+    "slots": "leave it out",
 }
 
 _ENDPOINT: Final[Mapping[str, str]] = {
@@ -209,6 +270,9 @@ _ENDPOINT: Final[Mapping[str, str]] = {
     "name": "write id",
     "down": "write status: down",
     "tls": "write https in url, and tls on the upstream",
+    "max_fails": "write outlier_detection on the upstream",
+    "fail_timeout": "write outlier_detection on the upstream",
+    "dial": "write url: http://127.0.0.1:8081",
 }
 
 _LISTENER: Final[Mapping[str, str]] = {
@@ -224,6 +288,9 @@ _LISTENER: Final[Mapping[str, str]] = {
     "reuse_port": "leave it out",
     "reuseport": "leave it out",
     "socket_mode": "write mode",
+    "default_server": "leave it out, the first listener of an address takes other hosts",
+    "socket_address": 'write address: ":8080"',
+    "filter_chains": "write tls, and routes at the top level",
 }
 
 _BINDING: Final[Mapping[str, str]] = {
@@ -237,6 +304,9 @@ _BINDING: Final[Mapping[str, str]] = {
     "disable": "write enabled: false",
     "instance_name": "write id",
     "failure_mode_allow": "write on_error: continue",
+    "route": "write plugins on that route",
+    "service": "write plugins on the routes of that upstream",
+    "run_on": "leave it out",
 }
 
 _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -256,6 +326,9 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
         "keyFile": "write key",
         "key_file": "write key",
         "ssl_certificate_key": "write key",
+        "ssl_protocols": "write min_version",
+        "ssl_ciphers": "write ciphers",
+        "ssl_client_certificate": "write client_ca",
         "trusted_ca": "write ca on an upstream, client_ca on a listener",
         "insecure_skip_verify": "write verify: false",
         "insecureSkipVerify": "write verify: false",
