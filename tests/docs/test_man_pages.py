@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from gateway_core.cli.root import COMMANDS
+
+from docs.man_pages import FOLDER, pages
+from tests.programs import program
+
+
+def test_the_pages_are_made_from_the_commands() -> None:
+    written = {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.1")}
+
+    assert written == pages(), "run: python docs/man_pages.py"
+
+
+def test_every_command_has_a_page_that_the_first_one_names() -> None:
+    for name in COMMANDS:
+        assert f"gateway\\-{name} (1)" in pages()["gateway.1"]
+        assert f"gateway-{name}.1" in pages()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.1")), ids=lambda path: path.name)
+def test_a_page_renders_without_a_warning(path: Path) -> None:
+    groff = program("groff", "groff-base")
+
+    done = subprocess.run(
+        [groff, "-man", "-ww", "-Tutf8", "-P-cbou", path], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(title in done.stdout for title in ("SYNOPSIS", "DESCRIPTION", "EXIT STATUS"))
+
+
+def test_what_a_line_of_roff_must_not_begin_with_is_escaped() -> None:
+    lines = [line for text in pages().values() for line in text.splitlines()]
+    macros = {line.split(" ")[0] for line in lines if line.startswith(".")}
+
+    assert macros == {".TH", ".SH", ".PP", ".TP", ".B", ".BR"}
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_pages(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling", reason="wheels are built with it")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=FOLDER.parent, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+
+    with zipfile.ZipFile(wheel) as opened:
+        names = {Path(name).name for name in opened.namelist() if "/share/man/man1/" in name}
+
+    assert names == set(pages())
